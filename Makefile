@@ -1,0 +1,33 @@
+# What a newcomer runs: `make demo`, `make test`. Developers also: `make check`.
+PYTHON ?= python3
+VENV ?= .venv
+# CPU-only PyTorch: make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+DEMO_ARGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: install demo test test-fast check clean
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) torch torchaudio)
+	$(BIN)/pip install --editable ".[edge,hub,dev]"
+	touch $@
+
+demo: install
+	$(BIN)/earwitness-hub demo $(DEMO_ARGS)
+
+test: install
+	$(BIN)/python -m pytest
+
+test-fast: install
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Edge agent: capture sound, cut clips, measure levels, spool, publish."""

@@ -1,0 +1,1 @@
+"""Hub: take events in, archive, retrieve similar past events, flag, alert."""

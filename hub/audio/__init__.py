@@ -1,0 +1,1 @@
+"""Sound to features: one small interface per feature space."""

@@ -1,0 +1,1 @@
+"""Deciding which matches are worth an alert."""

@@ -1,0 +1,1 @@
+"""The Siamese network, the Pairwise Presence Matrix and checkpoints."""

@@ -1,0 +1,1 @@
+"""Datasets, pairs, training and evaluation; nothing else imports it."""

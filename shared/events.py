@@ -1,0 +1,185 @@
+"""Event values: what a sensor heard in one clip, checked once, at construction.
+
+The core of both programs works on these; `shared.messages` turns them into bytes and back.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from shared.errors import Invalid
+from shared.space import Features, space_of
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""What a site, sensor or boot id may look like (architecture: wire contract)."""
+
+CLIP_S: Final = 10.0
+"""Nominal length of a clip in seconds. Source: the paper, section 4.1."""
+
+LevelUnit = Literal["dBFS", "dB"]
+ClockStatus = Literal["synchronised", "unsynchronised", "unknown"]
+
+
+def check_name(value: str, what: str) -> str:
+    """Return the value if it is a valid id.
+
+    Raises:
+        Invalid: it does not match `NAME`.
+    """
+    if not NAME.fullmatch(value):
+        raise Invalid(f"{what} {value!r} must match {NAME.pattern}")
+    return value
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EventId:
+    """The identity of an event: which sensor, which run of its agent, which clip of that run.
+
+    `str()` gives `sensor.boot.seq`, which is safe in URLs, keys and file names; `parse` reads it back.
+
+    Raises:
+        Invalid: a part that does not match its form.
+    """
+
+    sensor: str
+    boot: str
+    seq: int
+
+    def __post_init__(self) -> None:
+        check_name(self.sensor, "sensor")
+        check_name(self.boot, "boot id")
+        if not 0 <= self.seq < 2**53:
+            raise Invalid(f"seq {self.seq} must be in [0, 2**53)")
+
+    def __str__(self) -> str:
+        return f"{self.sensor}.{self.boot}.{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> "EventId":
+        """Read `sensor.boot.seq`.
+
+        Raises:
+            Invalid: the text is not an event id.
+        """
+        sensor, _, rest = text.partition(".")
+        boot, _, seq = rest.partition(".")
+        if not re.fullmatch(r"[0-9]{1,16}", seq):
+            raise Invalid(f"{text!r} is not an event id (sensor.boot.seq)")
+        return cls(sensor=sensor, boot=boot, seq=int(seq))
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Sound levels of one clip.
+
+    Attributes:
+        laeq: equivalent continuous A-weighted level, an energy mean.
+        lafmax: highest A-weighted level with the Fast time weighting (125 ms).
+        unit: `dBFS` until the sensor is calibrated, then `dB` (re 20 µPa).
+
+    Raises:
+        Invalid: a level that is not finite or is outside [-200, 200].
+
+    Source: IEC 61672-1.
+    """
+
+    laeq: float
+    lafmax: float
+    unit: LevelUnit = "dBFS"
+
+    def __post_init__(self) -> None:
+        for name, value in (("laeq", self.laeq), ("lafmax", self.lafmax)):
+            if not (math.isfinite(value) and -200.0 <= value <= 200.0):
+                raise Invalid(f"level {name} = {value} is not a finite number of dB in [-200, 200]")
+
+
+@dataclass(frozen=True, slots=True)
+class Flac:
+    """The clip itself, as the bytes of a mono FLAC file.
+
+    Raises:
+        Invalid: no bytes, or not FLAC.
+    """
+
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not self.data.startswith(b"fLaC"):
+            raise Invalid("the audio is not a FLAC stream")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Features computed on the sensor.
+
+    Attributes:
+        space: id of the feature space.
+        features: uint8 [frames, dimension] of that space.
+
+    Raises:
+        Invalid: unknown space, wrong shape or dtype.
+    """
+
+    space: str
+    features: Features
+
+    def __post_init__(self) -> None:
+        space_of(self.space).check(self.features)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Embedding)
+            and self.space == other.space
+            and self.features.tobytes() == other.features.tobytes()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.space, self.features.tobytes()))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One clip that a sensor reports.
+
+    Attributes:
+        id: identity; a repeat of the same id changes nothing anywhere.
+        site: the network's name.
+        captured_at: start of the clip, timezone-aware, UTC.
+        clock: whether the sensor's clock could be trusted.
+        historical: True if the clip waited in the spool from an earlier run, or is a replay of old recordings.
+        duration_s: length of the clip in seconds, in (0, 60].
+        rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
+        levels: measured at the full rate.
+        body: the clip or its embedding.
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    id: EventId
+    site: str
+    captured_at: datetime
+    duration_s: float
+    rate_hz: int
+    levels: Levels
+    body: Flac | Embedding
+    clock: ClockStatus = "unknown"
+    historical: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.site, "site")
+        if self.captured_at.tzinfo is None:
+            raise Invalid("captured_at needs a time zone")
+        if not datetime(2000, 1, 1, tzinfo=UTC) <= self.captured_at < datetime(2200, 1, 1, tzinfo=UTC):
+            raise Invalid(f"captured_at {self.captured_at.isoformat()} is outside the years 2000 to 2199")
+        if not 0.0 < self.duration_s <= 60.0:
+            raise Invalid(f"duration {self.duration_s} s is outside (0, 60]")
+        if not 1_000 <= self.rate_hz <= 384_000:
+            raise Invalid(f"sample rate {self.rate_hz} Hz is outside [1000, 384000]")
+
+    @property
+    def place(self) -> str:
+        """`site/sensor`: the sensor's name across all sites."""
+        return f"{self.site}/{self.id.sensor}"

@@ -1,0 +1,53 @@
+"""Logging: constant event text plus fields, for a console or for a collector. Set up only in the CLIs.
+
+Use `log.info("event archived", extra={"event": id})`: the text never changes, the facts are fields.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.settings import LogSettings
+
+_PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in record.__dict__.items() if key not in _PLAIN}
+
+
+class ConsoleFormatter(logging.Formatter):
+    """One readable line: time, level, text, `key=value` fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record."""
+        clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        fields = "".join(f" {key}={value}" for key, value in _fields(record).items())
+        line = f"{clock} {record.levelname.lower():7} {record.name}: {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record."""
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "text": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def set_up(settings: LogSettings) -> None:
+    """Send this process's log to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())
+    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,229 @@
+"""What travels over MQTT: the CBOR event message, the JSON state and alert messages.
+
+Pydantic models stand at this boundary only; inside, the programs use `shared.events`.
+Every decoder caps the size before it parses and raises `Invalid` with a reason fit for a dead letter.
+"""
+
+from datetime import UTC
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import cbor2
+import numpy as np
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import Invalid
+from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
+from shared.space import space_of
+from shared.taxonomy import CATEGORIES
+from shared.topics import SensorTopic
+
+VERSION: Final = 1
+EVENT_CONTENT_TYPE: Final = "application/cbor"
+JSON_CONTENT_TYPE: Final = "application/json"
+EVENT_CAP_BYTES: Final = 8 * 1024 * 1024
+"""Largest event message: 60 s of 48 kHz 16-bit mono that FLAC could not compress is 5.8 MB."""
+STATE_CAP_BYTES: Final = 16 * 1024
+
+NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Message(BaseModel):
+    """Base of every message: strict types, unknown fields refused, immutable, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EventMessage(Message):
+    """One event as sent: self-contained, so that it can be spooled, replayed, dead-lettered, archived whole.
+
+    Exactly one of `flac` and `embedding` is there; `space` names the embedding's feature space.
+    """
+
+    version: Literal[1] = VERSION
+    site: NamePattern
+    sensor: NamePattern
+    boot: NamePattern
+    seq: int = Field(ge=0, lt=2**53, strict=True)
+    captured_at: AwareDatetime
+    clock: ClockStatus
+    historical: bool
+    duration_s: float = Field(gt=0.0, le=60.0)
+    rate_hz: int = Field(ge=1_000, le=384_000)
+    laeq: float = Field(ge=-200.0, le=200.0)
+    lafmax: float = Field(ge=-200.0, le=200.0)
+    level_unit: LevelUnit
+    flac: bytes | None = Field(default=None, min_length=4, strict=True)
+    space: str | None = Field(default=None, max_length=64)
+    embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
+
+    @model_validator(mode="after")
+    def _one_body(self) -> "EventMessage":
+        if (self.flac is None) == (self.embedding is None):
+            raise ValueError("exactly one of flac and embedding must be there")
+        if (self.embedding is None) != (self.space is None):
+            raise ValueError("an embedding needs its feature space, and audio must not name one")
+        return self
+
+
+def encode_event(event: Event) -> bytes:
+    """Turn an event into its CBOR message (RFC 8949)."""
+    body: dict[str, Any]
+    match event.body:
+        case Flac(data):
+            body = {"flac": data}
+        case Embedding(space, features):
+            body = {"space": space, "embedding": features.tobytes()}
+    return cbor2.dumps(
+        {
+            "version": VERSION,
+            "site": event.site,
+            "sensor": event.id.sensor,
+            "boot": event.id.boot,
+            "seq": event.id.seq,
+            "captured_at": event.captured_at.astimezone(UTC).isoformat(),
+            "clock": event.clock,
+            "historical": event.historical,
+            "duration_s": event.duration_s,
+            "rate_hz": event.rate_hz,
+            "laeq": event.levels.laeq,
+            "lafmax": event.levels.lafmax,
+            "level_unit": event.levels.unit,
+            **body,
+        }
+    )
+
+
+def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
+    """Read an event message; if a topic is given, it must be the sensor's own.
+
+    Raises:
+        Invalid: too large, not CBOR, a field missing, unknown or out of range, wrong shape, unknown feature
+            space, or a message sent on another sensor's topic.
+    """
+    if len(payload) > EVENT_CAP_BYTES:
+        raise Invalid(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
+    try:
+        fields = cbor2.loads(payload, max_depth=4)
+    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, MemoryError, TypeError) as error:
+        raise Invalid(f"event message is not CBOR: {_short(error)}") from error
+    message = _validate(EventMessage, fields, "event message")
+    if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
+        raise Invalid(
+            f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}"
+        )
+    return Event(
+        id=EventId(sensor=message.sensor, boot=message.boot, seq=message.seq),
+        site=message.site,
+        captured_at=message.captured_at.astimezone(UTC),
+        clock=message.clock,
+        historical=message.historical,
+        duration_s=message.duration_s,
+        rate_hz=message.rate_hz,
+        levels=Levels(laeq=message.laeq, lafmax=message.lafmax, unit=message.level_unit),
+        body=_body(message),
+    )
+
+
+def _body(message: EventMessage) -> Flac | Embedding:
+    if message.flac is not None:
+        return Flac(message.flac)
+    space = space_of(message.space or "")
+    raw = np.frombuffer(message.embedding or b"", dtype=np.uint8)
+    if raw.size != space.frames * space.dimension:
+        raise Invalid(f"{space.id} wants {space.frames} x {space.dimension} bytes, got {raw.size}")
+    return Embedding(space=space.id, features=raw.reshape(space.shape))
+
+
+class StateMessage(Message):
+    """A sensor's retained state; the last will is the same message with state `lost`.
+
+    The boot id tells a late will of an old session from the present one. Source: Sparkplug 3.0, 5 and 6.
+    """
+
+    version: Literal[1] = VERSION
+    site: NamePattern
+    sensor: NamePattern
+    boot: NamePattern
+    state: Literal["ready", "disconnected", "lost"]
+    source: str = Field(max_length=64)
+    form: str = Field(max_length=64)
+    software: str = Field(max_length=64)
+    since: AwareDatetime
+
+
+class MatchMessage(Message):
+    """One similar past event within an alert.
+
+    `level` is the level of similarity in [0, 8]; `shared` the probability that both events contain it, for
+    each category where that is likely. Source: the paper, section 3.1.
+    """
+
+    event: str
+    site: str
+    sensor: str
+    captured_at: AwareDatetime
+    level: float = Field(ge=0.0, le=8.0)
+    shared: dict[str, Probability]
+
+
+class AlertMessage(Message):
+    """ "Find similar past events": an event together with what it resembles and why."""
+
+    version: Literal[1] = VERSION
+    event: str
+    site: NamePattern
+    sensor: NamePattern
+    captured_at: AwareDatetime
+    laeq: float
+    lafmax: float
+    level_unit: LevelUnit
+    presence: dict[str, Probability]
+    matches: list[MatchMessage] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _known_categories(self) -> "AlertMessage":
+        named = {name for one in (self.presence, *(m.shared for m in self.matches)) for name in one}
+        if unknown := named - set(CATEGORIES):
+            raise ValueError(f"unknown categories {sorted(unknown)}")
+        return self
+
+
+JsonMessage = TypeVar("JsonMessage", StateMessage, AlertMessage)
+
+
+def encode_json(message: StateMessage | AlertMessage) -> bytes:
+    """Turn a state or alert message into UTF-8 JSON."""
+    return message.model_dump_json().encode()
+
+
+def decode_json(kind: type[JsonMessage], payload: bytes, cap_bytes: int = STATE_CAP_BYTES) -> JsonMessage:
+    """Read a JSON message.
+
+    Raises:
+        Invalid: too large, not JSON, or not such a message.
+    """
+    if len(payload) > cap_bytes:
+        raise Invalid(f"{kind.__name__} of {len(payload)} bytes is over the cap of {cap_bytes}")
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        raise Invalid(f"{kind.__name__}: {_reasons(error)}") from error
+
+
+def _validate(kind: type[EventMessage], fields: object, what: str) -> EventMessage:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid(f"{what}: {_reasons(error)}") from error
+
+
+def _reasons(error: ValidationError) -> str:
+    """The first few faults, without the offending values: those may be large or private."""
+    faults = [f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()[:4]]
+    return "; ".join(faults)
+
+
+def _short(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "..."

@@ -1,0 +1,136 @@
+"""Settings groups that both programs use, and the rule by which settings are loaded.
+
+Flags win over environment, environment over the TOML file, the file over defaults. Every field lives in a
+group, because pydantic-settings refuses a mistyped nested name but silently ignores a mistyped top-level one.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
+
+from shared.errors import Invalid
+
+
+class Group(BaseModel):
+    """Base of every settings group: frozen, unknown names refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MqttSettings(Group):
+    """How to reach the MQTT 5 broker."""
+
+    host: str = Field("127.0.0.1", description="broker's host name or address")
+    port: int = Field(1883, ge=1, le=65535, description="broker's port; 8883 is usual with TLS")
+    username: str | None = Field(None, description="user name, if the broker asks for one")
+    password: SecretStr | None = Field(None, description="password; prefer password_file")
+    password_file: Path | None = Field(None, description="file whose first line is the password")
+    tls: bool = Field(default=False, description="encrypt, and verify the broker's certificate")
+    ca_file: Path | None = Field(None, description="certificate authority; the system's if not given")
+    cert_file: Path | None = Field(None, description="client certificate, if the broker asks for one")
+    key_file: Path | None = Field(None, description="key of the client certificate")
+    keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive interval in seconds")
+    session_expiry_s: int = Field(
+        7 * 86_400, ge=0, le=0xFFFFFFFF, description="how long the broker keeps our session while we are away"
+    )
+    reconnect_cap_s: float = Field(
+        60.0, gt=0, le=3600, description="longest wait between connection attempts"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MqttSettings":
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("give password or password_file, not both")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("ca_file and cert_file need tls = true")
+        return self
+
+    def secret(self) -> str | None:
+        """The password, from wherever it is kept.
+
+        Raises:
+            Invalid: the password file cannot be read.
+        """
+        if self.password_file is not None:
+            try:
+                return self.password_file.read_text().partition("\n")[0]
+            except OSError as error:
+                raise Invalid(
+                    f"cannot read mqtt.password_file {self.password_file}: {error.strerror}"
+                ) from error
+        return self.password.get_secret_value() if self.password else None
+
+
+class LogSettings(Group):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level shown")
+    format: Literal["console", "json"] = Field(
+        "console", description="console for people, json for collectors"
+    )
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) -> Settings:
+    """Build a program's settings once, at start.
+
+    Args:
+        kind: the program's settings class.
+        config: TOML file, or None.
+        overrides: `group.field=value` strings from `--set` flags.
+
+    Raises:
+        Invalid: an unreadable file, an unknown name or a value out of range, told in words.
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        try:
+            values = tomllib.loads(config.read_text())
+        except OSError as error:
+            raise Invalid(f"cannot read {config}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Invalid(f"{config} is not valid TOML: {error}") from error
+    if unknown := sorted(set(values) - set(kind.model_fields)):
+        raise Invalid(f"{config}: unknown groups {unknown}; known: {sorted(kind.model_fields)}")
+    flags: dict[str, Any] = {}
+    for item in overrides:
+        name, equals, value = item.partition("=")
+        group, dot, field = name.strip().partition(".")
+        if not (equals and dot and group in kind.model_fields):
+            raise Invalid(
+                f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}"
+            )
+        flags.setdefault(group, {})[field] = value
+    try:
+        environment = EnvSettingsSource(kind)()
+        return kind(**_merge(_merge(values, environment), flags))
+    except SettingsError as error:
+        raise Invalid(f"settings: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise Invalid("settings: " + "; ".join(faults)) from error
+
+
+def unknown_variables(kind: type[BaseSettings], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Environment variables with the program's prefix that name no group: typing errors, most likely."""
+    prefix = str(kind.model_config.get("env_prefix", "")).upper()
+    known = {name.upper() for name in kind.model_fields}
+    names = [n for n in (os.environ if environment is None else environment) if n.upper().startswith(prefix)]
+    return sorted(n for n in names if n.upper().removeprefix(prefix).split("__")[0] not in known)
+
+
+def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

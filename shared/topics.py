@@ -1,0 +1,83 @@
+"""MQTT topics as validated values; no other module spells a topic.
+
+`earwitness/v1/<site>/<sensor>/{state,event}` and `earwitness/v1/<site>/alert`.
+Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.8.2 (shared subscriptions).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shared.errors import Invalid
+from shared.events import check_name
+
+ROOT: Final = "earwitness/v1"
+
+SensorKind = Literal["state", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorTopic:
+    """A topic that belongs to one sensor.
+
+    Raises:
+        Invalid: a site or sensor that is not a valid id.
+    """
+
+    site: str
+    sensor: str
+    kind: SensorKind
+
+    def __post_init__(self) -> None:
+        check_name(self.site, "site")
+        check_name(self.sensor, "sensor")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
+
+    @classmethod
+    def parse(cls, topic: str) -> "SensorTopic":
+        """Read a received topic.
+
+        Raises:
+            Invalid: not a sensor's topic.
+        """
+        parts = topic.removeprefix(ROOT + "/").split("/")
+        if not topic.startswith(ROOT + "/") or len(parts) != 3:
+            raise Invalid(f"{topic!r} is not {ROOT}/<site>/<sensor>/<kind>")
+        site, sensor, kind = parts
+        if kind == "event":
+            return cls(site=site, sensor=sensor, kind="event")
+        if kind == "state":
+            return cls(site=site, sensor=sensor, kind="state")
+        raise Invalid(f"{topic!r} ends in an unknown kind {kind!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTopic:
+    """Where a site's alerts are published.
+
+    Raises:
+        Invalid: a site that is not a valid id.
+    """
+
+    site: str
+
+    def __post_init__(self) -> None:
+        check_name(self.site, "site")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/{self.site}/alert"
+
+
+ALL_STATES: Final = f"{ROOT}/+/+/state"
+ALL_EVENTS: Final = f"{ROOT}/+/+/event"
+ALL_ALERTS: Final = f"{ROOT}/+/alert"
+
+
+def shared_events(group: str) -> str:
+    """The shared subscription through which hubs of one group divide all events.
+
+    Raises:
+        Invalid: a group that is not a valid id.
+    """
+    return f"$share/{check_name(group, 'subscription group')}/{ALL_EVENTS}"
