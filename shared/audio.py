@@ -80,7 +80,7 @@ def resample(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
 
 
 def fit(waveform: Waveform, samples: int) -> Waveform:
-    """Cut or repeat a waveform to exactly this many samples (a short clip loops rather than fades to silence).
+    """Cut or repeat a waveform to exactly this many samples (a short clip loops).
 
     Raises:
         Invalid: the waveform is empty.

@@ -148,7 +148,7 @@ class Event:
         site: the network's name.
         captured_at: start of the clip, timezone-aware, UTC.
         clock: whether the sensor's clock could be trusted.
-        historical: True if the clip waited in the spool from an earlier run, or is a replay of old recordings.
+        historical: True if the clip is a replay of old recordings, not heard now.
         duration_s: length of the clip in seconds, in (0, 60].
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
         levels: measured at the full rate.

@@ -168,7 +168,7 @@ class MatchMessage(Message):
 
 
 class AlertMessage(Message):
-    """ "Find similar past events": an event together with what it resembles and why."""
+    """The answer to "find similar past events": an event, what it resembles, and why."""
 
     version: Literal[1] = VERSION
     event: str

@@ -57,7 +57,7 @@ class FeatureSpace:
         Source: VGGish postprocessor (AudioSet release): 8-bit quantisation of PCA output in [-2, 2].
         """
         scaled = (np.clip(values, self.low, self.high) - self.low) * (255.0 / (self.high - self.low))
-        return np.round(scaled).astype(np.uint8)
+        return np.asarray(np.round(scaled), dtype=np.uint8)
 
     def dequantise(self, features: Features) -> Floats:
         """Map bytes (any shape) back to float32 values in [low, high]."""
