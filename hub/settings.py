@@ -1,0 +1,94 @@
+"""The hub's settings: one class, built once in the CLI, every field in a group."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import Group, LogSettings, MqttSettings
+
+
+class HubGroup(Group):
+    """Which hub this is."""
+
+    name: str = Field(
+        "hub-1", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="this hub's name, unique per process"
+    )
+    group: str = Field(
+        "hubs",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="hubs of one group divide the events among themselves",
+    )
+
+
+class RedisSettings(Group):
+    """How to reach the store (Redis 7 or newer, or Valkey)."""
+
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://[user:password@]host:port/db, rediss:// for TLS, or unix://path",
+    )
+    timeout_s: float = Field(5.0, gt=0, le=60, description="longest wait for one answer")
+
+
+class ArchiveSettings(Group):
+    """What is kept, and for how long."""
+
+    retention_days: float = Field(90.0, gt=0, description="events and alerts older than this are removed")
+    clips_dir: Path | None = Field(None, description="directory for the clips' audio; none is kept if unset")
+    dead_letter_limit: int = Field(
+        10_000, ge=1, description="when so many dead letters wait, the hub stops taking instead of adding more"
+    )
+
+
+class ModelSettings(Group):
+    """Which models score similarity, and how clips become features."""
+
+    weights_dir: Path = Field(
+        Path("~/.local/share/earwitness"), description="where VGGish's weights are, once imported"
+    )
+    checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
+
+
+class IntakeSettings(Group):
+    """How much the hub takes before it asks the broker to hold on."""
+
+    capacity: int = Field(256, ge=2, le=65_535, description="most events received and not yet handled")
+
+
+class FlaggingSettings(Group):
+    """When a similar past event is worth an alert."""
+
+    min_level: float = Field(7.0, ge=0, le=8, description="lowest level of similarity, of 8")
+    min_shared: float = Field(
+        0.5, ge=0, le=1, description="lowest probability that both events contain one and the same category"
+    )
+    own_recent_s: float = Field(
+        120.0, ge=0, description="clips of the same sensor within this many seconds are never matches"
+    )
+    max_matches: int = Field(5, ge=1, le=100, description="most matches in one alert")
+
+
+class WebSettings(Group):
+    """The HTTP side: API, health, metrics."""
+
+    host: str = Field("127.0.0.1", description="address to bind; put a TLS proxy in front before widening it")
+    port: int = Field(8080, ge=0, le=65_535, description="port to bind")
+
+
+class HubSettings(BaseSettings):
+    """All settings of `earwitness-hub`; environment variables look like EARWITNESS_HUB_MQTT__HOST."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EARWITNESS_HUB_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    hub: HubGroup = HubGroup()
+    mqtt: MqttSettings = MqttSettings()
+    redis: RedisSettings = RedisSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    model: ModelSettings = ModelSettings()
+    intake: IntakeSettings = IntakeSettings()
+    flagging: FlaggingSettings = FlaggingSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
