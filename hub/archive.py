@@ -16,7 +16,7 @@ import numpy as np
 import redis
 
 from shared.errors import Busy, Invalid, Unavailable
-from shared.events import Event, EventId, Levels
+from shared.events import EventId, Levels
 from shared.messages import AlertMessage, StateMessage
 from shared.space import Features, space_of
 
@@ -245,33 +245,20 @@ class Archive:
             found += [e for e in self._fetch(ids) if place is None or e.place == place]
         return found[:limit]
 
-    @_translated
     def scan(self) -> Iterator[list[StoredEvent]]:
-        """All events, oldest first, in batches."""
-        return self._scan()
-
-    def _scan(self) -> Iterator[list[StoredEvent]]:
-        low = "-inf"
-        seen: set[bytes] = set()
+        """All events in batches, in no particular order; one that is added meanwhile may be missing or twice."""
+        cursor = 0
         while True:
-            rows = self._rows_from(low)
-            fresh = [key for key, _ in rows if key not in seen]
-            if not fresh:
+            cursor, batch = self._scan_batch(cursor)
+            if batch:
+                yield batch
+            if cursor == 0:
                 return
-            low = str(int(rows[-1][1]))
-            seen = {key for key, score in rows if int(score) == int(low)} | seen
-            yield self._fetch(fresh)
 
     @_translated
-    def _rows_from(self, low: str) -> list[tuple[bytes, float]]:
-        size = _BATCH
-        while True:
-            rows: list[tuple[bytes, float]] = self._redis.zrangebyscore(
-                f"{PREFIX}:events", low, "+inf", start=0, num=size, withscores=True
-            )
-            if len(rows) < size or rows[0][1] != rows[-1][1]:
-                return rows
-            size *= 2
+    def _scan_batch(self, cursor: int) -> tuple[int, list[StoredEvent]]:
+        position, rows = self._redis.zscan(f"{PREFIX}:events", cursor=cursor, count=_BATCH)
+        return int(position), self._fetch([key for key, _ in rows])
 
     @_translated
     def _fetch(self, ids: list[bytes]) -> list[StoredEvent]:
@@ -456,21 +443,4 @@ def _sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         last_received_at=_time(received) if received else None,
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
-    )
-
-
-def event_of(event: Event, *, received_at: datetime, space: str, features: Features,
-             presence: tuple[float, ...], clip: str) -> StoredEvent:
-    """An event as received, together with what the hub found out about it."""
-    return StoredEvent(
-        id=event.id,
-        site=event.site,
-        captured_at=event.captured_at,
-        received_at=received_at,
-        duration_s=event.duration_s,
-        levels=event.levels,
-        space=space,
-        features=features,
-        presence=presence,
-        clip=clip,
     )

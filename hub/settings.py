@@ -37,7 +37,9 @@ class ArchiveSettings(Group):
     retention_days: float = Field(90.0, gt=0, description="events and alerts older than this are removed")
     clips_dir: Path | None = Field(None, description="directory for the clips' audio; none is kept if unset")
     dead_letter_limit: int = Field(
-        10_000, ge=1, description="when so many dead letters wait, the hub stops taking instead of adding more"
+        10_000,
+        ge=1,
+        description="when so many dead letters wait, the hub stops taking instead of adding more",
     )
 
 

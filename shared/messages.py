@@ -109,9 +109,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         raise Invalid(f"event message is not CBOR: {_short(error)}") from error
     message = _validate(EventMessage, fields, "event message")
     if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
-        raise Invalid(
-            f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}"
-        )
+        raise Invalid(f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}")
     return Event(
         id=EventId(sensor=message.sensor, boot=message.boot, seq=message.seq),
         site=message.site,

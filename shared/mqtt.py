@@ -15,7 +15,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -160,7 +160,13 @@ class Link:
         self._open.set()
 
     def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 1,
+        content_type: str | None = None,
     ) -> int:
         """Hand a message to the network thread.
 
@@ -260,7 +266,7 @@ class Link:
     # paho's callbacks: they run in the network thread and only hand signals on.
 
     def _on_connect(
-        self, _client: paho.Client, _data: Any, flags: paho.ConnectFlags, code: ReasonCode, _properties: Any
+        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, _properties: object
     ) -> None:
         if code.is_failure:
             self._ended(f"the broker refused the connection: {code}")
@@ -271,13 +277,13 @@ class Link:
         self._emit(Connected(session_present=flags.session_present, epoch=self._epoch))
 
     def _on_disconnect(
-        self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
+        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         if self._up.is_set():
             self._ended(str(code))
         self._down.set()
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self._emit(
             Received(
                 topic=message.topic,
@@ -291,6 +297,6 @@ class Link:
         )
 
     def _on_publish(
-        self, _client: paho.Client, _data: Any, mid: int, code: ReasonCode, _properties: Any
+        self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
         self._emit(Acknowledged(mid=mid, reason=code.value, epoch=self._epoch))

@@ -86,9 +86,7 @@ def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast |
     return mix(labels, rng, rate_hz, duration_s, cast)
 
 
-def mix(
-    labels: list[str], rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast | None = None
-) -> Scene:
+def mix(labels: list[str], rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast | None = None) -> Scene:
     """Mix one performance of each named category over a background; see `make_scene`.
 
     Raises:
@@ -204,9 +202,7 @@ def alert(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
     if kind == 2:  # horn
         low_hz, ratio = of.uniform(300.0, 480.0), of.uniform(1.18, 1.34)
         rich = _table(of, harmonics=16, rolloff=of.uniform(0.3, 0.9))
-        honks = _gate(
-            _runs(rng, duration_s, on_s=(0.3, 1.6), off_s=(0.2, 2.5)), samples, rate_hz, ramp_s=0.02
-        )
+        honks = _gate(_runs(rng, duration_s, on_s=(0.3, 1.6), off_s=(0.2, 2.5)), samples, rate_hz, ramp_s=0.02)
         return honks * (_read(rich, low_hz * time) + _read(rich, low_hz * ratio * time))
     period_s, tone_hz = of.uniform(0.7, 1.2), of.uniform(900.0, 1_600.0)
     beeps = (np.floor(2.0 * (time / period_s + rng.uniform())) % 2).astype(np.float64)
@@ -259,9 +255,7 @@ def music(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
                     length_s=beat_s / 2,
                     rate_hz=rate_hz,
                 )
-    return out + _strike(
-        np.arange(beats, dtype=np.float64) * beat_s, np.full(beats, 1.2), kick, samples, rate_hz
-    )
+    return out + _strike(np.arange(beats, dtype=np.float64) * beat_s, np.full(beats, 1.2), kick, samples, rate_hz)
 
 
 def voices(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
@@ -350,9 +344,7 @@ def _noise(rng: Random, samples: int, rate_hz: int, shape: Callable[[Signal], Si
 def _drift(rng: Random, samples: int, rate_hz: int, depth: float) -> Signal:
     """A slow random wander around 1, between about 1 - depth and 1 + depth."""
     knots = max(3, int(samples / rate_hz) + 2)
-    return np.interp(
-        np.linspace(0, knots - 1, samples), np.arange(knots), 1 + depth * rng.uniform(-1, 1, knots)
-    )
+    return np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), 1 + depth * rng.uniform(-1, 1, knots))
 
 
 def _table(of: Random, harmonics: int, rolloff: float) -> Signal:

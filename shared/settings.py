@@ -38,9 +38,7 @@ class MqttSettings(Group):
     session_expiry_s: int = Field(
         7 * 86_400, ge=0, le=0xFFFFFFFF, description="how long the broker keeps our session while we are away"
     )
-    reconnect_cap_s: float = Field(
-        60.0, gt=0, le=3600, description="longest wait between connection attempts"
-    )
+    reconnect_cap_s: float = Field(60.0, gt=0, le=3600, description="longest wait between connection attempts")
 
     @model_validator(mode="after")
     def _consistent(self) -> "MqttSettings":
@@ -62,9 +60,7 @@ class MqttSettings(Group):
             try:
                 return self.password_file.read_text().partition("\n")[0]
             except OSError as error:
-                raise Invalid(
-                    f"cannot read mqtt.password_file {self.password_file}: {error.strerror}"
-                ) from error
+                raise Invalid(f"cannot read mqtt.password_file {self.password_file}: {error.strerror}") from error
         return self.password.get_secret_value() if self.password else None
 
 
@@ -72,9 +68,7 @@ class LogSettings(Group):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level shown")
-    format: Literal["console", "json"] = Field(
-        "console", description="console for people, json for collectors"
-    )
+    format: Literal["console", "json"] = Field("console", description="console for people, json for collectors")
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -106,9 +100,7 @@ def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) ->
         name, equals, value = item.partition("=")
         group, dot, field = name.strip().partition(".")
         if not (equals and dot and group in kind.model_fields):
-            raise Invalid(
-                f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}"
-            )
+            raise Invalid(f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}")
         flags.setdefault(group, {})[field] = value
     try:
         environment = EnvSettingsSource(kind)()

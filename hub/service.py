@@ -1,0 +1,229 @@
+"""The hub as a whole: its parts put together, started, kept tidy and stopped."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.audio.choose import AudioChoice, choose_audio
+from hub.clips import Clips
+from hub.flagging.rule import FlagRule
+from hub.intake import Intake
+from hub.metrics import HubMetrics
+from hub.model.checkpoint import load, shipped
+from hub.pipeline import Pipeline
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from hub.settings import HubSettings
+from hub.web.api import create_app
+from shared.errors import Invalid, Unavailable
+from shared.space import SPACES
+
+log = logging.getLogger(__name__)
+
+TIDY_EVERY_S: Final = 60.0
+
+
+def open_archive(settings: HubSettings) -> Archive:
+    """The archive these settings name; nothing is sent to the server yet."""
+    return Archive(
+        settings.redis.url.get_secret_value(),
+        timeout_s=settings.redis.timeout_s,
+        dead_letter_limit=settings.archive.dead_letter_limit,
+    )
+
+
+def open_retrieval(settings: HubSettings) -> Retrieval:
+    """Retrieval with the configured checkpoints, or else the shipped ones, and an empty index.
+
+    Raises:
+        Invalid: a checkpoint that cannot be used, or two of one feature space.
+    """
+    paths = settings.model.checkpoints or tuple(shipped(space) for space in SPACES)
+    scorers = [Scorer(load(path)) for path in paths]
+    spaces = [scorer.space.id for scorer in scorers]
+    if len(set(spaces)) < len(spaces):
+        raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
+    return Retrieval(scorers)
+
+
+def open_audio(settings: HubSettings, retrieval: Retrieval) -> AudioChoice:
+    """What turns clips into features.
+
+    Raises:
+        Invalid: no checkpoint scores the feature space that clips would get.
+    """
+    choice = choose_audio(settings.model.weights_dir.expanduser())
+    if choice.extractor.space.id not in retrieval.spaces:
+        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.extractor.space.id}")
+    return choice
+
+
+def load_index(archive: Archive, retrieval: Retrieval) -> None:
+    """Make the whole archive findable.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    started = time.monotonic()
+    left_out = sum(retrieval.load(batch) for batch in archive.scan())
+    log.info(
+        "index loaded from the archive",
+        extra={
+            "events": len(retrieval),
+            "without_model": left_out,
+            "seconds": round(time.monotonic() - started, 1),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the hub can do its work."""
+
+    broker: bool
+    store: bool
+    events: int
+    dead_letters: int
+
+    @property
+    def ok(self) -> bool:
+        """Broker and store are both there."""
+        return self.broker and self.store
+
+
+class Hub:
+    """A running hub.
+
+    Args:
+        settings: all of them.
+
+    Raises:
+        Invalid: settings, checkpoint or store that must not be used.
+    """
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._archive = open_archive(settings)
+        self._retrieval = open_retrieval(settings)
+        audio = open_audio(settings, self._retrieval)
+        log.log(
+            logging.WARNING if audio.fallback else logging.INFO,
+            audio.sentence,
+            extra={"space": audio.extractor.space.id},
+        )
+        self._metrics = HubMetrics(CollectorRegistry())
+        self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
+        flagging = settings.flagging
+        rule = FlagRule(
+            min_level=flagging.min_level,
+            min_shared=flagging.min_shared,
+            own_recent_s=flagging.own_recent_s,
+            max_matches=flagging.max_matches,
+        )
+        pipeline = Pipeline(
+            archive=self._archive,
+            retrieval=self._retrieval,
+            extractor=audio.extractor,
+            rule=rule,
+            metrics=self._metrics,
+            clips=self._clips,
+        )
+        self._intake = Intake(
+            settings=settings.mqtt,
+            client_id=f"earwitness-hub-{settings.hub.name}",
+            group=settings.hub.group,
+            capacity=settings.intake.capacity,
+            handle=pipeline.handle,
+            archive=self._archive,
+            metrics=self._metrics,
+        )
+
+    def run(self) -> None:
+        """Work until `stop`: wait for the store, load the index, serve HTTP, take events."""
+        self._wait_for_store()
+        if self._stopping.is_set():
+            return
+        load_index(self._archive, self._retrieval)
+        app = create_app(self._archive, self._retrieval, self._metrics, self.health, self._settings.flagging)
+        server = _Server(app, self._settings.web.host, self._settings.web.port)
+        tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
+        tidier.start()
+        server.start()
+        try:
+            self._intake.run()
+        finally:
+            self._stopping.set()
+            server.stop()
+            tidier.join()
+            self._archive.close()
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._stopping.set()
+        self._intake.stop()
+
+    def health(self) -> Health:
+        """The state of the hub's connections, asked anew."""
+        try:
+            events, dead_letters, store = self._archive.count(), self._archive.dead_letter_count(), True
+        except Unavailable:
+            events, dead_letters, store = 0, 0, False
+        return Health(broker=self._intake.connected, store=store, events=events, dead_letters=dead_letters)
+
+    def _wait_for_store(self) -> None:
+        wait_s = 0.5
+        while not self._stopping.is_set():
+            try:
+                self._archive.verify()
+            except Unavailable as error:
+                log.warning("waiting for the store", extra={"reason": str(error)})
+                self._stopping.wait(wait_s)
+                wait_s = min(10.0, wait_s * 2)
+            else:
+                return
+
+    def _tidy(self) -> None:
+        while not self._stopping.wait(TIDY_EVERY_S):
+            try:
+                self.expire(datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days))
+            except Unavailable as error:
+                log.warning("retention put off", extra={"reason": str(error)})
+
+    def expire(self, before: datetime) -> None:
+        """Remove everything captured before a time: events, alerts, index rows, clips.
+
+        Raises:
+            Unavailable: the store is away; what was removed so far stays removed.
+        """
+        while gone := self._archive.expire(before):
+            self._retrieval.remove(gone)
+            for event in gone:
+                if self._clips is not None:
+                    self._clips.remove(event.clip)
+            log.info("old events removed", extra={"events": len(gone)})
+
+
+class _Server:
+    """uvicorn in a thread of its own."""
+
+    def __init__(self, app: object, host: str, port: int) -> None:
+        config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False)  # type: ignore[arg-type]
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish open requests and end."""
+        self._server.should_exit = True
+        self._thread.join(timeout=5.0)
