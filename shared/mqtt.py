@@ -179,7 +179,7 @@ class Link:
         """
         if not self.connected:
             raise Unavailable(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = _properties(PacketTypes.PUBLISH)
         if content_type is not None:
             properties.ContentType = content_type
         return int(self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
@@ -234,7 +234,7 @@ class Link:
 
     def _connect_once(self) -> None:
         """Connect and return when the connection has ended."""
-        properties = Properties(PacketTypes.CONNECT)
+        properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._settings.session_expiry_s
         if self._receive_maximum is not None:
             properties.ReceiveMaximum = self._receive_maximum
@@ -287,7 +287,7 @@ class Link:
         self._emit(
             Received(
                 topic=message.topic,
-                payload=message.payload,
+                payload=bytes(message.payload),
                 mid=message.mid,
                 qos=message.qos,
                 retain=message.retain,
@@ -300,3 +300,7 @@ class Link:
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
         self._emit(Acknowledged(mid=mid, reason=code.value, epoch=self._epoch))
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this constructor untyped

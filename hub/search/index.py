@@ -7,13 +7,15 @@ so a search works on the rows that were there when it began while others are bei
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hub.model.presence import level_of_similarity
 from hub.search.scorer import Scorer
+
+Value = TypeVar("Value", bound=np.generic)
 
 _FIRST_ROWS: Final = 256
 
@@ -161,7 +163,7 @@ class Index:
         self._captured_ms, self._gone = self._captured_ms[kept], self._gone[kept]
 
 
-def _grown(array: npt.NDArray[np.generic], rows: int) -> npt.NDArray[np.generic]:
+def _grown(array: npt.NDArray[Value], rows: int) -> npt.NDArray[Value]:
     larger = np.zeros((rows, *array.shape[1:]), dtype=array.dtype)
     larger[: len(array)] = array
     return larger

@@ -58,10 +58,7 @@ def _spectrum(sound: Signal) -> Signal:
 def test_one_character_resembles_itself_more_than_others(category: str) -> None:
     spectra = np.asarray(
         [
-            [
-                _spectrum(perform(category, who, np.random.default_rng(take), 16_000, 10.0))
-                for take in range(2)
-            ]
+            [_spectrum(perform(category, who, np.random.default_rng(take), 16_000, 10.0)) for take in range(2)]
             for who in range(6)
         ]
     )

@@ -1,0 +1,167 @@
+"""One suite for every store: Valkey (embedded) and Debian's Redis."""
+
+from datetime import timedelta
+
+import pytest
+import redis
+
+from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive, Recorded
+from shared.errors import Busy, Invalid, Unavailable
+from shared.messages import AlertMessage, MatchMessage, StateMessage
+from tests.values import NOON, stored
+
+
+def alert(event: str = "street-1.boot.0") -> AlertMessage:
+    match = MatchMessage(
+        event="street-2.boot.9", site="demo", sensor="street-2", captured_at=NOON, level=7.5, shared={"dog": 0.9}
+    )
+    return AlertMessage(
+        event=event,
+        site="demo",
+        sensor="street-1",
+        captured_at=NOON,
+        laeq=-40.0,
+        lafmax=-30.0,
+        level_unit="dBFS",
+        presence={"dog": 0.9},
+        matches=[match],
+    )
+
+
+def bury(archive: Archive, payload: bytes = b"?", reason: str = "no") -> None:
+    archive.bury(topic="earwitness/v1/a/b/event", payload=payload, reason=reason, received_at=NOON, cap_bytes=1000)
+
+
+def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
+    event = stored()
+    assert archive.record(event) is Recorded.NEW
+    back = archive.get(event.id)
+    assert back is not None
+    assert (back.features == event.features).all()
+    assert [getattr(back, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")] == [
+        getattr(event, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")
+    ]
+
+
+def test_a_repeat_changes_nothing(archive: Archive) -> None:
+    archive.record(stored())
+    archive.complete(stored().id, None)
+    assert archive.record(stored(after_s=5)) is Recorded.REPEAT
+    assert archive.known(stored().id) is Recorded.REPEAT
+    assert archive.count() == 1
+    assert [sensor.events for sensor in archive.sensors()] == [1]
+    back = archive.get(stored().id)
+    assert back is not None
+    assert back.captured_at == NOON
+
+
+def test_an_event_whose_handling_was_cut_short_is_known_as_unfinished(archive: Archive) -> None:
+    archive.record(stored())
+    assert archive.known(stored().id) is Recorded.UNFINISHED
+    assert archive.record(stored()) is Recorded.UNFINISHED
+    assert archive.known(stored(1).id) is Recorded.NEW
+
+
+def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: Archive) -> None:
+    for seq in range(300):
+        archive.record(stored(seq, sensor=f"street-{seq % 2}", after_s=10 * seq))
+    newest = archive.events(limit=3)
+    assert [event.id.seq for event in newest] == [299, 298, 297]
+    assert [event.id.seq for event in archive.events(limit=2, before=newest[-1].captured_at)] == [296, 295]
+    assert [event.id.seq for event in archive.events(limit=2, place="demo/street-0")] == [298, 296]
+    assert len(archive.events(limit=500, place="demo/street-1")) == 150
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 600])
+def test_a_scan_meets_every_event(archive: Archive, count: int) -> None:
+    for seq in range(count):
+        archive.record(stored(seq))
+    met = [event.id.seq for batch in archive.scan() for event in batch]
+    assert set(met) == set(range(count))
+
+
+def test_an_alert_waits_until_it_is_published(archive: Archive) -> None:
+    archive.record(stored())
+    archive.complete(stored().id, alert())
+    assert archive.alerts() == [alert()] == archive.unpublished()
+    archive.published(alert().event)
+    assert archive.unpublished() == []
+    assert archive.alert_count() == 1
+
+
+def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> None:
+    for seq in range(4):
+        archive.record(stored(seq, after_s=100 * seq))
+    archive.complete(stored(0).id, alert())
+    gone = archive.expire(NOON + timedelta(seconds=200))
+    assert sorted(event.id.seq for event in gone) == [0, 1]
+    assert archive.expire(NOON + timedelta(seconds=200)) == []
+    assert (archive.count(), archive.alert_count(), archive.unpublished()) == (2, 0, [])
+    assert archive.get(stored(0).id) is None
+
+
+def test_dead_letters_keep_topic_payload_and_reason(archive: Archive) -> None:
+    bury(archive, b"\xff\x00", "not CBOR")
+    (letter,) = archive.dead_letters()
+    assert (letter.topic, letter.payload, letter.reason, letter.whole) == (
+        "earwitness/v1/a/b/event",
+        b"\xff\x00",
+        "not CBOR",
+        True,
+    )
+    archive.unbury(letter.id)
+    assert archive.dead_letter_count() == 0
+
+
+def test_a_huge_payload_is_kept_in_part_and_says_so(archive: Archive) -> None:
+    bury(archive, b"x" * 1_000_000)
+    (letter,) = archive.dead_letters()
+    assert (len(letter.payload), letter.size, letter.whole) == (DEAD_LETTER_HEAD_BYTES, 1_000_000, False)
+
+
+def test_too_many_dead_letters_stop_the_hub_instead_of_being_dropped(archive: Archive) -> None:
+    for _ in range(5):
+        bury(archive)
+    with pytest.raises(Busy, match="dead-letters list"):
+        bury(archive)
+    assert archive.dead_letter_count() == 5
+
+
+def state(boot: str, what: str) -> StateMessage:
+    return StateMessage.model_validate(
+        {
+            "site": "demo",
+            "sensor": "street-1",
+            "boot": boot,
+            "state": what,
+            "source": "scene",
+            "form": "flac",
+            "software": "0",
+            "since": NOON,
+        }
+    )
+
+
+def test_a_late_will_of_an_old_boot_does_not_kill_a_new_session(archive: Archive) -> None:
+    assert archive.note_state(state("one", "ready"))
+    assert archive.note_state(state("two", "ready"))
+    assert not archive.note_state(state("one", "lost"))
+    assert [sensor.state for sensor in archive.sensors()] == ["ready"]
+    assert archive.note_state(state("two", "lost"))
+    assert [sensor.state for sensor in archive.sensors()] == ["lost"]
+
+
+def test_a_server_that_evicts_is_refused(archive: Archive, store_url: str) -> None:
+    archive.verify()
+    client = redis.Redis.from_url(store_url, protocol=2)
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(Invalid, match="noeviction"):
+            archive.verify()
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_server_that_is_away_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        Archive("redis://127.0.0.1:1/0", timeout_s=0.5).count()

@@ -1,0 +1,221 @@
+"""Real servers and programs for tests: started on free loopback ports, killed when a test says so.
+
+A missing server program is an error, never a skip: `.ci/run` installs them.
+"""
+
+import abc
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from hub.embedded import free_port
+from shared.settings import MqttSettings
+
+_pause = threading.Event()
+
+
+def eventually(condition: Callable[[], bool], within_s: float, what: str) -> None:
+    """Wait until a condition holds; fail with `what` if it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        _pause.wait(0.05)
+
+
+def program(name: str) -> str:
+    """The path of a server program."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    assert found, f"{name} is not installed: apt-get install {name}"
+    return found
+
+
+class Server(abc.ABC):
+    """A process that can be killed, frozen and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @abc.abstractmethod
+    def command(self) -> list[str]:
+        """What to run."""
+
+    @abc.abstractmethod
+    def ready(self) -> bool:
+        """Whether it answers."""
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
+        eventually(self.ready, 20, f"{type(self).__name__} answers; its log is {self.folder / 'log'}")
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.thaw()
+            self.kill(signal.SIGTERM)
+
+
+class Mosquitto(Server):
+    """Debian's MQTT 5 broker."""
+
+    def __init__(self, folder: Path, *, persistent: bool = True) -> None:
+        super().__init__(folder)
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "user root",
+            "max_queued_messages 100000",
+        ]
+        if persistent:
+            lines += [
+                "persistence true",
+                f"persistence_location {self.folder}/",
+                "autosave_on_changes true",
+                "autosave_interval 1",
+            ]
+        (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    def command(self) -> list[str]:
+        return [program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")]
+
+    def ready(self) -> bool:
+        return accepts(self.port)
+
+    @property
+    def settings(self) -> MqttSettings:
+        return MqttSettings(port=self.port, reconnect_cap_s=1.0)
+
+
+class Redis(Server):
+    """Debian's Redis."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(folder)
+        self.arguments = arguments
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        return [program("redis-server"), *own, *self.arguments]
+
+    def ready(self) -> bool:
+        try:
+            return bool(redis.Redis.from_url(self.url, protocol=2).ping())
+        except redis.RedisError:
+            return False
+
+
+class HubProcess(Server):
+    """`earwitness-hub serve`."""
+
+    def __init__(self, folder: Path, mqtt_port: int, redis_url: str, *settings: str) -> None:
+        super().__init__(folder)
+        self.settings = (
+            f"mqtt.port={mqtt_port}",
+            "mqtt.reconnect_cap_s=1",
+            f"redis.url={redis_url}",
+            f"web.port={self.port}",
+            *settings,
+        )
+
+    def command(self) -> list[str]:
+        overrides = [part for setting in self.settings for part in ("--set", setting)]
+        return [sys.executable, "-m", "hub", "serve", *overrides]
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+        eventually(self.ready, 120, f"the hub is healthy; its log is {self.folder / 'log'}")
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
+        try:
+            return bool(self.get("/healthz")["ok"])
+        except OSError:
+            return False
+
+    def get(self, path: str) -> dict[str, object]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def metric(self, name: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return sum(s.value for family in families for s in family.samples if s.name == name)
+
+
+class EdgeProcess:
+    """`earwitness-edge run --json`, playing until its source is exhausted and all is delivered."""
+
+    def __init__(self, folder: Path, mqtt_port: int, *settings: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        overrides = (
+            f"mqtt.port={mqtt_port}",
+            "mqtt.reconnect_cap_s=1",
+            f"spool.path={folder / 'spool.db'}",
+            *settings,
+        )
+        flags = [part for setting in overrides for part in ("--set", setting)]
+        self.log = folder / "log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edge", "run", "--json", *flags],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def finish(self, within_s: float = 120) -> dict[str, int]:
+        """Wait for the end of the source and the delivery of everything; the summary."""
+        printed, _ = self.process.communicate(timeout=within_s)
+        assert self.process.returncode == 0, self.log.read_text()[-3000:]
+        return dict(json.loads(printed.strip().splitlines()[-1]))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on a loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def write_embeddings(path: Path, count: int, seed: int = 0) -> Path:
+    """An `.npz` of random VGGish-shaped embeddings, some of which repeat."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 256, (8, 10, 128), dtype=np.uint8)
+    np.savez(path, embedding=kinds[rng.integers(0, 8, count)])
+    return path

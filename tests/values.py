@@ -1,0 +1,66 @@
+"""Values for tests, and hypothesis strategies that make them."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from hub.archive import StoredEvent
+from shared.events import Embedding, Event, EventId, Flac, Levels
+from shared.space import VGGISH
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
+event_ids = st.builds(EventId, sensor=names, boot=names, seq=st.integers(0, 2**53 - 1))
+levels = st.builds(
+    Levels, laeq=st.floats(-200, 200), lafmax=st.floats(-200, 200), unit=st.sampled_from(["dBFS", "dB"])
+)
+embeddings = st.builds(
+    Embedding, space=st.just(VGGISH.id), features=arrays.arrays(np.uint8, VGGISH.shape, fill=st.just(7))
+)
+flacs = st.builds(lambda tail: Flac(b"fLaC" + tail), st.binary(max_size=200))
+events = st.builds(
+    Event,
+    id=event_ids,
+    site=names,
+    captured_at=st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30)).map(lambda t: t.replace(tzinfo=UTC)),  # noqa: DTZ001
+    duration_s=st.floats(0.1, 60),
+    rate_hz=st.integers(1_000, 384_000),
+    levels=levels,
+    body=st.one_of(embeddings, flacs),
+    clock=st.sampled_from(["synchronised", "unsynchronised", "unknown"]),
+    historical=st.booleans(),
+)
+
+
+def event(seq: int = 0, *, sensor: str = "street-1", seed: int | None = None, after_s: float = 0.0) -> Event:
+    """One embedding event of site `demo`."""
+    features = np.random.default_rng(seq if seed is None else seed).integers(0, 256, VGGISH.shape, dtype=np.uint8)
+    return Event(
+        id=EventId(sensor, "boot", seq),
+        site="demo",
+        captured_at=NOON + timedelta(seconds=after_s),
+        duration_s=10.0,
+        rate_hz=22_050,
+        levels=Levels(-40.0, -30.0),
+        body=Embedding(VGGISH.id, features),
+    )
+
+
+def stored(seq: int = 0, *, sensor: str = "street-1", after_s: float = 0.0) -> StoredEvent:
+    """One archived event of site `demo`."""
+    sent = event(seq, sensor=sensor, after_s=after_s)
+    assert isinstance(sent.body, Embedding)
+    return StoredEvent(
+        id=sent.id,
+        site=sent.site,
+        captured_at=sent.captured_at,
+        received_at=sent.captured_at + timedelta(seconds=11),
+        duration_s=sent.duration_s,
+        levels=sent.levels,
+        space=VGGISH.id,
+        features=sent.body.features,
+        presence=(0.5, 0.0, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0),
+    )
