@@ -1,0 +1,56 @@
+"""The one interface between sound and features: a clip in, the bytes of a feature space out."""
+
+from typing import Protocol
+
+import numpy as np
+
+from shared.audio import Waveform, fit, resample
+from shared.errors import Invalid
+from shared.events import CLIP_S
+from shared.space import Features, FeatureSpace
+
+
+class Extractor(Protocol):
+    """Computes features of one feature space."""
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The feature space of what `extract` returns."""
+        ...
+
+    def extract(self, waveform: Waveform, rate_hz: int) -> Features:
+        """Features of one clip.
+
+        Args:
+            waveform: float32 [samples], mono, full scale = 1.0; cut or repeated to 10 s.
+            rate_hz: its sample rate in Hz.
+
+        Returns:
+            uint8 [frames, dimension] of `space`.
+
+        Raises:
+            Invalid: no samples, samples that are not finite, or a sample rate outside [1,000, 384,000].
+        """
+        ...
+
+
+def clip_at(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
+    """The 10 s clip an extractor works on: checked, resampled, cut or repeated.
+
+    Args:
+        waveform: float32 [samples], full scale = 1.0.
+        rate_hz: its sample rate in Hz, in [1,000, 384,000].
+        to_hz: the sample rate wanted, in Hz.
+
+    Returns:
+        float32 [10 * to_hz].
+
+    Raises:
+        Invalid: see `Extractor.extract`.
+    """
+    if waveform.ndim != 1 or not bool(np.isfinite(waveform).all()):
+        raise Invalid("a clip is one row of finite samples")
+    if not 1_000 <= rate_hz <= 384_000:
+        raise Invalid(f"sample rate {rate_hz} Hz is outside [1000, 384000]")
+    longest = waveform[: round(CLIP_S * rate_hz) + 1]
+    return fit(resample(longest.astype(np.float32, copy=False), rate_hz, to_hz), round(CLIP_S * to_hz))

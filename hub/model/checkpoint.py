@@ -1,0 +1,171 @@
+"""Checkpoints: one safetensors file that carries its weights and everything needed to trust them.
+
+The metadata holds one JSON document: format, network configuration, feature space, taxonomy and training
+record. Loading verifies all of it, so that a file is never used on features it was not trained for.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hub.model.network import NetworkConfig, SiameseNetwork
+from shared.errors import Invalid, Unavailable
+from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
+from shared.taxonomy import CATEGORIES, TAXONOMY_ID
+
+FORMAT: Final = "earwitness-siamese/1"
+_KEY: Final = "earwitness"
+_WEIGHTS: Final = Path(__file__).parent / "weights"
+SHORT_NAMES: Final = {"vggish": VGGISH.id, "logmel": LOGMEL.id}
+"""Short names of the feature spaces, as used in file names and on the command line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A network and what it is.
+
+    Attributes:
+        network: in eval mode.
+        space: the feature space it was trained on.
+        record: training record and card facts: data, command, seed, epochs, measured quality (JSON values).
+
+    Raises:
+        Invalid: the network's input is not of that space.
+    """
+
+    network: SiameseNetwork
+    space: FeatureSpace
+    record: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        config = self.network.config
+        if (config.frames, config.dimension) != self.space.shape:
+            raise Invalid(f"a network for {config.frames} x {config.dimension} features cannot serve {self.space.id}")
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, replacing an older file of that name.
+
+    Raises:
+        Unavailable: the file cannot be written.
+    """
+    document = {
+        "format": FORMAT,
+        "network": asdict(checkpoint.network.config),
+        "space": asdict(checkpoint.space),
+        "taxonomy": {"id": TAXONOMY_ID, "categories": list(CATEGORIES)},
+        "record": dict(checkpoint.record),
+    }
+    tensors = {name: value.contiguous() for name, value in checkpoint.network.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={_KEY: json.dumps(document, sort_keys=True)})
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise Unavailable(f"cannot write {path}: {error}") from error
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint and verify it.
+
+    Returns:
+        The checkpoint, its network in eval mode, gradients off.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: not a checkpoint of this format, another feature space or taxonomy than this build's,
+            tensors missing, superfluous, of another shape or not finite.
+    """
+    try:
+        with path.open("rb"):
+            pass
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except OSError as error:
+        raise Unavailable(f"cannot open checkpoint {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise Invalid(f"{path} is not a safetensors file: {error}") from error
+    try:
+        return _checked(metadata, tensors)
+    except Invalid as error:
+        raise Invalid(f"checkpoint {path}: {error}") from error
+
+
+def shipped(space_id: str) -> Path:
+    """Where the checkpoint for a feature space is, within the package.
+
+    Raises:
+        Invalid: no checkpoint is shipped for this feature space.
+    """
+    for name, known in SHORT_NAMES.items():
+        if known == space_id:
+            return _WEIGHTS / f"{name}.safetensors"
+    raise Invalid(f"no checkpoint is shipped for feature space {space_id!r}; known: {sorted(SPACE_IDS)}")
+
+
+SPACE_IDS: Final = frozenset(SHORT_NAMES.values())
+
+
+def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> Checkpoint:
+    document = _document(metadata)
+    space = _space(document["space"])
+    taxonomy = {"id": TAXONOMY_ID, "categories": list(CATEGORIES)}
+    if document["taxonomy"] != taxonomy:
+        raise Invalid(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
+    network = SiameseNetwork(_config(document["network"]))
+    expected = network.state_dict()
+    if missing := sorted(set(expected) - set(tensors)):
+        raise Invalid(f"tensors are missing: {', '.join(missing)}")
+    if extra := sorted(set(tensors) - set(expected)):
+        raise Invalid(f"unknown tensors: {', '.join(extra)}")
+    for name, tensor in tensors.items():
+        want = expected[name]
+        if tensor.shape != want.shape or tensor.dtype != want.dtype:
+            raise Invalid(
+                f"tensor {name} is {tensor.dtype} {list(tensor.shape)}, not {want.dtype} {list(want.shape)}"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise Invalid(f"tensor {name} holds values that are not finite")
+    network.load_state_dict(dict(tensors))
+    network.requires_grad_(False).eval()
+    return Checkpoint(network=network, space=space, record=document["record"])
+
+
+def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        document = json.loads(metadata[_KEY])
+    except KeyError:
+        raise Invalid("it carries no Earwitness metadata") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(f"its metadata is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise Invalid(f"its format is not {FORMAT}")
+    for field in ("network", "space", "taxonomy", "record"):
+        if not isinstance(document.get(field), dict):
+            raise Invalid(f"its metadata has no {field!r}")
+    return document
+
+
+def _space(stated: Mapping[str, Any]) -> FeatureSpace:
+    known = space_of(str(stated.get("id")))
+    if asdict(known) != dict(stated):
+        raise Invalid(f"feature space {known.id} is {asdict(known)} here, the file says {dict(stated)}")
+    return known
+
+
+def _config(stated: Mapping[str, Any]) -> NetworkConfig:
+    try:
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()
+        }
+        return NetworkConfig(**values)
+    except TypeError as error:
+        raise Invalid(f"its network configuration is not understood: {error}") from error

@@ -1,0 +1,209 @@
+"""The Siamese network with a Pairwise Presence Matrix, in one file.
+
+1. Twin towers that share weights turn each time step of a clip into 128 values.
+2. The two clips' tower outputs are concatenated step by step and pass two more layers (256, 128).
+3. An output layer gives three probabilities per category and step: both, neither, one.
+4. Attention weighs the steps (equation 1) and yields the 8 x 3 presence matrix.
+
+Source: the paper, section 3.1 and figure 1.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from hub.model.presence import SITUATIONS
+from shared.errors import Invalid
+from shared.taxonomy import COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Everything that fixes the network's shape.
+
+    Attributes:
+        frames: time steps of one clip's features.
+        dimension: values per frame.
+        frames_per_step: consecutive frames that enter a tower side by side as one step. 1 is the paper.
+        tower: width of each tower layer.
+        pair: width of each layer after the concatenation.
+        dropout: probability of dropping a unit between layers, while training.
+
+    Raises:
+        Invalid: a size that cannot be built.
+
+    Source: the paper, section 3.1 (3 x 128; 256 and 128; dropout of 0.5).
+    """
+
+    frames: int
+    dimension: int
+    frames_per_step: int = 1
+    tower: tuple[int, ...] = (128, 128, 128)
+    pair: tuple[int, ...] = (256, 128)
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        sizes = (self.frames, self.dimension, self.frames_per_step, *self.tower, *self.pair)
+        if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes):
+            raise Invalid(f"network sizes must be in [1, 65536]: {sizes}")
+        if self.frames % self.frames_per_step:
+            raise Invalid(f"{self.frames} frames do not divide into steps of {self.frames_per_step}")
+        if not self.tower or not self.pair or not 0.0 <= self.dropout < 1.0:
+            raise Invalid("a network needs tower layers, pair layers and a dropout in [0, 1)")
+
+    @property
+    def steps(self) -> int:
+        """Time steps that towers give and attention weighs."""
+        return self.frames // self.frames_per_step
+
+    @property
+    def width(self) -> int:
+        """Values a tower gives per step."""
+        return self.tower[-1]
+
+
+class StepNorm(nn.BatchNorm1d):
+    """Batch normalisation of [..., C] over everything but the last axis."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """Normalise float [..., C]."""
+        flat = super().forward(input.reshape(-1, input.shape[-1]))
+        return flat.reshape(input.shape)
+
+
+class ByteDropout(nn.Module):
+    """Dropout whose coin is one random byte per unit: many times faster than torch's on a CPU.
+
+    The probability is rounded to a 256th; 0.5 is exact.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.threshold = round(probability * 256)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """Drop units of float [...] while training, and scale up the others."""
+        if not (self.training and self.threshold):
+            return input
+        words = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: input.numel()].view(input.shape) >= self.threshold
+        return input * kept * (256.0 / (256 - self.threshold))
+
+
+class Layer(nn.Sequential):
+    """Linear, batch normalisation, ReLU, dropout. Source: the paper, section 3.1."""
+
+    def __init__(self, wide: int, out: int, dropout: float) -> None:
+        super().__init__(nn.Linear(wide, out), StepNorm(out), nn.ReLU(), ByteDropout(dropout))
+
+
+class Joint(nn.Module):
+    """The first pair layer, its matrix split over the concatenation: W [a; b] = Wq a + We b.
+
+    Each half is computed once per clip, and a pair costs one addition here.
+    """
+
+    def __init__(self, wide: int, out: int, dropout: float) -> None:
+        super().__init__()
+        self.query = nn.Linear(wide, out)
+        self.event = nn.Linear(wide, out, bias=False)
+        self.norm = StepNorm(out)
+        self.dropout = ByteDropout(dropout)
+        for half in (self.query, self.event):  # as one matrix of 2 x wide inputs would begin
+            nn.init.uniform_(half.weight, -((2 * wide) ** -0.5), (2 * wide) ** -0.5)
+
+    def forward(self, query_half: Tensor, event_half: Tensor) -> Tensor:
+        """Join two halves, float [B, S, out] each, into activations [B, S, out]."""
+        return cast("Tensor", self.dropout(torch.relu(self.norm(query_half + event_half))))
+
+
+class SiameseNetwork(nn.Module):
+    """Towers, pair layers, output and attention; see the module's docstring.
+
+    Inputs are dequantised features, float32 [B, frames, dimension].
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        wide = config.dimension * config.frames_per_step
+        self.standardise = StepNorm(config.dimension, affine=False)
+        widths = (wide, *config.tower)
+        self.towers = nn.Sequential(*(Layer(a, b, config.dropout) for a, b in itertools.pairwise(widths)))
+        self.joint = Joint(config.width, config.pair[0], config.dropout)
+        self.pairs = nn.Sequential(*(Layer(a, b, config.dropout) for a, b in itertools.pairwise(config.pair)))
+        self.situation = nn.Linear(config.pair[-1], COUNT * SITUATIONS)
+        self.attention = nn.Linear(config.pair[-1], COUNT)
+
+    def tower(self, features: Tensor) -> Tensor:
+        """One clip's side of the network.
+
+        Args:
+            features: float32 [B, frames, dimension], dequantised.
+
+        Returns:
+            float32 [B, steps, width], not negative.
+        """
+        steps = self.standardise(features).reshape(features.shape[0], self.config.steps, -1)
+        return cast("Tensor", self.towers(steps))
+
+    def halves(self, towers: Tensor) -> tuple[Tensor, Tensor]:
+        """Each clip's share of the first pair layer, as query and as event.
+
+        Args:
+            towers: float32 [B, steps, width].
+
+        Returns:
+            Two float32 [B, steps, pair[0]].
+        """
+        return self.joint.query(towers), self.joint.event(towers)
+
+    def join(self, query_half: Tensor, event_half: Tensor) -> Tensor:
+        """Log-probabilities of the presence matrix from precomputed halves.
+
+        Args:
+            query_half: float32 [B, steps, pair[0]] from `halves(...)[0]`.
+            event_half: float32 [B, steps, pair[0]] from `halves(...)[1]`.
+
+        Returns:
+            float32 [B, 8, 3]; `exp` of each row sums to 1.
+
+        Source: the paper, equation (1): attention v is a softmax over time steps, per category; f is the
+        softmax over the three situations at each step.
+        """
+        hidden = self.pairs(self.joint(query_half, event_half))
+        situation = self.situation(hidden).unflatten(-1, (COUNT, SITUATIONS))
+        log_f = torch.log_softmax(situation.float(), dim=-1)
+        log_v = torch.log_softmax(self.attention(hidden).float(), dim=1)
+        return torch.logsumexp(log_v.unsqueeze(-1) + log_f, dim=1)
+
+    def log_pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
+        """Log-probabilities of the presence matrix of B pairs; what the loss wants.
+
+        Args:
+            query_tower: float32 [B, steps, width].
+            event_tower: float32 [B, steps, width].
+
+        Returns:
+            float32 [B, 8, 3].
+        """
+        return self.join(self.joint.query(query_tower), self.joint.event(event_tower))
+
+    def pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
+        """The presence matrix of B pairs: float32 [B, 8, 3], rows sum to 1; arguments as `log_pair`."""
+        return self.log_pair(query_tower, event_tower).exp()
+
+    def forward(self, query: Tensor, event: Tensor) -> Tensor:
+        """The presence matrix of B pairs of clips.
+
+        Args:
+            query: float32 [B, frames, dimension], dequantised.
+            event: the same.
+
+        Returns:
+            float32 [B, 8, 3], rows sum to 1.
+        """
+        return self.pair(self.tower(query), self.tower(event))

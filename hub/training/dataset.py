@@ -1,0 +1,92 @@
+"""What training and evaluation work on: features and labels side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.model.presence import Labels
+from shared.errors import Invalid
+from shared.space import FeatureSpace
+from shared.taxonomy import COUNT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Clips of one feature space.
+
+    Attributes:
+        space: the feature space.
+        features: uint8 [n, frames, dimension].
+        labels: uint8 [n, 8] of 0 and 1, in the order of `shared.taxonomy.CATEGORIES`.
+        groups: str [n]: what must not be split between training and test (sensor, fold), "" if nothing.
+
+    Raises:
+        Invalid: shapes that do not fit together.
+    """
+
+    space: FeatureSpace
+    features: npt.NDArray[np.uint8]
+    labels: Labels
+    groups: npt.NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        n = len(self.features)
+        if self.features.dtype != np.uint8 or self.features.shape[1:] != self.space.shape:
+            raise Invalid(f"features {list(self.features.shape)} are not of {self.space.id}")
+        if self.labels.shape != (n, COUNT) or self.labels.dtype != np.uint8 or self.groups.shape != (n,):
+            raise Invalid(f"{n} clips want uint8 labels [{n}, {COUNT}] and {n} groups")
+        if n and int(self.labels.max()) > 1:
+            raise Invalid("labels are 0 or 1")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
+        """The clips of an index or mask, as a data set."""
+        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index])
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Several data sets of one feature space as one.
+
+    Raises:
+        Invalid: none given, or of different feature spaces.
+    """
+    if not parts:
+        raise Invalid("no data given")
+    if len({part.space.id for part in parts}) > 1:
+        raise Invalid("data sets of different feature spaces cannot be joined")
+    return Dataset(
+        parts[0].space,
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+    )
+
+
+def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
+    """Set a part aside without dividing a group; clips without a group are divided one by one.
+
+    Args:
+        data: what to split.
+        fraction: about this share of the clips is set aside, in (0, 1).
+        rng: source of randomness.
+
+    Returns:
+        The rest, and the part set aside; neither is empty.
+
+    Raises:
+        Invalid: too few clips or groups to split.
+    """
+    names = np.where(data.groups == "", np.arange(len(data)).astype(str), data.groups)
+    unique, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(unique))
+    before = np.cumsum(counts[order]) - counts[order]
+    aside = np.zeros(len(unique), dtype=np.bool_)
+    aside[order[before < fraction * len(data)]] = True
+    mask = aside[inverse]
+    if not mask.any() or mask.all():
+        raise Invalid(f"{len(data)} clips in {len(unique)} groups are too few to set {fraction:.0%} aside")
+    return data.take(~mask), data.take(mask)
