@@ -1,0 +1,5 @@
+"""`python -m edge` is `earwitness-edge`."""
+
+from edge.cli import main
+
+main()

@@ -1,0 +1,219 @@
+"""One sensor's agent: a worker captures into the spool, the main thread moves the spool to the broker.
+
+1. The worker (`edge.capture`) puts events in the spool and wakes the main thread.
+2. The main thread handles the broker's signals and publishes (`edge.publish`).
+3. After each connect the retained state `ready` goes out before any event; the last will says `lost` with the
+   same boot id; a clean stop publishes `disconnected` first.
+4. The run ends when the source has ended and the spool is empty, or when it is told to stop.
+"""
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final, Literal
+
+from edge.capture import Capture
+from edge.publish import Publisher
+from edge.settings import EdgeSettings
+from edge.sources import Source, open_source
+from edge.spool import Spool
+from shared.errors import Unavailable
+from shared.messages import JSON_CONTENT_TYPE, StateMessage, encode_json
+from shared.mqtt import Acknowledged, Connected, Link, Signal, Will
+from shared.topics import SensorTopic
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.2
+"""Longest sleep of the main thread: how soon it notices a stop, the end of a wait, or rows to purge."""
+FAREWELL_S: Final = 2.0
+"""How long a clean stop waits for the broker to take the state `disconnected`."""
+PURGE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        sensor: the sensor's name.
+        captured: events put in the spool in this run.
+        published: events the broker acknowledged in this run, with backlog and repeats of earlier ones.
+        spooled: events that still wait in the spool.
+        dropped: clips given up because the spool was full.
+        unreadable: clips that could not be read.
+    """
+
+    sensor: str
+    captured: int
+    published: int
+    spooled: int
+    dropped: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Woken:
+    """The worker has put an event in the spool, or has ended."""
+
+
+class Agent:
+    """One run of a sensor, from opened source to summary.
+
+    Args:
+        settings: of this sensor.
+
+    Raises:
+        Invalid: data that is not what the settings promise.
+        Unavailable: the source or the spool cannot be opened.
+    """
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._settings = settings
+        self._boot = uuid.uuid4().hex[:12]
+        self._since = datetime.now(UTC)
+        self._source: Source = open_source(settings)
+        self._spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
+        self._inbox: queue.SimpleQueue[Signal | _Woken] = queue.SimpleQueue()
+        self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "state"))
+        self._link = Link(
+            settings.mqtt,
+            settings.client_id(),
+            will=Will(self._topic, self._state("lost")),
+            on_signal=self._inbox.put,
+        )
+        self._publisher = Publisher(self._link, self._spool, settings.spool.resend_window_s)
+        self._capture = Capture(settings, self._source, self._spool, self._boot, self._wake)
+        self._halt = threading.Event()
+        self._failure: BaseException | None = None
+        self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
+        self._purge_due_s = 0.0
+
+    def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
+        """Run until the source has ended and the spool is empty, or until `stop` is set.
+
+        Args:
+            stop: set by a signal handler; capture ends at once, publishing goes on for up to `drain_s`.
+            drain_s: how long a stop may wait for the spool to empty while the broker is connected.
+
+        Raises:
+            Unavailable: the source failed for good.
+        """
+        log.info(
+            "sensor starts",
+            extra={
+                "place": f"{self._settings.sensor.site}/{self._settings.sensor.name}",
+                "boot": self._boot,
+                "source": self._source.description,
+                "backlog": self._spool.pending(),
+            },
+        )
+        self._link.start()
+        self._worker.start()
+        try:
+            self._loop(stop, drain_s)
+            self._farewell()
+        finally:
+            self._halt.set()
+            self._link.stop()
+            self._worker.join()
+            summary = self._summary()
+            self._spool.close()
+        log.info("sensor stops", extra={"captured": summary.captured, "left_in_spool": summary.spooled})
+        return summary
+
+    def _loop(self, stop: threading.Event, drain_s: float) -> None:
+        deadline_s: float | None = None
+        while True:
+            self._step()
+            if self._failure is not None:
+                raise self._failure
+            ended = not self._worker.is_alive()
+            if ended and self._spool.pending() == 0:
+                return
+            if stop.is_set():
+                self._halt.set()
+                now_s = time.monotonic()
+                deadline_s = now_s + drain_s if deadline_s is None else deadline_s
+                if ended and (now_s >= deadline_s or not self._publisher.online):
+                    return
+
+    def _step(self) -> None:
+        """Wait for news, handle all there is, publish what may be published."""
+        signals = self._receive(TICK_S)
+        now_s = time.monotonic()
+        self._publisher.handle(signals, now_s, time.time())
+        if any(isinstance(signal, Connected) for signal in signals):
+            self._announce("ready")
+        self._publisher.pump(now_s)
+        if now_s >= self._purge_due_s:
+            self._purge_due_s = now_s + PURGE_S
+            self._spool.purge(time.time() - self._settings.spool.resend_window_s)
+
+    def _receive(self, timeout_s: float) -> list[Signal]:
+        signals: list[Signal] = []
+        try:
+            news = self._inbox.get(timeout=timeout_s)
+            while True:
+                if not isinstance(news, _Woken):
+                    signals.append(news)
+                news = self._inbox.get_nowait()
+        except queue.Empty:
+            return signals
+
+    def _announce(self, state: Literal["ready", "disconnected"]) -> int | None:
+        try:
+            return self._link.publish(self._topic, self._state(state), retain=True, content_type=JSON_CONTENT_TYPE)
+        except Unavailable:
+            return None
+
+    def _farewell(self) -> None:
+        """Say `disconnected` and wait, not for long, until the broker has it."""
+        mid = self._announce("disconnected") if self._publisher.online else None
+        deadline_s = time.monotonic() + FAREWELL_S
+        while mid is not None and time.monotonic() < deadline_s:
+            signals = self._receive(TICK_S)
+            self._publisher.handle(signals, time.monotonic(), time.time())
+            if any(isinstance(signal, Acknowledged) and signal.mid == mid for signal in signals):
+                return
+
+    def _work(self) -> None:
+        try:
+            self._capture.run(self._halt)
+        except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
+            self._failure = error
+        finally:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._inbox.put(_Woken())
+
+    def _state(self, state: Literal["ready", "disconnected", "lost"]) -> bytes:
+        return encode_json(
+            StateMessage(
+                site=self._settings.sensor.site,
+                sensor=self._settings.sensor.name,
+                boot=self._boot,
+                state=state,
+                source=self._settings.source.kind,
+                form=self._source.form,
+                software=f"earwitness-edge {version('earwitness')}",
+                since=self._since,
+            )
+        )
+
+    def _summary(self) -> Summary:
+        tally = self._capture.tally
+        return Summary(
+            sensor=self._settings.sensor.name,
+            captured=tally.captured,
+            published=self._publisher.published,
+            spooled=self._spool.pending(),
+            dropped=tally.dropped,
+            unreadable=tally.unreadable,
+        )

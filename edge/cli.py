@@ -1,0 +1,130 @@
+"""The command `earwitness-edge`: settings are built, logging is set up and signals are caught here only."""
+
+import json
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from edge.agent import Agent
+from edge.check import examine
+from edge.settings import EdgeSettings
+from shared.errors import EarwitnessError, Invalid
+from shared.log import set_up
+from shared.settings import load, unknown_variables
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Listen, measure, and send what was heard to the hub; nothing is lost while the broker is away.",
+)
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with one table per group.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="GROUP.FIELD=VALUE", help="Override one setting; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@app.command()
+def run(
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    drain_s: Annotated[
+        float, typer.Option("--drain-s", min=0.0, help="On a stop, wait this long for the spool to empty.")
+    ] = 10.0,
+) -> None:
+    """Run the sensor until its source ends or it is stopped (Ctrl-C, SIGTERM).
+
+    [b]Examples[/b]
+
+    A synthetic street, twenty times faster than life:
+
+        earwitness-edge run --set sensor.name=corner --set source.speed=20
+
+    The second of four sensors that share a folder of recordings:
+
+        earwitness-edge run --set source.kind=files --set source.path=recordings
+        --set source.shard_index=1 --set source.shard_count=4
+
+    A calibrated microphone, settings from a file and the environment:
+
+        EARWITNESS_EDGE_MQTT__HOST=hub.local earwitness-edge run --config edge.toml
+        --set source.kind=microphone --set levels.calibration_db=114
+    """
+    settings = _settings(config, overrides)
+    set_up(settings.log)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    try:
+        summary = Agent(settings).run(stop, drain_s)
+    except EarwitnessError as error:
+        _fail(str(error), 2 if isinstance(error, Invalid) else 1)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command()
+def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Print the effective settings, and try the source, the spool and the broker.
+
+    Exits with 0 if a run would work, 1 if something is missing (and says what to do), 2 if the settings are
+    wrong.
+
+    [b]Example[/b]
+
+        earwitness-edge check --config edge.toml --set source.kind=microphone
+    """
+    settings = _settings(config, overrides)
+    set_up(settings.log.model_copy(update={"level": "error"}))
+    unknown = unknown_variables(EdgeSettings)
+    findings = examine(settings)
+    effective = settings.model_dump(mode="json")
+    if as_json:
+        report = {
+            "settings": effective,
+            "unknown_variables": unknown,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        typer.echo(json.dumps(report))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for group, fields in effective.items():
+            console.print(f"[bold]\\[{group}][/bold]")
+            for field, value in fields.items():
+                console.print(f"  {field} = {json.dumps(value)}", markup=False)
+        for name in unknown:
+            console.print(f"unknown variable {name}: a typing error?", style="yellow", markup=False)
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.ok else "[red]failed[/red]"
+            console.print(f"{finding.what}: {mark}", end=" ")
+            console.print(finding.words, markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of `earwitness-edge` and `python -m edge`."""
+    app(prog_name="earwitness-edge")
+
+
+def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:
+    try:
+        return load(EdgeSettings, config, overrides or [])
+    except Invalid as error:
+        _fail(str(error), 2)
+
+
+def _fail(words: str, code: int) -> NoReturn:
+    typer.echo(f"earwitness-edge: {words}", err=True)
+    sys.exit(code)

@@ -1,0 +1,59 @@
+"""From a clip to an event: measure, compress, identify."""
+
+from datetime import datetime
+from typing import Final
+
+from edge.levels import FLOOR_DBFS, measure
+from edge.sources.items import Embedded, Sound
+from shared.audio import encode_flac
+from shared.events import CLIP_S, ClockStatus, Event, EventId, Flac, Levels
+
+VGGISH_RATE_HZ: Final = 16_000
+"""Sample rate of the sound behind a VGGish embedding. Source: AudioSet release of VGGish."""
+NOT_MEASURED: Final = Levels(laeq=FLOOR_DBFS, lafmax=FLOOR_DBFS, unit="dBFS")
+"""Levels of an embedding whose maker recorded none: the contract wants levels, the floor claims nothing."""
+
+
+def encode(
+    item: Sound | Embedded,
+    event_id: EventId,
+    *,
+    site: str,
+    captured_at: datetime,
+    clock: ClockStatus = "unknown",
+    calibration_db: float | None = None,
+) -> Event:
+    """Make the event of one clip: sound becomes 16-bit FLAC at its own rate, an embedding is kept.
+
+    Args:
+        item: the clip.
+        event_id: its identity.
+        site: the network's name.
+        captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source.
+        clock: whether the sensor's clock could be trusted.
+        calibration_db: dB SPL of 0 dBFS; None reports dBFS.
+
+    Raises:
+        Invalid: samples that are not finite, or a rate or time outside the contract.
+    """
+    if isinstance(item, Embedded):
+        return Event(
+            id=event_id,
+            site=site,
+            captured_at=captured_at,
+            duration_s=CLIP_S,
+            rate_hz=VGGISH_RATE_HZ,
+            levels=item.levels or NOT_MEASURED,
+            body=item.embedding,
+            clock=clock,
+        )
+    return Event(
+        id=event_id,
+        site=site,
+        captured_at=item.captured_at or captured_at,
+        duration_s=item.waveform.size / item.rate_hz,
+        rate_hz=item.rate_hz,
+        levels=measure(item.waveform, item.rate_hz, calibration_db),
+        body=Flac(encode_flac(item.waveform, item.rate_hz)),
+        clock=clock,
+    )

@@ -1,0 +1,112 @@
+"""Everything an operator can set on a sensor, in groups; built once, in the CLI."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import Group, LogSettings, MqttSettings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+SourceKind = Literal["scene", "files", "embeddings", "microphone"]
+
+
+class SensorSettings(Group):
+    """Who this sensor is."""
+
+    site: Name = Field("demo", description="the network's name: a-z, 0-9 and hyphens")
+    name: Name = Field("sensor-1", description="this sensor's name, unique within the site")
+
+
+class SourceSettings(Group):
+    """What the sensor listens to."""
+
+    kind: SourceKind = Field("scene", description="scene (synthetic street), files, embeddings (.npz) or microphone")
+    path: Path | None = Field(
+        None, description="folder of .wav/.flac/.ogg recordings, or the .npz file of embeddings"
+    )
+    seed: int = Field(0, ge=0, description="scene: sensors with the same seed hear the same neighbourhood")
+    speed: float = Field(
+        1.0, gt=0, le=1e6, description="replays: how many seconds of stream pass in one of wall time"
+    )
+    start: AwareDatetime | None = Field(
+        None, description="replays: stream time of the first clip; the moment of the start if not given"
+    )
+    loop: bool = Field(default=False, description="files, embeddings: begin again at the end")
+    shard_index: int = Field(
+        0, ge=0, description="files, embeddings: which part of the data is this sensor's, from 0"
+    )
+    shard_count: int = Field(1, ge=1, description="files, embeddings: among how many sensors the data is divided")
+    limit: int | None = Field(None, ge=1, description="stop after this many clips")
+    device: str | None = Field(
+        None, description="microphone: name or number of the input device; the system's default if not given"
+    )
+    rate_hz: int | None = Field(
+        None, ge=8_000, le=384_000, description="microphone: 48000 if not given; scene: 22050"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SourceSettings":
+        if self.kind in {"files", "embeddings"} and self.path is None:
+            raise ValueError(f"kind = {self.kind} needs a path")
+        if self.shard_index >= self.shard_count:
+            raise ValueError("shard_index must be below shard_count")
+        return self
+
+    def start_or(self, now: datetime) -> datetime:
+        """Stream time of the first clip of a replay."""
+        return self.start or now
+
+
+class LevelSettings(Group):
+    """How levels are reported."""
+
+    calibration_db: float | None = Field(
+        None,
+        ge=0,
+        le=190,
+        description="dB SPL (re 20 µPa) of a 0 dBFS sine at this microphone; levels are in dBFS if not given",
+    )
+
+
+class SpoolSettings(Group):
+    """Where clips wait until the broker has them."""
+
+    path: Path | None = Field(
+        None,
+        description="SQLite file; earwitness-spool/<site>-<sensor>.db in the current folder if not given",
+    )
+    cap_bytes: int = Field(
+        1024**3, ge=16 * 1024**2, description="most bytes of clips kept; beyond that capture waits or drops"
+    )
+    resend_window_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="how long acknowledged clips are kept, to send again if the broker loses its memory",
+    )
+
+
+class EdgeSettings(BaseSettings):
+    """The settings of `earwitness-edge`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EARWITNESS_EDGE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    sensor: SensorSettings = SensorSettings()
+    mqtt: MqttSettings = MqttSettings()
+    source: SourceSettings = SourceSettings()
+    levels: LevelSettings = LevelSettings()
+    spool: SpoolSettings = SpoolSettings()
+    log: LogSettings = LogSettings()
+
+    def spool_path(self) -> Path:
+        """The spool's file: as set, or one per sensor under the current folder."""
+        return self.spool.path or Path("earwitness-spool") / f"{self.sensor.site}-{self.sensor.name}.db"
+
+    def client_id(self) -> str:
+        """The MQTT client id: stable, because the broker keeps a session under it."""
+        return f"earwitness-edge-{self.sensor.site}-{self.sensor.name}"

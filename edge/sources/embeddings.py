@@ -1,0 +1,95 @@
+"""Ready-made VGGish embeddings as a source: an .npz file with `embedding` uint8 [n, 10, 128].
+
+Optional arrays `laeq` and `lafmax` (float [n], dBFS) give the levels of each clip.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.sources.items import Embedded, Item, Unreadable
+from shared.errors import Invalid, Unavailable
+from shared.events import Embedding, Levels
+from shared.space import VGGISH, Features
+
+
+def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | None]:
+    """Read and check an .npz file; pickled objects are refused.
+
+    Returns:
+        uint8 [n, 10, 128], and float64 [n, 2] with (laeq, lafmax) in dBFS or None.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: not an .npz file, no `embedding`, or arrays of another shape or type.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise Invalid(f"{path} is not an .npz file")
+            found: dict[str, npt.NDArray[Any]] = {
+                name: arrays[name] for name in ("embedding", "laeq", "lafmax") if name in arrays
+            }
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise Invalid(f"{path} is not a readable .npz file: {error}") from error
+    except OSError as error:
+        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+    if "embedding" not in found:
+        raise Invalid(f"{path} holds no array named embedding")
+    features = found["embedding"]
+    if features.dtype != np.uint8 or features.ndim != 3 or features.shape[1:] != VGGISH.shape:
+        raise Invalid(f"{path}: embedding must be uint8 [n, 10, 128], it is {features.dtype} {list(features.shape)}")
+    return features, _levels(path, found, features.shape[0])
+
+
+def _levels(path: Path, found: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.float64] | None:
+    if "laeq" not in found and "lafmax" not in found:
+        return None
+    pair = [found.get("laeq"), found.get("lafmax")]
+    if any(a is None or a.shape != (n,) or not np.issubdtype(a.dtype, np.floating) for a in pair):
+        raise Invalid(f"{path}: laeq and lafmax must both be floats [n]")
+    return np.stack([np.asarray(a, dtype=np.float64) for a in pair], axis=1)
+
+
+class EmbeddingSource:
+    """Embeddings from a file, dealt out to sensors one by one.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: the file is not what `load_embeddings` wants, or this sensor's part of it is empty.
+    """
+
+    live: Final = False
+    form: Final = VGGISH.id
+
+    def __init__(self, path: Path, shard_index: int = 0, shard_count: int = 1, *, loop: bool = False) -> None:
+        features, levels = load_embeddings(path)
+        self._features = features[shard_index::shard_count]
+        self._levels = None if levels is None else levels[shard_index::shard_count]
+        self._loop = loop
+        if self._features.shape[0] == 0:
+            raise Invalid(f"{path} holds no embeddings for shard {shard_index} of {shard_count}")
+        self.description = f"{self._features.shape[0]} of {features.shape[0]} embeddings in {path}"
+
+    def items(self, stop: Flag) -> Iterator[Item]:
+        """Yield every embedding in order; one with impossible levels is an `Unreadable`."""
+        heard = True
+        while heard and not stop.is_set():
+            heard = False
+            for i, features in enumerate(self._features):
+                try:
+                    levels = None
+                    if self._levels is not None:
+                        levels = Levels(laeq=float(self._levels[i, 0]), lafmax=float(self._levels[i, 1]))
+                except Invalid as error:
+                    yield Unreadable(f"embedding {i}", str(error))
+                    continue
+                heard = True
+                yield Embedded(Embedding(VGGISH.id, features), levels)
+            if not self._loop:
+                return
