@@ -111,9 +111,9 @@ def search(
     archive.verify()
     load_index(archive, retrieval)
     if clip is not None:
-        audio = open_audio(settings, retrieval)
-        space = audio.extractor.space.id
-        towers = retrieval.embed(space, audio.extractor.extract(*read_file(clip)))
+        extractor, _ = open_audio(settings, retrieval)
+        space = extractor.space.id
+        towers = retrieval.embed(space, extractor.extract(*read_file(clip)))
         matches = retrieval.search(space, towers, k, Exclusion())
     else:
         stored = archive.get(EventId.parse(event or ""))
@@ -169,8 +169,8 @@ def _check_store(settings: HubSettings) -> str:
 
 def _check_models(settings: HubSettings) -> str:
     retrieval = open_retrieval(settings)
-    audio = open_audio(settings, retrieval)
-    return f"scores {', '.join(retrieval.spaces)}. {audio.sentence}"
+    _, reason = open_audio(settings, retrieval)
+    return f"scores {', '.join(retrieval.spaces)}. {reason}"
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
-from hub.audio.choose import AudioChoice, choose_audio
+from hub.audio.choose import choose_space, extractor_for
+from hub.audio.extractor import Extractor
 from hub.clips import Clips
 from hub.flagging.rule import FlagRule
 from hub.intake import Intake
@@ -23,7 +24,7 @@ from hub.search.scorer import Scorer
 from hub.settings import HubSettings
 from hub.web.api import create_app
 from shared.errors import Invalid, Unavailable
-from shared.space import SPACES
+from shared.space import SPACES, VGGISH
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +54,17 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
     return Retrieval(scorers)
 
 
-def open_audio(settings: HubSettings, retrieval: Retrieval) -> AudioChoice:
-    """What turns clips into features.
+def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
+    """What turns clips into features, and a sentence that says which feature space that is and why.
 
     Raises:
         Invalid: no checkpoint scores the feature space that clips would get.
     """
-    choice = choose_audio(settings.model.weights_dir.expanduser())
-    if choice.extractor.space.id not in retrieval.spaces:
-        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.extractor.space.id}")
-    return choice
+    weights_dir = settings.model.weights_dir.expanduser()
+    choice = choose_space(weights_dir)
+    if choice.space.id not in retrieval.spaces:
+        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
+    return extractor_for(choice.space.id, weights_dir), choice.reason
 
 
 def load_index(archive: Archive, retrieval: Retrieval) -> None:
@@ -113,12 +115,8 @@ class Hub:
         self._stopping = threading.Event()
         self._archive = open_archive(settings)
         self._retrieval = open_retrieval(settings)
-        audio = open_audio(settings, self._retrieval)
-        log.log(
-            logging.WARNING if audio.fallback else logging.INFO,
-            audio.sentence,
-            extra={"space": audio.extractor.space.id},
-        )
+        extractor, reason = open_audio(settings, self._retrieval)
+        log.log(logging.INFO if extractor.space is VGGISH else logging.WARNING, reason)
         self._metrics = HubMetrics(CollectorRegistry())
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         flagging = settings.flagging
@@ -131,7 +129,7 @@ class Hub:
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
-            extractor=audio.extractor,
+            extractor=extractor,
             rule=rule,
             metrics=self._metrics,
             clips=self._clips,

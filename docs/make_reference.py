@@ -1,0 +1,102 @@
+"""Writes docs/reference.md from the code: `python docs/make_reference.py`. A test keeps the two equal."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from pydantic_settings import BaseSettings
+
+from edge.cli import app as edge_app
+from edge.settings import EdgeSettings
+from hub.cli import app as hub_app
+from hub.metrics import HubMetrics
+from hub.settings import HubSettings
+from shared.events import Event
+from shared.messages import AlertMessage, EventMessage, StateMessage
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, shared_events
+
+PAGE = Path(__file__).parent / "reference.md"
+
+
+def settings(kind: type[BaseSettings]) -> Iterator[str]:
+    """Tables of a program's settings, group by group."""
+    prefix = kind.model_config["env_prefix"]
+    for group, field in kind.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)  # noqa: S101
+        assert issubclass(model, BaseModel)  # noqa: S101
+        yield f"\n### `[{group}]`\n\n{summary(model)}\n"
+        yield "| setting | default | meaning | environment |\n|---|---|---|---|"
+        for name, one in model.model_fields.items():
+            default = "(none)" if one.default is None else f"`{one.default}`"
+            variable = f"`{prefix}{group.upper()}__{name.upper()}`"
+            yield f"| `{group}.{name}` | {default} | {one.description} | {variable} |"
+
+
+def commands(app: typer.Typer, program: str) -> Iterator[str]:
+    """A table of a program's commands."""
+    yield "| command | what it does |\n|---|---|"
+    for path, text in _walk(typer.main.get_command(app), program):
+        yield f"| `{path}` | {text} |"
+
+
+def _walk(command: object, path: str) -> Iterator[tuple[str, str]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, (getattr(command, "help", None) or "").strip().splitlines()[0]
+        return
+    for name, child in children.items():
+        yield from _walk(child, f"{path} {name}")
+
+
+def metrics() -> Iterator[str]:
+    """A table of the hub's metrics."""
+    yield "| metric | type | meaning |\n|---|---|---|"
+    for family in HubMetrics(CollectorRegistry()).registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield f"| `{name}` | {family.type} | {family.documentation} |"
+
+
+def messages() -> Iterator[str]:
+    """Topics, and the fields of what travels on them."""
+    yield "| topic | message | delivery |\n|---|---|---|"
+    yield f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to `{shared_events('hubs')}` |"
+    yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
+    yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
+    for model in (EventMessage, StateMessage, AlertMessage):
+        yield f"\n**{model.__name__}**: {summary(model)} Fields: "
+        yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
+
+
+def summary(thing: type) -> str:
+    """First paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        "# Reference",
+        "\nMade from the code by `python docs/make_reference.py`; do not edit.",
+        f"\nAn event is {summary(Event)[0].lower()}{summary(Event)[1:]} Its id is written `sensor.boot.seq`.",
+        "\n## Commands\n",
+        *commands(edge_app, "earwitness-edge"),
+        "",
+        *commands(hub_app, "earwitness-hub"),
+        "\n## Topics and messages\n",
+        *messages(),
+        "\n## Metrics (`/metrics` of the hub)\n",
+        *metrics(),
+        "\n## Settings of `earwitness-hub`",
+        *settings(HubSettings),
+        "\n## Settings of `earwitness-edge`",
+        *settings(EdgeSettings),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,155 @@
+"""Servers and programs that die or freeze in mid-stream lose nothing, and nothing is archived twice."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.spool import Spool
+from hub.archive import Archive
+from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+
+EACH = 150
+SENSORS = 2
+
+
+@pytest.fixture
+def hub(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url, "redis.timeout_s=1")
+    process.start()
+    yield process
+    process.stop()
+
+
+def play(folder: Path, port: int, sensor: str, *settings: str, count: int = EACH) -> EdgeProcess:
+    data = write_embeddings(folder / f"{sensor}.npz", count)
+    return EdgeProcess(
+        folder / sensor,
+        port,
+        f"sensor.name={sensor}",
+        "source.kind=embeddings",
+        f"source.path={data}",
+        "source.speed=200",
+        *settings,
+    )
+
+
+def through_a_fault(folder: Path, port: int, redis_url: str, fault: Callable[[], object]) -> None:
+    """Play both sensors, strike after a third is archived, and check that all arrives exactly once."""
+    archive = Archive(redis_url)
+    edges = [play(folder, port, f"street-{n}") for n in range(SENSORS)]
+    eventually(lambda: archive.count() > SENSORS * EACH // 3, 60, "a third is archived")
+    assert archive.count() < SENSORS * EACH, "the fault must strike in mid-stream"
+    fault()
+    captured = sum(edge.finish()["captured"] for edge in edges)
+    assert captured == SENSORS * EACH
+    eventually(lambda: archive.count() == captured, 60, f"{captured} events are archived")
+    assert archive.dead_letter_count() == 0
+    assert sum(sensor.events for sensor in archive.sensors()) == captured
+    assert {event.id.seq for batch in archive.scan() for event in batch} == set(range(EACH))
+    archive.close()
+
+
+def test_a_broker_killed_and_restarted_loses_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+) -> None:
+    def fault() -> None:
+        mosquitto.kill()
+        mosquitto.start()
+
+    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+    assert hub.ready()
+
+
+def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, redis_server: Redis) -> None:
+    broker = Mosquitto(tmp_path / "forgetful", persistent=False)
+    broker.start()
+    hub = HubProcess(tmp_path / "hub", broker.port, redis_server.url)
+    hub.start()
+
+    def fault() -> None:
+        broker.kill()
+        broker.start()
+
+    try:
+        through_a_fault(tmp_path, broker.port, redis_server.url, fault)
+    finally:
+        hub.stop()
+        broker.stop()
+
+
+def test_a_hub_killed_and_restarted_loses_nothing_and_archives_nothing_twice(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+) -> None:
+    def fault() -> None:
+        hub.kill()
+        hub.start()
+
+    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+
+
+def test_a_store_that_hangs_stops_the_hub_from_taking_and_loses_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+) -> None:
+    def fault() -> None:
+        before = hub.metric("earwitness_hub_retries_total")
+        redis_server.freeze()
+        eventually(lambda: hub.metric("earwitness_hub_retries_total") >= before + 2, 30, "the hub waits")
+        redis_server.thaw()
+
+    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+
+
+def test_a_sensor_killed_and_restarted_delivers_what_it_had_spooled(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    mosquitto.kill()
+    first = play(tmp_path, mosquitto.port, "street-1", count=40)
+    spool = tmp_path / "street-1" / "spool.db"
+    eventually(lambda: spool.exists() and waiting(spool) == 40, 60, "all clips are spooled")
+    first.kill()
+    mosquitto.start()
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub.start()
+    try:
+        second = play(tmp_path, mosquitto.port, "street-1", count=10)
+        second.finish()
+        archive = Archive(redis_server.url)
+        eventually(lambda: archive.count() == 50, 60, "both runs' events are archived")
+    finally:
+        hub.stop()
+
+
+def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    edge = play(tmp_path, mosquitto.port, "street-1", count=20)
+    eventually(lambda: (tmp_path / "street-1" / "spool.db").exists(), 30, "the sensor runs")
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub.start()
+    try:
+        assert edge.finish()["captured"] == 20
+        archive = Archive(redis_server.url)
+        eventually(lambda: archive.count() == 20, 60, "what was sent to nobody is archived after all")
+    finally:
+        hub.stop()
+
+
+def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    hub = HubProcess(tmp_path / "small", mosquitto.port, redis_server.url, "intake.capacity=2", "hub.name=small")
+    hub.start()
+    try:
+        through_a_fault(tmp_path, mosquitto.port, redis_server.url, hub.ready)
+    finally:
+        hub.stop()
+
+
+def waiting(spool: Path) -> int:
+    """Rows in a spool, read by the program itself."""
+    opened = Spool(spool, cap_bytes=2**30)
+    try:
+        return opened.pending()
+    finally:
+        opened.close()

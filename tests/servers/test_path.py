@@ -1,0 +1,170 @@
+"""One event, all the way, through Debian's Mosquitto and Redis: sensors, broker, hub, store, API, alerts."""
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.messages import AlertMessage, decode_json
+from shared.mqtt import Connected, Link, Received
+from shared.topics import ALL_ALERTS
+from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+
+EACH = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("path")
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[Mosquitto]:
+    server = Mosquitto(folder / "mosquitto")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> Iterator[Redis]:
+    server = Redis(folder / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def alerts(broker: Mosquitto) -> Iterator[Link]:
+    link = Link(broker.settings, "alert-listener")
+    link.start()
+    assert isinstance(link.signals.get(timeout=10), Connected)
+    link.subscribe(ALL_ALERTS)
+    yield link
+    link.stop()
+
+
+@pytest.fixture(scope="module")
+def hub(folder: Path, broker: Mosquitto, store: Redis, alerts: Link) -> Iterator[HubProcess]:
+    """A hub that has taken three sensors' events: one of sound, two of embeddings."""
+    assert alerts.connected
+    process = HubProcess(
+        folder / "hub",
+        broker.port,
+        store.url,
+        f"archive.clips_dir={folder / 'clips'}",
+        "flagging.own_recent_s=1",
+        "flagging.min_level=5",
+        "flagging.min_shared=0.2",
+    )
+    process.start()
+    data = write_embeddings(folder / "embeddings.npz", 2 * EACH)
+    common = ("sensor.site=test", "source.speed=100", f"source.limit={EACH}")
+    edges = [EdgeProcess(folder / "sound", broker.port, *common, "sensor.name=sound", "source.kind=scene")]
+    edges += [
+        EdgeProcess(
+            folder / f"numbers-{shard}",
+            broker.port,
+            *common,
+            f"sensor.name=numbers-{shard}",
+            "source.kind=embeddings",
+            f"source.path={data}",
+            f"source.shard_index={shard}",
+            "source.shard_count=2",
+        )
+        for shard in range(2)
+    ]
+    assert [edge.finish()["captured"] for edge in edges] == [EACH] * 3
+    eventually(lambda: process.metric("earwitness_hub_events_archived_total") == 3 * EACH, 60, "all is archived")
+    yield process
+    process.stop()
+
+
+def events(hub: HubProcess, query: str = "limit=500") -> list[dict[str, object]]:
+    found = hub.get(f"/api/v1/events?{query}")["events"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_every_event_is_archived_once(hub: HubProcess) -> None:
+    ids = [event["id"] for event in events(hub)]
+    assert len(ids) == len(set(ids)) == 3 * EACH
+    assert hub.metric("earwitness_hub_events_duplicate_total") == 0
+    assert hub.metric("earwitness_hub_dead_letters_total") == 0
+
+
+def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) -> None:
+    spaces = {(str(event["sensor"])[:5], event["space"]) for event in events(hub)}
+    assert spaces == {("sound", "logmel-22k-128/1"), ("numbe", "vggish-pca-u8/1")}
+
+
+def test_an_event_tells_levels_and_presence(hub: HubProcess) -> None:
+    first = events(hub, "limit=1&sensor=test/sound")[0]
+    event = hub.get(f"/api/v1/events/{first['id']}")
+    assert event == first
+    assert event["level_unit"] == "dBFS"
+    assert isinstance(event["laeq"], float)
+    assert -120 <= event["laeq"] <= 0
+    assert isinstance(event["presence"], dict)
+    assert len(event["presence"]) == 8
+
+
+def test_similar_events_are_of_the_same_space_best_first_and_not_the_event_itself(hub: HubProcess) -> None:
+    event = events(hub, "limit=1&sensor=test/numbers-0")[0]
+    matches = hub.get(f"/api/v1/events/{event['id']}/similar?k=20")["matches"]
+    assert isinstance(matches, list)
+    levels = [match["level"] for match in matches]
+    assert levels == sorted(levels, reverse=True)
+    assert len(levels) == 20
+    assert all(match["event"] != event["id"] and match["sensor"].startswith("numbers") for match in matches)
+
+
+def test_alerts_are_published_and_kept(hub: HubProcess, alerts: Link) -> None:
+    kept = hub.get("/api/v1/alerts?limit=500")["alerts"]
+    assert isinstance(kept, list)
+    assert kept
+    published = []
+    try:
+        while len(published) < len(kept):
+            signal = alerts.signals.get(timeout=10)
+            if isinstance(signal, Received):
+                published.append(decode_json(AlertMessage, signal.payload, cap_bytes=100_000).event)
+                alerts.acknowledge(signal)
+    except queue.Empty:
+        pass
+    assert sorted(set(published)) == sorted(alert["event"] for alert in kept)
+    assert all(match["shared"] for alert in kept for match in alert["matches"])
+
+
+def test_sensors_announce_that_they_left(hub: HubProcess) -> None:
+    def states() -> set[tuple[str, str, int]]:
+        sensors = hub.get("/api/v1/sensors")["sensors"]
+        assert isinstance(sensors, list)
+        return {(s["sensor"], s["state"], s["events"]) for s in sensors}
+
+    expected = {(name, "disconnected", EACH) for name in ("sound", "numbers-0", "numbers-1")}
+    eventually(lambda: states() == expected, 20, "all sensors are disconnected")
+
+
+def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> None:
+    assert hub.ready()
+    assert len(list((folder / "clips").rglob("*.flac"))) == EACH
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/events/nonsense", 422),
+        ("/api/v1/events/a.b.1", 404),
+        ("/api/v1/events/a.b.1/similar", 404),
+        ("/api/v1/events?limit=0", 422),
+        ("/api/v1/events?before=yesterday", 422),
+    ],
+)
+def test_a_mistaken_request_is_told_so(hub: HubProcess, path: str, status: int) -> None:
+
+    answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}")
+    assert answer.status_code == status
+    assert answer.json()["detail"]
