@@ -124,7 +124,7 @@ def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
     tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
 ) -> None:
     edge = play(tmp_path, mosquitto.port, "street-1", count=20)
-    eventually(lambda: (tmp_path / "street-1" / "spool.db").exists(), 30, "the sensor runs")
+    eventually((tmp_path / "street-1" / "spool.db").exists, 30, "the sensor runs")
     hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
     hub.start()
     try:

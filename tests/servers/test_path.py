@@ -125,7 +125,7 @@ def test_alerts_are_published_and_kept(hub: HubProcess, alerts: Link) -> None:
     kept = hub.get("/api/v1/alerts?limit=500")["alerts"]
     assert isinstance(kept, list)
     assert kept
-    published = []
+    published: list[str] = []
     try:
         while len(published) < len(kept):
             signal = alerts.signals.get(timeout=10)

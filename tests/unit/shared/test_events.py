@@ -29,7 +29,7 @@ def test_an_embedding_must_have_its_spaces_shape_and_dtype() -> None:
     with pytest.raises(Invalid, match="wants uint8"):
         Embedding(VGGISH.id, np.zeros((9, 128), np.uint8))
     with pytest.raises(Invalid, match="wants uint8"):
-        Embedding(VGGISH.id, np.zeros(VGGISH.shape, np.float32))  # type: ignore[arg-type]
+        Embedding(VGGISH.id, np.zeros(VGGISH.shape, np.float32))
     with pytest.raises(Invalid, match="unknown feature space"):
         Embedding("other/1", np.zeros(VGGISH.shape, np.uint8))
 
