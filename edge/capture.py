@@ -80,6 +80,7 @@ class Capture:
                 log.error("microphone failed, trying again", extra={"reason": str(error)})  # noqa: TRY400
                 stop.wait(REOPEN_S)
             else:
+                log.info("source ended", extra={"captured": self.tally.captured})
                 return
 
     def _listen(self, stop: Flag) -> None:
@@ -113,12 +114,12 @@ class Capture:
         if self._keep(str(event_id), encode_event(event), stop):
             self.tally.captured += 1
             self._spooled()
-        else:
+        elif self._source.live:
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
 
     def _keep(self, event: str, payload: bytes, stop: Flag) -> bool:
-        """Put an event in the spool; a replay waits for room, a live source gives the clip up."""
+        """Put an event in the spool; a replay waits for room or the stop, a live source gives up."""
         while True:
             try:
                 self._spool.put(event, self._topic, payload, evict=self._source.live)

@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -70,19 +69,16 @@ def _try_broker(settings: EdgeSettings) -> str:
     mqtt = settings.mqtt.model_copy(update={"session_expiry_s": 0})
     where = f"{mqtt.host}:{mqtt.port}"
     link = Link(mqtt, f"{settings.client_id()}-check")
-    reason = "no answer"
-    deadline_s = time.monotonic() + BROKER_S
+    reason = f"no answer within {BROKER_S:.0f} s"
     link.start()
     try:
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            try:
-                signal = link.signals.get(timeout=left_s)
-            except queue.Empty:
-                break
-            if isinstance(signal, Connected):
+        match link.signals.get(timeout=BROKER_S):
+            case Connected():
                 return f"connected to {where}"
-            if isinstance(signal, Disconnected):
-                reason = signal.reason
+            case Disconnected(reason=told):
+                reason = told
+    except queue.Empty:
+        pass
     finally:
         link.stop()
     raise Unavailable(f"no broker at {where} ({reason}): start it, or set mqtt.host, mqtt.port and the login")

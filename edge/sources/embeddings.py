@@ -4,6 +4,7 @@ Optional arrays `laeq` and `lafmax` (float [n], dBFS) give the levels of each cl
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
@@ -29,13 +30,14 @@ def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | Non
         Invalid: not an .npz file, no `embedding`, or arrays of another shape or type.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise Invalid(f"{path} is not an .npz file")
             found: dict[str, npt.NDArray[Any]] = {
                 name: arrays[name] for name in ("embedding", "laeq", "lafmax") if name in arrays
             }
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise Invalid(f"{path} is not a readable .npz file: {error}") from error
     except OSError as error:
         raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error

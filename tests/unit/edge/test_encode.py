@@ -1,0 +1,55 @@
+"""From a clip to an event."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from edge.encode import NOT_MEASURED, encode
+from edge.sources import Embedded, Sound
+from shared.audio import decode_flac
+from shared.errors import Invalid
+from shared.events import Embedding, EventId, Flac, Levels
+from shared.messages import decode_event, encode_event
+from shared.space import VGGISH
+from tests.values import NOON
+
+ID = EventId("s", "b", 3)
+
+
+def test_sound_becomes_flac_at_its_own_rate_with_measured_levels() -> None:
+    tone = np.sin(np.arange(160_000) * 2 * np.pi * 1_000 / 16_000).astype(np.float32)
+    event = encode(Sound(tone * np.float32(0.1), 16_000), ID, site="demo", captured_at=NOON)
+    assert (event.duration_s, event.rate_hz, event.captured_at) == (10.0, 16_000, NOON)
+    assert event.levels.laeq == pytest.approx(-20.0, abs=0.1)
+    assert isinstance(event.body, Flac)
+    decoded, rate_hz = decode_flac(event.body.data)
+    assert rate_hz == 16_000
+    np.testing.assert_allclose(decoded, 0.1 * tone, atol=1e-4)
+    assert decode_event(encode_event(event)) == event
+
+
+def test_a_live_clips_own_time_wins() -> None:
+    heard = NOON - timedelta(seconds=12)
+    clip = Sound(np.ones(8_000, dtype=np.float32), 8_000, captured_at=heard)
+    assert encode(clip, ID, site="demo", captured_at=NOON).captured_at == heard
+
+
+def test_calibration_reaches_the_event() -> None:
+    clip = Sound(np.ones(8_000, dtype=np.float32), 8_000)
+    assert encode(clip, ID, site="demo", captured_at=NOON, calibration_db=110.0).levels.unit == "dB"
+
+
+@pytest.mark.parametrize("levels", [None, Levels(-30.0, -20.0)])
+def test_an_embedding_is_kept_with_its_levels_or_the_floor(levels: Levels | None) -> None:
+    embedding = Embedding(VGGISH.id, np.zeros(VGGISH.shape, dtype=np.uint8))
+    event = encode(Embedded(embedding, levels), ID, site="demo", captured_at=NOON)
+    assert event.body is embedding
+    assert event.levels == (levels or NOT_MEASURED)
+
+
+def test_sound_outside_the_contract_is_refused() -> None:
+    with pytest.raises(Invalid):
+        encode(Sound(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, site="demo", captured_at=NOON)
+    with pytest.raises(Invalid):
+        encode(Sound(np.ones(100, dtype=np.float32), 10), ID, site="demo", captured_at=NOON)

@@ -1,0 +1,65 @@
+"""The edge's settings."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge.settings import EdgeSettings
+from shared.errors import Invalid
+from shared.settings import load, unknown_variables
+
+
+def test_defaults_are_a_sensor_that_listens_to_a_synthetic_street() -> None:
+    settings = load(EdgeSettings, None, [])
+    assert (settings.sensor.site, settings.source.kind) == ("demo", "scene")
+    assert settings.client_id() == "earwitness-edge-demo-sensor-1"
+
+
+def test_every_sensor_has_a_spool_of_its_own() -> None:
+    one, two = (load(EdgeSettings, None, [f"sensor.name={name}"]).spool_path() for name in ("a", "b"))
+    assert one != two
+    assert load(EdgeSettings, None, ["spool.path=/x/y.db"]).spool_path() == Path("/x/y.db")
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text('[sensor]\nname = "file"\nsite = "file"\n[source]\nspeed = 2\n')
+    monkeypatch.setenv("EARWITNESS_EDGE_SENSOR__NAME", "environment")
+    monkeypatch.setenv("EARWITNESS_EDGE_SOURCE__SPEED", "3")
+    settings = load(EdgeSettings, file, ["source.speed=4"])
+    assert (settings.sensor.site, settings.sensor.name, settings.source.speed) == ("file", "environment", 4.0)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sensor.name=Not A Name",
+        "source.kind=files",
+        "source.speed=0",
+        "source.shard_index=1",
+        "source.limit=0",
+        "source.start=2026-01-01T00:00:00",
+        "levels.calibration_db=500",
+        "spool.cap_bytes=1",
+        "spool.capbytes=100000000",
+        "nothing.at=all",
+    ],
+)
+def test_wrong_settings_are_refused_in_words(override: str) -> None:
+    with pytest.raises(Invalid):
+        load(EdgeSettings, None, [override])
+
+
+def test_a_replay_starts_now_unless_told_otherwise() -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert load(EdgeSettings, None, []).source.start_or(now) == now
+    set_to = load(EdgeSettings, None, ["source.start=2020-01-01T00:00:00Z"]).source
+    assert set_to.start_or(now) == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_a_mistyped_variable_is_noticed() -> None:
+    environment = {"EARWITNESS_EDGE_SUORCE__KIND": "scene", "EARWITNESS_EDGE_SOURCE__KIND": "scene"}
+    assert unknown_variables(EdgeSettings, environment) == ["EARWITNESS_EDGE_SUORCE__KIND"]

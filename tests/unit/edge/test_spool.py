@@ -1,0 +1,275 @@
+"""The spool: order, bounds, survival."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from edge.spool import Spool
+from shared.errors import Busy, Unavailable
+
+MEGABYTE = 1024**2
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path / "deep" / "spool.db", MEGABYTE)
+    yield made
+    made.close()
+
+
+def events(spool: Spool) -> list[str]:
+    return [waiting.event for waiting in spool.next(1_000)]
+
+
+def test_messages_come_out_in_the_order_they_went_in(spool: Spool) -> None:
+    for name in ("b", "a", "c"):
+        spool.put(name, "t/" + name, name.encode())
+    assert [(w.event, w.topic, w.payload) for w in spool.next(2)] == [("b", "t/b", b"b"), ("a", "t/a", b"a")]
+    assert spool.pending() == 3
+
+
+def test_rows_under_way_are_skipped_and_the_limit_still_filled(spool: Spool) -> None:
+    for name in "abcd":
+        spool.put(name, "t", b"")
+    first = spool.next(2)
+    assert [w.event for w in spool.next(2, skip={w.row for w in first})] == ["c", "d"]
+
+
+def test_acknowledged_messages_do_not_come_again(spool: Spool) -> None:
+    for name in "ab":
+        spool.put(name, "t", b"")
+    assert spool.acknowledge([spool.next(1)[0].row], now_s=100.0) == 1
+    assert events(spool) == ["b"]
+    assert spool.pending() == 1
+
+
+def test_an_acknowledgement_counts_once(spool: Spool) -> None:
+    spool.put("a", "t", b"")
+    row = spool.next(1)[0].row
+    assert spool.acknowledge([row, 99], now_s=1.0) == 1
+    assert spool.acknowledge([row], now_s=2.0) == 0
+    assert spool.pending() == 0
+
+
+def test_a_repeated_event_id_changes_nothing(spool: Spool) -> None:
+    spool.put("a", "t", b"first")
+    spool.put("a", "t", b"second")
+    assert [w.payload for w in spool.next(9)] == [b"first"]
+
+
+def test_reopening_brings_back_what_was_acknowledged_lately_in_its_old_place(spool: Spool) -> None:
+    for name in "abc":
+        spool.put(name, "t", b"")
+    a, b, _ = spool.next(3)
+    spool.acknowledge([a.row], now_s=100.0)
+    spool.acknowledge([b.row], now_s=150.0)
+    assert spool.reopen(since_s=120.0) == 1
+    assert events(spool) == ["b", "c"]
+
+
+def test_purging_forgets_old_acknowledged_messages_and_never_pending_ones(spool: Spool) -> None:
+    for name in "ab":
+        spool.put(name, "t", b"")
+    spool.acknowledge([spool.next(1)[0].row], now_s=100.0)
+    assert spool.purge(before_s=100.0) == 0
+    assert spool.purge(before_s=100.1) == 1
+    assert spool.reopen(since_s=0.0) == 0
+    assert events(spool) == ["b"]
+
+
+def test_a_full_spool_is_busy_until_something_is_forgotten(spool: Spool) -> None:
+    spool.put("a", "t", bytes(600_000))
+    with pytest.raises(Busy):
+        spool.put("b", "t", bytes(600_000))
+    spool.acknowledge([spool.next(1)[0].row], now_s=0.0)
+    with pytest.raises(Busy):
+        spool.put("b", "t", bytes(600_000))
+    spool.purge(before_s=1.0)
+    spool.put("b", "t", bytes(600_000))
+    assert events(spool) == ["b"]
+
+
+def test_a_source_that_cannot_wait_gives_up_acknowledged_messages_first(spool: Spool) -> None:
+    for name in "ab":
+        spool.put(name, "t", bytes(400_000))
+    spool.acknowledge([spool.next(1)[0].row], now_s=0.0)
+    spool.put("c", "t", bytes(400_000), evict=True)
+    assert events(spool) == ["b", "c"]
+    with pytest.raises(Busy):
+        spool.put("d", "t", bytes(400_000), evict=True)
+    assert events(spool) == ["b", "c"]
+
+
+def test_a_refused_put_forgets_nothing(spool: Spool) -> None:
+    spool.put("a", "t", bytes(300_000))
+    spool.acknowledge([spool.next(1)[0].row], now_s=50.0)
+    with pytest.raises(Busy):
+        spool.put("b", "t", bytes(2_000_000), evict=True)
+    assert spool.reopen(since_s=0.0) == 1
+    assert events(spool) == ["a"]
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = Spool(tmp_path / "s.db", MEGABYTE)
+    for name in "abc":
+        first.put(name, "t", bytes(300_000))
+    first.acknowledge([first.next(1)[0].row], now_s=10.0)
+    first.close()
+    second = Spool(tmp_path / "s.db", MEGABYTE)
+    assert events(second) == ["b", "c"]
+    assert second.pending() == 2
+    with pytest.raises(Busy):
+        second.put("d", "t", bytes(300_000))
+    assert second.reopen(since_s=0.0) == 1
+    second.close()
+
+
+def test_rows_are_never_used_twice(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", MEGABYTE)
+    spool.put("a", "t", b"")
+    row = spool.next(1)[0].row
+    spool.acknowledge([row], now_s=0.0)
+    spool.purge(before_s=1.0)
+    spool.put("b", "t", b"")
+    assert spool.next(1)[0].row > row
+    spool.close()
+
+
+def test_a_second_process_is_told_that_the_spool_is_taken(tmp_path: Path) -> None:
+    first = Spool(tmp_path / "s.db", MEGABYTE)
+    with pytest.raises(Unavailable, match="another agent"):
+        Spool(tmp_path / "s.db", MEGABYTE)
+    first.close()
+
+
+def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable):
+        Spool(tmp_path / "file" / "s.db", MEGABYTE)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "pages"])
+def test_a_damaged_file_is_moved_aside_and_a_new_one_made(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "s.db"
+    first = Spool(path, MEGABYTE)
+    for i in range(20):
+        first.put(str(i), "t", bytes(9_000))
+    first.close()
+    content = path.read_bytes()
+    path.write_bytes(b"not a database" * 999 if damage == "garbage" else content[:8_192] + b"\xa5" * 20_000)
+    second = Spool(path, MEGABYTE)
+    assert second.pending() == 0
+    second.put("new", "t", b"")
+    assert events(second) == ["new"]
+    second.close()
+    assert (tmp_path / "s.db.damaged-1").exists()
+
+
+def test_what_was_put_survives_a_kill(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from edge.spool import Spool\n"
+        "spool = Spool(Path(sys.argv[1]), 10**8)\n"
+        "for i in range(10**6):\n"
+        "    spool.put(str(i), 't', bytes(2_000)); print(i, flush=True)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "s.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    last = -1
+    for line in child.stdout:
+        last = int(line)
+        if last >= 50:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    survivors = Spool(tmp_path / "s.db", 10**8)
+    kept = [int(name) for name in events(survivors)]
+    survivors.close()
+    assert kept == list(range(len(kept)))
+    assert len(kept) > last
+
+
+def test_threads_may_share_it(spool: Spool) -> None:
+    def fill(letter: str) -> None:
+        for i in range(25):
+            spool.put(f"{letter}{i}", "t", b"x")
+
+    threads = [threading.Thread(target=fill, args=(letter,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert spool.pending() == 50
+    for letter in "ab":
+        assert [e for e in events(spool) if e[0] == letter] == [f"{letter}{i}" for i in range(25)]
+
+
+class SpoolAgainstAList(RuleBasedStateMachine):
+    """Whatever happens, the spool holds exactly what a list with two marks would, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.spool = Spool(Path(self.folder.name) / "s.db", 1_000)
+        self.rows: list[tuple[str, int, float | None]] = []
+        self.now_s = 0.0
+
+    def used(self) -> int:
+        return sum(size for _, size, _ in self.rows)
+
+    @rule(size=st.integers(0, 400))
+    def put(self, size: int) -> None:
+        name = f"e{len(self.rows)}-{self.now_s}"
+        self.now_s += 1.0
+        if self.used() + size > 1_000:
+            with pytest.raises(Busy):
+                self.spool.put(name, "t", bytes(size))
+        else:
+            self.spool.put(name, "t", bytes(size))
+            self.rows.append((name, size, None))
+
+    @rule(which=st.integers(0, 5))
+    def acknowledge(self, which: int) -> None:
+        waiting = self.spool.next(6)
+        if which < len(waiting):
+            self.now_s += 1.0
+            assert self.spool.acknowledge([waiting[which].row], self.now_s) == 1
+            name = waiting[which].event
+            self.rows = [(n, s, self.now_s if n == name else at) for n, s, at in self.rows]
+
+    @rule(age_s=st.floats(0, 10))
+    def reopen(self, age_s: float) -> None:
+        since_s = self.now_s - age_s
+        self.spool.reopen(since_s)
+        self.rows = [(n, s, None if at is not None and at >= since_s else at) for n, s, at in self.rows]
+
+    @rule(age_s=st.floats(0, 10))
+    def purge(self, age_s: float) -> None:
+        before_s = self.now_s - age_s
+        self.spool.purge(before_s)
+        self.rows = [row for row in self.rows if row[2] is None or row[2] >= before_s]
+
+    @invariant()
+    def holds_the_same(self) -> None:
+        expected = [name for name, _, at in self.rows if at is None]
+        assert events(self.spool) == expected
+        assert self.spool.pending() == len(expected)
+
+    def teardown(self) -> None:
+        self.spool.close()
+        self.folder.cleanup()
+
+
+SpoolAgainstAList.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+test_spool_agrees_with_a_list = SpoolAgainstAList.TestCase
