@@ -31,8 +31,8 @@ NETWORKS: Final = {
 one frame of 93 ms shows no rhythm of strikes, and twelve steps make a pair nine times cheaper than 108."""
 
 PLANS: Final = {
-    VGGISH.id: Plan(epochs=8, batch_pairs=512),
-    LOGMEL.id: Plan(epochs=8, batch_pairs=512, level_shift=20),
+    VGGISH.id: Plan(epochs=28, batch_pairs=1024),
+    LOGMEL.id: Plan(epochs=60, batch_pairs=1024, level_shift=20),
 }
 
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")

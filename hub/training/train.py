@@ -38,6 +38,8 @@ class Plan:
         n_same: partners in the same situation, per epoch, target and category.
         n_opposite: partners in the opposite situation.
         pool_clips: clips among which an epoch pairs each clip; a larger pool is nearer to the paper.
+        pairs_per_clip: most pairs kept per clip and epoch, of those drawn. More than a few a time teach the
+            clips by heart before the categories.
         level_shift: each time a clip is used, all its bytes move by up to so many steps (log-mel: half
             a dB each), so that the network does not learn a recording's gain. 0 for VGGish.
         validation: share of the clips that chooses the number of epochs.
@@ -54,12 +56,16 @@ class Plan:
     learning_rate: float = 1e-3
     n_same: int = 1
     n_opposite: int = 1
-    pool_clips: int = 1024
+    pool_clips: int = 256
+    pairs_per_clip: int = 4
     level_shift: int = 0
     validation: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_pairs - 1, self.pool_clips - 1, self.n_same, self.n_opposite) < 1:
+        if (
+            min(self.epochs, self.batch_pairs - 1, self.pool_clips - 1) < 1
+            or min(self.n_same, self.n_opposite, self.pairs_per_clip) < 1
+        ):
             raise Invalid("epochs and partners start at 1, batches and pools at 2")
         if not (0.0 < self.learning_rate < 1.0 and 0.0 < self.validation < 1.0 and self.level_shift >= 0):
             raise Invalid("learning rate and validation share lie in (0, 1); level shift starts at 0")
@@ -168,7 +174,11 @@ def _drawn(data: Dataset, plan: Plan, rng: np.random.Generator) -> list[Pairs]:
         batch
         for pool in _pools(len(data), plan.pool_clips, rng)
         for batch in _batches(
-            pool[draw_pairs(data.labels[pool], rng, n_same=plan.n_same, n_opposite=plan.n_opposite)],
+            pool[
+                draw_pairs(data.labels[pool], rng, n_same=plan.n_same, n_opposite=plan.n_opposite)[
+                    : plan.pairs_per_clip * len(pool)
+                ]
+            ],
             plan.batch_pairs,
         )
     ]

@@ -1,0 +1,106 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from hub.model.checkpoint import Checkpoint, load, save, shipped
+from hub.model.network import NetworkConfig, SiameseNetwork
+from shared.errors import Invalid, Unavailable
+from shared.space import LOGMEL, VGGISH
+
+SMALL = NetworkConfig(frames=10, dimension=128, tower=(8, 8), pair=(6, 4))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save(path, Checkpoint(SiameseNetwork(SMALL).eval(), VGGISH, {"seed": 7, "epochs": [1, 2]}))
+    return path
+
+
+def edited(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> Path:
+    """The same file with its document or tensors changed."""
+    with safe_open(path, framework="pt") as opened:
+        document = json.loads(opened.metadata()["earwitness"])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    change(document, tensors)
+    save_file(tensors, path, metadata={"earwitness": json.dumps(document)})
+    return path
+
+
+def test_what_is_saved_is_loaded_ready_to_score(tmp_path: Path) -> None:
+    network = SiameseNetwork(SMALL).eval()
+    save(tmp_path / "new" / "a.safetensors", Checkpoint(network, VGGISH, {"seed": 7}))
+    found = load(tmp_path / "new" / "a.safetensors")
+    clips = torch.randn(2, 3, 10, 128)
+    assert torch.equal(found.network(*clips), network(*clips))
+    assert not found.network.training
+    assert found.network.config == SMALL
+    assert found.space == VGGISH
+    assert found.record == {"seed": 7}
+    assert not list((tmp_path / "new").glob("*.partial"))
+
+
+def test_a_network_of_another_space_makes_no_checkpoint() -> None:
+    with pytest.raises(Invalid, match="cannot serve"):
+        Checkpoint(SiameseNetwork(SMALL), LOGMEL, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda d, _t: d.update(format="other/1"), "format"),
+        (lambda d, _t: d["space"].update(id="unknown/1"), "unknown feature space"),
+        (lambda d, _t: d["space"].update(high=3.0), "feature space"),
+        (lambda d, _t: d.update(space=None), "space"),
+        (lambda d, _t: d["taxonomy"]["categories"].reverse(), "taxonomy"),
+        (lambda d, _t: d["network"].update(speed=1), "configuration"),
+        (lambda d, _t: d["network"].update(frames=-1), "sizes"),
+        (lambda d, _t: d["network"].update(tower=[8, 9]), "tensor"),
+        (lambda _d, t: t.pop("attention.bias"), "missing: attention.bias"),
+        (lambda _d, t: t.update(more=torch.zeros(1)), "unknown tensors: more"),
+        (lambda _d, t: t["attention.bias"].fill_(float("nan")), "not finite"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_with_the_reason(
+    file: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None], reason: str
+) -> None:
+    with pytest.raises(Invalid, match=reason):
+        load(edited(file, change))
+
+
+def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path) -> None:
+    text, bare = tmp_path / "text", tmp_path / "bare"
+    text.write_text("hello")
+    save_file({"a": torch.zeros(1)}, bare)
+    with pytest.raises(Invalid, match="not a safetensors file"):
+        load(text)
+    with pytest.raises(Invalid, match="no Earwitness metadata"):
+        load(bare)
+
+
+def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("space", [VGGISH, LOGMEL], ids=lambda space: space.id)
+def test_each_space_has_a_small_shipped_checkpoint_with_a_card(space: Any) -> None:
+    path = shipped(space.id)
+    found = load(path)
+    assert found.space == space
+    assert path.stat().st_size < 1_500_000
+    assert found.record["plan"]["seed"] >= 0
+    card = path.with_suffix(".md").read_text()
+    assert "CC BY" in card
+    assert "earwitness-hub train" in card
+
+
+def test_no_checkpoint_is_shipped_for_an_unknown_space() -> None:
+    with pytest.raises(Invalid, match="unknown/1"):
+        shipped("unknown/1")

@@ -1,0 +1,94 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from hub.model.checkpoint import Checkpoint
+from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.model.presence import BOTH
+from hub.search.scorer import Scorer
+from shared.errors import Invalid
+from shared.space import LOGMEL, VGGISH, FeatureSpace
+
+BLOCK = 8
+
+
+def checkpoint(space: FeatureSpace, frames_per_step: int = 1) -> Checkpoint:
+    """Random weights, with batch normalisation as after training: statistics, scales and shifts."""
+    torch.manual_seed(3)
+    network = SiameseNetwork(
+        NetworkConfig(frames=space.frames, dimension=space.dimension, frames_per_step=frames_per_step)
+    )
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if "norm" in name or ".1." in name:
+                value.add_(0.3 * torch.randn_like(value))
+        for _ in range(20):
+            network(*(2 * torch.randn(2, 32, space.frames, space.dimension) + 0.5))
+    return Checkpoint(network.eval().requires_grad_(False), space, {})
+
+
+VGGISH_CHECKPOINT = checkpoint(VGGISH)
+
+
+def clips(space: FeatureSpace, count: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (count, *space.shape), dtype=np.uint8)
+
+
+def forward(made: Checkpoint, query: npt.NDArray[np.uint8], events: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The module's own forward, pair by pair."""
+    pairs = [
+        made.network(*(torch.from_numpy(made.space.dequantise(clip))[None] for clip in (query, event)))
+        for event in events
+    ]
+    return np.concatenate([pair.numpy() for pair in pairs]) if pairs else np.empty((0, 8, 3), np.float32)
+
+
+@pytest.mark.parametrize("count", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_scores_equal_the_module_at_block_edges(count: int) -> None:
+    scorer = Scorer(VGGISH_CHECKPOINT, block=BLOCK)
+    query, events = clips(VGGISH, count + 1)[-1], clips(VGGISH, count)
+    scores = scorer.score(scorer.embed(query[None])[0], scorer.embed(events))
+    assert scores.shape == (count, 8, 3)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, forward(VGGISH_CHECKPOINT, query, events), atol=1e-4)
+
+
+def test_scores_of_stacked_log_mel_frames_equal_the_module() -> None:
+    made = checkpoint(LOGMEL, frames_per_step=9)
+    scorer, events = Scorer(made, block=2), clips(LOGMEL, 3)
+    scores = scorer.score(scorer.embed(events)[0], scorer.embed(events))
+    assert scorer.tower_shape == (12, 128)
+    np.testing.assert_allclose(scores, forward(made, events[0], events), atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, BLOCK, BLOCK + 1])
+def test_presence_is_what_an_event_shares_with_itself(count: int) -> None:
+    scorer = Scorer(VGGISH_CHECKPOINT, block=BLOCK)
+    towers = scorer.embed(clips(VGGISH, count))
+    presence = scorer.presence(towers)
+    assert presence.shape == (count, 8)
+    for tower, found in zip(towers, presence, strict=True):
+        np.testing.assert_allclose(found, scorer.score(tower, tower[None])[0, :, BOTH], atol=1e-5)
+
+
+def test_half_precision_towers_score_nearly_the_same() -> None:
+    scorer = Scorer(VGGISH_CHECKPOINT)
+    towers = scorer.embed(clips(VGGISH, 6))
+    halved = towers.astype(np.float16)
+    np.testing.assert_allclose(scorer.score(halved[0], halved), scorer.score(towers[0], towers), atol=5e-3)
+
+
+def test_features_and_towers_of_another_form_are_refused() -> None:
+    scorer = Scorer(VGGISH_CHECKPOINT)
+    towers = scorer.embed(clips(VGGISH, 2))
+    with pytest.raises(Invalid, match="vggish"):
+        scorer.embed(clips(LOGMEL, 1))
+    with pytest.raises(Invalid, match="vggish"):
+        scorer.embed(clips(VGGISH, 1).astype(np.float32))
+    with pytest.raises(Invalid, match="query"):
+        scorer.score(towers, towers)
+    with pytest.raises(Invalid, match="events"):
+        scorer.score(towers[0], towers[0])
+    with pytest.raises(Invalid, match="block"):
+        Scorer(VGGISH_CHECKPOINT, block=0)
