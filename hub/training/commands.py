@@ -77,7 +77,7 @@ def train(
     }
     facts = {
         "data": {"audioset": bool(audioset), "sonyc": bool(sonyc), "esc10": bool(esc10), "scenes": scenes},
-        "held_out": list(held),
+        "held_out": sorted(quality),
         "held_out_auc": quality,
     }
     save(out, Checkpoint(trained.network, trained.space, {**trained.record, **facts}))
