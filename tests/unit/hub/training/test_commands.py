@@ -1,0 +1,79 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from hub.audio import commands as audio_commands
+from hub.model.checkpoint import load
+from hub.training import commands
+from shared.scene import make_scene
+from shared.space import LOGMEL
+from shared.taxonomy import CATEGORIES
+
+app = typer.Typer()
+commands.register(app)
+audio_commands.register(app)
+run = CliRunner().invoke
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    (folder / "clips").mkdir()
+    rng = np.random.default_rng(1)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["clip", "sensor_id", *CATEGORIES])
+        for number in range(18):
+            scene = make_scene(rng, 8_000)
+            soundfile.write(folder / "clips" / f"{number}.wav", scene.waveform, 8_000)
+            table.writerow([f"{number}.wav", number % 3, *(int(name in scene.labels) for name in CATEGORIES)])
+    return folder
+
+
+def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my.safetensors"
+    line = ["train", "--space", "logmel", "--sonyc", str(recordings), "--scenes", "20", "--epochs", "1"]
+    trained = run(app, [*line, "--hold-out", "sensor-2", "--seed", "4", "--out", str(out), "--json"])
+    assert trained.exit_code == 0, trained.output
+    report = json.loads(trained.stdout)
+    assert report["epochs"] == 1
+    assert report["held_out"] == ["sensor-2"]
+    found = load(out)
+    assert found.space == LOGMEL
+    assert found.record["clips"] == 12 + 20
+    assert found.record["plan"]["seed"] == 4
+    assert found.record["data"] == {"audioset": False, "sonyc": True, "esc10": False, "scenes": 20}
+
+    line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--hold-out", "sensor-2"]
+    measured = run(app, [*line, "--checkpoint", str(out), "--json"])
+    assert measured.exit_code == 0, measured.output
+    results = json.loads(measured.stdout)["results"]
+    assert {row["method"] for row in results} == {"random", "cosine", "checkpoint"}
+    assert {(row["s"], row["K"]) for row in results} == {(s, k) for s in (8, 7) for k in (1, 5, 10, 30, 50, 100)}
+    assert all(set(row) == {"method", "s", "K", "queries", "map"} for row in results)
+    assert all(0.0 <= row["map"] <= 1.0 for row in results)
+    people = run(app, [*line, "--checkpoint", str(out)])
+    assert "6 queries, 12 clips" in people.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "code"),
+    [
+        (["train", "--space", "logmel", "--out", "x"], "no data given", 2),
+        (["train", "--space", "logmel", "--out", "x", "--audioset", "."], "VGGish embeddings", 2),
+        (["train", "--space", "ears", "--out", "x"], "vggish or logmel", 2),
+        (["evaluate", "--space", "vggish", "--data", "/nowhere"], "neither urban_benchmark.npz", 2),
+        (["import-vggish", "--network", "/nowhere", "--pca", "/nowhere", "--into", "."], "cannot open", 1),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(line: list[str], reason: str, code: int) -> None:
+    told = run(app, line)
+    assert told.exit_code == code
+    assert reason in told.stderr
+    assert "Traceback" not in told.output
