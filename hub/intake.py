@@ -1,7 +1,8 @@
 """Messages from the broker to the pipeline: a bounded queue, one worker, acknowledged in order once archived.
 
-When the queue is over its capacity the hub disconnects, drains it and reconnects: the broker then sends again
-what was not acknowledged. (Its in-flight window alone is no back-pressure: mosquitto#2301.)
+When more than `capacity` messages wait, the hub disconnects, drains the queue and reconnects: the broker then sends
+again what was not acknowledged. (Its in-flight window alone is no back-pressure: mosquitto#2301.) Each connection
+first acknowledges `capacity` messages, so that a broker that sends again in one burst cannot stop all progress.
 """
 
 import logging
@@ -57,6 +58,9 @@ class Intake:
         self._metrics = metrics
         self._queue: queue.SimpleQueue[Signal] = queue.SimpleQueue()
         self._suspended = threading.Event()
+        self._offered = 0  # counted by the network thread
+        self._taken = 0  # counted by the worker
+        self._acknowledged = 0  # on this connection
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         self._outbox = Outbox(archive, self._link)
@@ -90,7 +94,10 @@ class Intake:
     def _offer(self, signal: Signal) -> None:
         """Runs in the network thread: enqueue, and step back from the broker when full."""
         self._queue.put(signal)
-        overfull = isinstance(signal, Received) and self._queue.qsize() > self._capacity
+        if not isinstance(signal, Received):
+            return
+        self._offered += 1
+        overfull = self._offered - self._taken > self._capacity and self._acknowledged >= self._capacity
         if overfull and not self._suspended.is_set():
             self._suspended.set()
             self._link.suspend()
@@ -105,6 +112,7 @@ class Intake:
         match signal:
             case Connected():
                 self._metrics.connected.set(1)
+                self._acknowledged = 0
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
                 self._outbox.flush()
@@ -118,6 +126,7 @@ class Intake:
 
     def _receive(self, message: Received) -> None:
         handled = self._until_handled(message)
+        self._taken += 1
         if handled is None:
             return
         if handled.outcome is not Outcome.STATE:
@@ -125,6 +134,7 @@ class Intake:
         if handled.alert is not None:
             self._outbox.send(handled.alert)
         self._link.acknowledge(message)
+        self._acknowledged += 1
 
     def _until_handled(self, message: Received) -> Handled | None:
         """Handle a message, waiting out servers that are away; None if we are stopped first."""

@@ -23,7 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.settings import MqttSettings
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,9 @@ class Link:
         receive_maximum: most unacknowledged messages the broker may have under way to us.
         on_signal: called in the network thread for every signal and must only enqueue; by default signals go
             to the queue `signals`.
+
+    Raises:
+        Invalid: TLS files or a password file that cannot be used.
     """
 
     def __init__(
@@ -209,10 +212,7 @@ class Link:
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.secret())
         if settings.tls:
-            context = ssl.create_default_context(cafile=settings.ca_file)
-            if settings.cert_file is not None:
-                context.load_cert_chain(settings.cert_file, settings.key_file)
-            client.tls_set_context(context)
+            client.tls_set_context(_tls_context(settings))
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         return client
@@ -228,9 +228,9 @@ class Link:
                 self._connect_once()
             except OSError as error:
                 self._ended(f"cannot reach the broker: {error}")
-            wait_s = full_jitter(self._attempt, self._settings.reconnect_cap_s, random.random)
-            self._attempt += 1
-            self._stopping.wait(wait_s)
+            if self._open.is_set():  # else we left on purpose, and return as soon as we are let
+                self._stopping.wait(full_jitter(self._attempt, self._settings.reconnect_cap_s, random.random))
+                self._attempt += 1
 
     def _connect_once(self) -> None:
         """Connect and return when the connection has ended."""
@@ -300,6 +300,16 @@ class Link:
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
         self._emit(Acknowledged(mid=mid, reason=code.value, epoch=self._epoch))
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise Invalid(f"mqtt.ca_file, cert_file or key_file cannot be used: {error}") from error
+    return context
 
 
 def _properties(packet: int) -> Properties:

@@ -53,7 +53,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Redis]:
     """Debian's Redis with an append-only file, for one test alone."""
-    server = Redis(tmp_path / "redis", "--appendonly", "yes", "--appendfsync", "always")
+    server = Redis(tmp_path / "redis", "--appendonly", "yes")
     server.start()
     yield server
     server.stop()

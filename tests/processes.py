@@ -98,7 +98,7 @@ class Mosquitto(Server):
                 "persistence true",
                 f"persistence_location {self.folder}/",
                 "autosave_on_changes true",
-                "autosave_interval 1",
+                "autosave_interval 100",
             ]
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 

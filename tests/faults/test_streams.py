@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.spool import Spool
 from hub.archive import Archive
 from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
 
-EACH = 150
+EACH = 100
 SENSORS = 2
 
 
@@ -38,12 +37,12 @@ def through_a_fault(folder: Path, port: int, redis_url: str, fault: Callable[[],
     """Play both sensors, strike after a third is archived, and check that all arrives exactly once."""
     archive = Archive(redis_url)
     edges = [play(folder, port, f"street-{n}") for n in range(SENSORS)]
-    eventually(lambda: archive.count() > SENSORS * EACH // 3, 60, "a third is archived")
+    eventually(lambda: archive.count() > SENSORS * EACH // 3, 120, "a third is archived")
     assert archive.count() < SENSORS * EACH, "the fault must strike in mid-stream"
     fault()
     captured = sum(edge.finish()["captured"] for edge in edges)
     assert captured == SENSORS * EACH
-    eventually(lambda: archive.count() == captured, 60, f"{captured} events are archived")
+    eventually(lambda: archive.count() == captured, 120, f"{captured} events are archived")
     assert archive.dead_letter_count() == 0
     assert sum(sensor.events for sensor in archive.sensors()) == captured
     assert {event.id.seq for batch in archive.scan() for event in batch} == set(range(EACH))
@@ -105,8 +104,7 @@ def test_a_sensor_killed_and_restarted_delivers_what_it_had_spooled(
 ) -> None:
     mosquitto.kill()
     first = play(tmp_path, mosquitto.port, "street-1", count=40)
-    spool = tmp_path / "street-1" / "spool.db"
-    eventually(lambda: spool.exists() and waiting(spool) == 40, 60, "all clips are spooled")
+    eventually(lambda: "source ended" in first.log.read_text(), 60, "all clips are spooled")
     first.kill()
     mosquitto.start()
     hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
@@ -144,12 +142,3 @@ def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(
         through_a_fault(tmp_path, mosquitto.port, redis_server.url, hub.ready)
     finally:
         hub.stop()
-
-
-def waiting(spool: Path) -> int:
-    """Rows in a spool, read by the program itself."""
-    opened = Spool(spool, cap_bytes=2**30)
-    try:
-        return opened.pending()
-    finally:
-        opened.close()
