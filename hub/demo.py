@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -36,6 +37,8 @@ DELIVERED_WITHIN_S: Final = 60.0
 STOPPED_WITHIN_S: Final = 30.0
 PACE: Final = {"scene": 10.0, "files": 10.0, "embeddings": 60.0}
 """How much faster than real time each kind of source plays by default."""
+UNBOUNDED_S: Final = 600.0
+"""How long a demo without end is taken to last: clips are stamped so that they end about now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def demo(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    console = Console(stderr=json_, highlight=False)
+    console = Console(stderr=json_, highlight=False, soft_wrap=True)
     summary = run(source, for_s, stop, console)
     if json_:
         typer.echo(json.dumps(asdict(summary)))
@@ -122,7 +125,8 @@ def run(source: Source, for_s: float | None, stop: threading.Event, console: Con
             if not _wait_until_healthy(web, stop):
                 return Summary(0, 0, 0, 0, 0, 0)
             console.print(f"hub ready: {web}/docs   {web}/metrics")
-            processes = _start_sensors(source, servers, Path(folder))
+            start = datetime.now(UTC) - timedelta(seconds=source.speed * (for_s or UNBOUNDED_S))
+            processes = _start_sensors(source, servers, Path(folder), start)
             console.print(f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n")
             try:
                 _watch(archive, processes, for_s, stop, console)
@@ -157,7 +161,7 @@ def _hub(servers: Servers) -> Iterator[str]:
         _terminate(process)
 
 
-def _start_sensors(source: Source, servers: Servers, folder: Path) -> list[subprocess.Popen[str]]:
+def _start_sensors(source: Source, servers: Servers, folder: Path, start: datetime) -> list[subprocess.Popen[str]]:
     settings = [
         "sensor.site=demo",
         f"mqtt.port={servers.mqtt_port}",
@@ -165,6 +169,7 @@ def _start_sensors(source: Source, servers: Servers, folder: Path) -> list[subpr
         f"source.speed={source.speed}",
         f"source.seed={source.seed}",
         f"source.shard_count={source.sensors}",
+        f"source.start={start.isoformat()}",
         "log.level=warning",
     ]
     if source.path is not None:

@@ -61,7 +61,9 @@ class IntakeSettings(Group):
 class FlaggingSettings(Group):
     """When a similar past event is worth an alert."""
 
-    min_level: float = Field(7.0, ge=0, le=8, description="lowest level of similarity, of 8")
+    min_level: float = Field(
+        6.0, ge=0, le=8, description="lowest level of similarity, of 8; not calibrated yet, so spaces differ"
+    )
     min_shared: float = Field(
         0.5, ge=0, le=1, description="lowest probability that both events contain one and the same category"
     )

@@ -23,7 +23,7 @@ class FlagRule:
         max_matches: most matches in one alert.
     """
 
-    min_level: float = 7.0
+    min_level: float = 6.0
     min_shared: float = 0.5
     own_recent_s: float = 120.0
     max_matches: int = 5

@@ -41,6 +41,6 @@ def test_shared_categories_come_likeliest_first() -> None:
 @given(st.lists(st.tuples(st.floats(0, 8), st.floats(0, 1)), max_size=20), st.integers(1, 5))
 def test_flagged_matches_are_worthy_few_and_in_order(drawn: list[tuple[float, float]], most: int) -> None:
     matches = [match(level, {"dog": p}) for level, p in drawn]
-    flagged = flag(FlagRule(max_matches=most), matches)
+    flagged = flag(FlagRule(min_level=7.0, max_matches=most), matches)
     worthy = [m for m in matches if m.level >= 7.0 and m.matrix[CATEGORIES.index("dog"), BOTH] >= 0.5]
     assert flagged == worthy[:most]
