@@ -98,7 +98,7 @@ Step = Callable[[str, int, float], None]
 
 
 def train(data: Dataset, config: NetworkConfig, plan: Plan, *, on_epoch: Watch, on_step: Step) -> Checkpoint:
-    """Train a network; the same arguments give the same network on the same machine.
+    """Train a network; the same arguments give the same network on the same machine with one torch thread.
 
     Args:
         data: everything to learn from.
