@@ -66,7 +66,7 @@ def _try_spool(settings: EdgeSettings) -> str:
 
 def _try_broker(settings: EdgeSettings) -> str:
     """Connect under a name of our own and leave no session behind."""
-    mqtt = settings.mqtt.model_copy(update={"session_expiry_s": 0})
+    mqtt = settings.mqtt.for_a_moment()
     where = f"{mqtt.host}:{mqtt.port}"
     link = Link(mqtt, f"{settings.client_id()}-check")
     reason = f"no answer within {BROKER_S:.0f} s"

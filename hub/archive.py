@@ -137,8 +137,8 @@ class Archive:
             self._redis: Any = redis.Redis.from_url(
                 url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2
             )
-        except ValueError as error:
-            raise Invalid(f"redis.url: {error}") from error
+        except ValueError:  # its text may quote a part of the password
+            raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
         self._record = self._redis.register_script(_RECORD)
         self._dead_letter_limit = dead_letter_limit
 

@@ -21,7 +21,7 @@ from hub.service import Hub, load_index, open_archive, open_audio, open_retrieva
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
 from shared.audio import read_file
-from shared.errors import EarwitnessError, Invalid
+from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.events import EventId
 from shared.log import set_up
 from shared.messages import MatchMessage
@@ -143,21 +143,22 @@ def _tried(name: str, attempt: Callable[[], str]) -> tuple[str, bool, str]:
 
 
 def _check_broker(settings: HubSettings) -> str:
-    link = Link(settings.mqtt, f"earwitness-check-{settings.hub.name}")
+    """Connect under a name of our own and leave no session behind."""
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    reason = "it accepts connections but does not answer: is it an MQTT 5 broker?"
+    link = Link(settings.mqtt.for_a_moment(), f"earwitness-check-{settings.hub.name}")
     link.start()
     try:
         match link.signals.get(timeout=10.0):
             case Connected():
                 return f"connected to {where} with MQTT 5"
-            case Disconnected(reason=reason):
-                raise Invalid(f"{where}: {reason}. Is the broker running, and are host, port and TLS right?")
-            case other:
-                raise Invalid(f"{where}: unexpected {other}")
+            case Disconnected(reason=told):
+                reason = told
     except queue.Empty:
-        raise Invalid(f"{where} accepted the connection but did not answer: is it an MQTT 5 broker?") from None
+        pass
     finally:
         link.stop()
+    raise Unavailable(f"no broker at {where} ({reason}): start it, or set mqtt.host, mqtt.port and the login")
 
 
 def _check_store(settings: HubSettings) -> str:

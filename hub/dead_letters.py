@@ -103,7 +103,7 @@ def _chosen(archive: Archive, ids: list[str], everything: bool) -> list[DeadLett
 
 def _publish(settings: HubSettings, archive: Archive, letters: list[DeadLetter]) -> int:
     """Publish letters one after another; returns how many the broker passed on."""
-    link = Link(settings.mqtt, f"earwitness-reinject-{settings.hub.name}")
+    link = Link(settings.mqtt.for_a_moment(), f"earwitness-reinject-{settings.hub.name}")
     link.start()
     sent = 0
     try:

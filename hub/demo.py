@@ -119,33 +119,36 @@ def run(source: Source, for_s: float | None, stop: threading.Event, console: Con
         Unavailable: a part did not start.
     """
     console.print("starting broker, store and hub ...")
-    with tempfile.TemporaryDirectory(prefix="earwitness-demo-") as folder, embedded_servers() as servers:
-        archive = Archive(servers.redis_url)
-        with _hub(servers) as web:
-            if not _wait_until_healthy(web, stop):
-                return Summary(0, 0, 0, 0, 0, 0)
-            console.print(f"hub ready: {web}/docs   {web}/metrics")
-            start = datetime.now(UTC) - timedelta(seconds=source.speed * (for_s or UNBOUNDED_S))
-            processes = _start_sensors(source, servers, Path(folder), start)
-            console.print(f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n")
-            try:
-                _watch(archive, processes, for_s, stop, console)
-            finally:
-                sent = _stop_sensors(processes)
-            _wait_until_delivered(archive, sent)
-            archived, dead = archive.count(), archive.dead_letter_count()
-            return Summary(
-                sent=sent,
-                archived=archived,
-                duplicates=int(_metric(web, "earwitness_hub_events_duplicate_total")),
-                lost=max(0, sent - archived - dead),
-                alerts=archive.alert_count(),
-                dead_letters=dead,
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="earwitness-demo-") as folder,
+        embedded_servers() as servers,
+        _hub(servers) as (process, web),
+        contextlib.closing(Archive(servers.redis_url)) as archive,
+    ):
+        if not _wait_until_healthy(process, web, stop):
+            return Summary(0, 0, 0, 0, 0, 0)
+        console.print(f"hub ready: {web}/docs   {web}/metrics")
+        start = datetime.now(UTC) - timedelta(seconds=source.speed * (for_s or UNBOUNDED_S))
+        processes = _start_sensors(source, servers, Path(folder), start)
+        console.print(f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n")
+        try:
+            _watch(archive, processes, for_s, stop, console)
+        finally:
+            sent = _stop_sensors(processes)
+        _wait_until_delivered(archive, sent)
+        archived, dead = archive.count(), archive.dead_letter_count()
+        return Summary(
+            sent=sent,
+            archived=archived,
+            duplicates=int(_metric(web, "earwitness_hub_events_duplicate_total")),
+            lost=max(0, sent - archived - dead),
+            alerts=archive.alert_count(),
+            dead_letters=dead,
+        )
 
 
 @contextlib.contextmanager
-def _hub(servers: Servers) -> Iterator[str]:
+def _hub(servers: Servers) -> Iterator[tuple[subprocess.Popen[str], str]]:
     port = free_port()
     process = _start(
         "hub",
@@ -156,7 +159,7 @@ def _hub(servers: Servers) -> Iterator[str]:
         "log.level=warning",
     )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         _terminate(process)
 
@@ -254,12 +257,12 @@ def describe(alert: AlertMessage) -> str:
     )
 
 
-def _wait_until_healthy(web: str, stop: threading.Event) -> bool:
+def _wait_until_healthy(hub: subprocess.Popen[str], web: str, stop: threading.Event) -> bool:
     deadline = time.monotonic() + HUB_READY_WITHIN_S
     while not stop.is_set():
         with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(f"{web}/healthz"):  # noqa: S310
             return True
-        if time.monotonic() > deadline:
+        if hub.poll() is not None or time.monotonic() > deadline:
             raise Unavailable("the hub did not become ready; its log is above")
         stop.wait(0.3)
     return False

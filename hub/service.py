@@ -1,13 +1,14 @@
 """The hub as a whole: its parts put together, started, kept tidy and stopped."""
 
 import logging
+import socket
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
@@ -22,7 +23,7 @@ from hub.pipeline import Pipeline
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.settings import HubSettings
-from hub.web.api import create_app
+from hub.web.api import Health, create_app
 from shared.errors import Invalid, Unavailable
 from shared.space import SPACES, VGGISH
 
@@ -85,21 +86,6 @@ def load_index(archive: Archive, retrieval: Retrieval) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether the hub can do its work."""
-
-    broker: bool
-    store: bool
-    events: int
-    dead_letters: int
-
-    @property
-    def ok(self) -> bool:
-        """Broker and store are both there."""
-        return self.broker and self.store
-
-
 class Hub:
     """A running hub.
 
@@ -145,7 +131,12 @@ class Hub:
         )
 
     def run(self) -> None:
-        """Work until `stop`: wait for the store, load the index, serve HTTP, take events."""
+        """Work until `stop`: wait for the store, load the index, serve HTTP, take events.
+
+        Raises:
+            Invalid: the store must not be used.
+            Unavailable: the web address cannot be bound, or the store went away while the index was loaded.
+        """
         self._wait_for_store()
         if self._stopping.is_set():
             return
@@ -210,12 +201,17 @@ class Hub:
 
 
 class _Server:
-    """uvicorn in a thread of its own."""
+    """uvicorn in a thread of its own, on a socket that is bound here, where a failure can still be told."""
 
-    def __init__(self, app: object, host: str, port: int) -> None:
-        config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False)  # type: ignore[arg-type]
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        try:
+            listener = socket.create_server((host, port))
+        except OSError as error:
+            raise Unavailable(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
+        )
 
     def start(self) -> None:
         """Begin to serve."""

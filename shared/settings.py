@@ -50,6 +50,10 @@ class MqttSettings(Group):
             raise ValueError("ca_file and cert_file need tls = true")
         return self
 
+    def for_a_moment(self) -> "MqttSettings":
+        """The same broker for a connection that leaves no session behind. Source: MQTT 5.0, 3.1.2.11.2."""
+        return self.model_copy(update={"session_expiry_s": 0})
+
     def secret(self) -> str | None:
         """The password, from wherever it is kept.
 

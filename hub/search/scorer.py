@@ -149,7 +149,8 @@ class Scorer:
         head = nn.functional.linear(hidden, self._head_weight, self._head_bias)
         situation, attention = head[..., : COUNT * SITUATIONS], head[..., COUNT * SITUATIONS :]
         f = situation.reshape(*situation.shape[:-1], COUNT, SITUATIONS).softmax(dim=-1)
-        return (attention.softmax(dim=1).unsqueeze(-1) * f).sum(dim=1)
+        # Rounding may carry a certain row past 1, which is no probability.
+        return (attention.softmax(dim=1).unsqueeze(-1) * f).sum(dim=1).clamp_(max=1.0)
 
 
 def _scale_shift(norm: StepNorm) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
 """The JSON API, health and metrics, over FastAPI; OpenAPI at `/docs`."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -23,19 +24,26 @@ from shared.taxonomy import CATEGORIES
 Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
 
 
-class HealthReport(Protocol):
-    """What `/healthz` tells."""
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `/healthz` tells: whether the hub can do its work.
+
+    Attributes:
+        broker: connected, or draining before it connects again.
+        store: it answers.
+        events: events archived; 0 if the store is away.
+        dead_letters: dead letters that wait; 0 if the store is away.
+    """
+
+    broker: bool
+    store: bool
+    events: int
+    dead_letters: int
 
     @property
-    def ok(self) -> bool: ...  # noqa: D102
-    @property
-    def broker(self) -> bool: ...  # noqa: D102
-    @property
-    def store(self) -> bool: ...  # noqa: D102
-    @property
-    def events(self) -> int: ...  # noqa: D102
-    @property
-    def dead_letters(self) -> int: ...  # noqa: D102
+    def ok(self) -> bool:
+        """Broker and store are both there."""
+        return self.broker and self.store
 
 
 class EventView(BaseModel):
@@ -127,7 +135,7 @@ def create_app(
     archive: Archive,
     retrieval: Retrieval,
     metrics: HubMetrics,
-    health: Callable[[], HealthReport],
+    health: Callable[[], Health],
     flagging: FlaggingSettings,
 ) -> FastAPI:
     """The hub's web application over its archive and index."""
@@ -204,19 +212,12 @@ def _add_data_routes(app: FastAPI, archive: Archive, retrieval: Retrieval, flagg
         return SensorList(sensors=[_sensor_view(sensor) for sensor in archive.sensors()])
 
 
-def _add_operator_routes(app: FastAPI, metrics: HubMetrics, health: Callable[[], HealthReport]) -> None:
+def _add_operator_routes(app: FastAPI, metrics: HubMetrics, health: Callable[[], Health]) -> None:
     @app.get("/healthz")
     def healthz() -> JSONResponse:
         """200 if broker and store are there, 503 if not."""
         report = health()
-        body: dict[str, Any] = {
-            "ok": report.ok,
-            "broker": report.broker,
-            "store": report.store,
-            "events": report.events,
-            "dead_letters": report.dead_letters,
-        }
-        return JSONResponse(body, status_code=200 if report.ok else 503)
+        return JSONResponse({"ok": report.ok, **asdict(report)}, status_code=200 if report.ok else 503)
 
     @app.get("/metrics", include_in_schema=False)
     def prometheus() -> Response:

@@ -162,6 +162,12 @@ def test_a_server_that_evicts_is_refused(archive: Archive, store_url: str) -> No
         client.config_set("maxmemory-policy", "noeviction")
 
 
+def test_a_mistaken_address_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(Invalid, match=r"redis\.url") as caught:
+        Archive("redis://me:hunter/2@127.0.0.1:6379/0")
+    assert "hunter" not in str(caught.value)
+
+
 def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         Archive("redis://127.0.0.1:1/0", timeout_s=0.5).count()

@@ -7,6 +7,7 @@ from shared.log import ConsoleFormatter, JsonFormatter
 def record() -> logging.LogRecord:
     made = logging.makeLogRecord({"name": "hub.x", "levelno": 20, "levelname": "INFO", "msg": "event archived"})
     made.event = "a.b.1"
+    made.color_message = "uvicorn's second text"
     return made
 
 

@@ -50,6 +50,11 @@ def test_variables_that_name_no_group_are_found() -> None:
     assert unknown_variables(HubSettings, names) == ["EARWITNESS_HUB_MQT__HOST"]
 
 
+def test_a_connection_for_a_moment_leaves_no_session_behind() -> None:
+    mqtt = MqttSettings(host="broker.example", username="me")
+    assert mqtt.for_a_moment() == mqtt.model_copy(update={"session_expiry_s": 0})
+
+
 def test_the_password_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("hunter2\n")

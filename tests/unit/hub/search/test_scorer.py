@@ -92,3 +92,15 @@ def test_features_and_towers_of_another_form_are_refused() -> None:
         scorer.score(towers[0], towers[0])
     with pytest.raises(Invalid, match="block"):
         Scorer(VGGISH_CHECKPOINT, block=0)
+
+
+def test_certainty_is_never_more_than_one() -> None:
+    made = checkpoint(VGGISH)
+    with torch.no_grad():
+        made.network.situation.weight.zero_()
+        made.network.situation.bias.copy_(torch.tensor([100.0, 0.0, 0.0]).repeat(8))
+        made.network.attention.weight.mul_(50.0)
+    scorer = Scorer(made)
+    towers = scorer.embed(clips(VGGISH, 300))
+    assert scorer.score(towers[0], towers).max() == 1.0
+    assert scorer.presence(towers).max() == 1.0

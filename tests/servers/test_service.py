@@ -1,0 +1,33 @@
+"""The hub's first seconds: what it refuses, and how it says so."""
+
+import subprocess
+from pathlib import Path
+
+from tests.processes import HubProcess, Mosquitto, Redis
+
+
+def first_words(hub: HubProcess) -> tuple[int, str]:
+    ran = subprocess.run(hub.command(), capture_output=True, text=True, check=False, timeout=120)
+    return ran.returncode, ran.stderr
+
+
+def test_a_web_address_that_is_taken_ends_the_hub_with_one_clear_line(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    taken = HubProcess(tmp_path, mosquitto.port, redis_server.url, f"web.port={mosquitto.port}")
+    code, words = first_words(taken)
+    assert code == 1
+    assert f"web.port {mosquitto.port}" in words
+    assert "Traceback" not in words
+
+
+def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    store = Redis(tmp_path / "evicting", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    store.start()
+    try:
+        code, words = first_words(HubProcess(tmp_path, mosquitto.port, store.url))
+    finally:
+        store.stop()
+    assert code == 2
+    assert "noeviction" in words
+    assert "Traceback" not in words
