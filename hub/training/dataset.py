@@ -21,6 +21,7 @@ class Dataset:
         features: uint8 [n, frames, dimension].
         labels: uint8 [n, 8] of 0 and 1, in the order of `shared.taxonomy.CATEGORIES`.
         groups: str [n]: what must not be split between training and test (sensor, fold), "" if nothing.
+        fine: uint8 [n, m] of 0 and 1: finer labels of the source's own (AudioSet's 527), or None.
 
     Raises:
         Invalid: shapes that do not fit together.
@@ -30,6 +31,7 @@ class Dataset:
     features: npt.NDArray[np.uint8]
     labels: Labels
     groups: npt.NDArray[np.str_]
+    fine: Labels | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -39,17 +41,20 @@ class Dataset:
             raise Invalid(f"{n} clips want uint8 labels [{n}, {COUNT}] and {n} groups")
         if n and int(self.labels.max()) > 1:
             raise Invalid("labels are 0 or 1")
+        if self.fine is not None and (self.fine.ndim != 2 or len(self.fine) != n or self.fine.dtype != np.uint8):
+            raise Invalid(f"{n} clips want uint8 fine labels [{n}, m], got {list(self.fine.shape)}")
 
     def __len__(self) -> int:
         return len(self.features)
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
         """The clips of an index or mask, as a data set."""
-        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index])
+        fine = None if self.fine is None else self.fine[index]
+        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index], fine)
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Several data sets of one feature space as one.
+    """Several data sets of one feature space as one; fine labels survive only if all have as many.
 
     Raises:
         Invalid: none given, or of different feature spaces.
@@ -58,11 +63,14 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         raise Invalid("no data given")
     if len({part.space.id for part in parts}) > 1:
         raise Invalid("data sets of different feature spaces cannot be joined")
+    fine = [part.fine for part in parts if part.fine is not None]
+    alike = len(fine) == len(parts) and len({labels.shape[1] for labels in fine}) == 1
     return Dataset(
         parts[0].space,
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.groups for part in parts]),
+        np.concatenate(fine) if alike else None,
     )
 
 
