@@ -24,10 +24,10 @@ class Choice:
 
 
 def choose_space(weights_dir: Path) -> Choice:
-    """VGGish if its weights are imported, else log-mel.
+    """VGGish if its weights are there, else log-mel.
 
     Args:
-        weights_dir: where `import-vggish` puts the weights.
+        weights_dir: where `fetch-vggish` puts the weights.
     """
     missing = [name for name in (NETWORK_FILE, PCA_FILE) if not (weights_dir / name).is_file()]
     if not missing:

@@ -1,5 +1,6 @@
 """The one interface between sound and features: a clip in, the bytes of a feature space out."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -8,6 +9,9 @@ from shared.audio import Waveform, fit, resample
 from shared.errors import Invalid
 from shared.events import CLIP_S
 from shared.space import Features, FeatureSpace
+
+Sound = tuple[Waveform, int]
+"""A clip as decoded: float32 [samples], mono, full scale = 1.0; and its sample rate in Hz."""
 
 
 class Extractor(Protocol):
@@ -30,6 +34,20 @@ class Extractor(Protocol):
 
         Raises:
             Invalid: no samples, samples that are not finite, or a sample rate outside [1,000, 384,000].
+        """
+        ...
+
+    def extract_many(self, clips: Sequence[Sound]) -> Features:
+        """Features of many clips, the same bytes as one by one.
+
+        Args:
+            clips: waveforms with their sample rates, as `extract` takes them; may be empty.
+
+        Returns:
+            uint8 [n, frames, dimension] of `space`.
+
+        Raises:
+            Invalid: one clip is what `extract` refuses; extract one by one to learn which.
         """
         ...
 

@@ -4,12 +4,13 @@
 Source: the paper, section 5.1.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import torch
 
-from hub.audio.extractor import clip_at
+from hub.audio.extractor import Sound, clip_at
 from hub.audio.mel import mel_bank
 from shared.audio import Waveform
 from shared.space import LOGMEL, Features, FeatureSpace, Floats
@@ -27,9 +28,8 @@ class LogMel:
     def __init__(self) -> None:
         self._window = torch.hann_window(WINDOW)
         self._energy = float(self._window.square().sum())
-        self._bank = torch.from_numpy(
-            mel_bank(rate_hz=RATE_HZ, fft=WINDOW, bands=BANDS, low_hz=0.0, high_hz=RATE_HZ / 2)
-        )
+        bank = mel_bank(rate_hz=RATE_HZ, fft=WINDOW, bands=BANDS, low_hz=0.0, high_hz=RATE_HZ / 2)
+        self._bank = torch.from_numpy(bank).float()
 
     @property
     def space(self) -> FeatureSpace:
@@ -39,6 +39,11 @@ class LogMel:
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
         """Features of one clip: uint8 [108, 128]; arguments and errors as in the interface."""
         return LOGMEL.quantise(self.decibels(clip_at(waveform, rate_hz, RATE_HZ)))
+
+    def extract_many(self, clips: Sequence[Sound]) -> Features:
+        """Features of many clips: uint8 [n, 108, 128]; one after the other, which is as fast."""
+        features = [self.extract(waveform, rate_hz) for waveform, rate_hz in clips]
+        return np.array(features, dtype=np.uint8).reshape(-1, *LOGMEL.shape)
 
     def decibels(self, clip: Waveform) -> Floats:
         """Log-mel power of a clip.

@@ -1,0 +1,43 @@
+"""The publication VGGish's weights come from: which files, and how they are told from others."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One file of a release.
+
+    Attributes:
+        name: its name, the last part of its address.
+        sha256_head: how its SHA-256 begins, in hexadecimal. It catches damage and mix-ups; against forgery
+            it is too short, so nothing in the file is ever executed.
+        cap_bytes: no more than this is downloaded.
+    """
+
+    name: str
+    sha256_head: str
+    cap_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """VGGish as published.
+
+    Attributes:
+        url: the address the files' names are appended to, without a slash at the end.
+        network: state dict of the network.
+        pca: parameters of the PCA.
+    """
+
+    url: str
+    network: PublishedFile
+    pca: PublishedFile
+
+
+TORCHVGGISH: Final = Release(
+    url="https://github.com/harritaylor/torchvggish/releases/download/v0.1",
+    network=PublishedFile("vggish-10086976.pth", "10086976", 320_000_000),
+    pca=PublishedFile("vggish_pca_params-970ea276.pth", "970ea276", 1_000_000),
+)
+"""The official weights, converted for PyTorch. Source: torchvggish release v0.1; names carry the SHA-256."""
