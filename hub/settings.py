@@ -47,7 +47,7 @@ class ModelSettings(Group):
     """Which models score similarity, and how clips become features."""
 
     weights_dir: Path = Field(
-        Path("~/.local/share/earwitness"), description="where VGGish's weights are, once imported"
+        Path("~/.local/share/earwitness"), description="where VGGish's weights are, once fetched"
     )
     checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
 

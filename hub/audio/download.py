@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
@@ -92,7 +93,7 @@ def download(
     raise Invalid(f"{patience.attempts} attempts are none")
 
 
-def span(status: int, headers: http.client.HTTPMessage, have: int) -> tuple[int, int | None] | None:
+def span(status: int, headers: Message, have: int) -> tuple[int, int | None] | None:
     """What an answer holds of the file, when its first bytes are here already.
 
     Args:
@@ -125,7 +126,7 @@ def _attempt(url: str, part: Path, cap_bytes: int, tick: Tick) -> None:
     with _ask(url, have) as response:
         there = span(response.status or 0, response.headers, have)
         if there is None:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise _Broken("what is here already is no beginning of the server's file; it starts over")
         done, total = there
         if max(done, total or 0) > cap_bytes:

@@ -141,11 +141,11 @@ class Pca:
         if not (np.isfinite(self._vectors).all() and np.isfinite(self._means).all()):
             raise Invalid("PCA parameters must be finite")
 
-    def quantised(self, raw: Floats) -> Features:
+    def quantised(self, raw: npt.NDArray[np.floating]) -> Features:
         """Project and quantise.
 
         Args:
-            raw: float32 [n, 128] from the network.
+            raw: floating [n, 128] from the network.
 
         Returns:
             uint8 [n, 128]; `VGGISH.dequantise` brings them back.

@@ -22,7 +22,7 @@ HoldOutOption = Annotated[
     typer.Option(help="sensor-<id> or fold-<digit> kept out; may be repeated", show_default=False),
 ]
 WeightsOption = Annotated[
-    Path, typer.Option(help="VGGish's imported weights, only needed to hear recordings as VGGish")
+    Path, typer.Option(help="VGGish's weights, as fetched, only needed to hear recordings as VGGish")
 ]
 _WEIGHTS = Path("~/.local/share/earwitness")
 

@@ -122,7 +122,7 @@ def test_a_clip_too_short_for_a_patch_is_refused() -> None:
 def test_the_network_equals_the_reference_up_to_its_added_activation(
     network: VggishNetwork, reference: VGG, layout: torch.memory_format
 ) -> None:
-    ours_in_layout = copy.deepcopy(network).to(memory_format=layout)  # type: ignore[call-overload]
+    ours_in_layout = copy.deepcopy(network).to(memory_format=layout)
     patches = FrontEnd().patches(street(3))
     with torch.inference_mode():
         ours, theirs = ours_in_layout(patches), reference(patches[:, None])

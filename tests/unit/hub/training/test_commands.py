@@ -69,7 +69,7 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
         (["train", "--space", "logmel", "--out", "x", "--audioset", "."], "VGGish embeddings", 2),
         (["train", "--space", "ears", "--out", "x"], "vggish or logmel", 2),
         (["evaluate", "--space", "vggish", "--data", "/nowhere"], "neither urban_benchmark.npz", 2),
-        (["import-vggish", "--network", "/nowhere", "--pca", "/nowhere", "--into", "."], "cannot open", 1),
+        (["fetch-vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(line: list[str], reason: str, code: int) -> None:
