@@ -132,7 +132,7 @@ def _attempt(url: str, part: Path, cap_bytes: int, tick: Tick) -> None:
         if max(done, total or 0) > cap_bytes:
             raise _too_long(url, part, cap_bytes)
         tick(done, total)
-        if done == total:
+        if 0 < done == total:
             return
         with part.open("ab") as file:
             file.truncate(done)

@@ -99,7 +99,7 @@ def _downloaded(
         part.unlink()
         raise Invalid(
             f"{url} is not the published file: its SHA-256 begins {digest[:8]}, not {file.sha256_head}. It was"
-            " removed and nothing installed; run the same command again, or name another mirror with --url"
+            " removed and not installed; run the same command again, or name another mirror with --url"
         )
     part.replace(target)
     return target, digest

@@ -250,9 +250,12 @@ def test_a_file_with_another_hash_is_refused_removed_and_nothing_is_installed(
 ) -> None:
     mirror.files["network.pth"] = b"not this"
     head = hashlib.sha256(b"not this").hexdigest()[:8]
-    with pytest.raises(Invalid, match=f"begins {head}, not {release.network.sha256_head}.*nothing installed"):
+    with pytest.raises(Invalid, match=f"begins {head}, not {release.network.sha256_head}.*not installed"):
         fetch(release, tmp_path)
     assert names(tmp_path) == []
+    mirror.files["network.pth"] = b""
+    with pytest.raises(Invalid, match="not installed"):
+        fetch(release, tmp_path)
 
 
 def test_a_part_of_another_file_is_refused_and_the_next_run_succeeds(
