@@ -56,7 +56,7 @@ def test_a_level_shift_changes_what_is_learnt() -> None:
     plain, shifted = (
         train(data, SMALL, Plan(epochs=1, level_shift=n), on_epoch=lambda _: None, on_step=ignore) for n in (0, 20)
     )
-    assert not torch.equal(plain.network.attention.weight, shifted.network.attention.weight)
+    assert not torch.equal(plain.network.situation.weight, shifted.network.situation.weight)
 
 
 def test_no_group_is_divided_when_a_part_is_set_aside() -> None:
