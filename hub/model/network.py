@@ -101,8 +101,9 @@ class ByteDropout(nn.Module):
         if not (self.training and self.threshold):
             return input
         words = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: input.numel()].view(input.shape) >= self.threshold
-        return input * kept * (256.0 / (256 - self.threshold))
+        coins = words.view(torch.uint8)[: input.numel()].view(input.shape)
+        factor = torch.ge(coins, self.threshold, out=torch.empty_like(input, requires_grad=False))
+        return input * factor.mul_(256.0 / (256 - self.threshold))
 
 
 class Blocks(nn.Linear):
@@ -139,10 +140,10 @@ def blockwise(values: Tensor, weight: Tensor, bias: Tensor | None, blocks: int) 
     """
     if blocks == 1:
         return nn.functional.linear(values, weight, bias)
-    inputs = values.reshape(-1, blocks, weight.shape[1]).transpose(0, 1)
-    outputs = torch.bmm(inputs, weight.reshape(blocks, -1, weight.shape[1]).transpose(1, 2))
-    joined = outputs.transpose(0, 1).reshape(*values.shape[:-1], -1)
-    return joined if bias is None else joined + bias
+    wide = weight.shape[1]
+    inputs, matrices = values.reshape(-1, blocks, wide), weight.reshape(blocks, -1, wide)
+    outputs = torch.einsum("nmi,moi->nmo", inputs, matrices).reshape(*values.shape[:-1], -1)
+    return outputs if bias is None else outputs + bias
 
 
 class Layer(nn.Sequential):
