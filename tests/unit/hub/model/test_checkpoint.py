@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,19 @@ def edited(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]
     return path
 
 
-def test_what_is_saved_is_loaded_ready_to_score(tmp_path: Path) -> None:
-    network = SiameseNetwork(SMALL).eval()
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"tower": ()}, {"attention": False}, {"models": 8}, {"models": 8, "tower": (), "attention": False}],
+)
+def test_what_is_saved_is_loaded_ready_to_score(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = replace(SMALL, **changes)
+    network = SiameseNetwork(config).eval()
     save(tmp_path / "new" / "a.safetensors", Checkpoint(network, VGGISH, {"seed": 7}))
     found = load(tmp_path / "new" / "a.safetensors")
     clips = torch.randn(2, 3, 10, 128)
     assert torch.equal(found.network(*clips), network(*clips))
     assert not found.network.training
-    assert found.network.config == SMALL
+    assert found.network.config == config
     assert found.space == VGGISH
     assert found.record == {"seed": 7}
     assert not list((tmp_path / "new").glob("*.partial"))
@@ -62,6 +68,10 @@ def test_a_network_of_another_space_makes_no_checkpoint() -> None:
         (lambda d, _t: d["network"].update(speed=1), "configuration"),
         (lambda d, _t: d["network"].update(frames=-1), "sizes"),
         (lambda d, _t: d["network"].update(tower=[8, 9]), "tensor"),
+        (lambda d, _t: d["network"].update(tower=8), "configuration"),
+        (lambda d, _t: d["network"].update(models=8), "tensor"),
+        (lambda d, _t: d["network"].update(models=5), "sub-models"),
+        (lambda d, _t: d["network"].update(attention=False), "unknown tensors: attention"),
         (lambda _d, t: t.pop("attention.bias"), "missing: attention.bias"),
         (lambda _d, t: t.update(more=torch.zeros(1)), "unknown tensors: more"),
         (lambda _d, t: t["attention.bias"].fill_(float("nan")), "not finite"),
@@ -87,6 +97,14 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         load(tmp_path / "nothing")
+
+
+def test_a_file_from_before_there_were_variants_is_the_papers_network(file: Path) -> None:
+    def older(document: dict[str, Any], _tensors: dict[str, torch.Tensor]) -> None:
+        for field in ("attention", "models"):
+            del document["network"][field]
+
+    assert load(edited(file, older)).network.config == SMALL
 
 
 @pytest.mark.parametrize("space", [VGGISH, LOGMEL], ids=lambda space: space.id)

@@ -1,3 +1,6 @@
+import itertools
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,12 +16,10 @@ from shared.space import LOGMEL, VGGISH, FeatureSpace
 BLOCK = 8
 
 
-def checkpoint(space: FeatureSpace, frames_per_step: int = 1) -> Checkpoint:
+def checkpoint(space: FeatureSpace, **shape: Any) -> Checkpoint:
     """Random weights, with batch normalisation as after training: statistics, scales and shifts."""
     torch.manual_seed(3)
-    network = SiameseNetwork(
-        NetworkConfig(frames=space.frames, dimension=space.dimension, frames_per_step=frames_per_step)
-    )
+    network = SiameseNetwork(NetworkConfig(frames=space.frames, dimension=space.dimension, **shape))
     with torch.no_grad():
         for name, value in network.named_parameters():
             if "norm" in name or ".1." in name:
@@ -29,6 +30,10 @@ def checkpoint(space: FeatureSpace, frames_per_step: int = 1) -> Checkpoint:
 
 
 VGGISH_CHECKPOINT = checkpoint(VGGISH)
+VARIANTS = [
+    checkpoint(VGGISH, models=models, tower=tower, pair=(16, 8), attention=attention)
+    for models, tower, attention in itertools.product((1, 8), ((12, 8), ()), (True, False))
+]
 
 
 def clips(space: FeatureSpace, count: int) -> npt.NDArray[np.uint8]:
@@ -44,14 +49,15 @@ def forward(made: Checkpoint, query: npt.NDArray[np.uint8], events: npt.NDArray[
     return np.concatenate([pair.numpy() for pair in pairs]) if pairs else np.empty((0, 8, 3), np.float32)
 
 
+@pytest.mark.parametrize("made", [VGGISH_CHECKPOINT, *VARIANTS])
 @pytest.mark.parametrize("count", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
-def test_scores_equal_the_module_at_block_edges(count: int) -> None:
-    scorer = Scorer(VGGISH_CHECKPOINT, block=BLOCK)
+def test_scores_of_every_variant_equal_the_module_at_block_edges(made: Checkpoint, count: int) -> None:
+    scorer = Scorer(made, block=BLOCK)
     query, events = clips(VGGISH, count + 1)[-1], clips(VGGISH, count)
     scores = scorer.score(scorer.embed(query[None])[0], scorer.embed(events))
     assert scores.shape == (count, 8, 3)
     assert scores.dtype == np.float32
-    np.testing.assert_allclose(scores, forward(VGGISH_CHECKPOINT, query, events), atol=1e-4)
+    np.testing.assert_allclose(scores, forward(made, query, events), atol=1e-4)
 
 
 def test_scores_of_stacked_log_mel_frames_equal_the_module() -> None:
@@ -62,9 +68,10 @@ def test_scores_of_stacked_log_mel_frames_equal_the_module() -> None:
     np.testing.assert_allclose(scores, forward(made, events[0], events), atol=1e-4)
 
 
+@pytest.mark.parametrize("made", [VGGISH_CHECKPOINT, VARIANTS[-1]], ids=["paper", "multi"])
 @pytest.mark.parametrize("count", [0, 1, BLOCK, BLOCK + 1])
-def test_presence_is_what_an_event_shares_with_itself(count: int) -> None:
-    scorer = Scorer(VGGISH_CHECKPOINT, block=BLOCK)
+def test_presence_is_what_an_event_shares_with_itself(made: Checkpoint, count: int) -> None:
+    scorer = Scorer(made, block=BLOCK)
     towers = scorer.embed(clips(VGGISH, count))
     presence = scorer.presence(towers)
     assert presence.shape == (count, 8)
@@ -72,8 +79,9 @@ def test_presence_is_what_an_event_shares_with_itself(count: int) -> None:
         np.testing.assert_allclose(found, scorer.score(tower, tower[None])[0, :, BOTH], atol=1e-5)
 
 
-def test_half_precision_towers_score_nearly_the_same() -> None:
-    scorer = Scorer(VGGISH_CHECKPOINT)
+@pytest.mark.parametrize("made", [VGGISH_CHECKPOINT, VARIANTS[-1]], ids=["paper", "multi"])
+def test_half_precision_towers_score_nearly_the_same(made: Checkpoint) -> None:
+    scorer = Scorer(made)
     towers = scorer.embed(clips(VGGISH, 6))
     halved = towers.astype(np.float16)
     np.testing.assert_allclose(scorer.score(halved[0], halved), scorer.score(towers[0], towers), atol=5e-3)
@@ -99,6 +107,7 @@ def test_certainty_is_never_more_than_one() -> None:
     with torch.no_grad():
         made.network.situation.weight.zero_()
         made.network.situation.bias.copy_(torch.tensor([100.0, 0.0, 0.0]).repeat(8))
+        assert made.network.attention is not None
         made.network.attention.weight.mul_(50.0)
     scorer = Scorer(made)
     towers = scorer.embed(clips(VGGISH, 300))

@@ -1,0 +1,92 @@
+"""The state of a training that was interrupted: one file, replaced after each epoch.
+
+It needs no state of random generators: each epoch begins with its own seed.
+"""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from hub.training.dataset import Dataset
+from shared.errors import Invalid, Unavailable
+
+FORMAT: Final = "earwitness-training/1"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known after an epoch.
+
+    Attributes:
+        network: the network's tensors by name.
+        optimiser: the optimiser's state as torch gives it.
+        history: what each epoch gave, as plain values.
+    """
+
+    network: dict[str, Any]
+    optimiser: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def fingerprint(data: Dataset, settings: Mapping[str, Any]) -> str:
+    """What fixes a training: SHA-256 of the clips, their labels and groups, and of settings (JSON values)."""
+    facts = [FORMAT, data.space.id, list(data.features.shape), data.groups.tolist(), dict(settings)]
+    digest = sha256(json.dumps(facts, sort_keys=True).encode())
+    for array in (data.features, data.labels):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write(path: Path, run: str, state: State) -> None:
+    """Replace the state file; a reader sees the old one or the new one.
+
+    Args:
+        path: the file.
+        run: `fingerprint` of the training.
+        state: what is known.
+
+    Raises:
+        Unavailable: the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"format": FORMAT, "run": run, **asdict(state)}, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise Unavailable(f"cannot write {path}: {error}") from error
+
+
+def read(path: Path, run: str) -> State | None:
+    """Read a state file without executing anything in it.
+
+    Args:
+        path: the file.
+        run: `fingerprint` of the training that wants to go on.
+
+    Returns:
+        The state, or None if there is no such file.
+
+    Raises:
+        Unavailable: the file is there but cannot be opened.
+        Invalid: not a state file, or of another training.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Unavailable(f"cannot open training state {path}: {error.strerror or error}") from error
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise Invalid(f"{path} is not a training state, or damaged") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise Invalid(f"{path} is not a training state of format {FORMAT}")
+    if found["run"] != run:
+        raise Invalid(f"{path} is of a training with other data, network or plan; remove it to begin anew")
+    return State(found["network"], found["optimiser"], found["history"])

@@ -1,0 +1,75 @@
+"""The paper's network and its variations, as rows of one table.
+
+A name lists what a variant has: `multi-siamese-attention` is eight sub-models with Siamese towers and attention,
+`single` one model with neither. Each exists on VGGish and on log-mel features.
+
+Source: the paper, section 5.2 and figure 3 (single and multi, with and without Siamese structure) and section 6
+(without attention; log-mel).
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Final
+
+from hub.model.network import NetworkConfig
+from shared.errors import Invalid
+from shared.space import LOGMEL, VGGISH, FeatureSpace
+from shared.taxonomy import COUNT
+
+FRAMES_PER_STEP: Final = {VGGISH.id: 1, LOGMEL.id: 9}
+"""Frames that enter as one step. The paper's are 1; log-mel's 108 frames make 12 steps here, because a step of
+training takes five times as long with 108: over an hour an epoch for eight sub-models and 218,173 pairs."""
+
+PAPER: Final = "single-siamese-attention"
+"""The network of figure 1, also known as `paper`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row.
+
+    Attributes:
+        name: `single` or `multi`, then `siamese` and `attention` if it has them.
+        space: the feature space it works on.
+        network: its layers, as wide as in the paper's section 3.1, with dropout of 0.5.
+    """
+
+    name: str
+    space: FeatureSpace
+    network: NetworkConfig
+
+
+def variant(name: str, space_id: str) -> Variant:
+    """The row of a name, or of `paper`, on a feature space.
+
+    Raises:
+        Invalid: no such name or feature space.
+    """
+    try:
+        return VARIANTS[PAPER if name == "paper" else name, space_id]
+    except KeyError:
+        names, spaces = ", ".join(("paper", *NAMES)), ", ".join(FRAMES_PER_STEP)
+        raise Invalid(f"no variant {name!r} on {space_id!r}; names: {names}; spaces: {spaces}") from None
+
+
+def _row(space: FeatureSpace, *, multi: bool, siamese: bool, attention: bool) -> Variant:
+    parts = {"multi": multi, "single": not multi, "siamese": siamese, "attention": attention}
+    network = NetworkConfig(
+        frames=space.frames,
+        dimension=space.dimension,
+        frames_per_step=FRAMES_PER_STEP[space.id],
+        tower=(128, 128, 128) if siamese else (),
+        attention=attention,
+        models=COUNT if multi else 1,
+    )
+    return Variant("-".join(part for part, has in parts.items() if has), space, network)
+
+
+_CHOICES: Final = itertools.product((VGGISH, LOGMEL), (False, True), (True, False), (True, False))
+_ROWS: Final = [_row(space, multi=m, siamese=s, attention=a) for space, m, s, a in _CHOICES]
+
+VARIANTS: Final = {(row.name, row.space.id): row for row in _ROWS}
+"""All sixteen rows by name and feature space."""
+
+NAMES: Final = tuple(dict.fromkeys(name for name, _ in VARIANTS))
+"""The eight names, the paper's own network first."""
