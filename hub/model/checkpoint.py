@@ -8,18 +8,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.model.tagged import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid, Unavailable
 from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
 from shared.taxonomy import CATEGORIES, TAXONOMY_ID
 
-FORMAT: Final = "earwitness-siamese/1"
+Network = SiameseNetwork | TaggedNetwork
+FORMATS: Final = {
+    "earwitness-siamese/1": (NetworkConfig, SiameseNetwork),
+    "earwitness-tagged/1": (TaggedConfig, TaggedNetwork),
+}
+"""Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 SHORT_NAMES: Final = {"vggish": VGGISH.id, "logmel": LOGMEL.id}
@@ -39,7 +45,7 @@ class Checkpoint:
         Invalid: the network's input is not of that space.
     """
 
-    network: SiameseNetwork
+    network: Network
     space: FeatureSpace
     record: Mapping[str, Any]
 
@@ -56,7 +62,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         Unavailable: the file cannot be written.
     """
     document = {
-        "format": FORMAT,
+        "format": next(name for name, (_, kind) in FORMATS.items() if isinstance(checkpoint.network, kind)),
         "network": asdict(checkpoint.network.config),
         "space": asdict(checkpoint.space),
         "taxonomy": {"id": TAXONOMY_ID, "categories": list(CATEGORIES)},
@@ -120,7 +126,7 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
     taxonomy = {"id": TAXONOMY_ID, "categories": list(CATEGORIES)}
     if document["taxonomy"] != taxonomy:
         raise Invalid(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
-    network = SiameseNetwork(_config(document["network"]))
+    network = _network(document["format"], document["network"])
     expected = network.state_dict()
     if missing := sorted(set(expected) - set(tensors)):
         raise Invalid(f"tensors are missing: {', '.join(missing)}")
@@ -146,8 +152,8 @@ def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise Invalid("it carries no Earwitness metadata") from None
     except json.JSONDecodeError as error:
         raise Invalid(f"its metadata is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise Invalid(f"its format is not {FORMAT}")
+    if not isinstance(document, dict) or document.get("format") not in FORMATS:
+        raise Invalid(f"its format is none of {', '.join(FORMATS)}")
     for field in ("network", "space", "taxonomy", "record"):
         if not isinstance(document.get(field), dict):
             raise Invalid(f"its metadata has no {field!r}")
@@ -161,11 +167,10 @@ def _space(stated: Mapping[str, Any]) -> FeatureSpace:
     return known
 
 
-def _config(stated: Mapping[str, Any]) -> NetworkConfig:
+def _network(kind: str, stated: Mapping[str, Any]) -> Network:
+    config, network = FORMATS[kind]
     try:
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()
-        }
-        return NetworkConfig(**values)
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
+        return cast("Network", network(config(**values)))
     except TypeError as error:
         raise Invalid(f"its network configuration is not understood: {error}") from error

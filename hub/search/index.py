@@ -113,7 +113,7 @@ class Index:
                 self._compact()
 
     def search(self, query: npt.NDArray[np.float32], k: int, exclusion: Exclusion) -> list[Match]:
-        """The k most similar events, by falling level of similarity; equal levels: the newest first.
+        """The k most similar events, the best by `Scorer.rank` first; of equals the newest first.
 
         Args:
             query: float32 [frames, width], tower output of the query.
@@ -133,14 +133,14 @@ class Index:
         if count == 0:
             return []
         matrices = self._scorer.score(query, towers)
-        levels = np.where(barred, -np.inf, level_of_similarity(matrices))
-        order = np.lexsort((-captured_ms, -levels))[: min(k, count - int(barred.sum()))]
+        ranks = np.where(barred, -np.inf, self._scorer.rank(query, towers, matrices))
+        order = np.lexsort((-captured_ms, -ranks))[: min(k, count - int(barred.sum()))]
         return [
             Match(
                 event=entries[row].event,
                 place=entries[row].place,
                 captured_ms=entries[row].captured_ms,
-                level=float(levels[row]),
+                level=float(level_of_similarity(matrices[row])),
                 matrix=matrices[row],
             )
             for row in order

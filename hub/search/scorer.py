@@ -2,7 +2,8 @@
 
 An event is kept as its tower output; of a network without towers, as its standardised features. Scoring a query
 against n events costs one small matrix product per event for its half of the first pair layer, then the rest of
-the pair network (1.4 MFLOP an event for the paper's, eight times that for the multi-model).
+the pair network (1.4 MFLOP an event for the paper's, eight times that for the multi-model). A tagged network
+adds the prior of the two clips' tags and ranks by their affinity too, which costs next to nothing.
 numpy in and out; torch is inside.
 """
 
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 from hub.model.checkpoint import Checkpoint
-from hub.model.network import Blocks, Layer, StepNorm, blockwise
-from hub.model.presence import BOTH, SITUATIONS
+from hub.model.network import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
+from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
+from hub.model.tagged import TaggedNetwork, log_prior
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
@@ -47,14 +49,9 @@ class Scorer:
         self._block = block
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
-        network = checkpoint.network
-        with torch.inference_mode():
-            self._query = _folded(network.joint.query, network.joint.norm)
-            self._event = _folded(network.joint.event, network.joint.norm, shifted=False)
-            self._layers = [
-                _folded(cast("Blocks", layer[0]), cast("StepNorm", layer[1]))
-                for layer in cast("Iterable[Layer]", network.pairs)
-            ]
+        self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
+        siamese = self._network.siamese if isinstance(self._network, TaggedNetwork) else self._network
+        self._pairs = None if siamese is None else _Pairs(siamese)
 
     @property
     def space(self) -> FeatureSpace:
@@ -106,12 +103,30 @@ class Scorer:
         """
         self._check(query[None], "query")
         self._check(events, "events")
-        with torch.inference_mode():
-            half = self._query(torch.from_numpy(query.astype(np.float32, copy=False)[None]))
-            return self._in_blocks(half, events)
+        return self._in_blocks(query, events)
+
+    def rank(self, query: Towers, events: Towers, matrices: Probabilities) -> npt.NDArray[np.float32]:
+        """What events are ranked by: the level of similarity, and of a tagged network its affinity too.
+
+        Args:
+            query: float [steps, width] from `embed`.
+            events: float [n, steps, width] from `embed`.
+            matrices: float32 [n, 8, 3], their `score`.
+
+        Returns:
+            float32 [n], the higher the more similar.
+        """
+        levels = level_of_similarity(matrices)
+        if self._tagged is None:
+            return levels
+        own, theirs = (torch.from_numpy(t[..., -1:, :].astype(np.float32)) for t in (query, events))
+        affinity = (self._tagged.weight * self._tagged.affinity(own, theirs)).numpy()
+        return np.asarray(levels + affinity, dtype=np.float32)
 
     def presence(self, towers: Towers) -> npt.NDArray[np.float32]:
-        """Probability that each event contains each category: P(both) of the event paired with itself.
+        """Probability that each event contains each category.
+
+        A tagged network tags each clip; of another network it is P(both) of the event paired with itself.
 
         Args:
             towers: float [n, steps, width] from `embed`; n may be 0.
@@ -123,25 +138,54 @@ class Scorer:
             Invalid: another shape.
         """
         self._check(towers, "events")
+        if self._tagged is not None:
+            return towers[:, -1, :COUNT].astype(np.float32)
         return self._in_blocks(None, towers)[:, :, BOTH]
 
     def _check(self, towers: Towers, what: str) -> None:
         if towers.ndim != 3 or towers.shape[1:] != self.tower_shape:
             raise Invalid(f"{what} want towers of {list(self.tower_shape)} each, got {list(towers.shape)}")
 
-    def _in_blocks(self, query_half: Tensor | None, towers: Towers) -> Probabilities:
-        """Score blocks against one query half [1, S, P], or each event against itself."""
-        out = np.empty((len(towers), COUNT, SITUATIONS), dtype=np.float32)
+    def _in_blocks(self, query: Towers | None, events: Towers) -> Probabilities:
+        """Score blocks against one query, or each event against itself."""
+        out = np.empty((len(events), COUNT, SITUATIONS), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(towers), self._block):
-                block = torch.from_numpy(towers[start : start + self._block].astype(np.float32, copy=False))
-                hidden = self._event(block)
-                hidden += self._query(block) if query_half is None else query_half
-                out[start : start + self._block] = self._finish(hidden.relu_()).numpy()
+            one = None if query is None else torch.from_numpy(query.astype(np.float32)[None])
+            for start in range(0, len(events), self._block):
+                block = torch.from_numpy(events[start : start + self._block].astype(np.float32, copy=False))
+                out[start : start + self._block] = self._matrices(one, block).numpy()
         return out
 
-    def _finish(self, hidden: Tensor) -> Tensor:
-        """The pair network after its first layer: float32 [B, S, P] to [B, 8, 3]."""
+    def _matrices(self, query: Tensor | None, block: Tensor) -> Tensor:
+        """Presence matrices float32 [B, 8, 3] of one query [1, S, W], or None for each event with itself."""
+        if self._tagged is None:
+            return cast("_Pairs", self._pairs)(query, block)
+        own = block if query is None else query
+        prior = log_prior(own[:, -1, :COUNT], block[:, -1, :COUNT]).exp()
+        if self._pairs is None:
+            return prior
+        product = prior * self._pairs(None if query is None else query[:, :-1], block[:, :-1])
+        return product / product.sum(dim=-1, keepdim=True).clamp(min=1e-30)
+
+
+class _Pairs:
+    """The pair part of a Siamese network in eval mode, its batch normalisations folded in."""
+
+    def __init__(self, network: SiameseNetwork) -> None:
+        self._network = network
+        with torch.inference_mode():
+            self._query = _folded(network.joint.query, network.joint.norm)
+            self._event = _folded(network.joint.event, network.joint.norm, shifted=False)
+            self._layers = [
+                _folded(cast("Blocks", layer[0]), cast("StepNorm", layer[1]))
+                for layer in cast("Iterable[Layer]", network.pairs)
+            ]
+
+    def __call__(self, query: Tensor | None, events: Tensor) -> Tensor:
+        """Presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
+        hidden = self._event(events)
+        hidden += self._query(events if query is None else query)
+        hidden.relu_()
         for layer in self._layers:
             hidden = layer(hidden).relu_()
         situation: Tensor = self._network.situation(hidden).reshape(*hidden.shape[:2], COUNT, SITUATIONS)

@@ -153,8 +153,10 @@ def test_a_sub_model_touches_its_own_category_only(config: NetworkConfig) -> Non
     net(*torch.randn(2, 4, 6, 3))[:, 3].square().sum().backward()
     for name, value in net.named_parameters():
         assert value.grad is not None, name
-        touched = value.grad.reshape(config.models, -1).any(dim=1)
-        assert touched.tolist() == ([True] if config.models == 1 else [m == 3 for m in range(8)]), name
+        touched = value.grad.reshape(config.models, -1).any(dim=1).tolist()
+        mine = 0 if config.models == 1 else 3
+        assert not any(t for m, t in enumerate(touched) if m != mine), name
+        assert touched[mine] or not name.startswith("situation"), name
 
 
 def test_the_variants_have_the_layers_of_sections_3_and_5() -> None:

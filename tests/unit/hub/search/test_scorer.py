@@ -104,6 +104,7 @@ def test_features_and_towers_of_another_form_are_refused() -> None:
 
 def test_certainty_is_never_more_than_one() -> None:
     made = checkpoint(VGGISH)
+    assert isinstance(made.network, SiameseNetwork)
     with torch.no_grad():
         made.network.situation.weight.zero_()
         made.network.situation.bias.copy_(torch.tensor([100.0, 0.0, 0.0]).repeat(8))
