@@ -9,32 +9,32 @@
 All stages mix clips two by two (mixup): a trunk that knows its clips by heart is sure of their tags, and would
 leave nothing for the pairs to learn.
 
-With a validation part, all of it is done twice, as in the paper: without that part, to measure, to weigh the
-affinity and to calibrate; then with it.
-
 Source: the paper, section 5.3; Zhang et al. 2018 (mixup).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from hub.model.presence import SITUATIONS
-from hub.model.tagged import TaggedConfig, TaggedNetwork, log_prior
+from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.training.dataset import Dataset
+from hub.training.mixup import Clips, all_pairs_loss, tagging_loss
+from hub.training.state import State, fingerprint, read, write
 from shared.errors import Invalid
 from shared.taxonomy import COUNT
 
-FINE_SHARE: Final = 10.0
-"""Weight of the mean loss of the finer labels beside that of the categories: most of them are rarely there."""
+Indices = npt.NDArray[np.int64]
+
 RISE: Final = 0.1
 """Share of a stage's steps in which the learning rate rises; then it falls as a cosine."""
+PROFILE_CLIPS: Final = 4_000
+"""Most clips that the profile's directions are computed from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class Stage:
         epochs: passes; 0 leaves the stage out.
         batch_clips: clips per step, from 2. In stage `pair` they make the square of it in pairs.
         learning_rate: the highest, of AdamW.
+
+    Raises:
+        Invalid: a value outside its range.
     """
 
     epochs: int
@@ -67,6 +70,9 @@ class TaggedPlan:
         pair: stage 3.
         others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
         decay: weight decay of AdamW.
+
+    Raises:
+        Invalid: a value outside its range.
     """
 
     seed: int = 0
@@ -76,74 +82,108 @@ class TaggedPlan:
     others: float = 0.3
     decay: float = 1e-4
 
+    def __post_init__(self) -> None:
+        if self.seed < 0 or not 0.0 <= self.others <= 1.0 or not 0.0 <= self.decay < 1.0:
+            raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
+
     def stages(self) -> Iterator[tuple[str, Stage]]:
         """Names and stages, in order."""
         yield from (("pretrain", self.pretrain), ("tune", self.tune), ("pair", self.pair))
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed:
-    """A batch of clips mixed two by two.
+class TaggedEpoch:
+    """What one epoch gave: its stage, its number from 1 of how many, and its mean loss in nats."""
 
-    Attributes:
-        features: float32 [B, frames, dimension].
-        labels: float32 [B, 8 + fine], in [0, 1].
+    stage: str
+    number: int
+    of: int
+    loss: float
+
+
+Watch = Callable[[TaggedEpoch], None]
+Step = Callable[[str, int, float], None]
+"""Called with (stage, epoch, share of the epoch done in [0, 1])."""
+
+
+def fit(
+    data: Dataset,
+    domain: Indices,
+    config: TaggedConfig,
+    plan: TaggedPlan,
+    *,
+    on_epoch: Watch,
+    on_step: Step,
+    state: Path | None = None,
+) -> TaggedNetwork:
+    """Train one network; the same arguments give the same network on the same machine with one torch thread.
+
+    Args:
+        data: everything to learn from; with as many finer labels as the network knows.
+        domain: which clips are like those that will be searched.
+        config: the network's shape.
+        plan: how to train.
+        on_epoch: told after each epoch.
+        on_step: told after each step.
+        state: file that is replaced after each epoch, before `on_epoch`. If it is there already, training goes
+            on from it. It stays, for the caller to remove once the network is safe.
+
+    Returns:
+        The network in eval mode, gradients off; its affinity weighs nothing yet.
+
+    Raises:
+        Invalid: data that does not fit the network, no domain, or a state of another training.
+        Unavailable: the state cannot be read or written.
     """
-
-    features: Tensor
-    labels: Tensor
-
-
-class Clips:
-    """A data set as training wants it: dequantised once, labels side by side."""
-
-    def __init__(self, data: Dataset) -> None:
-        self.features = torch.from_numpy(data.space.dequantise(data.features))
-        labels = data.labels if data.fine is None else np.concatenate([data.labels, data.fine], axis=1)
-        self.labels = torch.from_numpy(labels.astype(np.float32))
-
-    def mixed(self, clips: npt.NDArray[np.int64], rng: np.random.Generator) -> Mixed:
-        """Mix each clip with another of the batch, in shares drawn uniformly."""
-        share = torch.from_numpy(rng.random((len(clips), 1), dtype=np.float32))
-        first, second = torch.from_numpy(clips), torch.from_numpy(clips[rng.permutation(len(clips))])
-        return Mixed(
-            torch.lerp(self.features[second], self.features[first], share[:, :, None]),
-            torch.lerp(self.labels[second], self.labels[first], share),
-        )
-
-
-def tagging_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
-    """Binary cross-entropy of the categories, and of the finer labels if there are any."""
-    tags = network.tagger.tags(network.tagger.dropout(network.tagger.steps(batch.features)))
-    loss = nn.functional.binary_cross_entropy(tags[:, :COUNT], batch.labels[:, :COUNT])
-    if network.config.fine:
-        loss = loss + FINE_SHARE * nn.functional.binary_cross_entropy(tags[:, COUNT:], batch.labels[:, COUNT:])
-    return loss
-
-
-def all_pairs_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
-    """Cross-entropy of the presence matrices of all pairs of a batch; of a clip with itself they say nothing.
-
-    Mixed clips have soft labels: a situation's probability is the product of both clips' labels.
-    """
-    siamese = network.siamese
-    if siamese is None:
-        raise Invalid("this network has no pair layers to train")
-    with torch.no_grad():
-        steps = network.tagger.steps(batch.features)
-        prior = all_pairs(network.tagger.tags(steps)[:, :COUNT])
-    count = len(steps)
-    query, event = siamese.halves(siamese.tower(steps))
-    expert = siamese.join(query.repeat_interleave(count, 0), event.repeat(count, 1, 1))
-    wanted = all_pairs(batch.labels[:, :COUNT].clamp(1e-6, 1.0 - 1e-6)).exp()
-    matrices = torch.log_softmax(prior + expert, dim=-1)
-    losses = -(wanted * matrices).sum(dim=-1).mean(dim=-1)
-    return losses[~torch.eye(count, dtype=torch.bool).flatten()].mean()
-
-
-def all_pairs(labels: Tensor) -> Tensor:
-    """Logarithms of the presence matrices of each clip with each: float32 [B * B, 8, 3] from labels [B, 8]."""
-    return log_prior(labels[:, None], labels[None]).reshape(-1, COUNT, SITUATIONS)
+    fine = 0 if data.fine is None else data.fine.shape[1]
+    if len(domain) < 2 or config.fine not in {0, fine} or (config.frames, config.dimension) != data.space.shape:
+        raise Invalid(f"{len(domain)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
+    run = fingerprint(data, {"network": asdict(config), "plan": asdict(plan), "domain": domain.tolist()})
+    clips = Clips(data, fine=config.fine)
+    torch.manual_seed(plan.seed)
+    network = TaggedNetwork(config)
+    saved = None if state is None else read(state, run)
+    history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
+    if saved is not None:
+        network.load_state_dict(saved.network)
+    for order, (name, stage) in enumerate(plan.stages()):
+        done = sum(epoch.stage == name for epoch in history)
+        pairing = name == "pair"
+        learns = network.siamese if pairing else network.tagger
+        if learns is None:
+            continue
+        if pairing and not done:
+            _set_projection(network, clips, domain)
+        optimiser = torch.optim.AdamW(learns.parameters(), lr=stage.learning_rate, weight_decay=plan.decay)
+        if saved is not None and history and history[-1].stage == name:
+            optimiser.load_state_dict(saved.optimiser)
+        chances = _chances(len(data), domain, plan.others if name == "pretrain" else 0.0)
+        for number in range(done + 1, stage.epochs + 1):
+            rng = np.random.default_rng([plan.seed, order, number])
+            torch.manual_seed(int(rng.integers(2**63)))
+            network.eval()
+            learns.train()
+            batches = _batches(chances, stage, rng)
+            total = 0.0
+            for step, batch in enumerate(batches):
+                share = step / len(batches)
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(stage, (number - 1 + share) / stage.epochs)
+                loss = (all_pairs_loss if pairing else tagging_loss)(network, clips.mixed(batch, rng))
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                total += float(loss.detach())
+                on_step(name, number, (step + 1) / len(batches))
+            loss_of_epoch = total / len(batches)
+            history.append(TaggedEpoch(name, number, stage.epochs, loss_of_epoch))
+            if state is not None:
+                past = [asdict(epoch) for epoch in history]
+                write(state, run, State(network.state_dict(), optimiser.state_dict(), past))
+            on_epoch(history[-1])
+    if network.siamese is None:
+        _set_projection(network, clips, domain)
+    return network.eval().requires_grad_(False)
 
 
 def learning_rate(stage: Stage, done: float) -> float:
@@ -151,3 +191,33 @@ def learning_rate(stage: Stage, done: float) -> float:
     if done < RISE:
         return stage.learning_rate * (0.04 + 0.96 * done / RISE)
     return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (done - RISE) / (1.0 - RISE)))
+
+
+def _chances(count: int, domain: Indices, others: float) -> npt.NDArray[np.float64]:
+    """How likely each clip is drawn: float64 [count], sums to 1."""
+    chances = np.full(count, others)
+    chances[domain] = 1.0
+    return np.asarray(chances / chances.sum(), dtype=np.float64)
+
+
+def _batches(chances: npt.NDArray[np.float64], stage: Stage, rng: np.random.Generator) -> list[Indices]:
+    """One epoch: as many draws as there are clips to draw; equal chances draw each clip once."""
+    drawable = np.flatnonzero(chances)
+    equal = bool((chances[drawable] == chances[drawable[0]]).all())
+    drawn = rng.permutation(drawable) if equal else rng.choice(len(chances), len(drawable), p=chances)
+    size = min(stage.batch_clips, len(drawn))
+    return [drawn[start : start + size] for start in range(0, len(drawn) - size + 1, size)]
+
+
+def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> None:
+    """Point the profile along the directions in which the domain's fine probabilities differ most."""
+    if not network.config.profile:
+        return
+    network.eval()
+    with torch.inference_mode():
+        chosen = domain[:: -(-len(domain) // PROFILE_CLIPS)]
+        parts = [clips.features[chosen[start : start + 256]] for start in range(0, len(chosen), 256)]
+        tags = torch.cat([network.tagger.tags(network.tagger.steps(part)) for part in parts])
+        roots = torch.nn.functional.normalize(tags[:, COUNT:].sqrt(), dim=1)
+        directions = torch.linalg.svd(roots, full_matrices=False).Vh[: network.config.profile]
+        network.projection[:, : len(directions)] = directions.T
