@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from hub.model.calibration import Calibration
 from hub.model.network import NetworkConfig, SiameseNetwork
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid, Unavailable
@@ -40,6 +41,7 @@ class Checkpoint:
         network: in eval mode.
         space: the feature space it was trained on.
         record: training record and card facts: data, command, seed, epochs, measured quality (JSON values).
+        calibration: what its figures mean as probabilities, if that was measured.
 
     Raises:
         Invalid: the network's input is not of that space.
@@ -48,6 +50,7 @@ class Checkpoint:
     network: Network
     space: FeatureSpace
     record: Mapping[str, Any]
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         config = self.network.config
@@ -68,6 +71,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "taxonomy": {"id": TAXONOMY_ID, "categories": list(CATEGORIES)},
         "record": dict(checkpoint.record),
     }
+    if checkpoint.calibration is not None:
+        document["calibration"] = checkpoint.calibration.document()
     tensors = {name: value.contiguous() for name, value in checkpoint.network.state_dict().items()}
     partial = path.with_suffix(".partial")
     try:
@@ -103,6 +108,19 @@ def load(path: Path) -> Checkpoint:
         return _checked(metadata, tensors)
     except Invalid as error:
         raise Invalid(f"checkpoint {path}: {error}") from error
+
+
+def baseline(space_id: str, name: str) -> Path:
+    """Where a committed network to compare with is: `paper` (the paper's) or `tagger` (tags alone).
+
+    Raises:
+        Invalid: none of this name for this feature space.
+    """
+    short = next((short for short, known in SHORT_NAMES.items() if known == space_id), space_id)
+    path = _WEIGHTS / "baselines" / f"{short}-{name}.safetensors"
+    if not path.is_file():
+        raise Invalid(f"no baseline {name!r} is shipped for feature space {space_id!r}")
+    return path
 
 
 def shipped(space_id: str) -> Path:
@@ -142,7 +160,9 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
             raise Invalid(f"tensor {name} holds values that are not finite")
     network.load_state_dict(dict(tensors))
     network.requires_grad_(False).eval()
-    return Checkpoint(network=network, space=space, record=document["record"])
+    stated = document.get("calibration")
+    calibration = None if stated is None else Calibration.of(stated)
+    return Checkpoint(network=network, space=space, record=document["record"], calibration=calibration)
 
 
 def _document(metadata: Mapping[str, str]) -> dict[str, Any]:

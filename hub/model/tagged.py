@@ -136,6 +136,9 @@ class TaggedNetwork(nn.Module):
             if config.pair
             else None
         )
+        if self.siamese is not None:  # untrained, it says nothing: all situations alike
+            nn.init.zeros_(self.siamese.situation.weight)
+            nn.init.zeros_(self.siamese.situation.bias)
         self.register_buffer("projection", torch.zeros(config.fine, config.profile))
         self.register_buffer("weight", torch.zeros(()))
 

@@ -119,9 +119,24 @@ class Scorer:
         levels = level_of_similarity(matrices)
         if self._tagged is None:
             return levels
-        own, theirs = (torch.from_numpy(t[..., -1:, :].astype(np.float32)) for t in (query, events))
-        affinity = (self._tagged.weight * self._tagged.affinity(own, theirs)).numpy()
-        return np.asarray(levels + affinity, dtype=np.float32)
+        affinity = self.affinities(query[None], events)[0]
+        return np.asarray(levels + np.float32(self._tagged.weight) * affinity, dtype=np.float32)
+
+    def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
+        """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
+
+        Args:
+            queries: float [q, steps, width] from `embed`.
+            events: float [n, steps, width] from `embed`.
+
+        Returns:
+            float32 [q, n], in [0, 1].
+        """
+        if self._tagged is None:
+            return np.zeros((len(queries), len(events)), dtype=np.float32)
+        end = COUNT + self._tagged.config.profile
+        own, theirs = (towers[:, -1, COUNT:end].astype(np.float32) for towers in (queries, events))
+        return np.asarray(np.square(np.clip(own @ theirs.T, 0.0, 1.0)), dtype=np.float32)
 
     def presence(self, towers: Towers) -> npt.NDArray[np.float32]:
         """Probability that each event contains each category.

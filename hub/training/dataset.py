@@ -22,6 +22,7 @@ class Dataset:
         labels: uint8 [n, 8] of 0 and 1, in the order of `shared.taxonomy.CATEGORIES`.
         groups: str [n]: what must not be split between training and test (sensor, fold), "" if nothing.
         fine: uint8 [n, m] of 0 and 1: finer labels of the source's own (AudioSet's 527), or None.
+        domain: bool [n]: clips like those that will be searched; the others only help to learn. None: all are.
 
     Raises:
         Invalid: shapes that do not fit together.
@@ -32,6 +33,7 @@ class Dataset:
     labels: Labels
     groups: npt.NDArray[np.str_]
     fine: Labels | None = None
+    domain: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -43,6 +45,8 @@ class Dataset:
             raise Invalid("labels are 0 or 1")
         if self.fine is not None and (self.fine.ndim != 2 or len(self.fine) != n or self.fine.dtype != np.uint8):
             raise Invalid(f"{n} clips want uint8 fine labels [{n}, m], got {list(self.fine.shape)}")
+        if self.domain is not None and (self.domain.shape != (n,) or self.domain.dtype != np.bool_):
+            raise Invalid(f"{n} clips want a domain of {n} booleans")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -50,7 +54,13 @@ class Dataset:
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
         """The clips of an index or mask, as a data set."""
         fine = None if self.fine is None else self.fine[index]
-        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index], fine)
+        domain = None if self.domain is None else self.domain[index]
+        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index], fine, domain)
+
+    @property
+    def in_domain(self) -> npt.NDArray[np.bool_]:
+        """Which clips are of the domain: bool [n]."""
+        return np.ones(len(self), dtype=np.bool_) if self.domain is None else self.domain
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
@@ -65,36 +75,36 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         raise Invalid("data sets of different feature spaces cannot be joined")
     fine = [part.fine for part in parts if part.fine is not None]
     alike = len(fine) == len(parts) and len({labels.shape[1] for labels in fine}) == 1
+    divided = any(part.domain is not None for part in parts)
     return Dataset(
         parts[0].space,
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.groups for part in parts]),
         np.concatenate(fine) if alike else None,
+        np.concatenate([part.in_domain for part in parts]) if divided else None,
     )
 
 
 def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
-    """Set a part aside without dividing a group; clips without a group are divided one by one.
+    """Set a part of the domain aside without dividing a group; clips without a group are divided one by one.
 
     Args:
         data: what to split.
-        fraction: about this share of the clips is set aside, in (0, 1).
+        fraction: about this share of the domain's clips is set aside, in (0, 1).
         rng: source of randomness.
 
     Returns:
-        The rest, and the part set aside; neither is empty.
+        The rest, and the part set aside with all clips of its groups; neither is empty.
 
     Raises:
         Invalid: too few clips or groups to split.
     """
     names = np.where(data.groups == "", np.arange(len(data)).astype(str), data.groups)
-    unique, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    unique, counts = np.unique(names[data.in_domain], return_counts=True)
     order = rng.permutation(len(unique))
     before = np.cumsum(counts[order]) - counts[order]
-    aside = np.zeros(len(unique), dtype=np.bool_)
-    aside[order[before < fraction * len(data)]] = True
-    mask = aside[inverse]
-    if not mask.any() or mask.all():
+    mask = np.isin(names, unique[order[before < fraction * counts.sum()]])
+    if not mask.any() or mask[data.in_domain].all():
         raise Invalid(f"{len(data)} clips in {len(unique)} groups are too few to set {fraction:.0%} aside")
     return data.take(~mask), data.take(mask)

@@ -66,6 +66,28 @@ def mean_average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -
     return float(average_precision(retrieved, s, k).mean())
 
 
+def fine_agreement(queries: Labels, database: Labels, best: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """How alike the finer labels of a query and its best matches are: the mean Jaccard similarity.
+
+    Args:
+        queries: uint8 [q, m] of 0 and 1.
+        database: uint8 [n, m] of 0 and 1.
+        best: integers [q, k], k >= 1: rows of the database, best first.
+
+    Returns:
+        float64 [q], in [0, 1]; two clips without labels count 0.
+
+    Raises:
+        Invalid: shapes that do not fit together.
+    """
+    if best.ndim != 2 or len(best) != len(queries) or queries.shape[1:] != database.shape[1:]:
+        raise Invalid(f"cannot compare fine labels {list(queries.shape)}, {list(database.shape)}, {list(best.shape)}")
+    theirs = database[best]
+    both = (queries[:, None] & theirs).sum(axis=2)
+    either = (queries[:, None] | theirs).sum(axis=2)
+    return np.asarray((both / np.maximum(either, 1)).mean(axis=1), dtype=np.float64)
+
+
 def auc(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> float:
     """Area under the ROC curve: how often a true item scores above a false one (ties count half).
 

@@ -1,223 +1,96 @@
-"""Training the tagged network (`hub.model.tagged`), in three stages.
+"""Training a tagged network from data to checkpoint.
 
-1. `pretrain`: the tagger learns categories and finer labels from everything there is. Clips of the domain, that
-   is, like those that will be searched, are drawn more often.
-2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet.
-3. `pair`: the trunk is kept as it is; the Siamese network learns what tags alone do not say, from all pairs of a
-   batch at once. The first pair layer splits over the concatenation, so that B clips give B x B pairs cheaply.
+1. `validate`: 10 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
+   the weight of the affinity is chosen and the calibration measured.
+2. `final`: a new network is trained on everything, with that weight and calibration.
 
-All stages mix clips two by two (mixup): a trunk that knows its clips by heart is sure of their tags, and would
-leave nothing for the pairs to learn.
-
-Source: the paper, section 5.3; Zhang et al. 2018 (mixup).
+A tagger alone, "tag-and-compare", goes the same way; its weight is that of the cosine in "tag-plus-cosine".
 """
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from hub.model.tagged import TaggedConfig, TaggedNetwork
-from hub.training.dataset import Dataset
-from hub.training.mixup import Clips, all_pairs_loss, tagging_loss
-from hub.training.state import State, fingerprint, read, write
-from shared.errors import Invalid
-from shared.taxonomy import COUNT
+from hub.model.checkpoint import Checkpoint
+from hub.model.tagged import TaggedConfig
+from hub.training.calibrate import best_weight, calibrate, score_all
+from hub.training.dataset import Dataset, split_by_group
+from hub.training.stages import TaggedEpoch, TaggedPlan, fit
+from hub.training.validation import Sample
 
-Indices = npt.NDArray[np.int64]
-
-RISE: Final = 0.1
-"""Share of a stage's steps in which the learning rate rises; then it falls as a cosine."""
-PROFILE_CLIPS: Final = 4_000
-"""Most clips that the profile's directions are computed from."""
+SET_ASIDE: Final = 0.1
+_STREAM: Final = 7
+"""Tells the split's randomness from that of the stages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """How long and how one stage trains.
-
-    Attributes:
-        epochs: passes; 0 leaves the stage out.
-        batch_clips: clips per step, from 2. In stage `pair` they make the square of it in pairs.
-        learning_rate: the highest, of AdamW.
-
-    Raises:
-        Invalid: a value outside its range.
-    """
-
-    epochs: int
-    batch_clips: int
-    learning_rate: float
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch_clips < 2 or not 0.0 < self.learning_rate < 1.0:
-            raise Invalid("epochs start at 0, batches at 2 clips, learning rates lie in (0, 1)")
-
-
-@dataclass(frozen=True, slots=True)
-class TaggedPlan:
-    """How to train a tagged network.
-
-    Attributes:
-        seed: fixes the initial weights, the draws and the dropout; from 0.
-        pretrain: stage 1.
-        tune: stage 2.
-        pair: stage 3.
-        others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
-        decay: weight decay of AdamW.
-
-    Raises:
-        Invalid: a value outside its range.
-    """
-
-    seed: int = 0
-    pretrain: Stage = Stage(14, 128, 1e-3)
-    tune: Stage = Stage(20, 128, 7e-4)
-    pair: Stage = Stage(6, 32, 1.5e-3)
-    others: float = 0.3
-    decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if self.seed < 0 or not 0.0 <= self.others <= 1.0 or not 0.0 <= self.decay < 1.0:
-            raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
-
-    def stages(self) -> Iterator[tuple[str, Stage]]:
-        """Names and stages, in order."""
-        yield from (("pretrain", self.pretrain), ("tune", self.tune), ("pair", self.pair))
-
-
-@dataclass(frozen=True, slots=True)
-class TaggedEpoch:
-    """What one epoch gave: its stage, its number from 1 of how many, and its mean loss in nats."""
-
-    stage: str
-    number: int
-    of: int
-    loss: float
-
-
-Watch = Callable[[TaggedEpoch], None]
-Step = Callable[[str, int, float], None]
-"""Called with (stage, epoch, share of the epoch done in [0, 1])."""
-
-
-def fit(
+def train_tagged(
     data: Dataset,
-    domain: Indices,
     config: TaggedConfig,
     plan: TaggedPlan,
     *,
-    on_epoch: Watch,
-    on_step: Step,
+    like: Checkpoint | None = None,
+    on_epoch: Callable[[TaggedEpoch], None],
+    on_step: Callable[[str, int, float], None],
     state: Path | None = None,
-) -> TaggedNetwork:
-    """Train one network; the same arguments give the same network on the same machine with one torch thread.
+) -> Checkpoint:
+    """Train, choose the weight, calibrate; the same arguments give the same checkpoint with one torch thread.
 
     Args:
-        data: everything to learn from; with as many finer labels as the network knows.
-        domain: which clips are like those that will be searched.
+        data: everything to learn from.
         config: the network's shape.
         plan: how to train.
+        like: a checkpoint of the same shape and plan, of another seed, whose weight and calibration are taken
+            instead of being measured. Halves the time.
         on_epoch: told after each epoch.
         on_step: told after each step.
-        state: file that is replaced after each epoch, before `on_epoch`. If it is there already, training goes
-            on from it. It stays, for the caller to remove once the network is safe.
+        state: where to keep what is done, so that an interrupted training goes on; as of `fit`, with the run's
+            name appended.
 
     Returns:
-        The network in eval mode, gradients off; its affinity weighs nothing yet.
+        The network, its calibration, and as its record plan, history and what was measured on the way.
 
     Raises:
-        Invalid: data that does not fit the network, no domain, or a state of another training.
+        Invalid: too few clips, or a state of another training.
         Unavailable: the state cannot be read or written.
     """
-    fine = 0 if data.fine is None else data.fine.shape[1]
-    if len(domain) < 2 or config.fine not in {0, fine} or (config.frames, config.dimension) != data.space.shape:
-        raise Invalid(f"{len(domain)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
-    run = fingerprint(data, {"network": asdict(config), "plan": asdict(plan), "domain": domain.tolist()})
-    clips = Clips(data, fine=config.fine)
-    torch.manual_seed(plan.seed)
-    network = TaggedNetwork(config)
-    saved = None if state is None else read(state, run)
-    history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
-    if saved is not None:
-        network.load_state_dict(saved.network)
-    for order, (name, stage) in enumerate(plan.stages()):
-        done = sum(epoch.stage == name for epoch in history)
-        pairing = name == "pair"
-        learns = network.siamese if pairing else network.tagger
-        if learns is None:
-            continue
-        if pairing and not done:
-            _set_projection(network, clips, domain)
-        optimiser = torch.optim.AdamW(learns.parameters(), lr=stage.learning_rate, weight_decay=plan.decay)
-        if saved is not None and history and history[-1].stage == name:
-            optimiser.load_state_dict(saved.optimiser)
-        chances = _chances(len(data), domain, plan.others if name == "pretrain" else 0.0)
-        for number in range(done + 1, stage.epochs + 1):
-            rng = np.random.default_rng([plan.seed, order, number])
-            torch.manual_seed(int(rng.integers(2**63)))
-            network.eval()
-            learns.train()
-            batches = _batches(chances, stage, rng)
-            total = 0.0
-            for step, batch in enumerate(batches):
-                share = step / len(batches)
-                for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(stage, (number - 1 + share) / stage.epochs)
-                loss = (all_pairs_loss if pairing else tagging_loss)(network, clips.mixed(batch, rng))
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                total += float(loss.detach())
-                on_step(name, number, (step + 1) / len(batches))
-            loss_of_epoch = total / len(batches)
-            history.append(TaggedEpoch(name, number, stage.epochs, loss_of_epoch))
-            if state is not None:
-                past = [asdict(epoch) for epoch in history]
-                write(state, run, State(network.state_dict(), optimiser.state_dict(), past))
-            on_epoch(history[-1])
-    if network.siamese is None:
-        _set_projection(network, clips, domain)
-    return network.eval().requires_grad_(False)
 
+    def kept(run: str) -> Path | None:
+        return None if state is None else state.with_name(f"{state.name}.{run}")
 
-def learning_rate(stage: Stage, done: float) -> float:
-    """The rate after a share of a stage's steps, in [0, 1]: a linear rise, then half a cosine to 0."""
-    if done < RISE:
-        return stage.learning_rate * (0.04 + 0.96 * done / RISE)
-    return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (done - RISE) / (1.0 - RISE)))
-
-
-def _chances(count: int, domain: Indices, others: float) -> npt.NDArray[np.float64]:
-    """How likely each clip is drawn: float64 [count], sums to 1."""
-    chances = np.full(count, others)
-    chances[domain] = 1.0
-    return np.asarray(chances / chances.sum(), dtype=np.float64)
-
-
-def _batches(chances: npt.NDArray[np.float64], stage: Stage, rng: np.random.Generator) -> list[Indices]:
-    """One epoch: as many draws as there are clips to draw; equal chances draw each clip once."""
-    drawable = np.flatnonzero(chances)
-    equal = bool((chances[drawable] == chances[drawable[0]]).all())
-    drawn = rng.permutation(drawable) if equal else rng.choice(len(chances), len(drawable), p=chances)
-    size = min(stage.batch_clips, len(drawn))
-    return [drawn[start : start + size] for start in range(0, len(drawn) - size + 1, size)]
-
-
-def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> None:
-    """Point the profile along the directions in which the domain's fine probabilities differ most."""
-    if not network.config.profile:
-        return
-    network.eval()
-    with torch.inference_mode():
-        chosen = domain[:: -(-len(domain) // PROFILE_CLIPS)]
-        parts = [clips.features[chosen[start : start + 256]] for start in range(0, len(chosen), 256)]
-        tags = torch.cat([network.tagger.tags(network.tagger.steps(part)) for part in parts])
-        roots = torch.nn.functional.normalize(tags[:, COUNT:].sqrt(), dim=1)
-        directions = torch.linalg.svd(roots, full_matrices=False).Vh[: network.config.profile]
-        network.projection[:, : len(directions)] = directions.T
+    record: dict[str, Any] = {
+        "plan": asdict(plan),
+        "clips": len(data),
+        "domain": int(data.in_domain.sum()),
+        "positives": data.labels[data.in_domain].sum(axis=0).tolist(),
+    }
+    history: list[TaggedEpoch] = []
+    if like is None:
+        rng = np.random.default_rng([plan.seed, _STREAM])
+        rest, aside = split_by_group(data, SET_ASIDE, rng)
+        queries, database = aside.take(aside.in_domain), rest.take(rest.in_domain)
+        sample = Sample(database, queries, rng)
+        network, history = fit(
+            rest,
+            config,
+            plan,
+            run="validate",
+            on_epoch=on_epoch,
+            on_step=on_step,
+            measure=sample.quality,
+            state=kept("validate"),
+        )
+        scored = score_all(Checkpoint(network, data.space, {}), queries, database)
+        weight, means = best_weight(scored)
+        record |= {"weight": weight, "mean_map_by_weight": means}
+        calibration = calibrate(scored, weight if config.profile else 0.0)
+    else:
+        record["weight"] = weight = float(like.record["weight"])
+        calibration = like.calibration
+    network, final = fit(data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"))
+    if config.profile:
+        network.weight.fill_(weight)
+    record["history"] = [asdict(epoch) for epoch in (*history, *final)]
+    return Checkpoint(network, data.space, record, calibration)

@@ -21,19 +21,12 @@ from torch import Tensor
 
 from hub.model.checkpoint import Checkpoint
 from hub.model.network import NetworkConfig, SiameseNetwork
-from hub.model.presence import level_of_similarity
-from hub.search.scorer import Scorer
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.loss import pair_loss
-from hub.training.metrics import agreement, mean_average_precision
 from hub.training.pairs import PARTNERS, Pairs, batched, draw_pairs, draw_pooled
 from hub.training.state import State, fingerprint, read, write
+from hub.training.validation import Sample
 from shared.errors import Invalid
-
-VALIDATION_QUERIES: Final = 100
-VALIDATION_CLIPS: Final = 1_000
-"""Most queries and database clips that measure retrieval after an epoch: 100,000 pairs, a few seconds."""
-VALIDATION_K: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,7 @@ class Plan:
         fresh: how pairs are drawn anew for each epoch; None draws them once among all clips, as the paper.
         level_shift: each time a clip is used, all its bytes move by up to so many steps (log-mel: half
             a dB each), so that the network does not learn a recording's gain. 0 for VGGish.
-        validation: share of the clips that chooses the number of epochs.
+        validation: share of the clips that chooses the number of epochs; 0 trains `epochs` on everything.
 
     Raises:
         Invalid: a value outside its range.
@@ -91,8 +84,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.seed < 0 or min(self.epochs, self.partners, self.batch_pairs - 1) < 1:
             raise Invalid("seeds start at 0, epochs and partners at 1, batches at 2")
-        if not (0.0 < self.learning_rate < 1.0 and 0.0 < self.validation < 1.0 and self.level_shift >= 0):
-            raise Invalid("learning rate and validation share lie in (0, 1); level shift starts at 0")
+        if not (0.0 < self.learning_rate < 1.0 and 0.0 <= self.validation < 1.0 and self.level_shift >= 0):
+            raise Invalid("the learning rate lies in (0, 1), the validation share in [0, 1); level shift starts at 0")
 
 
 PAPER_PLAN: Final = Plan(partners=PARTNERS, fresh=None)
@@ -156,8 +149,11 @@ def train(
         Invalid: too few clips to split, a network of another feature space, or a state of another training.
         Unavailable: the state cannot be read or written.
     """
-    rest, aside = split_by_group(data, plan.validation, np.random.default_rng(plan.seed))
-    validation = Validation(rest, aside, plan)
+    parts = {"final": data}
+    if plan.validation:
+        rest, aside = split_by_group(data, plan.validation, np.random.default_rng(plan.seed))
+        validation = Validation(rest, aside, plan)
+        parts = {"validate": rest, "final": data}
     run = fingerprint(data, {"network": asdict(config), "plan": asdict(plan)})
     network, optimiser = _untrained(config, plan)
     history: list[Epoch] = []
@@ -165,8 +161,8 @@ def train(
         network.load_state_dict(saved.network)
         optimiser.load_state_dict(saved.optimiser)
         history = [Epoch(**epoch) for epoch in saved.history]
-    for stage, part in (("validate", rest), ("final", data)):
-        epochs = plan.epochs if stage == "validate" else _best(history)
+    for stage, part in parts.items():
+        epochs = plan.epochs if stage == "validate" else _best(history, plan)
         done = sum(epoch.stage == stage for epoch in history)
         if not done:
             network, optimiser = _untrained(config, plan)
@@ -188,7 +184,7 @@ def train(
         "plan": asdict(plan),
         "clips": len(data),
         "positives": data.labels.sum(axis=0).tolist(),
-        "epochs_chosen": _best(history),
+        "epochs_chosen": _best(history, plan),
         "history": [asdict(epoch) for epoch in history],
     }
     return Checkpoint(network=network.eval().requires_grad_(False), space=data.space, record=record)
@@ -200,9 +196,10 @@ def _untrained(config: NetworkConfig, plan: Plan) -> tuple[SiameseNetwork, torch
     return network, torch.optim.RMSprop(network.parameters(), lr=plan.learning_rate)
 
 
-def _best(history: list[Epoch]) -> int:
-    """Number of the epoch with the lowest validation loss."""
-    return 1 + int(np.argmin([epoch.validation_loss for epoch in history if epoch.validation_loss is not None]))
+def _best(history: list[Epoch], plan: Plan) -> int:
+    """Number of the epoch with the lowest validation loss; without validation, of the last."""
+    losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
+    return 1 + int(np.argmin(losses)) if losses else plan.epochs
 
 
 def _generator(plan: Plan, stage: str, number: int) -> np.random.Generator:
@@ -277,19 +274,11 @@ class Validation:
         self._batches = [batch for pairs in drawn for batch in batched(pairs, plan.batch_pairs)]
         if not self._batches:
             raise Invalid(f"the {len(aside)} clips set aside make no pairs to validate with")
-        self._queries = aside.take(rng.permutation(len(aside))[:VALIDATION_QUERIES])
-        self._database = rest.take(rng.permutation(len(rest))[:VALIDATION_CLIPS])
-        self._agreed = agreement(self._queries.labels, self._database.labels)
+        self._sample = Sample(rest, aside, rng)
 
     def measure(self, network: SiameseNetwork) -> tuple[float, float, float]:
         """Mean loss, mAP_8@10 and mAP_7@10."""
         network.eval()
         with torch.inference_mode():
             losses = [float(pair_loss(network, self._aside, batch)) for batch in self._batches]
-        scorer = Scorer(Checkpoint(network, self._aside.space, {}))
-        queries, database = scorer.embed(self._queries.features), scorer.embed(self._database.features)
-        levels = np.stack([level_of_similarity(scorer.score(query, database)) for query in queries])
-        best = np.argsort(-levels, axis=1, kind="stable")[:, :VALIDATION_K]
-        retrieved = np.take_along_axis(self._agreed, best, axis=1)
-        map_8, map_7 = (mean_average_precision(retrieved, s, VALIDATION_K) for s in (8, 7))
-        return _mean(losses, self._batches), map_8, map_7
+        return _mean(losses, self._batches), *self._sample.quality(network)

@@ -1,0 +1,151 @@
+"""Calibration: from what the network says to how often that is true.
+
+A checkpoint carries curves measured on clips that its network had not learnt. Scores rank; probabilities are what
+people and thresholds understand.
+
+Source: Zadrozny and Elkan 2002 (isotonic regression); Guo et al. 2017 (expected calibration error).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import Invalid
+from shared.taxonomy import COUNT
+
+KNOTS: Final = 64
+FEWEST: Final = 20
+"""Least pairs that a knot is measured on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve that never falls, of straight lines between knots and level beyond them.
+
+    Attributes:
+        x: scores, rising.
+        y: probabilities in [0, 1], never falling.
+
+    Raises:
+        Invalid: no knots, or knots out of order or range.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        x, y = np.asarray(self.x, dtype=np.float64), np.asarray(self.y, dtype=np.float64)
+        if x.ndim != 1 or not len(x) or x.shape != y.shape or not np.isfinite(x).all():
+            raise Invalid("a curve needs as many x as y, all finite")
+        if (np.diff(x) < 0).any() or (np.diff(y) < 0).any() or not (y[0] >= 0.0 and y[-1] <= 1.0):
+            raise Invalid("a curve rises, from 0 at least to 1 at most")
+
+    def __call__(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Probabilities of scores: float32 of the same shape, in [0, 1]."""
+        return np.interp(scores, self.x, self.y).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a checkpoint's figures mean.
+
+    Attributes:
+        level_8: from what events are ranked by to P(they agree on all eight categories).
+        level_7: to P(they agree on at least seven).
+        agree: per category, from P(both) + P(neither) to P(they agree on it).
+        both: per category, from P(both) to P(both contain it).
+
+    Raises:
+        Invalid: not one curve per category.
+    """
+
+    level_8: Curve
+    level_7: Curve
+    agree: tuple[Curve, ...]
+    both: tuple[Curve, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.agree) != COUNT or len(self.both) != COUNT:
+            raise Invalid(f"calibration wants {COUNT} curves per situation")
+
+    def at_least(self, s: int) -> Curve:
+        """The curve of P(agreement >= s), s in {8, 7}.
+
+        Raises:
+            Invalid: another s.
+        """
+        if s not in {7, 8}:
+            raise Invalid(f"levels 8 and 7 are calibrated, not {s}")
+        return self.level_8 if s == 8 else self.level_7
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Calibration":
+        """From JSON values.
+
+        Raises:
+            Invalid: they are not a calibration.
+        """
+        try:
+            one = {name: _curve(document[name]) for name in ("level_8", "level_7")}
+            many = {name: tuple(_curve(curve) for curve in document[name]) for name in ("agree", "both")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Invalid(f"its calibration is not understood: {error}") from error
+        return cls(one["level_8"], one["level_7"], many["agree"], many["both"])
+
+
+def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> Curve:
+    """The never falling curve that fits best, in bins that are finest at the highest scores.
+
+    Most pairs are dissimilar, and what matters is the few at the top: the bins' sizes grow geometrically
+    from there.
+
+    Args:
+        scores: floating [n], n >= 1.
+        truth: bool [n].
+
+    Returns:
+        A curve of at most `KNOTS` knots.
+
+    Raises:
+        Invalid: nothing to measure on.
+    """
+    if scores.size == 0 or scores.shape != truth.shape:
+        raise Invalid("calibration needs pairs, and as many truths as scores")
+    order = np.argsort(scores, kind="stable")
+    counts = _bin_sizes(scores.size)[::-1]
+    starts = np.cumsum(counts) - counts
+    x = np.add.reduceat(scores[order].astype(np.float64), starts) / counts
+    y = np.add.reduceat(truth[order].astype(np.float64), starts) / counts
+    risen = _never_falling(y, counts.astype(np.float64))
+    return Curve(tuple(np.round(x, 5).tolist()), tuple(np.round(risen, 5).tolist()))
+
+
+def _bin_sizes(count: int) -> npt.NDArray[np.int64]:
+    """Sizes of at most `KNOTS` bins, the first the smallest, that sum to count."""
+    if count <= FEWEST:
+        return np.asarray([count], dtype=np.int64)
+    edges = np.unique(np.geomspace(FEWEST, count, min(KNOTS, count // FEWEST)).round().astype(np.int64))
+    edges[-1] = count
+    return np.asarray(np.diff(np.concatenate([[0], edges])), dtype=np.int64)
+
+
+def _never_falling(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weighted isotonic regression by pooling neighbours that fall."""
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        pools.append((value, weight, 1))
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            (a, m, i), (b, n, j) = pools[-2:]
+            pools[-2:] = [((a * m + b * n) / (m + n), m + n, i + j)]
+    return np.concatenate([np.full(length, value) for value, _, length in pools])
+
+
+def _curve(document: Mapping[str, Any]) -> Curve:
+    return Curve(tuple(map(float, document["x"])), tuple(map(float, document["y"])))

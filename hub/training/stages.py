@@ -1,0 +1,259 @@
+"""Training the tagged network (`hub.model.tagged`), in three stages.
+
+1. `pretrain`: the tagger learns categories and finer labels from everything there is. Clips of the domain, that
+   is, like those that will be searched, are drawn more often.
+2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet.
+3. `pair`: the trunk is kept as it is; the Siamese network learns what tags alone do not say, from all pairs of a
+   batch at once. The first pair layer splits over the concatenation, so that B clips give B x B pairs cheaply.
+
+All stages mix clips two by two (mixup): a trunk that knows its clips by heart is sure of their tags, and would
+leave nothing for the pairs to learn.
+
+Source: the paper, section 5.3; Zhang et al. 2018 (mixup).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.training.dataset import Dataset
+from hub.training.mixup import Clips, Mixed, all_pairs_loss, tagging_loss
+from hub.training.state import State, fingerprint, read, write
+from shared.errors import Invalid
+from shared.taxonomy import COUNT
+
+Indices = npt.NDArray[np.int64]
+
+RISE: Final = 0.1
+"""Share of a stage's steps in which the learning rate rises; then it falls as a cosine."""
+PROFILE_CLIPS: Final = 4_000
+"""Most clips that the profile's directions are computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How long and how one stage trains.
+
+    Attributes:
+        epochs: passes; 0 leaves the stage out.
+        batch_clips: clips per step, from 2. In stage `pair` they make the square of it in pairs.
+        learning_rate: the highest, of AdamW.
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    epochs: int
+    batch_clips: int
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_clips < 2 or not 0.0 < self.learning_rate < 1.0:
+            raise Invalid("epochs start at 0, batches at 2 clips, learning rates lie in (0, 1)")
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedPlan:
+    """How to train a tagged network.
+
+    Attributes:
+        seed: fixes the initial weights, the draws and the dropout; from 0.
+        pretrain: stage 1.
+        tune: stage 2.
+        pair: stage 3.
+        others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
+        decay: weight decay of AdamW.
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    seed: int = 0
+    pretrain: Stage = Stage(14, 128, 1e-3)
+    tune: Stage = Stage(20, 128, 7e-4)
+    pair: Stage = Stage(6, 32, 1.5e-3)
+    others: float = 0.3
+    decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or not 0.0 <= self.others <= 1.0 or not 0.0 <= self.decay < 1.0:
+            raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedEpoch:
+    """What one epoch gave.
+
+    Attributes:
+        run: `validate` while a part is set aside, `final` on everything.
+        stage: `pretrain`, `tune` or `pair`.
+        number: from 1.
+        of: epochs of this stage.
+        loss: mean loss of the stage, in nats.
+        map_8: mAP_8@10 of clips set aside among the others, on samples of both; None in the final run.
+        map_7: mAP_7@10, likewise.
+    """
+
+    run: str
+    stage: str
+    number: int
+    of: int
+    loss: float
+    map_8: float | None = None
+    map_7: float | None = None
+
+
+Watch = Callable[[TaggedEpoch], None]
+Step = Callable[[str, int, float], None]
+"""Called with (stage, epoch, share of the epoch done in [0, 1])."""
+Measure = Callable[[TaggedNetwork], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """A stage, what learns in it and from which loss; chances float64 [n] say how likely each clip is drawn."""
+
+    name: str
+    order: int
+    stage: Stage
+    learns: nn.Module
+    loss: Callable[[TaggedNetwork, Mixed], Tensor]
+    chances: npt.NDArray[np.float64]
+
+
+def fit(
+    data: Dataset,
+    config: TaggedConfig,
+    plan: TaggedPlan,
+    *,
+    run: str = "final",
+    on_epoch: Watch,
+    on_step: Step,
+    measure: Measure | None = None,
+    state: Path | None = None,
+) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
+    """Train one network; the same arguments give the same network on the same machine with one torch thread.
+
+    Args:
+        data: everything to learn from; with as many finer labels as the network knows.
+        config: the network's shape.
+        plan: how to train.
+        run: named in each epoch.
+        on_epoch: told after each epoch.
+        on_step: told after each step.
+        measure: gives mAP_8@10 and mAP_7@10 after each epoch.
+        state: file that is replaced after each epoch, before `on_epoch`. If it is there already, training goes
+            on from it. It stays, for the caller to remove once the network is safe.
+
+    Returns:
+        The network in eval mode, gradients off, its affinity weighing nothing yet; and what each epoch gave.
+
+    Raises:
+        Invalid: data that does not fit the network, no domain, or a state of another training.
+        Unavailable: the state cannot be read or written.
+    """
+    fine = 0 if data.fine is None else data.fine.shape[1]
+    shape = (config.frames, config.dimension)
+    if data.in_domain.sum() < 2 or config.fine not in {0, fine} or shape != data.space.shape:
+        raise Invalid(f"{len(data)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
+    mark = fingerprint(data, {"network": asdict(config), "plan": asdict(plan), "domain": data.in_domain.tolist()})
+    clips = Clips(data, fine=config.fine)
+    torch.manual_seed(plan.seed)
+    network = TaggedNetwork(config)
+    saved = None if state is None else read(state, mark)
+    history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
+    if saved is not None:
+        network.load_state_dict(saved.network)
+    for lesson in _lessons(network, plan, data):
+        optimiser = torch.optim.AdamW(
+            lesson.learns.parameters(), lr=lesson.stage.learning_rate, weight_decay=plan.decay
+        )
+        if saved is not None and history[-1].stage == lesson.name:
+            optimiser.load_state_dict(saved.optimiser)
+        done = sum(epoch.stage == lesson.name for epoch in history)
+        for number in range(done + 1, lesson.stage.epochs + 1):
+            loss = _epoch(network, optimiser, clips, lesson, plan.seed, number, on_step)
+            measured = (None, None) if measure is None else measure(network.eval())
+            history.append(TaggedEpoch(run, lesson.name, number, lesson.stage.epochs, loss, *measured))
+            if state is not None:
+                past = [asdict(epoch) for epoch in history]
+                write(state, mark, State(network.state_dict(), optimiser.state_dict(), past))
+            on_epoch(history[-1])
+    _set_projection(network, clips, np.flatnonzero(data.in_domain))
+    return network.eval().requires_grad_(False), history
+
+
+def _lessons(network: TaggedNetwork, plan: TaggedPlan, data: Dataset) -> Iterator[_Lesson]:
+    domain = np.where(data.in_domain, 1.0, 0.0)
+    everything = np.where(data.in_domain, 1.0, plan.others)
+    yield _Lesson("pretrain", 0, plan.pretrain, network.tagger, tagging_loss, everything / everything.sum())
+    yield _Lesson("tune", 1, plan.tune, network.tagger, tagging_loss, domain / domain.sum())
+    if network.siamese is not None:
+        yield _Lesson("pair", 2, plan.pair, network.siamese, all_pairs_loss, domain / domain.sum())
+
+
+def _epoch(
+    network: TaggedNetwork,
+    optimiser: torch.optim.Optimizer,
+    clips: Clips,
+    lesson: _Lesson,
+    seed: int,
+    number: int,
+    on_step: Step,
+) -> float:
+    """One epoch of a stage; returns its mean loss."""
+    rng = np.random.default_rng([seed, lesson.order, number])
+    torch.manual_seed(int(rng.integers(2**63)))
+    network.eval()
+    lesson.learns.train()
+    batches = _batches(lesson.chances, lesson.stage, rng)
+    total = 0.0
+    for step, batch in enumerate(batches):
+        share = step / len(batches)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(lesson.stage, (number - 1 + share) / lesson.stage.epochs)
+        loss = lesson.loss(network, clips.mixed(batch, rng))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += float(loss.detach())
+        on_step(lesson.name, number, (step + 1) / len(batches))
+    return total / len(batches)
+
+
+def learning_rate(stage: Stage, done: float) -> float:
+    """The rate after a share of a stage's steps, in [0, 1]: a linear rise, then half a cosine to 0."""
+    if done < RISE:
+        return stage.learning_rate * (0.04 + 0.96 * done / RISE)
+    return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (done - RISE) / (1.0 - RISE)))
+
+
+def _batches(chances: npt.NDArray[np.float64], stage: Stage, rng: np.random.Generator) -> list[Indices]:
+    """One epoch: as many draws as there are clips to draw; equal chances draw each clip once."""
+    drawable = np.flatnonzero(chances)
+    equal = bool((chances[drawable] == chances[drawable[0]]).all())
+    drawn = rng.permutation(drawable) if equal else rng.choice(len(chances), len(drawable), p=chances)
+    size = min(stage.batch_clips, len(drawn))
+    return [drawn[start : start + size] for start in range(0, len(drawn) - size + 1, size)]
+
+
+def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> None:
+    """Point the profile along the directions in which the domain's fine probabilities differ most."""
+    if not network.config.profile:
+        return
+    network.eval()
+    with torch.inference_mode():
+        chosen = domain[:: -(-len(domain) // PROFILE_CLIPS)]
+        parts = [clips.features[chosen[start : start + 256]] for start in range(0, len(chosen), 256)]
+        tags = torch.cat([network.tagger.tags(network.tagger.steps(part)) for part in parts])
+        roots = torch.nn.functional.normalize(tags[:, COUNT:].sqrt(), dim=1)
+        directions = torch.linalg.svd(roots, full_matrices=False).Vh[: network.config.profile]
+        network.projection[:, : len(directions)] = directions.T
