@@ -18,6 +18,7 @@ from typing import Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from hub.audio.choose import extractor_for
 from hub.audio.extractor import Extractor
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset
@@ -70,11 +71,36 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
         raise Invalid(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
 
 
+def load_folder(folder: Path, space: str, weights_dir: Path, tick: Tick) -> Dataset:
+    """The training data in a folder of any kind that the module's docstring lists.
+
+    Args:
+        folder: what to read.
+        space: id of the feature space.
+        weights_dir: VGGish's weights, to hear recordings as VGGish.
+        tick: told after each clip that is heard.
+
+    Raises:
+        Unavailable: a file, or VGGish's weights, cannot be opened.
+        Invalid: none of these kinds, embeddings of another space, or damaged.
+    """
+    if (folder / "urban_benchmark.npz").is_file():
+        if space != VGGISH.id:
+            raise Invalid(f"{folder} holds VGGish embeddings; they cannot train {space}")
+        return load_audioset(folder)[0]
+    if (folder / "labels.csv").is_file():
+        return load_recordings(folder, extractor_for(space, weights_dir), tick)
+    if _esc10_files(folder):
+        return load_esc10(folder, extractor_for(space, weights_dir), tick)
+    raise Invalid(f"{folder} has neither urban_benchmark.npz, nor labels.csv, nor class directories as ESC-10 has")
+
+
 def load_recordings(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
     """Recordings with a table of labels.
 
     Args:
-        folder: has `clips/` and `labels.csv` with columns `clip`, `sensor_id` and one per category (0, 1).
+        folder: has `labels.csv` with column `clip`, one column per category (0, 1), and if known `sensor_id`.
+            Clips are looked for in `clips/` and beside the table.
         extractor: computes the features.
         tick: told after each clip.
 
@@ -87,7 +113,7 @@ def load_recordings(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise Unavailable(f"cannot open {folder / 'labels.csv'}: {error.strerror}") from error
-    wanted = {"clip", "sensor_id", *CATEGORIES}
+    wanted = {"clip", *CATEGORIES}
     if not rows or (missing := wanted - set(rows[0])):
         raise Invalid(f"{folder / 'labels.csv'} has no rows or lacks columns {sorted(missing) if rows else ''}")
     features, labels, groups = [], [], []
@@ -95,11 +121,20 @@ def load_recordings(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
         marks = [row[name] for name in CATEGORIES]
         if not set(marks) <= {"0", "1"}:
             raise Invalid(f"{folder / 'labels.csv'}: labels of {row['clip']} are not 0 or 1")
-        features.append(extractor.extract(*read_file(folder / "clips" / Path(row["clip"]).name)))
+        features.append(extractor.extract(*read_file(_inside(folder, row["clip"]))))
         labels.append([int(mark) for mark in marks])
-        groups.append(f"sensor-{row['sensor_id']}")
+        groups.append(f"sensor-{row['sensor_id']}" if row.get("sensor_id") else "")
         tick()
     return _dataset(extractor.space, features, labels, groups)
+
+
+def _inside(folder: Path, clip: str) -> Path:
+    """Path of a clip in `clips/` or beside the table, never outside the folder."""
+    for parent in (folder / "clips", folder):
+        path = parent / clip
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+    raise Unavailable(f"cannot find {clip} in {folder / 'clips'} or {folder}")
 
 
 def load_esc10(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
@@ -114,7 +149,7 @@ def load_esc10(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
         Invalid: no class directories with recordings, or a clip is not readable.
         Unavailable: a file cannot be opened.
     """
-    files = sorted(file for file in folder.glob("[0-9]* - */*") if file.suffix in SUFFIXES and file.name[0].isdigit())
+    files = _esc10_files(folder)
     if not files:
         raise Invalid(f"{folder} has no class directories such as '001 - Dog bark' with recordings")
     features, labels, groups = [], [], []
@@ -125,6 +160,10 @@ def load_esc10(folder: Path, extractor: Extractor, tick: Tick) -> Dataset:
         groups.append(f"fold-{file.name[0]}")
         tick()
     return _dataset(extractor.space, features, labels, groups)
+
+
+def _esc10_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("[0-9]* - */*") if file.suffix in SUFFIXES and file.name[0].isdigit())
 
 
 def synthesise(count: int, seed: int, extractor: Extractor, tick: Tick) -> Dataset:

@@ -4,39 +4,51 @@ A recipe fixes, per feature space, the network's shape and how it is trained; th
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from hub.audio.choose import extractor_for
-from hub.model.checkpoint import SHORT_NAMES, Checkpoint, load, shipped
+from hub.model.checkpoint import SHORT_NAMES, Checkpoint, baseline, load, shipped
 from hub.model.network import NetworkConfig
+from hub.model.presence import BOTH
+from hub.model.tagged import TaggedConfig
 from hub.search.scorer import Scorer
+from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
+from hub.training.calibrate import calibrate, score_all
 from hub.training.dataset import Dataset, joined
-from hub.training.datasets import load_audioset, load_esc10, load_recordings, synthesise, without
-from hub.training.evaluate import Benchmark, Row, by_chance, by_cosine, by_network, evaluate
+from hub.training.datasets import load_audioset, load_folder, synthesise, without
+from hub.training.evaluate import Evaluation, evaluate
 from hub.training.metrics import auc
-from hub.training.train import Plan
+from hub.training.stages import Stage, TaggedEpoch, TaggedPlan
+from hub.training.tagged import train_tagged
+from hub.training.train import Epoch, Plan, train
+from hub.training.variants import NAMES, variant
 from shared.errors import Invalid
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
-NETWORKS: Final = {
-    VGGISH.id: NetworkConfig(frames=VGGISH.frames, dimension=VGGISH.dimension),
-    LOGMEL.id: NetworkConfig(frames=LOGMEL.frames, dimension=LOGMEL.dimension, frames_per_step=9, dropout=0.25),
-}
-"""Shapes of the shipped networks. Log-mel frames enter nine at a time (0.84 s, about VGGish's second):
-one frame of 93 ms shows no rhythm of strikes, and twelve steps make a pair nine times cheaper than 108."""
+TAGGED: Final = "tagged"
+TAGS_ONLY: Final = "tag-and-compare"
+METHODS: Final = (TAGGED, TAGS_ONLY, "paper", *NAMES)
+"""Networks that `train` knows: ours, the tagger alone, and the paper's with its variants."""
+DEFAULT_METHOD: Final = {VGGISH.id: TAGGED, LOGMEL.id: "paper"}
+PROFILE: Final = 120
+"""Values of a profile: what a tower's last row of 128 has left beside the eight tags."""
 
 PLANS: Final = {
     VGGISH.id: Plan(epochs=28, batch_pairs=1024),
     LOGMEL.id: Plan(epochs=60, batch_pairs=1024, level_shift=20),
 }
+DROPOUT: Final = {VGGISH.id: 0.5, LOGMEL.id: 0.25}
 
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")
 """Sensors and fold that never train a shipped checkpoint, so that its card can say how it does on them."""
+
+FEWEST_HELD: Final = 20
+"""Clips held out that a calibration can be measured on."""
 
 Tick = Callable[[], None]
 
@@ -46,18 +58,44 @@ class Sources:
     """Where training data comes from.
 
     Attributes:
-        audioset: folder of VGGish embeddings, or None.
-        sonyc: folder of recordings with `labels.csv`, or None.
-        esc10: folder of ESC-10, or None.
+        folders: data sets, each of a kind that `hub.training.datasets` knows.
         scenes: number of synthetic scenes.
         weights_dir: VGGish's weights, to hear recordings as VGGish.
     """
 
-    audioset: Path | None = None
-    sonyc: Path | None = None
-    esc10: Path | None = None
+    folders: tuple[Path, ...] = ()
     scenes: int = 0
     weights_dir: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to train.
+
+    Attributes:
+        method: one of `METHODS`.
+        seed: fixes all randomness.
+        epochs: most epochs (of each stage); None: the recipe's.
+        batch_pairs: pairs per step of the paper's networks; None: the recipe's.
+        validation: False trains the paper's networks for exactly `epochs`, on everything.
+        like: take weight and calibration of a tagged network from this checkpoint, of another seed.
+        state: where an interrupted training keeps what is done.
+
+    Raises:
+        Invalid: no such method.
+    """
+
+    method: str
+    seed: int = 0
+    epochs: int | None = None
+    batch_pairs: int | None = None
+    validation: bool = True
+    like: Checkpoint | None = None
+    state: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(METHODS)}")
 
 
 def space_id(name: str) -> str:
@@ -74,16 +112,6 @@ def space_id(name: str) -> str:
         raise Invalid(f"unknown feature space {name!r}; write {' or '.join(SHORT_NAMES)}") from None
 
 
-def plan_for(space: str, *, seed: int, epochs: int | None, batch_pairs: int | None) -> Plan:
-    """The recipe's plan with what the command line changes.
-
-    Raises:
-        Invalid: a value outside its range.
-    """
-    plan = PLANS[space]
-    return replace(plan, seed=seed, epochs=epochs or plan.epochs, batch_pairs=batch_pairs or plan.batch_pairs)
-
-
 def gather(space: str, sources: Sources, held_out: Iterable[str], seed: int, tick: Tick) -> tuple[Dataset, Dataset]:
     """Read all data of a feature space.
 
@@ -98,28 +126,75 @@ def gather(space: str, sources: Sources, held_out: Iterable[str], seed: int, tic
         What to learn, and the clips held out (none: an empty data set).
 
     Raises:
-        Invalid: no data, AudioSet's embeddings for another space than VGGish, or data that is damaged.
+        Invalid: no data, embeddings of another space, or data that is damaged.
         Unavailable: a file, or VGGish's weights, cannot be opened.
     """
-    parts: list[Dataset] = []
-    if sources.audioset is not None:
-        if space != VGGISH.id:
-            raise Invalid(f"--audioset holds VGGish embeddings; they cannot train {space}")
-        parts.append(load_audioset(sources.audioset)[0])
-    if sources.sonyc or sources.esc10 or sources.scenes:
-        extractor = extractor_for(space, sources.weights_dir)
-        if sources.sonyc:
-            parts.append(load_recordings(sources.sonyc, extractor, tick))
-        if sources.esc10:
-            parts.append(load_esc10(sources.esc10, extractor, tick))
-        if sources.scenes:
-            parts.append(synthesise(sources.scenes, seed, extractor, tick))
+    parts = [load_folder(folder, space, sources.weights_dir, tick) for folder in sources.folders]
+    if sources.scenes:
+        parts.append(synthesise(sources.scenes, seed, extractor_for(space, sources.weights_dir), tick))
     data = joined(parts)
     return without(data, set(held_out) & set(data.groups.tolist()))
 
 
+def fit(
+    data: Dataset,
+    aside: Dataset,
+    order: Order,
+    *,
+    on_epoch: Callable[[Epoch | TaggedEpoch], None],
+    on_step: Callable[[str, int, float], None],
+) -> Checkpoint:
+    """Train the network that was ordered.
+
+    Args:
+        data: what to learn.
+        aside: clips held out; the paper's networks are calibrated on them if they are enough.
+        order: what to train.
+        on_epoch: told after each epoch.
+        on_step: told after each step.
+
+    Raises:
+        Invalid: too few clips, or a value outside its range.
+        Unavailable: the state cannot be read or written.
+    """
+    space = data.space
+    watch = {"on_epoch": on_epoch, "on_step": on_step}
+    if order.method in {TAGGED, TAGS_ONLY}:
+        known = 0 if data.fine is None or order.method == TAGS_ONLY else data.fine.shape[1]
+        config = TaggedConfig(
+            space.frames,
+            space.dimension,
+            fine=known,
+            profile=min(PROFILE, known),
+            pair=() if order.method == TAGS_ONLY else (256, 128),
+        )
+        tagged_plan = _shortened(TaggedPlan(seed=order.seed), order.epochs)
+        return train_tagged(data, config, tagged_plan, like=order.like, state=order.state, **watch)
+    plan = PLANS[space.id]
+    plan = replace(
+        plan,
+        seed=order.seed,
+        epochs=order.epochs or plan.epochs,
+        batch_pairs=order.batch_pairs or plan.batch_pairs,
+        validation=plan.validation if order.validation else 0.0,
+    )
+    network: NetworkConfig = replace(variant(order.method, space.id).network, dropout=DROPOUT[space.id])
+    learnt = data.take(data.in_domain)
+    trained = train(learnt, network, plan, state=order.state, **watch)
+    if len(aside) < FEWEST_HELD:
+        return trained
+    return replace(trained, calibration=calibrate(score_all(trained, aside, learnt), 0.0))
+
+
+def _shortened(plan: TaggedPlan, epochs: int | None) -> TaggedPlan:
+    def less(stage: Stage) -> Stage:
+        return stage if epochs is None else replace(stage, epochs=min(stage.epochs, epochs))
+
+    return replace(plan, pretrain=less(plan.pretrain), tune=less(plan.tune), pair=less(plan.pair))
+
+
 def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
-    """How well P(both) of a clip with itself tells which categories it contains: AUC per category.
+    """How well a checkpoint tells which categories a clip contains: AUC per category.
 
     Categories that all clips or none contain are left out; `pairs` is the AUC of P(both) over all
     categories of random pairs of different clips, against what they truly share.
@@ -136,7 +211,7 @@ def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
     }
     queries = range(0, len(data), max(1, len(data) // 40))
     shared = [np.delete(data.labels & data.labels[q], q, axis=0) for q in queries]
-    both = [np.delete(scorer.score(towers[q], towers)[:, :, 0], q, axis=0) for q in queries]
+    both = [np.delete(scorer.score(towers[q], towers)[:, :, BOTH], q, axis=0) for q in queries]
     quality["pairs"] = auc(np.concatenate(both).ravel(), np.concatenate(shared).ravel() == 1)
     return {name: round(value, 3) for name, value in quality.items()}
 
@@ -152,30 +227,49 @@ def benchmark_of(space: str, data_dir: Path, weights_dir: Path, held_out: Iterab
         if space != VGGISH.id:
             raise Invalid(f"{data_dir} holds VGGish embeddings; give --space vggish")
         return load_audioset(data_dir)[1]
-    if (data_dir / "labels.csv").is_file():
-        data = load_recordings(data_dir, extractor_for(space, weights_dir), tick)
-        database, queries = without(data, [name for name in held_out if name.startswith("sensor-")])
-        return Benchmark(queries=queries, database=database)
-    raise Invalid(f"{data_dir} has neither urban_benchmark.npz nor labels.csv")
+    data = load_folder(data_dir, space, weights_dir, tick)
+    database, queries = without(data, [name for name in held_out if name.startswith("sensor-")])
+    return Benchmark(queries=queries, database=database)
 
 
-def measure(benchmark: Benchmark, checkpoint: Path | None, on_query: Callable[[str, int], None]) -> list[Row]:
+def measure(
+    benchmark: Benchmark,
+    checkpoint: Path | None,
+    *,
+    baselines: bool,
+    on_query: Callable[[str, int], None],
+) -> Evaluation:
     """Random, cosine and the network on a benchmark; the network is the shipped one if no file is given.
 
+    Args:
+        benchmark: queries and database.
+        checkpoint: file of the network.
+        baselines: also tags alone, tags plus cosine and the paper's network, as committed.
+        on_query: told after each query of each method.
+
     Raises:
-        Invalid: a checkpoint of another feature space, or damaged.
+        Invalid: a checkpoint of another feature space, or damaged; no baselines for this space.
         Unavailable: the checkpoint cannot be opened.
     """
     space = benchmark.queries.space.id
-    network = Scorer(load(checkpoint or shipped(space)))
-    methods = {
-        "random": by_chance(benchmark),
-        "cosine": by_cosine(benchmark),
-        "checkpoint" if checkpoint else "shipped": by_network(benchmark, network),
+    methods: dict[str, Rank] = {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}
+    if baselines:
+        tagger = load(baseline(space, "tagger"))
+        methods["tag-and-compare"] = by_network(benchmark, tagger)
+        methods["tag-plus-cosine"] = by_network_and_cosine(benchmark, tagger)
+        methods["paper"] = by_network(benchmark, load(baseline(space, "paper")))
+    name, network = "checkpoint" if checkpoint else "shipped", load(checkpoint or shipped(space))
+    methods[name] = by_network(benchmark, network)
+    calibrations = {} if network.calibration is None else {name: network.calibration}
+    return evaluate(benchmark, methods, calibrations=calibrations, on_query=on_query)
+
+
+def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str, Any]:
+    """What a checkpoint's record says of its data: sources, and quality per group held out."""
+    groups = sorted(set(aside.groups.tolist()))
+    quality = {group: presence_quality(checkpoint, aside.take(aside.groups == group)) for group in groups}
+    return {
+        "data": {"folders": [folder.name for folder in sources.folders], "scenes": sources.scenes},
+        "held_out": groups,
+        "held_out_auc": quality,
     }
-    return evaluate(benchmark, methods, on_query=on_query)
-
-
-def results(rows: Iterable[Row]) -> dict[str, Any]:
-    """The JSON document of an evaluation: `{"results": [{"method", "s", "K", "queries", "map"}]}`."""
-    return {"results": [asdict(row) for row in rows]}
