@@ -45,7 +45,7 @@ class Curve:
 
     def __call__(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Probabilities of scores: float32 of the same shape, in [0, 1]."""
-        return np.interp(scores, self.x, self.y).astype(np.float32)
+        return np.asarray(np.interp(scores, self.x, self.y), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

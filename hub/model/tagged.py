@@ -4,7 +4,8 @@
 2. Each clip is tagged on its own: attention over time gives the probability of the eight categories and, from
    training with finer labels, of some hundred kinds of sound. The latter, compressed, are the clip's *profile*.
 3. The paper's Siamese network works on the trunk's steps and gives a presence matrix of the pair.
-4. The product of that matrix and of the one that the two clips' tags imply, normalised, is the result.
+4. The product of that matrix, as far as it is trusted, and of the one that the two clips' tags imply, normalised, is
+   the result.
 5. Clips are ranked by level of similarity plus the *affinity* of their profiles: same categories first, and among
    those the same kind of sound.
 
@@ -114,10 +115,13 @@ class TaggedNetwork(nn.Module):
     Attributes:
         projection: float32 [fine, profile], from square roots of fine probabilities to the profile.
         weight: float32 scalar, how many levels a perfect affinity is worth in the ranking.
+        trust: float32 scalar in [0, 1], the power of the Siamese network's matrix in the product: 0 believes the
+            tags alone, 1 both alike.
     """
 
     projection: Tensor
     weight: Tensor
+    trust: Tensor
 
     def __init__(self, config: TaggedConfig) -> None:
         super().__init__()
@@ -141,6 +145,7 @@ class TaggedNetwork(nn.Module):
             nn.init.zeros_(self.siamese.situation.bias)
         self.register_buffer("projection", torch.zeros(config.fine, config.profile))
         self.register_buffer("weight", torch.zeros(()))
+        self.register_buffer("trust", torch.ones(()))
 
     def tower(self, features: Tensor) -> Tensor:
         """One clip's side of the network.
@@ -172,7 +177,7 @@ class TaggedNetwork(nn.Module):
         """
         matrix = log_prior(query_tower[:, -1, :COUNT], event_tower[:, -1, :COUNT])
         if self.siamese is not None:
-            matrix = matrix + self.siamese.log_pair(query_tower[:, :-1], event_tower[:, :-1])
+            matrix = matrix + self.trust * self.siamese.log_pair(query_tower[:, :-1], event_tower[:, :-1])
         return torch.log_softmax(matrix, dim=-1)
 
     def pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:

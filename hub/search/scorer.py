@@ -179,7 +179,8 @@ class Scorer:
         prior = log_prior(own[:, -1, :COUNT], block[:, -1, :COUNT]).exp()
         if self._pairs is None:
             return prior
-        product = prior * self._pairs(None if query is None else query[:, :-1], block[:, :-1])
+        expert = self._pairs(None if query is None else query[:, :-1], block[:, :-1])
+        product = prior * expert.pow_(float(self._tagged.trust))
         return product / product.sum(dim=-1, keepdim=True).clamp(min=1e-30)
 
 

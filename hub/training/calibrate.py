@@ -18,6 +18,8 @@ from shared.errors import Invalid
 
 WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Weights that are tried; the unit is levels."""
+TRUSTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Powers of the Siamese network's matrix that are tried."""
 CUTS: Final = (1, 10, 100)
 QUERIES: Final = 500
 """Most clips set aside that are used as queries."""
@@ -67,17 +69,50 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     return Scored(agree.sum(axis=2), extra, agree, both, queries.labels, database.labels)
 
 
-def best_weight(scored: Scored) -> tuple[float, dict[str, float]]:
-    """The weight with the highest mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100}, and all means."""
+def choose(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> tuple[Scored, float, dict[str, float]]:
+    """Set a tagged network's trust, and find the weight of what is added to its level.
+
+    Trust and weight are those with the highest mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100}.
+
+    Args:
+        checkpoint: a tagged network, which did not learn the queries. Its trust is set.
+        queries: clips set aside.
+        database: the others.
+
+    Returns:
+        All pairs as scored with that trust, the weight, and the mean for each `trust/weight` that was tried.
+
+    Raises:
+        Invalid: no queries or no database.
+    """
+    network = checkpoint.network
+    tried: dict[tuple[float, float], float] = {}
+    best: tuple[Scored, float, float] | None = None
+    for trust in TRUSTS if isinstance(network, TaggedNetwork) and network.siamese is not None else TRUSTS[-1:]:
+        if isinstance(network, TaggedNetwork):
+            network.trust.fill_(trust)
+        scored = score_all(checkpoint, queries, database)
+        tried |= {(trust, weight): mean for weight, mean in means(scored).items()}
+        chosen = max(tried, key=lambda pair: tried[pair])
+        if chosen[0] == trust:
+            best = (scored, *chosen)
+    assert best is not None  # noqa: S101 - there is at least one trust
+    if isinstance(network, TaggedNetwork):
+        network.trust.fill_(best[1])
+    return best[0], best[2], {f"{trust:g}/{weight:g}": mean for (trust, weight), mean in tried.items()}
+
+
+def means(scored: Scored) -> dict[float, float]:
+    """Mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100} for each weight of `WEIGHTS`."""
     agreed = agreement(scored.queries, scored.database)
-    means = {}
+    found = {}
     for weight in WEIGHTS:
         ranks = scored.levels + np.float32(weight) * scored.extra
         best = np.argsort(-ranks, axis=1, kind="stable")[:, : max(CUTS)]
         retrieved = np.take_along_axis(agreed, best, axis=1)
         figures = [mean_average_precision(retrieved, s, k) for s in (8, 7) for k in CUTS]
-        means[str(weight)] = round(float(np.mean(figures)), 4)
-    return float(max(means, key=lambda weight: means[weight])), means
+        found[weight] = round(float(np.mean(figures)), 4)
+    return found
 
 
 def calibrate(scored: Scored, weight: float) -> Calibration:

@@ -13,7 +13,7 @@ from rich.table import Table
 from hub.model.checkpoint import load, save
 from hub.options import JsonOption, reported
 from hub.training import recipes
-from hub.training.evaluate import K, Evaluation
+from hub.training.evaluate import Evaluation, K
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
 

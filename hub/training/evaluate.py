@@ -134,8 +134,9 @@ def _rows(
 ) -> Iterator[Row]:
     retrieved = np.take_along_axis(agreed, best, axis=1)
     queries, database = benchmark.queries.fine, benchmark.database.fine
-    has_fine = queries is not None and database is not None
-    fine = {k: fine_agreement(queries, database, best[:, :k]) for k in FINE_K} if has_fine else {}
+    fine = {}
+    if queries is not None and database is not None:
+        fine = {k: fine_agreement(queries, database, best[:, :k]) for k in FINE_K}
     for name, mask in kinds.items():
         for s in S:
             for k in K:

@@ -4,6 +4,7 @@ Source: Zhang et al. 2018 (mixup); the paper, section 3.1 (categorical cross-ent
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -64,16 +65,18 @@ def tagging_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
 def all_pairs_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
     """Cross-entropy of the presence matrices of all pairs of a batch; of a clip with itself they say nothing.
 
-    Mixed clips have soft labels: a situation's probability is the product of both clips' labels.
+    Mixed clips have soft labels: a situation's probability is the product of both clips' labels. The trunk does not
+    learn here, but part of what it gives is dropped: it is surer of clips that it knows than of others.
     """
     siamese = network.siamese
     if siamese is None:
         raise Invalid("this network has no pair layers to train")
+    dropout = partial(nn.functional.dropout, p=network.config.dropout)
     with torch.no_grad():
         steps = network.tagger.steps(batch.features)
-        prior = all_pairs(network.tagger.tags(steps)[:, :COUNT])
+        prior = all_pairs(network.tagger.tags(dropout(steps))[:, :COUNT])
     count = len(steps)
-    query, event = siamese.halves(siamese.tower(steps))
+    query, event = siamese.halves(siamese.tower(dropout(steps)))
     expert = siamese.join(query.repeat_interleave(count, 0), event.repeat(count, 1, 1))
     wanted = all_pairs(batch.labels[:, :COUNT].clamp(1e-6, 1.0 - 1e-6)).exp()
     matrices = torch.log_softmax(prior + expert, dim=-1)

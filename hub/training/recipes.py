@@ -158,7 +158,6 @@ def fit(
         Unavailable: the state cannot be read or written.
     """
     space = data.space
-    watch = {"on_epoch": on_epoch, "on_step": on_step}
     if order.method in {TAGGED, TAGS_ONLY}:
         known = 0 if data.fine is None or order.method == TAGS_ONLY else data.fine.shape[1]
         config = TaggedConfig(
@@ -169,7 +168,9 @@ def fit(
             pair=() if order.method == TAGS_ONLY else (256, 128),
         )
         tagged_plan = _shortened(TaggedPlan(seed=order.seed), order.epochs)
-        return train_tagged(data, config, tagged_plan, like=order.like, state=order.state, **watch)
+        return train_tagged(
+            data, config, tagged_plan, like=order.like, state=order.state, on_epoch=on_epoch, on_step=on_step
+        )
     plan = PLANS[space.id]
     plan = replace(
         plan,
@@ -180,7 +181,7 @@ def fit(
     )
     network: NetworkConfig = replace(variant(order.method, space.id).network, dropout=DROPOUT[space.id])
     learnt = data.take(data.in_domain)
-    trained = train(learnt, network, plan, state=order.state, **watch)
+    trained = train(learnt, network, plan, state=order.state, on_epoch=on_epoch, on_step=on_step)
     if len(aside) < FEWEST_HELD:
         return trained
     return replace(trained, calibration=calibrate(score_all(trained, aside, learnt), 0.0))

@@ -2,14 +2,15 @@
 
 1. `pretrain`: the tagger learns categories and finer labels from everything there is. Clips of the domain, that
    is, like those that will be searched, are drawn more often.
-2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet.
+2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet. What counts is the
+   running average of its weights after each epoch, which knows fewer clips by heart than the last ones.
 3. `pair`: the trunk is kept as it is; the Siamese network learns what tags alone do not say, from all pairs of a
    batch at once. The first pair layer splits over the concatenation, so that B clips give B x B pairs cheaply.
 
 All stages mix clips two by two (mixup): a trunk that knows its clips by heart is sure of their tags, and would
 leave nothing for the pairs to learn.
 
-Source: the paper, section 5.3; Zhang et al. 2018 (mixup).
+Source: the paper, section 5.3; Zhang et al. 2018 (mixup); Izmailov et al. 2018 (averaging weights).
 """
 
 import math
@@ -34,6 +35,8 @@ Indices = npt.NDArray[np.int64]
 
 RISE: Final = 0.1
 """Share of a stage's steps in which the learning rate rises; then it falls as a cosine."""
+RENEWAL: Final = 0.4
+"""Share of the latest epoch in the running average of weights."""
 PROFILE_CLIPS: Final = 4_000
 """Most clips that the profile's directions are computed from."""
 
@@ -78,8 +81,8 @@ class TaggedPlan:
 
     seed: int = 0
     pretrain: Stage = Stage(14, 128, 1e-3)
-    tune: Stage = Stage(20, 128, 7e-4)
-    pair: Stage = Stage(6, 32, 1.5e-3)
+    tune: Stage = Stage(10, 128, 7e-4)
+    pair: Stage = Stage(5, 32, 1.5e-3)
     others: float = 0.3
     decay: float = 1e-4
 
@@ -127,6 +130,11 @@ class _Lesson:
     learns: nn.Module
     loss: Callable[[TaggedNetwork, Mixed], Tensor]
     chances: npt.NDArray[np.float64]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the average over the epochs is what counts."""
+        return self.name == "tune"
 
 
 def fit(
@@ -176,19 +184,45 @@ def fit(
         optimiser = torch.optim.AdamW(
             lesson.learns.parameters(), lr=lesson.stage.learning_rate, weight_decay=plan.decay
         )
+        average: dict[str, Tensor] = {}
         if saved is not None and history[-1].stage == lesson.name:
             optimiser.load_state_dict(saved.optimiser)
+            average = saved.average
         done = sum(epoch.stage == lesson.name for epoch in history)
         for number in range(done + 1, lesson.stage.epochs + 1):
             loss = _epoch(network, optimiser, clips, lesson, plan.seed, number, on_step)
-            measured = (None, None) if measure is None else measure(network.eval())
+            if lesson.averaged:
+                average = _averaged(average, network)
+            measured = (None, None) if measure is None else measure(_with(network, average))
             history.append(TaggedEpoch(run, lesson.name, number, lesson.stage.epochs, loss, *measured))
+            if lesson.averaged and number == lesson.stage.epochs:
+                network.load_state_dict(average)
             if state is not None:
                 past = [asdict(epoch) for epoch in history]
-                write(state, mark, State(network.state_dict(), optimiser.state_dict(), past))
+                write(state, mark, State(network.state_dict(), optimiser.state_dict(), past, average))
             on_epoch(history[-1])
     _set_projection(network, clips, np.flatnonzero(data.in_domain))
     return network.eval().requires_grad_(False), history
+
+
+def _averaged(average: dict[str, Tensor], network: TaggedNetwork) -> dict[str, Tensor]:
+    """The running average after another epoch; counters, which have no mean, are the latest."""
+    latest = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    if not average:
+        return latest
+    return {
+        name: torch.lerp(average[name], tensor, RENEWAL) if tensor.is_floating_point() else tensor
+        for name, tensor in latest.items()
+    }
+
+
+def _with(network: TaggedNetwork, tensors: dict[str, Tensor]) -> TaggedNetwork:
+    """A network in eval mode with other tensors, or itself if there are none."""
+    if not tensors:
+        return network.eval()
+    other = TaggedNetwork(network.config)
+    other.load_state_dict(tensors)
+    return other.eval()
 
 
 def _lessons(network: TaggedNetwork, plan: TaggedPlan, data: Dataset) -> Iterator[_Lesson]:

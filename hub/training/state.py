@@ -6,7 +6,7 @@ It needs no state of random generators: each epoch begins with its own seed.
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -27,11 +27,13 @@ class State:
         network: the network's tensors by name.
         optimiser: the optimiser's state as torch gives it.
         history: what each epoch gave, as plain values.
+        average: average of the network's tensors over epochs, if it is kept.
     """
 
     network: dict[str, Any]
     optimiser: dict[str, Any]
     history: list[dict[str, Any]]
+    average: dict[str, Any] = field(default_factory=dict)
 
 
 def fingerprint(data: Dataset, settings: Mapping[str, Any]) -> str:
@@ -89,4 +91,4 @@ def read(path: Path, run: str) -> State | None:
         raise Invalid(f"{path} is not a training state of format {FORMAT}")
     if found["run"] != run:
         raise Invalid(f"{path} is of a training with other data, network or plan; remove it to begin anew")
-    return State(found["network"], found["optimiser"], found["history"])
+    return State(found["network"], found["optimiser"], found["history"], found["average"])

@@ -1,7 +1,7 @@
 """Training a tagged network from data to checkpoint.
 
 1. `validate`: 10 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
-   the weight of the affinity is chosen and the calibration measured.
+   the trust in pairs and the weight of the affinity are chosen and the calibration measured.
 2. `final`: a new network is trained on everything, with that weight and calibration.
 
 A tagger alone, "tag-and-compare", goes the same way; its weight is that of the cosine in "tag-plus-cosine".
@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from hub.model.calibration import Calibration
 from hub.model.checkpoint import Checkpoint
 from hub.model.tagged import TaggedConfig
-from hub.training.calibrate import best_weight, calibrate, score_all
+from hub.training.calibrate import calibrate, choose
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.stages import TaggedEpoch, TaggedPlan, fit
 from hub.training.validation import Sample
@@ -67,6 +68,7 @@ def train_tagged(
         "positives": data.labels[data.in_domain].sum(axis=0).tolist(),
     }
     history: list[TaggedEpoch] = []
+    calibration: Calibration | None
     if like is None:
         rng = np.random.default_rng([plan.seed, _STREAM])
         rest, aside = split_by_group(data, SET_ASIDE, rng)
@@ -82,14 +84,16 @@ def train_tagged(
             measure=sample.quality,
             state=kept("validate"),
         )
-        scored = score_all(Checkpoint(network, data.space, {}), queries, database)
-        weight, means = best_weight(scored)
-        record |= {"weight": weight, "mean_map_by_weight": means}
+        scored, weight, means = choose(Checkpoint(network, data.space, {}), queries, database)
+        trust = float(network.trust)
+        record |= {"weight": weight, "trust": trust, "mean_map_by_trust_and_weight": means}
         calibration = calibrate(scored, weight if config.profile else 0.0)
     else:
-        record["weight"] = weight = float(like.record["weight"])
+        weight, trust = float(like.record["weight"]), float(like.record["trust"])
+        record |= {"weight": weight, "trust": trust}
         calibration = like.calibration
     network, final = fit(data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"))
+    network.trust.fill_(trust)
     if config.profile:
         network.weight.fill_(weight)
     record["history"] = [asdict(epoch) for epoch in (*history, *final)]

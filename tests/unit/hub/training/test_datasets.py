@@ -71,19 +71,27 @@ def test_synthetic_scenes_repeat_with_their_seed() -> None:
     assert not np.array_equal(first.features, other.features)
 
 
-def test_audioset_trains_on_the_database_and_asks_from_the_other_split(tmp_path: Path) -> None:
+def test_audioset_trains_on_one_split_and_asks_from_the_other(
+    tmp_path: Path,
+) -> None:
     rng = np.random.default_rng(0)
 
     def write(name: str, clips: int) -> npt.NDArray[np.uint8]:
         embedding = rng.integers(0, 256, (clips, 10, 128), dtype=np.uint8)
         coarse = rng.integers(0, 2, (clips, 8), dtype=np.uint8)
-        np.savez(tmp_path / name, embedding=embedding, coarse=coarse, clip_id=np.full(clips, "x"))
+        fine = np.packbits(rng.integers(0, 2, (clips, 527), dtype=np.uint8), axis=1)
+        np.savez(
+            tmp_path / name, embedding=embedding, coarse=coarse, audioset_labels=fine, clip_id=np.full(clips, "x")
+        )
         return embedding
 
     train, queries = write("train.npz", 6), write("eval_dev.npz", 4)
     np.savez(tmp_path / "urban_benchmark.npz", database=np.array([5, 1]), query=np.array([3]))
     data, benchmark = load_audioset(tmp_path)
-    assert np.array_equal(data.features, train[[5, 1]])
+    assert np.array_equal(data.features, train)
+    assert np.flatnonzero(data.in_domain).tolist() == [1, 5]
+    assert data.fine is not None
+    assert data.fine.shape == (6, 527)
     assert np.array_equal(benchmark.database.features, train[[5, 1]])
     assert np.array_equal(benchmark.queries.features, queries[[3]])
 

@@ -1,8 +1,11 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from hub.training.metrics import agreement, auc, average_precision, mean_average_precision
+from hub.training.metrics import agreement, auc, average_precision, fine_agreement, mean_average_precision
 from shared.errors import Invalid
 
 
@@ -40,6 +43,18 @@ def test_map_equals_the_naive_formula(s: int, k: int) -> None:
     retrieved: npt.NDArray[np.int64] = np.random.default_rng(2).integers(5, 9, (40, 5))
     expected = np.mean([naive(row.tolist(), s, k) for row in retrieved])
     assert mean_average_precision(retrieved, s, k) == pytest.approx(expected)
+
+
+@given(st.data())
+def test_fine_agreement_is_the_mean_jaccard_similarity(data: st.DataObject) -> None:
+    bits = arrays(np.uint8, (4, 5), elements=st.integers(0, 1))
+    queries, database = data.draw(bits), data.draw(bits)
+    best = data.draw(arrays(np.int64, (4, 3), elements=st.integers(0, 3)))
+    found = fine_agreement(queries, database, best)
+    for query, row, value in zip(queries, best, found, strict=True):
+        a = {i for i in range(5) if query[i]}
+        sets = [{i for i in range(5) if database[clip][i]} for clip in row]
+        assert value == pytest.approx(sum(len(a & b) / len(a | b) if a | b else 0.0 for b in sets) / 3)
 
 
 def test_map_of_no_queries_is_refused() -> None:

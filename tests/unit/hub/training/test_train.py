@@ -10,9 +10,9 @@ import torch
 from hub.model.checkpoint import Checkpoint
 from hub.model.network import NetworkConfig, SiameseNetwork
 from hub.model.presence import situations
-from hub.search.scorer import Scorer
+from hub.training.benchmark import Benchmark, by_chance, by_network
 from hub.training.dataset import Dataset, joined, split_by_group
-from hub.training.evaluate import Benchmark, Row, by_chance, by_cosine, by_network, evaluate
+from hub.training.evaluate import evaluate
 from hub.training.loss import pair_loss
 from hub.training.pairs import batched, draw_pairs
 from hub.training.train import PAPER_PLAN, Epoch, FreshPairs, Plan, Validation, learn, train
@@ -63,7 +63,7 @@ def test_training_learns_what_pairs_share_and_keeps_its_record() -> None:
     assert trained.record["plan"]["seed"] == 1
     assert not trained.network.training
     benchmark = Benchmark(queries=easy(30, seed=2), database=data)
-    rows = evaluate(benchmark, {"random": by_chance(benchmark), "network": by_network(benchmark, Scorer(trained))})
+    rows = evaluate(benchmark, {"random": by_chance(benchmark), "network": by_network(benchmark, trained)}).rows
     figure = {(row.method, row.s, row.K, row.queries): row.map for row in rows}
     assert figure["network", 7, 10, "all"] > figure["random", 7, 10, "all"] + 0.1
 
@@ -150,7 +150,7 @@ def test_validation_measures_the_loss_and_retrieval_of_the_clips_set_aside() -> 
     rest, aside, network = easy(90, seed=1), easy(20, seed=2), SiameseNetwork(SMALL)
     loss, map_8, map_7 = Validation(rest, aside, replace(PAPER_PLAN, batch_pairs=7)).measure(network)
     benchmark = Benchmark(queries=aside, database=rest)
-    rows = evaluate(benchmark, {"": by_network(benchmark, Scorer(Checkpoint(network, VGGISH, {})))})
+    rows = evaluate(benchmark, {"": by_network(benchmark, Checkpoint(network, VGGISH, {}))}).rows
     figure = {row.s: row.map for row in rows if row.K == 10 and row.queries == "all"}
     assert [map_8, map_7] == pytest.approx([figure[8], figure[7]], abs=1e-4)
     everyone = np.array([(a, b) for a in range(20) for b in range(a)])
@@ -232,6 +232,23 @@ def test_clips_without_a_group_are_set_aside_one_by_one() -> None:
     assert (len(rest), len(aside)) == (90, 10)
 
 
+def test_only_the_domain_is_set_aside_and_all_of_it_never() -> None:
+    data = easy(100, seed=0)
+    domain = np.arange(100) < 40
+    rest, aside = split_by_group(replace(data, domain=domain), 0.1, np.random.default_rng(0))
+    assert (len(rest), len(aside)) == (96, 4)
+    assert aside.in_domain.all()
+    with pytest.raises(Invalid, match="too few"):
+        split_by_group(replace(data, domain=np.arange(100) < 1), 0.5, np.random.default_rng(0))
+
+
+def test_without_validation_everything_is_learnt_for_as_many_epochs_as_asked() -> None:
+    epochs: list[Epoch] = []
+    trained = train(easy(60, seed=3), SMALL, Plan(epochs=2, validation=0.0), on_epoch=epochs.append, on_step=ignore)
+    assert [(epoch.stage, epoch.number) for epoch in epochs] == [("final", 1), ("final", 2)]
+    assert trained.record["epochs_chosen"] == 2
+
+
 def test_one_group_cannot_be_split() -> None:
     data = easy(10, seed=0)
     with pytest.raises(Invalid):
@@ -247,21 +264,6 @@ def test_data_of_different_spaces_is_not_joined() -> None:
     with pytest.raises(Invalid):
         joined([easy(2, seed=0), other])
     assert len(joined([easy(2, seed=0), easy(3, seed=1)])) == 5
-
-
-def test_evaluation_ranks_queries_by_kind_against_a_hand_made_database() -> None:
-    labels = np.zeros((3, 8), dtype=np.uint8)
-    labels[0, 0] = labels[1, 1] = labels[2, 0] = labels[2, 1] = 1
-    features = np.repeat(np.repeat(labels, 16, axis=1)[:, None, :], 10, axis=1) * 255
-    data = Dataset(VGGISH, features.astype(np.uint8), labels, np.full(3, ""))
-    benchmark = Benchmark(queries=data, database=data)
-    rows = evaluate(benchmark, {"cosine": by_cosine(benchmark)})
-    assert Row("cosine", 8, 1, "all", 1.0) in rows
-    assert {row.queries for row in rows} == {"all", "single", "multi"}
-    assert len(rows) == 2 * 6 * 3
-    two = np.array([[0.1, 0.9, 0.0]] * 3, dtype=np.float32)
-    fixed = evaluate(benchmark, {"fixed": lambda query: two[query]})
-    assert Row("fixed", 8, 5, "single", round((1 / 2 + 1 / 1) / 2, 4)) in fixed
 
 
 def test_a_plan_outside_its_ranges_is_refused() -> None:

@@ -1,0 +1,106 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hub.model.calibration import Calibration, Curve
+from hub.model.checkpoint import Checkpoint, load, save
+from hub.model.presence import level_of_similarity, presence_matrix
+from hub.model.tagged import TaggedConfig, TaggedNetwork, log_prior
+from hub.search.scorer import Scorer
+from shared.errors import Invalid
+from shared.space import VGGISH
+
+SMALL = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5, width=16, pair=(8, 6))
+KINDS = [
+    SMALL,
+    replace(SMALL, pair=()),
+    replace(SMALL, fine=0, profile=0),
+    replace(SMALL, fine=0, profile=0, pair=()),
+]
+
+
+def network(config: TaggedConfig) -> TaggedNetwork:
+    """Random weights everywhere, and statistics as after training."""
+    torch.manual_seed(2)
+    made = TaggedNetwork(config)
+    with torch.no_grad():
+        for value in made.parameters():
+            value.add_(0.2 * torch.randn_like(value))
+        made.projection.copy_(torch.randn_like(made.projection))
+        made.weight.fill_(1.5)
+        made.trust.fill_(0.5)
+        for _ in range(10):
+            made(*torch.randn(2, 32, 10, 128))
+    return made.eval().requires_grad_(False)
+
+
+def clips(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(3).integers(0, 256, (count, 10, 128), dtype=np.uint8)
+
+
+def test_certain_tags_give_the_known_presence_matrix() -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (20, 2, 8), dtype=np.uint8)
+    a, b = (torch.from_numpy(labels[:, side].astype(np.float64)) for side in (0, 1))
+    np.testing.assert_array_equal(log_prior(a, b).exp().numpy(), presence_matrix(labels[:, 0], labels[:, 1]))
+
+
+@pytest.mark.parametrize("config", KINDS)
+@pytest.mark.parametrize("count", [0, 1, 4, 9])
+def test_scores_equal_the_module(config: TaggedConfig, count: int) -> None:
+    made = network(config)
+    scorer = Scorer(Checkpoint(made, VGGISH, {}), block=4)
+    query, events = clips(count + 1)[-1], clips(count)
+    own, towers = scorer.embed(query[None])[0], scorer.embed(events)
+    matrices = scorer.score(own, towers)
+    assert matrices.shape == (count, 8, 3)
+    for event, matrix, rank in zip(events, matrices, scorer.rank(own, towers, matrices), strict=True):
+        sides = [torch.from_numpy(VGGISH.dequantise(clip))[None] for clip in (query, event)]
+        expected = made(*sides).numpy()
+        np.testing.assert_allclose(matrix[None], expected, atol=1e-4)
+        affinity = float(made.affinity(*(made.tower(side) for side in sides)))
+        assert (affinity > 0.0) == (config.profile > 0)
+        assert rank == pytest.approx(float(level_of_similarity(expected)[0]) + 1.5 * affinity, abs=1e-3)
+
+
+def test_tags_are_the_presence_and_a_clip_is_most_affine_to_itself() -> None:
+    made = network(SMALL)
+    scorer = Scorer(Checkpoint(made, VGGISH, {}))
+    towers = scorer.embed(clips(6))
+    tags = made.tagger.tags(made.tagger.steps(torch.from_numpy(VGGISH.dequantise(clips(6)))))
+    np.testing.assert_allclose(scorer.presence(towers), tags[:, :8].numpy(), atol=1e-5)
+    affinities = scorer.affinities(towers, towers)
+    np.testing.assert_allclose(np.diag(affinities), 1.0, atol=1e-5)
+    assert affinities.argmax(axis=1).tolist() == list(range(6))
+
+
+def test_an_untrained_siamese_network_leaves_the_prior_as_it_is() -> None:
+    made = TaggedNetwork(SMALL).eval()
+    towers = made.tower(torch.randn(5, 10, 128))
+    prior = log_prior(towers[:1, -1, :8], towers[:, -1, :8]).exp()
+    torch.testing.assert_close(made.pair(towers[:1].expand(5, -1, -1), towers), prior)
+
+
+@pytest.mark.parametrize("config", KINDS)
+def test_what_is_saved_is_loaded_with_its_calibration(config: TaggedConfig, tmp_path: Path) -> None:
+    curve = Curve((0.0, 8.0), (0.1, 0.9))
+    calibration = Calibration(curve, curve, (curve,) * 8, (curve,) * 8)
+    made = Checkpoint(network(config), VGGISH, {"weight": 1.5}, calibration)
+    save(tmp_path / "a.safetensors", made)
+    found = load(tmp_path / "a.safetensors")
+    assert found.calibration == calibration
+    assert found.network.config == config
+    pair = torch.randn(2, 3, 10, 128)
+    assert torch.equal(found.network(*pair), made.network(*pair))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"trunk": ()}, {"profile": 9}, {"profile": 0}, {"fine": -1}, {"dropout": 1.0}, {"width": 0}, {"frames": 0}],
+)
+def test_a_shape_that_cannot_be_built_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        replace(SMALL, **changes)

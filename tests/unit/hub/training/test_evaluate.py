@@ -1,0 +1,112 @@
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.model.calibration import Calibration, Curve
+from hub.training.benchmark import Benchmark, by_chance, by_cosine
+from hub.training.dataset import Dataset
+from hub.training.evaluate import K, Row, S, evaluate, interval
+from hub.training.reliability import Reliability
+from shared.errors import Invalid
+from shared.space import VGGISH
+
+
+def dataset(labels: npt.NDArray[np.uint8], fine: npt.NDArray[np.uint8] | None = None) -> Dataset:
+    """Each category lifts its own sixteen dimensions."""
+    features = np.repeat(np.repeat(labels, 16, axis=1)[:, None, :], 10, axis=1) * 255
+    return Dataset(VGGISH, features.astype(np.uint8), labels, np.full(len(labels), ""), fine)
+
+
+def naive(
+    queries: Dataset, database: Dataset, rank: Callable[[int], npt.NDArray[np.float32]], s: int, k: int
+) -> float:
+    """Equations (2) to (4), letter by letter."""
+    total = 0.0
+    for q, query in enumerate(queries.labels.tolist()):
+        scores = rank(q).tolist()
+        order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
+        hits = [sum(a == b for a, b in zip(query, database.labels[i].tolist(), strict=True)) >= s for i in order]
+        if any(hits):
+            total += sum(sum(hits[: i + 1]) / (i + 1) for i in range(len(hits)) if hits[i]) / sum(hits)
+    return total / len(queries)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 130))
+def test_evaluation_equals_the_papers_equations(seed: int, queries: int, clips: int) -> None:
+    rng = np.random.default_rng(seed)
+    made = [dataset((rng.random((n, 8)) < 0.2).astype(np.uint8)) for n in (queries, clips)]
+    benchmark = Benchmark(*made)
+    scores = rng.integers(0, 9, (queries, clips)).astype(np.float32)
+    rows = evaluate(benchmark, {"x": lambda query: scores[query]}).rows
+    figures = {(row.s, row.K): row.map for row in rows if row.queries == "all"}
+    assert set(figures) == {(s, k) for s in S for k in K}
+    for (s, k), value in figures.items():
+        assert abs(value - naive(made[0], made[1], lambda query: scores[query], s, k)) < 1e-12
+
+
+def test_queries_are_told_apart_by_kind_and_finer_labels_are_compared() -> None:
+    labels = np.zeros((3, 8), dtype=np.uint8)
+    labels[0, 0] = labels[1, 1] = labels[2, 0] = labels[2, 1] = 1
+    fine = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=np.uint8)
+    benchmark = Benchmark(dataset(labels, fine), dataset(labels, fine))
+    rows = evaluate(benchmark, {"cosine": by_cosine(benchmark)}).rows
+    assert Row("cosine", 8, 1, "all", 1.0, 1.0, 1.0, 1.0) in rows
+    assert {row.queries for row in rows} == {"all", "single", "multi"}
+    assert len(rows) == 2 * 6 * 3
+    two = np.array([0.1, 0.9, 0.0], dtype=np.float32)
+    fixed = {(row.s, row.K, row.queries): row for row in evaluate(benchmark, {"fixed": lambda _query: two}).rows}
+    assert fixed[8, 5, "single"].map == (1 / 2 + 1 / 1) / 2
+    assert fixed[8, 1, "multi"].fine == 0.0
+    assert fixed[8, 10, "multi"].fine == pytest.approx((0.0 + 1 / 2 + 1.0) / 3)
+    assert fixed[8, 5, "all"].fine is None
+    assert fixed[8, 5, "all"].low <= fixed[8, 5, "all"].map <= fixed[8, 5, "all"].high
+
+
+def test_the_interval_is_the_spread_of_the_mean() -> None:
+    values = np.random.default_rng(0).random(400)
+    low, high = interval(values)
+    spread = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((values.mean() - spread, values.mean() + spread), abs=0.2 * spread)
+    assert interval(np.ones(3)) == (1.0, 1.0)
+
+
+def test_probabilities_are_held_against_what_came_true() -> None:
+    labels = np.eye(8, dtype=np.uint8)
+    benchmark = Benchmark(dataset(labels), dataset(labels))
+    half, sure = Curve((0.0,), (0.5,)), Curve((0.0, 1.0), (0.0, 1.0))
+    calibration = Calibration(half, sure, (sure,) * 8, (sure,) * 8)
+    truth = np.eye(8, dtype=np.float32)
+    found = evaluate(benchmark, {"x": lambda query: truth[query]}, calibrations={"x": calibration})
+    assert found.reliability["x", 8, "all"].error() == pytest.approx(0.5 - 1 / 8)
+    assert found.reliability["x", 7, "top"].counts.sum() == 64
+    told = found.document()["calibration"]
+    assert {(entry["s"], entry["pairs"]) for entry in told} == {(8, "all"), (8, "top"), (7, "all"), (7, "top")}
+    assert told[0]["bins"] == [{"pairs": 64, "said": 0.5, "came": 0.125}]
+
+
+def test_calibration_error_by_hand() -> None:
+    kept = Reliability()
+    assert kept.error() == 0.0
+    kept.add(np.array([0.0, 0.01, 1.0, 0.98]), np.array([False, True, True, False]))
+    # The lowest bin said .005 on average and half came true, the highest said .99.
+    assert kept.error() == pytest.approx((abs(0.01 - 1) + abs(1.98 - 1)) / 4)
+
+
+def test_a_benchmark_can_be_shortened_evenly_and_needs_both_sides() -> None:
+    data = dataset(np.eye(8, dtype=np.uint8))
+    benchmark = Benchmark(data, data)
+    assert benchmark.first(None) is benchmark.first(8) is benchmark
+    assert benchmark.first(2).queries.labels.argmax(axis=1).tolist() == [0, 7]
+    with pytest.raises(Invalid):
+        Benchmark(data.take(np.array([], dtype=np.int64)), data)
+
+
+def test_chance_repeats_with_its_seed() -> None:
+    data = dataset(np.eye(8, dtype=np.uint8))
+    first, second = (by_chance(Benchmark(data, data), seed=4)(0) for _ in range(2))
+    assert np.array_equal(first, second)
