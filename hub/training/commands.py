@@ -1,10 +1,11 @@
-"""The hub's commands `train` and `evaluate`."""
+"""The hub's commands `train`, `evaluate`, `report` and `annotations`."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,10 +13,17 @@ from rich.table import Table
 
 from hub.model.checkpoint import load, save
 from hub.options import JsonOption, reported
-from hub.training import recipes
+from hub.training import plots, recipes
+from hub.training.datasets import Reader
+from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
 from hub.training.evaluate import Evaluation, K
+from hub.training.experiments import Laboratory, experiments
+from hub.training.pairs import draw_pairs
+from hub.training.report import write_results
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
+from shared.space import LOGMEL, VGGISH
+from shared.taxonomy import CATEGORIES
 
 SpaceOption = Annotated[str, typer.Option(help="feature space: vggish or logmel", show_default=False)]
 HoldOutOption = Annotated[
@@ -25,7 +33,11 @@ HoldOutOption = Annotated[
 WeightsOption = Annotated[
     Path, typer.Option(help="VGGish's weights, as fetched, only needed to hear recordings as VGGish")
 ]
+CacheOption = Annotated[
+    Path, typer.Option(help="where features of recordings are kept, so that each is heard once; - keeps none")
+]
 _WEIGHTS = Path("~/.local/share/earwitness")
+_CACHE = Path("~/.cache/earwitness/features")
 
 
 @reported
@@ -35,7 +47,7 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="folder with labels.csv and clips/, with AudioSet's npz files, or of ESC-10; may be repeated",
+            help="folder of recordings with labels.csv, of SONYC-UST, AudioSet or ESC-10; may be repeated",
             show_default=False,
         ),
     ] = None,
@@ -46,14 +58,19 @@ def train(
     ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,
+    cache: CacheOption = _CACHE,
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs; the recipe's if not given")] = None,
     batch_pairs: Annotated[
         int | None, typer.Option(min=2, help="pairs per step of the paper's networks; the recipe's if not given")
     ] = None,
+    validation: Annotated[
+        bool, typer.Option(help="set clips aside to choose the epochs of the paper's networks")
+    ] = True,
     like: Annotated[
         Path | None, typer.Option(help="checkpoint of another seed to take weight and calibration from")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Train a network and write it as a checkpoint.
@@ -74,14 +91,16 @@ def train(
         seed=seed,
         epochs=epochs,
         batch_pairs=batch_pairs,
+        validation=validation,
         like=None if like is None else load(like),
         state=state,
     )
-    sources = recipes.Sources(tuple(data or ()), scenes, weights_dir.expanduser())
+    sources = recipes.Sources(tuple(data or ()), scenes)
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with _progress(console) as bar:
         heard = bar.add_task("reading", total=None)
-        clips, aside = recipes.gather(name, sources, held, seed, lambda: bar.advance(heard))
+        reader = Reader(name, weights_dir.expanduser(), _cache(cache), lambda: bar.advance(heard))
+        clips, aside = recipes.gather(sources, reader, held, seed)
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
 
@@ -89,11 +108,13 @@ def train(
             bar.update(task, completed=share, description=f"{stage} epoch {number}")
 
         def on_epoch(epoch: Epoch | TaggedEpoch) -> None:
-            console.print(_told(epoch))
+            console.print(recipes.told(epoch))
 
         trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
     facts = recipes.facts(trained, sources, aside)
     save(out, replace(trained, record={**trained.record, "network": order.method, "seed": seed, **facts}))
+    if plot is not None:
+        plots.training(plot, trained.record["history"])
     for left in out.parent.glob(f"{state.name}*"):
         left.unlink()
     report: dict[str, Any] = {"checkpoint": str(out), "clips": len(clips), **facts}
@@ -110,7 +131,7 @@ def evaluate(
     space: SpaceOption,
     data: Annotated[
         Path,
-        typer.Option(help="folder of the AudioSet benchmark, or with labels.csv and clips/", show_default=False),
+        typer.Option(help="folder of the AudioSet benchmark, SONYC-UST, or with labels.csv", show_default=False),
     ],
     checkpoint: Annotated[Path | None, typer.Option(help="checkpoint; the shipped one if not given")] = None,
     baselines: Annotated[
@@ -119,6 +140,7 @@ def evaluate(
     queries: Annotated[int | None, typer.Option(min=1, help="at most so many queries, evenly spread")] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,
+    cache: CacheOption = _CACHE,
     json_: JsonOption = False,
 ) -> None:
     """Measure retrieval (mAP_s@K) of a checkpoint beside chance and cosine, on clips it never saw.
@@ -134,8 +156,8 @@ def evaluate(
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with _progress(console) as bar:
         task = bar.add_task("reading", total=None)
-        benchmark = recipes.benchmark_of(name, data, weights_dir.expanduser(), held, lambda: bar.advance(task))
-        benchmark = benchmark.first(queries)
+        reader = Reader(name, weights_dir.expanduser(), _cache(cache), lambda: bar.advance(task))
+        benchmark = reader.benchmark(data, held).first(queries)
         bar.update(task, total=len(benchmark.queries))
         found = recipes.measure(
             benchmark,
@@ -149,21 +171,90 @@ def evaluate(
         _show(found, f"{len(benchmark.queries)} queries, {len(benchmark.database)} clips")
 
 
+@reported
+def report(
+    audioset: Annotated[
+        Path | None, typer.Option(help="folder of the AudioSet benchmark, for the VGGish rows", show_default=False)
+    ] = None,
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="folders of recordings for the log-mel rows, the benchmark's first; may be repeated",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[Path, typer.Option(help="where results.md, its plots and its records are")] = Path("docs"),
+    work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
+    run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
+) -> None:
+    """Train and measure all networks that are compared, and write results.md with tables and plots.
+
+    It takes hours on two cores. Each experiment leaves a record; one that has a record is not run again, and a
+    report that was interrupted goes on if the same command is given again.
+
+    Example: earwitness-hub report --audioset audioset/ --recordings sonyc/ --recordings esc10/
+    """
+    console = Console(stderr=True)
+    folders = {
+        space.id: tuple(given)
+        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings))
+        if given
+    }
+    laboratory = Laboratory(folders, work.expanduser(), into / "results", console.print)
+    planned = list(experiments())
+    if run:
+        for number, experiment in enumerate(planned, 1):
+            console.print(f"[{number}/{len(planned)}] {experiment.name}")
+            laboratory.run(experiment)
+    records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
+    write_results(records, into)
+    typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
+
+
+@reported
+def annotations(
+    file: Annotated[Path, typer.Argument(help="SONYC-UST's annotations.csv, of version 0.4 to 2.3")],
+    seed: Annotated[int, typer.Option(min=0, help="of the pair drawing")] = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Aggregate SONYC-UST's annotations: clips and categories per split, and the paper's training pairs.
+
+    Example: earwitness-hub annotations sonyc-ust/annotations.csv
+    """
+    found = read_annotations(file)
+    pairs = draw_pairs(found.labels[found.splits == TRAIN], np.random.default_rng(seed))
+    facts: dict[str, dict[str, Any]] = {
+        split: {
+            "clips": int((found.splits == split).sum()),
+            "annotations_per_clip": round(float(found.votes[found.splits == split].mean()), 2),
+            "positives": positives(found, split),
+        }
+        for split in sorted(set(found.splits.tolist()))
+    }
+    if json_:
+        typer.echo(json.dumps({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))
+        return
+    table = Table(title=file.name)
+    for column in ("clips with", *facts):
+        table.add_column(column)
+    for category in CATEGORIES:
+        table.add_row(category, *(str(fact["positives"][category]) for fact in facts.values()))
+    table.add_row("all clips", *(str(fact["clips"]) for fact in facts.values()))
+    table.add_row("annotations a clip", *(str(fact["annotations_per_clip"]) for fact in facts.values()))
+    Console().print(table)
+    typer.echo(f"Pairs of the training split as in section 4.2: {len(pairs):,} (the paper: {PAPER_PAIRS:,}).")
+
+
 def register(app: typer.Typer) -> None:
-    """Add `train` and `evaluate` to the hub's command line."""
+    """Add `train`, `evaluate`, `report` and `annotations` to the hub's command line."""
     app.command()(train)
     app.command()(evaluate)
+    app.command()(report)
+    app.command()(annotations)
 
 
-def _told(epoch: Epoch | TaggedEpoch) -> str:
-    """One epoch in a line."""
-    run = f"{epoch.run} " if isinstance(epoch, TaggedEpoch) else ""
-    told = f"{run}{epoch.stage} {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}"
-    if isinstance(epoch, Epoch) and epoch.validation_loss is not None:
-        told += f", validation {epoch.validation_loss:.4f}"
-    if epoch.map_8 is not None and epoch.map_7 is not None:
-        told += f", mAP_8@10 {epoch.map_8:.3f}, mAP_7@10 {epoch.map_7:.3f}"
-    return told
+def _cache(path: Path) -> Path | None:
+    return None if path == Path("-") else path.expanduser()
 
 
 def _show(found: Evaluation, title: str) -> None:

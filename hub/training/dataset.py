@@ -1,6 +1,6 @@
 """What training and evaluation work on: features and labels side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from hub.model.presence import Labels
 from shared.errors import Invalid
-from shared.space import FeatureSpace
+from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
 
@@ -108,3 +108,36 @@ def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> 
     if not mask.any() or mask[data.in_domain].all():
         raise Invalid(f"{len(data)} clips in {len(unique)} groups are too few to set {fraction:.0%} aside")
     return data.take(~mask), data.take(mask)
+
+
+def without(data: Dataset, groups: Iterable[str]) -> tuple[Dataset, Dataset]:
+    """Hold groups out.
+
+    Returns:
+        The other clips, and the clips of these groups.
+
+    Raises:
+        Invalid: a group of which there is no clip.
+    """
+    names = list(groups)
+    if unknown := set(names) - set(data.groups.tolist()):
+        raise Invalid(f"no clips of {sorted(unknown)}; groups: {sorted(set(data.groups.tolist()))}")
+    held = np.isin(data.groups, names)
+    return data.take(~held), data.take(held)
+
+
+def assembled(
+    space: FeatureSpace,
+    features: Sequence[Features],
+    labels: Sequence[Sequence[int]],
+    groups: Sequence[str],
+    fine: Sequence[Sequence[int]] | None = None,
+) -> Dataset:
+    """Clips read one by one as a data set; arguments as its attributes, one item per clip."""
+    return Dataset(
+        space,
+        np.asarray(features, dtype=np.uint8).reshape(-1, *space.shape),
+        np.asarray(labels, dtype=np.uint8).reshape(-1, COUNT),
+        np.asarray(groups, dtype=np.str_),
+        None if fine is None else np.asarray(fine, dtype=np.uint8).reshape(len(fine), -1),
+    )

@@ -25,6 +25,6 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
-    for requirement in [*project["dependencies"], *extras["edge"], *extras["hub"]]:
+    for requirement in [*project["dependencies"], *extras["edge"], *extras["hub"], *extras["train"]]:
         name = re.split(r"[<>=]", requirement)[0]
         assert name.lower() in reasons.lower(), f"{name} has no reason"

@@ -7,7 +7,12 @@ import pytest
 import soundfile
 
 from hub.audio.logmel import LogMel
-from hub.training.datasets import load_audioset, load_esc10, load_recordings, synthesise, without
+from hub.training.dataset import without
+from hub.training.datasets.audioset import load_audioset
+from hub.training.datasets.esc10 import load_esc10
+from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.recordings import load_recordings
+from hub.training.datasets.scenes import synthesise
 from shared.errors import Invalid, Unavailable
 from shared.taxonomy import CATEGORIES
 
@@ -32,7 +37,7 @@ def recordings(folder: Path, mark: str = "1") -> Path:
 
 def test_recordings_carry_their_labels_and_sensors(tmp_path: Path) -> None:
     ticks: list[int] = []
-    data = load_recordings(recordings(tmp_path), LogMel(), lambda: ticks.append(1))
+    data = load_recordings(recordings(tmp_path), Hearing(LogMel(), tick=lambda: ticks.append(1)))
     assert data.features.shape == (2, 108, 128)
     assert data.labels.tolist() == [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 0, 0]]
     assert data.groups.tolist() == ["sensor-2", "sensor-7"]
@@ -45,23 +50,23 @@ def test_recordings_carry_their_labels_and_sensors(tmp_path: Path) -> None:
 
 def test_damaged_recordings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
-        load_recordings(tmp_path, LogMel(), lambda: None)
+        load_recordings(tmp_path, Hearing(LogMel()))
     folder = recordings(tmp_path, mark="maybe")
     with pytest.raises(Invalid, match="not 0 or 1"):
-        load_recordings(folder, LogMel(), lambda: None)
+        load_recordings(folder, Hearing(LogMel()))
     (folder / "labels.csv").write_text("clip,sensor_id\na.wav,2\n")
     with pytest.raises(Invalid, match="lacks columns"):
-        load_recordings(folder, LogMel(), lambda: None)
+        load_recordings(folder, Hearing(LogMel()))
 
 
 def test_esc10_classes_become_categories_or_none(tmp_path: Path) -> None:
     for name in ("001 - Dog bark/1-1-A.wav", "002 - Rain/3-1-A.wav", "008 - Chainsaw/5-1-A.wav"):
         tone(tmp_path / name)
-    data = load_esc10(tmp_path, LogMel(), lambda: None)
+    data = load_esc10(tmp_path, Hearing(LogMel()))
     assert [np.flatnonzero(row).tolist() for row in data.labels] == [[7], [], [3]]
     assert data.groups.tolist() == ["fold-1", "fold-3", "fold-5"]
     with pytest.raises(Invalid):
-        load_esc10(tmp_path / "nothing", LogMel(), lambda: None)
+        load_esc10(tmp_path / "nothing", Hearing(LogMel()))
 
 
 def test_synthetic_scenes_repeat_with_their_seed() -> None:

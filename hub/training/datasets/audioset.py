@@ -1,0 +1,63 @@
+"""AudioSet's VGGish embeddings with the urban benchmark, as npz files."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.training.benchmark import Benchmark
+from hub.training.dataset import Dataset
+from shared.errors import Invalid, Unavailable
+from shared.space import VGGISH
+
+AUDIOSET_LABELS: Final = 527
+
+
+def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
+    """The AudioSet embeddings: what may be learnt, and the urban benchmark.
+
+    The training set is all of AudioSet's balanced training split with its 527 labels as finer ones. Its domain is
+    the benchmark's database: clips with noise, and music-only and voice-only clips capped. All of AudioSet is
+    mostly music and voice, and a network that expects that finds little noise.
+
+    Returns:
+        The training set, and the benchmark whose queries are of the evaluation split.
+
+    Raises:
+        Unavailable: a file cannot be opened.
+        Invalid: a file holds something else.
+    """
+    train, queries = _archive(folder / "train.npz"), _archive(folder / "eval_dev.npz")
+    chosen = _archive(folder / "urban_benchmark.npz")
+    try:
+        data, database = _embedded(train), chosen["database"].astype(np.int64)
+        domain = np.zeros(len(data), dtype=np.bool_)
+        domain[database] = True
+        benchmark = Benchmark(_embedded(queries).take(chosen["query"].astype(np.int64)), data.take(database))
+        return replace(data, domain=domain), benchmark
+    except (KeyError, IndexError) as error:
+        raise Invalid(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
+
+
+def _archive(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name != "clip_id"}
+    except OSError as error:
+        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise Invalid(f"{path} is not an npz archive: {error}") from error
+
+
+def _embedded(arrays: dict[str, npt.NDArray[np.generic]]) -> Dataset:
+    embedding, coarse = arrays["embedding"], arrays["coarse"]
+    packed = cast("npt.NDArray[np.uint8]", arrays["audioset_labels"])
+    return Dataset(
+        VGGISH,
+        cast("npt.NDArray[np.uint8]", embedding),
+        cast("npt.NDArray[np.uint8]", coarse),
+        np.full(len(coarse), "", dtype=np.str_),
+        np.unpackbits(packed, axis=1)[:, :AUDIOSET_LABELS],
+    )

@@ -1,0 +1,248 @@
+"""The experiments behind docs/results.md: what is trained and measured, and the record of each.
+
+An experiment trains one network (unless it is committed) and measures it. Its record is a JSON file with commit,
+seed, data and commands; one that is there already is not run again, so that a report goes on where it stopped.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from hub.model.checkpoint import SHORT_NAMES, Checkpoint, baseline, load, save, shipped
+from hub.training import recipes
+from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
+from hub.training.dataset import Dataset
+from hub.training.datasets import Reader
+from hub.training.evaluate import evaluate
+from hub.training.variants import NAMES
+from shared.errors import Invalid, Unavailable
+from shared.space import LOGMEL, VGGISH
+
+SEEDS: Final = (0, 1, 2)
+EPOCHS: Final = {VGGISH.id: 10, LOGMEL.id: 20}
+"""Epochs of each variant, on everything: the same pairs for all of them. The committed `paper` had more."""
+QUERIES: Final = {"single": 500, "multi": 200}
+"""Queries that variants are measured on: eight sub-models cost eight times as much a pair."""
+SCENES: Final = 1_000
+"""Synthetic scenes that the log-mel variants learn beside the recordings."""
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One row, or a few that share a network.
+
+    Attributes:
+        space: id of the feature space.
+        method: of `recipes.METHODS`; or `committed` (what the repository carries), or `untrained`.
+        seed: of the training.
+    """
+
+    space: str
+    method: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """File name of its record and network."""
+        short = next(short for short, known in SHORT_NAMES.items() if known == self.space)
+        return f"{short}-{self.method}-{self.seed}"
+
+    @property
+    def variant(self) -> bool:
+        """Whether it is one of the paper's variants."""
+        return self.method in NAMES
+
+    @property
+    def queries(self) -> int | None:
+        """Most queries it is measured on; None: all."""
+        return QUERIES[self.method.split("-")[0]] if self.variant else None
+
+
+def experiments() -> Iterator[Experiment]:
+    """All experiments, the quick and important first."""
+    yield Experiment(VGGISH.id, "untrained")
+    yield Experiment(VGGISH.id, "committed")
+    yield Experiment(LOGMEL.id, "untrained")
+    yield Experiment(LOGMEL.id, "committed")
+    for method in (recipes.TAGGED, recipes.TAGS_ONLY):
+        yield from (Experiment(VGGISH.id, method, seed) for seed in SEEDS)
+    single = [name for name in NAMES if name.startswith("single")]
+    multi = [name for name in NAMES if name.startswith("multi")]
+    yield from (Experiment(VGGISH.id, name) for name in single)
+    yield from (Experiment(LOGMEL.id, name) for name in single)
+    yield from (Experiment(VGGISH.id, name) for name in multi)
+    yield from (Experiment(LOGMEL.id, name) for name in multi)
+    yield from (Experiment(VGGISH.id, name, seed) for seed in SEEDS[1:] for name in single)
+
+
+@dataclass(slots=True)
+class Laboratory:
+    """Runs experiments on data that is read once.
+
+    Attributes:
+        folders: data by id of the feature space; the first of each is the benchmark.
+        work: where trained networks are kept.
+        records: where records are kept.
+        tell: told what is going on.
+    """
+
+    folders: dict[str, tuple[Path, ...]]
+    work: Path
+    records: Path
+    tell: Told
+
+    _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
+    _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+
+    def record(self, experiment: Experiment) -> dict[str, Any] | None:
+        """The record of an experiment; None if it was not run.
+
+        Raises:
+            Invalid: the record is damaged.
+        """
+        path = self.records / f"{experiment.name}.json"
+        try:
+            return dict(json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise Invalid(f"{path} is damaged; remove it to run the experiment again") from error
+
+    def run(self, experiment: Experiment) -> None:
+        """Run an experiment that has no record yet, if there is data for it.
+
+        Raises:
+            Invalid: data that does not fit.
+            Unavailable: a file cannot be read or written.
+        """
+        if self.record(experiment) is not None or experiment.space not in self.folders:
+            return
+        began = time.monotonic()
+        benchmark = self._benchmark(experiment.space)
+        checkpoint, commands = self._network(experiment)
+        trained = time.monotonic()
+        methods = _methods(experiment, benchmark.first(experiment.queries), checkpoint)
+        self.tell(f"{experiment.name}: measuring {', '.join(methods)}")
+        calibration = None if checkpoint is None else checkpoint.calibration
+        name = next(iter(methods))
+        found = evaluate(
+            benchmark.first(experiment.queries),
+            methods,
+            calibrations={} if calibration is None or experiment.method == "untrained" else {name: calibration},
+        )
+        record = {
+            "space": experiment.space,
+            "method": experiment.method,
+            "seed": experiment.seed,
+            "commit": _commit(),
+            "data": [folder.name for folder in self.folders[experiment.space]],
+            "queries": len(benchmark.first(experiment.queries).queries),
+            "database": len(benchmark.database),
+            "commands": commands,
+            "minutes": {"train": round((trained - began) / 60, 1), "measure": round(_since(trained) / 60, 1)},
+            "chosen": {} if checkpoint is None else _chosen(checkpoint),
+            **found.document(),
+        }
+        self.records.mkdir(parents=True, exist_ok=True)
+        (self.records / f"{experiment.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+    def _benchmark(self, space: str) -> Benchmark:
+        if space not in self._benchmarks:
+            self.tell(f"reading {self.folders[space][0]}")
+            self._benchmarks[space] = Reader(space).benchmark(self.folders[space][0], recipes.HELD_OUT)
+        return self._benchmarks[space]
+
+    def _learnt(self, space: str) -> tuple[Dataset, Dataset]:
+        if space not in self._data:
+            sources = recipes.Sources(self.folders[space], SCENES if space == LOGMEL.id else 0)
+            self.tell(f"reading what {space} learns from")
+            self._data[space] = recipes.gather(sources, Reader(space), recipes.HELD_OUT, 0)
+        return self._data[space]
+
+    def _network(self, experiment: Experiment) -> tuple[Checkpoint | None, list[str]]:
+        """The network, trained or as it is kept, and the commands that give it."""
+        short = experiment.name.split("-", 1)[0]
+        folders = " ".join(f"--data {folder.name}/" for folder in self.folders[experiment.space])
+        measure = f"earwitness-hub evaluate --space {short} --data {self.folders[experiment.space][0].name}/"
+        if experiment.method == "untrained":
+            return None, [measure]
+        if experiment.method == "committed":
+            return load(shipped(experiment.space)), [f"{measure} --baselines" if short == "vggish" else measure]
+        path = self.work / f"{experiment.name}.safetensors"
+        first = self.work / f"{replace(experiment, seed=0).name}.safetensors"
+        alike = not experiment.variant and experiment.seed > 0
+        train = (
+            f"earwitness-hub train --space {short} {folders} --network {experiment.method} --seed {experiment.seed}"
+        )
+        if experiment.variant:
+            train += f" --epochs {EPOCHS[experiment.space]} --no-validation"
+            train += f" --scenes {SCENES}" if experiment.space == LOGMEL.id else ""
+        elif alike:
+            train += f" --like {first.name}"
+        commands = [f"{train} --out {path.name}", f"{measure} --checkpoint {path.name}"]
+        if experiment.queries:
+            commands[1] += f" --queries {experiment.queries}"
+        if not path.is_file():
+            order = recipes.Order(
+                experiment.method,
+                experiment.seed,
+                epochs=EPOCHS[experiment.space] if experiment.variant else None,
+                validation=not experiment.variant,
+                like=load(first) if alike else None,
+                state=path.with_suffix(".state"),
+            )
+            data, aside = self._learnt(experiment.space)
+            made = recipes.fit(
+                data,
+                aside,
+                order,
+                on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.told(epoch)}"),
+                on_step=lambda *_: None,
+            )
+            save(path, made)
+            for left in self.work.glob(f"{path.stem}.state*"):
+                left.unlink()
+        return load(path), commands
+
+
+def _methods(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoint | None) -> dict[str, Rank]:
+    """The ways to rank that an experiment measures, the network's own first."""
+    if checkpoint is None:
+        return {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}
+    methods = {experiment.method: by_network(benchmark, checkpoint)}
+    if experiment.method == recipes.TAGS_ONLY:
+        methods["tag-plus-cosine"] = by_network_and_cosine(benchmark, checkpoint)
+    if experiment.method == "committed":
+        methods = {"shipped": methods["committed"]}
+        if experiment.space == VGGISH.id:
+            methods["paper"] = by_network(benchmark, load(baseline(experiment.space, "paper")))
+    return methods
+
+
+def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {key: checkpoint.record[key] for key in ("epochs_chosen", "trust", "weight") if key in checkpoint.record}
+
+
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
+
+
+def _commit() -> str:
+    """Short name of the commit that is checked out."""
+    try:
+        ran = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git the developer has
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable("a report names its commit: run it in a git checkout") from error
+    return ran.stdout.strip()

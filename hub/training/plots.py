@@ -1,0 +1,114 @@
+"""Plots of training and quality, as SVG. matplotlib comes with the extra `train`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point = tuple[float, float, float, float]
+"""x, y, and the lower and upper end of y's interval."""
+
+
+def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -> None:
+    """MAP against K per method, one panel each, with intervals as bands. Source: the paper, figure 3.
+
+    Args:
+        path: SVG file to write.
+        panels: by title: points (K, mAP, low, high) by method.
+
+    Raises:
+        Unavailable: matplotlib is not installed, or the file cannot be written.
+    """
+
+    def draw(axes: "Axes", title: str, lines: Mapping[str, Sequence[Point]]) -> None:
+        for method, points in lines.items():
+            k, y, low, high = zip(*points, strict=True)
+            (line,) = axes.plot(k, y, marker="o", markersize=3, label=method)
+            axes.fill_between(k, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+        axes.set(title=title, xlabel="K", ylabel="mAP@K", xscale="log")
+        ticks = [point[0] for point in next(iter(lines.values()))]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+
+    _panels(path, panels, draw, legend=True)
+
+
+def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]]) -> None:
+    """What came true against what was said, per bin; a perfect calibration is the diagonal.
+
+    Args:
+        path: SVG file to write.
+        panels: by title: bins as `hub.training.reliability.Reliability.bins` gives them.
+
+    Raises:
+        Unavailable: matplotlib is not installed, or the file cannot be written.
+    """
+
+    def draw(axes: "Axes", title: str, bins: Iterable[Mapping[str, float]]) -> None:
+        found = list(bins)
+        most = max(entry["pairs"] for entry in found)
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+        sizes = [10 + 90 * (entry["pairs"] / most) ** 0.5 for entry in found]
+        axes.scatter([entry["said"] for entry in found], [entry["came"] for entry in found], s=sizes, alpha=0.8)
+        axes.set(title=title, xlabel="probability said", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
+        axes.grid(alpha=0.3)
+
+    _panels(path, panels, draw, legend=False)
+
+
+def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
+    """Losses and validation mAP by epoch, runs and stages one after the other.
+
+    Args:
+        path: SVG file to write.
+        history: epochs as a checkpoint's record has them.
+
+    Raises:
+        Unavailable: matplotlib is not installed, or the file cannot be written.
+    """
+    epochs = list(history)
+    stages = [" ".join(filter(None, (epoch.get("run"), epoch["stage"]))) for epoch in epochs]
+
+    def draw(axes: "Axes", title: str, keys: Sequence[str]) -> None:
+        for stage in dict.fromkeys(stages):
+            for key in keys:
+                points = [
+                    (at, epoch[key])
+                    for at, (epoch, name) in enumerate(zip(epochs, stages, strict=True), 1)
+                    if name == stage and epoch.get(key) is not None
+                ]
+                if points:
+                    axes.plot(*zip(*points, strict=True), marker=".", label=f"{stage}: {key}")
+        axes.set(title=title, xlabel="epochs so far")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+
+    _panels(path, {"loss": ("loss", "validation_loss"), "mAP@10 set aside": ("map_8", "map_7")}, draw, legend=False)
+
+
+def _panels(path: Path, panels: Mapping[str, Any], draw: Callable[["Axes", str, Any], None], *, legend: bool) -> None:
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 - an extra that the hub does not need
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise Unavailable('plots need matplotlib: pip install "earwitness[train]"') from error
+    with mpl.rc_context(
+        {"svg.hashsalt": "earwitness", "svg.fonttype": "none", "font.size": 9}
+    ):  # the same data give the same file
+        figure = Figure(figsize=(5.2 * len(panels), 4.2 + 0.8 * legend), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, data) in zip(all_axes, panels.items(), strict=True):
+            draw(axes, title, data)
+        if legend:
+            handles, labels = all_axes[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, format="svg", metadata={"Date": None})
+        except OSError as error:
+            raise Unavailable(f"cannot write {path}: {error}") from error

@@ -1,0 +1,204 @@
+"""docs/results.md from the records of experiments: tables, plots, and where the paper's design loses."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any, Final
+
+from hub.training import plots
+from hub.training.experiments import EPOCHS, QUERIES, SCENES
+from hub.training.recipes import HELD_OUT, TAGGED, TAGS_ONLY
+from hub.training.variants import NAMES
+from shared.errors import Unavailable
+from shared.space import LOGMEL, VGGISH
+
+Record = Mapping[str, Any]
+Cell = tuple[str, int, int]
+"""Kind of queries, s, K."""
+
+CELLS: Final[tuple[Cell, ...]] = tuple(("all", s, k) for s in (8, 7) for k in (1, 10, 100))
+MULTI: Final[tuple[Cell, ...]] = (("multi", 8, 10), ("multi", 7, 10))
+MAIN: Final = ("random", "cosine", TAGS_ONLY, "tag-plus-cosine", "paper", TAGGED, "shipped")
+INTRODUCTION: Final = """\
+Written by `earwitness-hub report`; every figure comes from a record in `results/`. mAP_s@K as in the paper (section
+5.4); intervals are 95 %, by bootstrap over the queries; `fine@10` is the mean Jaccard similarity of AudioSet's 527
+labels between a query and its first ten. These are not SONYC's clips, so the paper's own figures are not comparable;
+the protocol is the same.
+"""
+URBAN: Final = """\
+2,104 queries of AudioSet's evaluation split, 5,545 database clips of its balanced training split. `tagged` is the
+network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare` and `tag-plus-cosine` are
+trained by the same command, plan and clips as `tagged`, without pairs and finer labels, and the cosine's weight is
+chosen as `tagged` chooses its own. `paper` is the committed network of the paper's figure 1.
+"""
+PAPER: Final = NAMES[0]
+"""The variant that is the paper's own network."""
+
+
+def write_results(records: Sequence[Record], into: Path) -> None:
+    """Write `results.md`, and its plots into `results/`.
+
+    Args:
+        records: of experiments, as `hub.training.experiments` keeps them.
+        into: the folder of both.
+
+    Raises:
+        Unavailable: a file cannot be written, or matplotlib is missing.
+    """
+    page = "\n".join(_page(records, into / "results")) + "\n"
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        (into / "results.md").write_text(page)
+    except OSError as error:
+        raise Unavailable(f"cannot write {into / 'results.md'}: {error}") from error
+
+
+def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:
+    yield "# Results\n"
+    yield INTRODUCTION
+    vggish = [record for record in records if record["space"] == VGGISH.id]
+    logmel = [record for record in records if record["space"] == LOGMEL.id]
+    if vggish:
+        yield from _vggish(vggish, pictures)
+    if logmel:
+        yield from _logmel(logmel, pictures)
+    yield "## Where every row comes from\n"
+    yield "| record | commit | seed | data | queries x clips | minutes to train, measure | commands |"
+    yield "|---|---|---|---|---|---|---|"
+    for record in records:
+        short = "vggish" if record["space"] == VGGISH.id else "logmel"
+        name = f"{short}-{record['method']}-{record['seed']}"
+        minutes = f"{record['minutes']['train']}, {record['minutes']['measure']}"
+        commands = "<br>".join(f"`{command}`" for command in record["commands"])
+        yield (
+            f"| [{name}](results/{name}.json) | {record['commit']} | {record['seed']} | {', '.join(record['data'])} |"
+            f" {record['queries']} x {record['database']} | {minutes} | {commands} |"
+        )
+
+
+def _vggish(records: Sequence[Record], pictures: Path) -> Iterator[str]:
+    yield "## VGGish on urban-AudioSet\n"
+    yield URBAN
+    main = [method for method in MAIN if any(_rows(records, method))]
+    yield from _table(records, main, (*CELLS, *MULTI))
+    yield from _margins(records)
+    yield "### The paper's eight variants\n"
+    yield f"All trained for {EPOCHS[VGGISH.id]} epochs of the same number of pairs on the database clips, without a"
+    yield f"validation part; single ones measured on {QUERIES['single']} queries, multi ones on {QUERIES['multi']},"
+    yield "evenly spread.\n"
+    variants = [name for name in NAMES if any(_rows(records, name))]
+    yield from _table(records, variants, (*CELLS, *MULTI))
+    yield from _picture(records, main, pictures / "vggish-main.svg", "mAP against K, all queries")
+    yield from _picture(records, variants, pictures / "vggish-variants.svg", "mAP against K of the variants")
+    yield from _loses(records)
+    yield from _calibration(records, pictures)
+
+
+def _logmel(records: Sequence[Record], pictures: Path) -> Iterator[str]:
+    yield "## Log-mel on sensors never heard\n"
+    held = ", ".join(name for name in HELD_OUT if name.startswith("sensor"))
+    yield f"Queries are all clips of {held}, the database those of the other sensors: few clips, so wide intervals."
+    yield f"Variants learn the recordings and {SCENES:,} synthetic scenes for {EPOCHS[LOGMEL.id]} epochs.\n"
+    methods = [name for name in ("random", "cosine", "shipped", *NAMES) if any(_rows(records, name))]
+    yield from _table(records, methods, CELLS)
+    yield from _picture(records, methods, pictures / "logmel-variants.svg", "mAP against K, log-mel")
+
+
+def _table(records: Sequence[Record], methods: Iterable[str], cells: Sequence[Cell]) -> Iterator[str]:
+    titles = [f"{'' if kind == 'all' else kind + ' '}s{s}K{k}" for kind, s, k in cells]
+    yield f"| method | seeds | {' | '.join(titles)} | fine@10 |"
+    yield f"|---|---|{'---|' * (len(cells) + 1)}"
+    for method in methods:
+        told = [_told(_values(records, method, cell)) for cell in cells]
+        fine = [row["fine"] for row in _cell(records, method, ("all", 8, 10)) if "fine" in row]
+        seeds = len(_cell(records, method, cells[0]))
+        yield f"| {method} | {seeds} | {' | '.join(told)} | {_told(fine)} |"
+    yield ""
+
+
+def _told(values: Sequence[float]) -> str:
+    """The mean of seeds, and their range if there are several."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return _short(values[0])
+    return f"{_short(mean(values))} ({_short(min(values))} to {_short(max(values))})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.3f}"
+
+
+def _margins(records: Sequence[Record]) -> Iterator[str]:
+    """The least of our seeds beside the best of the baselines'."""
+    if not (any(_rows(records, TAGGED)) and any(_rows(records, TAGS_ONLY))):
+        return
+    yield "Our worst seed minus the best seed of each baseline:\n"
+    cells = (*CELLS, *MULTI)
+    yield f"| against | {' | '.join(f'{kind} s{s}K{k}' for kind, s, k in cells)} |"
+    yield f"|---|{'---|' * len(cells)}"
+    for other in (TAGS_ONLY, "tag-plus-cosine"):
+        gaps = [min(_values(records, TAGGED, cell)) - max(_values(records, other, cell)) for cell in cells]
+        yield f"| {other} | {' | '.join(f'{gap:+.3f}' for gap in gaps)} |"
+    yield ""
+
+
+def _loses(records: Sequence[Record]) -> Iterator[str]:
+    """Every cell in which the paper's network, or a part of its design, is behind."""
+    pairs = [("paper", TAGS_ONLY), ("paper", "tag-plus-cosine"), (PAPER, "single-siamese")]
+    pairs += [(PAPER, "single-attention"), ("multi-siamese-attention", PAPER)]
+    yield "### Where the paper's design loses\n"
+    for paper, other in pairs:
+        if not (any(_rows(records, paper)) and any(_rows(records, other))):
+            continue
+        gaps = {c: mean(_values(records, paper, c)) - mean(_values(records, other, c)) for c in (*CELLS, *MULTI)}
+        behind = [f"{kind} s{s}K{k} {gap:+.3f}" for (kind, s, k), gap in gaps.items() if gap < 0]
+        where = f"behind in {len(behind)} of {len(gaps)} cells: {', '.join(behind)}" if behind else "nowhere behind"
+        yield f"- `{paper}` against `{other}`: {where}."
+    yield ""
+
+
+def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
+    """Whether the committed checkpoint's probabilities hold."""
+    found = [e for record in records if record["method"] == "committed" for e in record["calibration"]]
+    if not found:
+        return
+    yield "### Calibration of the shipped checkpoint\n"
+    yield "Curves measured on clips of the training split that a network of the same plan had not learnt; here on the"
+    yield "queries of the evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
+    yield "| probability | pairs | expected calibration error |"
+    yield "|---|---|---|"
+    for entry in found:
+        said = "P(level = 8)" if entry["s"] == 8 else "P(level >= 7)"
+        yield f"| {said} | {entry['pairs']} | {entry['ece']:.4f} |"
+    panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in found}
+    plots.reliability(pictures / "calibration.svg", panels)
+    yield "\n![reliability: share that came true against probability said](results/calibration.svg)\n"
+
+
+def _picture(records: Sequence[Record], methods: Sequence[str], path: Path, text: str) -> Iterator[str]:
+    """MAP against K of the first seed of each method."""
+    panels: dict[str, dict[str, list[plots.Point]]] = {}
+    for s in (8, 7):
+        lines = {}
+        for method in methods:
+            rows = [row for row in _rows(records, method) if row["s"] == s and row["queries"] == "all"]
+            first = {row["K"]: row for row in reversed(rows)}
+            lines[method] = [(k, row["map"], row["low"], row["high"]) for k, row in sorted(first.items())]
+        panels[f"s = {s}"] = lines
+    if methods:
+        plots.retrieval(path, panels)
+        yield f"![{text}](results/{path.name})\n"
+
+
+def _rows(records: Iterable[Record], method: str) -> Iterator[Record]:
+    for record in records:
+        yield from (row for row in record["results"] if row["method"] == method)
+
+
+def _cell(records: Iterable[Record], method: str, cell: Cell) -> list[Record]:
+    return [row for row in _rows(records, method) if (row["queries"], row["s"], row["K"]) == cell]
+
+
+def _values(records: Iterable[Record], method: str, cell: Cell) -> list[float]:
+    return [row["map"] for row in _cell(records, method, cell)]

@@ -1,0 +1,156 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from hub.training import commands, experiments, plots
+from hub.training.experiments import Experiment
+from hub.training.report import write_results
+from shared.space import LOGMEL, VGGISH
+from shared.taxonomy import CATEGORIES
+
+
+@pytest.fixture(scope="module")
+def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("audioset"), np.random.default_rng(0)
+    for name, clips in (("train", 90), ("eval_dev", 12)):
+        coarse = (rng.random((clips, 8)) < 0.3).astype(np.uint8)
+        coarse[:, 0] |= coarse.sum(axis=1) == 0
+        raised = np.repeat(coarse, 16, axis=1)[:, None, :] * 90
+        embedding = (rng.integers(0, 120, (clips, 10, 128)) + raised).astype(np.uint8)
+        fine = np.packbits(np.pad(coarse, ((0, 0), (0, 519))), axis=1)
+        np.savez(folder / f"{name}.npz", embedding=embedding, coarse=coarse, audioset_labels=fine)
+    np.savez(folder / "urban_benchmark.npz", database=np.arange(20, 90), query=np.arange(12))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    rows = [",".join(["clip", "sensor_id", *CATEGORIES])]
+    for number in range(8):
+        soundfile.write(folder / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / (number + 3)), 8_000)
+        rows.append(
+            ",".join(
+                [f"{number}.wav", ("1", "2", "23", "35")[number % 4], *("01"[number % 4 == c] for c in range(8))]
+            )
+        )
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def some() -> Iterator[Experiment]:
+    yield Experiment(VGGISH.id, "untrained")
+    yield Experiment(VGGISH.id, "committed")
+    yield Experiment(LOGMEL.id, "untrained")
+    yield from (Experiment(VGGISH.id, method, seed) for method in ("tagged", "tag-and-compare") for seed in (0, 1))
+    yield Experiment(VGGISH.id, "single-siamese-attention")
+    yield Experiment(VGGISH.id, "single-attention")
+
+
+def test_a_report_trains_measures_and_goes_on_where_it_stopped(
+    audioset: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "experiments", some)
+    monkeypatch.setitem(experiments.EPOCHS, VGGISH.id, 1)
+    app = typer.Typer()
+    commands.register(app)
+    line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
+    line += ["--into", str(tmp_path / "docs"), "--work", str(tmp_path / "work")]
+    first = CliRunner().invoke(app, line)
+    assert first.exit_code == 0, first.output
+    assert "from 9 of 9 experiments" in first.stdout
+    page = (tmp_path / "docs" / "results.md").read_text()
+    for row in (
+        "| random | 1 |",
+        "| cosine |",
+        "| tagged | 2 |",
+        "| tag-plus-cosine | 2 |",
+        "| paper | 1 |",
+        "| shipped",
+    ):
+        assert row in page
+    assert "Where the paper's design loses" in page
+    assert "- `single-siamese-attention` against `single-attention`: " in page
+    assert "--network tagged --seed 1 --like vggish-tagged-0.safetensors" in page
+    for name in ("vggish-main", "vggish-variants", "logmel-variants"):
+        assert f"results/{name}.svg" in page
+        assert "<svg" in (tmp_path / "docs" / "results" / f"{name}.svg").read_text()
+    record = json.loads((tmp_path / "docs" / "results" / "vggish-tagged-1.json").read_text())
+    assert set(record["chosen"]) == {"trust", "weight"}
+    assert record["queries"] == 12
+    assert {entry["pairs"] for entry in record["calibration"]} == {"all", "top"}
+
+    kept = (tmp_path / "docs" / "results" / "vggish-untrained-0.json").stat().st_mtime_ns
+    (tmp_path / "docs" / "results" / "vggish-tagged-1.json").unlink()
+    again = CliRunner().invoke(app, [*line, "--no-run"])
+    assert "from 8 of 9 experiments" in again.stdout
+    again = CliRunner().invoke(app, line)
+    assert "from 9 of 9 experiments" in again.stdout
+    assert (tmp_path / "docs" / "results" / "vggish-untrained-0.json").stat().st_mtime_ns == kept
+    assert (
+        json.loads((tmp_path / "docs" / "results" / "vggish-tagged-1.json").read_text())["results"]
+        == record["results"]
+    )
+
+    (tmp_path / "docs" / "results" / "vggish-tagged-1.json").write_text("{")
+    damaged = CliRunner().invoke(app, [*line, "--no-run"])
+    assert damaged.exit_code == 2
+    assert "damaged" in damaged.stderr
+
+
+def test_all_variants_of_both_spaces_are_planned_with_three_seeds_of_the_main_ones() -> None:
+    planned = list(experiments.experiments())
+    assert len(planned) == len(set(planned))
+    names = [(one.space, one.method) for one in planned]
+    for space in (VGGISH.id, LOGMEL.id):
+        for siamese in ("", "-siamese"):
+            for attention in ("", "-attention"):
+                assert (space, f"single{siamese}{attention}") in names
+                assert (space, f"multi{siamese}{attention}") in names
+    for method in ("tagged", "tag-and-compare", "single-siamese-attention"):
+        assert names.count((VGGISH.id, method)) == 3
+
+
+def test_the_same_records_give_the_same_page_and_plots(tmp_path: Path) -> None:
+    def row(method: str, s: int, k: int) -> dict[str, Any]:
+        return {"method": method, "s": s, "K": k, "queries": "all", "map": 0.5, "low": 0.4, "high": 0.6}
+
+    results = [row("random", s, k) for s in (8, 7) for k in (1, 5, 10, 30, 50, 100)]
+    record = {
+        "space": VGGISH.id,
+        "method": "untrained",
+        "seed": 0,
+        "commit": "abc",
+        "data": ["audioset"],
+        "queries": 3,
+        "database": 4,
+        "commands": ["earwitness-hub evaluate"],
+        "minutes": {"train": 0, "measure": 1},
+        "results": results,
+        "calibration": [],
+    }
+    for name in ("a", "b"):
+        write_results([record], tmp_path / name)
+    for file in ("results.md", "results/vggish-main.svg"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert "| random | 1 | .500 |" in (tmp_path / "a" / "results.md").read_text()
+
+
+def test_training_is_drawn_stage_by_stage(tmp_path: Path) -> None:
+    history = [
+        {"run": "validate", "stage": "tune", "loss": 0.3, "map_8": 0.2, "map_7": 0.4},
+        {"run": "validate", "stage": "tune", "loss": 0.2, "map_8": 0.3, "map_7": 0.5},
+        {"run": "final", "stage": "tune", "loss": 0.3, "map_8": None, "map_7": None},
+    ]
+    plots.training(tmp_path / "new" / "a.svg", history)
+    drawn = (tmp_path / "new" / "a.svg").read_text()
+    assert "validate tune: map_8" in drawn
+    assert "final tune: loss" in drawn
+    assert "final tune: map_8" not in drawn
