@@ -9,9 +9,10 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from hub.training import commands, experiments, plots
+from hub.training import commands, experiments, plots, recipes
 from hub.training.experiments import Experiment
 from hub.training.report import write_results
+from hub.training.stages import Stage, TaggedPlan
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -59,6 +60,9 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(commands, "experiments", some)
     monkeypatch.setitem(experiments.EPOCHS, VGGISH.id, 1)
+    short = TaggedPlan(pretrain=Stage(1, 64, 1e-3), tune=Stage(1, 64, 1e-3), pair=Stage(1, 8, 1e-3))
+    for plan in ("TAGGED_PLAN", "TAGS_PLAN"):
+        monkeypatch.setattr(recipes, plan, short)
     app = typer.Typer()
     commands.register(app)
     line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
