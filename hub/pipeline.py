@@ -201,5 +201,6 @@ def match_message(match: Match, min_shared: float) -> MatchMessage:
         sensor=sensor,
         captured_at=datetime.fromtimestamp(match.captured_ms / 1000, UTC),
         level=min(8.0, max(0.0, match.level)),
+        rank=match.rank,
         shared=shared_presence(match, min_shared),
     )

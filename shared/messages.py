@@ -154,7 +154,8 @@ class MatchMessage(Message):
     """One similar past event within an alert.
 
     `level` is the level of similarity in [0, 8]; `shared` the probability that both events contain it, for
-    each category where that is likely. Source: the paper, section 3.1.
+    each category where that is likely. `rank` is what matches are ordered by: the level, and of models that know
+    finer kinds of sound how alike these are. Source: the paper, section 3.1.
     """
 
     event: str
@@ -162,6 +163,7 @@ class MatchMessage(Message):
     sensor: str
     captured_at: AwareDatetime
     level: float = Field(ge=0.0, le=8.0)
+    rank: float | None = None
     shared: dict[str, Probability]
 
 

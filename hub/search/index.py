@@ -29,6 +29,7 @@ class Match:
         place: `site/sensor`.
         captured_ms: when it was captured, ms since 1970 UTC.
         level: level of similarity in [0, 8]. Source: the paper, section 3.1.
+        rank: what matches are ordered by, as of `Scorer.rank`.
         matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
     """
 
@@ -36,6 +37,7 @@ class Match:
     place: str
     captured_ms: int
     level: float
+    rank: float
     matrix: npt.NDArray[np.float32]
 
 
@@ -141,6 +143,7 @@ class Index:
                 place=entries[row].place,
                 captured_ms=entries[row].captured_ms,
                 level=float(level_of_similarity(matrices[row])),
+                rank=float(ranks[row]),
                 matrix=matrices[row],
             )
             for row in order

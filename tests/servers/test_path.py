@@ -115,9 +115,9 @@ def test_similar_events_are_of_the_same_space_best_first_and_not_the_event_itsel
     event = events(hub, "limit=1&sensor=test/numbers-0")[0]
     matches = hub.get(f"/api/v1/events/{event['id']}/similar?k=20")["matches"]
     assert isinstance(matches, list)
-    levels = [match["level"] for match in matches]
-    assert levels == sorted(levels, reverse=True)
-    assert len(levels) == 20
+    ranks = [match["rank"] for match in matches]
+    assert ranks == sorted(ranks, reverse=True)
+    assert len(ranks) == 20
     assert all(match["event"] != event["id"] and match["sensor"].startswith("numbers") for match in matches)
 
 

@@ -16,7 +16,7 @@ def match(level: float, both: dict[str, float]) -> Match:
         matrix[CATEGORIES.index(name)] = 0
         matrix[CATEGORIES.index(name), BOTH] = p
         matrix[CATEGORIES.index(name), ONE] = 1 - p
-    return Match(event="a.b.1", place="demo/a", captured_ms=0, level=level, matrix=matrix)
+    return Match(event="a.b.1", place="demo/a", captured_ms=0, level=level, rank=level, matrix=matrix)
 
 
 def test_shared_silence_alone_is_no_alert() -> None:

@@ -35,9 +35,13 @@ def filled(scorer: Scorer, count: int) -> Index:
 def test_search_ranks_as_a_naive_sort_of_all_scores(scorer: Scorer, count: int) -> None:
     index, kept, query = filled(scorer, count), towers(scorer, count), towers(scorer, 700)[-1]
     matches = index.search(query, 5, Exclusion())
-    scores = [float(level_of_similarity(scorer.score(query, kept[n : n + 1]))[0]) for n in range(count)]
-    naive = sorted(range(count), key=lambda n: -scores[n])[:5]
-    assert [m.level for m in matches] == pytest.approx([scores[n] for n in naive], abs=1e-4)
+    alone = [kept[n : n + 1] for n in range(count)]
+    matrices = [scorer.score(query, event) for event in alone]
+    ranks = [float(scorer.rank(query, event, matrix)[0]) for event, matrix in zip(alone, matrices, strict=True)]
+    naive = sorted(range(count), key=lambda n: -ranks[n])[:5]
+    assert [m.rank for m in matches] == pytest.approx([ranks[n] for n in naive], abs=1e-4)
+    levels = [float(level_of_similarity(matrices[n])[0]) for n in naive]
+    assert [m.level for m in matches] == pytest.approx(levels, abs=1e-4)
     assert len(matches) == min(5, count)
     assert all(0.0 <= m.level <= 8.0 + 1e-5 and m.matrix.shape == (8, 3) for m in matches)
 
