@@ -89,7 +89,7 @@ class Index:
 
         Args:
             entries: n events.
-            towers: float32 [n, frames, width], the scorer's `embed` of their features.
+            towers: float32 [n, steps, width], the scorer's `embed` of their features.
         """
         with self._lock:
             fresh = [i for i, entry in enumerate(entries) if entry.event not in self._rows]
@@ -118,7 +118,7 @@ class Index:
         """The k most similar events, the best by `Scorer.rank` first; of equals the newest first.
 
         Args:
-            query: float32 [frames, width], tower output of the query.
+            query: float32 [steps, width], tower output of the query.
             k: most matches returned, at least 1.
             exclusion: what must not match.
         """

@@ -44,7 +44,7 @@ class Retrieval:
         return np.asarray(scorer.embed(scorer.space.check(features)[None])[0], dtype=np.float32)
 
     def presence(self, space: str, towers: Towers) -> tuple[float, ...]:
-        """Probability of each category in a clip: P(both) of its pairing with itself."""
+        """Probability of each category in a clip, as of `Scorer.presence`."""
         return tuple(float(p) for p in self._scorer(space).presence(towers[None])[0])
 
     def add(self, event: StoredEvent, towers: Towers) -> None:

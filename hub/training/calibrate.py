@@ -69,13 +69,13 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     return Scored(agree.sum(axis=2), extra, agree, both, queries.labels, database.labels)
 
 
-def choose(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> tuple[Scored, float, dict[str, float]]:
+def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple[Scored, float, dict[str, float]]:
     """Set a tagged network's trust, and find the weight of what is added to its level.
 
     Trust and weight are those with the highest mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100}.
 
     Args:
-        checkpoint: a tagged network, which did not learn the queries. Its trust is set.
+        network: did not learn the queries. Its trust is set.
         queries: clips set aside.
         database: the others.
 
@@ -85,21 +85,18 @@ def choose(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> tuple
     Raises:
         Invalid: no queries or no database.
     """
-    network = checkpoint.network
+    checkpoint = Checkpoint(network, queries.space, {})
     tried: dict[tuple[float, float], float] = {}
-    best: tuple[Scored, float, float] | None = None
-    for trust in TRUSTS if isinstance(network, TaggedNetwork) and network.siamese is not None else TRUSTS[-1:]:
-        if isinstance(network, TaggedNetwork):
-            network.trust.fill_(trust)
+    scores: dict[float, Scored] = {}
+    for trust in TRUSTS if network.siamese is not None else TRUSTS[-1:]:
+        network.trust.fill_(trust)
         scored = score_all(checkpoint, queries, database)
         tried |= {(trust, weight): mean for weight, mean in means(scored).items()}
-        chosen = max(tried, key=lambda pair: tried[pair])
-        if chosen[0] == trust:
-            best = (scored, *chosen)
-    assert best is not None  # noqa: S101 - there is at least one trust
-    if isinstance(network, TaggedNetwork):
-        network.trust.fill_(best[1])
-    return best[0], best[2], {f"{trust:g}/{weight:g}": mean for (trust, weight), mean in tried.items()}
+        if max(tried, key=lambda pair: tried[pair])[0] == trust:
+            scores = {trust: scored}  # only the best is kept: all pairs take hundreds of MB
+    trust, weight = max(tried, key=lambda pair: tried[pair])
+    network.trust.fill_(trust)
+    return scores[trust], weight, {f"{trust:g}/{weight:g}": mean for (trust, weight), mean in tried.items()}
 
 
 def means(scored: Scored) -> dict[float, float]:
@@ -116,7 +113,12 @@ def means(scored: Scored) -> dict[float, float]:
 
 
 def calibrate(scored: Scored, weight: float) -> Calibration:
-    """Curves for a ranking by level plus weight times `extra`."""
+    """Curves for a ranking by level plus weight times `extra`.
+
+    Args:
+        scored: all pairs of clips set aside and the others.
+        weight: in levels, as of `choose`; 0 for a ranking by level alone.
+    """
     ranks = (scored.levels + np.float32(weight) * scored.extra).ravel()
     agreed = agreement(scored.queries, scored.database).ravel()
     truth = presence_matrix(scored.queries[:, None], scored.database[None])

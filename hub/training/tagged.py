@@ -84,7 +84,7 @@ def train_tagged(
             measure=sample.quality,
             state=kept("validate"),
         )
-        scored, weight, means = choose(Checkpoint(network, data.space, {}), queries, database)
+        scored, weight, means = choose(network, queries, database)
         trust = float(network.trust)
         record |= {"weight": weight, "trust": trust, "mean_map_by_trust_and_weight": means}
         calibration = calibrate(scored, weight if config.profile else 0.0)

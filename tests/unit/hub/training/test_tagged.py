@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,15 +36,6 @@ def easy(count: int, seed: int, *, outside: int = 0) -> Dataset:
 
 def ignore(*_: object) -> None:
     """Progress that nobody watches."""
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Several threads sum in an order of their own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def equal(a: TaggedNetwork, b: TaggedNetwork) -> bool:

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,15 +28,6 @@ def easy(count: int, seed: int) -> Dataset:
     raised = np.repeat(labels, 16, axis=1)[:, None, :] * 90
     features = (rng.integers(0, 120, (count, 10, 128)) + raised).astype(np.uint8)
     return Dataset(VGGISH, features, labels, np.full(count, ""))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Several threads sum in an order of their own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def equal(a: Checkpoint, b: Checkpoint) -> bool:
