@@ -44,8 +44,8 @@ PLANS: Final = {
 }
 TAGGED_PLAN: Final = TaggedPlan()
 TAGS_PLAN: Final = TaggedPlan(pretrain=Stage(0, 128, 1e-3), tune=Stage(45, 128, 1e-3))
-"""The tagger alone learns the domain alone, as the obvious alternative would. Pre-trained like ours it was about as good
-on clips set aside (one seed each)."""
+"""The tagger alone learns the domain alone, as the obvious alternative would. Pre-trained like ours it was about as
+good on clips set aside (one seed each)."""
 DROPOUT: Final = {VGGISH.id: 0.5, LOGMEL.id: 0.25}
 
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")

@@ -28,8 +28,8 @@ the protocol is the same.
 URBAN: Final = """\
 2,104 queries of AudioSet's evaluation split, 5,545 database clips of its balanced training split. `tagged` is the
 network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare` and `tag-plus-cosine` are
-trained by the same command on the 5,545 database clips only, for 45 epochs, without finer labels; `tagged` also learns
-from the other clips of the training split. The cosine's weight is chosen as `tagged` chooses its own. `paper` is the
+trained by the same command on the 5,545 database clips only, for 45 epochs, without finer labels; `tagged` also
+learns from the other clips of the training split. The cosine's weight is chosen as `tagged` chooses its own. `paper` is the
 committed network of the paper's figure 1.
 """
 PAPER: Final = NAMES[0]
