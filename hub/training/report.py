@@ -29,8 +29,8 @@ URBAN: Final = """\
 2,104 queries of AudioSet's evaluation split, 5,545 database clips of its balanced training split. `tagged` is the
 network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare` and `tag-plus-cosine` are
 trained by the same command on the 5,545 database clips only, for 45 epochs, without finer labels; `tagged` also
-learns from the other clips of the training split. The cosine's weight is chosen as `tagged` chooses its own. `paper` is the
-committed network of the paper's figure 1.
+learns from the other clips of the training split. The cosine's weight is chosen as `tagged` chooses its own.
+`paper` is the committed network of the paper's figure 1.
 """
 PAPER: Final = NAMES[0]
 """The variant that is the paper's own network."""
@@ -83,16 +83,21 @@ def _vggish(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     main = [method for method in MAIN if any(_rows(records, method))]
     yield from _table(records, main, (*CELLS, *MULTI))
     yield from _margins(records)
+    yield from _picture(records, main, pictures / "vggish-main.svg", "mAP against K, all queries")
+    variants = [name for name in NAMES if any(_rows(records, name))]
+    if variants:
+        yield from _variants(records, variants, pictures)
+    yield from _calibration(records, pictures)
+
+
+def _variants(records: Sequence[Record], variants: Sequence[str], pictures: Path) -> Iterator[str]:
     yield "### The paper's eight variants\n"
     yield f"All trained for {EPOCHS[VGGISH.id]} epochs of the same number of pairs on the database clips, without a"
     yield f"validation part; single ones measured on {QUERIES['single']} queries, multi ones on {QUERIES['multi']},"
     yield "evenly spread.\n"
-    variants = [name for name in NAMES if any(_rows(records, name))]
     yield from _table(records, variants, (*CELLS, *MULTI))
-    yield from _picture(records, main, pictures / "vggish-main.svg", "mAP against K, all queries")
     yield from _picture(records, variants, pictures / "vggish-variants.svg", "mAP against K of the variants")
     yield from _loses(records)
-    yield from _calibration(records, pictures)
 
 
 def _logmel(records: Sequence[Record], pictures: Path) -> Iterator[str]:
