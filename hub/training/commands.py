@@ -185,6 +185,7 @@ def report(
     ] = None,
     into: Annotated[Path, typer.Option(help="where results.md, its plots and its records are")] = Path("docs"),
     work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
+    cache: CacheOption = _CACHE,
     run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
 ) -> None:
     """Train and measure all networks that are compared, and write results.md with tables and plots.
@@ -200,7 +201,7 @@ def report(
         for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings))
         if given
     }
-    laboratory = Laboratory(folders, work.expanduser(), into / "results", console.print)
+    laboratory = Laboratory(folders, work.expanduser(), into / "results", _cache(cache), console.print)
     planned = list(experiments())
     if run:
         for number, experiment in enumerate(planned, 1):

@@ -89,12 +89,14 @@ class Laboratory:
         folders: data by id of the feature space; the first of each is the benchmark.
         work: where trained networks are kept.
         records: where records are kept.
+        cache: where features of recordings are kept; None: nowhere.
         tell: told what is going on.
     """
 
     folders: dict[str, tuple[Path, ...]]
     work: Path
     records: Path
+    cache: Path | None
     tell: Told
 
     _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
@@ -123,10 +125,9 @@ class Laboratory:
         """
         if self.record(experiment) is not None or experiment.space not in self.folders:
             return
-        began = time.monotonic()
         benchmark = self._benchmark(experiment.space)
         checkpoint, commands = self._network(experiment)
-        trained = time.monotonic()
+        began = time.monotonic()
         methods = _methods(experiment, benchmark.first(experiment.queries), checkpoint)
         self.tell(f"{experiment.name}: measuring {', '.join(methods)}")
         calibration = None if checkpoint is None else checkpoint.calibration
@@ -145,7 +146,10 @@ class Laboratory:
             "queries": len(benchmark.first(experiment.queries).queries),
             "database": len(benchmark.database),
             "commands": commands,
-            "minutes": {"train": round((trained - began) / 60, 1), "measure": round(_since(trained) / 60, 1)},
+            "minutes": {
+                "train": None if checkpoint is None else checkpoint.record.get("minutes"),
+                "measure": _minutes(began),
+            },
             "chosen": {} if checkpoint is None else _chosen(checkpoint),
             **found.document(),
         }
@@ -155,14 +159,14 @@ class Laboratory:
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:
             self.tell(f"reading {self.folders[space][0]}")
-            self._benchmarks[space] = Reader(space).benchmark(self.folders[space][0], recipes.HELD_OUT)
+            self._benchmarks[space] = Reader(space, cache=self.cache).benchmark(self.folders[space][0], recipes.HELD_OUT)
         return self._benchmarks[space]
 
     def _learnt(self, space: str) -> tuple[Dataset, Dataset]:
         if space not in self._data:
             sources = recipes.Sources(self.folders[space], SCENES if space == LOGMEL.id else 0)
             self.tell(f"reading what {space} learns from")
-            self._data[space] = recipes.gather(sources, Reader(space), recipes.HELD_OUT, 0)
+            self._data[space] = recipes.gather(sources, Reader(space, cache=self.cache), recipes.HELD_OUT, 0)
         return self._data[space]
 
     def _network(self, experiment: Experiment) -> tuple[Checkpoint | None, list[str]]:
@@ -198,6 +202,7 @@ class Laboratory:
                 state=path.with_suffix(".state"),
             )
             data, aside = self._learnt(experiment.space)
+            began = time.monotonic()
             made = recipes.fit(
                 data,
                 aside,
@@ -205,7 +210,7 @@ class Laboratory:
                 on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.told(epoch)}"),
                 on_step=lambda *_: None,
             )
-            save(path, made)
+            save(path, replace(made, record=made.record | {"minutes": _minutes(began)}))
             for left in self.work.glob(f"{path.stem}.state*"):
                 left.unlink()
         return load(path), commands
@@ -229,8 +234,8 @@ def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
     return {key: checkpoint.record[key] for key in ("epochs_chosen", "trust", "weight") if key in checkpoint.record}
 
 
-def _since(moment: float) -> float:
-    return time.monotonic() - moment
+def _minutes(began: float) -> float:
+    return round((time.monotonic() - began) / 60, 1)
 
 
 def _commit() -> str:

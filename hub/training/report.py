@@ -69,7 +69,7 @@ def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     for record in records:
         short = "vggish" if record["space"] == VGGISH.id else "logmel"
         name = f"{short}-{record['method']}-{record['seed']}"
-        minutes = f"{record['minutes']['train']}, {record['minutes']['measure']}"
+        minutes = f"{_known(record['minutes']['train'])}, {record['minutes']['measure']}"
         commands = "<br>".join(f"`{command}`" for command in record["commands"])
         yield (
             f"| [{name}](results/{name}.json) | {record['commit']} | {record['seed']} | {', '.join(record['data'])} |"
@@ -129,6 +129,10 @@ def _told(values: Sequence[float]) -> str:
     if len(values) == 1:
         return _short(values[0])
     return f"{_short(mean(values))} ({_short(min(values))} to {_short(max(values))})"
+
+
+def _known(minutes: float | None) -> str:
+    return "-" if minutes is None else str(minutes)
 
 
 def _short(value: float) -> str:
