@@ -159,7 +159,8 @@ class Laboratory:
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:
             self.tell(f"reading {self.folders[space][0]}")
-            self._benchmarks[space] = Reader(space, cache=self.cache).benchmark(self.folders[space][0], recipes.HELD_OUT)
+            reader = Reader(space, cache=self.cache)
+            self._benchmarks[space] = reader.benchmark(self.folders[space][0], recipes.HELD_OUT)
         return self._benchmarks[space]
 
     def _learnt(self, space: str) -> tuple[Dataset, Dataset]:
@@ -210,7 +211,7 @@ class Laboratory:
                 on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.told(epoch)}"),
                 on_step=lambda *_: None,
             )
-            save(path, replace(made, record=made.record | {"minutes": _minutes(began)}))
+            save(path, replace(made, record={**made.record, "minutes": _minutes(began)}))
             for left in self.work.glob(f"{path.stem}.state*"):
                 left.unlink()
         return load(path), commands
