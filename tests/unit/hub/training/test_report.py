@@ -66,7 +66,7 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     app = typer.Typer()
     commands.register(app)
     line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
-    line += ["--into", str(tmp_path / "docs"), "--work", str(tmp_path / "work")]
+    line += ["--into", str(tmp_path / "docs"), "--work", str(tmp_path / "work"), "--cache", str(tmp_path / "cache")]
     first = CliRunner().invoke(app, line)
     assert first.exit_code == 0, first.output
     assert "from 9 of 9 experiments" in first.stdout
@@ -82,6 +82,7 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
         assert row in page
     assert "Where the paper's design loses" in page
     assert "- `single-siamese-attention` against `single-attention`: " in page
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 8
     assert "--network tagged --seed 1 --like vggish-tagged-0.safetensors" in page
     for name in ("vggish-main", "vggish-variants", "logmel-variants"):
         assert f"results/{name}.svg" in page
