@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+COLOURS: Final = 10
+"""Of matplotlib's own cycle."""
 
 Point = tuple[float, float, float, float]
 """x, y, and the lower and upper end of y's interval."""
@@ -25,10 +28,11 @@ def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -
     """
 
     def draw(axes: "Axes", title: str, lines: Mapping[str, Sequence[Point]]) -> None:
-        for method, points in lines.items():
+        for number, (method, points) in enumerate(lines.items()):
+            style = "-" if number < COLOURS else "--"  # the colours begin again
             k, y, low, high = zip(*points, strict=True)
-            (line,) = axes.plot(k, y, marker="o", markersize=3, label=method)
-            axes.fill_between(k, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            (line,) = axes.plot(k, y, style, marker="o", markersize=3, label=method)
+            axes.fill_between(k, low, high, color=line.get_color(), alpha=0.08, linewidth=0)
         axes.set(title=title, xlabel="K", ylabel="mAP@K", xscale="log")
         ticks = [point[0] for point in next(iter(lines.values()))]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -166,6 +166,7 @@ def _margins(records: Sequence[Record]) -> Iterator[str]:
 def _loses(records: Sequence[Record], pairs: Iterable[tuple[str, str]], cells: Sequence[Cell]) -> Iterator[str]:
     """Every cell in which the first of a pair of methods is behind the second, by their seeds' means."""
     yield "### Where the paper's design loses\n"
+    yield "By the means over seeds; a gap well within the intervals of the plot may be chance.\n"
     for paper, other in pairs:
         if not (any(_rows(records, paper)) and any(_rows(records, other))):
             continue

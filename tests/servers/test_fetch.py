@@ -78,8 +78,8 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body[start:])))
         self.end_headers()
         cut = self.server.drops_after.pop(0) if self.server.drops_after else len(body)
+        self.server.sent_bytes += len(body[start:][:cut])  # before the client can see the last of them
         self.wfile.write(body[start:][:cut])
-        self.server.sent_bytes += len(body[start:][:cut])
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:

@@ -39,7 +39,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.safetensors"
     line = ["train", "--space", "logmel", "--data", str(recordings), "--scenes", "20", "--epochs", "1"]
-    trained = run(app, [*line, "--hold-out", "sensor-2", "--seed", "4", "--out", str(out), "--json"])
+    kept = ["--cache", str(tmp_path / "cache")]
+    trained = run(app, [*line, *kept, "--hold-out", "sensor-2", "--seed", "4", "--out", str(out), "--json"])
     assert trained.exit_code == 0, trained.output
     report = json.loads(trained.stdout)
     assert report["epochs_chosen"] == 1
@@ -50,7 +51,7 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     assert found.record["plan"]["seed"] == 4
     assert found.record["data"] == {"folders": [recordings.name], "scenes": 20}
 
-    line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--hold-out", "sensor-2"]
+    line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--hold-out", "sensor-2", *kept]
     measured = run(app, [*line, "--checkpoint", str(out), "--json"])
     assert measured.exit_code == 0, measured.output
     results = json.loads(measured.stdout)["results"]

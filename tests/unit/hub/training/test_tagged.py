@@ -85,7 +85,6 @@ def test_a_tagger_alone_finds_the_weight_of_the_cosine() -> None:
         by_network_and_cosine(benchmark, Checkpoint(made.network, VGGISH, {}))
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("last", [1, 2, 3, 5, 6])
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, last: int) -> None:
     data, done = easy(60, seed=3, outside=20), []

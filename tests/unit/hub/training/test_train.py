@@ -60,7 +60,6 @@ def test_training_learns_what_pairs_share_and_keeps_its_record() -> None:
     assert epochs[-1].validation_loss is epochs[-1].map_8 is epochs[-1].map_7 is None
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_same_seed_gives_the_same_network() -> None:
     plan, data = Plan(seed=3, epochs=1), easy(80, seed=3)
     first, second = (train(data, SMALL, plan, on_epoch=lambda _: None, on_step=ignore) for _ in range(2))
@@ -76,7 +75,6 @@ def test_the_same_seed_gives_the_same_network() -> None:
     ],
     ids=["fresh", "fixed", "multi"],
 )
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("stop", [("validate", 1), ("validate", 3), ("final", 1)])
 def test_an_interrupted_training_goes_on_to_the_same_network(
     tmp_path: Path, config: NetworkConfig, fresh: FreshPairs | None, stop: tuple[str, int]
@@ -178,7 +176,6 @@ def test_the_loss_is_the_naive_cross_entropy_of_forward() -> None:
     assert pair_loss(network, data, pairs).item() == pytest.approx(total / (4 * 8), rel=1e-5)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_sub_models_trained_together_are_those_trained_alone() -> None:
     """Eight sub-models on one batch, and the sub-model of category 5 with a loss of its own."""
     config, data = replace(SMALL, tower=(6, 4), pair=(5, 3), models=8, dropout=0.0), easy(40, seed=1)
