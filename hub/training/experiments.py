@@ -159,7 +159,8 @@ class Laboratory:
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:
             self.tell(f"reading {self.folders[space][0]}")
-            self._benchmarks[space] = Reader(space, cache=self.cache).benchmark(self.folders[space][0], recipes.HELD_OUT)
+            reader = Reader(space, cache=self.cache)
+            self._benchmarks[space] = reader.benchmark(self.folders[space][0], recipes.HELD_OUT)
         return self._benchmarks[space]
 
     def _learnt(self, space: str) -> tuple[Dataset, Dataset]:
@@ -231,7 +232,11 @@ def _methods(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoin
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {key: checkpoint.record[key] for key in ("epochs_chosen", "trust", "weight") if key in checkpoint.record}
+    return {
+        key: checkpoint.record[key]
+        for key in ("epochs_chosen", "trust", "shift", "weight")
+        if key in checkpoint.record
+    }
 
 
 def _minutes(began: float) -> float:
