@@ -21,6 +21,9 @@ FEWEST: Final = 20
 """Least pairs that a knot is measured on."""
 
 
+_SINGLE: Final = ("level_8", "level_7", "match_8", "match_7")
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """A curve that never falls, of straight lines between knots and level beyond them.
@@ -53,8 +56,11 @@ class Calibration:
     """What a checkpoint's figures mean.
 
     Attributes:
-        level_8: from what events are ranked by to P(they agree on all eight categories).
-        level_7: to P(they agree on at least seven).
+        level_8: from what events are ranked by to P(they agree on all eight categories), of any pair.
+        level_7: to P(they agree on at least seven), of any pair.
+        match_8: the same as `level_8`, of a query and one of its ten best: the best of thousands is there partly by
+            luck, and agrees less often than another pair that scores as high.
+        match_7: the same as `level_7`, likewise.
         agree: per category, from P(both) + P(neither) to P(they agree on it).
         both: per category, from P(both) to P(both contain it).
 
@@ -64,6 +70,8 @@ class Calibration:
 
     level_8: Curve
     level_7: Curve
+    match_8: Curve
+    match_7: Curve
     agree: tuple[Curve, ...]
     both: tuple[Curve, ...]
 
@@ -71,15 +79,16 @@ class Calibration:
         if len(self.agree) != COUNT or len(self.both) != COUNT:
             raise Invalid(f"calibration wants {COUNT} curves per situation")
 
-    def at_least(self, s: int) -> Curve:
-        """The curve of P(agreement >= s), s in {8, 7}.
+    def at_least(self, s: int, *, match: bool = False) -> Curve:
+        """The curve of P(agreement >= s), s in {8, 7}; of any pair, or of a match.
 
         Raises:
             Invalid: another s.
         """
         if s not in {7, 8}:
             raise Invalid(f"levels 8 and 7 are calibrated, not {s}")
-        return self.level_8 if s == 8 else self.level_7
+        curves = (self.match_8, self.match_7) if match else (self.level_8, self.level_7)
+        return curves[0] if s == 8 else curves[1]
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -93,11 +102,11 @@ class Calibration:
             Invalid: they are not a calibration.
         """
         try:
-            one = {name: _curve(document[name]) for name in ("level_8", "level_7")}
+            one = {name: _curve(document[name]) for name in _SINGLE}
             many = {name: tuple(_curve(curve) for curve in document[name]) for name in ("agree", "both")}
         except (KeyError, TypeError, ValueError) as error:
             raise Invalid(f"its calibration is not understood: {error}") from error
-        return cls(one["level_8"], one["level_7"], many["agree"], many["both"])
+        return cls(**one, **many)
 
 
 def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> Curve:

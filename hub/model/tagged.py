@@ -5,9 +5,11 @@
    training with finer labels, of some hundred kinds of sound. The latter, compressed, are the clip's *profile*.
 3. The paper's Siamese network works on the trunk's steps and gives a presence matrix of the pair.
 4. The product of that matrix, as far as it is trusted, and of the one that the two clips' tags imply, normalised, is
-   the result.
+   the result. A network whose pair layers turned out to add nothing goes without them: its tags are compared.
 5. Clips are ranked by level of similarity plus the *affinity* of their profiles: same categories first, and among
    those the same kind of sound.
+
+Several taggers of the same shape, its *members*, may stand side by side; a tag is the mean of what they say.
 
 A clip's tower output has one row more than steps: the last holds its tags and profile.
 
@@ -43,6 +45,7 @@ class TaggedConfig:
         width: values of a tower's output per step.
         pair: width of each layer after the concatenation; none compares tags only ("tag-and-compare").
         dropout: probability of dropping a unit between layers, while training.
+        members: taggers side by side, each of the widths above.
 
     Raises:
         Invalid: a size that cannot be built.
@@ -56,9 +59,10 @@ class TaggedConfig:
     width: int = 128
     pair: tuple[int, ...] = (256, 128)
     dropout: float = 0.2
+    members: int = 1
 
     def __post_init__(self) -> None:
-        sizes = (self.frames, self.dimension, *self.trunk, self.width, *self.pair)
+        sizes = (self.frames, self.dimension, *self.trunk, self.width, *self.pair, self.members)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or not self.trunk:
             raise Invalid(f"a tagged network needs a trunk, and sizes in [1, 65536]: {sizes}")
         if not (0 <= self.fine <= 65_536 and 0 <= self.profile <= self.width - COUNT):
@@ -73,38 +77,44 @@ class TaggedConfig:
 
 
 class Tagger(nn.Module):
-    """The trunk and the heads that tag one clip."""
+    """The trunk and the heads that tag one clip; of each member, side by side."""
 
     def __init__(self, config: TaggedConfig) -> None:
         super().__init__()
-        labels = COUNT + config.fine
+        labels, members = COUNT + config.fine, config.members
+        self.members = members
         self.standardise = StepNorm(config.dimension, affine=False)
         self.layers = nn.Sequential(
             *(
-                Layer(Blocks(wide, out, 1), config.dropout)
-                for wide, out in itertools.pairwise((config.dimension, *config.trunk))
+                Layer(Blocks(wide, out, members, shared=number == 0), config.dropout)
+                for number, (wide, out) in enumerate(itertools.pairwise((config.dimension, *config.trunk)))
             )
         )
-        self.presence = nn.Linear(config.trunk[-1], labels)
-        self.attention = nn.Linear(config.trunk[-1], labels)
+        self.presence = Blocks(config.trunk[-1], labels, members)
+        self.attention = Blocks(config.trunk[-1], labels, members)
 
     def steps(self, features: Tensor) -> Tensor:
-        """The trunk's output of each step: float32 [B, frames, trunk[-1]] from dequantised features."""
+        """The trunk's output of each step: float32 [B, frames, members * trunk[-1]] from dequantised features."""
         return cast("Tensor", self.layers(self.standardise(features)))
 
     def tags(self, steps: Tensor) -> Tensor:
-        """Probability of each label in a clip.
+        """Probability of each label in a clip: float32 [B, 8 + fine], the mean of `each` member's."""
+        return self.each(steps).mean(dim=1)
+
+    def each(self, steps: Tensor) -> Tensor:
+        """Probability of each label in a clip, as each member has it.
 
         Args:
-            steps: float32 [B, frames, trunk[-1]].
+            steps: float32 [B, frames, members * trunk[-1]].
 
         Returns:
-            float32 [B, 8 + fine], in (0, 1): the categories first.
+            float32 [B, members, 8 + fine], in (0, 1): the categories first.
 
         Source: the paper, equation (1), for one clip.
         """
         attention = torch.softmax(self.attention(steps), dim=1)
-        return (attention * torch.sigmoid(self.presence(steps))).sum(dim=1).clamp(_LEAST, 1.0 - _LEAST)
+        tags = (attention * torch.sigmoid(self.presence(steps))).sum(dim=1).clamp(_LEAST, 1.0 - _LEAST)
+        return tags.unflatten(1, (self.members, -1))
 
 
 class TaggedNetwork(nn.Module):
@@ -117,11 +127,14 @@ class TaggedNetwork(nn.Module):
         weight: float32 scalar, how many levels a perfect affinity is worth in the ranking.
         trust: float32 scalar in [0, 1], the power of the Siamese network's matrix in the product: 0 believes the
             tags alone, 1 both alike.
+        shift: float32 scalar, what is added to the log-odds of the categories' tags before clips are compared: above
+            0, a category in doubt counts for more.
     """
 
     projection: Tensor
     weight: Tensor
     trust: Tensor
+    shift: Tensor
 
     def __init__(self, config: TaggedConfig) -> None:
         super().__init__()
@@ -131,7 +144,7 @@ class TaggedNetwork(nn.Module):
             SiameseNetwork(
                 NetworkConfig(
                     frames=config.frames,
-                    dimension=config.trunk[-1],
+                    dimension=config.members * config.trunk[-1],
                     tower=(config.width,),
                     pair=config.pair,
                     dropout=config.dropout,
@@ -146,6 +159,7 @@ class TaggedNetwork(nn.Module):
         self.register_buffer("projection", torch.zeros(config.fine, config.profile))
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("trust", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(()))
 
     def tower(self, features: Tensor) -> Tensor:
         """One clip's side of the network.
@@ -162,7 +176,8 @@ class TaggedNetwork(nn.Module):
         fine = tags[:, COUNT:].sqrt() @ self.projection
         profile = nn.functional.normalize(fine, dim=1)
         rest = features.new_zeros(len(features), self.config.width - COUNT - self.config.profile)
-        own = torch.cat([tags[:, :COUNT], profile, rest], dim=1).unsqueeze(1)
+        categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(_LEAST, 1.0 - _LEAST)
+        own = torch.cat([categories, profile, rest], dim=1).unsqueeze(1)
         return own if self.siamese is None else torch.cat([self.siamese.tower(steps), own], dim=1)
 
     def log_pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:

@@ -20,11 +20,30 @@ WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Weights that are tried; the unit is levels."""
 TRUSTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Powers of the Siamese network's matrix that are tried."""
+SHIFTS: Final = (0.0, 0.25, 0.5)
+"""Shifts of the tags' log-odds that are tried."""
+MATCHES: Final = 10
+"""Best events of each query that the curves of matches are measured on."""
 CUTS: Final = (1, 10, 100)
 QUERIES: Final = 500
 """Most clips set aside that are used as queries."""
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen on clips set aside.
+
+    Attributes:
+        trust: of a tagged network, in [0, 1].
+        shift: of its tags, in log-odds.
+        weight: of what is added to the level, in levels.
+    """
+
+    trust: float
+    shift: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,47 +88,67 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     return Scored(agree.sum(axis=2), extra, agree, both, queries.labels, database.labels)
 
 
-def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple[Scored, float, dict[str, float]]:
-    """Set a tagged network's trust, and find the weight of what is added to its level.
+def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple[Scored, Choice, dict[Choice, float]]:
+    """Choose a tagged network's trust and shift, and the weight of what is added to its level.
 
-    Trust and weight are those with the highest mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100}.
+    The best has the highest mean, as of `means`. First the shift is found with the tags alone, then the trust; each
+    time with all weights.
 
     Args:
-        network: did not learn the queries. Its trust is set.
+        network: did not learn the queries. Its trust and shift are set.
         queries: clips set aside.
         database: the others.
 
     Returns:
-        All pairs as scored with that trust, the weight, and the mean for each `trust/weight` that was tried.
+        All pairs as scored with the best choice, that choice, and the mean of each that was tried.
 
     Raises:
         Invalid: no queries or no database.
     """
     checkpoint = Checkpoint(network, queries.space, {})
-    tried: dict[tuple[float, float], float] = {}
-    scores: dict[float, Scored] = {}
-    for trust in TRUSTS if network.siamese is not None else TRUSTS[-1:]:
+    tried: dict[Choice, float] = {}
+    best: tuple[Scored, Choice] | None = None
+
+    def look(trust: float, shift: float) -> tuple[Scored, Choice]:
         network.trust.fill_(trust)
+        network.shift.fill_(shift)
         scored = score_all(checkpoint, queries, database)
-        tried |= {(trust, weight): mean for weight, mean in means(scored).items()}
-        if max(tried, key=lambda pair: tried[pair])[0] == trust:
-            scores = {trust: scored}  # only the best is kept: all pairs take hundreds of MB
-    trust, weight = max(tried, key=lambda pair: tried[pair])
-    network.trust.fill_(trust)
-    return scores[trust], weight, {f"{trust:g}/{weight:g}": mean for (trust, weight), mean in tried.items()}
+        tried.update({Choice(trust, shift, weight): mean for weight, mean in means(scored).items()})
+        leader = max(tried, key=lambda choice: tried[choice])
+        # Only the best is kept: all pairs take hundreds of MB.
+        return (scored, leader) if best is None or leader != best[1] else best
+
+    for shift in SHIFTS:
+        best = look(0.0, shift)
+    if network.siamese is not None:
+        for trust in TRUSTS[1:]:
+            best = look(trust, best[1].shift)
+    scored, choice = best
+    network.trust.fill_(choice.trust)
+    network.shift.fill_(choice.shift)
+    return scored, choice, tried
 
 
 def means(scored: Scored) -> dict[float, float]:
-    """Mean of mAP_s@K over s in {8, 7} and K in {1, 10, 100} for each weight of `WEIGHTS`."""
+    """Mean of mAP_s@K for each weight of `WEIGHTS`.
+
+    Over all queries at s in {8, 7} and K in {1, 10, 100}, and over those with several categories at K = 10.
+    """
     agreed = agreement(scored.queries, scored.database)
+    several = scored.queries.sum(axis=1) >= 2
     found = {}
     for weight in WEIGHTS:
-        ranks = scored.levels + np.float32(weight) * scored.extra
-        best = np.argsort(-ranks, axis=1, kind="stable")[:, : max(CUTS)]
+        best = np.argsort(-_ranks(scored, weight), axis=1, kind="stable")[:, : max(CUTS)]
         retrieved = np.take_along_axis(agreed, best, axis=1)
         figures = [mean_average_precision(retrieved, s, k) for s in (8, 7) for k in CUTS]
+        if several.any():
+            figures += [mean_average_precision(retrieved[several], s, 10) for s in (8, 7)]
         found[weight] = round(float(np.mean(figures)), 4)
     return found
+
+
+def _ranks(scored: Scored, weight: float) -> Floats:
+    return np.asarray(scored.levels + np.float32(weight) * scored.extra, dtype=np.float32)
 
 
 def calibrate(scored: Scored, weight: float) -> Calibration:
@@ -119,14 +158,17 @@ def calibrate(scored: Scored, weight: float) -> Calibration:
         scored: all pairs of clips set aside and the others.
         weight: in levels, as of `choose`; 0 for a ranking by level alone.
     """
-    ranks = (scored.levels + np.float32(weight) * scored.extra).ravel()
-    agreed = agreement(scored.queries, scored.database).ravel()
+    ranks, agreed = _ranks(scored, weight), agreement(scored.queries, scored.database)
+    best = np.argsort(-ranks, axis=1, kind="stable")[:, :MATCHES]
+    matched, hit = (np.take_along_axis(values, best, axis=1).ravel() for values in (ranks, agreed))
     truth = presence_matrix(scored.queries[:, None], scored.database[None])
     shared, same = truth[..., BOTH] == 1.0, truth[..., BOTH] + truth[..., NEITHER] == 1.0
     categories = range(truth.shape[2])
     return Calibration(
-        isotonic(ranks, agreed >= 8),
-        isotonic(ranks, agreed >= 7),
+        isotonic(ranks.ravel(), agreed.ravel() >= 8),
+        isotonic(ranks.ravel(), agreed.ravel() >= 7),
+        isotonic(matched, hit >= 8),
+        isotonic(matched, hit >= 7),
         tuple(isotonic(scored.agree[..., c].ravel(), same[..., c].ravel()) for c in categories),
         tuple(isotonic(scored.both[..., c].ravel(), shared[..., c].ravel()) for c in categories),
     )

@@ -60,7 +60,7 @@ class Evaluation:
     Attributes:
         rows: the figures.
         reliability: per calibrated method, s (8, 7) and kind of pairs (`all` of queries and database, or the
-            `top` ten of each query): how well P(agreement >= s) held.
+            `top` ten of each query, by the curves of matches): how well P(agreement >= s) held.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -154,9 +154,10 @@ def _watch(
     top: npt.NDArray[np.int64],
 ) -> None:
     for s in S:
-        said, came = calibration.at_least(s)(scores), agreed >= s
-        found.reliability.setdefault((method, s, "all"), Reliability()).add(said, came)
-        found.reliability.setdefault((method, s, "top"), Reliability()).add(said[top], came[top])
+        came = agreed >= s
+        found.reliability.setdefault((method, s, "all"), Reliability()).add(calibration.at_least(s)(scores), came)
+        said = calibration.at_least(s, match=True)(scores[top])
+        found.reliability.setdefault((method, s, "top"), Reliability()).add(said, came[top])
 
 
 def _kinds(benchmark: Benchmark) -> dict[str, npt.NDArray[np.bool_]]:

@@ -54,12 +54,13 @@ class Clips:
 
 
 def tagging_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
-    """Binary cross-entropy of the categories, and of the finer labels if there are any."""
-    tags = network.tagger.tags(network.tagger.steps(batch.features))
-    loss = nn.functional.binary_cross_entropy(tags[:, :COUNT], batch.labels[:, :COUNT])
+    """Binary cross-entropy of the categories, and of the finer labels if there are any: the sum over the members."""
+    tags = network.tagger.each(network.tagger.steps(batch.features))
+    labels = batch.labels.unsqueeze(1).expand_as(tags)
+    loss = nn.functional.binary_cross_entropy(tags[..., :COUNT], labels[..., :COUNT])
     if network.config.fine:
-        loss = loss + FINE_SHARE * nn.functional.binary_cross_entropy(tags[:, COUNT:], batch.labels[:, COUNT:])
-    return loss
+        loss = loss + FINE_SHARE * nn.functional.binary_cross_entropy(tags[..., COUNT:], labels[..., COUNT:])
+    return loss * network.config.members
 
 
 def all_pairs_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:

@@ -80,7 +80,7 @@ class TaggedPlan:
     """
 
     seed: int = 0
-    pretrain: Stage = Stage(14, 128, 1e-3)
+    pretrain: Stage = Stage(10, 128, 1e-3)
     tune: Stage = Stage(10, 128, 7e-4)
     pair: Stage = Stage(5, 32, 1.5e-3)
     others: float = 0.3

@@ -1,14 +1,14 @@
 """Training a tagged network from data to checkpoint.
 
 1. `validate`: 10 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
-   the trust in pairs and the weight of the affinity are chosen and the calibration measured.
-2. `final`: a new network is trained on everything, with that weight and calibration.
+   the trust in pairs, the shift of the tags and the weight of the affinity are chosen and the calibration measured.
+2. `final`: a new network is trained on everything, with what was chosen; without pair layers if they earned no trust.
 
 A tagger alone, "tag-and-compare", goes the same way; its weight is that of the cosine in "tag-plus-cosine".
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 from hub.model.calibration import Calibration
 from hub.model.checkpoint import Checkpoint
 from hub.model.tagged import TaggedConfig
-from hub.training.calibrate import calibrate, choose
+from hub.training.calibrate import Choice, calibrate, choose
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.stages import TaggedEpoch, TaggedPlan, fit
 from hub.training.validation import Sample
@@ -43,7 +43,7 @@ def train_tagged(
         data: everything to learn from.
         config: the network's shape.
         plan: how to train.
-        like: a checkpoint of the same shape and plan, of another seed, whose weight and calibration are taken
+        like: a checkpoint of the same shape and plan, of another seed, whose choices and calibration are taken
             instead of being measured. Halves the time.
         on_epoch: told after each epoch.
         on_step: told after each step.
@@ -84,17 +84,19 @@ def train_tagged(
             measure=sample.quality,
             state=kept("validate"),
         )
-        scored, weight, means = choose(network, queries, database)
-        trust = float(network.trust)
-        record |= {"weight": weight, "trust": trust, "mean_map_by_trust_and_weight": means}
-        calibration = calibrate(scored, weight if config.profile else 0.0)
+        scored, choice, means = choose(network, queries, database)
+        record |= {"mean_map": [asdict(tried) | {"map": mean} for tried, mean in means.items()]}
+        calibration = calibrate(scored, choice.weight if config.profile else 0.0)
     else:
-        weight, trust = float(like.record["weight"]), float(like.record["trust"])
-        record |= {"weight": weight, "trust": trust}
+        choice = Choice(*(float(like.record[name]) for name in ("trust", "shift", "weight")))
         calibration = like.calibration
+    record |= asdict(choice)
+    if choice.trust == 0.0:
+        config = replace(config, pair=())
     network, final = fit(data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"))
-    network.trust.fill_(trust)
+    network.trust.fill_(choice.trust)
+    network.shift.fill_(choice.shift)
     if config.profile:
-        network.weight.fill_(weight)
+        network.weight.fill_(choice.weight)
     record["history"] = [asdict(epoch) for epoch in (*history, *final)]
     return Checkpoint(network, data.space, record, calibration)
