@@ -9,9 +9,9 @@ Source: AudioSet release of VGGish (tensorflow/models, `vggish_input.py`, `vggis
 `vggish_postprocess.py`); the paper, section 5.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from hub.audio.extractor import Sound, clip_at
 from hub.audio.mel import mel_bank
+from hub.model.precision import best_dtype, capabilities
 from shared.audio import Waveform
 from shared.errors import Invalid, Unavailable
 from shared.space import VGGISH, Features, FeatureSpace, Floats
@@ -157,20 +158,6 @@ class Pca:
         return scaled.astype(np.uint8)
 
 
-def best_dtype(has: Mapping[str, Any]) -> torch.dtype:
-    """What the network computes in on a processor with these capabilities (`torch.cpu.get_capabilities`).
-
-    bfloat16 only where it is multiplied in hardware (AMX or AVX512-BF16): elsewhere it is emulated, six times
-    slower than float32. It changes bytes by about two steps; docs/model.md has the figures.
-    """
-    return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
-
-
-def _capabilities() -> Mapping[str, Any]:
-    """What this processor has; nothing where PyTorch is too old to tell."""
-    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-
-
 class Vggish:
     """Extractor of `vggish-pca-u8/1`; see `hub.audio.extractor.Extractor`.
 
@@ -214,7 +201,7 @@ class Vggish:
             pca = Pca(parameters["pca_eigen_vectors"].numpy(), parameters["pca_means"].numpy())
         except (RuntimeError, KeyError) as error:
             raise Invalid(f"the files in {weights_dir} do not hold VGGish's weights: {error}") from error
-        return cls(network, pca, dtype or best_dtype(_capabilities()))
+        return cls(network, pca, dtype or best_dtype(capabilities()))
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
         """Features of one clip: uint8 [10, 128]; arguments and errors as in the interface."""

@@ -102,11 +102,11 @@ class Calibration:
             Invalid: they are not a calibration.
         """
         try:
-            one = {name: _curve(document[name]) for name in _SINGLE}
-            many = {name: tuple(_curve(curve) for curve in document[name]) for name in ("agree", "both")}
+            level_8, level_7, match_8, match_7 = (_curve(document[name]) for name in _SINGLE)
+            agree, both = (tuple(_curve(curve) for curve in document[name]) for name in ("agree", "both"))
         except (KeyError, TypeError, ValueError) as error:
             raise Invalid(f"its calibration is not understood: {error}") from error
-        return cls(**one, **many)
+        return cls(level_8, level_7, match_8, match_7, agree, both)
 
 
 def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> Curve:

@@ -24,7 +24,7 @@ from shared.taxonomy import CATEGORIES, TAXONOMY_ID
 Network = SiameseNetwork | TaggedNetwork
 FORMATS: Final = {
     "earwitness-siamese/1": (NetworkConfig, SiameseNetwork),
-    "earwitness-tagged/1": (TaggedConfig, TaggedNetwork),
+    "earwitness-tagged/2": (TaggedConfig, TaggedNetwork),
 }
 """Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
@@ -61,6 +61,9 @@ class Checkpoint:
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, replacing an older file of that name.
 
+    The matrices of a tagged network, whose members make it large, are rounded to float16: its tags are means of what
+    many units say, and move by some ten-thousandths.
+
     Raises:
         Unavailable: the file cannot be written.
     """
@@ -73,7 +76,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.calibration is not None:
         document["calibration"] = checkpoint.calibration.document()
-    tensors = {name: value.contiguous() for name, value in checkpoint.network.state_dict().items()}
+    halved = isinstance(checkpoint.network, TaggedNetwork)
+    tensors = {
+        name: (value.half() if halved and value.ndim == 2 else value).contiguous()
+        for name, value in checkpoint.network.state_dict().items()
+    }
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +157,7 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
         raise Invalid(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(set(tensors) - set(expected)):
         raise Invalid(f"unknown tensors: {', '.join(extra)}")
+    tensors = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         want = expected[name]
         if tensor.shape != want.shape or tensor.dtype != want.dtype:
@@ -158,7 +166,7 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
             )
         if not bool(torch.isfinite(tensor).all()):
             raise Invalid(f"tensor {name} holds values that are not finite")
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict(tensors)
     network.requires_grad_(False).eval()
     stated = document.get("calibration")
     calibration = None if stated is None else Calibration.of(stated)

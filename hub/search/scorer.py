@@ -2,8 +2,8 @@
 
 An event is kept as its tower output; of a network without towers, as its standardised features. Scoring a query
 against n events costs one small matrix product per event for its half of the first pair layer, then the rest of
-the pair network (1.4 MFLOP an event for the paper's, eight times that for the multi-model). A tagged network
-adds the prior of the two clips' tags and ranks by their affinity too, which costs next to nothing.
+the pair network (1.4 MFLOP an event for the paper's, eight times that for the multi-model). A tagged network has no
+pair layers: of an event it keeps tags and profile, and a pair costs next to nothing.
 numpy in and out; torch is inside.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from hub.model.checkpoint import Checkpoint
 from hub.model.network import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
-from hub.model.tagged import TaggedNetwork, log_prior
+from hub.model.tagged import TaggedNetwork, implied
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
@@ -50,8 +50,7 @@ class Scorer:
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
         self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
-        siamese = self._network.siamese if isinstance(self._network, TaggedNetwork) else self._network
-        self._pairs = None if siamese is None else _Pairs(siamese)
+        self._pairs = _implied if isinstance(self._network, TaggedNetwork) else _Pairs(self._network)
 
     @property
     def space(self) -> FeatureSpace:
@@ -134,14 +133,14 @@ class Scorer:
         """
         if self._tagged is None:
             return np.zeros((len(queries), len(events)), dtype=np.float32)
-        end = COUNT + self._tagged.config.profile
-        own, theirs = (towers[:, -1, COUNT:end].astype(np.float32) for towers in (queries, events))
+        own, theirs = (towers[:, 0, COUNT:].astype(np.float32) for towers in (queries, events))
         return np.asarray(np.square(np.clip(own @ theirs.T, 0.0, 1.0)), dtype=np.float32)
 
     def presence(self, towers: Towers) -> npt.NDArray[np.float32]:
         """Probability that each event contains each category.
 
-        A tagged network tags each clip; of another network it is P(both) of the event paired with itself.
+        A tagged network tags each clip (its shift, which serves comparing, is taken back); of another network it is
+        P(both) of the event paired with itself.
 
         Args:
             towers: float [n, steps, width] from `embed`; n may be 0.
@@ -154,7 +153,8 @@ class Scorer:
         """
         self._check(towers, "events")
         if self._tagged is not None:
-            return towers[:, -1, :COUNT].astype(np.float32)
+            shifted = torch.from_numpy(towers[:, 0, :COUNT].astype(np.float32))
+            return torch.sigmoid(torch.logit(shifted) - self._tagged.shift).numpy()
         return self._in_blocks(None, towers)[:, :, BOTH]
 
     def _check(self, towers: Towers, what: str) -> None:
@@ -168,20 +168,14 @@ class Scorer:
             one = None if query is None else torch.from_numpy(query.astype(np.float32)[None])
             for start in range(0, len(events), self._block):
                 block = torch.from_numpy(events[start : start + self._block].astype(np.float32, copy=False))
-                out[start : start + self._block] = self._matrices(one, block).numpy()
+                out[start : start + self._block] = self._pairs(one, block).numpy()
         return out
 
-    def _matrices(self, query: Tensor | None, block: Tensor) -> Tensor:
-        """Presence matrices float32 [B, 8, 3] of one query [1, S, W], or None for each event with itself."""
-        if self._tagged is None:
-            return cast("_Pairs", self._pairs)(query, block)
-        own = block if query is None else query
-        prior = log_prior(own[:, -1, :COUNT], block[:, -1, :COUNT]).exp()
-        if self._pairs is None:
-            return prior
-        expert = self._pairs(None if query is None else query[:, :-1], block[:, :-1])
-        product = prior * expert.pow_(float(self._tagged.trust))
-        return product / product.sum(dim=-1, keepdim=True).clamp(min=1e-30)
+
+def _implied(query: Tensor | None, events: Tensor) -> Tensor:
+    """Presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W], or None for each event with itself."""
+    tags = events[:, 0, :COUNT]
+    return implied(tags if query is None else query[:, 0, :COUNT], tags)
 
 
 class _Pairs:

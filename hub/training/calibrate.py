@@ -18,9 +18,7 @@ from shared.errors import Invalid
 
 WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Weights that are tried; the unit is levels."""
-TRUSTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Powers of the Siamese network's matrix that are tried."""
-SHIFTS: Final = (0.0, 0.25, 0.5)
+SHIFTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shifts of the tags' log-odds that are tried."""
 MATCHES: Final = 10
 """Best events of each query that the curves of matches are measured on."""
@@ -36,12 +34,10 @@ class Choice:
     """What is chosen on clips set aside.
 
     Attributes:
-        trust: of a tagged network, in [0, 1].
-        shift: of its tags, in log-odds.
+        shift: of a tagged network's tags, in log-odds.
         weight: of what is added to the level, in levels.
     """
 
-    trust: float
     shift: float
     weight: float
 
@@ -89,44 +85,31 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
 
 
 def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple[Scored, Choice, dict[Choice, float]]:
-    """Choose a tagged network's trust and shift, and the weight of what is added to its level.
+    """Choose a tagged network's shift by the level alone, then the weight of what is added to the level.
 
-    The best has the highest mean, as of `means`. First the shift is found with the tags alone, then the trust; each
-    time with all weights.
+    The best has the highest mean, as of `means`.
 
     Args:
-        network: did not learn the queries. Its trust and shift are set.
+        network: did not learn the queries. Its shift is set.
         queries: clips set aside.
         database: the others.
 
     Returns:
-        All pairs as scored with the best choice, that choice, and the mean of each that was tried.
+        All pairs as scored with that choice, the choice, and the mean of each that was tried.
 
     Raises:
         Invalid: no queries or no database.
     """
     checkpoint = Checkpoint(network, queries.space, {})
     tried: dict[Choice, float] = {}
-    best: tuple[Scored, Choice] | None = None
-
-    def look(trust: float, shift: float) -> tuple[Scored, Choice]:
-        network.trust.fill_(trust)
-        network.shift.fill_(shift)
-        scored = score_all(checkpoint, queries, database)
-        tried.update({Choice(trust, shift, weight): mean for weight, mean in means(scored).items()})
-        leader = max(tried, key=lambda choice: tried[choice])
-        # Only the best is kept: all pairs take hundreds of MB.
-        return (scored, leader) if best is None or leader != best[1] else best
-
     for shift in SHIFTS:
-        best = look(0.0, shift)
-    if network.siamese is not None:
-        for trust in TRUSTS[1:]:
-            best = look(trust, best[1].shift)
-    scored, choice = best
-    network.trust.fill_(choice.trust)
-    network.shift.fill_(choice.shift)
-    return scored, choice, tried
+        network.shift.fill_(shift)
+        measured = means(score_all(checkpoint, queries, database))
+        tried.update({Choice(shift, weight): mean for weight, mean in measured.items()})
+    shift = max(SHIFTS, key=lambda shift: tried[Choice(shift, 0.0)])
+    weight = max(WEIGHTS, key=lambda weight: tried[Choice(shift, weight)])
+    network.shift.fill_(shift)
+    return score_all(checkpoint, queries, database), Choice(shift, weight), tried
 
 
 def means(scored: Scored) -> dict[float, float]:
@@ -160,7 +143,7 @@ def calibrate(scored: Scored, weight: float) -> Calibration:
     """
     ranks, agreed = _ranks(scored, weight), agreement(scored.queries, scored.database)
     best = np.argsort(-ranks, axis=1, kind="stable")[:, :MATCHES]
-    matched, hit = (np.take_along_axis(values, best, axis=1).ravel() for values in (ranks, agreed))
+    matched, hit = np.take_along_axis(ranks, best, axis=1).ravel(), np.take_along_axis(agreed, best, axis=1).ravel()
     truth = presence_matrix(scored.queries[:, None], scored.database[None])
     shared, same = truth[..., BOTH] == 1.0, truth[..., BOTH] + truth[..., NEITHER] == 1.0
     categories = range(truth.shape[2])

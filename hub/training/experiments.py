@@ -232,11 +232,7 @@ def _methods(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoin
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        key: checkpoint.record[key]
-        for key in ("epochs_chosen", "trust", "shift", "weight")
-        if key in checkpoint.record
-    }
+    return {key: checkpoint.record[key] for key in ("epochs_chosen", "shift", "weight") if key in checkpoint.record}
 
 
 def _minutes(began: float) -> float:

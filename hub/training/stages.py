@@ -1,14 +1,11 @@
-"""Training the tagged network (`hub.model.tagged`), in three stages.
+"""Training the tagged network (`hub.model.tagged`), in two stages.
 
 1. `pretrain`: the tagger learns categories and finer labels from everything there is. Clips of the domain, that
    is, like those that will be searched, are drawn more often.
 2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet. What counts is the
    running average of its weights after each epoch, which knows fewer clips by heart than the last ones.
-3. `pair`: the trunk is kept as it is; the Siamese network learns what tags alone do not say, from all pairs of a
-   batch at once. The first pair layer splits over the concatenation, so that B clips give B x B pairs cheaply.
 
-All stages mix clips two by two (mixup): a trunk that knows its clips by heart is sure of their tags, and would
-leave nothing for the pairs to learn.
+Both stages mix clips two by two (mixup). Matrices are multiplied in bfloat16 where the processor does so in hardware.
 
 Source: the paper, section 5.3; Zhang et al. 2018 (mixup); Izmailov et al. 2018 (averaging weights).
 """
@@ -22,11 +19,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hub.model.precision import best_dtype, capabilities
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.training.dataset import Dataset
-from hub.training.mixup import Clips, Mixed, all_pairs_loss, tagging_loss
+from hub.training.mixup import Clips, tagging_loss
 from hub.training.state import State, fingerprint, read, write
 from shared.errors import Invalid
 from shared.taxonomy import COUNT
@@ -47,7 +45,7 @@ class Stage:
 
     Attributes:
         epochs: passes; 0 leaves the stage out.
-        batch_clips: clips per step, from 2. In stage `pair` they make the square of it in pairs.
+        batch_clips: clips per step, from 2.
         learning_rate: the highest, of AdamW.
 
     Raises:
@@ -71,7 +69,6 @@ class TaggedPlan:
         seed: fixes the initial weights, the draws and the dropout; from 0.
         pretrain: stage 1.
         tune: stage 2.
-        pair: stage 3.
         others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
         decay: weight decay of AdamW.
 
@@ -80,9 +77,8 @@ class TaggedPlan:
     """
 
     seed: int = 0
-    pretrain: Stage = Stage(10, 128, 1e-3)
+    pretrain: Stage = Stage(5, 128, 1e-3)
     tune: Stage = Stage(10, 128, 7e-4)
-    pair: Stage = Stage(5, 32, 1.5e-3)
     others: float = 0.3
     decay: float = 1e-4
 
@@ -97,7 +93,7 @@ class TaggedEpoch:
 
     Attributes:
         run: `validate` while a part is set aside, `final` on everything.
-        stage: `pretrain`, `tune` or `pair`.
+        stage: `pretrain` or `tune`.
         number: from 1.
         of: epochs of this stage.
         loss: mean loss of the stage, in nats.
@@ -122,13 +118,11 @@ Measure = Callable[[TaggedNetwork], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """A stage, what learns in it and from which loss; chances float64 [n] say how likely each clip is drawn."""
+    """A stage; chances float64 [n] say how likely each clip is drawn in it."""
 
     name: str
     order: int
     stage: Stage
-    learns: nn.Module
-    loss: Callable[[TaggedNetwork, Mixed], Tensor]
     chances: npt.NDArray[np.float64]
 
     @property
@@ -180,10 +174,8 @@ def fit(
     history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
     if saved is not None:
         network.load_state_dict(saved.network)
-    for lesson in _lessons(network, plan, data):
-        optimiser = torch.optim.AdamW(
-            lesson.learns.parameters(), lr=lesson.stage.learning_rate, weight_decay=plan.decay
-        )
+    for lesson in _lessons(plan, data):
+        optimiser = torch.optim.AdamW(network.parameters(), lr=lesson.stage.learning_rate, weight_decay=plan.decay)
         average: dict[str, Tensor] = {}
         if saved is not None and history[-1].stage == lesson.name:
             optimiser.load_state_dict(saved.optimiser)
@@ -225,13 +217,11 @@ def _with(network: TaggedNetwork, tensors: dict[str, Tensor]) -> TaggedNetwork:
     return other.eval()
 
 
-def _lessons(network: TaggedNetwork, plan: TaggedPlan, data: Dataset) -> Iterator[_Lesson]:
+def _lessons(plan: TaggedPlan, data: Dataset) -> Iterator[_Lesson]:
     domain = np.where(data.in_domain, 1.0, 0.0)
     everything = np.where(data.in_domain, 1.0, plan.others)
-    yield _Lesson("pretrain", 0, plan.pretrain, network.tagger, tagging_loss, everything / everything.sum())
-    yield _Lesson("tune", 1, plan.tune, network.tagger, tagging_loss, domain / domain.sum())
-    if network.siamese is not None:
-        yield _Lesson("pair", 2, plan.pair, network.siamese, all_pairs_loss, domain / domain.sum())
+    yield _Lesson("pretrain", 0, plan.pretrain, everything / everything.sum())
+    yield _Lesson("tune", 1, plan.tune, domain / domain.sum())
 
 
 def _epoch(
@@ -246,15 +236,16 @@ def _epoch(
     """One epoch of a stage; returns its mean loss."""
     rng = np.random.default_rng([seed, lesson.order, number])
     torch.manual_seed(int(rng.integers(2**63)))
-    network.eval()
-    lesson.learns.train()
+    network.train()
     batches = _batches(lesson.chances, lesson.stage, rng)
     total = 0.0
     for step, batch in enumerate(batches):
         share = step / len(batches)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(lesson.stage, (number - 1 + share) / lesson.stage.epochs)
-        loss = lesson.loss(network, clips.mixed(batch, rng))
+        # Entered anew each step: within, the rounded weights are kept and would not follow the optimiser.
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype(capabilities()) is torch.bfloat16):
+            loss = tagging_loss(network, clips.mixed(batch, rng))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -287,7 +278,7 @@ def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> No
     with torch.inference_mode():
         chosen = domain[:: -(-len(domain) // PROFILE_CLIPS)]
         parts = [clips.features[chosen[start : start + 256]] for start in range(0, len(chosen), 256)]
-        tags = torch.cat([network.tagger.tags(network.tagger.steps(part)) for part in parts])
+        tags = torch.cat([network.tags(part) for part in parts])
         roots = torch.nn.functional.normalize(tags[:, COUNT:].sqrt(), dim=1)
         directions = torch.linalg.svd(roots, full_matrices=False).Vh[: network.config.profile]
         network.projection[:, : len(directions)] = directions.T

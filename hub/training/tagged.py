@@ -1,14 +1,14 @@
 """Training a tagged network from data to checkpoint.
 
 1. `validate`: 10 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
-   the trust in pairs, the shift of the tags and the weight of the affinity are chosen and the calibration measured.
-2. `final`: a new network is trained on everything, with what was chosen; without pair layers if they earned no trust.
+   the shift of the tags and the weight of the affinity are chosen and the calibration measured.
+2. `final`: a new network is trained on everything, with what was chosen.
 
 A tagger alone, "tag-and-compare", goes the same way; its weight is that of the cosine in "tag-plus-cosine".
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,13 +88,10 @@ def train_tagged(
         record |= {"mean_map": [asdict(tried) | {"map": mean} for tried, mean in means.items()]}
         calibration = calibrate(scored, choice.weight if config.profile else 0.0)
     else:
-        choice = Choice(*(float(like.record[name]) for name in ("trust", "shift", "weight")))
+        choice = Choice(*(float(like.record[name]) for name in ("shift", "weight")))
         calibration = like.calibration
     record |= asdict(choice)
-    if choice.trust == 0.0:
-        config = replace(config, pair=())
     network, final = fit(data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"))
-    network.trust.fill_(choice.trust)
     network.shift.fill_(choice.shift)
     if config.profile:
         network.weight.fill_(choice.weight)

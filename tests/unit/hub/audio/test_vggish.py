@@ -15,7 +15,7 @@ from hub.audio.choose import choose_space, extractor_for
 from hub.audio.extractor import clip_at
 from hub.audio.logmel import LogMel
 from hub.audio.mel import mel_bank
-from hub.audio.vggish import FrontEnd, Pca, Vggish, VggishNetwork, best_dtype
+from hub.audio.vggish import FrontEnd, Pca, Vggish, VggishNetwork
 from hub.audio.weights import write_network, write_pca
 from shared.audio import Waveform, decode_flac, encode_flac
 from shared.errors import Invalid, Unavailable
@@ -220,22 +220,6 @@ def test_bfloat16_moves_bytes_a_few_steps(weights_dir: Path) -> None:
     short = Vggish.load(weights_dir, torch.bfloat16).extract(street(5), RATE_HZ).astype(int)
     assert 0 < np.abs(exact - short).mean() < 4
     assert np.abs(exact - short).max() < 40
-
-
-@pytest.mark.parametrize(
-    ("has", "dtype"),
-    [
-        ({}, torch.float32),
-        ({"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
-        ({"avx512_bf16": True}, torch.bfloat16),
-        ({"amx_bf16": True}, torch.bfloat16),
-        ({"neon": True, "bf16": True}, torch.float32),
-    ],
-)
-def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(
-    has: dict[str, bool], dtype: torch.dtype
-) -> None:
-    assert best_dtype(has) is dtype
 
 
 def test_weights_that_are_not_there_say_how_to_get_them(tmp_path: Path) -> None:
