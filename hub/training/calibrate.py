@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from hub.model.calibration import Calibration, isotonic
 from hub.model.checkpoint import Checkpoint
-from hub.model.presence import BOTH, NEITHER, presence_matrix
+from hub.model.presence import BOTH, NEITHER
 from hub.model.tagged import TaggedNetwork
 from hub.search.scorer import Scorer
 from hub.training.dataset import Dataset
-from hub.training.metrics import agreement, mean_average_precision
+from hub.training.metrics import agreement, fine_agreement, mean_average_precision
 from hub.training.similarity import cosines
 from shared.errors import Invalid
 
@@ -21,9 +21,9 @@ WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 SHIFTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shifts of the tags' log-odds that are tried."""
 MATCHES: Final = 10
-"""Best events of each query that the curves of matches are measured on."""
+"""Best events of each query that people look at, and the curves of matches are measured on."""
 CUTS: Final = (1, 10, 100)
-QUERIES: Final = 500
+QUERIES: Final = 1_200
 """Most clips set aside that are used as queries."""
 
 Floats = npt.NDArray[np.float32]
@@ -51,16 +51,16 @@ class Scored:
         extra: what may be added to it, float32 [q, n] in [-1, 1]: the affinity; of networks without, the cosine.
         agree: P(both) + P(neither), float32 [q, n, 8].
         both: P(both), float32 [q, n, 8].
-        queries: their labels, uint8 [q, 8].
-        database: its labels, uint8 [n, 8].
+        queries: the clips asked.
+        database: the clips found.
     """
 
     levels: Floats
     extra: Floats
     agree: Floats
     both: Floats
-    queries: npt.NDArray[np.uint8]
-    database: npt.NDArray[np.uint8]
+    queries: Dataset
+    database: Dataset
 
 
 def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Scored:
@@ -81,13 +81,16 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     for row, query in enumerate(own):
         matrices = scorer.score(query, theirs)
         agree[row], both[row] = matrices[:, :, BOTH] + matrices[:, :, NEITHER], matrices[:, :, BOTH]
-    return Scored(agree.sum(axis=2), extra, agree, both, queries.labels, database.labels)
+    return Scored(agree.sum(axis=2), extra, agree, both, queries, database)
 
 
-def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple[Scored, Choice, dict[Choice, float]]:
-    """Choose a tagged network's shift by the level alone, then the weight of what is added to the level.
+def choose(
+    network: TaggedNetwork, queries: Dataset, database: Dataset
+) -> tuple[Scored, Choice, dict[Choice, list[float]]]:
+    """Choose a tagged network's shift, and the weight of what is added to its level.
 
-    The best has the highest mean, as of `means`.
+    The best has the highest mean of its `figures` among those of which no figure is below that of plain tags, shift
+    and weight 0: what helps clips of several categories must not cost others.
 
     Args:
         network: did not learn the queries. Its shift is set.
@@ -95,39 +98,40 @@ def choose(network: TaggedNetwork, queries: Dataset, database: Dataset) -> tuple
         database: the others.
 
     Returns:
-        All pairs as scored with that choice, the choice, and the mean of each that was tried.
+        All pairs as scored with that choice, the choice, and the figures of each that was tried.
 
     Raises:
         Invalid: no queries or no database.
     """
     checkpoint = Checkpoint(network, queries.space, {})
-    tried: dict[Choice, float] = {}
+    tried: dict[Choice, list[float]] = {}
     for shift in SHIFTS:
         network.shift.fill_(shift)
-        measured = means(score_all(checkpoint, queries, database))
-        tried.update({Choice(shift, weight): mean for weight, mean in measured.items()})
-    shift = max(SHIFTS, key=lambda shift: tried[Choice(shift, 0.0)])
-    weight = max(WEIGHTS, key=lambda weight: tried[Choice(shift, weight)])
-    network.shift.fill_(shift)
-    return score_all(checkpoint, queries, database), Choice(shift, weight), tried
+        scored = score_all(checkpoint, queries, database)
+        tried.update({Choice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
+    plain = tried[Choice(0.0, 0.0)]
+    allowed = [choice for choice, found in tried.items() if all(x >= y for x, y in zip(found, plain, strict=True))]
+    best = max(allowed, key=lambda choice: sum(tried[choice]))
+    network.shift.fill_(best.shift)
+    return score_all(checkpoint, queries, database), best, tried
 
 
-def means(scored: Scored) -> dict[float, float]:
-    """Mean of mAP_s@K for each weight of `WEIGHTS`.
+def figures(scored: Scored, weight: float) -> list[float]:
+    """What a ranking by level plus weight times `extra` is judged by; the more, the better.
 
-    Over all queries at s in {8, 7} and K in {1, 10, 100}, and over those with several categories at K = 10.
+    mAP_s@K over all queries at s in {8, 7} and K in {1, 10, 100}, over those with several categories at K = 10, and
+    the fine agreement of the first ten, if there are finer labels.
     """
-    agreed = agreement(scored.queries, scored.database)
-    several = scored.queries.sum(axis=1) >= 2
-    found = {}
-    for weight in WEIGHTS:
-        best = np.argsort(-_ranks(scored, weight), axis=1, kind="stable")[:, : max(CUTS)]
-        retrieved = np.take_along_axis(agreed, best, axis=1)
-        figures = [mean_average_precision(retrieved, s, k) for s in (8, 7) for k in CUTS]
-        if several.any():
-            figures += [mean_average_precision(retrieved[several], s, 10) for s in (8, 7)]
-        found[weight] = round(float(np.mean(figures)), 4)
-    return found
+    queries, database = scored.queries, scored.database
+    best = np.argsort(-_ranks(scored, weight), axis=1, kind="stable")[:, : max(CUTS)]
+    retrieved = np.take_along_axis(agreement(queries.labels, database.labels), best, axis=1)
+    several = queries.labels.sum(axis=1) >= 2
+    found = [mean_average_precision(retrieved, s, k) for s in (8, 7) for k in CUTS]
+    if several.any():
+        found += [mean_average_precision(retrieved[several], s, MATCHES) for s in (8, 7)]
+    if queries.fine is not None and database.fine is not None:
+        found.append(float(fine_agreement(queries.fine, database.fine, best[:, :MATCHES]).mean()))
+    return [round(figure, 4) for figure in found]
 
 
 def _ranks(scored: Scored, weight: float) -> Floats:
@@ -141,17 +145,21 @@ def calibrate(scored: Scored, weight: float) -> Calibration:
         scored: all pairs of clips set aside and the others.
         weight: in levels, as of `choose`; 0 for a ranking by level alone.
     """
-    ranks, agreed = _ranks(scored, weight), agreement(scored.queries, scored.database)
+    ranks, agreed = _ranks(scored, weight), agreement(scored.queries.labels, scored.database.labels)
     best = np.argsort(-ranks, axis=1, kind="stable")[:, :MATCHES]
     matched, hit = np.take_along_axis(ranks, best, axis=1).ravel(), np.take_along_axis(agreed, best, axis=1).ravel()
-    truth = presence_matrix(scored.queries[:, None], scored.database[None])
-    shared, same = truth[..., BOTH] == 1.0, truth[..., BOTH] + truth[..., NEITHER] == 1.0
-    categories = range(truth.shape[2])
+    queries, database = scored.queries.labels[:, None], scored.database.labels[None]
+    categories = range(queries.shape[2])
     return Calibration(
         isotonic(ranks.ravel(), agreed.ravel() >= 8),
         isotonic(ranks.ravel(), agreed.ravel() >= 7),
         isotonic(matched, hit >= 8),
         isotonic(matched, hit >= 7),
-        tuple(isotonic(scored.agree[..., c].ravel(), same[..., c].ravel()) for c in categories),
-        tuple(isotonic(scored.both[..., c].ravel(), shared[..., c].ravel()) for c in categories),
+        tuple(
+            isotonic(scored.agree[..., c].ravel(), (queries[..., c] == database[..., c]).ravel()) for c in categories
+        ),
+        tuple(
+            isotonic(scored.both[..., c].ravel(), (queries[..., c] & database[..., c]).ravel() == 1)
+            for c in categories
+        ),
     )

@@ -1,6 +1,6 @@
 """Training a tagged network from data to checkpoint.
 
-1. `validate`: 10 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
+1. `validate`: 20 % of the domain's clips are set aside; a network is trained on the rest. On the clips set aside
    the shift of the tags and the weight of the affinity are chosen and the calibration measured.
 2. `final`: a new network is trained on everything, with what was chosen.
 
@@ -22,7 +22,7 @@ from hub.training.dataset import Dataset, split_by_group
 from hub.training.stages import TaggedEpoch, TaggedPlan, fit
 from hub.training.validation import Sample
 
-SET_ASIDE: Final = 0.1
+SET_ASIDE: Final = 0.2
 _STREAM: Final = 7
 """Tells the split's randomness from that of the stages."""
 
@@ -84,8 +84,8 @@ def train_tagged(
             measure=sample.quality,
             state=kept("validate"),
         )
-        scored, choice, means = choose(network, queries, database)
-        record |= {"mean_map": [asdict(tried) | {"map": mean} for tried, mean in means.items()]}
+        scored, choice, tried = choose(network, queries, database)
+        record |= {"tried": [asdict(one) | {"figures": figures} for one, figures in tried.items()]}
         calibration = calibrate(scored, choice.weight if config.profile else 0.0)
     else:
         choice = Choice(*(float(like.record[name]) for name in ("shift", "weight")))

@@ -38,10 +38,13 @@ def test_neighbours_that_fall_are_pooled() -> None:
 
 
 def test_a_calibration_survives_as_json_values() -> None:
-    made = Calibration(RISING, Curve((0.0,), (0.5,)), (RISING,) * 8, (RISING,) * 8)
+    a, b, c, d = (Curve((0.0,), (p,)) for p in (0.1, 0.2, 0.3, 0.4))
+    made = Calibration(a, b, c, d, (RISING,) * 8, (RISING,) * 8)
     assert Calibration.of(made.document()) == made
     assert made.at_least(8) is made.level_8
     assert made.at_least(7) is made.level_7
+    assert made.at_least(8, match=True) is made.match_8
+    assert made.at_least(7, match=True) is made.match_7
     with pytest.raises(Invalid):
         made.at_least(6)
 
@@ -59,6 +62,6 @@ def test_what_is_no_calibration_is_refused() -> None:
     with pytest.raises(Invalid, match="not understood"):
         Calibration.of({"level_8": {}})
     with pytest.raises(Invalid, match="8 curves"):
-        Calibration(RISING, RISING, (), ())
+        Calibration(RISING, RISING, RISING, RISING, (), ())
     with pytest.raises(Invalid):
         isotonic(np.empty(0), np.empty(0, dtype=bool))

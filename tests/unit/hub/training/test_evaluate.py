@@ -79,11 +79,13 @@ def test_probabilities_are_held_against_what_came_true() -> None:
     labels = np.eye(8, dtype=np.uint8)
     benchmark = Benchmark(dataset(labels), dataset(labels))
     half, sure = Curve((0.0,), (0.5,)), Curve((0.0, 1.0), (0.0, 1.0))
-    calibration = Calibration(half, sure, (sure,) * 8, (sure,) * 8)
+    calibration = Calibration(half, sure, sure, half, (sure,) * 8, (sure,) * 8)
     truth = np.eye(8, dtype=np.float32)
     found = evaluate(benchmark, {"x": lambda query: truth[query]}, calibrations={"x": calibration})
     assert found.reliability["x", 8, "all"].error() == pytest.approx(0.5 - 1 / 8)
     assert found.reliability["x", 7, "top"].counts.sum() == 64
+    # All pairs agree on six categories at least, a clip with itself on all; matches are judged by their own curve.
+    assert found.reliability["x", 7, "top"].said.sum() == 32
     told = found.document()["calibration"]
     assert {(entry["s"], entry["pairs"]) for entry in told} == {(8, "all"), (8, "top"), (7, "all"), (7, "top")}
     assert told[0]["bins"] == [{"pairs": 64, "said": 0.5, "came": 0.125}]
