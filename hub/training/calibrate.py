@@ -148,18 +148,15 @@ def calibrate(scored: Scored, weight: float) -> Calibration:
     ranks, agreed = _ranks(scored, weight), agreement(scored.queries.labels, scored.database.labels)
     best = np.argsort(-ranks, axis=1, kind="stable")[:, :MATCHES]
     matched, hit = np.take_along_axis(ranks, best, axis=1).ravel(), np.take_along_axis(agreed, best, axis=1).ravel()
-    queries, database = scored.queries.labels[:, None], scored.database.labels[None]
-    categories = range(queries.shape[2])
+    ours, theirs = scored.queries.labels[:, None], scored.database.labels[None]
+    categories = range(ours.shape[2])
     return Calibration(
         isotonic(ranks.ravel(), agreed.ravel() >= 8),
         isotonic(ranks.ravel(), agreed.ravel() >= 7),
         isotonic(matched, hit >= 8),
         isotonic(matched, hit >= 7),
+        tuple(isotonic(scored.agree[..., c].ravel(), (ours[..., c] == theirs[..., c]).ravel()) for c in categories),
         tuple(
-            isotonic(scored.agree[..., c].ravel(), (queries[..., c] == database[..., c]).ravel()) for c in categories
-        ),
-        tuple(
-            isotonic(scored.both[..., c].ravel(), (queries[..., c] & database[..., c]).ravel() == 1)
-            for c in categories
+            isotonic(scored.both[..., c].ravel(), (ours[..., c] & theirs[..., c]).ravel() == 1) for c in categories
         ),
     )

@@ -29,8 +29,8 @@ URBAN: Final = """\
 2,104 queries of AudioSet's evaluation split, 5,545 database clips of its balanced training split. `tagged` is the
 network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare`, one attention tagger of
 three layers of 512, learns the same clips by the same command and plan, and its shift is chosen likewise; it knows
-the eight categories only. `tag-plus-cosine` adds the cosine of mean embeddings, its weight chosen likewise. `paper` is
-the committed network of the paper's figure 1.
+the eight categories only. `tag-plus-cosine` adds the cosine of mean embeddings, its weight chosen likewise.
+`paper` is the committed network of the paper's figure 1.
 """
 PAPER: Final = NAMES[0]
 """The variant that is the paper's own network."""
