@@ -8,15 +8,16 @@
 4. Clips are ranked by level of similarity plus the *affinity* of their profiles: same categories first, and among
    those the same kind of sound.
 
-Several taggers of the same shape, its *members*, stand side by side; a tag is the mean of what they say.
+Several taggers of the same shape, its *members*, trained each for itself, stand side by side; a tag is the mean of
+what they say.
 
 Source: the paper, section 3.1 (towers, presence matrix, attention); Kong et al., Audio Set classification with
 attention model, reference 18 of the paper (2.); docs/decisions/0006 (why no layers look at pairs).
 """
 
 import itertools
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -97,13 +98,13 @@ class Tagger(nn.Module):
         self.attention = Blocks(config.trunk[-1], labels, members)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Probability of each label in a clip, as each member has it.
+        """Probability of each label in a clip, the mean of what the members say.
 
         Args:
             features: float32 [B, frames, dimension], dequantised.
 
         Returns:
-            float32 [B, members, 8 + fine], in (0, 1): the categories first.
+            float32 [B, 8 + fine], in (0, 1): the categories first.
 
         Source: the paper, equation (1), for one clip.
         """
@@ -113,7 +114,7 @@ class Tagger(nn.Module):
         hidden = self.layers(steps)
         attention = torch.softmax(self.attention(hidden).float(), dim=1)
         tags = (attention * torch.sigmoid(self.presence(hidden).float())).sum(dim=1).clamp(_LEAST, 1.0 - _LEAST)
-        return tags.reshape(len(features), self.members, -1)
+        return tags.reshape(len(features), self.members, -1).mean(dim=1)
 
 
 class TaggedNetwork(nn.Module):
@@ -140,17 +141,6 @@ class TaggedNetwork(nn.Module):
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("shift", torch.zeros(()))
 
-    def tags(self, features: Tensor) -> Tensor:
-        """Probability of each label in a clip, the mean of what the members say.
-
-        Args:
-            features: float32 [B, frames, dimension], dequantised.
-
-        Returns:
-            float32 [B, 8 + fine], in (0, 1): the categories first.
-        """
-        return cast("Tensor", self.tagger(features)).mean(dim=1)
-
     def tower(self, features: Tensor) -> Tensor:
         """One clip's side of the network.
 
@@ -160,7 +150,7 @@ class TaggedNetwork(nn.Module):
         Returns:
             float32 [B, 1, 8 + profile]: the eight tags, shifted, and the profile, of length 1.
         """
-        tags = self.tags(features)
+        tags = self.tagger(features)
         categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(_LEAST, 1.0 - _LEAST)
         profile = nn.functional.normalize(tags[:, COUNT:].sqrt() @ self.projection, dim=1)
         return torch.cat([categories, profile], dim=1).unsqueeze(1)
@@ -193,6 +183,28 @@ class TaggedNetwork(nn.Module):
     def forward(self, query: Tensor, event: Tensor) -> Tensor:
         """The presence matrix of B pairs of clips, float32 [B, frames, dimension] each: float32 [B, 8, 3]."""
         return self.pair(self.tower(query), self.tower(event))
+
+
+def side_by_side(members: Sequence[TaggedNetwork]) -> TaggedNetwork:
+    """One network of several that were trained each for itself.
+
+    Args:
+        members: at least one, of the same configuration, with one member each.
+
+    Returns:
+        A network that tags as the mean of them; its projection, weight and shift are still 0.
+    """
+    network = TaggedNetwork(replace(members[0].config, members=len(members)))
+    parts = [member.tagger.state_dict() for member in members]
+    joined = {}
+    for name, first in parts[0].items():
+        tensors = [part[name] for part in parts]
+        if name.startswith("standardise"):  # one for all, and all have seen the same clips
+            joined[name] = torch.stack(tensors).mean(dim=0) if first.is_floating_point() else first
+        else:
+            joined[name] = torch.cat(tensors) if first.ndim else first
+    network.tagger.load_state_dict(joined)
+    return network
 
 
 def implied(query: Tensor, event: Tensor) -> Tensor:

@@ -51,10 +51,9 @@ class Clips:
 
 
 def tagging_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
-    """Binary cross-entropy of the categories, and of the finer labels if there are any: the sum over the members."""
+    """Binary cross-entropy of the categories, and of the finer labels if there are any."""
     tags = network.tagger(batch.features)
-    labels = batch.labels.unsqueeze(1).expand_as(tags)
-    loss = nn.functional.binary_cross_entropy(tags[..., :COUNT], labels[..., :COUNT])
+    loss = nn.functional.binary_cross_entropy(tags[:, :COUNT], batch.labels[:, :COUNT])
     if network.config.fine:
-        loss = loss + FINE_SHARE * nn.functional.binary_cross_entropy(tags[..., COUNT:], labels[..., COUNT:])
-    return loss * network.config.members
+        loss = loss + FINE_SHARE * nn.functional.binary_cross_entropy(tags[:, COUNT:], batch.labels[:, COUNT:])
+    return loss

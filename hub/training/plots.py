@@ -76,7 +76,7 @@ def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
         Unavailable: matplotlib is not installed, or the file cannot be written.
     """
     epochs = list(history)
-    stages = [" ".join(filter(None, (epoch.get("run"), epoch["stage"]))) for epoch in epochs]
+    stages = [" ".join(str(epoch[key]) for key in ("run", "member", "stage") if key in epoch) for epoch in epochs]
 
     def draw(axes: "Axes", title: str, keys: Sequence[str]) -> None:
         for stage in dict.fromkeys(stages):

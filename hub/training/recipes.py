@@ -263,7 +263,7 @@ def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str,
 
 def told(epoch: Epoch | TaggedEpoch) -> str:
     """One epoch in a line."""
-    run = f"{epoch.run} " if isinstance(epoch, TaggedEpoch) else ""
+    run = f"{epoch.run} member {epoch.member} " if isinstance(epoch, TaggedEpoch) else ""
     told = f"{run}{epoch.stage} {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}"
     if isinstance(epoch, Epoch) and epoch.validation_loss is not None:
         told += f", validation {epoch.validation_loss:.4f}"

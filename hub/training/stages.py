@@ -5,14 +5,16 @@
 2. `tune`: the tagger goes on with the domain alone, so that what it expects is what it will meet. What counts is the
    running average of its weights after each epoch, which knows fewer clips by heart than the last ones.
 
-Both stages mix clips two by two (mixup). Matrices are multiplied in bfloat16 where the processor does so in hardware.
+Each member of the network goes through both for itself: what one learns by chance, from the order and the mixing of
+its clips, the mean of several forgets. Both stages mix clips two by two (mixup). Matrices are multiplied in bfloat16
+where the processor does so in hardware.
 
 Source: the paper, section 5.3; Zhang et al. 2018 (mixup); Izmailov et al. 2018 (averaging weights).
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor
 
 from hub.model.precision import best_dtype, capabilities
-from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.model.tagged import TaggedConfig, TaggedNetwork, side_by_side
 from hub.training.dataset import Dataset
 from hub.training.mixup import Clips, tagging_loss
 from hub.training.state import State, fingerprint, read, write
@@ -93,6 +95,7 @@ class TaggedEpoch:
 
     Attributes:
         run: `validate` while a part is set aside, `final` on everything.
+        member: which of the members learnt, from 1.
         stage: `pretrain` or `tune`.
         number: from 1.
         of: epochs of this stage.
@@ -102,6 +105,7 @@ class TaggedEpoch:
     """
 
     run: str
+    member: int
     stage: str
     number: int
     of: int
@@ -121,7 +125,6 @@ class _Lesson:
     """A stage; chances float64 [n] say how likely each clip is drawn in it."""
 
     name: str
-    order: int
     stage: Stage
     chances: npt.NDArray[np.float64]
 
@@ -152,8 +155,8 @@ def fit(
         on_epoch: told after each epoch.
         on_step: told after each step.
         measure: gives mAP_8@10 and mAP_7@10 after each epoch.
-        state: file that is replaced after each epoch, before `on_epoch`. If it is there already, training goes
-            on from it. It stays, for the caller to remove once the network is safe.
+        state: file, with the member's number appended, that is replaced after each epoch, before `on_epoch`. If it
+            is there already, training goes on from it. It stays, for the caller to remove once the network is safe.
 
     Returns:
         The network in eval mode, gradients off, its affinity weighing nothing yet; and what each epoch gave.
@@ -166,35 +169,91 @@ def fit(
     shape = (config.frames, config.dimension)
     if data.in_domain.sum() < 2 or config.fine not in {0, fine} or shape != data.space.shape:
         raise Invalid(f"{len(data)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
-    mark = fingerprint(data, {"network": asdict(config), "plan": asdict(plan), "domain": data.in_domain.tolist()})
     clips = Clips(data, fine=config.fine)
-    torch.manual_seed(plan.seed)
+    members, history = [], []
+    for member in range(1, config.members + 1):
+        settings = {"network": asdict(config), "plan": asdict(plan), "domain": data.in_domain.tolist()}
+        mark = fingerprint(data, settings | {"run": run, "member": member})
+        network, epochs = _fit_member(
+            clips,
+            replace(config, members=1),
+            list(_lessons(plan, data)),
+            _Member(run, member, plan.seed, plan.decay),
+            on_epoch=on_epoch,
+            on_step=on_step,
+            measure=measure,
+            state=None if state is None else _Kept(state.with_name(f"{state.name}.{member}"), mark),
+        )
+        members.append(network)
+        history += epochs
+    network = side_by_side(members).eval()
+    _set_projection(network, clips, np.flatnonzero(data.in_domain))
+    return network.requires_grad_(False), history
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Who learns, and how: the run and number of `TaggedEpoch`, seed and weight decay of the plan."""
+
+    run: str
+    number: int
+    seed: int
+    decay: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A state file and the mark of the training it is of."""
+
+    path: Path
+    mark: str
+
+
+def _fit_member(
+    clips: Clips,
+    config: TaggedConfig,
+    lessons: list[_Lesson],
+    who: _Member,
+    *,
+    on_epoch: Watch,
+    on_step: Step,
+    measure: Measure | None,
+    state: _Kept | None,
+) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
+    """Train one member; see `fit`."""
+    torch.manual_seed(_seed(np.random.default_rng([who.seed, who.number])))
     network = TaggedNetwork(config)
-    saved = None if state is None else read(state, mark)
+    saved = None if state is None else read(state.path, state.mark)
     history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
     if saved is not None:
         network.load_state_dict(saved.network)
-    for lesson in _lessons(plan, data):
-        optimiser = torch.optim.AdamW(network.parameters(), lr=lesson.stage.learning_rate, weight_decay=plan.decay)
+    for order, lesson in enumerate(lessons):
+        optimiser = torch.optim.AdamW(network.parameters(), lr=lesson.stage.learning_rate, weight_decay=who.decay)
         average: dict[str, Tensor] = {}
         if saved is not None and history[-1].stage == lesson.name:
             optimiser.load_state_dict(saved.optimiser)
             average = saved.average
         done = sum(epoch.stage == lesson.name for epoch in history)
         for number in range(done + 1, lesson.stage.epochs + 1):
-            loss = _epoch(network, optimiser, clips, lesson, plan.seed, number, on_step)
+            rng = np.random.default_rng([who.seed, who.number, order, number])
+            loss = _epoch(network, optimiser, clips, lesson, number, rng, on_step)
             if lesson.averaged:
                 average = _averaged(average, network)
             measured = (None, None) if measure is None else measure(_with(network, average))
-            history.append(TaggedEpoch(run, lesson.name, number, lesson.stage.epochs, loss, *measured))
+            history.append(
+                TaggedEpoch(who.run, who.number, lesson.name, number, lesson.stage.epochs, loss, *measured)
+            )
             if lesson.averaged and number == lesson.stage.epochs:
                 network.load_state_dict(average)
             if state is not None:
                 past = [asdict(epoch) for epoch in history]
-                write(state, mark, State(network.state_dict(), optimiser.state_dict(), past, average))
+                write(state.path, state.mark, State(network.state_dict(), optimiser.state_dict(), past, average))
             on_epoch(history[-1])
-    _set_projection(network, clips, np.flatnonzero(data.in_domain))
-    return network.eval().requires_grad_(False), history
+    return network, history
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**63))
 
 
 def _averaged(average: dict[str, Tensor], network: TaggedNetwork) -> dict[str, Tensor]:
@@ -220,8 +279,8 @@ def _with(network: TaggedNetwork, tensors: dict[str, Tensor]) -> TaggedNetwork:
 def _lessons(plan: TaggedPlan, data: Dataset) -> Iterator[_Lesson]:
     domain = np.where(data.in_domain, 1.0, 0.0)
     everything = np.where(data.in_domain, 1.0, plan.others)
-    yield _Lesson("pretrain", 0, plan.pretrain, everything / everything.sum())
-    yield _Lesson("tune", 1, plan.tune, domain / domain.sum())
+    yield _Lesson("pretrain", plan.pretrain, everything / everything.sum())
+    yield _Lesson("tune", plan.tune, domain / domain.sum())
 
 
 def _epoch(
@@ -229,13 +288,12 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     clips: Clips,
     lesson: _Lesson,
-    seed: int,
     number: int,
+    rng: np.random.Generator,
     on_step: Step,
 ) -> float:
     """One epoch of a stage; returns its mean loss."""
-    rng = np.random.default_rng([seed, lesson.order, number])
-    torch.manual_seed(int(rng.integers(2**63)))
+    torch.manual_seed(_seed(rng))
     network.train()
     batches = _batches(lesson.chances, lesson.stage, rng)
     total = 0.0
@@ -278,7 +336,7 @@ def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> No
     with torch.inference_mode():
         chosen = domain[:: -(-len(domain) // PROFILE_CLIPS)]
         parts = [clips.features[chosen[start : start + 256]] for start in range(0, len(chosen), 256)]
-        tags = torch.cat([network.tags(part) for part in parts])
+        tags = torch.cat([network.tagger(part) for part in parts])
         roots = torch.nn.functional.normalize(tags[:, COUNT:].sqrt(), dim=1)
         directions = torch.linalg.svd(roots, full_matrices=False).Vh[: network.config.profile]
         network.projection[:, : len(directions)] = directions.T

@@ -9,7 +9,7 @@ import torch
 from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint, load, save
 from hub.model.presence import level_of_similarity, presence_matrix
-from hub.model.tagged import TaggedConfig, TaggedNetwork, implied
+from hub.model.tagged import TaggedConfig, TaggedNetwork, implied, side_by_side
 from hub.search.scorer import Scorer
 from shared.errors import Invalid
 from shared.space import VGGISH
@@ -70,7 +70,7 @@ def test_tags_are_the_presence_and_a_clip_is_most_affine_to_itself() -> None:
     made = network(SMALL)
     scorer = Scorer(Checkpoint(made, VGGISH, {}))
     towers = scorer.embed(clips(6))
-    tags = made.tags(torch.from_numpy(VGGISH.dequantise(clips(6))))
+    tags = made.tagger(torch.from_numpy(VGGISH.dequantise(clips(6))))
     np.testing.assert_allclose(scorer.presence(towers), tags[:, :8].numpy(), atol=1e-5)
     affinities = scorer.affinities(towers, towers)
     np.testing.assert_allclose(np.diag(affinities), 1.0, atol=1e-5)
@@ -78,24 +78,23 @@ def test_tags_are_the_presence_and_a_clip_is_most_affine_to_itself() -> None:
 
 
 def test_several_members_say_the_mean_of_what_each_says_alone() -> None:
-    made = network(replace(SMALL, members=3))
+    members = [network(replace(SMALL, dropout=share)) for share in (0.0, 0.1, 0.2)]
+    for number, member in enumerate(members):
+        member.tagger.presence.weight.mul_(number + 1.0)
+        member.tagger.standardise.load_state_dict(members[0].tagger.standardise.state_dict())
     features = torch.from_numpy(VGGISH.dequantise(clips(4)))
-    alone = []
-    for member in range(3):
-        one = TaggedNetwork(SMALL)
-        share = {name: tensor.chunk(3)[member] for name, tensor in made.tagger.state_dict().items() if tensor.ndim}
-        kept = {name: tensor for name, tensor in made.tagger.state_dict().items() if name.startswith("standardise")}
-        one.tagger.load_state_dict(share | kept, strict=False)
-        alone.append(one.eval().tags(features))
-    torch.testing.assert_close(made.tags(features), torch.stack(alone).mean(dim=0))
+    together = side_by_side(members).eval()
+    assert together.config.members == 3
+    alone = torch.stack([member.tagger(features) for member in members])
     assert not torch.allclose(alone[0], alone[1])
+    torch.testing.assert_close(together.tagger(features), alone.mean(dim=0))
 
 
 def test_context_is_the_mean_of_all_steps() -> None:
     made, without = network(SMALL), network(replace(SMALL, context=False))
     rows = torch.from_numpy(VGGISH.dequantise(clips(2)))
     # The order of the steps says nothing: neither attention nor the mean knows it.
-    torch.testing.assert_close(made.tags(rows.flip(1)), made.tags(rows))
+    torch.testing.assert_close(made.tagger(rows.flip(1)), made.tagger(rows))
     first, last = (torch.cat([rows[:, :5], end], dim=1) for end in (rows[:, 5:], rows[:, :5]))
     hidden: list[torch.Tensor] = []
     for tagger in (made.tagger, without.tagger):

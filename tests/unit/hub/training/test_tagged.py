@@ -87,7 +87,7 @@ def test_a_tagger_alone_finds_the_weight_of_the_cosine() -> None:
         by_network_and_cosine(benchmark, Checkpoint(made.network, VGGISH, {}))
 
 
-@pytest.mark.parametrize("last", [1, 2, 3, 4])
+@pytest.mark.parametrize("last", [1, 2, 4, 5, 7, 9])
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, last: int) -> None:
     data, done = easy(60, seed=3, outside=20), []
 
@@ -106,14 +106,13 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, l
         fit(data, SMALL, replace(PLAN, seed=9), on_epoch=ignore, on_step=ignore, state=tmp_path / "state")
 
 
-def test_the_loss_of_tagging_is_the_naive_cross_entropy_of_each_member() -> None:
+def test_the_loss_of_tagging_is_the_naive_cross_entropy() -> None:
     torch.manual_seed(0)
     made = TaggedNetwork(replace(SMALL, fine=0, profile=0)).eval().requires_grad_(False)
     clips = Clips(easy(5, seed=1), fine=0)
     total = 0.0
     for tags, labels in zip(made.tagger(clips.features).tolist(), clips.labels.tolist(), strict=True):
-        for member in tags:
-            total -= sum(math.log(p if label else 1 - p) for p, label in zip(member, labels, strict=True))
+        total -= sum(math.log(p if label else 1 - p) for p, label in zip(tags, labels, strict=True))
     assert float(tagging_loss(made, Mixed(clips.features, clips.labels))) == pytest.approx(total / 40, rel=1e-5)
 
 
