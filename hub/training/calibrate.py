@@ -1,5 +1,6 @@
 """Measuring a calibration, and the weight of what is added to the level in the ranking, on clips set aside."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,8 +92,7 @@ def choose(
 ) -> tuple[Scored, Choice, dict[Choice, list[float]]]:
     """Choose a tagged network's shift, and the weight of what is added to its level.
 
-    The best has the highest mean of its `figures` among those of which no figure is more than `MOST_LOST` below that
-    of plain tags, shift and weight 0: what helps clips of several categories must not cost others.
+    What is best is judged by `best_of` the `figures` of each.
 
     Args:
         network: did not learn the queries. Its shift is set.
@@ -111,15 +111,20 @@ def choose(
         network.shift.fill_(shift)
         scored = score_all(checkpoint, queries, database)
         tried.update({Choice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
-    plain = tried[Choice(0.0, 0.0)]
-    allowed = [
-        choice
-        for choice, found in tried.items()
-        if all(x >= y - MOST_LOST for x, y in zip(found, plain, strict=True))
-    ]
-    best = max(allowed, key=lambda choice: sum(tried[choice]))
+    best = best_of(tried)
     network.shift.fill_(best.shift)
     return score_all(checkpoint, queries, database), best, tried
+
+
+def best_of(tried: Mapping[Choice, Sequence[float]]) -> Choice:
+    """The choice with the highest mean of its figures among those that lose nowhere.
+
+    What helps clips of several categories may cost others: none of a choice's figures may be more than `MOST_LOST`
+    below that of plain tags, shift and weight 0, which must be among them.
+    """
+    plain = tried[Choice(0.0, 0.0)]
+    lost = {choice: max(np.subtract(plain, found)) for choice, found in tried.items()}
+    return max((choice for choice in tried if lost[choice] <= MOST_LOST), key=lambda choice: sum(tried[choice]))
 
 
 def figures(scored: Scored, weight: float) -> list[float]:

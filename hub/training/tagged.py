@@ -19,7 +19,8 @@ from hub.model.checkpoint import Checkpoint
 from hub.model.tagged import TaggedConfig
 from hub.training.calibrate import Choice, calibrate, choose
 from hub.training.dataset import Dataset, split_by_group
-from hub.training.stages import TaggedEpoch, TaggedPlan, fit
+from hub.training.members import fit
+from hub.training.stages import TaggedEpoch, TaggedPlan
 from hub.training.validation import Sample
 
 SET_ASIDE: Final = 0.2

@@ -12,8 +12,9 @@ from hub.training.benchmark import Benchmark, by_chance, by_cosine, by_network, 
 from hub.training.calibrate import SHIFTS, WEIGHTS
 from hub.training.dataset import Dataset
 from hub.training.evaluate import evaluate
+from hub.training.members import fit
 from hub.training.mixup import Clips, Mixed, tagging_loss
-from hub.training.stages import Stage, TaggedEpoch, TaggedPlan, fit, learning_rate
+from hub.training.stages import Stage, TaggedEpoch, TaggedPlan, learning_rate
 from hub.training.tagged import train_tagged
 from shared.errors import Invalid
 from shared.space import VGGISH
