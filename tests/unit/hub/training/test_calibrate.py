@@ -26,6 +26,13 @@ def test_the_best_has_the_highest_mean_of_those_that_lose_nowhere() -> None:
     assert best_of({PLAIN: [0.5, 0.5], Choice(0.5, 1.0): [0.48, 0.9]}) == PLAIN
 
 
+def test_of_nearly_equal_choices_the_least_is_taken() -> None:
+    tried = {PLAIN: [0.5, 0.5], Choice(0.5, 1.0): [0.6, 0.6], Choice(0.25, 2.0): [0.6005, 0.6005]}
+    assert best_of(tried) == Choice(0.5, 1.0)
+    assert best_of(tried | {Choice(0.0, 1.0): [0.6, 0.599]}) == Choice(0.0, 1.0)
+    assert best_of(tried | {Choice(0.0, 1.0): [0.59, 0.59]}) == Choice(0.5, 1.0)
+
+
 def known(seed: int, *, fine: bool) -> Scored:
     """Queries and database with every label known, scored by what is true and a noise between equals."""
     rng = np.random.default_rng(seed)
