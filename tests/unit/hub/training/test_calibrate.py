@@ -29,7 +29,7 @@ def test_the_best_has_the_highest_mean_of_those_that_lose_nowhere() -> None:
 def test_of_nearly_equal_choices_the_least_is_taken() -> None:
     tried = {PLAIN: [0.5, 0.5], Choice(0.5, 1.0): [0.6, 0.6], Choice(0.25, 2.0): [0.6005, 0.6005]}
     assert best_of(tried) == Choice(0.5, 1.0)
-    assert best_of(tried | {Choice(0.0, 1.0): [0.6, 0.599]}) == Choice(0.0, 1.0)
+    assert best_of(tried | {Choice(0.0, 1.0): [0.6, 0.5996]}) == Choice(0.0, 1.0)
     assert best_of(tried | {Choice(0.0, 1.0): [0.59, 0.59]}) == Choice(0.5, 1.0)
 
 
