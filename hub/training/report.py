@@ -101,8 +101,8 @@ def _vggish(records: Sequence[Record], pictures: Path) -> Iterator[str]:
 def _variants(records: Sequence[Record], variants: Sequence[str], pictures: Path) -> Iterator[str]:
     yield "### The paper's eight variants\n"
     yield f"All trained for {EPOCHS[VGGISH.id]} epochs of the same number of pairs on the database clips, without a"
-    yield f"validation part, and measured on the same {QUERIES} queries, evenly spread. More training helps: `paper` above"
-    yield "is the first of them after 28 epochs.\n"
+    yield f"validation part, and measured on the same {QUERIES} queries, evenly spread. More training helps:"
+    yield "`paper` above is the first of them after 28 epochs.\n"
     yield from _table(records, variants, (*CELLS, *MULTI))
     yield from _picture(records, variants, pictures / "vggish-variants.svg", "mAP against K of the variants")
     yield from _loses(records, _AGAINST + _WITHIN, (*CELLS, *MULTI))

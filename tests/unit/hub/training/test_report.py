@@ -87,7 +87,7 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
         assert f"results/{name}.svg" in page
         assert "<svg" in (tmp_path / "docs" / "results" / f"{name}.svg").read_text()
     record = json.loads((tmp_path / "docs" / "results" / "vggish-tagged-1.json").read_text())
-    assert set(record["chosen"]) == {"trust", "weight"}
+    assert set(record["chosen"]) == {"shift", "weight"}
     assert record["queries"] == 12
     assert {entry["pairs"] for entry in record["calibration"]} == {"all", "top"}
 
