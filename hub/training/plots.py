@@ -16,12 +16,13 @@ Point = tuple[float, float, float, float]
 """x, y, and the lower and upper end of y's interval."""
 
 
-def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -> None:
+def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]], columns: int) -> None:
     """MAP against K per method, one panel each, with intervals as bands. Source: the paper, figure 3.
 
     Args:
         path: SVG file to write.
-        panels: by title: points (K, mAP, low, high) by method.
+        panels: by title: points (K, mAP, low, high) by method; row by row.
+        columns: panels in a row.
 
     Raises:
         Unavailable: matplotlib is not installed, or the file cannot be written.
@@ -39,7 +40,7 @@ def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -
         axes.minorticks_off()
         axes.grid(alpha=0.3)
 
-    _panels(path, panels, draw, legend=True)
+    _panels(path, panels, draw, columns, legend=True)
 
 
 def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]]) -> None:
@@ -62,7 +63,7 @@ def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]])
         axes.set(title=title, xlabel="probability said", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
         axes.grid(alpha=0.3)
 
-    _panels(path, panels, draw, legend=False)
+    _panels(path, panels, draw, len(panels), legend=False)
 
 
 def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
@@ -92,10 +93,14 @@ def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
 
-    _panels(path, {"loss": ("loss", "validation_loss"), "mAP@10 set aside": ("map_8", "map_7")}, draw, legend=False)
+    _panels(
+        path, {"loss": ("loss", "validation_loss"), "mAP@10 set aside": ("map_8", "map_7")}, draw, 2, legend=False
+    )
 
 
-def _panels(path: Path, panels: Mapping[str, Any], draw: Callable[["Axes", str, Any], None], *, legend: bool) -> None:
+def _panels(
+    path: Path, panels: Mapping[str, Any], draw: Callable[["Axes", str, Any], None], columns: int, *, legend: bool
+) -> None:
     try:
         import matplotlib as mpl  # noqa: PLC0415 - an extra that the hub does not need
         from matplotlib.figure import Figure  # noqa: PLC0415
@@ -104,8 +109,9 @@ def _panels(path: Path, panels: Mapping[str, Any], draw: Callable[["Axes", str, 
     with mpl.rc_context(
         {"svg.hashsalt": "earwitness", "svg.fonttype": "none", "font.size": 9}
     ):  # the same data give the same file
-        figure = Figure(figsize=(5.2 * len(panels), 4.2 + 0.8 * legend), layout="constrained")
-        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(5.2 * columns, 4.2 * rows + 0.8 * legend), layout="constrained")
+        all_axes = figure.subplots(rows, columns, squeeze=False).flat
         for axes, (title, data) in zip(all_axes, panels.items(), strict=True):
             draw(axes, title, data)
         if legend:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,8 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     ):
         assert row in page
     assert "Where the paper's design loses" in page
+    assert "Where the network that ships loses" in page
+    assert re.search(r"- `tagged` against `cosine`: (nowhere behind|behind in \d+ of 14 cells: )", page)
     assert "- `single-siamese-attention` against `single-attention`: " in page
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 8
     assert "--network tagged --seed 1 --like vggish-tagged-0.safetensors" in page
