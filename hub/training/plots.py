@@ -67,7 +67,7 @@ def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]])
 
 
 def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
-    """Losses and validation mAP by epoch, runs and stages one after the other.
+    """Losses and validation mAP by epoch; a colour per run, in which a line per member.
 
     Args:
         path: SVG file to write.
@@ -76,26 +76,27 @@ def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         Unavailable: matplotlib is not installed, or the file cannot be written.
     """
-    epochs = list(history)
-    stages = [" ".join(str(epoch[key]) for key in ("run", "member", "stage") if key in epoch) for epoch in epochs]
+    lines: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for epoch in history:
+        lines.setdefault((epoch.get("run", epoch["stage"]), epoch.get("member", 1)), []).append(epoch)
 
     def draw(axes: "Axes", title: str, keys: Sequence[str]) -> None:
-        for stage in dict.fromkeys(stages):
+        colours: dict[str, str] = {}
+        for (run, _), epochs in lines.items():
             for key in keys:
-                points = [
-                    (at, epoch[key])
-                    for at, (epoch, name) in enumerate(zip(epochs, stages, strict=True), 1)
-                    if name == stage and epoch.get(key) is not None
-                ]
+                points = [(at, epoch[key]) for at, epoch in enumerate(epochs, 1) if epoch.get(key) is not None]
                 if points:
-                    axes.plot(*zip(*points, strict=True), marker=".", label=f"{stage}: {key}")
-        axes.set(title=title, xlabel="epochs so far")
+                    name = f"{run}: {key}"
+                    label = None if name in colours else name
+                    colour = colours.setdefault(name, f"C{len(colours)}")
+                    axes.plot(*zip(*points, strict=True), marker=".", color=colour, label=label)
+        axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        if colours:
+            axes.legend(fontsize=7)
 
-    _panels(
-        path, {"loss": ("loss", "validation_loss"), "mAP@10 set aside": ("map_8", "map_7")}, draw, 2, legend=False
-    )
+    panels = {"loss": ("loss", "validation_loss"), "mAP@10 set aside": ("map_8", "map_7")}
+    _panels(path, panels, draw, len(panels), legend=False)
 
 
 def _panels(

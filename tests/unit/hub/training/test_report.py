@@ -150,14 +150,16 @@ def test_the_same_records_give_the_same_page_and_plots(tmp_path: Path) -> None:
     assert "| random | 1 | .500 |" in (tmp_path / "a" / "results.md").read_text()
 
 
-def test_training_is_drawn_stage_by_stage(tmp_path: Path) -> None:
+def test_training_is_drawn_run_by_run_with_a_line_per_member(tmp_path: Path) -> None:
     history = [
-        {"run": "validate", "stage": "tune", "loss": 0.3, "map_8": 0.2, "map_7": 0.4},
-        {"run": "validate", "stage": "tune", "loss": 0.2, "map_8": 0.3, "map_7": 0.5},
-        {"run": "final", "stage": "tune", "loss": 0.3, "map_8": None, "map_7": None},
+        {"run": run, "member": member, "stage": stage, "loss": 0.3, "map_8": quality, "map_7": quality}
+        for run, quality in (("validate", 0.4), ("final", None))
+        for member in (1, 2)
+        for stage in ("pretrain", "tune")
     ]
     plots.training(tmp_path / "new" / "a.svg", history)
     drawn = (tmp_path / "new" / "a.svg").read_text()
-    assert "validate tune: map_8" in drawn
-    assert "final tune: loss" in drawn
-    assert "final tune: map_8" not in drawn
+    for name, times in (("validate: map_8", 1), ("validate: loss", 1), ("final: loss", 1), ("final: map_8", 0)):
+        assert drawn.count(f">{name}<") == times
+    plots.training(tmp_path / "b.svg", [{"stage": "final", "number": 1, "loss": 0.5}])
+    assert ">final: loss<" in (tmp_path / "b.svg").read_text()
