@@ -35,7 +35,7 @@ class Retrieval:
         return sum(len(index) for index in self._indexes.values())
 
     def embed(self, space: str, features: Features) -> Towers:
-        """Tower output float32 [frames, width] of one clip's features, uint8 [frames, dimension].
+        """Tower output float32 [steps, width] of one clip's features, uint8 [frames, dimension].
 
         Raises:
             Invalid: no model for this space, or features of another shape.

@@ -67,7 +67,7 @@ def train(
         bool, typer.Option(help="set clips aside to choose the epochs of the paper's networks")
     ] = True,
     like: Annotated[
-        Path | None, typer.Option(help="checkpoint of another seed to take weight and calibration from")
+        Path | None, typer.Option(help="checkpoint of another seed to take shift, weight and calibration from")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,

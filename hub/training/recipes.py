@@ -79,7 +79,7 @@ class Order:
         epochs: most epochs (of each stage); None: the recipe's.
         batch_pairs: pairs per step of the paper's networks; None: the recipe's.
         validation: False trains the paper's networks for exactly `epochs`, on everything.
-        like: take weight and calibration of a tagged network from this checkpoint, of another seed.
+        like: take shift, weight and calibration of a tagged network from this checkpoint, of another seed.
         state: where an interrupted training keeps what is done.
 
     Raises:

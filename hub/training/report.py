@@ -30,7 +30,7 @@ URBAN: Final = """\
 network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare`, one attention tagger of
 three layers of 512, learns the same clips by the same command and plan, and its shift is chosen likewise; it knows
 the eight categories only. `tag-plus-cosine` adds the cosine of mean embeddings, its weight chosen likewise.
-`paper` is the committed network of the paper's figure 1.
+`paper` is the committed network of the paper's figure 1, which learnt the database clips only.
 """
 SINGLE: Final[tuple[Cell, ...]] = tuple(("single", s, k) for s in (8, 7) for k in (1, 10, 100))
 _OURS: Final = tuple((TAGGED, other) for other in (TAGS_ONLY, "tag-plus-cosine", "paper", "cosine"))
