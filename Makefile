@@ -12,7 +12,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) torch torchaudio)
-	$(BIN)/pip install --editable ".[edge,hub,train,dev]"
+	$(BIN)/pip install --editable ".[edge,hub,train,distil,dev]"
 	touch $@
 
 demo: install

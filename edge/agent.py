@@ -18,6 +18,7 @@ from importlib.metadata import version
 from typing import Final, Literal
 
 from edge.capture import Capture
+from edge.features import open_extractor
 from edge.publish import Publisher
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
@@ -78,6 +79,7 @@ class Agent:
         self._boot = uuid.uuid4().hex[:12]
         self._since = datetime.now(UTC)
         self._source: Source = open_source(settings)
+        self._extractor = open_extractor(settings)
         self._spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
         self._inbox: queue.SimpleQueue[Signal | _Woken] = queue.SimpleQueue()
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "state"))
@@ -88,7 +90,9 @@ class Agent:
             on_signal=self._inbox.put,
         )
         self._publisher = Publisher(self._link, self._spool, settings.spool.resend_window_s)
-        self._capture = Capture(settings, self._source, self._spool, self._boot, self._wake)
+        self._capture = Capture(
+            settings, self._source, self._spool, self._boot, self._wake, extractor=self._extractor
+        )
         self._halt = threading.Event()
         self._failure: BaseException | None = None
         self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
@@ -201,7 +205,7 @@ class Agent:
                 boot=self._boot,
                 state=state,
                 source=self._settings.source.kind,
-                form=self._source.form,
+                form=self._extractor.space.id if self._extractor else self._source.form,
                 software=f"earwitness-edge {version('earwitness')}",
                 since=self._since,
             )

@@ -16,6 +16,7 @@ from edge.sources import Embedded, Sound, Source, Unreadable
 from edge.spool import Spool
 from shared.errors import Busy, Invalid, Unavailable
 from shared.events import ClockStatus, EventId
+from shared.extractor import Extractor
 from shared.messages import encode_event
 from shared.topics import SensorTopic
 
@@ -46,16 +47,24 @@ class Capture:
         spool: where events go.
         boot: id of this run.
         spooled: called after every event that was put, on the worker's thread.
+        extractor: makes features of sound, which are sent instead of it; None sends the sound.
     """
 
     def __init__(
-        self, settings: EdgeSettings, source: Source, spool: Spool, boot: str, spooled: Callable[[], None]
+        self,
+        settings: EdgeSettings,
+        source: Source,
+        spool: Spool,
+        boot: str,
+        spooled: Callable[[], None],
+        extractor: Extractor | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
         self._spool = spool
         self._boot = boot
         self._spooled = spooled
+        self._extractor = extractor
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
         self._start = settings.source.start_or(datetime.now(UTC))
         self._due_s = time.monotonic()
@@ -107,6 +116,7 @@ class Capture:
                 captured_at=stamp(self._start, self._taken),
                 clock=_clock() if self._source.live else "unknown",
                 calibration_db=self._settings.levels.calibration_db,
+                extractor=self._extractor,
             )
         except Invalid as error:
             self._skip(Unreadable(str(event_id), str(error)))

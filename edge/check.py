@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge.features import open_extractor
 from edge.settings import EdgeSettings
 from edge.sources import Unreadable, open_source
 from edge.spool import Spool
@@ -21,7 +22,7 @@ class Finding:
     """One thing that was tried.
 
     Attributes:
-        what: `source`, `spool` or `broker`.
+        what: `source`, `features`, `spool` or `broker`.
         ok: whether it works.
         words: what was found, or what is wrong and what to do.
     """
@@ -32,9 +33,10 @@ class Finding:
 
 
 def examine(settings: EdgeSettings) -> list[Finding]:
-    """Try the source, the spool and the broker."""
+    """Try the source, the features, the spool and the broker."""
     tries: list[tuple[str, Callable[[EdgeSettings], str]]] = [
         ("source", _try_source),
+        ("features", _try_features),
         ("spool", _try_spool),
         ("broker", _try_broker),
     ]
@@ -55,6 +57,13 @@ def _try_source(settings: EdgeSettings) -> str:
         if not isinstance(item, Unreadable):
             return f"{source.description}; the first clip is readable"
     raise Invalid(f"{source.description}: not one of them is readable")
+
+
+def _try_features(settings: EdgeSettings) -> str:
+    extractor = open_extractor(settings)
+    if extractor is None:
+        return "what the source gives is sent as it is"
+    return f"sound becomes {extractor.space.id}, and stays here"
 
 
 def _try_spool(settings: EdgeSettings) -> str:

@@ -76,7 +76,7 @@ def run(
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and try the source, the spool and the broker.
+    """Print the effective settings, and try the source, the features, the spool and the broker.
 
     Exits with 0 if a run would work, 1 if something is missing (and says what to do), 2 if the settings are
     wrong.

@@ -6,7 +6,8 @@ from typing import Final
 from edge.levels import FLOOR_DBFS, measure
 from edge.sources.items import Embedded, Sound
 from shared.audio import encode_flac
-from shared.events import CLIP_S, ClockStatus, Event, EventId, Flac, Levels
+from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
+from shared.extractor import Extractor
 
 VGGISH_RATE_HZ: Final = 16_000
 """Sample rate of the sound behind a VGGish embedding. Source: AudioSet release of VGGish."""
@@ -22,8 +23,9 @@ def encode(
     captured_at: datetime,
     clock: ClockStatus = "unknown",
     calibration_db: float | None = None,
+    extractor: Extractor | None = None,
 ) -> Event:
-    """Make the event of one clip: sound becomes 16-bit FLAC at its own rate, an embedding is kept.
+    """Make the event of one clip: sound becomes 16-bit FLAC at its own rate or features, an embedding is kept.
 
     Args:
         item: the clip.
@@ -32,6 +34,7 @@ def encode(
         captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source.
         clock: whether the sensor's clock could be trusted.
         calibration_db: dB SPL of 0 dBFS; None reports dBFS.
+        extractor: turns sound into the features that are sent; None sends the sound.
 
     Raises:
         Invalid: samples that are not finite, or a rate or time outside the contract.
@@ -54,6 +57,12 @@ def encode(
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=item.rate_hz,
         levels=measure(item.waveform, item.rate_hz, calibration_db),
-        body=Flac(encode_flac(item.waveform, item.rate_hz)),
+        body=_body(item, extractor),
         clock=clock,
     )
+
+
+def _body(sound: Sound, extractor: Extractor | None) -> Flac | Embedding:
+    if extractor is None:
+        return Flac(encode_flac(sound.waveform, sound.rate_hz))
+    return Embedding(extractor.space.id, extractor.extract(sound.waveform, sound.rate_hz))

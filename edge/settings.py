@@ -60,6 +60,16 @@ class SourceSettings(Group):
         return self.start or now
 
 
+class FeatureSettings(Group):
+    """Whether sound leaves the sensor, or only what a backbone makes of it."""
+
+    space: str | None = Field(
+        None,
+        description="send embeddings instead of sound: earwitness-small, or the description (.toml) of a backbone of"
+        " your own; sound is sent if not given",
+    )
+
+
 class LevelSettings(Group):
     """How levels are reported."""
 
@@ -99,6 +109,7 @@ class EdgeSettings(BaseSettings):
     sensor: SensorSettings = SensorSettings()
     mqtt: MqttSettings = MqttSettings()
     source: SourceSettings = SourceSettings()
+    features: FeatureSettings = FeatureSettings()
     levels: LevelSettings = LevelSettings()
     spool: SpoolSettings = SpoolSettings()
     log: LogSettings = LogSettings()

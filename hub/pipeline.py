@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from hub.archive import Archive, Recorded, StoredEvent
-from hub.audio.extractor import Extractor
 from hub.clips import Clips
 from hub.flagging.rule import FlagRule, flag, shared_presence
 from hub.metrics import HubMetrics
@@ -20,6 +19,7 @@ from hub.search.retrieval import Retrieval, own_recent
 from shared.audio import decode_flac
 from shared.errors import Invalid
 from shared.events import Embedding, Event, Flac
+from shared.extractor import Extractor
 from shared.messages import (
     EVENT_CAP_BYTES,
     AlertMessage,

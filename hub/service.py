@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
 from hub.audio.choose import choose_space, extractor_for
-from hub.audio.extractor import Extractor
 from hub.clips import Clips
 from hub.flagging.rule import FlagRule
 from hub.intake import Intake
@@ -24,8 +23,10 @@ from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.settings import HubSettings
 from hub.web.api import Health, create_app
+from shared.backbones import bring, space_named
 from shared.errors import Invalid, Unavailable
-from shared.space import SPACES, VGGISH
+from shared.extractor import Extractor
+from shared.space import SHORT_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,13 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
     """Retrieval with the configured checkpoints, or else the shipped ones, and an empty index.
 
     Raises:
-        Invalid: a checkpoint that cannot be used, or two of one feature space.
+        Invalid: a description or a checkpoint that cannot be used, or two checkpoints of one feature space.
     """
-    paths = settings.model.checkpoints or tuple(shipped(space) for space in SPACES)
+    for description in settings.model.backbones:
+        bring(description)
+    if settings.model.space is not None:
+        space_named(settings.model.space)
+    paths = settings.model.checkpoints or tuple(shipped(space) for space in SHORT_NAMES.values())
     scorers = [Scorer(load(path)) for path in paths]
     spaces = [scorer.space.id for scorer in scorers]
     if len(set(spaces)) < len(spaces):
@@ -62,7 +67,7 @@ def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, 
         Invalid: no checkpoint scores the feature space that clips would get.
     """
     weights_dir = settings.model.weights_dir.expanduser()
-    choice = choose_space(weights_dir)
+    choice = choose_space(settings.model.space, weights_dir)
     if choice.space.id not in retrieval.spaces:
         raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
     return extractor_for(choice.space.id, weights_dir), choice.reason
@@ -102,7 +107,7 @@ class Hub:
         self._archive = open_archive(settings)
         self._retrieval = open_retrieval(settings)
         extractor, reason = open_audio(settings, self._retrieval)
-        log.log(logging.INFO if extractor.space is VGGISH else logging.WARNING, reason)
+        log.info(reason)
         self._metrics = HubMetrics(CollectorRegistry())
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         flagging = settings.flagging

@@ -49,6 +49,14 @@ class ModelSettings(Group):
     weights_dir: Path = Field(
         Path("~/.local/share/earwitness"), description="where VGGish's weights are, once fetched"
     )
+    space: str | None = Field(
+        None,
+        description="what sound becomes: vggish, earwitness-small, logmel, or the description (.toml) of a backbone"
+        " of your own; if not given, vggish where its weights are, else earwitness-small",
+    )
+    backbones: tuple[Path, ...] = Field(
+        (), description="descriptions (.toml) of further feature spaces that sensors send embeddings of"
+    )
     checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
 
 

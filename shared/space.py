@@ -74,7 +74,27 @@ LOGMEL: Final = FeatureSpace(id="logmel-22k-128/1", frames=108, dimension=128, l
 Source: the paper, section 5.1 ("108 x 128 feature vector").
 """
 
-SPACES: Final = {space.id: space for space in (VGGISH, LOGMEL)}
+SMALL: Final = FeatureSpace(id="earwitness-small-u8/1", frames=10, dimension=128, low=-2.0, high=2.0)
+"""Our own small backbone: a network that hears as YAMNet does, 8-bit quantised, about one frame a second.
+
+Source: shared/backbones/earwitness-small.md.
+"""
+
+SHORT_NAMES: Final = {"vggish": VGGISH.id, "earwitness-small": SMALL.id, "logmel": LOGMEL.id}
+"""Short names of the feature spaces that ship, as used in file names and on the command line."""
+
+SPACES: Final = {space.id: space for space in (VGGISH, LOGMEL, SMALL)}
+"""Every feature space that is known; those a user brings along are registered at the start of the program."""
+
+
+def register(space: FeatureSpace) -> None:
+    """Make a feature space known.
+
+    Raises:
+        Invalid: another one has its id.
+    """
+    if SPACES.setdefault(space.id, space) != space:
+        raise Invalid(f"feature space {space.id!r} is {SPACES[space.id]} already; give yours another id or version")
 
 
 def space_of(space_id: str) -> FeatureSpace:

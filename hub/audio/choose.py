@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.audio.extractor import Extractor
 from hub.audio.logmel import LogMel
 from hub.audio.vggish import HOW_TO_GET, NETWORK_FILE, PCA_FILE, Vggish
-from shared.errors import Invalid
-from shared.space import LOGMEL, VGGISH, FeatureSpace
+from shared.backbones import described, space_named
+from shared.backbones.backbone import Backbone
+from shared.extractor import Extractor
+from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,26 @@ class Choice:
     reason: str
 
 
-def choose_space(weights_dir: Path) -> Choice:
-    """VGGish if its weights are there, else log-mel.
+def choose_space(name: str | None, weights_dir: Path) -> Choice:
+    """The feature space that is named; else VGGish if its weights are there, else ours.
 
     Args:
+        name: as `space_named` takes it, or None.
         weights_dir: where `fetch-vggish` puts the weights.
+
+    Raises:
+        Invalid: an unknown name, or a description that is not understood.
+        Unavailable: the description cannot be opened.
     """
+    if name is not None:
+        space = space_named(name)
+        return Choice(space, f"Sound becomes {space.id}, as model.space says.")
     missing = [name for name in (NETWORK_FILE, PCA_FILE) if not (weights_dir / name).is_file()]
     if not missing:
         return Choice(VGGISH, f"Sound becomes {VGGISH.id}: VGGish's weights are in {weights_dir}.")
     return Choice(
-        LOGMEL,
-        f"Sound becomes {LOGMEL.id}, which retrieves less well than VGGish: {' and '.join(missing)}"
-        f" not found in {weights_dir}. To use VGGish, {HOW_TO_GET}.",
+        SMALL,
+        f"Sound becomes {SMALL.id}, the backbone that ships. To use VGGish, which is larger, {HOW_TO_GET}.",
     )
 
 
@@ -44,14 +52,14 @@ def extractor_for(space_id: str, weights_dir: Path) -> Extractor:
 
     Args:
         space_id: id of the feature space.
-        weights_dir: where VGGish's weights are; not read for log-mel.
+        weights_dir: where VGGish's weights are; not read for others.
 
     Raises:
         Invalid: no extractor for this feature space, or damaged weights.
-        Unavailable: VGGish's weights are not there; says how to get them.
+        Unavailable: weights are not there; says how to get them.
     """
     if space_id == VGGISH.id:
         return Vggish.load(weights_dir)
     if space_id == LOGMEL.id:
         return LogMel()
-    raise Invalid(f"no extractor for feature space {space_id!r}; known: {VGGISH.id}, {LOGMEL.id}")
+    return Backbone(described(space_id))

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from hub.audio.extractor import Sound, clip_at
 from hub.audio.mel import mel_bank
 from shared.audio import Waveform
+from shared.extractor import Sound, clip_at
 from shared.space import LOGMEL, Features, FeatureSpace, Floats
 
 RATE_HZ: Final = 22_050
@@ -23,7 +23,7 @@ _FLOOR: Final = 1e-12
 
 
 class LogMel:
-    """Extractor of `logmel-22k-128/1`; see `hub.audio.extractor.Extractor`."""
+    """Extractor of `logmel-22k-128/1`; see `shared.extractor.Extractor`."""
 
     def __init__(self) -> None:
         self._window = torch.hann_window(WINDOW)

@@ -20,11 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hub.audio.extractor import Sound, clip_at
 from hub.audio.mel import mel_bank
 from hub.model.precision import best_dtype, capabilities
 from shared.audio import Waveform
 from shared.errors import Invalid, Unavailable
+from shared.extractor import Sound, clip_at
 from shared.space import VGGISH, Features, FeatureSpace, Floats
 
 RATE_HZ: Final = 16_000
@@ -49,12 +49,17 @@ _BLOCKS: Final = ((64,), (128,), (256, 256), (512, 512))
 
 
 class FrontEnd:
-    """Waveform to log-mel patches."""
+    """Waveform to log-mel patches.
 
-    def __init__(self) -> None:
-        self._window = torch.hann_window(WINDOW, periodic=True, dtype=torch.float64)
+    Args:
+        offset: added to the mel magnitudes before the logarithm.
+    """
+
+    def __init__(self, offset: float = LOG_OFFSET) -> None:
+        self._offset = offset
+        self.window = torch.hann_window(WINDOW, periodic=True, dtype=torch.float64)
         bank = mel_bank(rate_hz=RATE_HZ, fft=FFT, bands=BANDS, low_hz=125.0, high_hz=7_500.0)
-        self._bank = torch.from_numpy(bank)
+        self.bank = torch.from_numpy(bank)
 
     def log_mel(self, clip: Waveform | npt.NDArray[np.float64]) -> Tensor:
         """Log-mel spectrogram, computed in double precision as in the official release.
@@ -63,12 +68,12 @@ class FrontEnd:
             clip: float32 or float64 [samples] at 16 kHz, full scale = 1.0; at least one window (400).
 
         Returns:
-            float64 [1 + (samples - 400) // 160, 64], natural logarithms, not below log(0.01).
+            float64 [1 + (samples - 400) // 160, 64], natural logarithms, not below log(offset).
         """
         with torch.inference_mode():
             frames = torch.from_numpy(clip).double().unfold(0, WINDOW, HOP)
-            magnitude = torch.fft.rfft(frames * self._window, FFT).abs()
-            return torch.log(magnitude @ self._bank + LOG_OFFSET)
+            magnitude = torch.fft.rfft(frames * self.window, FFT).abs()
+            return torch.log(magnitude @ self.bank + self._offset)
 
     def patches(self, clip: Waveform) -> Tensor:
         """What the network takes: the log-mel spectrogram in patches; an incomplete last one is dropped.
@@ -159,7 +164,7 @@ class Pca:
 
 
 class Vggish:
-    """Extractor of `vggish-pca-u8/1`; see `hub.audio.extractor.Extractor`.
+    """Extractor of `vggish-pca-u8/1`; see `shared.extractor.Extractor`.
 
     Args:
         network: with its weights; becomes this extractor's own and is converted to `dtype`.

@@ -18,7 +18,7 @@ from hub.model.calibration import Calibration
 from hub.model.network import NetworkConfig, SiameseNetwork
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid, Unavailable
-from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
+from shared.space import SHORT_NAMES, FeatureSpace, space_of
 from shared.taxonomy import CATEGORIES, TAXONOMY_ID
 
 Network = SiameseNetwork | TaggedNetwork
@@ -29,8 +29,6 @@ FORMATS: Final = {
 """Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
 _WEIGHTS: Final = Path(__file__).parent / "weights"
-SHORT_NAMES: Final = {"vggish": VGGISH.id, "logmel": LOGMEL.id}
-"""Short names of the feature spaces, as used in file names and on the command line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

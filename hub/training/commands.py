@@ -22,10 +22,17 @@ from hub.training.pairs import draw_pairs
 from hub.training.report import write_results
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
+from shared.backbones import space_named
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
-SpaceOption = Annotated[str, typer.Option(help="feature space: vggish or logmel", show_default=False)]
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        help="feature space: vggish, earwitness-small, logmel, or the description (.toml) of a backbone",
+        show_default=False,
+    ),
+]
 HoldOutOption = Annotated[
     list[str] | None,
     typer.Option(help="sensor-<id> or fold-<digit> kept out; may be repeated", show_default=False),
@@ -84,10 +91,10 @@ def train(
     Example: earwitness-hub train --space logmel --data recordings/ --scenes 4000 --out my.safetensors
     """
     console = Console(stderr=True)
-    name = recipes.space_id(space)
+    name = space_named(space).id
     state = out.with_name(f".{out.name}.state")
     order = recipes.Order(
-        method=network or recipes.DEFAULT_METHOD[name],
+        method=network or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED),
         seed=seed,
         epochs=epochs,
         batch_pairs=batch_pairs,
@@ -152,7 +159,7 @@ def evaluate(
     Example: earwitness-hub evaluate --space vggish --data audioset/ --baselines --json
     """
     console = Console(stderr=True)
-    name = recipes.space_id(space)
+    name = space_named(space).id
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with _progress(console) as bar:
         task = bar.add_task("reading", total=None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hub.model.checkpoint import SHORT_NAMES, Checkpoint, baseline, load, save, shipped
+from hub.model.checkpoint import Checkpoint, baseline, load, save, shipped
 from hub.training import recipes
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.dataset import Dataset
@@ -20,7 +20,7 @@ from hub.training.datasets import Reader
 from hub.training.evaluate import evaluate
 from hub.training.variants import NAMES
 from shared.errors import Invalid, Unavailable
-from shared.space import LOGMEL, VGGISH
+from shared.space import LOGMEL, SHORT_NAMES, VGGISH
 
 SEEDS: Final = (0, 1, 2)
 EPOCHS: Final = {VGGISH.id: 10, LOGMEL.id: 20}

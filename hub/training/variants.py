@@ -13,11 +13,11 @@ from typing import Final
 
 from hub.model.network import NetworkConfig
 from shared.errors import Invalid
-from shared.space import LOGMEL, VGGISH, FeatureSpace
+from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
 from shared.taxonomy import COUNT
 
-FRAMES_PER_STEP: Final = {VGGISH.id: 1, LOGMEL.id: 9}
-"""Frames that enter as one step. The paper's are 1; log-mel's 108 frames make 12 steps here, because a step of
+FRAMES_PER_STEP: Final = {LOGMEL.id: 9}
+"""Frames that enter as one step, if not 1. The paper's are 1; log-mel's 108 frames make 12 here, because a step of
 training takes five times as long with 108: over an hour an epoch for eight sub-models and 218,173 pairs."""
 
 PAPER: Final = "single-siamese-attention"
@@ -45,11 +45,11 @@ def variant(name: str, space_id: str) -> Variant:
     Raises:
         Invalid: no such name or feature space.
     """
-    try:
-        return VARIANTS[PAPER if name == "paper" else name, space_id]
-    except KeyError:
-        names, spaces = ", ".join(("paper", *NAMES)), ", ".join(FRAMES_PER_STEP)
-        raise Invalid(f"no variant {name!r} on {space_id!r}; names: {names}; spaces: {spaces}") from None
+    name = PAPER if name == "paper" else name
+    if name not in NAMES:
+        raise Invalid(f"no variant {name!r}; names: {', '.join(('paper', *NAMES))}")
+    has = name.split("-")
+    return _row(space_of(space_id), multi="multi" in has, siamese="siamese" in has, attention="attention" in has)
 
 
 def _row(space: FeatureSpace, *, multi: bool, siamese: bool, attention: bool) -> Variant:
@@ -57,7 +57,7 @@ def _row(space: FeatureSpace, *, multi: bool, siamese: bool, attention: bool) ->
     network = NetworkConfig(
         frames=space.frames,
         dimension=space.dimension,
-        frames_per_step=FRAMES_PER_STEP[space.id],
+        frames_per_step=FRAMES_PER_STEP.get(space.id, 1),
         tower=(128, 128, 128) if siamese else (),
         attention=attention,
         models=COUNT if multi else 1,
@@ -69,7 +69,7 @@ _CHOICES: Final = itertools.product((VGGISH, LOGMEL), (False, True), (True, Fals
 _ROWS: Final = [_row(space, multi=m, siamese=s, attention=a) for space, m, s, a in _CHOICES]
 
 VARIANTS: Final = {(row.name, row.space.id): row for row in _ROWS}
-"""All sixteen rows by name and feature space."""
+"""The paper's sixteen rows by name and feature space."""
 
 NAMES: Final = tuple(dict.fromkeys(name for name, _ in VARIANTS))
 """The eight names, the paper's own network first."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.audio.extractor import Extractor
 from shared.audio import read_file
 from shared.errors import Unavailable
+from shared.extractor import Extractor
 from shared.space import Features, FeatureSpace
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from hub.audio.extractor import Extractor
 from hub.training.dataset import Dataset, assembled
+from shared.extractor import Extractor
 from shared.scene import make_scene
 from shared.space import Features
 from shared.taxonomy import CATEGORIES

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from hub.audio.extractor import clip_at
 from hub.audio.logmel import LogMel
 from hub.audio.mel import hertz_to_mel, mel_bank
 from shared.errors import Invalid
+from shared.extractor import clip_at
 from shared.space import LOGMEL
 
 

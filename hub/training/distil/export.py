@@ -1,0 +1,135 @@
+"""A trained student as the feature space that ships: front end and network in one ONNX file, and its description.
+
+1. The front end is in the graph (short-time Fourier transform, mel bank, logarithm), so that a sensor needs nothing
+   but numpy and ONNX Runtime.
+2. Batch normalisation is folded into the convolutions; weights are stored as float16 and computed in float32.
+3. Each of the 128 values is scaled so that its range over mixtures fits a byte: by the root of its deviation, so that
+   strong components stay stronger than weak ones.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+
+from hub.audio.vggish import FFT, HOP, PATCH, RATE_HZ, WINDOW, FrontEnd
+from hub.training.distil.bank import OFFSET
+from hub.training.distil.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
+from shared.backbones.description import Description, write
+from shared.errors import Unavailable
+from shared.space import SMALL
+
+Array = npt.NDArray[np.generic]
+
+SAMPLES: Final = (PATCH - 1) * HOP + FFT
+"""Samples of one frame; the last 112 are not heard, but the transform wants them."""
+REACH: Final = 4.0
+"""Deviations of a typical component that fit in the range."""
+
+
+def scales(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Factor of each value: float32 [128], from embeddings of mixtures, float32 [n, 128]."""
+    root = np.sqrt(embeddings.std(axis=0))
+    return np.asarray(SMALL.high / (REACH * root * root.mean()), dtype=np.float32)
+
+
+def export(student: Student, factors: npt.NDArray[np.float32], into: Path) -> Path:
+    """Write the ONNX file and its description.
+
+    Args:
+        student: in eval mode.
+        factors: float32 [128], as `scales` gives them.
+        into: directory.
+
+    Returns:
+        The description.
+
+    Raises:
+        Unavailable: a file cannot be written.
+    """
+    graph = _Graph()
+    front_end = FrontEnd(OFFSET)
+    window = np.zeros(FFT, np.float32)
+    window[:WINDOW] = front_end.window.numpy()
+    value = graph.node("Unsqueeze", ["sound", graph.whole([2])])
+    transform = [graph.whole(HOP), graph.single(window), graph.whole(FFT)]
+    value = graph.node("STFT", [value, *transform], onesided=1)
+    value = graph.node("ReduceL2", [value, graph.whole([3])], keepdims=0)
+    value = graph.node("MatMul", [value, graph.single(front_end.bank.numpy())])
+    value = graph.node("Log", [graph.node("Add", [value, graph.single(np.array([OFFSET]))])])
+    value = graph.node("Sub", [value, graph.single(np.array([CENTRE]))])
+    value = graph.node("Div", [value, graph.single(np.array([SPREAD]))])
+    value = graph.node("Unsqueeze", [value, graph.whole([1])])
+    for (weight, bias), (_, kernel, stride) in zip(student.folded(), LAYERS, strict=True):
+        tensors = [graph.half(weight.numpy()), graph.half(bias.numpy())]
+        value = graph.node("Conv", [value, *tensors], strides=[stride, stride], pads=[kernel // 2] * 4)
+        value = graph.node("Relu", [value])
+    value = graph.node("ReduceMean", [value, graph.whole([2, 3])], keepdims=0)
+    with torch.no_grad():
+        last = (student.embedding.weight.numpy() * factors[:, None], student.embedding.bias.numpy() * factors)
+    graph.node("Gemm", [value, graph.half(last[0]), graph.half(last[1])], transB=1, name="embedding")
+    model = into / "earwitness-small.onnx"
+    document = graph.model().SerializeToString()
+    described = Description(
+        id=SMALL.id,
+        model=model.name,
+        sha256=hashlib.sha256(document).hexdigest(),
+        rate_hz=RATE_HZ,
+        window=SAMPLES,
+        hop=PATCH * HOP,
+        dimension=WIDTH,
+        low=SMALL.low,
+        high=SMALL.high,
+    )
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        model.write_bytes(document)
+        write(model.with_suffix(".toml"), described)
+    except OSError as error:
+        raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
+    return model.with_suffix(".toml")
+
+
+class _Graph:
+    """Nodes and constants in the order they are named."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def node(self, kind: str, inputs: list[str], name: str | None = None, **attributes: int | list[int]) -> str:
+        name = name or f"{kind.lower()}-{len(self._nodes)}"
+        node = onnx.helper.make_node(kind, inputs, [name])
+        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in attributes.items())
+        self._nodes.append(node)
+        return name
+
+    def whole(self, value: int | list[int]) -> str:
+        return self._constant(np.array(value, dtype=np.int64))
+
+    def single(self, value: Array) -> str:
+        return self._constant(value.astype(np.float32))
+
+    def half(self, value: Array) -> str:
+        """Stored as float16, used as float32; ONNX Runtime converts once, when it loads."""
+        stored = self._constant(value.astype(np.float16))
+        return self.node("Cast", [stored], to=onnx.TensorProto.FLOAT)
+
+    def model(self) -> onnx.ModelProto:
+        helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+        taken = helper.make_tensor_value_info("sound", kind, ["frames", SAMPLES])
+        given = helper.make_tensor_value_info("embedding", kind, ["frames", WIDTH])
+        graph = helper.make_graph(self._nodes, "earwitness-small", [taken], [given], self._constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="earwitness")
+        model.ir_version = 9
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _constant(self, value: Array) -> str:
+        name = f"constant-{len(self._constants)}"
+        self._constants.append(onnx.numpy_helper.from_array(value, name))
+        return name

@@ -1,0 +1,54 @@
+"""Debian packages that carry free recordings: speech, music, animals, engines, tools, alerts, rooms.
+
+They are downloaded with apt and unpacked, never installed. Every package is free software by Debian's guidelines;
+the licence of each file is in its package's `usr/share/doc/*/copyright`.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from shared.errors import Unavailable
+
+RELEASE: Final = "bookworm"
+PACKAGES: Final = tuple(Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split())
+"""About 6 GB to download, 11 GB unpacked."""
+
+
+def fetch_packages(into: Path, tick: Callable[[str], None] = lambda _name: None) -> Path:
+    """Download and unpack the packages; what is unpacked already is left alone.
+
+    Args:
+        into: directory that gets one directory per package.
+        tick: told the name of each package that is there.
+
+    Returns:
+        The directory.
+
+    Raises:
+        Unavailable: no apt here, or a package cannot be had from it.
+    """
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
+    if apt is None or dpkg is None:
+        raise Unavailable(f"the recordings come in packages of Debian {RELEASE}: apt-get and dpkg-deb are needed")
+    into.mkdir(parents=True, exist_ok=True)
+    for name in PACKAGES:
+        unpacked = into / name
+        if not unpacked.is_dir():
+            _run(apt, "download", "--quiet", name, cwd=into)
+            archive = next(into.glob(f"{name}_*.deb"))
+            partial = into / f".{name}"
+            _run(dpkg, "--extract", str(archive), str(partial), cwd=into)
+            partial.rename(unpacked)
+            archive.unlink()
+        tick(name)
+    return into
+
+
+def _run(*command: str, cwd: Path) -> None:
+    try:
+        subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)  # noqa: S603 - our own arguments
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"{' '.join(command)} failed: {error.stderr.strip()}") from error
