@@ -1,7 +1,7 @@
 """What training and evaluation work on: features and labels side by side."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,15 @@ def without(data: Dataset, groups: Iterable[str]) -> tuple[Dataset, Dataset]:
         raise Invalid(f"no clips of {sorted(unknown)}; groups: {sorted(set(data.groups.tolist()))}")
     held = np.isin(data.groups, names)
     return data.take(~held), data.take(held)
+
+
+def with_domain(data: Dataset) -> Dataset:
+    """The same clips, those of sensors as the domain, unless it is known or no sensor is named.
+
+    Synthetic scenes and single sounds then only help to learn.
+    """
+    heard = np.char.startswith(data.groups, "sensor-")
+    return data if data.domain is not None or not heard.any() else replace(data, domain=heard)
 
 
 def assembled(

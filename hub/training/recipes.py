@@ -17,7 +17,7 @@ from hub.model.tagged import TaggedConfig
 from hub.search.scorer import Scorer
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.calibrate import calibrate, score_all
-from hub.training.dataset import Dataset, joined, without
+from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
 from hub.training.datasets.scenes import synthesise
 from hub.training.evaluate import Evaluation, evaluate
@@ -27,7 +27,7 @@ from hub.training.tagged import train_tagged
 from hub.training.train import Epoch, Plan, train
 from hub.training.variants import NAMES, variant
 from shared.errors import Invalid
-from shared.space import LOGMEL
+from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
 TAGGED: Final = "tagged"
@@ -47,7 +47,11 @@ PLANS: Final = {
 }
 PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 """Of the paper's networks on feature spaces that `PLANS` does not name."""
-TAGGED_PLAN: Final = TaggedPlan()
+TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
+"""For the hundreds of recordings that a network of sensors has labels of."""
+TAGGED_TRUNK: Final = (256,)
+TAGGED_DROPOUT: Final = 0.3
+VGGISH_PLAN: Final = TaggedPlan()
 """Also of the tagger alone: on clips set aside it was better for it than 45 epochs of the domain alone."""
 DROPOUT: Final = {LOGMEL.id: 0.25}
 USUAL_DROPOUT: Final = 0.5
@@ -157,7 +161,12 @@ def fit(
             members=1 if order.method == TAGS_ONLY else MEMBERS,
             context=order.method != TAGS_ONLY,
         )
-        tagged_plan = _shortened(replace(TAGGED_PLAN, seed=order.seed), order.epochs)
+        tagged_plan = VGGISH_PLAN
+        if space.id != VGGISH.id:
+            config = replace(config, trunk=TAGGED_TRUNK, dropout=TAGGED_DROPOUT)
+            tagged_plan = TAGGED_PLAN
+            data = with_domain(data)
+        tagged_plan = _shortened(replace(tagged_plan, seed=order.seed), order.epochs)
         return train_tagged(
             data, config, tagged_plan, like=order.like, state=order.state, on_epoch=on_epoch, on_step=on_step
         )

@@ -97,7 +97,7 @@ def test_every_event_is_archived_once(hub: HubProcess) -> None:
 
 def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) -> None:
     spaces = {(str(event["sensor"])[:5], event["space"]) for event in events(hub)}
-    assert spaces == {("sound", "logmel-22k-128/1"), ("numbe", "vggish-pca-u8/1")}
+    assert spaces == {("sound", "earwitness-small-u8/1"), ("numbe", "vggish-pca-u8/1")}
 
 
 def test_an_event_tells_levels_and_presence(hub: HubProcess) -> None:

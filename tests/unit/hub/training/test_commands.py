@@ -68,7 +68,7 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     [
         (["train", "--space", "logmel", "--out", "x"], "no data given", 2),
         (["train", "--space", "logmel", "--out", "x", "--data", "."], "neither labels.csv", 2),
-        (["train", "--space", "ears", "--out", "x"], "vggish or logmel", 2),
+        (["train", "--space", "ears", "--out", "x"], "write vggish, earwitness-small, logmel", 2),
         (["evaluate", "--space", "vggish", "--data", "/nowhere"], "neither labels.csv", 2),
         (["fetch-vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
     ],

@@ -23,7 +23,7 @@ def test_the_table_has_each_of_eight_variants_on_both_spaces() -> None:
 
 def test_the_paper_is_the_network_of_figure_1() -> None:
     assert variant("paper", VGGISH.id).network == NetworkConfig(frames=10, dimension=128)
-    assert variant("paper", LOGMEL.id) is VARIANTS["single-siamese-attention", LOGMEL.id]
+    assert variant("paper", LOGMEL.id) == VARIANTS["single-siamese-attention", LOGMEL.id]
 
 
 @pytest.mark.parametrize("row", VARIANTS.values(), ids=lambda row: f"{row.name}-{row.space.frames}")
