@@ -32,6 +32,9 @@ CUTS: Final = (1, 10, 100)
 QUERIES: Final = 1_200
 """Most clips set aside that are used as queries."""
 
+FEWEST: Final = 200
+"""Queries below which figures tell chance, not choices: then plain tags are kept."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -95,7 +98,7 @@ def choose(
 ) -> tuple[Scored, Choice, dict[Choice, list[float]]]:
     """Choose a tagged network's shift, and the weight of what is added to its level.
 
-    What is best is judged by `best_of` the `figures` of each.
+    What is best is judged by `best_of` the `figures` of each, if there are enough queries to tell.
 
     Args:
         network: did not learn the queries. Its shift is set.
@@ -114,7 +117,7 @@ def choose(
         network.shift.fill_(shift)
         scored = score_all(checkpoint, queries, database)
         tried.update({Choice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
-    best = best_of(tried)
+    best = best_of(tried) if len(queries) >= FEWEST else Choice(0.0, 0.0)
     network.shift.fill_(best.shift)
     return score_all(checkpoint, queries, database), best, tried
 

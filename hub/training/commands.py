@@ -20,9 +20,11 @@ from hub.training.evaluate import Evaluation, K
 from hub.training.experiments import Laboratory, experiments
 from hub.training.pairs import draw_pairs
 from hub.training.report import write_results
+from hub.training.sensor_bench import SensorBench
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
 from shared.backbones import space_named
+from shared.errors import Invalid
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -137,45 +139,79 @@ def train(
 def evaluate(
     space: SpaceOption,
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="folder of the AudioSet benchmark, SONYC-UST, or with labels.csv", show_default=False),
-    ],
+    ] = None,
+    sonyc: Annotated[
+        Path | None,
+        typer.Option(help="recordings of several sensors with labels.csv: four folds by sensor", show_default=False),
+    ] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="recordings with labels.csv to search, for --queries", show_default=False)
+    ] = None,
+    queries_from: Annotated[
+        Path | None,
+        typer.Option("--queries", help="recordings with labels.csv to search by", show_default=False),
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="checkpoint; the shipped one if not given")] = None,
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="also tags alone, tags plus cosine and the paper's network")
+        bool, typer.Option("--baselines", help="of --data: also tags alone, tags plus cosine, the paper's network")
     ] = False,
-    queries: Annotated[int | None, typer.Option(min=1, help="at most so many queries, evenly spread")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="of --data: at most so many queries, evenly spread")
+    ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,
     cache: CacheOption = _CACHE,
+    divisions: Annotated[
+        int, typer.Option(min=1, max=100, help="of --sonyc: ways of dividing the sensors into folds, averaged")
+    ] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="of --sonyc: divisions and training")] = 0,
     json_: JsonOption = False,
 ) -> None:
-    """Measure retrieval (mAP_s@K) of a checkpoint beside chance and cosine, on clips it never saw.
+    """Measure retrieval (mAP_s@K) beside chance and other methods, on clips that were never heard before.
 
     A query's hit agrees with it on at least s of the eight categories. Figures of different data are not
     comparable. `fine` is how alike the finer labels of a query and its best K are, if the data has such labels;
     `ece` is how far stated probabilities are from what came true.
 
+    --sonyc divides the sensors into four parts; each is searched by once, among the others. `shipped` is then
+    trained anew without the sensors that are searched by (some minutes), `logmel` and `yamnet` are linear
+    taggers. The sensors are divided in three ways, and each clip's answers averaged. --database and --queries take
+    the shipped checkpoint as it is.
+
     Example: earwitness-hub evaluate --space vggish --data audioset/ --baselines --json
+
+    Example: earwitness-hub evaluate --space earwitness-small --sonyc recordings/
     """
     console = Console(stderr=True)
     name = space_named(space).id
-    held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
+    kept = _cache(cache)
     with _progress(console) as bar:
         task = bar.add_task("reading", total=None)
-        reader = Reader(name, weights_dir.expanduser(), _cache(cache), lambda: bar.advance(task))
-        benchmark = reader.benchmark(data, held).first(queries)
-        bar.update(task, total=len(benchmark.queries))
-        found = recipes.measure(
-            benchmark,
-            checkpoint,
-            baselines=baselines,
-            on_query=lambda method, query: bar.update(task, completed=query + 1, description=method),
-        )
+        answered = bar.add_task("answering", total=None, visible=False)
+
+        def on_query(method: str, query: int) -> None:
+            bar.update(answered, completed=query + 1, description=method, visible=True)
+
+        bench = SensorBench(name, weights_dir.expanduser(), kept, lambda: bar.advance(task), console.print)
+        match data, sonyc, database, queries_from:
+            case Path(), None, None, None:
+                held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
+                reader = Reader(name, weights_dir.expanduser(), kept, lambda: bar.advance(task))
+                benchmark = reader.benchmark(data, held).first(first)
+                bar.update(answered, total=len(benchmark.queries))
+                found = recipes.measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
+            case None, Path(), None, None:
+                found = bench.over_folds(sonyc, checkpoint, seed=seed, divisions=divisions, on_query=on_query)
+            case None, None, Path(), Path():
+                found = bench.between(queries_from, database, checkpoint, on_query)
+            case _:
+                raise Invalid("give --data, or --sonyc, or --database with --queries")
     if json_:
         typer.echo(json.dumps(found.document()))
     else:
-        _show(found, f"{len(benchmark.queries)} queries, {len(benchmark.database)} clips")
+        _show(found, f"{found.queries} queries")
 
 
 @reported

@@ -4,8 +4,9 @@ Source: the paper, sections 5.4 and 6 (s in {8, 7}; K in {1, 5, 10, 30, 50, 100}
 multi-label queries). Fine agreement is ours.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -61,10 +62,12 @@ class Evaluation:
         rows: the figures.
         reliability: per calibrated method, s (8, 7) and kind of pairs (`all` of queries and database, or the
             `top` ten of each query, by the curves of matches): how well P(agreement >= s) held.
+        queries: how many clips were asked.
     """
 
     rows: list[Row] = field(default_factory=list)
     reliability: dict[tuple[str, int, str], Reliability] = field(default_factory=dict)
+    queries: int = 0
 
     def document(self) -> dict[str, Any]:
         """As JSON values; figures to four digits."""
@@ -82,6 +85,24 @@ class Evaluation:
         return {"results": rows, "calibration": calibration}
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A benchmark and what to measure on it.
+
+    Attributes:
+        benchmark: queries and database.
+        methods: by name.
+        calibrations: what the scores of methods mean, by the same names.
+        numbers: int64 [q], of each query's clip; answers of one clip in several parts are averaged before anything
+            else, so that it counts once. None: no clip is asked again.
+    """
+
+    benchmark: Benchmark
+    methods: Mapping[str, Rank]
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    numbers: npt.NDArray[np.int64] | None = None
+
+
 def evaluate(
     benchmark: Benchmark,
     methods: Mapping[str, Rank],
@@ -89,32 +110,43 @@ def evaluate(
     calibrations: Mapping[str, Calibration] | None = None,
     on_query: Callable[[str, int], None] = lambda _method, _query: None,
 ) -> Evaluation:
-    """Measure each method; see the module's docstring.
+    """Measure each method on one benchmark; see `evaluate_parts`."""
+    return evaluate_parts([Part(benchmark, methods, calibrations or {})], on_query=on_query)
+
+
+def evaluate_parts(
+    parts: Iterable[Part], *, on_query: Callable[[str, int], None] = lambda _method, _query: None
+) -> Evaluation:
+    """Measure each method over the queries of all parts; see the module's docstring.
 
     Args:
-        benchmark: queries and database.
-        methods: by name.
-        calibrations: what the scores of methods mean, by the same name.
-        on_query: told after each query of each method.
+        parts: with the same methods; each query is answered from its own part's database.
+        on_query: told after each query of each method, queries numbered through all parts.
 
     Returns:
         One row per method, s, K and kind of queries of which there are any.
     """
-    kinds = {name: mask for name, mask in _kinds(benchmark).items() if mask.any()}
-    agreed = agreement(benchmark.queries.labels, benchmark.database.labels)
     found = Evaluation()
-    for method, rank in methods.items():
-        calibration = (calibrations or {}).get(method)
-        best = np.empty((len(benchmark.queries), min(max(K), len(benchmark.database))), dtype=np.int64)
-        for query in range(len(benchmark.queries)):
-            scores = rank(query)
-            # Equal scores in the order of the database.
-            best[query] = np.argsort(-scores, kind="stable")[: best.shape[1]]
-            if calibration is not None:
-                _watch(found, method, calibration, scores, agreed[query], best[query, :TOP])
-            on_query(method, query)
-        found.rows.extend(_rows(method, benchmark, agreed, best, kinds))
-    return found
+    answers: dict[str, list[_Answers]] = {}
+    asked = 0
+    for part in parts:
+        agreed = agreement(part.benchmark.queries.labels, part.benchmark.database.labels)
+        for method, rank in part.methods.items():
+            calibration = part.calibrations.get(method)
+            best = np.empty((len(part.benchmark.queries), min(max(K), len(part.benchmark.database))), dtype=np.int64)
+            for query in range(len(part.benchmark.queries)):
+                scores = rank(query)
+                # Equal scores in the order of the database.
+                best[query] = np.argsort(-scores, kind="stable")[: best.shape[1]]
+                if calibration is not None:
+                    _watch(found, method, calibration, scores, agreed[query], best[query, :TOP])
+                on_query(method, asked + query)
+            numbers = np.arange(asked, asked + len(best)) if part.numbers is None else part.numbers
+            answers.setdefault(method, []).append(_answers(part.benchmark, agreed, best, numbers))
+        asked += len(part.benchmark.queries)
+    rows = [row for method, given in answers.items() for row in _rows(method, given)]
+    clips = {int(number) for given in answers.values() for part in given for number in part.numbers}
+    return replace(found, rows=rows, queries=len(clips))
 
 
 def interval(values: Floats, seed: int = 0) -> tuple[float, float]:
@@ -125,24 +157,47 @@ def interval(values: Floats, seed: int = 0) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _rows(
-    method: str,
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Per query of one part: its clip's number, average precision by s and K, fine agreement by K, categories."""
+
+    numbers: npt.NDArray[np.int64]
+    precision: dict[tuple[int, int], Floats]
+    fine: dict[int, Floats]
+    present: npt.NDArray[np.int64]
+
+
+def _answers(
     benchmark: Benchmark,
     agreed: npt.NDArray[np.int64],
     best: npt.NDArray[np.int64],
-    kinds: Mapping[str, npt.NDArray[np.bool_]],
-) -> Iterator[Row]:
+    numbers: npt.NDArray[np.int64],
+) -> _Answers:
     retrieved = np.take_along_axis(agreed, best, axis=1)
     queries, database = benchmark.queries.fine, benchmark.database.fine
     fine = {}
     if queries is not None and database is not None:
         fine = {k: fine_agreement(queries, database, best[:, :k]) for k in FINE_K}
-    for name, mask in kinds.items():
-        for s in S:
-            for k in K:
-                values = average_precision(retrieved[mask], s, k)
-                alike = float(fine[k][mask].mean()) if k in fine else None
-                yield Row(method, s, k, name, float(values.mean()), *interval(values), alike)
+    precision = {(s, k): average_precision(retrieved, s, k) for s in S for k in K}
+    return _Answers(numbers, precision, fine, benchmark.queries.labels.sum(axis=1, dtype=np.int64))
+
+
+def _rows(method: str, given: list[_Answers]) -> Iterator[Row]:
+    clips, first, number = np.unique(
+        np.concatenate([answers.numbers for answers in given]), return_index=True, return_inverse=True
+    )
+    present = np.concatenate([answers.present for answers in given])[first]
+
+    def per_clip(parts: list[Floats]) -> Floats:
+        return np.bincount(number, np.concatenate(parts)) / np.bincount(number, minlength=len(clips))
+
+    for name, mask in _kinds(present).items():
+        for s, k in itertools.product(S, K) if mask.any() else ():
+            values = per_clip([answers.precision[s, k] for answers in given])[mask]
+            alike = None
+            if all(k in answers.fine for answers in given):
+                alike = float(per_clip([answers.fine[k] for answers in given])[mask].mean())
+            yield Row(method, s, k, name, float(values.mean()), *interval(values), alike)
 
 
 def _watch(
@@ -160,7 +215,6 @@ def _watch(
         found.reliability.setdefault((method, s, "top"), Reliability()).add(said, came[top])
 
 
-def _kinds(benchmark: Benchmark) -> dict[str, npt.NDArray[np.bool_]]:
-    """Masks of the queries; `single` has exactly one category present, `multi` two or more."""
-    present = benchmark.queries.labels.sum(axis=1)
+def _kinds(present: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Masks of queries by how many categories they have; `single` has exactly one, `multi` two or more."""
     return {"all": np.ones(len(present), dtype=np.bool_), "single": present == 1, "multi": present >= 2}

@@ -192,7 +192,7 @@ class Laboratory:
             train += f" --like {first.name}"
         commands = [f"{train} --out {path.name}", f"{measure} --checkpoint {path.name}"]
         if experiment.queries:
-            commands[1] += f" --queries {experiment.queries}"
+            commands[1] += f" --first {experiment.queries}"
         if not path.is_file():
             order = recipes.Order(
                 experiment.method,

@@ -21,12 +21,15 @@ from hub.training.distil.bank import OFFSET
 from hub.training.distil.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
 from shared.backbones.description import Description, write
 from shared.errors import Unavailable
-from shared.space import SMALL
+from shared.space import SMALL, FeatureSpace
 
 Array = npt.NDArray[np.generic]
 
 SAMPLES: Final = (PATCH - 1) * HOP + FFT
 """Samples of one frame; the last 112 are not heard, but the transform wants them."""
+OPSET: Final = 20
+IR_VERSION: Final = 9
+"""ONNX Runtime 1.17, of 2024, knows both."""
 REACH: Final = 4.0
 """Deviations of a typical component that fit in the range."""
 
@@ -51,16 +54,8 @@ def export(student: Student, factors: npt.NDArray[np.float32], into: Path) -> Pa
     Raises:
         Unavailable: a file cannot be written.
     """
-    graph = _Graph()
-    front_end = FrontEnd(OFFSET)
-    window = np.zeros(FFT, np.float32)
-    window[:WINDOW] = front_end.window.numpy()
-    value = graph.node("Unsqueeze", ["sound", graph.whole([2])])
-    transform = [graph.whole(HOP), graph.single(window), graph.whole(FFT)]
-    value = graph.node("STFT", [value, *transform], onesided=1)
-    value = graph.node("ReduceL2", [value, graph.whole([3])], keepdims=0)
-    value = graph.node("MatMul", [value, graph.single(front_end.bank.numpy())])
-    value = graph.node("Log", [graph.node("Add", [value, graph.single(np.array([OFFSET]))])])
+    graph = Graph()
+    value = front_end(graph)
     value = graph.node("Sub", [value, graph.single(np.array([CENTRE]))])
     value = graph.node("Div", [value, graph.single(np.array([SPREAD]))])
     value = graph.node("Unsqueeze", [value, graph.whole([1])])
@@ -72,29 +67,59 @@ def export(student: Student, factors: npt.NDArray[np.float32], into: Path) -> Pa
     with torch.no_grad():
         last = (student.embedding.weight.numpy() * factors[:, None], student.embedding.bias.numpy() * factors)
     graph.node("Gemm", [value, graph.half(last[0]), graph.half(last[1])], transB=1, name="embedding")
-    model = into / "earwitness-small.onnx"
-    document = graph.model().SerializeToString()
+    model = graph.model("frames", "embedding", ["frames", WIDTH])
+    return written(model, into, SMALL)
+
+
+def written(model: onnx.ModelProto, into: Path, space: FeatureSpace) -> Path:
+    """Write a network that takes `SAMPLES` a frame and its description, both named after the feature space.
+
+    Returns:
+        The description.
+
+    Raises:
+        Unavailable: a file cannot be written.
+    """
+    document = model.SerializeToString()
+    file = into / f"{space.id.partition('/')[0].removesuffix('-u8')}.onnx"
     described = Description(
-        id=SMALL.id,
-        model=model.name,
+        id=space.id,
+        model=file.name,
         sha256=hashlib.sha256(document).hexdigest(),
         rate_hz=RATE_HZ,
         window=SAMPLES,
         hop=PATCH * HOP,
-        dimension=WIDTH,
-        low=SMALL.low,
-        high=SMALL.high,
+        dimension=space.dimension,
+        low=space.low,
+        high=space.high,
     )
     try:
         into.mkdir(parents=True, exist_ok=True)
-        model.write_bytes(document)
-        write(model.with_suffix(".toml"), described)
+        file.write_bytes(document)
+        write(file.with_suffix(".toml"), described)
     except OSError as error:
         raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
-    return model.with_suffix(".toml")
+    return file.with_suffix(".toml")
 
 
-class _Graph:
+def front_end(graph: "Graph") -> str:
+    """Add YAMNet's front end, from `sound` to log-mel patches, float32 [frames, 96, 64].
+
+    Returns:
+        Name of the patches.
+    """
+    filters = FrontEnd(OFFSET)
+    window = np.zeros(FFT, np.float32)
+    window[:WINDOW] = filters.window.numpy()
+    value = graph.node("Unsqueeze", ["sound", graph.whole([2])])
+    transform = [graph.whole(HOP), graph.single(window), graph.whole(FFT)]
+    value = graph.node("STFT", [value, *transform], onesided=1)
+    value = graph.node("ReduceL2", [value, graph.whole([3])], keepdims=0)
+    value = graph.node("MatMul", [value, graph.single(filters.bank.numpy())])
+    return graph.node("Log", [graph.node("Add", [value, graph.single(np.array([OFFSET]))])])
+
+
+class Graph:
     """Nodes and constants in the order they are named."""
 
     def __init__(self) -> None:
@@ -102,6 +127,7 @@ class _Graph:
         self._constants: list[onnx.TensorProto] = []
 
     def node(self, kind: str, inputs: list[str], name: str | None = None, **attributes: int | list[int]) -> str:
+        """Add an operation; returns the name of what it gives."""
         name = name or f"{kind.lower()}-{len(self._nodes)}"
         node = onnx.helper.make_node(kind, inputs, [name])
         node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in attributes.items())
@@ -109,9 +135,11 @@ class _Graph:
         return name
 
     def whole(self, value: int | list[int]) -> str:
+        """Add whole numbers, int64; returns their name."""
         return self._constant(np.array(value, dtype=np.int64))
 
     def single(self, value: Array) -> str:
+        """Add numbers as float32; returns their name."""
         return self._constant(value.astype(np.float32))
 
     def half(self, value: Array) -> str:
@@ -119,13 +147,17 @@ class _Graph:
         stored = self._constant(value.astype(np.float16))
         return self.node("Cast", [stored], to=onnx.TensorProto.FLOAT)
 
-    def model(self) -> onnx.ModelProto:
-        helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-        taken = helper.make_tensor_value_info("sound", kind, ["frames", SAMPLES])
-        given = helper.make_tensor_value_info("embedding", kind, ["frames", WIDTH])
-        graph = helper.make_graph(self._nodes, "earwitness-small", [taken], [given], self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="earwitness")
-        model.ir_version = 9
+    def model(
+        self, frames: str | int, output: str, shape: list[str | int], kind: int = onnx.TensorProto.FLOAT
+    ) -> onnx.ModelProto:
+        """The graph from `sound`, float32 [frames, samples], to an output of a kind and shape, checked."""
+        taken = onnx.helper.make_tensor_value_info("sound", onnx.TensorProto.FLOAT, [frames, SAMPLES])
+        given = onnx.helper.make_tensor_value_info(output, kind, shape)
+        graph = onnx.helper.make_graph(self._nodes, "earwitness", [taken], [given], self._constants)
+        model = onnx.helper.make_model(
+            graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="earwitness"
+        )
+        model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
         return model
 

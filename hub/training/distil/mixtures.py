@@ -30,37 +30,38 @@ LOUDEST: Final = 5.0
 """Cap of a patch's values: the teacher's range."""
 
 
-def mix(bank: Bank, chosen: npt.NDArray[np.int64], rng: np.random.Generator) -> Patches:
-    """Mix one patch from each row of moments.
+def mix(bank: Bank, chosen: npt.NDArray[np.int64], rng: np.random.Generator, frames: int = PATCH) -> Patches:
+    """Mix one patch, or a longer clip, from each row of moments.
 
     Args:
         bank: the recordings.
         chosen: int64 [n, 3]: moments of the bank.
         rng: source of all other randomness.
+        frames: length; beyond a patch a source may run on into the next recording.
 
     Returns:
-        float32 [n, 96, 64]: log(mel magnitude + 0.001), as YAMNet's front end gives it.
+        float32 [n, frames, 64]: log(mel magnitude + 0.001), as YAMNet's front end gives it.
     """
     n = len(chosen)
-    total = np.zeros((n, PATCH, BANDS), np.float32)
+    total = np.zeros((n, frames, BANDS), np.float32)
     count = rng.choice(SOURCES, size=n, p=SOURCES_ODDS)
     for source in range(SOURCES):
         sounding = np.flatnonzero(count >= source)
-        magnitude = np.exp(_changed(bank, chosen[sounding, source], rng)) - OFFSET
+        magnitude = np.exp(_changed(bank, chosen[sounding, source], rng, frames)) - OFFSET
         total[sounding] += _reverberated(np.maximum(magnitude, 0.0), rng)
     lying = np.flatnonzero(rng.random(n) < BED_ODDS)
-    total[lying] += _bed(len(lying), rng)
+    total[lying] += _bed(len(lying), rng, frames)
     return np.asarray(np.minimum(np.log(total + OFFSET), LOUDEST), dtype=np.float32)
 
 
-def _changed(bank: Bank, moments: npt.NDArray[np.int64], rng: np.random.Generator) -> Patches:
-    """One source each: stretched, shifted, equalised, at its level; float32 [n, 96, 64], log magnitudes."""
+def _changed(bank: Bank, moments: npt.NDArray[np.int64], rng: np.random.Generator, frames: int) -> Patches:
+    """One source each: stretched, shifted, equalised, at its level; float32 [n, frames, 64], log magnitudes."""
     n = len(moments)
-    length = rng.uniform(*STRETCH, n) * PATCH
-    first = rng.uniform(0.0, WINDOW - length)
-    when = (first[:, None] + np.linspace(0.0, 1.0, PATCH) * (length - 1)[:, None]).astype(np.int64)
+    length = rng.uniform(*STRETCH, n) * frames
+    first = rng.uniform(0.0, WINDOW / PATCH * frames - length)
+    when = (first[:, None] + np.linspace(0.0, 1.0, frames) * (length - 1)[:, None]).astype(np.int64)
     bands = np.clip(np.arange(BANDS) + rng.integers(-SHIFT_BANDS, SHIFT_BANDS + 1, n)[:, None], 0, BANDS - 1)
-    rows = (bank.starts[moments][:, None] + when)[:, :, None]
+    rows = np.minimum(bank.starts[moments][:, None] + when, len(bank.frames) - 1)[:, :, None]
     found = bank.frames[rows, bands[:, None, :]].astype(np.float32)
     tone = _smooth(rng.normal(0.0, EQUALISER_NEPER, (n, 5)))
     changed = tone + rng.normal(0.0, LEVEL_NEPER, (n, 1))
@@ -74,19 +75,19 @@ def _reverberated(magnitude: Patches, rng: np.random.Generator) -> Patches:
     decay = (10.0 ** (-3.0 * 0.01 / time_s))[:, None].astype(np.float32)  # 60 dB in that time, frames of 10 ms
     level = rng.uniform(0.02, 0.3, (len(chosen), 1)).astype(np.float32)
     room = np.zeros((len(chosen), BANDS), np.float32)
-    for frame in range(PATCH):
+    for frame in range(magnitude.shape[1]):
         sound = magnitude[chosen, frame]
         magnitude[chosen, frame] += room
         room = np.hypot(room * decay, sound * level)
     return magnitude
 
 
-def _bed(n: int, rng: np.random.Generator) -> Patches:
-    """Coloured noise that breathes, as traffic and ventilation far away: magnitudes, float32 [n, 96, 64]."""
+def _bed(n: int, rng: np.random.Generator, frames: int) -> Patches:
+    """Coloured noise that breathes, as traffic and ventilation far away: magnitudes, float32 [n, frames, 64]."""
     slope = np.linspace(0.0, 1.0, BANDS) * rng.uniform(-4.5, 0.5, (n, 1))
     colour = slope + _smooth(rng.normal(0.0, 0.6, (n, 7))) + rng.normal(-1.5, 1.5, (n, 1))
-    breath = _smooth(rng.normal(0.0, 0.25, (n, 4)), PATCH)
-    grain = rng.gamma(4.0, 0.25, (n, PATCH, BANDS))
+    breath = _smooth(rng.normal(0.0, 0.25, (n, 4)), frames)
+    grain = rng.gamma(4.0, 0.25, (n, frames, BANDS))
     return np.asarray(np.exp(colour[:, None, :] + breath[:, :, None]) * grain, dtype=np.float32)
 
 

@@ -21,7 +21,7 @@ from shared.errors import Unavailable
 
 EMBEDDING: Final = 1024
 CLASSES: Final = 521
-_INNER: Final = "/model/Reshape_output_0_qdq"
+INNER: Final = "/model/Reshape_output_0_qdq"
 """The tensor before the classifier: mean of the last feature maps."""
 
 
@@ -36,7 +36,7 @@ class Teacher:
     """
 
     def __init__(self, threads: int = 2) -> None:
-        model, numbers = graph()
+        model, numbers = network()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
@@ -63,7 +63,7 @@ class Teacher:
         return embeddings, (scores - self._numbers["class_scores_zero_point"]) * self._numbers["class_scores_scale"]
 
 
-def graph() -> tuple[onnx.ModelProto, dict[str, float]]:
+def network() -> tuple[onnx.ModelProto, dict[str, float]]:
     """YAMNet's graph with its embedding as a second output, and its quantisation parameters by name.
 
     Raises:
@@ -78,7 +78,7 @@ def graph() -> tuple[onnx.ModelProto, dict[str, float]]:
         for tensor in model.graph.initializer
         if tensor.name in wanted
     }
-    inner = onnx.helper.make_tensor_value_info(_INNER, onnx.TensorProto.FLOAT, [1, EMBEDDING])
+    inner = onnx.helper.make_tensor_value_info(INNER, onnx.TensorProto.FLOAT, [1, EMBEDDING])
     model.graph.output.append(inner)
     return model, numbers
 
