@@ -207,6 +207,22 @@ def side_by_side(members: Sequence[TaggedNetwork]) -> TaggedNetwork:
     return network
 
 
+def apart(network: TaggedNetwork) -> list[TaggedNetwork]:
+    """The members of a network, each as a network of its own; the opposite of `side_by_side`."""
+    count = network.config.members
+    members = []
+    for number in range(count):
+        member = TaggedNetwork(replace(network.config, members=1))
+        wanted = member.tagger.state_dict()
+        tensors = {}
+        for name, tensor in network.tagger.state_dict().items():
+            alone = tensor.shape == wanted[name].shape  # shared by all
+            tensors[name] = tensor.clone() if alone else tensor.chunk(count)[number].clone()
+        member.tagger.load_state_dict(tensors)
+        members.append(member)
+    return members
+
+
 def implied(query: Tensor, event: Tensor) -> Tensor:
     """The presence matrix that two clips' tags imply if they are right or wrong independently.
 

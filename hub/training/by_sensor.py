@@ -9,7 +9,7 @@
 The backbone itself heard none of SONYC's sensors.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from hub.model.checkpoint import Checkpoint
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_network
-from hub.training.dataset import Dataset, joined
+from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
 from hub.training.evaluate import Part
 from hub.training.linear import by_linear_tagger
@@ -70,15 +70,12 @@ def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
     return [[sensors[i] for i in order[part::count]] for part in range(count)]
 
 
-def over_folds(
-    heard: Heard, fit: Fit, also: Sequence[Dataset], *, name: str = "shipped", seed: int = 0, divisions: int = 1
-) -> Iterator[Part]:
+def over_folds(heard: Heard, fit: Fit, *, name: str = "shipped", seed: int = 0, divisions: int = 1) -> Iterator[Part]:
     """One part per fold of each division.
 
     Args:
         heard: all clips.
         fit: trains the network of the feature space.
-        also: what it learns beside the database's clips.
         name: of this method.
         seed: of the first division and of `random`.
         divisions: ways in which the sensors are divided into folds, each with the next seed.
@@ -86,7 +83,7 @@ def over_folds(
     for division in range(seed, seed + divisions):
         for number, queried in enumerate(folds(heard.ours, division)):
             asked = np.isin(heard.ours.groups, queried)
-            network = fit(joined([heard.ours.take(~asked), *also]))
+            network = fit(heard.ours.take(~asked))
             part = between(heard.take(asked), heard.take(~asked), {name: network}, FOLDS * division + number)
             yield replace(part, numbers=np.flatnonzero(asked))
 

@@ -78,6 +78,14 @@ def train(
     like: Annotated[
         Path | None, typer.Option(help="checkpoint of another seed to take shift, weight and calibration from")
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="checkpoint that a tagged network starts from; - starts from nothing; if not given, earwitness-small"
+            " starts from one that knows sounds, but no street",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,
     json_: JsonOption = False,
@@ -95,13 +103,15 @@ def train(
     console = Console(stderr=True)
     name = space_named(space).id
     state = out.with_name(f".{out.name}.state")
+    method = network or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED)
     order = recipes.Order(
-        method=network or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED),
+        method=method,
         seed=seed,
         epochs=epochs,
         batch_pairs=batch_pairs,
         validation=validation,
         like=None if like is None else load(like),
+        start=recipes.start_of(name, method) if start is None else None if start == Path("-") else load(start),
         state=state,
     )
     sources = recipes.Sources(tuple(data or ()), scenes)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.model.tagged import TaggedConfig, TaggedNetwork, side_by_side
+from hub.model.tagged import TaggedConfig, TaggedNetwork, apart, side_by_side
 from hub.training.dataset import Dataset
 from hub.training.mixup import Clips
 from hub.training.stages import Lesson, Step, TaggedEpoch, TaggedPlan, learn, lessons, seed_of
@@ -39,6 +39,7 @@ def fit(
     on_step: Step,
     measure: Measure | None = None,
     state: Path | None = None,
+    start: TaggedNetwork | None = None,
 ) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
     """Train one network; the same arguments give the same network on the same machine with one torch thread.
 
@@ -52,18 +53,22 @@ def fit(
         measure: gives mAP_8@10 and mAP_7@10 after each epoch.
         state: file, with the member's number appended, that is replaced after each epoch, before `on_epoch`. If it
             is there already, training goes on from it. It stays, for the caller to remove once the network is safe.
+        start: a network of the same shape whose weights are where each member starts; None: chance.
 
     Returns:
         The network in eval mode, gradients off, its affinity weighing nothing yet; and what each epoch gave.
 
     Raises:
-        Invalid: data that does not fit the network, no domain, or a state of another training.
+        Invalid: data or a start that does not fit the network, no domain, or a state of another training.
         Unavailable: the state cannot be read or written.
     """
     fine = 0 if data.fine is None else data.fine.shape[1]
     shape = (config.frames, config.dimension)
     if data.in_domain.sum() < 2 or config.fine not in {0, fine} or shape != data.space.shape:
         raise Invalid(f"{len(data)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
+    if start is not None and replace(start.config, dropout=config.dropout) != config:
+        raise Invalid(f"a network of {start.config} is no start for one of {config}")
+    starts = [None] * config.members if start is None else apart(start)
     clips = Clips(data, fine=config.fine)
     members, history = [], []
     for member in range(1, config.members + 1):
@@ -79,6 +84,7 @@ def fit(
             on_epoch=on_epoch,
             on_step=on_step,
             measure=measure,
+            start=starts[member - 1],
             state=None if state is None else state.with_name(f"{state.name}.{member}"),
             mark=mark,
         )
@@ -100,12 +106,15 @@ def _fit_member(
     on_epoch: Watch,
     on_step: Step,
     measure: Measure | None,
+    start: TaggedNetwork | None,
     state: Path | None,
     mark: str,
 ) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
     """Train one member; `mark` tells its state from that of another training. See `fit`."""
     torch.manual_seed(seed_of(np.random.default_rng([plan.seed, member])))
     network = TaggedNetwork(config)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     saved = None if state is None else read(state, mark)
     history = [] if saved is None else [TaggedEpoch(**epoch) for epoch in saved.history]
     if saved is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.model.network import NetworkConfig
 from hub.model.presence import BOTH
-from hub.model.tagged import TaggedConfig
+from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.search.scorer import Scorer
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.calibrate import calibrate, score_all
@@ -27,7 +27,7 @@ from hub.training.tagged import train_tagged
 from hub.training.train import Epoch, Plan, train
 from hub.training.variants import NAMES, variant
 from shared.errors import Invalid
-from shared.space import LOGMEL, VGGISH
+from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 TAGGED: Final = "tagged"
@@ -49,6 +49,8 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 """Of the paper's networks on feature spaces that `PLANS` does not name."""
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
+STARTED_PLAN: Final = replace(TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3))
+"""For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
 VGGISH_PLAN: Final = TaggedPlan()
@@ -86,6 +88,7 @@ class Order:
         epochs: most epochs (of each stage); None: the recipe's.
         batch_pairs: pairs per step of the paper's networks; None: the recipe's.
         validation: False trains the paper's networks for exactly `epochs`, on everything.
+        start: where the tagged network starts; None: from chance.
         like: take shift, weight and calibration of a tagged network from this checkpoint, of another seed.
         state: where an interrupted training keeps what is done.
 
@@ -99,6 +102,7 @@ class Order:
     batch_pairs: int | None = None
     validation: bool = True
     like: Checkpoint | None = None
+    start: Checkpoint | None = None
     state: Path | None = None
 
     def __post_init__(self) -> None:
@@ -164,11 +168,18 @@ def fit(
         tagged_plan = VGGISH_PLAN
         if space.id != VGGISH.id:
             config = replace(config, trunk=TAGGED_TRUNK, dropout=TAGGED_DROPOUT)
-            tagged_plan = TAGGED_PLAN
+            tagged_plan = TAGGED_PLAN if order.start is None else STARTED_PLAN
             data = with_domain(data)
         tagged_plan = _shortened(replace(tagged_plan, seed=order.seed), order.epochs)
         return train_tagged(
-            data, config, tagged_plan, like=order.like, state=order.state, on_epoch=on_epoch, on_step=on_step
+            data,
+            config,
+            tagged_plan,
+            like=order.like,
+            start=_start(order, space),
+            state=order.state,
+            on_epoch=on_epoch,
+            on_step=on_step,
         )
     plan = PLANS.get(space.id, PLAN)
     plan = replace(
@@ -185,6 +196,19 @@ def fit(
     if len(aside) < FEWEST_HELD:
         return trained
     return replace(trained, calibration=calibrate(score_all(trained, aside, learnt), 0.0))
+
+
+def start_of(space_id: str, method: str) -> Checkpoint | None:
+    """The checkpoint that training starts from if nothing else is said: one that knows sounds but no street."""
+    return load(baseline(space_id, "start")) if (space_id, method) == (SMALL.id, TAGGED) else None
+
+
+def _start(order: Order, space: FeatureSpace) -> TaggedNetwork | None:
+    if order.start is None:
+        return None
+    if order.start.space != space or not isinstance(order.start.network, TaggedNetwork):
+        raise Invalid(f"training on {space.id} cannot start from a checkpoint of {order.start.space.id}")
+    return order.start.network
 
 
 def _shortened(plan: TaggedPlan, epochs: int | None) -> TaggedPlan:

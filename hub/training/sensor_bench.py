@@ -3,21 +3,16 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.training import recipes
 from hub.training.by_sensor import Heard, between, hear, over_folds
 from hub.training.dataset import Dataset, without
 from hub.training.datasets import Reader
-from hub.training.datasets.scenes import synthesise
 from hub.training.evaluate import Evaluation, evaluate_parts
 from shared.backbones import bring
 from shared.errors import Unavailable
 from shared.space import LOGMEL
-
-SCENES: Final = 1500
-"""Synthetic scenes that the network of each fold learns beside the recordings, as the one that ships."""
 
 OnQuery = Callable[[str, int], None]
 
@@ -55,13 +50,11 @@ class SensorBench:
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
         heard = self._hear(folder)
-        name, scenes, fit = "shipped", [], lambda data: self._fit(data, seed)
+        name, fit = "shipped", lambda data: self._fit(data, seed)
         if checkpoint is not None:
             given = load(checkpoint)
             name, fit = "checkpoint", lambda _data: given
-        else:
-            scenes = [synthesise(SCENES, seed, self._reader.hearing().extractor, self._tick)]
-        parts = over_folds(heard, fit, scenes, name=name, seed=seed, divisions=divisions)
+        parts = over_folds(heard, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
 
     def between(self, queries: Path, database: Path, checkpoint: Path | None, on_query: OnQuery) -> Evaluation:
@@ -90,10 +83,10 @@ class SensorBench:
             return hear(folder, self._reader, others)
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
-        order = recipes.Order(recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED), seed)
+        method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
         return recipes.fit(
             *without(data, ()),
-            order,
+            recipes.Order(method, seed, start=recipes.start_of(data.space.id, method)),
             on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,
         )

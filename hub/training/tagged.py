@@ -16,7 +16,7 @@ import numpy as np
 
 from hub.model.calibration import Calibration
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagged import TaggedConfig
+from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.training.calibrate import Choice, calibrate, choose
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.members import fit
@@ -34,6 +34,7 @@ def train_tagged(
     plan: TaggedPlan,
     *,
     like: Checkpoint | None = None,
+    start: TaggedNetwork | None = None,
     on_epoch: Callable[[TaggedEpoch], None],
     on_step: Callable[[str, int, float], None],
     state: Path | None = None,
@@ -46,6 +47,7 @@ def train_tagged(
         plan: how to train.
         like: a checkpoint of the same shape and plan, of another seed, whose choices and calibration are taken
             instead of being measured. Halves the time.
+        start: a network of the same shape whose weights are where learning starts.
         on_epoch: told after each epoch.
         on_step: told after each step.
         state: where to keep what is done, so that an interrupted training goes on; as of `fit`, with the run's
@@ -84,6 +86,7 @@ def train_tagged(
             on_step=on_step,
             measure=sample.quality,
             state=kept("validate"),
+            start=start,
         )
         scored, choice, tried = choose(network, queries, database)
         record |= {"tried": [asdict(one) | {"figures": figures} for one, figures in tried.items()]}
@@ -92,7 +95,9 @@ def train_tagged(
         choice = Choice(*(float(like.record[name]) for name in ("shift", "weight")))
         calibration = like.calibration
     record |= asdict(choice)
-    network, final = fit(data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"))
+    network, final = fit(
+        data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"), start=start
+    )
     network.shift.fill_(choice.shift)
     if config.profile:
         network.weight.fill_(choice.weight)

@@ -6,6 +6,7 @@
 | AudioSet as published | `class_labels_indices.csv` and `*.tfrecord` | none | `tfrecords` |
 | your own recordings | `labels.csv` and the clips | `sensor-<id>` | `recordings` |
 | SONYC-UST as published | `annotations.csv` and the recordings | `sensor-<id>` | `sonyc_ust` |
+| features | `features.npz`: features and labels that a program made | none | `features` |
 | ESC-10 | one directory per class | `fold-<digit>` | `esc10` |
 
 `scenes` makes synthetic ones. Recordings are heard through `hearing`, which keeps their features.
@@ -20,6 +21,7 @@ from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, without
 from hub.training.datasets.audioset import load_audioset
 from hub.training.datasets.esc10 import esc10_files, load_esc10
+from hub.training.datasets.features import FILE, load_features
 from hub.training.datasets.hearing import Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
@@ -61,11 +63,16 @@ class Reader:
         if tfrecord_files(folder):
             self._is_vggish(folder)
             return load_tfrecords(folder)
+        if (folder / FILE).is_file():
+            made = load_features(folder)
+            if made.space.id != self.space:
+                raise Invalid(f"{folder} holds features of {made.space.id}; they are of no use for {self.space}")
+            return made
         if esc10_files(folder):
             return load_esc10(folder, self.hearing())
         raise Invalid(
-            f"{folder} has neither labels.csv, nor annotations.csv, nor AudioSet's npz or tfrecord files, nor class"
-            " directories as ESC-10 has"
+            f"{folder} has neither labels.csv, nor annotations.csv, nor AudioSet's npz or tfrecord files, nor"
+            " features.npz, nor class directories as ESC-10 has"
         )
 
     def benchmark(self, folder: Path, held_out: Iterable[str]) -> Benchmark:

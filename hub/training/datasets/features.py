@@ -1,0 +1,42 @@
+"""Features with labels, as a program made them: one file, `features.npz`."""
+
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hub.training.dataset import Dataset
+from shared.errors import Invalid, Unavailable
+from shared.space import space_of
+
+FILE: Final = "features.npz"
+
+
+def load_features(folder: Path) -> Dataset:
+    """Clips that were heard already.
+
+    Args:
+        folder: has `features.npz` with `space` (an id), `features` uint8 [n, frames, dimension] and `labels` uint8
+            [n, 8].
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: an array is missing or of another shape, or the feature space is unknown.
+    """
+    path = folder / FILE
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            space = space_of(str(file["space"]))
+            features, labels = file["features"], file["labels"]
+    except OSError as error:
+        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise Invalid(f"{path} does not hold space, features and labels: {error}") from error
+    return Dataset(space, features, labels, np.full(len(features), ""))
+
+
+def save_features(folder: Path, data: Dataset) -> None:
+    """Write clips as `load_features` reads them; groups and finer labels are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / FILE, space=data.space.id, features=data.features, labels=data.labels)
