@@ -14,9 +14,12 @@ from rich.console import Console
 from edge.agent import Agent
 from edge.check import examine
 from edge.settings import EdgeSettings
+from shared.backbones import find
 from shared.errors import EarwitnessError, Invalid
+from shared.events import CLIP_S
 from shared.log import set_up
 from shared.settings import load, unknown_variables
+from shared.space import SMALL
 
 app = typer.Typer(
     add_completion=False,
@@ -111,6 +114,37 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
             console.print(finding.words, markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Clips to measure.")] = 30,
+) -> None:
+    """Measure what sending embeddings instead of sound would cost this sensor: time for a clip of 10 s, and memory.
+
+    [b]Example[/b]
+
+        earwitness-edge bench --json
+    """
+    settings = _settings(config, overrides)
+    try:
+        from shared.backbones.backbone import Backbone  # noqa: PLC0415 - sensors that send sound do without
+        from shared.backbones.timing import measure  # noqa: PLC0415
+
+        cost = measure(Backbone(find(settings.features.space or SMALL.id)), repeats)
+    except EarwitnessError as error:
+        _fail(str(error), 2 if isinstance(error, Invalid) else 1)
+    if as_json:
+        typer.echo(json.dumps(asdict(cost)))
+    else:
+        share = cost.ms_per_clip / (1e3 * CLIP_S)
+        typer.echo(
+            f"{cost.space}: {cost.ms_per_clip:.1f} ms a clip ({share:.2%} of one core), slowest"
+            f" {cost.slowest_ms:.1f} ms; {cost.memory_mb:.0f} MB of memory"
+        )
 
 
 def main() -> None:

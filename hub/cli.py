@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
+from hub.bench.commands import app as bench
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.pipeline import match_message
 from hub.search.index import Exclusion
@@ -39,6 +40,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(reported(demo.demo))
 training_commands.register(app)
 distil_commands.register(app)
+app.add_typer(bench, name="bench")
 audio_commands.register(app)
 
 
