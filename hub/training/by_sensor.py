@@ -1,7 +1,8 @@
 """How a feature space does on sensors it never heard: recordings split by sensor, several backbones side by side.
 
 1. `folds`: the sensors are divided into four parts; each part's clips are queries once, answered from the others.
-2. `random`, and a linear tagger on log-mel and on YAMNet features that learns the database's labels.
+2. `random`, and linear taggers that learn the database's labels: `logmel`, `yamnet`, and `linear` on the feature
+   space that is measured.
 3. `shipped`: the network that ships for the feature space. Over folds it is trained anew each time, by the same
    recipe, without the fold's sensors: the checkpoint that ships has learnt all of them. Between two folders that you
    give it is the checkpoint as it ships.
@@ -18,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.checkpoint import Checkpoint
+from hub.search.scorer import Scorer
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_network
 from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
 from hub.training.evaluate import Part
-from hub.training.linear import by_linear_tagger
+from hub.training.linear import LinearTagger, by_linear_tagger
 from shared.errors import Invalid
 
 FOLDS: Final = 4
@@ -96,8 +98,15 @@ def between(queries: Heard, database: Heard, networks: Mapping[str, Checkpoint],
     """
     benchmark = Benchmark(queries.ours, database.ours)
     methods: dict[str, Rank] = {"random": by_chance(benchmark, seed)}
-    for name, clips in queries.others.items():
-        methods[name] = by_linear_tagger(Benchmark(clips, database.others[name]))
-    methods |= {name: by_network(benchmark, network) for name, network in networks.items()}
+    presence: dict[str, npt.NDArray[np.floating]] = {}
+    for name, clips in (queries.others | {"linear": queries.ours}).items():
+        learnt = (database.others | {"linear": database.ours})[name]
+        tagger = LinearTagger.of(learnt)
+        methods[name] = by_linear_tagger(Benchmark(clips, learnt), tagger)
+        presence[name] = tagger.tags(clips)
+    for name, network in networks.items():
+        methods[name] = by_network(benchmark, network)
+        scorer = Scorer(network)
+        presence[name] = scorer.presence(scorer.embed(queries.ours.features))
     calibrations = {name: network.calibration for name, network in networks.items() if network.calibration}
-    return Part(benchmark, methods, calibrations)
+    return Part(benchmark, methods, calibrations, presence=presence)

@@ -320,8 +320,20 @@ def _show(found: Evaluation, title: str) -> None:
         fine = next((f"{row.fine:.3f}" for row in rows if row.K == 10 and row.fine is not None), "")
         table.add_row(method, queries, str(s), *(f"{row.map:.3f}" for row in rows), fine)
     Console().print(table)
+    if found.presence:
+        _show_presence(found)
     for (method, s, pairs), kept in found.reliability.items():
         typer.echo(f"{method}: expected calibration error of P(level >= {s}) on {pairs} pairs {kept.error():.4f}")
+
+
+def _show_presence(found: Evaluation) -> None:
+    table = Table(title="how well categories of a query are told (AUC; .5 is chance)")
+    names = list(dict.fromkeys(name for quality in found.presence.values() for name in quality))
+    for column in ("method", *names):
+        table.add_column(column)
+    for method, quality in found.presence.items():
+        table.add_row(method, *(f"{quality[name]:.2f}" if name in quality else "" for name in names))
+    Console().print(table)
 
 
 def _progress(console: Console) -> Progress:

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.calibration import Calibration
+from hub.model.presence import Labels
 from hub.training.benchmark import Benchmark, Rank
-from hub.training.metrics import agreement, average_precision, fine_agreement
+from hub.training.metrics import agreement, auc, average_precision, fine_agreement
 from hub.training.reliability import Reliability
+from shared.taxonomy import CATEGORIES
 
 S: Final = (8, 7)
 K: Final = (1, 5, 10, 30, 50, 100)
@@ -63,11 +65,14 @@ class Evaluation:
         reliability: per calibrated method, s (8, 7) and kind of pairs (`all` of queries and database, or the
             `top` ten of each query, by the curves of matches): how well P(agreement >= s) held.
         queries: how many clips were asked.
+        presence: per method that tags, how well it tells which queries contain a category: AUC by category, of those
+            that some queries contain and some do not.
     """
 
     rows: list[Row] = field(default_factory=list)
     reliability: dict[tuple[str, int, str], Reliability] = field(default_factory=dict)
     queries: int = 0
+    presence: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As JSON values; figures to four digits."""
@@ -82,7 +87,8 @@ class Evaluation:
             {"method": method, "s": s, "pairs": pairs, "ece": round(kept.error(), 4), "bins": kept.bins()}
             for (method, s, pairs), kept in self.reliability.items()
         ]
-        return {"results": rows, "calibration": calibration}
+        told_of = {"presence": self.presence} if self.presence else {}
+        return {"results": rows, "calibration": calibration} | told_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,14 @@ class Part:
         calibrations: what the scores of methods mean, by the same names.
         numbers: int64 [q], of each query's clip; answers of one clip in several parts are averaged before anything
             else, so that it counts once. None: no clip is asked again.
+        presence: float [q, 8], probability of each category in each query, by methods that tag.
     """
 
     benchmark: Benchmark
     methods: Mapping[str, Rank]
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     numbers: npt.NDArray[np.int64] | None = None
+    presence: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -128,8 +136,11 @@ def evaluate_parts(
     """
     found = Evaluation()
     answers: dict[str, list[_Answers]] = {}
+    tagged: dict[str, list[tuple[Labels, npt.NDArray[np.floating]]]] = {}
     asked = 0
     for part in parts:
+        for method, tags in part.presence.items():
+            tagged.setdefault(method, []).append((part.benchmark.queries.labels, tags))
         agreed = agreement(part.benchmark.queries.labels, part.benchmark.database.labels)
         for method, rank in part.methods.items():
             calibration = part.calibrations.get(method)
@@ -146,7 +157,8 @@ def evaluate_parts(
         asked += len(part.benchmark.queries)
     rows = [row for method, given in answers.items() for row in _rows(method, given)]
     clips = {int(number) for given in answers.values() for part in given for number in part.numbers}
-    return replace(found, rows=rows, queries=len(clips))
+    presence = {method: _presence(*map(np.concatenate, zip(*given, strict=True))) for method, given in tagged.items()}
+    return replace(found, rows=rows, queries=len(clips), presence=presence)
 
 
 def interval(values: Floats, seed: int = 0) -> tuple[float, float]:
@@ -198,6 +210,14 @@ def _rows(method: str, given: list[_Answers]) -> Iterator[Row]:
             if all(k in answers.fine for answers in given):
                 alike = float(per_clip([answers.fine[k] for answers in given])[mask].mean())
             yield Row(method, s, k, name, float(values.mean()), *interval(values), alike)
+
+
+def _presence(labels: Labels, tags: npt.NDArray[np.floating]) -> dict[str, float]:
+    return {
+        name: round(auc(tags[:, c], labels[:, c] == 1), 4)
+        for c, name in enumerate(CATEGORIES)
+        if 0 < int(labels[:, c].sum()) < len(labels)
+    }
 
 
 def _watch(

@@ -62,9 +62,8 @@ class LinearTagger:
         return np.asarray(torch.sigmoid(values @ self.weight + self.bias).numpy(), dtype=np.float64)
 
 
-def by_linear_tagger(benchmark: Benchmark) -> Rank:
-    """The database ranked by a linear tagger that learnt its labels."""
-    tagger = LinearTagger.of(benchmark.database)
+def by_linear_tagger(benchmark: Benchmark, tagger: LinearTagger) -> Rank:
+    """The expected number of categories that a query and an event agree on, as a linear tagger tags both."""
     queries, database = tagger.tags(benchmark.queries), tagger.tags(benchmark.database)
     return lambda query: np.asarray(
         database @ queries[query] + (1.0 - database) @ (1.0 - queries[query]), dtype=np.float32

@@ -90,6 +90,9 @@ def fit(
         )
         members.append(network)
         history += epochs
+    if start is not None:
+        for learnt, first in zip(members, apart(start), strict=True):
+            _draw_back(learnt, first, plan.kept)
     network = side_by_side(members).eval()
     _set_projection(network, clips, np.flatnonzero(data.in_domain))
     return network.requires_grad_(False), history
@@ -142,15 +145,25 @@ def _fit_member(
     return network, history
 
 
+def _draw_back(network: TaggedNetwork, start: TaggedNetwork, share: float) -> None:
+    """Move a network back to its start by a share of the way."""
+    first = start.state_dict()
+    network.load_state_dict(
+        {name: _between(tensor, first[name], share) for name, tensor in network.state_dict().items()}
+    )
+
+
 def _averaged(average: dict[str, Tensor], network: TaggedNetwork) -> dict[str, Tensor]:
     """The running average after another epoch; counters, which have no mean, are the latest."""
     latest = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if not average:
         return latest
-    return {
-        name: torch.lerp(average[name], tensor, RENEWAL) if tensor.is_floating_point() else tensor
-        for name, tensor in latest.items()
-    }
+    return {name: _between(average[name], tensor, RENEWAL) for name, tensor in latest.items()}
+
+
+def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """From the first by a share of the way to the second; counters, which have no mean, are the latter's."""
+    return torch.lerp(first, second, share) if first.is_floating_point() else second
 
 
 def _with(network: TaggedNetwork, tensors: dict[str, Tensor]) -> TaggedNetwork:

@@ -9,7 +9,8 @@ Each member of the network goes through both for itself: what one learns by chan
 its clips, the mean of several forgets. Both stages mix clips two by two (mixup). Matrices are multiplied in bfloat16
 where the processor does so in hardware.
 
-Source: the paper, section 5.3; Zhang et al. 2018 (mixup); Izmailov et al. 2018 (averaging weights).
+Source: the paper, section 5.3; Zhang et al. 2018 (mixup); Izmailov et al. 2018 (averaging weights);
+Wortsman et al. 2022, Robust fine-tuning of zero-shot models (keeping a share of the start).
 """
 
 import math
@@ -65,6 +66,8 @@ class TaggedPlan:
         tune: stage 2.
         others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
         decay: weight decay of AdamW.
+        kept: share of its start's weights in a network that starts from another, in [0, 1): what it knew and the new
+            data does not show is forgotten less.
 
     Raises:
         Invalid: a value outside its range.
@@ -75,10 +78,13 @@ class TaggedPlan:
     tune: Stage = Stage(10, 128, 7e-4)
     others: float = 0.3
     decay: float = 1e-4
+    kept: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seed < 0 or not 0.0 <= self.others <= 1.0 or not 0.0 <= self.decay < 1.0:
             raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
+        if not 0.0 <= self.kept < 1.0:
+            raise Invalid("the share of the start's weights that is kept lies in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
