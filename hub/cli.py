@@ -21,6 +21,7 @@ from hub.search.index import Exclusion
 from hub.service import Hub, load_index, open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
+from hub.training import report_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.errors import EarwitnessError, Invalid, Unavailable
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(reported(demo.demo))
 training_commands.register(app)
+report_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
 audio_commands.register(app)

@@ -1,11 +1,10 @@
-"""The hub's commands `train`, `evaluate`, `report` and `annotations`."""
+"""The hub's commands `train` and `evaluate`."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,18 +14,12 @@ from hub.model.checkpoint import load, save
 from hub.options import JsonOption, reported
 from hub.training import plots, recipes
 from hub.training.datasets import Reader
-from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
 from hub.training.evaluate import Evaluation, K
-from hub.training.experiments import Laboratory, experiments
-from hub.training.pairs import draw_pairs
-from hub.training.report import write_results
 from hub.training.sensor_bench import SensorBench
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
 from shared.backbones import space_named
 from shared.errors import Invalid
-from shared.space import LOGMEL, VGGISH
-from shared.taxonomy import CATEGORIES
 
 SpaceOption = Annotated[
     str,
@@ -46,7 +39,7 @@ CacheOption = Annotated[
     Path, typer.Option(help="where features of recordings are kept, so that each is heard once; - keeps none")
 ]
 _WEIGHTS = Path("~/.local/share/earwitness")
-_CACHE = Path("~/.cache/earwitness/features")
+CACHE = Path("~/.cache/earwitness/features")
 
 
 @reported
@@ -67,7 +60,7 @@ def train(
     ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,
-    cache: CacheOption = _CACHE,
+    cache: CacheOption = CACHE,
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs; the recipe's if not given")] = None,
     batch_pairs: Annotated[
         int | None, typer.Option(min=2, help="pairs per step of the paper's networks; the recipe's if not given")
@@ -118,7 +111,7 @@ def train(
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with _progress(console) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(name, weights_dir.expanduser(), _cache(cache), lambda: bar.advance(heard))
+        reader = Reader(name, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
         clips, aside = recipes.gather(sources, reader, held, seed)
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
@@ -172,11 +165,12 @@ def evaluate(
     ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,
-    cache: CacheOption = _CACHE,
+    cache: CacheOption = CACHE,
     divisions: Annotated[
         int, typer.Option(min=1, max=100, help="of --sonyc: ways of dividing the sensors into folds, averaged")
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="of --sonyc: divisions and training")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw mAP over K of all methods in")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Measure retrieval (mAP_s@K) beside chance and other methods, on clips that were never heard before.
@@ -196,7 +190,7 @@ def evaluate(
     """
     console = Console(stderr=True)
     name = space_named(space).id
-    kept = _cache(cache)
+    kept = cache_of(cache)
     with _progress(console) as bar:
         task = bar.add_task("reading", total=None)
         answered = bar.add_task("answering", total=None, visible=False)
@@ -218,96 +212,22 @@ def evaluate(
                 found = bench.between(queries_from, database, checkpoint, on_query)
             case _:
                 raise Invalid("give --data, or --sonyc, or --database with --queries")
+    if plot is not None:
+        plots.retrieval(plot, found.curves(), columns=len({row.queries for row in found.rows}))
     if json_:
         typer.echo(json.dumps(found.document()))
     else:
         _show(found, f"{found.queries} queries")
 
 
-@reported
-def report(
-    audioset: Annotated[
-        Path | None, typer.Option(help="folder of the AudioSet benchmark, for the VGGish rows", show_default=False)
-    ] = None,
-    recordings: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="folders of recordings for the log-mel rows, the benchmark's first; may be repeated",
-            show_default=False,
-        ),
-    ] = None,
-    into: Annotated[Path, typer.Option(help="where results.md, its plots and its records are")] = Path("docs"),
-    work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
-    cache: CacheOption = _CACHE,
-    run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
-) -> None:
-    """Train and measure all networks that are compared, and write results.md with tables and plots.
-
-    It takes hours on two cores. Each experiment leaves a record; one that has a record is not run again, and a
-    report that was interrupted goes on if the same command is given again.
-
-    Example: earwitness-hub report --audioset audioset/ --recordings sonyc/ --recordings esc10/
-    """
-    console = Console(stderr=True)
-    folders = {
-        space.id: tuple(given)
-        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings))
-        if given
-    }
-    laboratory = Laboratory(folders, work.expanduser(), into / "results", _cache(cache), console.print)
-    planned = list(experiments())
-    if run:
-        for number, experiment in enumerate(planned, 1):
-            console.print(f"[{number}/{len(planned)}] {experiment.name}")
-            laboratory.run(experiment)
-    records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
-    write_results(records, into)
-    typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
-
-
-@reported
-def annotations(
-    file: Annotated[Path, typer.Argument(help="SONYC-UST's annotations.csv, of version 0.4 to 2.3")],
-    seed: Annotated[int, typer.Option(min=0, help="of the pair drawing")] = 0,
-    json_: JsonOption = False,
-) -> None:
-    """Aggregate SONYC-UST's annotations: clips and categories per split, and the paper's training pairs.
-
-    Example: earwitness-hub annotations sonyc-ust/annotations.csv
-    """
-    found = read_annotations(file)
-    pairs = draw_pairs(found.labels[found.splits == TRAIN], np.random.default_rng(seed))
-    facts: dict[str, dict[str, Any]] = {
-        split: {
-            "clips": int((found.splits == split).sum()),
-            "annotations_per_clip": round(float(found.votes[found.splits == split].mean()), 2),
-            "positives": positives(found, split),
-        }
-        for split in sorted(set(found.splits.tolist()))
-    }
-    if json_:
-        typer.echo(json.dumps({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))
-        return
-    table = Table(title=file.name)
-    for column in ("clips with", *facts):
-        table.add_column(column)
-    for category in CATEGORIES:
-        table.add_row(category, *(str(fact["positives"][category]) for fact in facts.values()))
-    table.add_row("all clips", *(str(fact["clips"]) for fact in facts.values()))
-    table.add_row("annotations a clip", *(str(fact["annotations_per_clip"]) for fact in facts.values()))
-    Console().print(table)
-    typer.echo(f"Pairs of the training split as in section 4.2: {len(pairs):,} (the paper: {PAPER_PAIRS:,}).")
-
-
 def register(app: typer.Typer) -> None:
-    """Add `train`, `evaluate`, `report` and `annotations` to the hub's command line."""
+    """Add `train` and `evaluate` to the hub's command line."""
     app.command()(train)
     app.command()(evaluate)
-    app.command()(report)
-    app.command()(annotations)
 
 
-def _cache(path: Path) -> Path | None:
+def cache_of(path: Path) -> Path | None:
+    """The directory that `--cache` names; None if it says to keep nothing."""
     return None if path == Path("-") else path.expanduser()
 
 

@@ -74,6 +74,14 @@ class Evaluation:
     queries: int = 0
     presence: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    def curves(self) -> dict[str, dict[str, list[tuple[float, float, float, float]]]]:
+        """Points (K, mAP, low, high) by method, by s and kind of queries, as `plots.retrieval` draws them."""
+        panels: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
+        for row in sorted(self.rows, key=lambda row: -row.s):
+            panel = panels.setdefault(f"s = {row.s}, {row.queries} queries", {})
+            panel.setdefault(row.method, []).append((row.K, row.map, row.low, row.high))
+        return panels
+
     def document(self) -> dict[str, Any]:
         """As JSON values; figures to four digits."""
         rows = []
