@@ -84,7 +84,7 @@ def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) ->
     Args:
         kind: the program's settings class.
         config: TOML file, or None.
-        overrides: `group.field=value` strings from `--set` flags.
+        overrides: `group.field=value` strings from `--set` flags; a list is written as in JSON or TOML.
 
     Raises:
         Invalid: an unreadable file, an unknown name or a value out of range, told in words.
@@ -105,7 +105,7 @@ def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) ->
         group, dot, field = name.strip().partition(".")
         if not (equals and dot and group in kind.model_fields):
             raise Invalid(f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}")
-        flags.setdefault(group, {})[field] = value
+        flags.setdefault(group, {})[field] = _list_or_text(value)
     try:
         environment = EnvSettingsSource(kind)()
         return kind(**_merge(_merge(values, environment), flags))
@@ -122,6 +122,15 @@ def unknown_variables(kind: type[BaseSettings], environment: Mapping[str, str] |
     known = {name.upper() for name in kind.model_fields}
     names = [n for n in (os.environ if environment is None else environment) if n.upper().startswith(prefix)]
     return sorted(n for n in names if n.upper().removeprefix(prefix).split("__")[0] not in known)
+
+
+def _list_or_text(value: str) -> str | list[object]:
+    if not value.startswith("["):
+        return value
+    try:
+        return list(tomllib.loads(f"value = {value}")["value"])
+    except tomllib.TOMLDecodeError:
+        return value  # the field's own type says what is wrong
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,35 @@ def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, emb
     assert "hush" not in out
 
 
+def test_bench_tells_what_embeddings_would_cost_this_sensor(tmp_path: Path) -> None:
+    code, out, _ = finished("bench", "--json", "--repeats", "2", cwd=tmp_path)
+    cost = json.loads(out)
+    assert (code, cost["space"]) == (0, "earwitness-small-u8/1")
+    assert 0 < cost["ms_per_clip"] <= cost["slowest_ms"]
+    assert cost["memory_mb"] <= 200
+    code, out, _ = finished("bench", "--repeats", "1", cwd=tmp_path)
+    assert code == 0
+    assert "ms a clip" in out
+    code, _, err = finished("bench", "--set", "features.space=logmel", cwd=tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "logmel" in err
+
+
+def test_check_and_run_refuse_to_embed_what_is_embedded(tmp_path: Path, embeddings: Path) -> None:
+    wrong = (
+        *("--set", "source.kind=embeddings", "--set", f"source.path={embeddings}"),
+        *("--set", "features.space=earwitness-small"),
+    )
+    code, out, _ = finished("check", "--json", *NO_BROKER, *wrong, cwd=tmp_path)
+    found = {finding["what"]: finding for finding in json.loads(out)["findings"]}
+    assert code == 1
+    assert not found["features"]["ok"]
+    assert "must not be set" in found["features"]["words"]
+    code, _, err = finished("run", *NO_BROKER, *wrong, cwd=tmp_path)
+    assert code == 2
+    assert "must not be set" in err
+
+
 def test_the_program_runs_where_torch_redis_and_the_hub_are_not(tmp_path: Path) -> None:
     code = """
 import sys, threading

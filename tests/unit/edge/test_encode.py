@@ -8,10 +8,12 @@ import pytest
 from edge.encode import NOT_MEASURED, encode
 from edge.sources import Embedded, Sound
 from shared.audio import decode_flac
+from shared.backbones import SMALL_FILE
+from shared.backbones.backbone import Backbone
 from shared.errors import Invalid
 from shared.events import Embedding, EventId, Flac, Levels
 from shared.messages import decode_event, encode_event
-from shared.space import VGGISH
+from shared.space import SMALL, VGGISH
 from tests.values import NOON
 
 ID = EventId("s", "b", 3)
@@ -26,6 +28,18 @@ def test_sound_becomes_flac_at_its_own_rate_with_measured_levels() -> None:
     decoded, rate_hz = decode_flac(event.body.data)
     assert rate_hz == 16_000
     np.testing.assert_allclose(decoded, 0.1 * tone, atol=1e-4)
+    assert decode_event(encode_event(event)) == event
+
+
+def test_with_an_extractor_features_leave_and_levels_are_still_of_the_sound() -> None:
+    backbone = Backbone(SMALL_FILE)
+    tone = np.sin(np.arange(480_000) * 2 * np.pi * 1_000 / 48_000).astype(np.float32)
+    clip = Sound(tone * np.float32(0.1), 48_000)
+    event = encode(clip, ID, site="demo", captured_at=NOON, extractor=backbone)
+    assert isinstance(event.body, Embedding)
+    assert event.body.space == SMALL.id
+    np.testing.assert_array_equal(event.body.features, backbone.extract(clip.waveform, 48_000))
+    assert event.levels == encode(clip, ID, site="demo", captured_at=NOON).levels
     assert decode_event(encode_event(event)) == event
 
 

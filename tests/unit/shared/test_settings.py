@@ -64,3 +64,17 @@ def test_the_password_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> 
     assert "hunter2" not in direct.model_dump_json()
     with pytest.raises(Invalid, match="password_file"):
         MqttSettings(password_file=tmp_path / "none").secret()
+
+
+@pytest.mark.parametrize("written", ['["a.toml", "b.toml"]', "['a.toml','b.toml']"])
+def test_a_list_is_written_on_the_command_line_as_in_the_file(written: str, tmp_path: Path) -> None:
+    paths = (Path("a.toml"), Path("b.toml"))
+    assert load(HubSettings, None, [f"model.backbones={written}"]).model.backbones == paths
+    (tmp_path / "c.toml").write_text(f"[model]\nbackbones = {written}\n")
+    assert load(HubSettings, tmp_path / "c.toml", []).model.backbones == paths
+
+
+def test_a_list_that_is_none_is_told() -> None:
+    for wrong in ("a.toml", "[a.toml"):
+        with pytest.raises(Invalid, match=r"model\.backbones"):
+            load(HubSettings, None, [f"model.backbones={wrong}"])

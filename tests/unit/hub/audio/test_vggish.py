@@ -11,17 +11,14 @@ from torchvggish import mel_features
 from torchvggish.torchvggish import VGG, make_layers
 from torchvggish.vggish_input import waveform_to_examples
 
-from hub.audio.choose import choose_space, extractor_for
-from hub.audio.logmel import LogMel
 from hub.audio.mel import mel_bank
 from hub.audio.vggish import FrontEnd, Pca, Vggish, VggishNetwork
 from hub.audio.weights import write_network, write_pca
 from shared.audio import Waveform, decode_flac, encode_flac
-from shared.backbones.backbone import Backbone
 from shared.errors import Invalid, Unavailable
 from shared.extractor import clip_at
 from shared.scene import make_scene
-from shared.space import LOGMEL, SMALL, VGGISH
+from shared.space import VGGISH
 from tests.unit.hub.audio import published
 
 RATE_HZ = 16_000
@@ -236,15 +233,3 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     (tmp_path / "vggish.safetensors").write_text("hello")
     with pytest.raises(Invalid, match="not a safetensors file"):
         Vggish.load(tmp_path)
-
-
-def test_sound_becomes_vggish_if_its_weights_are_there_and_our_own_if_not(tmp_path: Path, weights_dir: Path) -> None:
-    assert choose_space(None, weights_dir).space is VGGISH
-    without = choose_space(None, tmp_path)
-    assert without.space is SMALL
-    assert "fetch-vggish" in without.reason
-    assert choose_space("logmel", weights_dir).space is LOGMEL
-    assert isinstance(extractor_for(SMALL.id, tmp_path), Backbone)
-    assert isinstance(extractor_for(LOGMEL.id, tmp_path), LogMel)
-    with pytest.raises(Invalid):
-        extractor_for("unknown/1", tmp_path)
