@@ -43,11 +43,10 @@ def hub(
 ) -> Iterator[HubProcess]:
     """A hub as it ships, or one that was told of what the user brought."""
     checkpoints = [str(shipped(SMALL.id)), str(brought.with_suffix(".safetensors"))]
-    told = [f'model.backbones=["{brought}"]', f"model.checkpoints={checkpoints}"]
-    common = (f"archive.clips_dir={tmp_path / 'clips'}", "flagging.own_recent_s=1")
-    process = HubProcess(
-        tmp_path / "hub", mosquitto.port, redis_server.url, *common, *(told if request.param else [])
-    )
+    settings = [f"archive.clips_dir={tmp_path / 'clips'}", "flagging.own_recent_s=1"]
+    if request.param:
+        settings += [f'model.backbones=["{brought}"]', f"model.checkpoints={checkpoints}"]
+    process = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url, *settings)
     process.start()
     yield process
     process.stop()
