@@ -190,7 +190,7 @@ def evaluate(
     """
     console = Console(stderr=True)
     name = space_named(space).id
-    kept = cache_of(cache)
+    kept, searched = cache_of(cache), ""
     with _progress(console) as bar:
         task = bar.add_task("reading", total=None)
         answered = bar.add_task("answering", total=None, visible=False)
@@ -206,6 +206,7 @@ def evaluate(
                 benchmark = reader.benchmark(data, held).first(first)
                 bar.update(answered, total=len(benchmark.queries))
                 found = recipes.measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
+                searched = f", {len(benchmark.database)} clips"
             case None, Path(), None, None:
                 found = bench.over_folds(sonyc, checkpoint, seed=seed, divisions=divisions, on_query=on_query)
             case None, None, Path(), Path():
@@ -217,7 +218,7 @@ def evaluate(
     if json_:
         typer.echo(json.dumps(found.document()))
     else:
-        _show(found, f"{found.queries} queries")
+        _show(found, f"{found.queries} queries{searched}")
 
 
 def register(app: typer.Typer) -> None:

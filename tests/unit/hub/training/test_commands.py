@@ -1,6 +1,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from hub.audio import commands as audio_commands
-from hub.model.checkpoint import load
+from hub.model.checkpoint import load, shipped
 from hub.training import commands
 from shared.scene import make_scene
-from shared.space import LOGMEL
+from shared.space import LOGMEL, SMALL
 from shared.taxonomy import CATEGORIES
 
 app = typer.Typer()
@@ -70,6 +71,11 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
         (["train", "--space", "logmel", "--out", "x", "--data", "."], "neither labels.csv", 2),
         (["train", "--space", "ears", "--out", "x"], "write vggish, earwitness-small, logmel", 2),
         (["evaluate", "--space", "vggish", "--data", "/nowhere"], "neither labels.csv", 2),
+        (["evaluate", "--space", "logmel"], "give --data, or --sonyc, or --database with --queries", 2),
+        (["evaluate", "--space", "logmel", "--data", ".", "--sonyc", "."], "give --data, or --sonyc", 2),
+        (["evaluate", "--space", "logmel", "--database", "."], "--database with --queries", 2),
+        (["evaluate", "--space", "logmel", "--sonyc", "."], "neither labels.csv", 2),
+        (["train", "--space", "logmel", "--out", "x", "--start", "/nowhere"], "cannot open checkpoint", 1),
         (["fetch-vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
     ],
 )
@@ -78,3 +84,52 @@ def test_what_cannot_be_done_is_told_in_one_line(line: list[str], reason: str, c
     assert told.exit_code == code
     assert reason in told.stderr
     assert "Traceback" not in told.output
+
+
+def measured(*line: object) -> dict[str, Any]:
+    told = run(app, ["evaluate", *map(str, line), "--json"])
+    assert told.exit_code == 0, told.output
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def four_sensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sensors")
+    rng = np.random.default_rng(2)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["clip", "sensor_id", *CATEGORIES])
+        for number in range(12):
+            scene = make_scene(rng, 16_000)
+            soundfile.write(folder / f"{number}.wav", scene.waveform, 16_000)
+            table.writerow([f"{number}.wav", number % 4, *(int(name in scene.labels) for name in CATEGORIES)])
+    return folder
+
+
+def test_sensors_are_compared_in_folds_with_a_checkpoint_as_it_is(four_sensors: Path, tmp_path: Path) -> None:
+    kept, plot = ["--cache", tmp_path / "cache"], tmp_path / "figure.svg"
+    given = ["--checkpoint", shipped(SMALL.id), "--divisions", "2", "--plot", plot]
+    found = measured("--space", "earwitness-small", "--sonyc", four_sensors, *given, *kept)
+    assert {row["method"] for row in found["results"]} == {"random", "logmel", "yamnet", "linear", "checkpoint"}
+    assert set(found["presence"]) == {"logmel", "yamnet", "linear", "checkpoint"}
+    drawn = plot.read_text()
+    assert drawn.startswith("<?xml")
+    assert "yamnet" in drawn
+    again = measured("--space", "earwitness-small", "--sonyc", four_sensors, *given, *kept)
+    assert again["results"] == found["results"]
+
+
+def test_one_folder_is_searched_by_another(four_sensors: Path, recordings: Path, tmp_path: Path) -> None:
+    kept = ["--cache", tmp_path / "cache"]
+    between = ["--database", four_sensors, "--queries", recordings]
+    found = measured("--space", "earwitness-small", *between, *kept)
+    assert {row["method"] for row in found["results"]} == {"random", "logmel", "yamnet", "linear", "shipped"}
+    people = run(app, ["evaluate", "--space", "earwitness-small", *map(str, between), *map(str, kept)])
+    assert "18 queries" in people.stdout
+
+
+def test_a_benchmark_may_be_asked_only_its_first_queries(recordings: Path, tmp_path: Path) -> None:
+    line = ["--space", "logmel", "--data", recordings, "--hold-out", "sensor-2", "--cache", tmp_path / "cache"]
+    people = run(app, ["evaluate", *map(str, line), "--first", "4"])
+    assert "4 queries" in people.stdout

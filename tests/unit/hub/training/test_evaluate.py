@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hub.model.calibration import Calibration, Curve
 from hub.training.benchmark import Benchmark, by_chance, by_cosine
 from hub.training.dataset import Dataset
-from hub.training.evaluate import K, Row, S, evaluate, interval
+from hub.training.evaluate import K, Part, Row, S, evaluate, evaluate_parts, interval
 from hub.training.reliability import Reliability
 from shared.errors import Invalid
 from shared.space import VGGISH
@@ -112,3 +112,40 @@ def test_chance_repeats_with_its_seed() -> None:
     data = dataset(np.eye(8, dtype=np.uint8))
     first, second = (by_chance(Benchmark(data, data), seed=4)(0) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_a_clip_that_is_asked_in_several_parts_counts_once_with_the_mean_of_its_answers() -> None:
+    labels = np.eye(8, dtype=np.uint8)[:2]
+    database = dataset(labels)
+    right, wrong = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
+    first = Part(Benchmark(dataset(labels[:1]), database), {"x": lambda _: right}, numbers=np.array([4]))
+    again = Part(Benchmark(dataset(labels[:1]), database), {"x": lambda _: wrong}, numbers=np.array([4]))
+    other = Part(Benchmark(dataset(labels[1:]), database), {"x": lambda _: wrong}, numbers=np.array([7]))
+    found = evaluate_parts([first, again, other])
+    figures = {(row.s, row.K, row.queries): row.map for row in found.rows}
+    assert found.queries == 2
+    assert figures[8, 1, "all"] == pytest.approx(((1.0 + 0.0) / 2 + 1.0) / 2)
+    assert figures[8, 5, "single"] == pytest.approx(((1.0 + 0.5) / 2 + 1.0) / 2)
+
+
+def test_presence_is_told_as_auc_of_categories_that_some_queries_have_and_some_not() -> None:
+    labels = np.zeros((4, 8), dtype=np.uint8)
+    labels[:2, 0] = 1
+    labels[:, 1] = 1
+    tagged = np.zeros((4, 8))
+    tagged[:, 0] = [0.9, 0.2, 0.3, 0.1]
+    benchmark = Benchmark(dataset(labels), dataset(labels))
+    found = evaluate_parts([Part(benchmark, {"x": by_cosine(benchmark)}, presence={"x": tagged})])
+    assert found.presence == {"x": {"engine": pytest.approx(3 / 4)}}
+    assert found.document()["presence"] == found.presence
+
+
+def test_curves_have_a_panel_per_s_and_kind_and_a_line_per_method() -> None:
+    labels = np.eye(8, dtype=np.uint8)
+    benchmark = Benchmark(dataset(labels), dataset(labels))
+    panels = evaluate(benchmark, {"x": by_cosine(benchmark), "random": by_chance(benchmark, 0)}).curves()
+    assert list(panels) == [f"s = {s}, {kind} queries" for s in S for kind in ("all", "single")]
+    for panel in panels.values():
+        assert set(panel) == {"x", "random"}
+        assert [point[0] for point in panel["x"]] == list(K)
+        assert all(low <= value <= high for _, value, low, high in panel["random"])

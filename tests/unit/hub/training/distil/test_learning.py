@@ -1,0 +1,148 @@
+"""Distillation in small, and all of it end to end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hub.cli import app
+from hub.training.datasets.features import load_features
+from hub.training.distil import packages, run
+from hub.training.distil.bank import Bank
+from hub.training.distil.learning import Buffer, DistilPlan, Target, distil, load_student, save_student
+from hub.training.distil.mixtures import SOURCES, mix
+from hub.training.distil.student import WIDTH
+from hub.training.distil.teacher import CLASSES, Teacher
+from shared.backbones.backbone import Backbone
+from shared.errors import Unavailable
+from shared.space import SMALL
+
+TINY = DistilPlan(blocks=2, block=160, batch=32)
+
+
+def test_the_target_is_the_strongest_part_of_what_the_teacher_hears() -> None:
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((5, 1024))
+    embeddings = (rng.standard_normal((400, 5)) @ directions + 0.01 * rng.standard_normal((400, 1024))).astype(
+        np.float32
+    )
+    target = Target.of(embeddings)
+    assert target.kept > 0.99
+    np.testing.assert_allclose(target.axes @ target.axes.T, np.eye(WIDTH), atol=1e-4)
+    components = target(embeddings.astype(np.float32))
+    assert components.var(axis=0).mean() == pytest.approx(1.0, rel=0.01)
+    assert components[:, :5].var() > 100 * components[:, 5:].var()
+
+
+def test_a_buffer_overwrites_the_oldest() -> None:
+    buffer = Buffer(20)
+    for block in range(3):
+        parts = (np.full((10, 96, 64), block), np.full((10, WIDTH), block), np.zeros((10, CLASSES)))
+        buffer.add(*(part.astype(np.float32) for part in parts))
+    patches, target, said = buffer.draw(200, np.random.default_rng(0))
+    assert set(patches.flatten().tolist()) == {1.0, 2.0}
+    assert torch.equal(target[:, 0], patches[:, 0, 0])
+    assert (said == 0.5).all(), "log-odds of 0 are a probability of one half"
+
+
+def test_a_student_learns_the_same_from_the_same_seed_and_is_kept(
+    bank: Bank, teacher: Teacher, tmp_path: Path
+) -> None:
+    drawn = np.full(len(bank.starts), 1 / len(bank.starts))
+    losses: list[float] = []
+    student, target = distil(bank, drawn, teacher, TINY, on_block=lambda _n, loss, _s: losses.append(loss))
+    again, _ = distil(bank, drawn, teacher, TINY)
+    assert losses[1] < losses[0]
+    assert 0.9 < target.kept <= 1.0
+    patches = torch.from_numpy(mix(bank, np.zeros((3, SOURCES), np.int64), np.random.default_rng(0)))
+    torch.testing.assert_close(again.embed(patches), student.embed(patches), atol=1e-3, rtol=1e-3)
+    save_student(tmp_path / "s.safetensors", student, TINY)
+    torch.testing.assert_close(load_student(tmp_path / "s.safetensors").embed(patches), student.embed(patches))
+
+
+@pytest.fixture
+def debian(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An apt-get that hands out packages made here, real ones, unpacked by the real dpkg-deb."""
+    for name in ("street", "yard"):
+        tree = tmp_path / "tree" / name
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN" / "control").write_text(
+            f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: us <a@example.org>\nDescription: sounds\n"
+        )
+        (tree / "usr").mkdir()
+        (tree / "usr" / "sounds").symlink_to("share")
+        subprocess.run(["/bin/cp", "-r", sounds / name, tree / "usr" / "share"], check=True)
+        subprocess.run(["dpkg-deb", "--build", tree, tmp_path / f"{name}_1_all.deb"], check=True, capture_output=True)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    apt = programs / "apt-get"
+    apt.write_text(
+        f'#!/bin/sh\nfor name; do :; done\necho "$name" >> {programs}/asked\ncp {tmp_path}/"$name"_1_all.deb .\n'
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(packages, "PACKAGES", ("street", "yard"))
+    monkeypatch.setattr(run, "PACKAGES", ("street", "yard"))
+    return programs
+
+
+def test_packages_are_fetched_once_and_unpacked(debian: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    into = packages.fetch_packages(tmp_path / "unpacked", told.append)
+    packages.fetch_packages(into)
+    assert told == ["street", "yard"]
+    assert (debian / "asked").read_text().split() == ["street", "yard"]
+    assert sorted(path.name for path in into.iterdir()) == ["street", "yard"]
+    assert (into / "yard" / "usr" / "share" / "deep" / "0.ogg").is_file()
+
+
+@pytest.mark.usefixtures("debian")
+def test_a_package_that_apt_does_not_have_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "PACKAGES", ("street", "nonsense"))
+    with pytest.raises(Unavailable, match="nonsense"):
+        packages.fetch_packages(tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "street").is_dir(), "what was had is kept"
+
+
+def test_without_apt_it_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unavailable, match="apt-get and dpkg-deb are needed"):
+        packages.fetch_packages(tmp_path / "unpacked")
+
+
+def test_the_packages_are_each_named_once() -> None:
+    names = packages.PACKAGES
+    assert len(names) == len(set(names)) > 50
+
+
+@pytest.mark.usefixtures("debian")
+def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
+    tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SCENES", 2), ("SCALED_ON", 64), ("LABELLED", 100)):
+        monkeypatch.setattr(run, name, value)
+    work, into, told = tmp_path / "work", tmp_path / "made", list[str]()
+    work.mkdir()
+    description = run.make(work, into, [sounds / "street"], "0", TINY, told.append)
+    backbone = Backbone(description)
+    assert backbone.space == SMALL
+    features = backbone.extract(np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32), 16_000)
+    assert features.std() > 0
+    mixtures = load_features(work / "mixtures")
+    assert len(mixtures) == 100
+    assert 0 < mixtures.labels.mean() < 1
+    assert any("block 2 of 2" in line for line in told)
+    before, again = description.read_bytes(), list[str]()
+    assert run.make(work, into, [], "", TINY, again.append).read_bytes() == before
+    assert not any("block" in line or "read" in line or "unpacked" in line for line in again)
+
+
+def test_the_command_tells_what_it_needs() -> None:
+    told = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["distil", "--help"])
+    assert told.exit_code == 0
+    assert "an hour on two cores" in told.stdout
+    assert CliRunner().invoke(app, ["distil"]).exit_code == 2

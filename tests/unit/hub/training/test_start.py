@@ -1,0 +1,100 @@
+"""Training that starts from a network: from one that knows sounds, and partly kept."""
+
+import numpy as np
+import pytest
+import torch
+
+from hub.model.checkpoint import Checkpoint, load, shipped
+from hub.model.tagged import TaggedConfig, TaggedNetwork, apart, side_by_side
+from hub.search.scorer import Scorer
+from hub.training import members, recipes
+from hub.training.dataset import Dataset
+from hub.training.metrics import auc
+from hub.training.stages import Stage, TaggedPlan
+from shared.backbones import SMALL_FILE
+from shared.backbones.backbone import Backbone
+from shared.errors import Invalid
+from shared.scene import make_scene
+from shared.space import SMALL, VGGISH
+from shared.taxonomy import CATEGORIES
+
+CONFIG = TaggedConfig(*SMALL.shape, trunk=(16, 16))
+
+
+def clips(count: int = 64) -> Dataset:
+    rng = np.random.default_rng(0)
+    labels = (rng.random((count, 8)) < 0.4).astype(np.uint8)
+    features = np.repeat(labels, 16, axis=1)[:, None] * 90 + rng.integers(0, 90, (count, *SMALL.shape))
+    return Dataset(SMALL, features.astype(np.uint8), labels, np.full(count, ""))
+
+
+def network(seed: int, count: int = 1) -> TaggedNetwork:
+    torch.manual_seed(seed)
+    made = [TaggedNetwork(CONFIG) for _ in range(count)]
+    return side_by_side(made).eval() if count > 1 else made[0].eval()
+
+
+def fitted(plan: TaggedPlan, start: TaggedNetwork | None, config: TaggedConfig = CONFIG) -> TaggedNetwork:
+    def ignore(*_: object) -> None: ...
+
+    return members.fit(clips(), config, plan, on_epoch=ignore, on_step=ignore, start=start)[0]
+
+
+def plan(kept: float, epochs: int = 1) -> TaggedPlan:
+    return TaggedPlan(pretrain=Stage(0, 32, 1e-3), tune=Stage(epochs, 32, 1e-3), kept=kept)
+
+
+def distance(a: TaggedNetwork, b: TaggedNetwork) -> float:
+    pairs = zip(a.tagger.layers.parameters(), b.tagger.layers.parameters(), strict=True)
+    return sum(float((one - other).detach().square().sum()) for one, other in pairs)
+
+
+def test_members_stand_apart_as_they_stood_before() -> None:
+    torch.manual_seed(0)
+    alone = [TaggedNetwork(CONFIG).eval() for _ in range(3)]
+    back = apart(side_by_side(alone))
+    features = torch.randn(5, *SMALL.shape)
+    for before, after in zip(alone, back, strict=True):
+        torch.testing.assert_close(after.eval().tagger(features), before.tagger(features))
+
+
+def test_a_share_of_the_start_is_kept() -> None:
+    start = network(1)
+    free, half = (fitted(plan(kept), start) for kept in (0.0, 0.5))
+    assert distance(free, start) > 0
+    assert distance(half, start) == pytest.approx(distance(free, start) / 4, rel=1e-3)
+
+
+def test_without_a_start_the_same_plan_ends_elsewhere() -> None:
+    far, near = (distance(fitted(plan(0.0), start), network(1)) for start in (None, network(1)))
+    assert far > 10 * near
+
+
+def test_earwitness_small_starts_from_a_network_that_knows_sounds_and_others_from_nothing() -> None:
+    start = recipes.start_of(SMALL.id, recipes.TAGGED)
+    assert start is not None
+    assert start.space == SMALL
+    assert recipes.start_of(VGGISH.id, recipes.TAGGED) is None
+    assert recipes.start_of(SMALL.id, "paper") is None
+
+
+def test_a_start_of_another_feature_space_is_refused() -> None:
+    order = recipes.Order(recipes.TAGGED, 0, epochs=1, start=load(shipped(VGGISH.id)))
+    with pytest.raises(Invalid, match=r"cannot start from a checkpoint of vggish"):
+        recipes.fit(clips(), clips(0), order, on_epoch=lambda _: None, on_step=lambda *_: None)
+
+
+def test_the_checkpoint_that_ships_is_small_calibrated_and_tells_scenes_apart() -> None:
+    path = shipped(SMALL.id)
+    checkpoint: Checkpoint = load(path)
+    assert path.stat().st_size < 1_000_000
+    assert checkpoint.calibration is not None
+    backbone, rng = Backbone(SMALL_FILE), np.random.default_rng(3)
+    scenes = [make_scene(rng, 16_000) for _ in range(60)]
+    labels = np.array([[name in scene.labels for name in CATEGORIES] for scene in scenes])
+    scorer = Scorer(checkpoint)
+    features = backbone.extract_many([(scene.waveform, 16_000) for scene in scenes])
+    presence = scorer.presence(scorer.embed(features))
+    told = [auc(presence[:, c], labels[:, c]) for c in range(8) if 0 < labels[:, c].sum() < len(labels)]
+    assert len(told) >= 6
+    assert np.mean(told) > 0.6
