@@ -17,7 +17,7 @@ import torch
 
 from hub.audio.vggish import PATCH, RATE_HZ, FrontEnd
 from shared.audio import Waveform, read_file, resample
-from shared.errors import EarwitnessError
+from shared.errors import EarwitnessError, Invalid
 from shared.scene import make_scene
 
 Frames = npt.NDArray[np.float16]
@@ -77,6 +77,9 @@ def gather(
         scenes: synthetic scenes to add.
         seed: of the scenes, and of which recordings of a large package are read.
         tick: told the name of each package or folder that is read.
+
+    Raises:
+        Invalid: nothing to hear.
     """
     parts: list[Frames] = []
     starts: list[int] = []
@@ -110,6 +113,8 @@ def gather(
             add(name, pool.map(frames_of, few[: int(MOST_S)], chunksize=8))
         seeds = [int(number) for number in rng.integers(2**32, size=scenes)]
         add("scenes", pool.map(_scene, seeds, chunksize=8))
+    if not parts:
+        raise Invalid("no recordings that can be heard, and no scenes")
     return Bank(np.concatenate(parts), np.array(starts), np.array(origin), tuple(names))
 
 

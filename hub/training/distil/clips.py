@@ -15,6 +15,7 @@ from hub.training.datasets.categories import AUDIOSET_CATEGORIES
 from hub.training.distil.bank import Bank
 from hub.training.distil.mixtures import SOURCES, mix
 from hub.training.distil.teacher import Teacher, class_names
+from shared.errors import Invalid
 from shared.space import SMALL, Features
 from shared.taxonomy import CATEGORIES
 
@@ -46,7 +47,12 @@ def labelled(
         embed: features uint8 [n, 128] of log-mel patches float32 [n, 96, 64].
         count: clips, a multiple of 100.
         seed: of the mixing.
+
+    Raises:
+        Invalid: another number of clips.
     """
+    if count < AT_ONCE or count % AT_ONCE:
+        raise Invalid(f"labelled mixtures are made {AT_ONCE} at a time, not {count}")
     rng = np.random.default_rng(seed)
     chances = _chances(drawn, categories(odds))
     frames = SMALL.frames * PATCH

@@ -38,8 +38,7 @@ def distil(
     except ImportError as error:
         raise Unavailable(f"{error}: pip install 'earwitness[distil]'") from error
     console = Console(stderr=True, highlight=False)
-    work = work.expanduser()
-    work.mkdir(parents=True, exist_ok=True)
+    work = work.expanduser().resolve()
     plan = DistilPlan(blocks=blocks, seed=seed)
     description = make(work, into, data or (), leave_out, plan, console.print)
     typer.echo(f"Wrote {description}. Its retrieval checkpoint: earwitness-hub train --space {description} ...")

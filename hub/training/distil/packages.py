@@ -28,12 +28,16 @@ def fetch_packages(into: Path, tick: Callable[[str], None] = lambda _name: None)
         The directory.
 
     Raises:
-        Unavailable: no apt here, or a package cannot be had from it.
+        Unavailable: no apt here, a package cannot be had from it, or the directory cannot be written.
     """
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or dpkg is None:
         raise Unavailable(f"the recordings come in packages of Debian {RELEASE}: apt-get and dpkg-deb are needed")
-    into.mkdir(parents=True, exist_ok=True)
+    into = into.resolve()  # the programs below run in it
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
     for name in PACKAGES:
         unpacked = into / name
         if not unpacked.is_dir():

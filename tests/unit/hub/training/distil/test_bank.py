@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.audio.vggish import PATCH
-from hub.training.distil.bank import STEP, WINDOW, Bank, frames_of, gather, recordings, weights
+from hub.training.distil import bank as made
+from hub.training.distil.bank import LONGEST_S, SILENCE, STEP, WINDOW, Bank, frames_of, gather, recordings, weights
 
 
 def test_recordings_of_every_format_are_read_and_what_is_of_no_use_is_left_out(sounds: Path, bank: Bank) -> None:
@@ -75,3 +79,81 @@ def test_seldom_sounds_of_small_packages_are_drawn_more_often() -> None:
     assert abs(drawn.sum() - 1) < 1e-12
     assert drawn[10] > drawn[11], "a seldom class"
     assert drawn[95] > drawn[11], "a small package"
+
+
+def noise(seconds: float, rate_hz: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, int(seconds * rate_hz))
+
+
+def ignore(_name: str) -> None:
+    """Progress that nobody watches."""
+
+
+def test_only_the_beginning_of_a_long_recording_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", noise(LONGEST_S + 5, 8_000), 8_000)
+    soundfile.write(tmp_path / "as-long.wav", noise(LONGEST_S, 8_000), 8_000)
+    long, as_long = (frames_of(tmp_path / f"{name}.wav") for name in ("long", "as-long"))
+    assert long is not None
+    assert as_long is not None
+    assert len(long) == pytest.approx(100 * LONGEST_S, abs=3)
+    assert long.shape == as_long.shape
+
+
+@pytest.mark.parametrize(("name", "rate_hz"), [("LOUD.WAV", 96_000), ("song.mp3", 48_000), ("bell.oga", 44_100)])
+def test_a_recording_of_another_rate_has_as_many_frames_a_second(tmp_path: Path, name: str, rate_hz: int) -> None:
+    kind = {".oga": "OGG", ".mp3": "MP3"}.get(Path(name).suffix, "WAV")
+    stereo = np.stack([noise(2, rate_hz)] * 2, axis=1)
+    soundfile.write(tmp_path / name, stereo, rate_hz, format=kind)
+    (path,) = recordings(tmp_path)
+    found = frames_of(path)
+    assert found is not None
+    assert found.dtype == np.float16
+    assert len(found) == pytest.approx(200, abs=4)
+    assert found.min() >= SILENCE - 0.01
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate_hz"),
+    [
+        (noise(1, 500), 500),
+        (noise(0.19, 16_000), 16_000),
+        (np.zeros(0), 16_000),
+        (9e-4 * np.ones(16_000), 16_000),
+        (np.where(np.arange(16_000) == 9, np.nan, 0.1), 16_000),
+        (np.where(np.arange(16_000) == 9, np.inf, 0.1), 16_000),
+    ],
+    ids=["rate", "short", "empty", "silent", "nan", "infinite"],
+)
+def test_a_recording_that_teaches_nothing_is_left_out(
+    tmp_path: Path, sound: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rate_hz: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", sound, rate_hz, subtype="FLOAT")
+    assert frames_of(tmp_path / "a.wav") is None
+
+
+def test_a_recording_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    assert frames_of(tmp_path / "gone.wav") is None
+
+
+def test_no_package_is_read_for_longer_than_its_share(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made, "MOST_S", 5.0)
+    few = gather([("yard", recordings(sounds / "yard"))], scenes=0, seed=0, tick=ignore)
+    # Four seconds each: after the second recording it is enough.
+    assert 500 < len(few.frames) < 1000
+    (tmp_path / "none").mkdir()
+    both = [("none", recordings(tmp_path / "none")), ("yard", recordings(sounds / "yard"))]
+    assert set(gather(both, scenes=0, seed=0, tick=ignore).origin.tolist()) == {1}, "an empty package is no harm"
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=60))
+def test_every_moment_may_be_drawn_and_like_moments_as_often(moments: list[tuple[int, int]]) -> None:
+    classes, origin = (np.array(column, dtype=np.int64) for column in zip(*moments, strict=True))
+    some = Bank(np.zeros((200, 64), np.float16), np.arange(len(moments)), origin, tuple("abcd"))
+    drawn = weights(some, classes)
+    assert drawn.sum() == pytest.approx(1.0)
+    assert (drawn > 0.0).all()
+    for alike in set(moments):
+        chances = drawn[[moment == alike for moment in moments]]
+        assert np.ptp(chances) < 1e-12

@@ -1,5 +1,6 @@
 """Distillation in small, and all of it end to end."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -7,18 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.training.datasets.features import load_features
 from hub.training.distil import packages, run
 from hub.training.distil.bank import Bank
-from hub.training.distil.learning import Buffer, DistilPlan, Target, distil, load_student, save_student
+from hub.training.distil.learning import Buffer, DistilPlan, Target, _rate, distil, load_student, save_student
 from hub.training.distil.mixtures import SOURCES, mix
-from hub.training.distil.student import WIDTH
+from hub.training.distil.student import WIDTH, Student
 from hub.training.distil.teacher import CLASSES, Teacher
 from shared.backbones.backbone import Backbone
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.space import SMALL
 
 TINY = DistilPlan(blocks=2, block=160, batch=32)
@@ -137,7 +141,7 @@ def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
     assert 0 < mixtures.labels.mean() < 1
     assert any("block 2 of 2" in line for line in told)
     before, again = description.read_bytes(), list[str]()
-    assert run.make(work, into, [], "", TINY, again.append).read_bytes() == before
+    assert run.make(work, into, [sounds / "street"], "0", TINY, again.append).read_bytes() == before
     assert not any("block" in line or "read" in line or "unpacked" in line for line in again)
 
 
@@ -146,3 +150,81 @@ def test_the_command_tells_what_it_needs() -> None:
     assert told.exit_code == 0
     assert "an hour on two cores" in told.stdout
     assert CliRunner().invoke(app, ["distil"]).exit_code == 2
+
+
+@given(st.integers(200, 20_000))
+def test_the_learning_rate_warms_up_and_falls_to_nothing(steps: int) -> None:
+    rates = [_rate(step, steps) for step in range(0, steps + 1, max(1, steps // 200))]
+    assert all(0.0 <= rate <= 1.0 for rate in rates)
+    assert _rate(0, steps) == pytest.approx(0.01)
+    assert _rate(steps, steps) == pytest.approx(0.0, abs=1e-12)
+    late = [_rate(step, steps) for step in range(100, steps + 1, max(1, steps // 100))]
+    assert late == sorted(late, reverse=True)
+
+
+def test_a_buffer_draws_only_what_was_put_in() -> None:
+    buffer = Buffer(100)
+    buffer.add(
+        np.ones((5, 96, 64), np.float32), np.ones((5, WIDTH), np.float32), np.full((5, CLASSES), 20, np.float32)
+    )
+    patches, target, said = buffer.draw(300, np.random.default_rng(0))
+    assert (patches.shape, target.shape, said.shape) == ((300, 96, 64), (300, WIDTH), (300, CLASSES))
+    assert patches.dtype == target.dtype == said.dtype == torch.float32
+    assert (patches == 1).all()
+    assert (target == 1).all()
+    assert (said > 0.999).all()
+    assert (said <= 1.0).all()
+
+
+def test_the_target_keeps_the_components_that_vary_most_in_order() -> None:
+    rng = np.random.default_rng(0)
+    embeddings = (rng.standard_normal((2_000, 1024)) * np.geomspace(3.0, 0.01, 1024) + 5.0).astype(np.float32)
+    target = Target.of(embeddings)
+    components = target(embeddings)
+    assert components.dtype == np.float32
+    np.testing.assert_allclose(components.mean(axis=0), 0.0, atol=1e-3)
+    assert (np.diff(components.var(axis=0)) < 1e-4).all()
+    variances = components.astype(np.float64).var(axis=0).sum() * target.spread**2
+    assert target.kept == pytest.approx(variances / embeddings.astype(np.float64).var(axis=0).sum(), rel=1e-3)
+
+
+def test_a_student_that_was_kept_is_ready_to_be_used_and_tells_its_plan(tmp_path: Path) -> None:
+    save_student(tmp_path / "s.safetensors", Student(), TINY)
+    found = load_student(tmp_path / "s.safetensors")
+    assert not found.training
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+    with safe_open(tmp_path / "s.safetensors", "pt") as file:
+        assert DistilPlan(**json.loads(file.metadata()["plan"])) == TINY
+
+
+@pytest.mark.usefixtures("debian")
+def test_what_other_arguments_made_is_not_gone_on_with(
+    tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_threads: int) -> Teacher:
+        raise KeyboardInterrupt
+
+    work = tmp_path / "work"
+    monkeypatch.setattr(run, "SCENES", 0)
+    monkeypatch.setattr(run, "Teacher", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        run.make(work, tmp_path, [sounds / "street"], "", TINY, lambda _: None)
+    assert (work / "bank.npz").is_file()
+    for folders, leave_out in (([sounds / "yard"], ""), ([sounds / "street"], "5-")):
+        with pytest.raises(Invalid, match="other arguments made"):
+            run.make(work, tmp_path, folders, leave_out, TINY, lambda _: None)
+
+
+def test_a_folder_without_recordings_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="no recordings in"):
+        run.make(tmp_path / "work", tmp_path, [tmp_path], "", TINY, lambda _: None)
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.usefixtures("debian")
+def test_packages_may_be_unpacked_to_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (packages.fetch_packages(Path("here")) / "street").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match="cannot write to"):
+        packages.fetch_packages(tmp_path / "file" / "below")

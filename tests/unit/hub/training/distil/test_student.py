@@ -91,3 +91,26 @@ def test_scales_bring_every_value_into_the_range() -> None:
     assert 0.98 < (np.abs(scaled) <= SMALL.high).mean() < 1.0
     deviations = scaled.std(axis=0)
     assert (np.diff(deviations) > -0.02).all(), "strong values stay stronger"
+
+
+def test_the_folded_network_embeds_as_the_network_itself(student: Student) -> None:
+    patches = 2.0 * torch.randn(6, PATCH, BANDS) - 3.0
+    maps = ((patches - CENTRE) / SPREAD).unsqueeze(1)
+    for (weight, bias), (_, kernel, stride) in zip(student.folded(), LAYERS, strict=True):
+        maps = torch.relu(functional.conv2d(maps, weight, bias, stride, kernel // 2))
+    torch.testing.assert_close(student.embedding(maps.mean(dim=(2, 3))), student.embed(patches), atol=1e-4, rtol=1e-4)
+
+
+def test_a_patch_is_embedded_alike_alone_and_among_others(student: Student) -> None:
+    patches = 2.0 * torch.randn(4, PATCH, BANDS) - 3.0
+    alone = torch.cat([student.embed(patch[None]) for patch in patches])
+    torch.testing.assert_close(alone, student.embed(patches), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(student(patches)[0], student.embed(patches))
+
+
+def test_folding_leaves_the_network_as_it_was(student: Student) -> None:
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    folded = student.folded()
+    assert [tuple(weight.shape[::2]) for weight, _ in folded] == [(out, kernel) for out, kernel, _ in LAYERS]
+    assert not any(tensor.requires_grad for pair in folded for tensor in pair)
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())

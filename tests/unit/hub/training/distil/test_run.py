@@ -1,0 +1,121 @@
+"""Steps of making the backbone; that they make one together is told in `test_learning`."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from hub.training.distil import packages, run
+from hub.training.distil.bank import Bank
+from hub.training.distil.learning import DistilPlan, save_student
+from hub.training.distil.student import Student
+from hub.training.distil.teacher import CLASSES, Teacher
+from shared.backbones.backbone import Backbone
+from shared.errors import Invalid
+from shared.space import SMALL
+
+PLAN = DistilPlan(blocks=1, block=16, batch=16)
+
+
+class Counting(Teacher):
+    """Counts what it is asked to hear."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=1)
+        self.asked: list[int] = []
+
+    def hear(self, patches: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        self.asked.append(len(patches))
+        return super().hear(patches)
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work folder in which the only package is unpacked already, and few scenes are made."""
+    for module in (packages, run):
+        monkeypatch.setattr(module, "PACKAGES", ("street",))
+    for name, value in (("SCENES", 1), ("SCALED_ON", 32), ("LABELLED", 100)):
+        monkeypatch.setattr(run, name, value)
+    work = tmp_path / "work"
+    (work / "packages").mkdir(parents=True)
+    (work / "packages" / "street").symlink_to(sounds / "street")
+    return work
+
+
+def test_the_bank_is_of_packages_then_folders_then_scenes(unpacked: Path, sounds: Path) -> None:
+    told: list[str] = []
+    bank = run._bank(unpacked, run._recordings([sounds / "yard"], ""), 0, told.append)
+    assert bank.origins == ("street", "yard", "scenes")
+    assert told == ["unpacked street", "read street", "read yard", "read scenes"]
+
+
+def test_recordings_that_are_to_be_left_out_are_not_heard(unpacked: Path, sounds: Path) -> None:
+    bank = run._bank(unpacked, run._recordings([sounds / "yard"], "0"), 0, lambda _: None)
+    heard = np.bincount(bank.origin)
+    # Three recordings of the package, whatever their names; 1 and 2 of two formats in the folder.
+    assert heard[1] * 3 == heard[0] * 4
+
+
+def test_a_folder_of_which_nothing_is_left_is_named(sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Invalid, match=r"no recordings in .*empty"):
+        run._recordings([sounds / "yard", tmp_path / "empty"], "")
+    (tmp_path / "5-only.wav").write_bytes((sounds / "street" / "deep" / "0.wav").read_bytes())
+    with pytest.raises(Invalid, match="no recordings in"):
+        run._recordings([tmp_path], "5-")
+
+
+def test_a_bank_that_is_kept_is_not_gathered_again(unpacked: Path, bank: Bank) -> None:
+    bank.save(unpacked / "bank.npz")
+    told: list[str] = []
+    found = run._bank(unpacked, {}, 9, told.append)
+    np.testing.assert_array_equal(found.frames, bank.frames)
+    assert told == []
+
+
+def test_the_teacher_hears_every_moment_once_block_by_block(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_BLOCK", 30)
+    counting, told = Counting(), list[str]()
+    found = run._odds(tmp_path / "odds.npy", bank, counting, told.append)
+    moments = len(bank.starts)
+    assert found.shape == (moments, CLASSES)
+    assert found.dtype == np.float16
+    assert sum(counting.asked) == moments
+    assert max(counting.asked) == 30
+    assert told[-1] == f"the teacher heard {moments} of {moments} moments"
+    expected = counting.hear(bank.patches(np.array([moments - 1])))[1]
+    np.testing.assert_allclose(found[-1], expected[0], rtol=1e-3)
+
+    before = len(counting.asked)
+    np.testing.assert_array_equal(run._odds(tmp_path / "odds.npy", bank, counting, told.append), found)
+    assert len(counting.asked) == before
+
+
+def test_patches_are_embedded_in_parts_as_if_at_once() -> None:
+    torch.manual_seed(0)
+    student = Student().requires_grad_(False).eval()
+    patches = np.random.default_rng(0).normal(-3.0, 2.0, (300, 96, 64)).astype(np.float32)
+    found = run._embedded(student, patches)
+    assert found.shape == (300, 128)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[250:262], student.embed(torch.from_numpy(patches[250:262])).numpy(), atol=1e-5)
+
+
+def test_a_student_that_is_kept_is_exported_without_learning_again(
+    unpacked: Path, bank: Bank, tmp_path: Path
+) -> None:
+    torch.manual_seed(3)
+    student = Student().requires_grad_(False).eval()
+    bank.save(unpacked / "bank.npz")
+    save_student(unpacked / "student.safetensors", student, PLAN)
+    told: list[str] = []
+    description = run.make(unpacked, tmp_path / "made", [], "", PLAN, told.append)
+    assert description == tmp_path / "made" / "earwitness-small.toml"
+    assert not any("loss" in line for line in told)
+    assert told[-1] == f"wrote {description} and {unpacked / 'mixtures'}"
+    assert Backbone(description).space == SMALL
+    assert {path.name for path in unpacked.iterdir()} >= {"bank.npz", "odds.npy", "student.safetensors", "mixtures"}
