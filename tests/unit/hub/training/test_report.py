@@ -10,7 +10,7 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from hub.training import commands, experiments, plots, recipes
+from hub.training import experiments, plots, recipes, report_commands
 from hub.training.experiments import Experiment
 from hub.training.report import write_results
 from hub.training.stages import Stage, TaggedPlan
@@ -59,12 +59,12 @@ def some() -> Iterator[Experiment]:
 def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     audioset: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "experiments", some)
+    monkeypatch.setattr(report_commands, "experiments", some)
     monkeypatch.setitem(experiments.EPOCHS, VGGISH.id, 1)
     short = TaggedPlan(pretrain=Stage(1, 64, 1e-3), tune=Stage(1, 64, 1e-3))
     monkeypatch.setattr(recipes, "TAGGED_PLAN", short)
     app = typer.Typer()
-    commands.register(app)
+    report_commands.register(app)
     line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
     line += ["--into", str(tmp_path / "docs"), "--work", str(tmp_path / "work"), "--cache", str(tmp_path / "cache")]
     first = CliRunner().invoke(app, line)

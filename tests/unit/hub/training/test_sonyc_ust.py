@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from hub.audio.logmel import LogMel
-from hub.training import commands
+from hub.training import report_commands
 from hub.training.datasets import Reader
 from hub.training.datasets.hearing import Hearing
 from hub.training.datasets.sonyc_ust import load_sonyc_ust, positives, read_annotations
@@ -104,7 +104,7 @@ def test_what_is_not_sonyc_usts_is_refused(tmp_path: Path) -> None:
 
 def told(path: Path) -> dict[str, int]:
     app = typer.Typer()
-    commands.register(app)
+    report_commands.register(app)
     people = CliRunner().invoke(app, ["annotations", str(path)])
     assert people.exit_code == 0, people.output
     assert "Pairs of the training split" in people.stdout
