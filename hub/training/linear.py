@@ -40,7 +40,7 @@ class LinearTagger:
     def of(cls, data: Dataset) -> "LinearTagger":
         """Learnt from clips; the same clips give the same tagger."""
         values = _pooled(data)
-        mean, deviation = values.mean(dim=0), values.std(dim=0) + 1e-3
+        mean, deviation = values.mean(dim=0), values.std(dim=0, correction=min(1, len(values) - 1)) + 1e-3
         values, labels = (values - mean) / deviation, torch.from_numpy(data.labels).double()
         weight = torch.zeros(values.shape[1], labels.shape[1], dtype=torch.float64, requires_grad=True)
         bias = torch.zeros(labels.shape[1], dtype=torch.float64, requires_grad=True)

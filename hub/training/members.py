@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -70,10 +71,11 @@ def fit(
         raise Invalid(f"a network of {start.config} is no start for one of {config}")
     starts = [None] * config.members if start is None else apart(start)
     clips = Clips(data, fine=config.fine)
+    begun = {} if start is None else {"start": _digest(start)}
     members, history = [], []
     for member in range(1, config.members + 1):
         settings = {"network": asdict(config), "plan": asdict(plan), "domain": data.in_domain.tolist()}
-        mark = fingerprint(data, settings | {"run": run, "member": member})
+        mark = fingerprint(data, settings | begun | {"run": run, "member": member})
         network, epochs = _fit_member(
             clips,
             replace(config, members=1),
@@ -143,6 +145,14 @@ def _fit_member(
                 write(state, mark, State(network.state_dict(), optimiser.state_dict(), past, average))
             on_epoch(history[-1])
     return network, history
+
+
+def _digest(network: TaggedNetwork) -> str:
+    """SHA-256 of a tagger's weights."""
+    digest = sha256()
+    for tensor in network.tagger.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _draw_back(network: TaggedNetwork, start: TaggedNetwork, share: float) -> None:

@@ -156,7 +156,10 @@ def fit(
     """
     space = data.space
     if order.method in {TAGGED, TAGS_ONLY}:
+        start = _start(order, space)
         known = 0 if data.fine is None or order.method == TAGS_ONLY else data.fine.shape[1]
+        if start is not None and start.config.fine == 0:  # it knows no finer labels, and learns none
+            known = 0
         config = TaggedConfig(
             space.frames,
             space.dimension,
@@ -176,7 +179,7 @@ def fit(
             config,
             tagged_plan,
             like=order.like,
-            start=_start(order, space),
+            start=start,
             state=order.state,
             on_epoch=on_epoch,
             on_step=on_step,

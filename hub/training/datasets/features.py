@@ -1,6 +1,7 @@
 """Features with labels, as a program made them: one file, `features.npz`."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,10 @@ def load_features(folder: Path) -> Dataset:
             features, labels = file["features"], file["labels"]
     except OSError as error:
         raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise Invalid(f"{path} does not hold space, features and labels: {error}") from error
+    if features.ndim != 3:
+        raise Invalid(f"{path}: features are {list(features.shape)}, not [n, frames, dimension]")
     return Dataset(space, features, labels, np.full(len(features), ""))
 
 

@@ -1,19 +1,31 @@
 """Sensors in folds: nobody is asked about a sensor it has learnt."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+import soundfile
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint
 from hub.model.tagged import TaggedConfig, TaggedNetwork
-from hub.training.by_sensor import FOLDS, Heard, between, folds, over_folds
+from hub.training.by_sensor import FOLDS, Heard, between, folds, hear, over_folds
 from hub.training.dataset import Dataset
+from hub.training.datasets import Reader
 from hub.training.evaluate import evaluate_parts
-from shared.errors import Invalid
-from shared.space import SMALL
+from hub.training.linear import LinearTagger
+from shared.backbones import bring
+from shared.errors import Invalid, Unavailable
+from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.taxonomy import CATEGORIES
+from tests.backbones import write_backbone
+
+TOY = FeatureSpace("toy/1", frames=3, dimension=8, low=-1.0, high=1.0)
 
 
 def clips(groups: list[str]) -> Dataset:
@@ -81,3 +93,116 @@ def test_two_folders_are_compared_with_networks_as_they_are(network: Checkpoint)
     assert set(part.methods) == {"random", "linear", "mine"}
     assert part.numbers is None
     assert all(rank(3).shape == (20,) for rank in part.methods.values())
+
+
+def toy(groups: list[str], seed: int = 0) -> Dataset:
+    """Few values, so that yardsticks learn fast."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((len(groups), 8)) < 0.4).astype(np.uint8)
+    features = labels[:, None] * 90 + rng.integers(0, 90, (len(groups), *TOY.shape))
+    return Dataset(TOY, features.astype(np.uint8), labels, np.array(groups))
+
+
+def toy_network(seed: int = 0) -> Checkpoint:
+    torch.manual_seed(seed)
+    network = TaggedNetwork(TaggedConfig(*TOY.shape, trunk=(8,))).eval().requires_grad_(False)
+    return Checkpoint(network, TOY, {})
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), max_size=12).map(lambda more: [0, 1, 2, 3, *more]),
+    st.integers(1, 3),
+    st.integers(0, 5),
+)
+def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
+    sensors: list[int], divisions: int, seed: int
+) -> None:
+    data = toy(["", *(f"sensor-{number}" for number in sensors), "fold-1"])
+    learnt: list[Dataset] = []
+
+    def fit(clips: Dataset) -> Checkpoint:
+        learnt.append(clips)
+        return toy_network()
+
+    parts = list(over_folds(Heard(data, {}), fit, name="mine", seed=seed, divisions=divisions))
+    assert len(parts) == len(learnt) == FOLDS * divisions
+    asked = np.concatenate([part.numbers for part in parts if part.numbers is not None])
+    times = np.bincount(asked, minlength=len(data))
+    assert times.tolist() == [0, *[divisions] * len(sensors), 0]
+    for part, clips in zip(parts, learnt, strict=True):
+        assert not set(clips.groups.tolist()) & set(part.benchmark.queries.groups.tolist())
+        assert {"", "fold-1"} <= set(clips.groups.tolist())
+        np.testing.assert_array_equal(clips.features, part.benchmark.database.features)
+        assert len(part.benchmark.queries) + len(clips) == len(data)
+        assert set(part.methods) == {"random", "linear", "mine"}
+
+
+def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:
+    heard = Heard(toy([f"sensor-{number}" for number in range(10)]), {})
+
+    def asked(seed: int, divisions: int) -> list[set[str]]:
+        parts = over_folds(heard, lambda _: toy_network(), seed=seed, divisions=divisions)
+        return [set(part.benchmark.queries.groups.tolist()) for part in parts]
+
+    assert asked(3, 2) == asked(3, 1) + asked(4, 1)
+    assert asked(3, 1) != asked(4, 1)
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_another_chance() -> None:
+    heard = Heard(toy([f"sensor-{number % 5}" for number in range(30)]), {})
+    first, again, other = (
+        evaluate_parts(over_folds(heard, lambda _: toy_network(), seed=seed)).document() for seed in (1, 1, 2)
+    )
+    assert first == again
+    chance = [[row for row in found["results"] if row["method"] == "random"] for found in (first, other)]
+    assert chance[0] != chance[1]
+
+
+def test_yardsticks_learn_the_database_and_tag_the_queries_in_their_own_space() -> None:
+    queries, database = toy(["sensor-1"] * 7, 1), toy(["sensor-2"] * 20, 2)
+    others = (Dataset(TOY, 255 - data.features, data.labels, data.groups) for data in (queries, database))
+    turned, learnt = others
+    part = between(Heard(queries, {"turned": turned}), Heard(database, {"turned": learnt}), {"mine": toy_network()})
+    np.testing.assert_array_equal(part.presence["linear"], LinearTagger.of(database).tags(queries))
+    np.testing.assert_array_equal(part.presence["turned"], LinearTagger.of(learnt).tags(turned))
+    assert part.presence["mine"].shape == (7, 8)
+    assert "random" not in part.presence
+
+
+def test_only_networks_that_are_calibrated_are_held_to_what_they_say() -> None:
+    sure = Curve((0.0, 8.0), (0.0, 1.0))
+    calibration = Calibration(sure, sure, sure, sure, (sure,) * 8, (sure,) * 8)
+    networks = {"plain": toy_network(), "calibrated": replace(toy_network(1), calibration=calibration)}
+    part = between(Heard(toy(["a"] * 5), {}), Heard(toy(["b"] * 9, 1), {}), networks)
+    assert part.calibrations == {"calibrated": calibration}
+
+
+def test_networks_of_another_space_and_folders_without_clips_are_refused() -> None:
+    some, none = Heard(toy(["a"] * 5), {}), Heard(toy([]), {})
+    small = TaggedNetwork(TaggedConfig(*VGGISH.shape, trunk=(8,))).eval()
+    with pytest.raises(Invalid, match="cannot rank toy/1"):
+        between(some, some, {"mine": Checkpoint(small, VGGISH, {})})
+    for queries, database in ((some, none), (none, some)):
+        with pytest.raises(Invalid, match="needs queries and a database"):
+            between(queries, database, {})
+
+
+def test_recordings_are_heard_in_all_spaces_clip_by_clip(tmp_path: Path) -> None:
+    rows = [",".join(["clip", "sensor_id", *CATEGORIES])]
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / (number + 3)), 8_000)
+        rows.append(f"{number}.wav,{number}," + ",".join("01"[number == c] for c in range(8)))
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    brought = bring(write_backbone(tmp_path, "heard-by-sensor")).space
+    heard = hear(tmp_path, Reader(brought.id), {"logmel": Reader(LOGMEL.id)})
+    assert heard.ours.space == brought
+    assert heard.others["logmel"].space == LOGMEL
+    last = heard.take(np.array([False, False, True]))
+    for data in (last.ours, last.others["logmel"]):
+        assert data.groups.tolist() == ["sensor-2"]
+        assert data.labels.tolist() == [[0, 0, 1, 0, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(last.others["logmel"].features[0], heard.others["logmel"].features[2])
+    (tmp_path / "0.wav").unlink()
+    with pytest.raises(Unavailable, match=r"0\.wav"):
+        hear(tmp_path, Reader(brought.id), {})

@@ -1,10 +1,28 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from hub.model.checkpoint import Checkpoint
 from hub.model.presence import presence_matrix
-from hub.training.calibrate import Choice, Scored, best_of, calibrate, figures
+from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.training.calibrate import (
+    FEWEST,
+    QUERIES,
+    SHIFTS,
+    WEIGHTS,
+    Choice,
+    Scored,
+    best_of,
+    calibrate,
+    choose,
+    figures,
+    score_all,
+)
 from hub.training.dataset import Dataset
-from shared.space import VGGISH
+from shared.errors import Invalid
+from shared.space import VGGISH, FeatureSpace
 
 PLAIN = Choice(0.0, 0.0)
 
@@ -66,3 +84,59 @@ def test_known_pairs_calibrate_to_certainty() -> None:
     assert len(made.match_8.x) <= len(made.level_8.x)
     assert made.agree[0](np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
     assert made.both[3](np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
+
+
+TOY = FeatureSpace("toy/1", frames=1, dimension=8, low=-1.0, high=1.0)
+
+
+def toy(count: int, seed: int) -> Dataset:
+    """Clips whose values are their labels: the cosine knows everything, an untrained network nothing."""
+    labels = np.random.default_rng(seed).integers(0, 2, (count, 8), dtype=np.uint8)
+    return Dataset(TOY, labels[:, None] * np.uint8(255), labels, np.full(count, ""))
+
+
+def untrained() -> TaggedNetwork:
+    torch.manual_seed(0)
+    return TaggedNetwork(TaggedConfig(*TOY.shape, trunk=(4,))).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("count", [FEWEST - 1, FEWEST])
+def test_too_few_queries_choose_nothing_but_plain_tags(count: int) -> None:
+    network = untrained()
+    network.shift.fill_(0.7)
+    scored, choice, tried = choose(network, toy(count, 1), toy(12, 2))
+    assert set(tried) == {Choice(shift, weight) for shift in SHIFTS for weight in WEIGHTS}
+    assert best_of(tried).weight > 0, "the cosine would have helped"
+    assert choice == (PLAIN if count < FEWEST else best_of(tried))
+    assert float(network.shift) == choice.shift
+    again = score_all(Checkpoint(network, TOY, {}), toy(count, 1), toy(12, 2))
+    np.testing.assert_array_equal(scored.levels, again.levels)
+
+
+def test_very_many_queries_are_thinned_out_evenly() -> None:
+    asked = toy(QUERIES + 5, 3)
+    scored = score_all(Checkpoint(untrained(), TOY, {}), asked, toy(2, 4))
+    assert scored.levels.shape == (603, 2)
+    np.testing.assert_array_equal(scored.queries.labels, asked.labels[::2])
+
+
+def test_nothing_can_be_measured_on_no_clips() -> None:
+    for queries, database in ((toy(0, 0), toy(3, 0)), (toy(3, 0), toy(0, 0))):
+        with pytest.raises(Invalid, match="no clips to measure on"):
+            score_all(Checkpoint(untrained(), TOY, {}), queries, database)
+
+
+def test_what_is_added_is_the_affinity_of_networks_that_have_one_and_else_the_cosine() -> None:
+    queries, database = toy(6, 1), toy(9, 2)
+    config = replace(untrained().config, fine=3, profile=2)
+    torch.manual_seed(1)
+    profiled = TaggedNetwork(config).eval().requires_grad_(False)
+    torch.nn.init.orthogonal_(profiled.projection)
+    plain, affine = (
+        score_all(Checkpoint(network, TOY, {}), queries, database).extra for network in (untrained(), profiled)
+    )
+    values = TOY.dequantise(queries.features[:, 0]), TOY.dequantise(database.features[:, 0])
+    # All values are -1 or 1: the cosine is the share that agree less the share that do not.
+    np.testing.assert_allclose(plain, values[0] @ values[1].T / 8, atol=1e-5)
+    assert ((affine >= 0) & (affine <= 1)).all()
+    assert not np.allclose(plain, affine)

@@ -10,10 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from hub.audio import commands as audio_commands
-from hub.model.checkpoint import load, shipped
-from hub.training import commands
+from hub.model.checkpoint import Checkpoint, baseline, load, shipped
+from hub.training import commands, recipes
 from shared.scene import make_scene
-from shared.space import LOGMEL, SMALL
+from shared.space import LOGMEL, SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
 
 app = typer.Typer()
@@ -133,3 +133,57 @@ def test_a_benchmark_may_be_asked_only_its_first_queries(recordings: Path, tmp_p
     line = ["--space", "logmel", "--data", recordings, "--hold-out", "sensor-2", "--cache", tmp_path / "cache"]
     people = run(app, ["evaluate", *map(str, line), "--first", "4"])
     assert "4 queries" in people.stdout
+
+
+def train_small(recordings: Path, folder: Path, name: str, *more: object) -> Checkpoint:
+    out = folder / f"{name}.safetensors"
+    line = ["train", "--space", "earwitness-small", "--data", str(recordings), "--epochs", "1", "--seed", "1"]
+    told = run(app, [*line, "--cache", str(folder / "cache"), "--out", str(out), *map(str, more)])
+    assert told.exit_code == 0, told.output
+    assert not list(folder.glob(".*.state*"))
+    return load(out)
+
+
+def distance(one: Checkpoint, other: Checkpoint) -> float:
+    weights = zip(one.network.parameters(), other.network.parameters(), strict=True)
+    return sum(float((a - b).square().sum()) for a, b in weights)
+
+
+def test_training_starts_from_what_ships_or_a_file_or_nothing(recordings: Path, tmp_path: Path) -> None:
+    file = baseline(SMALL.id, "start")
+    usual = train_small(recordings, tmp_path, "usual")
+    given = train_small(recordings, tmp_path, "given", "--start", file)
+    nothing = train_small(recordings, tmp_path, "nothing", "--start", "-")
+    onwards = train_small(recordings, tmp_path, "onwards", "--start", tmp_path / "nothing.safetensors")
+    assert distance(usual, given) == 0.0
+    assert distance(usual, load(file)) < distance(nothing, load(file)) / 10
+    assert distance(onwards, nothing) < distance(usual, nothing) / 10
+    assert [found.record["plan"]["kept"] for found in (usual, nothing)] == [recipes.STARTED_PLAN.kept, 0.0]
+    assert usual.record["domain"] == 12, "of three sensors one is held out unless something else is said"
+
+
+@pytest.mark.parametrize(
+    ("space", "network", "reason"),
+    [
+        (VGGISH.id, "tagged", f"training on {SMALL.id} cannot start from a checkpoint of {VGGISH.id}"),
+        (SMALL.id, "tag-and-compare", "is no start for one of"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_told_and_nothing_is_written(
+    space: str, network: str, reason: str, recordings: Path, tmp_path: Path
+) -> None:
+    line = ["train", "--space", "earwitness-small", "--data", str(recordings), "--epochs", "1", "--network", network]
+    out = tmp_path / "out" / "x.safetensors"
+    told = run(app, [*line, "--cache", "-", "--out", str(out), "--start", str(shipped(space))])
+    assert told.exit_code == 2
+    assert reason in told.stderr
+    assert "Traceback" not in told.output
+    assert not out.parent.exists()
+
+
+def test_a_start_that_is_no_checkpoint_is_told_before_anything_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("clip\n")
+    line = ["train", "--space", "earwitness-small", "--data", str(tmp_path), "--out", str(tmp_path / "x")]
+    told = run(app, [*line, "--start", str(tmp_path / "labels.csv")])
+    assert told.exit_code == 2
+    assert "labels.csv is not a safetensors file" in told.stderr

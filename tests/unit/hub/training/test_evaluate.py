@@ -10,6 +10,7 @@ from hub.model.calibration import Calibration, Curve
 from hub.training.benchmark import Benchmark, by_chance, by_cosine
 from hub.training.dataset import Dataset
 from hub.training.evaluate import K, Part, Row, S, evaluate, evaluate_parts, interval
+from hub.training.metrics import average_precision
 from hub.training.reliability import Reliability
 from shared.errors import Invalid
 from shared.space import VGGISH
@@ -149,3 +150,113 @@ def test_curves_have_a_panel_per_s_and_kind_and_a_line_per_method() -> None:
         assert set(panel) == {"x", "random"}
         assert [point[0] for point in panel["x"]] == list(K)
         assert all(low <= value <= high for _, value, low, high in panel["random"])
+
+
+def made_up(seed: int, queries: int, clips: int = 9) -> tuple[Dataset, Dataset, npt.NDArray[np.float32]]:
+    """Queries and database with finer labels, and scores with ties."""
+    rng = np.random.default_rng(seed)
+    sides = [
+        dataset((rng.random((n, 8)) < 0.2).astype(np.uint8), rng.integers(0, 2, (n, 3), dtype=np.uint8))
+        for n in (queries, clips)
+    ]
+    return sides[0], sides[1], rng.integers(0, 5, (queries, clips)).astype(np.float32)
+
+
+def part(
+    asked: npt.NDArray[np.int64],
+    queries: Dataset,
+    database: Dataset,
+    scores: npt.NDArray[np.float32],
+    numbers: npt.NDArray[np.int64] | None = None,
+) -> Part:
+    return Part(Benchmark(queries.take(asked), database), {"x": lambda query: scores[asked[query]]}, numbers=numbers)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 9), st.data())
+def test_one_benchmark_in_parts_has_the_figures_of_the_whole(seed: int, count: int, draw: st.DataObject) -> None:
+    queries, database, scores = made_up(seed, count)
+    cut = draw.draw(st.integers(1, count - 1))
+    told: list[tuple[str, int]] = []
+    everyone = np.arange(count)
+    whole = evaluate_parts([part(everyone, queries, database, scores)])
+    parts = [part(asked, queries, database, scores) for asked in (everyone[:cut], everyone[cut:])]
+    found = evaluate_parts(parts, on_query=lambda method, query: told.append((method, query)))
+    assert found.rows == whole.rows
+    assert found.queries == whole.queries == count
+    assert told == [("x", query) for query in range(count)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_clips_count_once_however_often_and_in_which_order_they_are_asked(seed: int, asked: list[list[int]]) -> None:
+    queries, database, _ = made_up(seed, 6)
+    rng = np.random.default_rng(seed)
+    answers: dict[int, list[npt.NDArray[np.int64]]] = {}
+    parts = []
+    for clips in asked:
+        scores = rng.permuted(np.tile(np.arange(9, dtype=np.float32), (6, 1)), axis=1)
+        parts.append(part(np.array(clips), queries, database, scores, numbers=100 - 7 * np.array(clips)))
+        agreed = (queries.labels[:, None] == database.labels[None]).sum(axis=2)
+        for clip in clips:
+            answers.setdefault(clip, []).append(agreed[clip][np.argsort(-scores[clip])])
+    found, backwards = evaluate_parts(parts), evaluate_parts(parts[::-1])
+    assert found.queries == backwards.queries == len(answers)
+    figures = {(row.s, row.K): row for row in found.rows if row.queries == "all"}
+    for (s, k), row in figures.items():
+        values = [float(average_precision(np.array(answers[clip]), s, k).mean()) for clip in sorted(answers)[::-1]]
+        assert row.map == pytest.approx(np.mean(values))
+        assert (row.low, row.high) == pytest.approx(interval(np.array(values)))
+    for one, other in zip(found.rows, backwards.rows, strict=True):
+        assert (one.s, one.K, one.queries) == (other.s, other.K, other.queries)
+        assert (one.map, one.low, one.high, one.fine) == pytest.approx((other.map, other.low, other.high, other.fine))
+
+
+def test_finer_labels_are_averaged_per_clip_and_only_told_if_all_parts_have_them() -> None:
+    labels = np.zeros((2, 8), dtype=np.uint8)
+    queries = dataset(labels, np.array([[1, 0], [1, 1]], dtype=np.uint8))
+    database = dataset(labels, np.array([[1, 0], [0, 1]], dtype=np.uint8))
+    right, wrong = np.array([[1, 0], [1, 0]], np.float32), np.array([[0, 1], [0, 1]], np.float32)
+    both, first = np.array([0, 1]), np.array([0])
+    parts = [
+        part(both, queries, database, right, numbers=both),
+        part(first, queries, database, wrong, numbers=first),
+    ]
+    (fine,) = {row.fine for row in evaluate_parts(parts).rows if row.K == 1}
+    # The first clip met its like once in two, the second shares one of two labels with its first match.
+    assert fine == pytest.approx(((1.0 + 0.0) / 2 + 1 / 2) / 2)
+    plain = part(first, dataset(labels), dataset(labels), right, numbers=first)
+    assert {row.fine for row in evaluate_parts([*parts, plain]).rows} == {None}
+
+
+def test_categories_are_told_over_the_queries_of_all_parts_together() -> None:
+    labels = np.zeros((4, 8), dtype=np.uint8)
+    labels[[0, 2], 0] = 1
+    labels[:2, 1] = 1
+    tagged = np.zeros((4, 8))
+    tagged[:, 0] = [0.2, 0.1, 0.9, 0.8]
+    tagged[:, 1] = [0.6, 0.7, 0.3, 0.6]
+    parts = []
+    for asked in (np.array([0, 1]), np.array([2, 3])):
+        plain = part(asked, dataset(labels), dataset(labels), np.zeros((4, 4), np.float32))
+        parts.append(Part(plain.benchmark, plain.methods, presence={"x": tagged[asked]}))
+    # Each part alone tells engines perfectly, and cannot tell of the second category, which is constant in it.
+    assert evaluate_parts(parts).presence == {"x": {"engine": 3 / 4, "machinery-impact": 3.5 / 4}}
+    assert "presence" not in evaluate_parts([part(np.arange(4), *made_up(0, 4))]).document()
+
+
+def test_probabilities_of_all_parts_are_held_together_against_what_came_true() -> None:
+    half, sure = Curve((0.0,), (0.5,)), Curve((0.0, 1.0), (0.0, 1.0))
+    calibration = Calibration(half, sure, sure, half, (sure,) * 8, (sure,) * 8)
+    queries, database, scores = made_up(3, 5)
+    parts = []
+    for asked in (np.array([0, 1]), np.array([2, 3, 4])):
+        plain = part(asked, queries, database, scores)
+        parts.append(Part(plain.benchmark, plain.methods, {"x": calibration}))
+    whole = part(np.arange(5), queries, database, scores)
+    found = evaluate_parts(parts).document()["calibration"]
+    assert (
+        found == evaluate(whole.benchmark, whole.methods, calibrations={"x": calibration}).document()["calibration"]
+    )
+    assert {entry["pairs"] for entry in found} == {"all", "top"}
+    assert sum(entry["pairs"] for entry in found[0]["bins"]) == 5 * 9
