@@ -1,6 +1,7 @@
 """Alerts on their way out: published on the site's alert topic, kept in the archive until the broker has them."""
 
 import logging
+from collections.abc import Iterable
 
 from hub.archive import Archive
 from shared.errors import Unavailable
@@ -44,15 +45,20 @@ class Outbox:
             if alert.event not in under_way:
                 self.send(alert)
 
-    def acknowledged(self, mid: int, reason: int) -> None:
-        """Note the broker's answer; one it refused stays in the archive for the next flush."""
-        event = self._under_way.pop(mid, None)
-        if event is None:
-            return
-        if reason >= FAILURE:
-            log.warning("alert refused by the broker", extra={"event": event, "reason_code": reason})
+    def acknowledged_all(self, answers: Iterable[tuple[int, int]]) -> None:
+        """Note the broker's answers, (message id, reason code); an alert it refused stays for the next flush."""
+        taken = []
+        for mid, reason in answers:
+            event = self._under_way.pop(mid, None)
+            if event is None:
+                continue
+            if reason >= FAILURE:
+                log.warning("alert refused by the broker", extra={"event": event, "reason_code": reason})
+            else:
+                taken.append(event)
+        if not taken:
             return
         try:
-            self._archive.published(event)
+            self._archive.published(taken)
         except Unavailable as error:
-            log.warning("alert will be published again", extra={"event": event, "reason": str(error)})
+            log.warning("alerts will be published again", extra={"alerts": len(taken), "reason": str(error)})

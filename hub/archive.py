@@ -2,106 +2,57 @@
 
 Keys: `ew:event:<id>` hash, `ew:events` time index (sorted set, ms), `ew:alert:<id>` JSON, `ew:alerts` time
 index, `ew:alerts:unpublished` set, `ew:sensors` set of `site/sensor`, `ew:sensor:<site/sensor>` hash,
-`ew:dead-letters` stream. One Lua call writes an event, so it is there whole or not at all, and only once.
+`ew:changes` stream of events that came and went, `ew:dead-letters` stream. One Lua call writes an event, so it is
+there whole or not at all, and only once.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-import numpy as np
 import redis
 
+from hub.stored import (
+    FIELDS,
+    Change,
+    DeadLetter,
+    Recorded,
+    Sensor,
+    StoredEvent,
+    fields_of,
+    ms_of,
+    sensor_of,
+    stored_of,
+    time_of,
+)
 from shared.errors import Busy, Invalid, Unavailable
-from shared.events import EventId, Levels
+from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
-from shared.space import Features, space_of
 
 PREFIX: Final = "ew"
 DEAD_LETTER_HEAD_BYTES: Final = 64 * 1024
 """How much of a payload over the event cap a dead letter keeps."""
+CHANGES_KEPT: Final = 1_000_000
+"""About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
+_CHANGES: Final = f"{PREFIX}:changes"
 _BATCH: Final = 256
+_PAGE: Final = 10_000
 
 _RECORD: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.call('HEXISTS', KEYS[1], 'completed')
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4])
 redis.call('HINCRBY', KEYS[4], 'events', 1)
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
 return -1
 """
-
-
-class Recorded(Enum):
-    """What came of writing an event."""
-
-    NEW = -1
-    UNFINISHED = 0
-    """Archived before, but the hub stopped before it had looked for matches."""
-    REPEAT = 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredEvent:
-    """An archived event.
-
-    Attributes:
-        features: uint8 [frames, dimension] of the feature space `space`.
-        presence: probability of each category, float32 [8].
-        clip: path of the audio below the clip directory, or "".
-    """
-
-    id: EventId
-    site: str
-    captured_at: datetime
-    received_at: datetime
-    duration_s: float
-    levels: Levels
-    space: str
-    features: Features
-    presence: tuple[float, ...]
-    clip: str = ""
-
-    @property
-    def place(self) -> str:
-        """`site/sensor`."""
-        return f"{self.site}/{self.id.sensor}"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that could not be taken, with the reason; `payload` is cut short if `size` is larger."""
-
-    id: str
-    topic: str
-    payload: bytes
-    size: int
-    reason: str
-    received_at: datetime
-
-    @property
-    def whole(self) -> bool:
-        """Whether the payload is all there, so that it can be re-injected."""
-        return len(self.payload) == self.size
-
-
-@dataclass(frozen=True, slots=True)
-class Sensor:
-    """What is known of a sensor: its last event and the state it announced."""
-
-    place: str
-    events: int
-    last_event: str
-    last_captured_at: datetime | None
-    last_received_at: datetime | None
-    state: str
-    boot: str
+_RECORD_SHA: Final = hashlib.sha1(_RECORD.encode(), usedforsecurity=False).hexdigest()
 
 
 P = ParamSpec("P")
@@ -139,7 +90,6 @@ class Archive:
             )
         except ValueError:  # its text may quote a part of the password
             raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
-        self._record = self._redis.register_script(_RECORD)
         self._dead_letter_limit = dead_letter_limit
 
     def close(self) -> None:
@@ -166,57 +116,114 @@ class Archive:
         """Whether the server writes an append-only file, so that its own crash loses at most a second."""
         return bool(self._redis.info("persistence").get("aof_enabled", 0))
 
-    @_translated
     def record(self, event: StoredEvent) -> Recorded:
-        """Write an event, once; a repeat changes nothing. Atomic.
+        """`record_all` of one."""
+        return self.record_all([event])[0]
+
+    @_translated
+    def record_all(self, events: Sequence[StoredEvent]) -> list[Recorded]:
+        """Write events, each once; a repeat changes nothing. One round trip; each event is atomic.
 
         Raises:
-            Unavailable: the store did not answer; nothing is known of the write, and repeating it is safe.
+            Unavailable: the store did not answer; nothing is known of the writes, and repeating them is safe.
         """
-        fields: dict[str, str | bytes] = {
-            "site": event.site,
-            "captured_ms": str(_ms(event.captured_at)),
-            "received_ms": str(_ms(event.received_at)),
-            "duration_s": repr(event.duration_s),
-            "laeq": repr(event.levels.laeq),
-            "lafmax": repr(event.levels.lafmax),
-            "level_unit": event.levels.unit,
-            "space": event.space,
-            "features": event.features.tobytes(),
-            "presence": np.asarray(event.presence, dtype="<f4").tobytes(),
-            "clip": event.clip,
-        }
-        flat = [part for pair in fields.items() for part in pair]
-        key = str(event.id)
-        answer = self._record(
-            keys=[_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place)],
-            args=[key, fields["captured_ms"], event.place, fields["received_ms"], *flat],
+        if not events:
+            return []
+        pipe = self._redis.pipeline(transaction=False)
+        for event in events:
+            self._record(pipe, event)
+        try:
+            answers = pipe.execute()
+        except redis.exceptions.NoScriptError:  # a server that was started anew; some may be written by now
+            self._redis.script_load(_RECORD)
+            return self.record_all(events)
+        return [Recorded(int(answer)) for answer in answers]
+
+    def _record(self, pipe: Any, event: StoredEvent) -> None:  # noqa: ANN401 - the client is untyped
+        fields = fields_of(event)
+        key, flat = str(event.id), [part for pair in fields.items() for part in pair]
+        keys = [_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place), _CHANGES]
+        pipe.evalsha(
+            _RECORD_SHA,
+            len(keys),
+            *keys,
+            *(key, fields["captured_ms"], event.place, fields["received_ms"], CHANGES_KEPT),
+            *flat,
         )
-        return Recorded(int(answer))
 
     @_translated
-    def known(self, event: EventId) -> Recorded:
-        """What `record` would answer, without writing: spares the features of a repeat."""
-        there, completed = (
-            self._redis.pipeline().exists(_event(str(event))).hexists(_event(str(event)), "completed").execute()
-        )
-        return Recorded(int(completed)) if there else Recorded.NEW
+    def known_all(self, events: Sequence[EventId]) -> list[Recorded]:
+        """What `record_all` would answer, without writing: spares the features of repeats."""
+        pipe = self._redis.pipeline(transaction=False)
+        for event in events:
+            pipe.hmget(_event(str(event)), "site", "completed")
+        return [
+            Recorded.NEW if site is None else Recorded.UNFINISHED if completed is None else Recorded.REPEAT
+            for site, completed in pipe.execute()
+        ]
 
     @_translated
-    def complete(self, event: EventId, alert: AlertMessage | None) -> None:
-        """Mark an event as looked at, and keep its alert until it is published; one transaction."""
+    def complete_all(self, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:
+        """Mark events as looked at, and keep their alerts until they are published; one transaction."""
         with self._redis.pipeline(transaction=True) as pipe:
-            if alert is not None:
-                pipe.set(_alert(alert.event), alert.model_dump_json())
-                pipe.zadd(f"{PREFIX}:alerts", {alert.event: _ms(alert.captured_at)})
-                pipe.sadd(f"{PREFIX}:alerts:unpublished", alert.event)
-            pipe.hset(_event(str(event)), "completed", 1)
+            for event, alert in done:
+                if alert is not None:
+                    pipe.set(_alert(alert.event), alert.model_dump_json())
+                    pipe.zadd(f"{PREFIX}:alerts", {alert.event: ms_of(alert.captured_at)})
+                    pipe.sadd(f"{PREFIX}:alerts:unpublished", alert.event)
+                pipe.hset(_event(str(event)), "completed", 1)
             pipe.execute()
 
     @_translated
+    def position(self) -> str:
+        """The place of the newest change; `changes` from here tells what comes later."""
+        newest = self._redis.xrevrange(_CHANGES, count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
+    @_translated
+    def changes(self, after: str, *, limit: int = 1_000) -> tuple[str, list[Change]] | None:
+        """What came and went after a position.
+
+        Args:
+            after: a position told before.
+            limit: most changes told.
+
+        Returns:
+            The position now, and the changes, oldest first; None if some after this position are not kept any more.
+        """
+        oldest = self._redis.xrange(_CHANGES, count=1)
+        if after != "0-0" and (not oldest or _order(oldest[0][0].decode()) > _order(after)):
+            return None
+        found = self._redis.xread({_CHANGES: after}, count=limit)
+        if not found:
+            return after, []
+        entries = found[0][1]
+        changes = [Change(name.decode(), what == b"gone") for _, row in entries for what, name in row.items()]
+        return entries[-1][0].decode(), changes
+
+    def ids(self) -> Iterator[list[str]]:
+        """All events in pages, oldest first; one that is added or removed meanwhile may be missing or twice."""
+        start = 0
+        while page := self._ids_page(start):
+            yield page
+            start += len(page)
+
+    @_translated
+    def _ids_page(self, start: int) -> list[str]:
+        return [key.decode() for key in self._redis.zrange(f"{PREFIX}:events", start, start + _PAGE - 1)]
+
+    @_translated
+    def fetch(self, events: Sequence[str]) -> list[StoredEvent]:
+        """Those of some events that are there, in their order; one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for key in events:
+            pipe.hmget(_event(key), FIELDS)
+        rows = zip(events, pipe.execute(), strict=True)
+        return [event for key, row in rows if (event := stored_of(key, row)) is not None]
+
     def get(self, event: EventId) -> StoredEvent | None:
         """One event, or None."""
-        return _stored(str(event), self._redis.hgetall(_event(str(event))))
+        return next(iter(self.fetch([str(event)])), None)
 
     @_translated
     def count(self) -> int:
@@ -234,7 +241,7 @@ class Archive:
             before: only events captured before this.
             place: only events of this `site/sensor`.
         """
-        upper = "+inf" if before is None else f"({_ms(before)}"
+        upper = "+inf" if before is None else f"({ms_of(before)}"
         found: list[StoredEvent] = []
         start = 0
         while len(found) < limit:
@@ -242,36 +249,13 @@ class Archive:
             if not ids:
                 break
             start += len(ids)
-            found += [e for e in self._fetch(ids) if place is None or e.place == place]
+            found += [e for e in self.fetch([key.decode() for key in ids]) if place is None or e.place == place]
         return found[:limit]
-
-    def scan(self) -> Iterator[list[StoredEvent]]:
-        """All events in batches, in no particular order; one that is added meanwhile may be missing or twice."""
-        cursor = 0
-        while True:
-            cursor, batch = self._scan_batch(cursor)
-            if batch:
-                yield batch
-            if cursor == 0:
-                return
-
-    @_translated
-    def _scan_batch(self, cursor: int) -> tuple[int, list[StoredEvent]]:
-        position, rows = self._redis.zscan(f"{PREFIX}:events", cursor=cursor, count=_BATCH)
-        return int(position), self._fetch([key for key, _ in rows])
-
-    @_translated
-    def _fetch(self, ids: list[bytes]) -> list[StoredEvent]:
-        pipe = self._redis.pipeline(transaction=False)
-        for key in ids:
-            pipe.hgetall(_event(key.decode()))
-        rows = zip(ids, pipe.execute(), strict=True)
-        return [event for key, row in rows if (event := _stored(key.decode(), row)) is not None]
 
     @_translated
     def alerts(self, *, limit: int = 50, before: datetime | None = None) -> list[AlertMessage]:
         """The newest alerts, newest first."""
-        upper = "+inf" if before is None else f"({_ms(before)}"
+        upper = "+inf" if before is None else f"({ms_of(before)}"
         ids = self._redis.zrevrangebyscore(f"{PREFIX}:alerts", upper, "-inf", start=0, num=limit)
         return self._alerts(ids)
 
@@ -286,9 +270,9 @@ class Archive:
         return self._alerts(sorted(self._redis.smembers(f"{PREFIX}:alerts:unpublished")))
 
     @_translated
-    def published(self, event: str) -> None:
-        """Note that the broker has an alert."""
-        self._redis.srem(f"{PREFIX}:alerts:unpublished", event)
+    def published(self, events: Sequence[str]) -> None:
+        """Note that the broker has the alerts of some events, at least one."""
+        self._redis.srem(f"{PREFIX}:alerts:unpublished", *events)
 
     def _alerts(self, ids: list[bytes]) -> list[AlertMessage]:
         if not ids:
@@ -320,7 +304,7 @@ class Archive:
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
             pipe.hgetall(_sensor(place))
-        return [_sensor_of(place, row) for place, row in zip(places, pipe.execute(), strict=True)]
+        return [sensor_of(place, row) for place, row in zip(places, pipe.execute(), strict=True)]
 
     @_translated
     def bury(self, *, topic: str, payload: bytes, reason: str, received_at: datetime, cap_bytes: int) -> None:
@@ -342,7 +326,7 @@ class Archive:
                 "payload": kept,
                 "size": len(payload),
                 "reason": reason,
-                "received_ms": _ms(received_at),
+                "received_ms": ms_of(received_at),
             },
         )
 
@@ -357,7 +341,7 @@ class Archive:
                 payload=row[b"payload"],
                 size=int(row[b"size"]),
                 reason=row[b"reason"].decode("utf-8", "replace"),
-                received_at=_time(row[b"received_ms"]),
+                received_at=time_of(row[b"received_ms"]),
             )
             for key, row in rows
         ]
@@ -379,13 +363,14 @@ class Archive:
         Returns:
             The events removed; call again until the list is empty.
         """
-        ids = self._redis.zrangebyscore(f"{PREFIX}:events", "-inf", f"({_ms(before)}", start=0, num=_BATCH)
-        gone = self._fetch(ids) if ids else []
-        alerts = self._redis.zrangebyscore(f"{PREFIX}:alerts", "-inf", f"({_ms(before)}", start=0, num=_BATCH)
+        ids = self._redis.zrangebyscore(f"{PREFIX}:events", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
+        gone = self.fetch([key.decode() for key in ids]) if ids else []
+        alerts = self._redis.zrangebyscore(f"{PREFIX}:alerts", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
         with self._redis.pipeline(transaction=True) as pipe:
             for key in ids:
                 pipe.delete(_event(key.decode()))
                 pipe.zrem(f"{PREFIX}:events", key)
+                pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
             for key in alerts:
                 pipe.delete(_alert(key.decode()))
                 pipe.zrem(f"{PREFIX}:alerts", key)
@@ -406,41 +391,7 @@ def _sensor(place: str) -> str:
     return f"{PREFIX}:sensor:{place}"
 
 
-def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
-
-
-def _time(ms: bytes) -> datetime:
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
-
-
-def _stored(key: str, row: dict[bytes, bytes]) -> StoredEvent | None:
-    if not row:
-        return None
-    space = space_of(row[b"space"].decode())
-    unit = row[b"level_unit"]
-    return StoredEvent(
-        id=EventId.parse(key),
-        site=row[b"site"].decode(),
-        captured_at=_time(row[b"captured_ms"]),
-        received_at=_time(row[b"received_ms"]),
-        duration_s=float(row[b"duration_s"]),
-        levels=Levels(float(row[b"laeq"]), float(row[b"lafmax"]), "dB" if unit == b"dB" else "dBFS"),
-        space=space.id,
-        features=np.frombuffer(row[b"features"], dtype=np.uint8).reshape(space.shape),
-        presence=tuple(float(p) for p in np.frombuffer(row[b"presence"], dtype="<f4")),
-        clip=row[b"clip"].decode(),
-    )
-
-
-def _sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
-    captured, received = row.get(b"last_captured_ms"), row.get(b"last_received_ms")
-    return Sensor(
-        place=place,
-        events=int(row.get(b"events", b"0")),
-        last_event=row.get(b"last_event", b"").decode(),
-        last_captured_at=_time(captured) if captured else None,
-        last_received_at=_time(received) if received else None,
-        state=row.get(b"state", b"unknown").decode(),
-        boot=row.get(b"boot", b"").decode(),
-    )
+def _order(position: str) -> tuple[int, int]:
+    """A stream position as numbers that compare."""
+    ms, _, number = position.partition("-")
+    return int(ms), int(number)

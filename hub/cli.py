@@ -17,11 +17,11 @@ from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.pipeline import match_message
-from hub.search.index import Exclusion
-from hub.service import Hub, load_index, open_archive, open_audio, open_retrieval
+from hub.search.match import Exclusion, Query
+from hub.service import Hub, fill, open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import report_commands
+from hub.training import report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.errors import EarwitnessError, Invalid, Unavailable
@@ -41,6 +41,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(reported(demo.demo))
 training_commands.register(app)
 report_commands.register(app)
+sketch_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
 audio_commands.register(app)
@@ -115,17 +116,17 @@ def search(
     settings = settings_from(config, override)
     archive, retrieval = open_archive(settings), open_retrieval(settings)
     archive.verify()
-    load_index(archive, retrieval)
+    fill(archive, retrieval)
     if clip is not None:
         extractor, _ = open_audio(settings, retrieval)
         space = extractor.space.id
         towers = retrieval.embed(space, extractor.extract(*read_file(clip)))
-        matches = retrieval.search(space, towers, k, Exclusion())
+        matches = retrieval.search_all([(space, Query(towers, k))])[0]
     else:
         stored = archive.get(EventId.parse(event or ""))
         if stored is None:
             raise Invalid(f"no event {event} in the archive")
-        matches = retrieval.similar(stored, k, Exclusion(event=event))
+        matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})))
     _show([match_message(match, settings.flagging.min_shared) for match in matches], json_=json_)
 
 

@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.archive import Archive, DeadLetter
+from hub.archive import Archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.service import open_archive
 from hub.settings import HubSettings
+from hub.stored import DeadLetter
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link

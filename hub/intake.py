@@ -1,5 +1,7 @@
 """Messages from the broker to the pipeline: a bounded queue, one worker, acknowledged in order once archived.
 
+The worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed.
+
 When more than `capacity` messages wait, the hub disconnects, drains the queue and reconnects: the broker then sends
 again what was not acknowledged. (Its in-flight window alone is no back-pressure: mosquitto#2301.) Each connection
 first acknowledges `capacity` messages, so that a broker that sends again in one burst cannot stop all progress.
@@ -10,7 +12,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from hub.alerts import Outbox
@@ -24,6 +26,7 @@ from shared.topics import ALL_STATES, shared_events
 
 log = logging.getLogger(__name__)
 
+BATCH: Final = 64
 RETRY_CAP_S: Final = 10.0
 FLUSH_EVERY_S: Final = 30.0
 
@@ -36,7 +39,7 @@ class Intake:
         client_id: stable, so that the broker keeps our session.
         group: hubs of one group divide the events among themselves.
         capacity: most messages received and not yet handled.
-        handle: the pipeline's `handle`.
+        handle: the pipeline's `handle_all`.
         archive: keeps alerts until they are published.
         metrics: counters.
     """
@@ -48,7 +51,7 @@ class Intake:
         client_id: str,
         group: str,
         capacity: int,
-        handle: Callable[[str, bytes], Handled],
+        handle: Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]],
         archive: Archive,
         metrics: HubMetrics,
     ) -> None:
@@ -70,6 +73,11 @@ class Intake:
     def connected(self) -> bool:
         """Whether the broker is there; a hub that is draining counts as connected."""
         return self._link.connected or self._suspended.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
 
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
@@ -108,43 +116,64 @@ class Intake:
             self._suspended.clear()
             self._link.resume()
 
-    def _act(self, signal: Signal) -> None:
-        match signal:
+    def _act(self, first: Signal) -> None:
+        """Deal with a signal, and with the messages and acknowledgements that wait behind it."""
+        match first:
             case Connected():
                 self._metrics.connected.set(1)
                 self._acknowledged = 0
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
                 self._outbox.flush()
-                log.info("connected to the broker", extra={"session_present": signal.session_present})
+                log.info("connected to the broker", extra={"session_present": first.session_present})
             case Disconnected():
                 self._metrics.connected.set(0)
-            case Acknowledged(mid=mid, reason=reason):
-                self._outbox.acknowledged(mid, reason)
-            case Received():
-                self._receive(signal)
+            case Received() | Acknowledged():
+                messages, answers, other = self._waiting(first)
+                self._receive(messages)
+                self._outbox.acknowledged_all([(answer.mid, answer.reason) for answer in answers])
+                if other is not None:
+                    self._act(other)
 
-    def _receive(self, message: Received) -> None:
-        handled = self._until_handled(message)
-        self._taken += 1
-        if handled is None:
-            return
-        if handled.outcome is not Outcome.STATE:
-            self._metrics.received.inc()
-        if handled.alert is not None:
-            self._outbox.send(handled.alert)
-        self._link.acknowledge(message)
-        self._acknowledged += 1
-
-    def _until_handled(self, message: Received) -> Handled | None:
-        """Handle a message, waiting out servers that are away; None if we are stopped first."""
-        attempt = 0
-        while not self._stopping.is_set():
+    def _waiting(self, first: Signal) -> tuple[list[Received], list[Acknowledged], Signal | None]:
+        """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
+        messages: list[Received] = []
+        answers: list[Acknowledged] = []
+        signal: Signal | None = first
+        while signal is not None:
+            if isinstance(signal, Received):
+                messages.append(signal)
+            elif isinstance(signal, Acknowledged):
+                answers.append(signal)
+            else:
+                return messages, answers, signal
             try:
-                return self._handle(message.topic, message.payload)
+                signal = self._queue.get_nowait() if len(messages) < BATCH else None
+            except queue.Empty:
+                signal = None
+        return messages, answers, None
+
+    def _receive(self, messages: list[Received]) -> None:
+        """Handle messages, waiting out servers that are away; those left when we are stopped stay with the broker."""
+        attempt = 0
+        while messages and not self._stopping.is_set():
+            try:
+                for handled in self._handle([(message.topic, message.payload) for message in messages]):
+                    self._handled(messages.pop(0), handled)
+                    attempt = 0
             except (Unavailable, Busy) as error:
                 log.warning("waiting to archive", extra={"reason": str(error), "attempt": attempt})
                 self._metrics.retries.inc()
                 self._stopping.wait(full_jitter(attempt, RETRY_CAP_S, random.random))
                 attempt += 1
-        return None
+        self._taken += len(messages)
+
+    def _handled(self, message: Received, handled: Handled) -> None:
+        self._taken += 1
+        if handled.outcome is not Outcome.STATE:
+            self._metrics.received.inc()
+        if handled.alert is not None:
+            self._outbox.send(handled.alert)
+            self._metrics.alert_delay.observe(time.monotonic() - message.received_s)
+        self._link.acknowledge(message)
+        self._acknowledged += 1

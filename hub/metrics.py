@@ -3,7 +3,11 @@
 Names follow the Prometheus conventions: application prefix, base units, `_total`, timestamps rather than ages.
 """
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from hub.search.reach import Reach
 
 
 class HubMetrics:
@@ -38,18 +42,50 @@ class HubMetrics:
         self.connected = Gauge(
             "earwitness_hub_broker_connected", "1 while connected to the broker", registry=registry
         )
+        self.recall = Gauge(
+            "earwitness_hub_search_recall_ratio",
+            "Share of an exact scan's ten best that searches find, by measurements of live queries; NaN before any",
+            ["space"],
+            registry=registry,
+        )
+        self.gap = Gauge(
+            "earwitness_hub_search_gap",
+            "How far the last match found ranked below an exact scan's, of the query measured last (of 8)",
+            ["space"],
+            registry=registry,
+        )
+        self.candidates = Gauge(
+            "earwitness_hub_search_candidates", "Events scored exactly per search", ["space"], registry=registry
+        )
         self.indexed = Gauge("earwitness_hub_index_events", "Events that can be found", registry=registry)
         self.last_event = Gauge(
             "earwitness_hub_last_event_timestamp_seconds",
             "When the last event was archived",
             registry=registry,
         )
+        self.batch = Histogram(
+            "earwitness_hub_batch_events",
+            "Events handled together",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+        self.alert_delay = Histogram(
+            "earwitness_hub_alert_seconds",
+            "From an event's receipt to its alert",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+            registry=registry,
+        )
         self.stage = Histogram(
             "earwitness_hub_stage_seconds",
-            "Time one event spends in a stage of the pipeline",
+            "Time that events handled together spend in a stage of the pipeline",
             ["stage"],
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             registry=registry,
         )
         for stage in ("decode", "features", "archive", "retrieve", "complete"):
             self.stage.labels(stage)
+
+    def watch(self, space: str, reach: Reach) -> None:
+        """Tell the recall and the candidates of a feature space's searches, as they are when asked."""
+        self.candidates.labels(space).set_function(lambda: reach.candidates)
+        self.recall.labels(space).set_function(lambda: math.nan if (found := reach.recall()) is None else found)

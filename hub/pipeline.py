@@ -1,24 +1,30 @@
-"""What the hub does with one message: decode -> features -> archive -> retrieve -> flag -> complete.
+"""What the hub does with messages: decode -> features -> archive -> retrieve -> flag -> complete.
 
-Everything here may be repeated safely: the archive knows an event by its id, and an event whose handling was
-cut short (written, not yet completed) is looked at again when the broker sends it again.
+Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
+queries; what comes of each is as if they came one by one. Everything here may be repeated safely: the archive knows
+an event by its id, and an event whose handling was cut short (written, not yet completed) is looked at again when the
+broker sends it again.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
-from hub.archive import Archive, Recorded, StoredEvent
+import numpy as np
+import numpy.typing as npt
+
+from hub.archive import Archive
 from hub.clips import Clips
 from hub.flagging.rule import FlagRule, flag, shared_presence
 from hub.metrics import HubMetrics
-from hub.search.index import Match
+from hub.search.match import Match, Query
 from hub.search.retrieval import Retrieval, own_recent
+from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
 from shared.errors import Invalid
-from shared.events import Embedding, Event, Flac
+from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
 from shared.messages import (
     EVENT_CAP_BYTES,
@@ -52,8 +58,22 @@ class Handled:
     alert: AlertMessage | None = None
 
 
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A message on its way; `event` and `problem` are both None of a state."""
+
+    topic: str
+    payload: bytes
+    event: Event | None = None
+    problem: Invalid | None = None
+    known: Recorded = Recorded.NEW
+    space: str = ""
+    features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
+    towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+
+
 class Pipeline:
-    """Handles messages one at a time.
+    """Handles messages.
 
     Args:
         archive: where events are written.
@@ -85,73 +105,95 @@ class Pipeline:
         self._now = now
 
     def handle(self, topic: str, payload: bytes) -> Handled:
-        """Take one message; one that is invalid becomes a dead letter.
+        """`handle_all` of one message."""
+        return next(self.handle_all([(topic, payload)]))
+
+    def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
+        """Take messages, each with its topic; one that is invalid becomes a dead letter.
+
+        Yields:
+            What became of each, in order. If an error interrupts this, the messages whose outcome was told are done
+            with, and the others can be handled again.
 
         Raises:
-            Unavailable: a server or the disk is away; nothing is lost if the same message is handled again.
+            Unavailable: a server or the disk is away; nothing is lost if the same messages are handled again.
             Busy: too many dead letters wait.
         """
+        run: list[_Item] = []
+        for item in self._prepared(messages):
+            event = item.event
+            if event is not None and item.problem is None and all(event.id != _id(other) for other in run):
+                run.append(item)
+                continue
+            yield from self._finish(run)
+            run = []
+            yield self._alone(item)
+        yield from self._finish(run)
+
+    def _prepared(self, messages: Sequence[tuple[str, bytes]]) -> list[_Item]:
+        """Everything that changes nothing: decoding, asking what is known, features and towers."""
+        stage = self._metrics.stage
+        with stage.labels("decode").time():
+            items = [_decoded(_Item(topic, payload)) for topic, payload in messages]
+            events = [item for item in items if item.event is not None]
+            if events:
+                for item, known in zip(events, self._archive.known_all([_id(e) for e in events]), strict=True):
+                    item.known = known
+        with stage.labels("features").time():
+            fresh = [item for item in events if item.known is not Recorded.REPEAT]
+            for item in fresh:
+                self._add_features(item)
+            for space in {item.space for item in fresh if item.problem is None}:
+                self._add_towers(space, [item for item in fresh if item.space == space and item.problem is None])
+        return items
+
+    def _add_features(self, item: _Item) -> None:
+        assert item.event is not None  # noqa: S101 - only events get here
         try:
-            handled = self._take(topic, payload)
+            match item.event.body:
+                case Embedding(space, features):
+                    item.space, item.features = space, features
+                case Flac(data):
+                    waveform, rate_hz = decode_flac(data)
+                    item.space = self._extractor.space.id
+                    item.features = self._extractor.extract(waveform, rate_hz)
+        except Invalid as error:
+            item.problem = error
+
+    def _add_towers(self, space: str, items: list[_Item]) -> None:
+        try:
+            towers = self._retrieval.embed_all(space, np.stack([item.features for item in items]))
+        except Invalid as error:
+            for item in items:
+                item.problem = error
+            return
+        for item, own in zip(items, towers, strict=True):
+            item.towers = own
+
+    def _alone(self, item: _Item) -> Handled:
+        """A state, a message that cannot be taken, or an event that came twice."""
+        try:
+            if item.problem is not None:
+                raise item.problem
+            if item.event is not None:
+                self._metrics.duplicates.inc()
+                return Handled(Outcome.REPEAT)
+            self._take_state(item.topic, item.payload)
         except Invalid as error:
             self._archive.bury(
-                topic=topic,
-                payload=payload,
+                topic=item.topic,
+                payload=item.payload,
                 reason=str(error),
                 received_at=self._now(),
                 cap_bytes=EVENT_CAP_BYTES,
             )
             self._metrics.dead_letters.inc()
-            log.warning("message dead-lettered", extra={"topic": topic, "reason": str(error)})
+            log.warning("message dead-lettered", extra={"topic": item.topic, "reason": str(error)})
             return Handled(Outcome.DEAD_LETTER)
-        if handled.outcome is Outcome.REPEAT:
-            self._metrics.duplicates.inc()
-        return handled
+        return Handled(Outcome.STATE)
 
-    def _take(self, topic: str, payload: bytes) -> Handled:
+    def _take_state(self, topic: str, payload: bytes) -> None:
         source = SensorTopic.parse(topic)
-        if source.kind == "state":
-            return self._take_state(source, payload)
-        stage = self._metrics.stage
-        with stage.labels("decode").time():
-            event = decode_event(payload, source)
-            if self._archive.known(event.id) is Recorded.REPEAT:
-                return Handled(Outcome.REPEAT)
-        with stage.labels("features").time():
-            space, features = self._features(event)
-            towers = self._retrieval.embed(space, features)
-        with stage.labels("archive").time():
-            stored = StoredEvent(
-                id=event.id,
-                site=event.site,
-                captured_at=event.captured_at,
-                received_at=self._now(),
-                duration_s=event.duration_s,
-                levels=event.levels,
-                space=space,
-                features=features,
-                presence=self._retrieval.presence(space, towers),
-                clip=self._keep(event),
-            )
-            recorded = self._archive.record(stored)
-        if recorded is Recorded.REPEAT:
-            return Handled(Outcome.REPEAT)
-        with stage.labels("retrieve").time():
-            exclusion = own_recent(str(event.id), event.place, event.captured_at, self._rule.own_recent_s)
-            matches = self._retrieval.search(space, towers, self._rule.max_matches * 4, exclusion)
-            alert = make_alert(stored, flag(self._rule, matches), self._rule.min_shared)
-        with stage.labels("complete").time():
-            self._archive.complete(event.id, alert)
-        self._retrieval.add(stored, towers)
-        self._metrics.archived.inc()
-        self._metrics.indexed.set(len(self._retrieval))
-        self._metrics.last_event.set(stored.received_at.timestamp())
-        if alert is not None:
-            self._metrics.alerts.inc()
-        log.debug("event archived", extra={"event": event.id, "alert": alert is not None})
-        return Handled(Outcome.ARCHIVED, alert)
-
-    def _take_state(self, source: SensorTopic, payload: bytes) -> Handled:
         if payload:  # an empty retained message only clears the topic
             state = decode_json(StateMessage, payload)
             if (state.site, state.sensor) != (source.site, source.sensor):
@@ -159,20 +201,98 @@ class Pipeline:
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
             self._archive.note_state(state)
-        return Handled(Outcome.STATE)
 
-    def _features(self, event: Event) -> tuple[str, Features]:
-        match event.body:
-            case Embedding(space, features):
-                return space, features
-            case Flac(data):
-                waveform, rate_hz = decode_flac(data)
-                return self._extractor.space.id, self._extractor.extract(waveform, rate_hz)
+    def _finish(self, run: list[_Item]) -> Iterator[Handled]:
+        """Archive different events, look for matches, and tell what became of each."""
+        fresh = [item for item in run if item.known is not Recorded.REPEAT]
+        stage = self._metrics.stage
+        with stage.labels("archive").time():
+            recorded = self._archived(fresh)
+        kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
+        with stage.labels("retrieve").time():
+            alerts = self._alerts(kept)
+        with stage.labels("complete").time():
+            if kept:
+                self._archive.complete_all(
+                    [(stored.id, alert) for (stored, _), alert in zip(kept, alerts, strict=True)]
+                )
+        self._count(kept, alerts)
+        told = {_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        for item in run:
+            if _id(item) in told:
+                yield Handled(Outcome.ARCHIVED, told[_id(item)])
+            else:
+                self._metrics.duplicates.inc()
+                yield Handled(Outcome.REPEAT)
+
+    def _archived(self, items: list[_Item]) -> list[tuple[StoredEvent, _Item, Recorded]]:
+        presence: dict[EventId, tuple[float, ...]] = {}
+        for space in {item.space for item in items}:
+            own = [item for item in items if item.space == space]
+            found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
+            presence |= dict(zip([_id(item) for item in own], found, strict=True))
+        events = [self._stored(item, presence[_id(item)]) for item in items]
+        return list(zip(events, items, self._archive.record_all(events), strict=True))
+
+    def _stored(self, item: _Item, presence: tuple[float, ...]) -> StoredEvent:
+        event = item.event
+        assert event is not None  # noqa: S101 - only events get here
+        return StoredEvent(
+            id=event.id,
+            site=event.site,
+            captured_at=event.captured_at,
+            received_at=self._now(),
+            duration_s=event.duration_s,
+            levels=event.levels,
+            space=item.space,
+            features=item.features,
+            presence=presence,
+            clip=self._keep(event),
+        )
+
+    def _alerts(self, kept: list[tuple[StoredEvent, _Item]]) -> list[AlertMessage | None]:
+        """Matches of each event among those before it, and the alerts they are worth."""
+        if not kept:
+            return []
+        self._retrieval.add_all([stored for stored, _ in kept], [item.towers for _, item in kept])
+        ids = [str(stored.id) for stored, _ in kept]
+        requests = []
+        for number, (stored, item) in enumerate(kept):
+            exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._rule.own_recent_s)
+            requests.append((item.space, Query(item.towers, self._rule.max_matches * 4, exclusion)))
+        found = self._retrieval.search_all(requests)
+        return [
+            make_alert(stored, flag(self._rule, matches), self._rule.min_shared)
+            for (stored, _), matches in zip(kept, found, strict=True)
+        ]
+
+    def _count(self, kept: list[tuple[StoredEvent, _Item]], alerts: list[AlertMessage | None]) -> None:
+        if not kept:
+            return
+        self._metrics.archived.inc(len(kept))
+        self._metrics.alerts.inc(sum(alert is not None for alert in alerts))
+        self._metrics.batch.observe(len(kept))
+        self._metrics.last_event.set(kept[-1][0].received_at.timestamp())
 
     def _keep(self, event: Event) -> str:
         if self._clips is not None and isinstance(event.body, Flac):
             return self._clips.keep(event, event.body)
         return ""
+
+
+def _decoded(item: _Item) -> _Item:
+    try:
+        source = SensorTopic.parse(item.topic)
+        if source.kind != "state":
+            item.event = decode_event(item.payload, source)
+    except Invalid as error:
+        item.problem = error
+    return item
+
+
+def _id(item: _Item) -> EventId:
+    assert item.event is not None  # noqa: S101 - only events get here
+    return item.event.id
 
 
 def make_alert(event: StoredEvent, matches: list[Match], min_shared: float) -> AlertMessage | None:

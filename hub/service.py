@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,12 +16,19 @@ from hub.archive import Archive
 from hub.audio.choose import choose_space, extractor_for
 from hub.clips import Clips
 from hub.flagging.rule import FlagRule
+from hub.follow import Follower, reconcile
 from hub.intake import Intake
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.pipeline import Pipeline
+from hub.search.engine import EngineIndex
+from hub.search.index import Index
+from hub.search.match import Backend
+from hub.search.reach import Reach
+from hub.search.recall import RecallWatch
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
+from hub.search.snapshot import Snapshots
 from hub.settings import HubSettings
 from hub.web.api import Health, create_app
 from shared.backbones import bring, space_named
@@ -43,9 +51,10 @@ def open_archive(settings: HubSettings) -> Archive:
 
 
 def open_retrieval(settings: HubSettings) -> Retrieval:
-    """Retrieval with the configured checkpoints, or else the shipped ones, and an empty index.
+    """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
 
     Raises:
+        Unavailable: the search backend is the store's, and the store is away.
         Invalid: a description or a checkpoint that cannot be used, or two checkpoints of one feature space.
     """
     for description in settings.model.backbones:
@@ -57,7 +66,19 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
     spaces = [scorer.space.id for scorer in scorers]
     if len(set(spaces)) < len(spaces):
         raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
-    return Retrieval(scorers)
+    return Retrieval(scorers, lambda scorer: _backend(settings, scorer))
+
+
+def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
+    search = settings.search
+    if search.backend == "memory":
+        return Index(scorer, Reach(search.recall, search.candidates))
+    return EngineIndex(
+        settings.redis.url.get_secret_value(),
+        scorer,
+        candidates=lambda: search.candidates,
+        timeout_s=settings.redis.timeout_s,
+    )
 
 
 def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
@@ -73,22 +94,31 @@ def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, 
     return extractor_for(choice.space.id, weights_dir), choice.reason
 
 
-def load_index(archive: Archive, retrieval: Retrieval) -> None:
-    """Make the whole archive findable.
+def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] = ()) -> str:
+    """Make the whole archive findable: from snapshots as far as they go, the rest from the archive.
+
+    Returns:
+        The archive's position from which on changes are not known yet.
 
     Raises:
         Unavailable: the store is away.
     """
     started = time.monotonic()
-    left_out = sum(retrieval.load(batch) for batch in archive.scan())
+    after = archive.position()
+    for snapshot in snapshots:
+        snapshot.load()
+    loaded = len(retrieval)
+    added = 0 if retrieval.shared and loaded >= archive.count() else reconcile(archive, retrieval)
     log.info(
-        "index loaded from the archive",
+        "index ready",
         extra={
             "events": len(retrieval),
-            "without_model": left_out,
+            "found_ready": loaded,
+            "added": added,
             "seconds": round(time.monotonic() - started, 1),
         },
     )
+    return after
 
 
 class Hub:
@@ -109,6 +139,9 @@ class Hub:
         extractor, reason = open_audio(settings, self._retrieval)
         log.info(reason)
         self._metrics = HubMetrics(CollectorRegistry())
+        folder = settings.search.snapshot_dir
+        self._snapshots = [Snapshots(folder, index) for index in self._retrieval.indexes] if folder else []
+        self._recall = self._watched(settings.search.measured_share)
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         flagging = settings.flagging
         rule = FlagRule(
@@ -130,7 +163,7 @@ class Hub:
             client_id=f"earwitness-hub-{settings.hub.name}",
             group=settings.hub.group,
             capacity=settings.intake.capacity,
-            handle=pipeline.handle,
+            handle=pipeline.handle_all,
             archive=self._archive,
             metrics=self._metrics,
         )
@@ -145,11 +178,16 @@ class Hub:
         self._wait_for_store()
         if self._stopping.is_set():
             return
-        load_index(self._archive, self._retrieval)
+        after = fill(self._archive, self._retrieval, self._snapshots)
+        self._metrics.indexed.set_function(lambda: len(self._retrieval))
         app = create_app(self._archive, self._retrieval, self._metrics, self.health, self._settings.flagging)
         server = _Server(app, self._settings.web.host, self._settings.web.port)
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
+        follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
+        if follower is not None:
+            follower.start()
+            self._recall.start()
         server.start()
         try:
             self._intake.run()
@@ -157,6 +195,10 @@ class Hub:
             self._stopping.set()
             server.stop()
             tidier.join()
+            if follower is not None:
+                follower.stop()
+                self._recall.stop()
+            self._save()
             self._archive.close()
 
     def stop(self) -> None:
@@ -184,8 +226,33 @@ class Hub:
             else:
                 return
 
+    def _watched(self, share: float) -> RecallWatch:
+        """Have searches measured, and told as metrics."""
+        for index in self._retrieval.indexes:
+            self._metrics.watch(index.scorer.space.id, index.reach)
+        watch = RecallWatch(
+            share,
+            lambda: self._intake.idle,
+            lambda index, gap: self._metrics.gap.labels(index.scorer.space.id).set(gap),
+        )
+        self._retrieval.answered = watch.offer
+        return watch
+
+    def _save(self) -> None:
+        for snapshot in self._snapshots:
+            try:
+                written = snapshot.save()
+            except Unavailable as error:
+                log.warning("snapshot not written", extra={"reason": str(error)})
+            else:
+                log.info("snapshot written", extra={"folder": str(snapshot.folder), "files": written})
+
     def _tidy(self) -> None:
-        while not self._stopping.wait(TIDY_EVERY_S):
+        save_at = time.monotonic() + self._settings.search.snapshot_every_s
+        while not self._stopping.wait(min(TIDY_EVERY_S, self._settings.search.snapshot_every_s)):
+            if time.monotonic() >= save_at:
+                self._save()
+                save_at = time.monotonic() + self._settings.search.snapshot_every_s
             try:
                 self.expire(datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days))
             except Unavailable as error:
@@ -198,7 +265,7 @@ class Hub:
             Unavailable: the store is away; what was removed so far stays removed.
         """
         while gone := self._archive.expire(before):
-            self._retrieval.remove(gone)
+            self._retrieval.remove(str(event.id) for event in gone)
             for event in gone:
                 if self._clips is not None:
                     self._clips.remove(event.clip)

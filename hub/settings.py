@@ -1,6 +1,7 @@
 """The hub's settings: one class, built once in the CLI, every field in a group."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,30 @@ class IntakeSettings(Group):
     capacity: int = Field(256, ge=2, le=65_535, description="most events received and not yet handled")
 
 
+class SearchSettings(Group):
+    """How similar past events are searched."""
+
+    backend: Literal["memory", "engine"] = Field(
+        "memory",
+        description="memory: every hub keeps all events in its own memory; engine: the store's Redis Query Engine"
+        " keeps them for all hubs (needs Redis 8 or Redis Stack)",
+    )
+    candidates: int = Field(
+        1_000,
+        ge=10,
+        description="events scored exactly per search, of those whose sketches are closest; in memory this is where"
+        " it begins, and measured recall moves it",
+    )
+    recall: float = Field(0.99, gt=0, le=1, description="share of the ten best of an exact scan that must be found")
+    measured_share: float = Field(
+        0.01, ge=0, le=1, description="share of searches that are also scanned exactly, in idle time"
+    )
+    snapshot_dir: Path | None = Field(
+        None, description="directory for snapshots of the index, so that a start need not compute it; none if unset"
+    )
+    snapshot_every_s: float = Field(600.0, gt=0, description="time between snapshots")
+
+
 class FlaggingSettings(Group):
     """When a similar past event is worth an alert."""
 
@@ -101,6 +126,7 @@ class HubSettings(BaseSettings):
     archive: ArchiveSettings = ArchiveSettings()
     model: ModelSettings = ModelSettings()
     intake: IntakeSettings = IntakeSettings()
+    search: SearchSettings = SearchSettings()
     flagging: FlaggingSettings = FlaggingSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

@@ -13,6 +13,7 @@ import queue
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -53,7 +54,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`."""
+    """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`.
+
+    `received_s` is when it came, on the clock of `time.monotonic`.
+    """
 
     topic: str
     payload: bytes
@@ -62,6 +66,7 @@ class Received:
     retain: bool
     content_type: str | None
     epoch: int
+    received_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +298,7 @@ class Link:
                 retain=message.retain,
                 content_type=getattr(message.properties, "ContentType", None),
                 epoch=self._epoch,
+                received_s=time.monotonic(),
             )
         )
 

@@ -6,7 +6,7 @@ import redis
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
-from tests.processes import Mosquitto, Redis
+from tests.processes import Mosquitto, QueryEngine, Redis
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,15 @@ def debian_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     server = Redis(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def query_engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey with the RediSearch module, in memory only."""
+    server = QueryEngine(tmp_path_factory.mktemp("query-engine"))
+    server.start()
+    yield server.url
     server.stop()
 
 

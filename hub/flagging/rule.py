@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hub.model.presence import BOTH
-from hub.search.index import Match
+from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from hub.model.calibration import Calibration
 from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.model.sketch import SketchConfig, SketchNetwork
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid, Unavailable
 from shared.space import SHORT_NAMES, FeatureSpace, space_of
@@ -28,6 +29,7 @@ FORMATS: Final = {
 }
 """Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
+_SKETCH: Final = "sketch."
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 
 
@@ -40,6 +42,7 @@ class Checkpoint:
         space: the feature space it was trained on.
         record: training record and card facts: data, command, seed, epochs, measured quality (JSON values).
         calibration: what its figures mean as probabilities, if that was measured.
+        sketch: of a Siamese network, what a search looks at first; in eval mode. None: not taught yet.
 
     Raises:
         Invalid: the network's input is not of that space.
@@ -49,6 +52,7 @@ class Checkpoint:
     space: FeatureSpace
     record: Mapping[str, Any]
     calibration: Calibration | None = None
+    sketch: SketchNetwork | None = None
 
     def __post_init__(self) -> None:
         config = self.network.config
@@ -79,6 +83,9 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         name: (value.half() if halved and value.ndim == 2 else value).contiguous()
         for name, value in checkpoint.network.state_dict().items()
     }
+    if checkpoint.sketch is not None:
+        document["sketch"] = asdict(checkpoint.sketch.config)
+        tensors |= {f"{_SKETCH}{name}": value for name, value in checkpoint.sketch.state_dict().items()}
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +157,10 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
     if document["taxonomy"] != taxonomy:
         raise Invalid(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
     network = _network(document["format"], document["network"])
+    sketch = _sketch(document.get("sketch"), network)
     expected = network.state_dict()
+    if sketch is not None:
+        expected = expected | {f"{_SKETCH}{name}": value for name, value in sketch.state_dict().items()}
     if missing := sorted(set(expected) - set(tensors)):
         raise Invalid(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(set(tensors) - set(expected)):
@@ -164,11 +174,15 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
             )
         if not bool(torch.isfinite(tensor).all()):
             raise Invalid(f"tensor {name} holds values that are not finite")
-    network.load_state_dict(tensors)
+    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(_SKETCH)})
     network.requires_grad_(False).eval()
+    if sketch is not None:
+        own = {name.removeprefix(_SKETCH): value for name, value in tensors.items() if name.startswith(_SKETCH)}
+        sketch.load_state_dict(own)
+        sketch.requires_grad_(False).eval()
     stated = document.get("calibration")
     calibration = None if stated is None else Calibration.of(stated)
-    return Checkpoint(network=network, space=space, record=document["record"], calibration=calibration)
+    return Checkpoint(network=network, space=space, record=document["record"], calibration=calibration, sketch=sketch)
 
 
 def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -200,3 +214,15 @@ def _network(kind: str, stated: Mapping[str, Any]) -> Network:
         return cast("Network", network(config(**values)))
     except TypeError as error:
         raise Invalid(f"its network configuration is not understood: {error}") from error
+
+
+def _sketch(stated: Mapping[str, Any] | None, network: Network) -> SketchNetwork | None:
+    if stated is None:
+        return None
+    try:
+        config = SketchConfig(**stated)
+    except TypeError as error:
+        raise Invalid(f"its sketch's configuration is not understood: {error}") from error
+    if config.width != network.config.width:
+        raise Invalid(f"a sketch of {config.width} values per step cannot serve towers of {network.config.width}")
+    return SketchNetwork(config)

@@ -1,172 +1,190 @@
-"""The in-process index of one feature space: every archived event's tower output, scored exactly.
+"""The in-process index of one feature space: every archived event, found by sketch and scored exactly.
 
-Exact search first: later, faster ways are compared to this one. Rows are only ever appended or marked as gone,
-so a search works on the rows that were there when it began while others are being added.
+Writers append rows or mark them as gone, under a lock that is held for moments; a search works without it on the rows
+that were there when it began.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
+import torch
 
-from hub.model.presence import level_of_similarity
+from hub.search.chunk import Chunk, empty
+from hub.search.match import Entry, Match, Query, Towers
+from hub.search.reach import Reach
 from hub.search.scorer import Scorer
+from hub.search.view import View
 
-Value = TypeVar("Value", bound=np.generic)
-
-_FIRST_ROWS: Final = 256
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
-    """A similar past event.
-
-    Attributes:
-        event: its id, as text.
-        place: `site/sensor`.
-        captured_ms: when it was captured, ms since 1970 UTC.
-        level: level of similarity in [0, 8]. Source: the paper, section 3.1.
-        rank: what matches are ordered by, as of `Scorer.rank`.
-        matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
-    """
-
-    event: str
-    place: str
-    captured_ms: int
-    level: float
-    rank: float
-    matrix: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the index keeps of an event beside its towers."""
-
-    event: str
-    place: str
-    captured_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """Events that must not match: the query itself, and clips of its own sensor close to it in time."""
-
-    event: str | None = None
-    place: str | None = None
-    around_ms: int = 0
-    within_ms: int = 0
+_SHIFT: Final = 17
+"""An event's position is its chunk's number shifted by so many bits, plus its row."""
+_PAGE: Final = 100_000
+_SOME: Final = 1_000
+"""Rows that may be gone of any chunk before it is packed."""
 
 
 class Index:
-    """All events of one feature space, with exact retrieval.
+    """All events of one feature space; a `Backend`.
 
     Args:
         scorer: scores pairs of this space.
+        reach: how many candidates a search scores.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, scorer: Scorer, reach: Reach | None = None) -> None:
+        self.scorer = scorer
+        self.reach = reach or Reach()
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
-        self._rows: dict[str, int] = {}
+        self._chunks: dict[int, Chunk] = {}
+        self._next = 0
+        self._where: dict[str, int] = {}
         self._places: dict[str, int] = {}
-        self._towers = np.empty((0, *scorer.tower_shape), dtype=np.float16)
-        self._captured_ms = np.empty(0, dtype=np.int64)
-        self._place = np.empty(0, dtype=np.int32)
-        self._gone = np.empty(0, dtype=np.bool_)
+        self._names: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._where)
 
-    def __contains__(self, event: str) -> bool:
-        return event in self._rows
+    def known(self, events: Sequence[str]) -> list[bool]:
+        """Which of these events are there."""
+        return [event in self._where for event in events]
 
-    def add(self, entries: Sequence[Entry], towers: npt.NDArray[np.float32]) -> None:
-        """Append events; one that is there already changes nothing.
-
-        Args:
-            entries: n events.
-            towers: float32 [n, steps, width], the scorer's `embed` of their features.
-        """
+    def ids(self) -> Iterator[list[str]]:
+        """All events, in pages."""
         with self._lock:
-            fresh = [i for i, entry in enumerate(entries) if entry.event not in self._rows]
-            first = len(self._entries)
-            self._reserve(first + len(fresh))
-            for row, i in enumerate(fresh, start=first):
-                entry = entries[i]
-                self._towers[row] = towers[i]
-                self._captured_ms[row] = entry.captured_ms
-                self._place[row] = self._places.setdefault(entry.place, len(self._places))
-                self._gone[row] = False
-                self._entries.append(entry)
-                self._rows[entry.event] = row
+            everything = list(self._where)
+        for start in range(0, len(everything), _PAGE):
+            yield everything[start : start + _PAGE]
+
+    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+        """See `Backend.add`."""
+        sketches = None
+        if self.scorer.sketch is not None and len(entries):
+            sketches = torch.from_numpy(self.scorer.sketch.of_events(towers))
+        with self._lock:
+            new = {entry.event: i for i, entry in enumerate(entries) if entry.event not in self._where}
+            fresh = list(new.values())
+            while fresh:
+                number, chunk = self._open_chunk()
+                part, fresh = fresh[: chunk.room], fresh[chunk.room :]
+                first = len(chunk.events)
+                some = [entries[i] for i in part]
+                codes = [self._code(entry.place) for entry in some]
+                chunk.append(some, codes, towers[part], None if sketches is None else sketches[part])
+                for row, entry in enumerate(some, start=first):
+                    self._where[entry.event] = (number << _SHIFT) | row
 
     def remove(self, events: Iterable[str]) -> None:
-        """Forget events; rows are given back once most of them are gone."""
+        """See `Backend.remove`; a chunk is packed once most of it is gone."""
         with self._lock:
             for event in events:
-                row = self._rows.pop(event, None)
-                if row is not None:
-                    self._gone[row] = True
-            if len(self._entries) > max(_FIRST_ROWS, 2 * len(self._rows)):
-                self._compact()
+                position = self._where.pop(event, None)
+                if position is not None:
+                    self._chunks[position >> _SHIFT].drop(position & ((1 << _SHIFT) - 1))
+            for number in [n for n, chunk in self._chunks.items() if chunk.lost > max(_SOME, len(chunk.events) // 2)]:
+                self._pack(number)
 
-    def search(self, query: npt.NDArray[np.float32], k: int, exclusion: Exclusion) -> list[Match]:
-        """The k most similar events, the best by `Scorer.rank` first; of equals the newest first.
+    def search(self, queries: Sequence[Query]) -> list[list[Match]]:
+        """See `Backend.search`."""
+        return self.view().search(self.scorer, queries, self.reach.candidates)
+
+    def exact(self, query: Query) -> list[Match]:
+        """The best of one query, all events ranked."""
+        return self.view().exact(self.scorer, query)
+
+    def measure(self, query: Query, between: Callable[[], None] = lambda: None) -> list[float]:
+        """Scan all events for one query, to learn how many candidates find its ten best.
 
         Args:
-            query: float32 [steps, width], tower output of the query.
-            k: most matches returned, at least 1.
-            exclusion: what must not match.
+            query: what is sought.
+            between: called between two blocks of events; may wait, or raise to give up.
+
+        Returns:
+            Ranks of the exact ten best, the best first.
+        """
+        return self.measure_all([query], between)[0]
+
+    def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
+        """`measure` for many queries, in one scan."""
+        measured = self.view().measured(self.scorer, queries, between)
+        for positions, _ in measured:
+            if len(positions):
+                self.reach.observe(positions)
+        return [ranks for _, ranks in measured]
+
+    def view(self) -> View:
+        """The index as it is now."""
+        with self._lock:
+            chunks = [(chunk, len(chunk.events)) for chunk in self._chunks.values()]
+        return View([(chunk, count) for chunk, count in chunks if count], self._places, self._names, self._find)
+
+    def chunks(self) -> dict[int, tuple[Chunk, int]]:
+        """Chunks by number, each with the rows it has now; for snapshots."""
+        with self._lock:
+            return {number: (chunk, len(chunk.events)) for number, chunk in self._chunks.items()}
+
+    def names(self) -> list[str]:
+        """`site/sensor` of each place code."""
+        with self._lock:
+            return list(self._names)
+
+    def adopt(self, number: int, chunk: Chunk, names: Sequence[str]) -> None:
+        """Take in a chunk from a snapshot; of events that are there already the first stays.
+
+        Args:
+            number: its number; larger than those adopted before.
+            chunk: filled.
+            names: `site/sensor` of its place codes.
         """
         with self._lock:
-            count = len(self._entries)
-            entries, towers = self._entries, self._towers[:count]
-            barred = self._gone[:count].copy()
-            if exclusion.event is not None and (row := self._rows.get(exclusion.event)) is not None:
-                barred[row] = True
-            if exclusion.place is not None and (code := self._places.get(exclusion.place)) is not None:
-                near = np.abs(self._captured_ms[:count] - exclusion.around_ms) <= exclusion.within_ms
-                barred |= near & (self._place[:count] == code)
-            captured_ms = self._captured_ms[:count]
-        if count == 0:
-            return []
-        matrices = self._scorer.score(query, towers)
-        ranks = np.where(barred, -np.inf, self._scorer.rank(query, towers, matrices))
-        order = np.lexsort((-captured_ms, -ranks))[: min(k, count - int(barred.sum()))]
-        return [
-            Match(
-                event=entries[row].event,
-                place=entries[row].place,
-                captured_ms=entries[row].captured_ms,
-                level=float(level_of_similarity(matrices[row])),
-                rank=float(ranks[row]),
-                matrix=matrices[row],
-            )
-            for row in order
-        ]
+            codes = torch.tensor([self._code(name) for name in names], dtype=torch.int32).numpy()
+            count = len(chunk.events)
+            chunk.place[:count] = codes[chunk.place[:count]]
+            for row, event in enumerate(chunk.events):
+                if event in self._where:
+                    chunk.drop(row)
+                elif not chunk.gone[row]:
+                    self._where[event] = (number << _SHIFT) | row
+            chunk.lost = int(chunk.gone[:count].sum())
+            self._chunks[number] = chunk
+            self._next = max(self._next, number + 1)
 
-    def _reserve(self, rows: int) -> None:
-        if rows <= len(self._gone):
+    def _find(self, event: str) -> tuple[Chunk, int] | None:
+        position = self._where.get(event)
+        if position is None:
+            return None
+        chunk = self._chunks.get(position >> _SHIFT)
+        return None if chunk is None else (chunk, position & ((1 << _SHIFT) - 1))
+
+    def _code(self, place: str) -> int:
+        code = self._places.get(place)
+        if code is None:
+            self._names.append(place)
+            code = self._places[place] = len(self._names) - 1
+        return code
+
+    def _open_chunk(self) -> tuple[int, Chunk]:
+        """The last chunk, or a new one if it is full."""
+        if self._chunks:
+            number = next(reversed(self._chunks))
+            if self._chunks[number].room:
+                return number, self._chunks[number]
+        number, self._next = self._next, self._next + 1
+        sketch = self.scorer.sketch
+        self._chunks[number] = empty(self.scorer.tower_shape, sketch.width if sketch else 0)
+        return number, self._chunks[number]
+
+    def _pack(self, number: int) -> None:
+        """Move what is left of a chunk into a new one; searches under way keep the old."""
+        old = self._chunks.pop(number)
+        kept = [row for row in range(len(old.events)) if not old.gone[row]]
+        if not kept:
             return
-        size = max(_FIRST_ROWS, rows, 2 * len(self._gone))
-        self._towers = _grown(self._towers, size)
-        self._captured_ms = _grown(self._captured_ms, size)
-        self._place = _grown(self._place, size)
-        self._gone = _grown(self._gone, size)
-
-    def _compact(self) -> None:
-        kept = np.flatnonzero(~self._gone[: len(self._entries)])
-        self._entries = [self._entries[row] for row in kept]
-        self._rows = {entry.event: row for row, entry in enumerate(self._entries)}
-        self._towers, self._place = self._towers[kept], self._place[kept]
-        self._captured_ms, self._gone = self._captured_ms[kept], self._gone[kept]
-
-
-def _grown(array: npt.NDArray[Value], rows: int) -> npt.NDArray[Value]:
-    larger = np.zeros((rows, *array.shape[1:]), dtype=array.dtype)
-    larger[: len(array)] = array
-    return larger
+        number, self._next = self._next, self._next + 1
+        packed = empty(self.scorer.tower_shape, old.sketches.shape[1])
+        count = len(kept)
+        for name in ("towers", "sketches", "captured_ms", "place", "laeq", "present"):
+            getattr(packed, name)[:count] = getattr(old, name)[kept]
+        packed.events.extend(old.events[row] for row in kept)
+        self._chunks[number] = packed
+        for row, event in enumerate(packed.events):
+            self._where[event] = (number << _SHIFT) | row

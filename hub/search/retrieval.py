@@ -1,18 +1,20 @@
-"""Similar past events across feature spaces: one scorer and one index per space, never compared to each other."""
+"""Similar past events across feature spaces: one scorer and one backend per space, never compared to each other."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from hub.archive import StoredEvent
-from hub.search.index import Entry, Exclusion, Index, Match
+from hub.search.index import Index
+from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
+from hub.stored import StoredEvent
 from shared.errors import Invalid
 from shared.space import Features
 
-Towers = npt.NDArray[np.float32]
+Answered = Callable[[Index, Query, list[Match]], None]
 
 
 class Retrieval:
@@ -20,36 +22,78 @@ class Retrieval:
 
     Args:
         scorers: one per feature space.
+        backend: makes the backend of a scorer; the in-process index by default.
+        answered: told of every query that an in-process index answered.
     """
 
-    def __init__(self, scorers: Iterable[Scorer]) -> None:
+    def __init__(
+        self,
+        scorers: Iterable[Scorer],
+        backend: Callable[[Scorer], Backend] = Index,
+        answered: Answered = lambda *_: None,
+    ) -> None:
         self._scorers = {scorer.space.id: scorer for scorer in scorers}
-        self._indexes = {space: Index(scorer) for space, scorer in self._scorers.items()}
+        self._backends = {space: backend(scorer) for space, scorer in self._scorers.items()}
+        self.answered = answered
 
     @property
     def spaces(self) -> tuple[str, ...]:
         """Ids of the feature spaces that have a model."""
         return tuple(self._scorers)
 
-    def __len__(self) -> int:
-        return sum(len(index) for index in self._indexes.values())
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        """The backends that are in this process, and so must be filled at the start and follow the archive."""
+        return tuple(backend for backend in self._backends.values() if isinstance(backend, Index))
 
-    def embed(self, space: str, features: Features) -> Towers:
+    @property
+    def shared(self) -> bool:
+        """Whether the events are kept outside this process, where all hubs find them."""
+        return not self.indexes
+
+    def __len__(self) -> int:
+        return sum(len(backend) for backend in self._backends.values())
+
+    def embed(self, space: str, features: Features) -> npt.NDArray[np.float32]:
         """Tower output float32 [steps, width] of one clip's features, uint8 [frames, dimension].
 
         Raises:
             Invalid: no model for this space, or features of another shape.
         """
-        scorer = self._scorer(space)
-        return np.asarray(scorer.embed(scorer.space.check(features)[None])[0], dtype=np.float32)
+        towers: npt.NDArray[np.float32] = self.embed_all(space, self._scorer(space).space.check(features)[None])[0]
+        return towers
 
-    def presence(self, space: str, towers: Towers) -> tuple[float, ...]:
-        """Probability of each category in a clip, as of `Scorer.presence`."""
-        return tuple(float(p) for p in self._scorer(space).presence(towers[None])[0])
+    def embed_all(self, space: str, features: Features) -> npt.NDArray[np.float32]:
+        """Tower output float32 [n, steps, width] of clips' features, uint8 [n, frames, dimension].
 
-    def add(self, event: StoredEvent, towers: Towers) -> None:
-        """Make an event findable."""
-        self._indexes[event.space].add([_entry(event)], towers[None])
+        Raises:
+            Invalid: no model for this space, or features of another shape.
+        """
+        towers: npt.NDArray[np.float32] = self._scorer(space).embed(features)
+        return towers
+
+    def presence_all(self, space: str, towers: Towers) -> list[tuple[float, ...]]:
+        """Probability of each category in each clip, as of `Scorer.presence`.
+
+        Raises:
+            Invalid: no model for this space.
+        """
+        return [tuple(float(p) for p in row) for row in self._scorer(space).presence(towers)]
+
+    def known(self, events: Sequence[str]) -> list[bool]:
+        """Which of these events can be found."""
+        answers = [backend.known(events) for backend in self._backends.values()]
+        return [any(each) for each in zip(*answers, strict=True)]
+
+    def ids(self) -> Iterator[str]:
+        """All events that are kept in this process."""
+        for index in self.indexes:
+            yield from itertools.chain.from_iterable(index.ids())
+
+    def add_all(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> None:
+        """Make events findable, given their towers [steps, width]; one that is there already changes nothing."""
+        for space, rows in _by_space(events).items():
+            self._backends[space].add([_entry(events[i]) for i in rows], np.stack([towers[i] for i in rows]))
 
     def load(self, events: Sequence[StoredEvent]) -> int:
         """Make archived events findable, a batch at a time.
@@ -58,29 +102,37 @@ class Retrieval:
             How many could not be, for want of a model of their space.
         """
         left_out = 0
-        for space in {event.space for event in events}:
-            batch = [event for event in events if event.space == space]
+        for space, rows in _by_space(events).items():
             if space not in self._scorers:
-                left_out += len(batch)
+                left_out += len(rows)
                 continue
-            towers = self._scorers[space].embed(np.stack([event.features for event in batch]))
-            self._indexes[space].add([_entry(event) for event in batch], towers)
+            towers = self._scorers[space].embed(np.stack([events[i].features for i in rows]))
+            self._backends[space].add([_entry(events[i]) for i in rows], towers)
         return left_out
 
-    def remove(self, events: Iterable[StoredEvent]) -> None:
+    def remove(self, events: Iterable[str]) -> None:
         """Forget events."""
-        ids = [str(event.id) for event in events]
-        for index in self._indexes.values():
-            index.remove(ids)
+        ids = list(events)
+        for backend in self._backends.values():
+            backend.remove(ids)
 
-    def search(self, space: str, towers: Towers, k: int, exclusion: Exclusion) -> list[Match]:
-        """The k most similar events of the same space, best first.
+    def search_all(self, requests: Sequence[tuple[str, Query]]) -> list[list[Match]]:
+        """The most similar events of each query in its feature space, best first.
 
         Raises:
-            Invalid: no model for this space.
+            Invalid: no model for a space.
         """
-        self._scorer(space)
-        return self._indexes[space].search(towers, k, exclusion)
+        answers: list[list[Match]] = [[] for _ in requests]
+        for space in {space for space, _ in requests}:
+            self._scorer(space)
+            rows = [i for i, (own, _) in enumerate(requests) if own == space]
+            queries = [requests[i][1] for i in rows]
+            backend = self._backends[space]
+            for i, query, found in zip(rows, queries, backend.search(queries), strict=True):
+                answers[i] = found
+                if isinstance(backend, Index):
+                    self.answered(backend, query, found)
+        return answers
 
     def similar(self, event: StoredEvent, k: int, exclusion: Exclusion) -> list[Match]:
         """The k events most similar to an archived one.
@@ -88,7 +140,8 @@ class Retrieval:
         Raises:
             Invalid: no model for its space.
         """
-        return self.search(event.space, self.embed(event.space, event.features), k, exclusion)
+        query = Query(self.embed(event.space, event.features), k, exclusion)
+        return self.search_all([(event.space, query)])[0]
 
     def _scorer(self, space: str) -> Scorer:
         try:
@@ -97,15 +150,28 @@ class Retrieval:
             raise Invalid(f"no model for feature space {space!r}; there is one for {list(self._scorers)}") from None
 
 
-def own_recent(event: str, place: str, captured_at: datetime, within_s: float) -> Exclusion:
-    """Bar the event itself and its own sensor's clips within some seconds of it."""
+def own_recent(events: Iterable[str], place: str, captured_at: datetime, within_s: float) -> Exclusion:
+    """Bar some events, the query among them, and its own sensor's clips within some seconds of it."""
     return Exclusion(
-        event=event,
+        events=frozenset(events),
         place=place,
         around_ms=round(captured_at.timestamp() * 1000),
         within_ms=round(within_s * 1000),
     )
 
 
+def _by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for i, event in enumerate(events):
+        rows.setdefault(event.space, []).append(i)
+    return rows
+
+
 def _entry(event: StoredEvent) -> Entry:
-    return Entry(event=str(event.id), place=event.place, captured_ms=round(event.captured_at.timestamp() * 1000))
+    return Entry(
+        event=str(event.id),
+        place=event.place,
+        captured_ms=round(event.captured_at.timestamp() * 1000),
+        laeq=event.levels.laeq,
+        presence=event.presence,
+    )

@@ -1,35 +1,50 @@
-"""Exact pair scoring, fast: towers once per event, batch normalisation folded, events in blocks.
+"""Pair scoring with one checkpoint: exact, and quick with an exact last word.
 
-An event is kept as its tower output; of a network without towers, as its standardised features. Scoring a query
-against n events costs one small matrix product per event for its half of the first pair layer, then the rest of
-the pair network (1.4 MFLOP an event for the paper's, eight times that for the multi-model). A tagged network has no
-pair layers: of an event it keeps tags and profile, and a pair costs next to nothing.
+An event is kept as its tower output; of a network without towers, as its standardised features. `score` gives exact
+presence matrices. `ranks` orders many events at once: of a Siamese network within a tolerance of the exact ranks, of
+a tagged network, which has no pair layers, as exactly as float32 goes. `best` ranks quickly, then scores exactly
+whatever may be among the best: the answer of scoring everything exactly, at a small part of the cost.
 numpy in and out; torch is inside.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Final, cast
+import hashlib
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.model.checkpoint import Checkpoint
-from hub.model.network import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
+from hub.model.checkpoint import Checkpoint, Network
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.model.tagged import TaggedNetwork, implied
+from hub.search.match import Towers
+from hub.search.pairs import Pairs, QuickPairs
+from hub.search.sketch import Learnt, Sketch, Tagged
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
-Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
-"""Tower outputs, float32 or float16 [n, steps, width]; float16 halves an index's memory."""
 Probabilities = npt.NDArray[np.float32]
+Ranks = npt.NDArray[np.float32]
 
 BLOCK: Final = 256
-"""Events scored at once: keeps the working set (10 MB for ten steps) near the processor's caches."""
+"""Events scored exactly at once: keeps the working set (10 MB for ten steps) near the processor's caches."""
+
+
+class Ranker(Protocol):
+    """Ranks one query against many events."""
+
+    tolerance: float
+    """Ranks are at most so far from exact ones."""
+
+    def half(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
+        """What can be computed of events, float32 [n, S, W], before the query is known."""
+        ...
+
+    def ranks(self, query: Tensor, events: Any) -> Tensor:  # noqa: ANN401
+        """Ranks float32 [n] of a query float32 [S, W] and the events of `half`."""
+        ...
 
 
 class Scorer:
@@ -37,7 +52,12 @@ class Scorer:
 
     Args:
         checkpoint: what to score with.
-        block: most events held in work at once, from 1.
+        block: most events scored exactly at once, from 1.
+
+    Attributes:
+        sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
+        fingerprint: 16 hex digits that change with the weights.
+        tolerance: `ranks` are at most so far from exact ones.
 
     Raises:
         Invalid: a block below 1.
@@ -50,7 +70,18 @@ class Scorer:
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
         self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
-        self._pairs = _implied if isinstance(self._network, TaggedNetwork) else _Pairs(self._network)
+        self.sketch: Sketch | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch)
+        self._ranker: Ranker
+        if isinstance(self._network, TaggedNetwork):
+            self._pairs = _implied
+            self._ranker = _TagRanks(self._network)
+            self.sketch = Tagged(self._network)
+        else:
+            self._pairs = Pairs(self._network)
+            quick = QuickPairs.serves(self._network)
+            self._ranker = QuickPairs(self._network) if quick else _ExactRanks(self._pairs, block)
+        self.tolerance = self._ranker.tolerance
+        self.fingerprint = _fingerprint(self._network, checkpoint.sketch)
 
     @property
     def space(self) -> FeatureSpace:
@@ -121,6 +152,62 @@ class Scorer:
         affinity = self.affinities(query[None], events)[0]
         return np.asarray(levels + np.float32(self._tagged.weight) * affinity, dtype=np.float32)
 
+    def half(self, events: Towers) -> Any:  # noqa: ANN401 - as the ranker wants it
+        """What `ranks` can know of events before there is a query; for `ranks` only.
+
+        Args:
+            events: float [n, steps, width] from `embed`, n at least 1.
+        """
+        with torch.inference_mode():
+            return self._ranker.half(torch.from_numpy(events.astype(np.float32)))
+
+    def ranks(self, query: Towers, half: Any) -> Ranks:  # noqa: ANN401
+        """Ranks of one query and many events, within `tolerance` of the exact ones.
+
+        Args:
+            query: float [steps, width] from `embed`.
+            half: of n events, from `half`.
+
+        Returns:
+            float32 [n], the higher the more similar.
+        """
+        with torch.inference_mode():
+            return self._ranker.ranks(torch.from_numpy(query.astype(np.float32)), half).numpy()
+
+    @property
+    def tagged(self) -> bool:
+        """Whether the network tags clips, so that their presence comes with their towers."""
+        return self._tagged is not None
+
+    def best(
+        self,
+        query: Towers,
+        events: Towers,
+        k: int,
+        half: Any = None,  # noqa: ANN401
+    ) -> tuple[npt.NDArray[np.int64], Ranks, Probabilities]:
+        """The k events most similar to a query, exactly.
+
+        Args:
+            query: float [steps, width] from `embed`.
+            events: float [n, steps, width] from `embed`; n may be 0.
+            k: at least 1.
+            half: of the events, from `half`, if it is known already.
+
+        Returns:
+            Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first; m is min(k, n).
+        """
+        if len(events) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, COUNT, SITUATIONS), np.float32)
+        rows = np.arange(len(events))
+        if len(events) > k:
+            quick = self.ranks(query, self.half(events) if half is None else half)
+            rows = np.flatnonzero(quick >= np.partition(quick, -k)[-k] - 2 * self.tolerance)
+        matrices = self.score(query, events[rows])
+        ranks = self.rank(query, events[rows], matrices)
+        order = np.argsort(-ranks, kind="stable")[:k]
+        return rows[order], ranks[order], matrices[order]
+
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
         """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
 
@@ -178,43 +265,48 @@ def _implied(query: Tensor | None, events: Tensor) -> Tensor:
     return implied(tags if query is None else query[:, 0, :COUNT], tags)
 
 
-class _Pairs:
-    """The pair part of a Siamese network in eval mode, its batch normalisations folded in."""
+class _TagRanks:
+    """Level plus affinity of a tagged network: two products of matrices."""
 
-    def __init__(self, network: SiameseNetwork) -> None:
-        self._network = network
-        with torch.inference_mode():
-            self._query = _folded(network.joint.query, network.joint.norm)
-            self._event = _folded(network.joint.event, network.joint.norm, shifted=False)
-            self._layers = [
-                _folded(cast("Blocks", layer[0]), cast("StepNorm", layer[1]))
-                for layer in cast("Iterable[Layer]", network.pairs)
-            ]
+    tolerance = 1e-4
 
-    def __call__(self, query: Tensor | None, events: Tensor) -> Tensor:
-        """Presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
-        hidden = self._event(events)
-        hidden += self._query(events if query is None else query)
-        hidden.relu_()
-        for layer in self._layers:
-            hidden = layer(hidden).relu_()
-        situation: Tensor = self._network.situation(hidden).reshape(*hidden.shape[:2], COUNT, SITUATIONS)
-        f = situation.transpose(2, 3).contiguous().softmax(dim=2)  # over the last axis it takes ten times as long
-        if self._network.attention is None:
-            matrix = f.mean(dim=1)
-        else:
-            matrix = (self._network.attention(hidden).softmax(dim=1).unsqueeze(2) * f).sum(dim=1)
-        # Rounding may carry a certain row past 1, which is no probability.
-        return matrix.transpose(1, 2).clamp(max=1.0)
+    def __init__(self, network: TaggedNetwork) -> None:
+        self._weight = float(network.weight)
+
+    def half(self, towers: Tensor) -> Tensor:
+        made = towers[:, 0].clone()
+        made[:, :COUNT] = 2.0 * made[:, :COUNT] - 1.0
+        return made
+
+    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
+        tags, profile = 2.0 * query[0, :COUNT] - 1.0, query[0, COUNT:]
+        levels = events[:, :COUNT].mv(tags).mul_(0.5).add_(0.5 * COUNT)
+        return levels.add_(events[:, COUNT:].mv(profile).clamp_(0.0, 1.0).square_(), alpha=self._weight)
 
 
-def _folded(linear: Blocks, norm: StepNorm, *, shifted: bool = True) -> Callable[[Tensor], Tensor]:
-    """A linear layer with the batch normalisation after it multiplied in, as it is in eval mode.
+class _ExactRanks:
+    """Level of similarity by the exact pair network, where nothing quicker serves."""
 
-    The first pair layer is two linear layers before one normalisation; only one of them takes its shift.
-    """
-    mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
-    scale = norm.weight / torch.sqrt(variance + norm.eps)
-    weight = linear.weight * scale[:, None]
-    bias = linear.bias * scale + norm.bias - mean * scale if shifted else None
-    return partial(blockwise, weight=weight, bias=bias, blocks=linear.blocks)
+    tolerance = 1e-4
+
+    def __init__(self, pairs: Pairs, block: int) -> None:
+        self._pairs = pairs
+        self._block = block
+
+    def half(self, towers: Tensor) -> Tensor:
+        return towers
+
+    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
+        parts = [
+            self._pairs(query[None], part)[:, :, :2].sum(dim=(1, 2)) for part in torch.split(events, self._block)
+        ]
+        return torch.cat(parts)
+
+
+def _fingerprint(network: Network, sketch: torch.nn.Module | None) -> str:
+    digest = hashlib.sha256()
+    for part in (network, *(() if sketch is None else (sketch,))):
+        for name, value in sorted(part.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

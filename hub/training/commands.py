@@ -109,7 +109,7 @@ def train(
     )
     sources = recipes.Sources(tuple(data or ()), scenes)
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
-    with _progress(console) as bar:
+    with progress(console) as bar:
         heard = bar.add_task("reading", total=None)
         reader = Reader(name, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
         clips, aside = recipes.gather(sources, reader, held, seed)
@@ -191,7 +191,7 @@ def evaluate(
     console = Console(stderr=True)
     name = space_named(space).id
     kept, searched = cache_of(cache), ""
-    with _progress(console) as bar:
+    with progress(console) as bar:
         task = bar.add_task("reading", total=None)
         answered = bar.add_task("answering", total=None, visible=False)
 
@@ -257,7 +257,8 @@ def _show_presence(found: Evaluation) -> None:
     Console().print(table)
 
 
-def _progress(console: Console) -> Progress:
+def progress(console: Console) -> Progress:
+    """A progress bar on standard error; gone when it is done."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
     )

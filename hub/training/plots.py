@@ -99,6 +99,29 @@ def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
     _panels(path, panels, draw, len(panels), legend=False)
 
 
+def costs(path: Path, lines: Mapping[str, Sequence[tuple[float, float]]], xlabel: str, ylabel: str) -> None:
+    """Costs against size, both axes logarithmic.
+
+    Args:
+        path: SVG file to write.
+        lines: by name: points (size, cost).
+        xlabel: what sizes are.
+        ylabel: what costs are.
+
+    Raises:
+        Unavailable: matplotlib is not installed, or the file cannot be written.
+    """
+
+    def draw(axes: "Axes", title: str, data: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+        for name, points in data.items():
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8)
+
+    _panels(path, {"": lines}, draw, 1, legend=False)
+
+
 def _panels(
     path: Path, panels: Mapping[str, Any], draw: Callable[["Axes", str, Any], None], columns: int, *, legend: bool
 ) -> None:

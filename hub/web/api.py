@@ -10,12 +10,13 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel
 
-from hub.archive import Archive, Sensor, StoredEvent
+from hub.archive import Archive
 from hub.metrics import HubMetrics
 from hub.pipeline import match_message
-from hub.search.index import Exclusion
+from hub.search.match import Exclusion
 from hub.search.retrieval import Retrieval, own_recent
 from hub.settings import FlaggingSettings
+from hub.stored import Sensor, StoredEvent
 from shared.errors import Invalid, Unavailable
 from shared.events import EventId, LevelUnit
 from shared.messages import AlertMessage, MatchMessage
@@ -190,9 +191,9 @@ def _add_data_routes(app: FastAPI, archive: Archive, retrieval: Retrieval, flagg
         """Similar events of the archive, most similar first, with the categories both likely contain."""
         query = find(event_id)
         exclusion = (
-            Exclusion(event=event_id)
+            Exclusion(frozenset({event_id}))
             if own_recent_clips
-            else own_recent(event_id, query.place, query.captured_at, flagging.own_recent_s)
+            else own_recent({event_id}, query.place, query.captured_at, flagging.own_recent_s)
         )
         matches = retrieval.similar(query, k, exclusion)
         return SimilarList(event=event_id, matches=[match_message(m, flagging.min_shared) for m in matches])

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 import redis
 
-from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive, Recorded
+from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive
+from hub.stored import Change, Recorded
 from shared.errors import Busy, Invalid, Unavailable
 from shared.messages import AlertMessage, MatchMessage, StateMessage
 from tests.values import NOON, stored
@@ -45,9 +46,9 @@ def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
 
 def test_a_repeat_changes_nothing(archive: Archive) -> None:
     archive.record(stored())
-    archive.complete(stored().id, None)
+    archive.complete_all([(stored().id, None)])
     assert archive.record(stored(after_s=5)) is Recorded.REPEAT
-    assert archive.known(stored().id) is Recorded.REPEAT
+    assert archive.known_all([stored().id]) == [Recorded.REPEAT]
     assert archive.count() == 1
     assert [sensor.events for sensor in archive.sensors()] == [1]
     back = archive.get(stored().id)
@@ -57,9 +58,8 @@ def test_a_repeat_changes_nothing(archive: Archive) -> None:
 
 def test_an_event_whose_handling_was_cut_short_is_known_as_unfinished(archive: Archive) -> None:
     archive.record(stored())
-    assert archive.known(stored().id) is Recorded.UNFINISHED
+    assert archive.known_all([stored().id, stored(1).id]) == [Recorded.UNFINISHED, Recorded.NEW]
     assert archive.record(stored()) is Recorded.UNFINISHED
-    assert archive.known(stored(1).id) is Recorded.NEW
 
 
 def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: Archive) -> None:
@@ -72,19 +72,66 @@ def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: Archive
     assert len(archive.events(limit=500, place="demo/street-1")) == 150
 
 
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 600])
-def test_a_scan_meets_every_event(archive: Archive, count: int) -> None:
-    for seq in range(count):
-        archive.record(stored(seq))
-    met = [event.id.seq for batch in archive.scan() for event in batch]
-    assert set(met) == set(range(count))
+def test_events_written_together_are_told_apart(archive: Archive) -> None:
+    archive.record(stored(1))
+    archive.record(stored(2))
+    archive.complete_all([(stored(2).id, None)])
+    told = archive.record_all([stored(0), stored(1), stored(2), stored(3)])
+    assert told == [Recorded.NEW, Recorded.UNFINISHED, Recorded.REPEAT, Recorded.NEW]
+    assert archive.count() == 4
+    assert archive.record_all([]) == []
+
+
+def test_a_server_that_forgot_our_script_is_told_it_again(archive: Archive, store_url: str) -> None:
+    archive.record(stored(0))
+    redis.Redis.from_url(store_url, protocol=2).script_flush()
+    assert archive.record_all([stored(0), stored(1)]) == [Recorded.UNFINISHED, Recorded.NEW]
+
+
+@pytest.mark.parametrize("count", [0, 1, 600])
+def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archive: Archive, count: int) -> None:
+    archive.record_all([stored(seq, after_s=-seq) for seq in range(count)])
+    ids = [event for page in archive.ids() for event in page]
+    assert ids == [str(stored(seq).id) for seq in reversed(range(count))]
+    assert [str(event.id) for event in archive.fetch([*ids[:5], "no.such.1"])] == ids[:5]
+
+
+def test_changes_tell_what_came_and_went_after_a_position(archive: Archive) -> None:
+    archive.record(stored(0))
+    start = archive.position()
+    assert archive.changes(start) == (start, [])
+    archive.record_all([stored(1, after_s=50), stored(0)])
+    archive.expire(NOON + timedelta(seconds=10))
+    found = archive.changes(start)
+    assert found is not None
+    position, happened = found
+    assert happened == [Change(str(stored(1).id), gone=False), Change(str(stored(0).id), gone=True)]
+    assert position == archive.position()
+    first = archive.changes(start, limit=1)
+    assert first is not None
+    assert first[1] == happened[:1]
+    assert archive.changes(first[0]) == (position, happened[1:])
+
+
+def test_changes_that_are_kept_no_more_are_told_as_missed(archive: Archive, store_url: str) -> None:
+    assert archive.position() == "0-0"
+    archive.record(stored(0))
+    start = archive.position()
+    archive.record_all([stored(seq) for seq in range(1, 500)])
+    assert archive.changes(start) is not None
+    client = redis.Redis.from_url(store_url, protocol=2)
+    client.xtrim("ew:changes", maxlen=100, approximate=False)
+    assert archive.changes(start) is None
+    assert archive.changes(archive.position()) is not None
+    client.delete("ew:changes")
+    assert archive.changes(start) is None
 
 
 def test_an_alert_waits_until_it_is_published(archive: Archive) -> None:
     archive.record(stored())
-    archive.complete(stored().id, alert())
+    archive.complete_all([(stored().id, alert())])
     assert archive.alerts() == [alert()] == archive.unpublished()
-    archive.published(alert().event)
+    archive.published([alert().event])
     assert archive.unpublished() == []
     assert archive.alert_count() == 1
 
@@ -92,7 +139,7 @@ def test_an_alert_waits_until_it_is_published(archive: Archive) -> None:
 def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> None:
     for seq in range(4):
         archive.record(stored(seq, after_s=100 * seq))
-    archive.complete(stored(0).id, alert())
+    archive.complete_all([(stored(0).id, alert())])
     gone = archive.expire(NOON + timedelta(seconds=200))
     assert sorted(event.id.seq for event in gone) == [0, 1]
     assert archive.expire(NOON + timedelta(seconds=200)) == []

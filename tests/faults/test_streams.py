@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.archive import Archive
+from shared.events import EventId
 from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
 
 EACH = 100
@@ -45,7 +46,7 @@ def through_a_fault(folder: Path, port: int, redis_url: str, fault: Callable[[],
     eventually(lambda: archive.count() == captured, 120, f"{captured} events are archived")
     assert archive.dead_letter_count() == 0
     assert sum(sensor.events for sensor in archive.sensors()) == captured
-    assert {event.id.seq for batch in archive.scan() for event in batch} == set(range(EACH))
+    assert {EventId.parse(event).seq for page in archive.ids() for event in page} == set(range(EACH))
     archive.close()
 
 

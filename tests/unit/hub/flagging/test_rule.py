@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hub.flagging.rule import FlagRule, flag, shared_presence
 from hub.model.presence import BOTH, NEITHER, ONE
-from hub.search.index import Match
+from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
 
 

@@ -5,10 +5,13 @@ import numpy.typing as npt
 import pytest
 
 from hub.model.checkpoint import load, shipped
-from hub.model.presence import level_of_similarity
-from hub.search.index import Entry, Exclusion, Index
+from hub.search.index import Index
+from hub.search.match import Entry, Exclusion, Query
+from hub.search.reach import Reach
 from hub.search.scorer import Scorer
 from shared.space import VGGISH
+
+CANDIDATES = 50
 
 
 @pytest.fixture(scope="module")
@@ -22,75 +25,89 @@ def towers(scorer: Scorer, count: int) -> npt.NDArray[np.float32]:
 
 
 def entries(count: int) -> list[Entry]:
-    return [Entry(f"s.b.{n}", f"demo/s{n % 3}", 1_000 * n) for n in range(count)]
+    return [Entry(f"s.b.{n}", f"demo/s{n % 3}", 1_000 * n, -40.0 + n % 7, (0.0,) * 8) for n in range(count)]
 
 
 def filled(scorer: Scorer, count: int) -> Index:
-    index = Index(scorer)
+    index = Index(scorer, Reach(start=CANDIDATES))
     index.add(entries(count), towers(scorer, count))
     return index
 
 
-@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 255, 256, 257, 600])
-def test_search_ranks_as_a_naive_sort_of_all_scores(scorer: Scorer, count: int) -> None:
-    index, kept, query = filled(scorer, count), towers(scorer, count), towers(scorer, 700)[-1]
-    matches = index.search(query, 5, Exclusion())
-    alone = [kept[n : n + 1] for n in range(count)]
-    matrices = [scorer.score(query, event) for event in alone]
-    ranks = [float(scorer.rank(query, event, matrix)[0]) for event, matrix in zip(alone, matrices, strict=True)]
-    naive = sorted(range(count), key=lambda n: -ranks[n])[:5]
-    assert [m.rank for m in matches] == pytest.approx([ranks[n] for n in naive], abs=1e-4)
-    levels = [float(level_of_similarity(matrices[n])[0]) for n in naive]
-    assert [m.level for m in matches] == pytest.approx(levels, abs=1e-4)
-    assert len(matches) == min(5, count)
-    assert all(0.0 <= m.level <= 8.0 + 1e-5 and m.matrix.shape == (8, 3) for m in matches)
-
-
-def test_an_event_added_twice_is_found_once(scorer: Scorer) -> None:
-    index = filled(scorer, 3)
-    index.add(entries(3), towers(scorer, 3))
-    assert len(index) == 3
-    assert len(index.search(towers(scorer, 1)[0], 10, Exclusion())) == 3
-
-
-def test_the_query_and_its_own_recent_clips_are_left_out(scorer: Scorer) -> None:
-    index = filled(scorer, 30)
-    near = Exclusion(event="s.b.1", place="demo/s0", around_ms=6_000, within_ms=6_000)
-    found = {m.event for m in index.search(towers(scorer, 1)[0], 100, near)}
-    gone = {"s.b.1"} | {f"s.b.{n}" for n in (0, 3, 6, 9, 12)}
-    assert found == {f"s.b.{n}" for n in range(30)} - gone
-
-
-def test_removed_events_are_not_found_and_their_room_is_given_back(scorer: Scorer) -> None:
-    index = filled(scorer, 600)
-    index.remove([f"s.b.{n}" for n in range(590)])
-    assert len(index) == 10
-    assert {m.event for m in index.search(towers(scorer, 1)[0], 100, Exclusion())} == {
-        f"s.b.{n}" for n in range(590, 600)
-    }
+def test_rows_of_removed_events_are_given_back_and_the_others_still_found(scorer: Scorer) -> None:
+    index = filled(scorer, 3_000)
+    index.remove([f"s.b.{n}" for n in range(2_900)])
+    assert len(index) == 100
+    assert sum(count for _, count in index.chunks().values()) == 100
+    found = index.search([Query(towers(scorer, 3_000)[2_950], 100)])[0]
+    assert {match.event for match in found} == {f"s.b.{n}" for n in range(2_900, 3_000)}
     index.add(entries(1), towers(scorer, 1))
-    assert "s.b.0" in index
+    assert index.known(["s.b.0", "s.b.1"]) == [True, False]
 
 
-def test_equal_scores_come_newest_first(scorer: Scorer) -> None:
-    index = Index(scorer)
-    index.add(entries(5), np.repeat(towers(scorer, 1), 5, axis=0))
-    matches = index.search(towers(scorer, 1)[0], 5, Exclusion())
-    assert [m.event for m in matches] == [f"s.b.{n}" for n in (4, 3, 2, 1, 0)]
+def test_a_search_that_began_before_a_removal_still_answers(scorer: Scorer) -> None:
+    index = filled(scorer, 3_000)
+    view = index.view()
+    index.remove([f"s.b.{n}" for n in range(2_990)])
+    query = Query(towers(scorer, 3_000)[2_995], 3, Exclusion(frozenset({"s.b.2995"})))
+    (found,) = view.search(scorer, [query], CANDIDATES)
+    assert found
+    assert all(match.event != "s.b.2995" for match in found)
 
 
-def test_searching_while_events_are_added_finds_only_whole_ones(scorer: Scorer) -> None:
-    index, all_towers, known = Index(scorer), towers(scorer, 400), entries(400)
+def test_what_the_sketch_finds_is_what_an_exact_scan_finds(scorer: Scorer) -> None:
+    index = Index(scorer, Reach(start=500))
+    index.add(entries(3_000), towers(scorer, 3_000))
+    for row in range(0, 3_000, 300):
+        query = Query(towers(scorer, 3_000)[row], 5)
+        quick, exact = index.search([query])[0], index.exact(query)
+        assert [m.rank for m in quick] == pytest.approx([m.rank for m in exact], abs=0.01)
+
+
+def test_a_measurement_tells_how_many_candidates_are_needed(scorer: Scorer) -> None:
+    index = filled(scorer, 3_000)
+    for row in range(20):
+        ranks = index.measure(Query(towers(scorer, 3_000)[row], 10))
+        assert len(ranks) == 10
+        assert ranks == sorted(ranks, reverse=True)
+        assert ranks[0] == pytest.approx(index.exact(Query(towers(scorer, 3_000)[row], 1))[0].rank, abs=1e-4)
+    recall = index.reach.recall()
+    assert recall is not None
+    assert recall >= 0.99
+    assert index.reach.candidates >= 125
+
+
+def test_a_scan_can_be_given_up(scorer: Scorer) -> None:
+    index = filled(scorer, 300)
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index.measure(Query(towers(scorer, 1)[0], 10), give_up)
+    assert index.reach.recall() is None
+
+
+def test_searching_while_events_are_added_and_removed_finds_only_whole_ones(scorer: Scorer) -> None:
+    index, all_towers, known = Index(scorer, Reach(start=CANDIDATES)), towers(scorer, 400), entries(400)
 
     def add_one_by_one() -> None:
         for n in range(400):
             index.add(known[n : n + 1], all_towers[n : n + 1])
+            if n % 4 == 3:
+                index.remove([f"s.b.{n - 1}"])
 
     adding = threading.Thread(target=add_one_by_one)
     adding.start()
     while adding.is_alive():
-        for match in index.search(all_towers[0], 3, Exclusion()):
+        for match in index.search([Query(all_towers[0], 3)])[0]:
             assert match.place == f"demo/s{int(match.event.rpartition('.')[2]) % 3}"
             assert match.level > 0
     adding.join()
-    assert len(index) == 400
+    assert len(index) == 300
+
+
+def test_all_ids_are_told(scorer: Scorer) -> None:
+    index = filled(scorer, 300)
+    index.remove(["s.b.7"])
+    assert {event for page in index.ids() for event in page} == {f"s.b.{n}" for n in range(300)} - {"s.b.7"}

@@ -1,0 +1,324 @@
+"""How many events a second a hub takes from receipt to acknowledgement, beside a bare subscriber that does nothing.
+
+Broker, store, hub and sender are processes of their own on this machine. The store already holds an archive, and
+every event is searched against it. What counts is what the archive holds in the end: nothing may be lost.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hub.archive import Archive
+from hub.bench.large import SENSORS, real_clips
+from hub.embedded import free_port
+from hub.search.recombined import recombined
+from hub.stored import StoredEvent
+from shared.errors import Unavailable
+from shared.events import Embedding, Event, EventId, Levels
+from shared.messages import encode_event
+from shared.space import VGGISH, Features
+from shared.topics import ALL_ALERTS, SensorTopic
+
+_SITE: Final = "bench"
+_START: Final = datetime(2026, 6, 1, tzinfo=UTC)
+_BATCH: Final = 500
+_ALL_FLAGGED: Final = ("flagging.min_level=0", "flagging.min_shared=0")
+"""Random embeddings resemble nothing; so that alerts are raised all the same."""
+
+Told = Callable[[str, float], None]
+"""Called with (what is going on, share of it done in [0, 1])."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestFigures:
+    """What `bench ingest` prints.
+
+    Attributes:
+        events_per_s: acknowledged in the measured time, by its length.
+        p95_alert_s: from sending an event to its alert's arrival, which holds receipt to alert and more.
+        median_alert_s: likewise.
+        alerts: arrived.
+        sent: events that the broker has taken.
+        lost: of these, not in the archive in the end.
+        bare_paho_per_s: the same messages taken by a subscriber that only acknowledges.
+        times_bare: ratio of the first of these and the last.
+        seconds: measured.
+        archive: events searched.
+    """
+
+    events_per_s: float
+    p95_alert_s: float
+    median_alert_s: float
+    alerts: int
+    sent: int
+    lost: int
+    bare_paho_per_s: float
+    times_bare: float
+    seconds: float
+    archive: int
+
+
+def ingest_figures(
+    data: Path | None, *, archive: int, seconds: float, rate: float, told: Told = lambda *_: None
+) -> IngestFigures:
+    """Measure.
+
+    Args:
+        data: folder of real embeddings; None: random ones.
+        archive: events that the store holds before.
+        seconds: for how long events are sent.
+        rate: events sent per second; 0: as fast as the broker takes them.
+        told: progress.
+
+    Raises:
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+    """
+    rng = np.random.default_rng(0)
+    clips, others = real_clips(data, VGGISH, rng)
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        mqtt_port, url = stack.enter_context(_servers(folder))
+        store = Archive(url)
+        stack.callback(store.close)
+        _prefill(store, clips, archive, rng, told)
+        messages = [encode_event(event) for event in _events(recombined(others, 2_000, rng))]
+        bare = _bare(mqtt_port, messages)
+        extra = _ALL_FLAGGED if data is None else ()
+        stack.enter_context(_hub(folder, mqtt_port, url, extra, told))
+        sender = _Sender(mqtt_port, recombined(others, round(max(rate, 3_000) * seconds), rng))
+        stack.callback(sender.stop)
+        before = store.count()
+        started = time.monotonic()
+        sender.send(seconds, rate, lambda share: told("sending", share))
+        taken, measured = store.count() - before, time.monotonic() - started
+        sent = sender.sent
+        _until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        waits = sender.waits()
+        lost = sent - (store.count() - before)
+    return IngestFigures(
+        events_per_s=taken / measured,
+        p95_alert_s=float(np.quantile(waits, 0.95)) if waits else float("nan"),
+        median_alert_s=float(np.median(waits)) if waits else float("nan"),
+        alerts=len(waits),
+        sent=sent,
+        lost=lost,
+        bare_paho_per_s=bare,
+        times_bare=taken / measured / bare,
+        seconds=measured,
+        archive=archive,
+    )
+
+
+def _events(features: Features, boot: str = "bench", after: int = 0) -> Iterator[Event]:
+    """Events of fifty sensors, ten seconds apart."""
+    for number, own in enumerate(features, start=after):
+        yield Event(
+            id=EventId(f"sensor-{number % SENSORS}", boot, number // SENSORS),
+            site=_SITE,
+            captured_at=_START + timedelta(seconds=10 * (number // SENSORS)),
+            duration_s=10.0,
+            rate_hz=16_000,
+            levels=Levels(-40.0, -30.0),
+            body=Embedding(VGGISH.id, own),
+        )
+
+
+def _prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
+    for first in range(0, count, _BATCH):
+        features = recombined(clips, min(_BATCH, count - first), rng)
+        store.record_all(
+            [
+                StoredEvent(
+                    id=event.id,
+                    site=event.site,
+                    captured_at=event.captured_at - timedelta(days=30),
+                    received_at=event.captured_at - timedelta(days=30),
+                    duration_s=event.duration_s,
+                    levels=event.levels,
+                    space=VGGISH.id,
+                    features=own,
+                    presence=(0.0,) * 8,
+                )
+                for event, own in zip(_events(features, "before", first), features, strict=True)
+            ]
+        )
+        told("filling the archive", (first + len(features)) / count)
+
+
+class _Sender:
+    """Sends events as sensors do, and takes the time until their alerts come."""
+
+    def __init__(self, port: int, features: Features) -> None:
+        self._events = _events(features, "live")
+        self._sent_s: dict[str, float] = {}
+        self._waits: list[float] = []
+        self._under_way = threading.Semaphore(200)
+        self._client = _client(port, "bench-sender")
+        self._client.on_publish = lambda *_: self._under_way.release()
+        self._listener = _client(port, "bench-listener")
+        self._listener.on_message = self._alert
+        self._listener.subscribe(ALL_ALERTS, qos=0)
+        self.sent = 0
+
+    def send(self, seconds: float, rate: float, told: Callable[[float], None]) -> None:
+        """Publish for a while, then wait until the broker has everything."""
+        started = time.monotonic()
+        for event in self._events:
+            now = time.monotonic() - started
+            if now >= seconds:
+                break
+            if rate and (ahead := self.sent / rate - now) > 0:
+                time.sleep(ahead)
+            self._under_way.acquire()
+            self._sent_s[str(event.id)] = time.monotonic()
+            topic = str(SensorTopic(event.site, event.id.sensor, "event"))
+            self._client.publish(topic, encode_event(event), qos=1)
+            self.sent += 1
+            if self.sent % 100 == 0:
+                told(now / seconds)
+        for _ in range(200):
+            self._under_way.acquire()
+
+    def waits(self) -> list[float]:
+        """Seconds from sending an event to its alert, of all alerts so far."""
+        return list(self._waits)
+
+    def stop(self) -> None:
+        """Disconnect."""
+        for client in (self._client, self._listener):
+            client.disconnect()
+            client.loop_stop()
+
+    def _alert(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        sent = self._sent_s.get(json.loads(message.payload)["event"])
+        if sent is not None:
+            self._waits.append(time.monotonic() - sent)
+
+
+def _client(port: int, name: str, **arguments: Any) -> paho.Client:  # noqa: ANN401 - paho's own
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5, **arguments)
+    client.max_inflight_messages_set(200)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+def _bare(port: int, messages: list[bytes]) -> float:
+    """Messages a second that a subscriber takes which only acknowledges them."""
+    arrived: queue.SimpleQueue[float] = queue.SimpleQueue()
+    topic, count = "bench/bare", 5 * len(messages)
+    listener = _client(port, "bench-bare", manual_ack=True)
+
+    def take(client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        client.ack(message.mid, message.qos)
+        arrived.put(time.monotonic())
+
+    listener.on_message = take
+    listener.subscribe(topic, qos=1)
+    sender = _client(port, "bench-bare-sender")
+    started = time.monotonic()
+    for number in range(count):
+        sender.publish(topic, messages[number % len(messages)], qos=1)
+    last = started
+    for _ in range(count):
+        last = arrived.get(timeout=60.0)
+    for client in (sender, listener):
+        client.disconnect()
+        client.loop_stop()
+    return count / (last - started)
+
+
+@contextlib.contextmanager
+def _servers(folder: Path) -> Iterator[tuple[int, str]]:
+    """Mosquitto and Redis, as processes of their own: the broker's port and the store's address."""
+    mqtt_port, redis_port = free_port(), free_port()
+    config = folder / "mosquitto.conf"
+    lines = (f"listener {mqtt_port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "user root")
+    config.write_text("\n".join(lines) + "\n")
+    store = ["--port", str(redis_port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    with (
+        _process([_program("mosquitto"), "-c", str(config)], folder / "mosquitto.log"),
+        _process([_program("redis-server"), *store, "--appendonly", "yes"], folder / "redis.log"),
+    ):
+        url = f"redis://127.0.0.1:{redis_port}/0"
+        _until(lambda: _answers(url), 20.0)
+        yield mqtt_port, url
+
+
+@contextlib.contextmanager
+def _hub(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[None]:
+    """`earwitness-hub serve`, once it is healthy."""
+    port = free_port()
+    settings = (f"mqtt.port={mqtt_port}", f"redis.url={url}", f"web.port={port}", "log.format=json", *extra)
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    with _process([sys.executable, "-m", "hub", "serve", *overrides], folder / "hub.log") as process:
+
+        def healthy() -> bool:
+            if process.poll() is not None:
+                raise Unavailable(f"the hub ended: {(folder / 'hub.log').read_text()[-2000:]}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                    return bool(json.load(answer)["ok"])
+            except OSError:
+                return False
+
+        _until(healthy, 300.0, lambda: told("starting the hub", 0.5))
+        yield
+
+
+@contextlib.contextmanager
+def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=dict(os.environ))  # noqa: S603 - our own
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Unavailable(f"{name} is not installed: apt-get install mosquitto redis-server")
+    return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        store = Archive(url)
+        store.verify()
+        store.close()
+    except Unavailable:
+        return False
+    return True
+
+
+def _until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], None] = lambda: None) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Unavailable(f"not within {within_s:.0f} s; the machine may be too busy")
+        waiting()
+        time.sleep(0.1)

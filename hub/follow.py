@@ -1,0 +1,136 @@
+"""Keeping this process's index equal to the archive, whoever writes to it.
+
+At the start `reconcile` brings the index, empty or from a snapshot, to what the archive holds. From then on a
+`Follower` reads the archive's stream of changes, so that hubs that share the events see each other's.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from hub.archive import Archive
+from hub.search.retrieval import Retrieval
+from shared.errors import Unavailable
+from shared.mqtt import full_jitter
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 1_000
+_EVERY_S: Final = 0.25
+"""Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
+_RETRY_CAP_S: Final = 10.0
+_TOLD_EVERY_S: Final = 5.0
+
+Progress = Callable[[int, int], None]
+"""Called with (events read, of how many)."""
+
+
+def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = None) -> int:
+    """Bring what can be found to what is archived.
+
+    Args:
+        archive: what there is.
+        retrieval: missing events are added, others removed.
+        told: progress; by default a line in the log every five seconds.
+
+    Returns:
+        Events that were added.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    told = told or _log_now_and_then(time.monotonic())
+    total, seen, added = archive.count(), 0, 0
+    archived: set[str] = set()
+    for page in archive.ids():
+        known = retrieval.known(page)
+        missing = [event for event, there in zip(page, known, strict=True) if not there]
+        for start in range(0, len(missing), _BATCH):
+            added += _load(archive, retrieval, missing[start : start + _BATCH])
+            told(min(total, seen + len(page) - len(missing) + start), total)
+        if not retrieval.shared:
+            archived.update(page)
+        seen += len(page)
+        told(min(total, seen), total)
+    gone = [event for event in retrieval.ids() if event not in archived]
+    # An event may have been archived after its page was read.
+    retrieval.remove(set(gone) - {str(event.id) for event in archive.fetch(gone)} if gone else ())
+    return added
+
+
+def _load(archive: Archive, retrieval: Retrieval, events: list[str]) -> int:
+    stored = archive.fetch(events)
+    return len(stored) - retrieval.load(stored)
+
+
+def _log_now_and_then(last: float) -> Progress:
+    def told(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _TOLD_EVERY_S:
+            last = time.monotonic()
+            log.info("reading the archive", extra={"events": done, "of": of})
+
+    return told
+
+
+class Follower:
+    """Adds what other hubs archive, and removes what they remove, in a thread of its own.
+
+    Args:
+        archive: whose changes are followed.
+        retrieval: kept equal to it.
+        after: the position from which on changes are not known yet, from `Archive.position`.
+    """
+
+    def __init__(self, archive: Archive, retrieval: Retrieval, after: str) -> None:
+        self._archive = archive
+        self._retrieval = retrieval
+        self._after = after
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the changes in hand."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                if self._step() < _BATCH:
+                    self._stopping.wait(_EVERY_S)
+                attempt = 0
+            except Unavailable as error:
+                log.warning("waiting to follow the archive", extra={"reason": str(error), "attempt": attempt})
+                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
+                attempt += 1
+
+    def _step(self) -> int:
+        """Read some changes and act on them: how many there were."""
+        changes = self._archive.changes(self._after, limit=_BATCH)
+        if changes is None:
+            log.warning("changes were missed: comparing with the whole archive")
+            after = self._archive.position()
+            reconcile(self._archive, self._retrieval)
+            self._after = after
+            return 0
+        position, happened = changes
+        last = {change.event: change.gone for change in happened}
+        gone = [event for event, is_gone in last.items() if is_gone]
+        came = [event for event, is_gone in last.items() if not is_gone]
+        missing = [event for event, there in zip(came, self._retrieval.known(came), strict=True) if not there]
+        if missing:
+            _load(self._archive, self._retrieval, missing)
+        if gone:
+            self._retrieval.remove(gone)
+        self._after = position
+        return len(happened)

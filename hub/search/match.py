@@ -1,0 +1,131 @@
+"""What a search is asked and what it answers; and what every search backend can do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+"""Tower outputs, float [n, steps, width]."""
+
+PRESENT = 0.5
+"""A category counts as present in an event from this probability on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a backend keeps of an event beside its towers.
+
+    Attributes:
+        event: its id, as text.
+        place: `site/sensor`.
+        captured_ms: when it was captured, ms since 1970 UTC.
+        laeq: its level, in the unit that its sensor reports.
+        presence: probability of each category, 8 values.
+    """
+
+    event: str
+    place: str
+    captured_ms: int
+    laeq: float
+    presence: tuple[float, ...]
+
+    def categories(self) -> tuple[int, ...]:
+        """Which categories are present, as positions in `shared.taxonomy.CATEGORIES`."""
+        return tuple(i for i, p in enumerate(self.presence) if p >= PRESENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Events that must not match: the query itself, and clips of its own sensor close to it in time."""
+
+    events: frozenset[str] = frozenset()
+    place: str | None = None
+    around_ms: int = 0
+    within_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are looked at; all by default.
+
+    Attributes:
+        since_ms: captured at this time or later, ms since 1970 UTC.
+        until_ms: captured at this time or before.
+        places: of one of these `site/sensor`.
+        categories: with at least one of these categories present, as positions in the taxonomy.
+        min_laeq: at least this loud.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    places: frozenset[str] | None = None
+    categories: frozenset[int] | None = None
+    min_laeq: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One search.
+
+    Attributes:
+        towers: float [steps, width], the scorer's `embed` of the query's features.
+        k: most matches wanted, at least 1.
+        exclusion: what must not match.
+        filter: what is looked at.
+    """
+
+    towers: npt.NDArray[np.float32]
+    k: int
+    exclusion: Exclusion = field(default_factory=Exclusion)
+    filter: Filter = field(default_factory=Filter)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A similar past event.
+
+    Attributes:
+        event: its id, as text.
+        place: `site/sensor`.
+        captured_ms: when it was captured, ms since 1970 UTC.
+        level: level of similarity in [0, 8]. Source: the paper, section 3.1.
+        rank: what matches are ordered by, as of `Scorer.rank`.
+        matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
+    """
+
+    event: str
+    place: str
+    captured_ms: int
+    level: float
+    rank: float
+    matrix: npt.NDArray[np.float32]
+
+
+class Backend(Protocol):
+    """Where the events of one feature space are kept and found; safe to use from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def known(self, events: Sequence[str]) -> list[bool]:
+        """Which of these events are kept."""
+        ...
+
+    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+        """Keep events; one that is there already changes nothing.
+
+        Args:
+            entries: n events.
+            towers: float [n, steps, width], the scorer's `embed` of their features.
+        """
+        ...
+
+    def remove(self, events: Iterable[str]) -> None:
+        """Forget events; one that is not there changes nothing."""
+        ...
+
+    def search(self, queries: Sequence[Query]) -> list[list[Match]]:
+        """The most similar events of each query, the best by `Scorer.rank` first; of equals the newest first."""
+        ...

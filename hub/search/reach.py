@@ -1,0 +1,62 @@
+"""How many candidates a search scores exactly, so that it finds what an exact scan would."""
+
+import threading
+from collections import deque
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import Invalid
+
+DEPTH: Final = 10
+TOLERANCE: Final = 0.01
+"""An event counts as one of the ten best if its exact rank is at most so far below the tenth's."""
+_SIZES: Final = tuple(125 * 2**n for n in range(14))
+_MEMORY: Final = 200
+_ENOUGH: Final = 16
+"""Measurements before the first choice."""
+
+
+class Reach:
+    """The number of candidates, chosen from measurements; safe to use from several threads.
+
+    Args:
+        target: recall@10 that is wanted, in (0, 1].
+        start: candidates until enough was measured, from 10.
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    def __init__(self, target: float = 0.99, start: int = 1_000) -> None:
+        if not 0.0 < target <= 1.0 or start < DEPTH:
+            raise Invalid(f"recall {target} lies in (0, 1], candidates {start} start at {DEPTH}")
+        self._target = target
+        self._lock = threading.Lock()
+        self._measured: deque[npt.NDArray[np.int64]] = deque(maxlen=_MEMORY)
+        self._candidates = start
+
+    @property
+    def candidates(self) -> int:
+        """How many events are scored exactly per search."""
+        return self._candidates
+
+    def observe(self, positions: npt.NDArray[np.int64]) -> None:
+        """Learn from one query that was also scanned exactly.
+
+        Args:
+            positions: int64, the places in the sketch's order, from 0, of the events among the exact ten best.
+        """
+        with self._lock:
+            self._measured.append(np.sort(positions)[:DEPTH])
+            if len(self._measured) >= _ENOUGH:
+                self._candidates = next((n for n in _SIZES if self._recall(n) >= self._target), _SIZES[-1])
+
+    def recall(self) -> float | None:
+        """Mean recall@10 of what was measured, at the candidates in use; None before the first measurement."""
+        with self._lock:
+            return self._recall(self._candidates) if self._measured else None
+
+    def _recall(self, candidates: int) -> float:
+        return float(np.mean([(found < candidates).sum() / max(1, len(found)) for found in self._measured]))

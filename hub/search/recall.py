@@ -1,0 +1,80 @@
+"""Watching how close searches come to an exact scan: some live queries are scanned exactly when there is time."""
+
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from hub.search.index import Index
+from hub.search.match import Match, Query
+
+log = logging.getLogger(__name__)
+
+_WAITING: Final = 4
+"""Most queries that wait to be scanned; further ones are not sampled."""
+_PAUSE_S: Final = 0.05
+
+
+class _Stopped(Exception):  # noqa: N818 - no error
+    """The watch was stopped in the middle of a scan."""
+
+
+class RecallWatch:
+    """Scans sampled queries exactly, in a thread of its own, whenever the hub has nothing else to do.
+
+    Args:
+        share: of the queries that is sampled, in [0, 1].
+        idle: whether there is nothing else to do.
+        told: called after each scan with the index, and how far the last match found ranked below the exact one.
+    """
+
+    def __init__(
+        self, share: float, idle: Callable[[], bool], told: Callable[[Index, float], None] = lambda *_: None
+    ) -> None:
+        self._share = share
+        self._idle = idle
+        self._told = told
+        self._queue: queue.Queue[tuple[Index, Query, list[Match]]] = queue.Queue(_WAITING)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
+
+    def offer(self, index: Index, query: Query, matches: list[Match]) -> None:
+        """Sample a query that was answered; never waits."""
+        if random.random() < self._share:  # noqa: S311 - a sample, no secret
+            try:
+                self._queue.put_nowait((index, query, matches))
+            except queue.Full:
+                return
+
+    def start(self) -> None:
+        """Begin to scan."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, in the middle of a scan if need be."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                index, query, matches = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            try:
+                best = index.measure(query, self._between)
+            except _Stopped:
+                return
+            if best and matches:
+                last = min(len(best), len(matches)) - 1
+                self._told(index, max(0.0, best[last] - matches[last].rank))
+
+    def _between(self) -> None:
+        while not self._idle():
+            if self._stopping.wait(_PAUSE_S):
+                break
+        if self._stopping.is_set():
+            raise _Stopped

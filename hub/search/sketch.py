@@ -1,0 +1,82 @@
+"""Sketches as the search backends use them: numpy in and out, either learnt or read off tags.
+
+Decision: docs/decisions/0008.
+"""
+
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hub.model.sketch import SketchNetwork
+from hub.model.tagged import TaggedNetwork
+from hub.search.match import Towers
+from shared.taxonomy import COUNT
+
+Sketches = npt.NDArray[np.float32]
+
+VALUES: Final = 64
+"""Most values of a tagged network's sketch."""
+
+_BLOCK: Final = 4096
+
+
+class Sketch(Protocol):
+    """Vectors whose inner product imitates the rank of a pair: the larger, the more similar."""
+
+    width: int
+
+    def of_queries(self, towers: Towers) -> Sketches:
+        """Sketches of queries, float [n, steps, width]: float32 [n, self.width]."""
+        ...
+
+    def of_events(self, towers: Towers) -> Sketches:
+        """Sketches of events, float [n, steps, width]: float32 [n, self.width]."""
+        ...
+
+
+class Learnt:
+    """The sketch that a Siamese checkpoint was taught."""
+
+    def __init__(self, network: SketchNetwork) -> None:
+        self._network = network.eval()
+        self.width = network.config.values
+
+    def of_queries(self, towers: Towers) -> Sketches:
+        """See `Sketch`."""
+        with torch.inference_mode():
+            return self._network.of_queries(torch.from_numpy(towers.astype(np.float32))).numpy()
+
+    def of_events(self, towers: Towers) -> Sketches:
+        """See `Sketch`."""
+        made = np.empty((len(towers), self.width), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(towers), _BLOCK):
+                part = torch.from_numpy(towers[start : start + _BLOCK].astype(np.float32))
+                made[start : start + _BLOCK] = self._network.of_events(part).numpy()
+        return made
+
+
+class Tagged:
+    """The sketch of a tagged network: the level as it is, the affinity made linear.
+
+    The level of two clips' tags a and b is 4 + sum (2a - 1)(2b - 1) / 2: an inner product already. The affinity, the
+    square of a cosine, is imitated by the cosine of the profiles' leading values, which hold the most.
+    """
+
+    def __init__(self, network: TaggedNetwork) -> None:
+        self._kept = min(network.config.profile, VALUES - COUNT)
+        self._scale = float(network.weight) ** 0.5
+        self.width = COUNT + self._kept
+
+    def of_queries(self, towers: Towers) -> Sketches:
+        """See `Sketch`."""
+        values = towers[:, 0, : COUNT + self._kept].astype(np.float32)
+        values[:, :COUNT] = (2.0 * values[:, :COUNT] - 1.0) / np.sqrt(2.0)
+        values[:, COUNT:] *= self._scale
+        return values
+
+    def of_events(self, towers: Towers) -> Sketches:
+        """See `Sketch`."""
+        return self.of_queries(towers)

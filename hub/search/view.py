@@ -1,0 +1,225 @@
+"""The index as one search sees it: what was there when the search began.
+
+A search looks at all sketches, keeps the `candidates` closest in one pass, and scores those exactly. An exact scan
+ranks every event, and scores exactly again whatever may be among the best.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hub.model.presence import level_of_similarity
+from hub.search.chunk import Chunk, sketch_dtype
+from hub.search.match import Match, Query
+from hub.search.reach import DEPTH, TOLERANCE
+from hub.search.scorer import Scorer
+
+Rows = npt.NDArray[np.int64]
+"""Rows of all chunks of a view, one after the other."""
+
+_SCAN: Final = 8_192
+"""Events ranked at once by an exact scan: between two such blocks it can be paused."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Some chunks, and how many rows of each.
+
+    Attributes:
+        chunks: each with the rows it had.
+        places: code of each `site/sensor`.
+        names: `site/sensor` of each code.
+        where: chunk and row of an event, None if it is not there.
+    """
+
+    chunks: Sequence[tuple[Chunk, int]]
+    places: Mapping[str, int]
+    names: Sequence[str]
+    where: Callable[[str], tuple[Chunk, int] | None]
+
+    def __len__(self) -> int:
+        return sum(count for _, count in self.chunks)
+
+    def search(self, scorer: Scorer, queries: Sequence[Query], candidates: int) -> list[list[Match]]:
+        """The best of each query: of its `candidates` closest sketches, scored exactly.
+
+        Without a sketch, or with no more events than candidates, everything is scored.
+        """
+        if scorer.sketch is None or len(self) <= candidates:
+            return [self.exact(scorer, query) for query in queries]
+        sketches = torch.from_numpy(scorer.sketch.of_queries(np.stack([query.towers for query in queries])))
+        sketches = sketches.to(sketch_dtype())
+        closest = [_Closest(max(candidates, query.k)) for query in queries]
+        first = 0
+        for chunk, count in self.chunks:
+            scores = torch.mm(sketches, chunk.sketches[:count].t()).float().numpy()
+            for query, own, row in zip(queries, scores, closest, strict=True):
+                row.offer(own, first, self._barred(chunk, count, query))
+            first += count
+        return [self.matches(scorer, query, own.rows()) for query, own in zip(queries, closest, strict=True)]
+
+    def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
+        """The best of one query among all events.
+
+        Args:
+            scorer: scores.
+            query: what is sought.
+            between: called between two blocks of events.
+        """
+        (rows,) = self._near(scorer, [query], query.k, 2 * scorer.tolerance, between)
+        return self.matches(scorer, query, rows)
+
+    def matches(self, scorer: Scorer, query: Query, rows: Rows) -> list[Match]:
+        """The best of some rows, scored exactly; of equals the newest first."""
+        if not len(rows):
+            return []
+        which, inner = self._located(rows)
+        captured = np.empty(len(rows), dtype=np.int64)
+        for number in np.unique(which):
+            mine = which == number
+            captured[mine] = self.chunks[number][0].captured_ms[inner[mine]]
+        order = np.argsort(-captured, kind="stable")
+        best, ranks, matrices = scorer.best(query.towers, self._towers(rows[order]), query.k)
+        levels = level_of_similarity(matrices)
+        made = []
+        for number, at in enumerate(order[best]):
+            chunk, row = self.chunks[which[at]][0], int(inner[at])
+            if chunk.events[row] in query.exclusion.events:  # its chunk was packed after this view was taken
+                continue
+            made.append(
+                Match(
+                    event=chunk.events[row],
+                    place=self.names[chunk.place[row]],
+                    captured_ms=int(chunk.captured_ms[row]),
+                    level=float(levels[number]),
+                    rank=float(ranks[number]),
+                    matrix=matrices[number],
+                )
+            )
+        return made
+
+    def measured(
+        self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
+    ) -> list[tuple[Rows, list[float]]]:
+        """Where the sketch places the exact ten best among all events, of each query.
+
+        Returns:
+            Positions int64 [10], from 0, ascending, of the first ten that rank at most `TOLERANCE` below the exact
+            tenth (none if there is no sketch); and the ranks of the exact ten, the best first.
+        """
+        near = self._near(scorer, queries, DEPTH, 2 * scorer.tolerance + TOLERANCE, between)
+        return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
+
+    def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
+        towers = self._towers(rows)
+        ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers))
+        exact = np.sort(ranks)[::-1][:DEPTH]
+        if scorer.sketch is None or not len(rows):
+            return np.empty(0, dtype=np.int64), exact.tolist()
+        best = rows[ranks >= exact[-1] - TOLERANCE]
+        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None])).to(sketch_dtype())
+        scores = []
+        for chunk, count in self.chunks:
+            own = torch.mm(sketch, chunk.sketches[:count].t())[0].float().numpy()
+            scores.append(np.where(self._barred(chunk, count, query), -np.inf, own))
+        joined = np.concatenate(scores)
+        places = len(joined) - np.searchsorted(np.sort(joined), joined[best], side="right")
+        return np.sort(places)[:DEPTH], exact.tolist()
+
+    def _near(
+        self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
+    ) -> list[Rows]:
+        """Rows whose quick rank is at most a margin below the k-th best, of each query."""
+        near, first = [_Closest(k, margin) for _ in queries], 0
+        for chunk, count in self.chunks:
+            barred = [self._barred(chunk, count, query) for query in queries]
+            for start in range(0, count, _SCAN):
+                end = min(start + _SCAN, count)
+                half = scorer.half(chunk.towers[start:end])
+                for query, kept, out in zip(queries, near, barred, strict=True):
+                    kept.offer(scorer.ranks(query.towers, half), first + start, out[start:end])
+                    between()
+            first += count
+        return [kept.rows() for kept in near]
+
+    def _barred(self, chunk: Chunk, count: int, query: Query) -> npt.NDArray[np.bool_]:
+        """Rows that are gone, excluded or filtered out: bool [count]."""
+        barred = chunk.gone[:count].copy()
+        captured, place = chunk.captured_ms[:count], chunk.place[:count]
+        exclusion, wanted = query.exclusion, query.filter
+        if exclusion.place is not None and (code := self.places.get(exclusion.place)) is not None:
+            own = np.flatnonzero(place == code)
+            barred[own[np.abs(captured[own] - exclusion.around_ms) <= exclusion.within_ms]] = True
+        for event in exclusion.events:
+            found = self.where(event)
+            if found is not None and found[0] is chunk and found[1] < count:
+                barred[found[1]] = True
+        if wanted.since_ms is not None:
+            barred |= captured < wanted.since_ms
+        if wanted.until_ms is not None:
+            barred |= captured > wanted.until_ms
+        if wanted.places is not None:
+            barred |= ~np.isin(place, [code for name in wanted.places if (code := self.places.get(name)) is not None])
+        if wanted.categories is not None:
+            barred |= (chunk.present[:count] & sum(1 << c for c in wanted.categories)) == 0
+        if wanted.min_laeq is not None:
+            barred |= chunk.laeq[:count] < wanted.min_laeq
+        return barred
+
+    def _located(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Number of the chunk, and row in it, of each of some rows."""
+        starts = np.cumsum([0, *(count for _, count in self.chunks)])
+        which = np.searchsorted(starts, rows, side="right") - 1
+        return which, rows - starts[which]
+
+    def _towers(self, rows: Rows) -> npt.NDArray[np.float16]:
+        """Towers of some rows: float16 [n, steps, width]."""
+        which, inner = self._located(rows)
+        made = np.empty((len(rows), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        for number in np.unique(which):
+            mine = which == number
+            made[mine] = self.chunks[number][0].towers[inner[mine]]
+        return made
+
+
+class _Closest:
+    """The rows with the highest scores of a stream of blocks, in one pass.
+
+    Args:
+        count: how many are kept.
+        margin: also kept is what lies at most so far below the last of them.
+    """
+
+    def __init__(self, count: int, margin: float = 0.0) -> None:
+        self._count = count
+        self._margin = margin
+        self._scores = np.empty(0, dtype=np.float32)
+        self._rows = np.empty(0, dtype=np.int64)
+        self._least = -np.inf
+
+    def offer(self, scores: npt.NDArray[np.float32], first: int, barred: npt.NDArray[np.bool_]) -> None:
+        """Take in one block, whose first row has the number `first`."""
+        new = np.flatnonzero(scores >= self._least)
+        new = new[~barred[new]]
+        self._scores = np.concatenate([self._scores, scores[new]])
+        self._rows = np.concatenate([self._rows, new + first])
+        if len(self._rows) > 2 * self._count:
+            self._cut()
+
+    def rows(self) -> Rows:
+        """The rows kept."""
+        self._cut()
+        return self._rows
+
+    def _cut(self) -> None:
+        if len(self._rows) <= self._count:
+            return
+        self._least = float(np.partition(self._scores, -self._count)[-self._count]) - self._margin
+        kept = np.flatnonzero(self._scores >= self._least)
+        if not self._margin:
+            kept = kept[np.argsort(-self._scores[kept], kind="stable")[: self._count]]
+        self._scores, self._rows = self._scores[kept], self._rows[kept]

@@ -1,0 +1,176 @@
+"""What the archive keeps, as values, and how they are written to the fields of a Redis hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final
+
+import numpy as np
+
+from shared.errors import Invalid
+from shared.events import EventId, Levels
+from shared.space import Features, space_of
+
+
+class Recorded(Enum):
+    """What came of writing an event."""
+
+    NEW = -1
+    UNFINISHED = 0
+    """Archived before, but the hub stopped before it had looked for matches."""
+    REPEAT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredEvent:
+    """An archived event.
+
+    Attributes:
+        features: uint8 [frames, dimension] of the feature space `space`.
+        presence: probability of each category, float32 [8].
+        clip: path of the audio below the clip directory, or "".
+    """
+
+    id: EventId
+    site: str
+    captured_at: datetime
+    received_at: datetime
+    duration_s: float
+    levels: Levels
+    space: str
+    features: Features
+    presence: tuple[float, ...]
+    clip: str = ""
+
+    @property
+    def place(self) -> str:
+        """`site/sensor`."""
+        return f"{self.site}/{self.id.sensor}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be taken, with the reason; `payload` is cut short if `size` is larger."""
+
+    id: str
+    topic: str
+    payload: bytes
+    size: int
+    reason: str
+    received_at: datetime
+
+    @property
+    def whole(self) -> bool:
+        """Whether the payload is all there, so that it can be re-injected."""
+        return len(self.payload) == self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """What is known of a sensor: its last event and the state it announced."""
+
+    place: str
+    events: int
+    last_event: str
+    last_captured_at: datetime | None
+    last_received_at: datetime | None
+    state: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event that came or went; what hubs tell each other through the archive.
+
+    Attributes:
+        event: its id, as text.
+        gone: whether it was removed, not added.
+    """
+
+    event: str
+    gone: bool
+
+
+FIELDS: Final = (
+    "site",
+    "captured_ms",
+    "received_ms",
+    "duration_s",
+    "laeq",
+    "lafmax",
+    "level_unit",
+    "space",
+    "features",
+    "presence",
+    "clip",
+)
+"""Fields of an event's hash, in the order that `stored_of` wants."""
+
+
+def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
+    """An event as the fields of its hash."""
+    return {
+        "site": event.site,
+        "captured_ms": str(ms_of(event.captured_at)),
+        "received_ms": str(ms_of(event.received_at)),
+        "duration_s": repr(event.duration_s),
+        "laeq": repr(event.levels.laeq),
+        "lafmax": repr(event.levels.lafmax),
+        "level_unit": event.levels.unit,
+        "space": event.space,
+        "features": event.features.tobytes(),
+        "presence": np.asarray(event.presence, dtype="<f4").tobytes(),
+        "clip": event.clip,
+    }
+
+
+def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
+    """An event from its id and the values of `FIELDS`; None if it is not there.
+
+    Raises:
+        Invalid: the hash lacks a field, or names a feature space that this hub does not know.
+    """
+    if row[0] is None:
+        return None
+    values = [value for value in row if value is not None]
+    if len(values) != len(FIELDS):
+        raise Invalid(f"event {key} is archived without {FIELDS[list(row).index(None)]}")
+    site, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
+    space = space_of(space_id.decode())
+    return StoredEvent(
+        id=EventId.parse(key),
+        site=site.decode(),
+        captured_at=time_of(captured),
+        received_at=time_of(received),
+        duration_s=float(duration),
+        levels=Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS"),
+        space=space.id,
+        features=np.frombuffer(features, dtype=np.uint8).reshape(space.shape),
+        presence=tuple(np.frombuffer(presence, dtype="<f4").tolist()),
+        clip=clip.decode(),
+    )
+
+
+def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
+    """A sensor from its hash."""
+    captured, received = row.get(b"last_captured_ms"), row.get(b"last_received_ms")
+    return Sensor(
+        place=place,
+        events=int(row.get(b"events", b"0")),
+        last_event=row.get(b"last_event", b"").decode(),
+        last_captured_at=time_of(captured) if captured else None,
+        last_received_at=time_of(received) if received else None,
+        state=row.get(b"state", b"unknown").decode(),
+        boot=row.get(b"boot", b"").decode(),
+    )
+
+
+def ms_of(at: datetime) -> int:
+    """A time as ms since 1970 UTC."""
+    return round(at.timestamp() * 1000)
+
+
+def time_of(ms: bytes) -> datetime:
+    """The time that such a number stands for."""
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)

@@ -1,0 +1,167 @@
+"""Teaching a Siamese checkpoint its sketch: vectors whose inner product imitates the pair score.
+
+1. Some clips are set aside. The others, half as they are and half recombined, are queries and events.
+2. The checkpoint scores all queries against all events, once; that matrix is what is learnt.
+3. A step takes some queries and some events. Its loss is the squared error of the inner products, plus, because only
+   the top of a ranking matters to a search, the cross-entropy of the softmax over events at a low temperature.
+4. The clips set aside, recombined anew, tell how many candidates the sketch needs.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hub.model.checkpoint import Checkpoint
+from hub.model.sketch import SketchConfig, SketchNetwork
+from hub.search.index import Index
+from hub.search.match import Entry, Query
+from hub.search.reach import DEPTH
+from hub.search.recombined import recombined
+from hub.search.scorer import Scorer
+from hub.training.stages import Stage, learning_rate
+from shared.errors import Invalid
+from shared.space import Features
+from shared.taxonomy import COUNT
+
+CANDIDATES: Final = (100, 300, 1_000, 3_000)
+_ASKED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SketchPlan:
+    """How to teach a sketch.
+
+    Attributes:
+        seed: fixes all randomness.
+        values: values of a sketch.
+        hidden: width of the hidden layer.
+        queries: clips scored as queries.
+        events: clips they are scored against.
+        steps: of the optimiser.
+        step_queries: queries in a step.
+        step_events: events in a step.
+        rate: highest learning rate of AdamW.
+        temperature: of the softmax over events, in categories of 8.
+        aside: share of the clips set aside to measure with.
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    seed: int = 0
+    values: int = 64
+    hidden: int = 512
+    queries: int = 2_000
+    events: int = 32_000
+    steps: int = 3_000
+    step_queries: int = 256
+    step_events: int = 4_096
+    rate: float = 2e-3
+    temperature: float = 0.15
+    aside: float = 0.1
+
+    def __post_init__(self) -> None:
+        counts = (self.queries, self.events, self.steps, self.step_queries, self.step_events)
+        if self.seed < 0 or min(counts) < 1 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
+            raise Invalid("seeds start at 0, counts at 1; rates lie in (0, 1), temperatures above 0")
+        if not 0.0 < self.aside < 1.0:
+            raise Invalid("the share set aside lies in (0, 1)")
+
+
+Told = Callable[[str, float], None]
+"""Called with (what is going on, share of it done in [0, 1])."""
+
+
+def teach(
+    checkpoint: Checkpoint, features: Features, plan: SketchPlan | None = None, told: Told = lambda *_: None
+) -> Checkpoint:
+    """The checkpoint with a sketch, and in its record how many candidates it needs.
+
+    Args:
+        checkpoint: of a Siamese network; a sketch that it has is replaced.
+        features: uint8 [n, frames, dimension] of clips like those that will be searched.
+        plan: how.
+        told: progress.
+
+    Raises:
+        Invalid: fewer than 20 clips.
+    """
+    plan = plan or SketchPlan()
+    if len(features) < 2 * DEPTH:
+        raise Invalid(f"{len(features)} clips are too few to teach a sketch: give at least {2 * DEPTH}")
+    rng = np.random.default_rng(plan.seed)
+    torch.manual_seed(plan.seed)
+    order = rng.permutation(len(features))
+    held = max(DEPTH, round(plan.aside * len(features)))
+    aside, known = features[order[:held]], features[order[held:]]
+    scorer = Scorer(checkpoint)
+    queries = _clips(known, plan.queries, rng)
+    events = _clips(known, plan.events, rng)
+    towers, theirs = scorer.embed(queries), scorer.embed(events)
+    wanted = _levels(scorer, towers, theirs, told)
+    network = _learnt(plan, checkpoint, (torch.from_numpy(towers), torch.from_numpy(theirs)), wanted, told)
+    taught = replace(checkpoint, sketch=network.requires_grad_(False).eval())
+    measured = _measured(Scorer(taught), aside, plan, rng, told)
+    record = {**checkpoint.record, "sketch": {"plan": asdict(plan), "clips": len(features), "recall": measured}}
+    return replace(taught, record=record)
+
+
+def _clips(features: Features, count: int, rng: np.random.Generator) -> Features:
+    """Half real clips, as far as there are, and recombined ones."""
+    real = features[rng.permutation(len(features))[: count // 2]]
+    return np.concatenate([real, recombined(features, count - len(real), rng)])
+
+
+def _levels(scorer: Scorer, queries: npt.NDArray[np.float32], events: npt.NDArray[np.float32], told: Told) -> Tensor:
+    """Ranks float32 [q, n] of all pairs."""
+    half = scorer.half(events)
+    made = np.empty((len(queries), len(events)), dtype=np.float32)
+    for number, query in enumerate(queries):
+        made[number] = scorer.ranks(query, half)
+        told("scoring", (number + 1) / len(queries))
+    return torch.from_numpy(made)
+
+
+def _learnt(
+    plan: SketchPlan, checkpoint: Checkpoint, clips: tuple[Tensor, Tensor], wanted: Tensor, told: Told
+) -> SketchNetwork:
+    network = SketchNetwork(SketchConfig(checkpoint.network.config.width, plan.hidden, plan.values))
+    with torch.no_grad():
+        network.event_head.bias[-1] = wanted.mean()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
+    stage = Stage(1, 2, plan.rate)
+    queries, events = clips
+    network.train()
+    for step in range(plan.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(stage, step / plan.steps)
+        some = torch.randperm(len(queries))[: plan.step_queries]
+        many = torch.randperm(len(events))[: plan.step_events]
+        made = network.of_queries(queries[some]) @ network.of_events(events[many]).t()
+        target = wanted[some][:, many]
+        top = nn.functional.cross_entropy(made / plan.temperature, (target / plan.temperature).softmax(dim=1))
+        loss = nn.functional.mse_loss(made, target) + plan.temperature * top
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        told("teaching", (step + 1) / plan.steps)
+    return network.eval()
+
+
+def _measured(
+    scorer: Scorer, aside: Features, plan: SketchPlan, rng: np.random.Generator, told: Told
+) -> dict[str, float]:
+    """Recall of the exact ten best among the first candidates of the sketch, by number of candidates."""
+    index = Index(scorer)
+    features = recombined(aside, plan.events, rng)
+    index.add([Entry(str(n), "", n, 0.0, (0.0,) * COUNT) for n in range(len(features))], scorer.embed(features))
+    queries = [Query(towers, DEPTH) for towers in scorer.embed(aside[:_ASKED])]
+    told("measuring", 0.0)
+    positions = [found for found, _ in index.view().measured(scorer, queries)]
+    told("measuring", 1.0)
+    return {str(n): round(float(np.mean([(p < n).mean() for p in positions])), 4) for n in CANDIDATES}

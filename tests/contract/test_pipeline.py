@@ -1,0 +1,185 @@
+"""The pipeline on every store: what comes of messages handled together is what comes of them one by one."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.audio.logmel import LogMel
+from hub.flagging.rule import FlagRule
+from hub.follow import Follower, reconcile
+from hub.metrics import HubMetrics
+from hub.model.checkpoint import load, shipped
+from hub.pipeline import Handled, Outcome, Pipeline
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from shared.errors import Busy, Unavailable
+from shared.messages import StateMessage, encode_event, encode_json
+from shared.space import LOGMEL, VGGISH
+from shared.topics import SensorTopic
+from tests.processes import Redis, eventually
+from tests.values import NOON, event
+
+ALL_FLAGGED = FlagRule(min_level=0.0, min_shared=0.0, own_recent_s=0.0, max_matches=3)
+SCORERS = [Scorer(load(shipped(space.id))) for space in (VGGISH, LOGMEL)]
+
+
+def pipeline(archive: Archive, retrieval: Retrieval | None = None) -> Pipeline:
+    return Pipeline(
+        archive=archive,
+        retrieval=Retrieval(SCORERS) if retrieval is None else retrieval,
+        extractor=LogMel(),
+        rule=ALL_FLAGGED,
+        metrics=HubMetrics(CollectorRegistry()),
+        now=lambda: NOON,
+    )
+
+
+def message(seq: int, sensor: str = "street-1") -> tuple[str, bytes]:
+    sent = event(seq, sensor=sensor, seed=seq % 3, after_s=1_000.0 * seq)
+    return str(SensorTopic("demo", sensor, "event")), encode_event(sent)
+
+
+def state() -> tuple[str, bytes]:
+    told = StateMessage.model_validate(
+        {
+            "site": "demo",
+            "sensor": "street-1",
+            "boot": "boot",
+            "state": "ready",
+            "source": "scene",
+            "form": "flac",
+            "software": "0",
+            "since": NOON,
+        }
+    )
+    return str(SensorTopic("demo", "street-1", "state")), encode_json(told)
+
+
+def seen(handled: list[Handled]) -> list[tuple[Outcome, list[tuple[str, float]]]]:
+    return [
+        (one.outcome, [(m.event, round(m.rank or 0.0, 3)) for m in one.alert.matches] if one.alert else [])
+        for one in handled
+    ]
+
+
+@pytest.fixture
+def single(redis_server: Redis) -> Iterator[Archive]:
+    opened = Archive(redis_server.url, timeout_s=1.0, dead_letter_limit=2)
+    yield opened
+    opened.close()
+
+
+def test_a_batch_gives_what_its_messages_give_one_by_one(archive: Archive, single: Archive) -> None:
+    messages = [message(n) for n in range(12)]
+    together = list(pipeline(archive).handle_all(messages))
+    alone = pipeline(single)
+    assert seen(together) == seen([alone.handle(*one) for one in messages])
+    assert [one.alert is not None for one in together] == [False, *[True] * 11]
+    assert archive.count() == 12
+    assert len(archive.unpublished()) == 11
+
+
+def test_bad_messages_states_and_repeats_within_a_batch_are_dealt_with_in_their_place(archive: Archive) -> None:
+    batch = [message(0), ("nonsense", b"?"), message(1), state(), message(1), (message(2)[0], b"\xff"), message(2)]
+    handled = list(pipeline(archive).handle_all(batch))
+    kinds = (Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED, Outcome.STATE, Outcome.REPEAT)
+    assert [one.outcome for one in handled] == [*kinds, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    assert archive.count() == 3
+    assert archive.dead_letter_count() == 2
+    assert [sensor.state for sensor in archive.sensors()] == ["ready"]
+    assert next(pipeline(archive).handle_all([message(0)])).outcome is Outcome.REPEAT
+
+
+def test_an_event_of_a_space_without_a_model_is_dead_lettered_alone(archive: Archive) -> None:
+    handled = list(pipeline(archive, Retrieval(SCORERS[1:])).handle_all([state(), message(0), state()]))
+    assert [one.outcome for one in handled] == [Outcome.STATE, Outcome.DEAD_LETTER, Outcome.STATE]
+    (letter,) = archive.dead_letters()
+    assert "no model" in letter.reason
+
+
+def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_again(single: Archive) -> None:
+    hub = pipeline(single)
+    bad = ("nonsense", b"?")
+    batch = [message(0), bad, bad, message(1), bad, message(2)]  # two dead letters may wait, not three
+    told: list[Outcome] = []
+    with pytest.raises(Busy):
+        told.extend(handled.outcome for handled in hub.handle_all(batch))
+    assert told == [Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    single.unbury(single.dead_letters()[0].id)
+    assert [one.outcome for one in hub.handle_all(batch[len(told) :])] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    assert (single.count(), single.dead_letter_count()) == (3, 2)
+
+
+def test_a_store_that_goes_away_loses_and_doubles_nothing(single: Archive, redis_server: Redis) -> None:
+    hub = pipeline(single)
+    batch = [message(n) for n in range(5)]
+    redis_server.kill()
+    with pytest.raises(Unavailable):
+        list(hub.handle_all(batch))
+    redis_server.start()
+    assert [one.outcome for one in hub.handle_all(batch)] == [Outcome.ARCHIVED] * 5
+    assert single.count() == 5
+
+
+def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: Archive) -> None:
+    first = pipeline(archive)
+    list(first.handle_all([message(0)]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "complete_all", lambda _done: (_ for _ in ()).throw(Unavailable("away")))
+        with pytest.raises(Unavailable):
+            list(first.handle_all([message(3)]))
+    assert archive.count() == 2
+    (handled,) = first.handle_all([message(3)])
+    assert handled.outcome is Outcome.ARCHIVED
+    assert handled.alert is not None
+    assert [match.event for match in handled.alert.matches] == ["street-1.boot.0"]
+
+
+def test_hubs_that_follow_see_each_others_events_and_removals(archive: Archive) -> None:
+    one, two = Retrieval(SCORERS), Retrieval(SCORERS)
+    after = archive.position()
+    followers = [Follower(archive, retrieval, after) for retrieval in (one, two)]
+    for follower in followers:
+        follower.start()
+    try:
+        for n, retrieval in zip(range(10), itertools.cycle((one, two))):
+            pipeline(archive, retrieval).handle(*message(n))
+        eventually(lambda: len(one) == len(two) == 10, 10, "both hubs know ten events")
+        archive.expire(NOON.replace(hour=13))
+        eventually(lambda: len(one) == len(two) == archive.count(), 10, "what was removed is gone from both")
+    finally:
+        for follower in followers:
+            follower.stop()
+    assert 0 < archive.count() < 10
+
+
+def test_a_hub_that_missed_changes_compares_everything(archive: Archive, store_url: str) -> None:
+    writer = pipeline(archive)
+    list(writer.handle_all([message(n) for n in range(5)]))
+    stale = archive.position()
+    reader = Retrieval(SCORERS)
+    assert reconcile(archive, reader) == 5
+    list(writer.handle_all([message(n) for n in range(5, 9)]))
+    archive.expire(NOON.replace(minute=1))
+    redis.Redis.from_url(store_url, protocol=2).xtrim("ew:changes", maxlen=1, approximate=False)
+    follower = Follower(archive, reader, stale)
+    follower.start()
+    try:
+        eventually(lambda: set(reader.ids()) == {e for page in archive.ids() for e in page}, 10, "all is compared")
+    finally:
+        follower.stop()
+    assert len(reader) == archive.count() == 8
+
+
+def test_reconciling_tells_how_far_it_is(archive: Archive) -> None:
+    list(pipeline(archive).handle_all([message(n) for n in range(5)]))
+    told: list[tuple[int, int]] = []
+    reader = Retrieval(SCORERS)
+    reconcile(archive, reader, lambda done, of: told.append((done, of)))
+    assert told[-1] == (5, 5)
+    assert np.all(np.diff([done for done, _ in told]) >= 0)
