@@ -189,12 +189,21 @@ class Archive:
             limit: most changes told.
 
         Returns:
-            The position now, and the changes, oldest first; None if some after this position are not kept any more.
+            The position now, and the changes, oldest first; None if some after this position may be kept no more,
+            or if the store does not know the position: it was emptied, or came back as it was before.
         """
-        oldest = self._redis.xrange(_CHANGES, count=1)
-        if after != "0-0" and (not oldest or _order(oldest[0][0].decode()) > _order(after)):
+        with self._redis.pipeline(transaction=True) as pipe:  # else it may be trimmed between two answers
+            pipe.xrange(_CHANGES, count=1)
+            pipe.xrevrange(_CHANGES, count=1)
+            pipe.xlen(_CHANGES)
+            pipe.xread({_CHANGES: after}, count=limit)
+            oldest, newest, kept, found = pipe.execute()
+        if after == "0-0":
+            missed = kept >= CHANGES_KEPT  # trimming leaves at least so many
+        else:
+            missed = not oldest or not _order(oldest[0][0]) <= _order(after) <= _order(newest[0][0])
+        if missed:
             return None
-        found = self._redis.xread({_CHANGES: after}, count=limit)
         if not found:
             return after, []
         entries = found[0][1]
@@ -202,15 +211,24 @@ class Archive:
         return entries[-1][0].decode(), changes
 
     def ids(self) -> Iterator[list[str]]:
-        """All events in pages, oldest first; one that is added or removed meanwhile may be missing or twice."""
-        start = 0
-        while page := self._ids_page(start):
-            yield page
-            start += len(page)
+        """All events in pages, oldest first, each once; one that is added or removed meanwhile may be missing.
+
+        Pages go on from a time, not from a rank: ranks shift when old events expire, and others were overlooked.
+        """
+        start, told = "-inf", set[str]()
+        while rows := self._ids_from(start, _PAGE + len(told)):
+            if page := [event for event, _ in rows if event not in told]:
+                yield page
+            else:
+                return
+            newest = rows[-1][1]
+            start, told = repr(newest), {event for event, at in rows if at == newest}
 
     @_translated
-    def _ids_page(self, start: int) -> list[str]:
-        return [key.decode() for key in self._redis.zrange(f"{PREFIX}:events", start, start + _PAGE - 1)]
+    def _ids_from(self, start: str, limit: int) -> list[tuple[str, float]]:
+        """Events captured at this time (ms) or later, with their times, oldest first."""
+        rows = self._redis.zrangebyscore(f"{PREFIX}:events", start, "+inf", start=0, num=limit, withscores=True)
+        return [(key.decode(), at) for key, at in rows]
 
     @_translated
     def fetch(self, events: Sequence[str]) -> list[StoredEvent]:
@@ -391,7 +409,8 @@ def _sensor(place: str) -> str:
     return f"{PREFIX}:sensor:{place}"
 
 
-def _order(position: str) -> tuple[int, int]:
+def _order(position: str | bytes) -> tuple[int, int]:
     """A stream position as numbers that compare."""
-    ms, _, number = position.partition("-")
+    text = position.decode() if isinstance(position, bytes) else position
+    ms, _, number = text.partition("-")
     return int(ms), int(number)

@@ -13,7 +13,8 @@ from typing import Final
 
 from hub.archive import Archive
 from hub.search.retrieval import Retrieval
-from shared.errors import Unavailable
+from hub.stored import StoredEvent
+from shared.errors import Invalid, Unavailable
 from shared.mqtt import full_jitter
 
 log = logging.getLogger(__name__)
@@ -28,19 +29,23 @@ Progress = Callable[[int, int], None]
 """Called with (events read, of how many)."""
 
 
-def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = None) -> int:
+def reconcile(
+    archive: Archive, retrieval: Retrieval, told: Progress | None = None, *, readable_only: bool = False
+) -> int:
     """Bring what can be found to what is archived.
 
     Args:
         archive: what there is.
         retrieval: missing events are added, others removed.
         told: progress; by default a line in the log every five seconds.
+        readable_only: leave out, with a warning, events that this hub cannot read.
 
     Returns:
         Events that were added.
 
     Raises:
         Unavailable: the store is away.
+        Invalid: an event that this hub cannot read, such as one of a feature space that it was not told of.
     """
     told = told or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
@@ -49,21 +54,39 @@ def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = No
         known = retrieval.known(page)
         missing = [event for event, there in zip(page, known, strict=True) if not there]
         for start in range(0, len(missing), _BATCH):
-            added += _load(archive, retrieval, missing[start : start + _BATCH])
+            added += _load(archive, retrieval, missing[start : start + _BATCH], readable_only=readable_only)
             told(min(total, seen + len(page) - len(missing) + start), total)
         if not retrieval.shared:
             archived.update(page)
         seen += len(page)
         told(min(total, seen), total)
     gone = [event for event in retrieval.ids() if event not in archived]
-    # An event may have been archived after its page was read.
-    retrieval.remove(set(gone) - {str(event.id) for event in archive.fetch(gone)} if gone else ())
+    for start in range(0, len(gone), _BATCH):
+        some = gone[start : start + _BATCH]
+        # An event may have been archived after its page was read.
+        retrieval.remove(set(some) - {str(event.id) for event in archive.fetch(some)})
     return added
 
 
-def _load(archive: Archive, retrieval: Retrieval, events: list[str]) -> int:
-    stored = archive.fetch(events)
+def _load(archive: Archive, retrieval: Retrieval, events: list[str], *, readable_only: bool) -> int:
+    """Make archived events findable: how many are now."""
+    try:
+        stored = archive.fetch(events)
+    except Invalid:
+        if not readable_only:
+            raise
+        stored = _readable(archive, events)
     return len(stored) - retrieval.load(stored)
+
+
+def _readable(archive: Archive, events: list[str]) -> list[StoredEvent]:
+    found: list[StoredEvent] = []
+    for event in events:
+        try:
+            found += archive.fetch([event])
+        except Invalid as error:
+            log.warning("event left out: it cannot be found here", extra={"event": event, "reason": str(error)})
+    return found
 
 
 def _log_now_and_then(last: float) -> Progress:
@@ -78,6 +101,8 @@ def _log_now_and_then(last: float) -> Progress:
 
 class Follower:
     """Adds what other hubs archive, and removes what they remove, in a thread of its own.
+
+    An event that this hub cannot read, as another hub was told of more feature spaces, is left out with a warning.
 
     Args:
         archive: whose changes are followed.
@@ -120,7 +145,7 @@ class Follower:
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
             after = self._archive.position()
-            reconcile(self._archive, self._retrieval)
+            reconcile(self._archive, self._retrieval, readable_only=True)
             self._after = after
             return 0
         position, happened = changes
@@ -129,7 +154,7 @@ class Follower:
         came = [event for event, is_gone in last.items() if not is_gone]
         missing = [event for event, there in zip(came, self._retrieval.known(came), strict=True) if not there]
         if missing:
-            _load(self._archive, self._retrieval, missing)
+            _load(self._archive, self._retrieval, missing, readable_only=True)
         if gone:
             self._retrieval.remove(gone)
         self._after = position

@@ -204,6 +204,8 @@ class Pipeline:
 
     def _finish(self, run: list[_Item]) -> Iterator[Handled]:
         """Archive different events, look for matches, and tell what became of each."""
+        if not run:
+            return
         fresh = [item for item in run if item.known is not Recorded.REPEAT]
         stage = self._metrics.stage
         with stage.labels("archive").time():

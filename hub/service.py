@@ -71,7 +71,9 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
 
 def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
     search = settings.search
-    if search.backend == "memory":
+    if search.backend == "engine" and scorer.sketch is None:
+        log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
+    if search.backend == "memory" or scorer.sketch is None:
         return Index(scorer, Reach(search.recall, search.candidates))
     return EngineIndex(
         settings.redis.url.get_secret_value(),

@@ -20,7 +20,7 @@ class SketchConfig:
 
     Attributes:
         width: values per step of the tower output that it is made from.
-        hidden: width of its hidden layer.
+        hidden: width of the layer that each step passes; the layer after pooling is twice as wide.
         values: values of a sketch.
 
     Raises:
@@ -28,7 +28,7 @@ class SketchConfig:
     """
 
     width: int
-    hidden: int = 512
+    hidden: int = 256
     values: int = 64
 
     def __post_init__(self) -> None:
@@ -37,20 +37,25 @@ class SketchConfig:
 
 
 class SketchNetwork(nn.Module):
-    """Mean and maximum of the tower output over time, a hidden layer, and a head for either side."""
+    """A layer for each step, mean and maximum over time, another layer, and a head for either side."""
 
     def __init__(self, config: SketchConfig) -> None:
         super().__init__()
         self.config = config
-        self.norm = nn.BatchNorm1d(2 * config.width, affine=False)
-        self.hidden = nn.Linear(2 * config.width, config.hidden)
-        self.query_head = nn.Linear(config.hidden, config.values - 1)
-        self.event_head = nn.Linear(config.hidden, config.values)
+        wide = 2 * config.hidden
+        self.norm = nn.BatchNorm1d(config.width, affine=False)
+        self.step = nn.Linear(config.width, config.hidden)
+        self.pooled_norm = nn.BatchNorm1d(wide)
+        self.hidden = nn.Linear(wide, wide)
+        self.query_head = nn.Linear(wide, config.values - 1)
+        self.event_head = nn.Linear(wide, config.values)
 
     def seen(self, towers: Tensor) -> Tensor:
-        """The hidden layer of clips, float32 [n, steps, width]: float32 [n, hidden]."""
-        pooled = torch.cat([towers.mean(dim=1), towers.amax(dim=1)], dim=1)
-        return torch.relu(self.hidden(self.norm(pooled)))
+        """The layer after pooling of clips, float32 [n, steps, width]: float32 [n, 2 * hidden]."""
+        count, steps, width = towers.shape
+        each = torch.relu(self.step(self.norm(towers.reshape(-1, width)))).reshape(count, steps, -1)
+        pooled = torch.cat([each.mean(dim=1), each.amax(dim=1)], dim=1)
+        return torch.relu(self.hidden(self.pooled_norm(pooled)))
 
     def of_queries(self, towers: Tensor) -> Tensor:
         """Sketches of queries, float32 [n, steps, width]: float32 [n, values], the last of them 1."""

@@ -1,9 +1,10 @@
 """Teaching a Siamese checkpoint its sketch: vectors whose inner product imitates the pair score.
 
 1. Some clips are set aside. The others, half as they are and half recombined, are queries and events.
-2. The checkpoint scores all queries against all events, once; that matrix is what is learnt.
-3. A step takes some queries and some events. Its loss is the squared error of the inner products, plus, because only
-   the top of a ranking matters to a search, the cross-entropy of the softmax over events at a low temperature.
+2. In blocks of their own clips, the checkpoint scores all queries against all events, once: that is what is learnt.
+3. A step takes some queries and some events. Only the top of a ranking matters to a search: its loss is the squared
+   error of the inner products, weighted towards the top, plus the cross-entropy of the softmax over events at a low
+   temperature.
 4. The clips set aside, recombined anew, tell how many candidates the sketch needs.
 """
 
@@ -12,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +30,10 @@ from shared.taxonomy import COUNT
 
 CANDIDATES: Final = (100, 300, 1_000, 3_000)
 _ASKED: Final = 200
+_ARCHIVE: Final = 30_000
+_LEAST: Final = 0.02
+_Block = tuple[Tensor, Tensor, Tensor]
+"""Towers of queries [q, S, W] and of events [n, S, W], and their ranks [q, n]; float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,17 @@ class SketchPlan:
     Attributes:
         seed: fixes all randomness.
         values: values of a sketch.
-        hidden: width of the hidden layer.
-        queries: clips scored as queries.
-        events: clips they are scored against.
+        hidden: width of the layer that each step passes.
+        blocks: sets of queries and events; many different clips matter more than many pairs.
+        queries: clips of a block scored as queries.
+        events: clips of a block they are scored against.
         steps: of the optimiser.
         step_queries: queries in a step.
         step_events: events in a step.
         rate: highest learning rate of AdamW.
         temperature: of the softmax over events, in categories of 8.
+        emphasis: weight of the cross-entropy beside the squared error.
+        reach: the squared error of a pair so far below the query's best weighs 1/e, in categories of 8.
         aside: share of the clips set aside to measure with.
 
     Raises:
@@ -55,19 +62,27 @@ class SketchPlan:
 
     seed: int = 0
     values: int = 64
-    hidden: int = 512
-    queries: int = 2_000
-    events: int = 32_000
-    steps: int = 3_000
-    step_queries: int = 256
-    step_events: int = 4_096
+    hidden: int = 256
+    blocks: int = 20
+    queries: int = 800
+    events: int = 2_500
+    steps: int = 2_000
+    step_queries: int = 400
+    step_events: int = 1_500
     rate: float = 2e-3
-    temperature: float = 0.15
+    temperature: float = 0.05
+    emphasis: float = 2.0
+    reach: float = 0.7
     aside: float = 0.1
 
     def __post_init__(self) -> None:
-        counts = (self.queries, self.events, self.steps, self.step_queries, self.step_events)
-        if self.seed < 0 or min(counts) < 1 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
+        counts = (self.blocks, self.queries, self.events, self.steps, self.step_queries, self.step_events)
+        if (
+            self.seed < 0
+            or min(counts) < 1
+            or not 0.0 < self.rate < 1.0
+            or min(self.temperature, self.reach, self.emphasis) <= 0.0
+        ):
             raise Invalid("seeds start at 0, counts at 1; rates lie in (0, 1), temperatures above 0")
         if not 0.0 < self.aside < 1.0:
             raise Invalid("the share set aside lies in (0, 1)")
@@ -100,13 +115,13 @@ def teach(
     held = max(DEPTH, round(plan.aside * len(features)))
     aside, known = features[order[:held]], features[order[held:]]
     scorer = Scorer(checkpoint)
-    queries = _clips(known, plan.queries, rng)
-    events = _clips(known, plan.events, rng)
-    towers, theirs = scorer.embed(queries), scorer.embed(events)
-    wanted = _levels(scorer, towers, theirs, told)
-    network = _learnt(plan, checkpoint, (torch.from_numpy(towers), torch.from_numpy(theirs)), wanted, told)
+    blocks = []
+    for number in range(plan.blocks):
+        blocks.append(_block(scorer, known, plan, rng))
+        told("scoring", (number + 1) / plan.blocks)
+    network = _learnt(plan, checkpoint, blocks, told)
     taught = replace(checkpoint, sketch=network.requires_grad_(False).eval())
-    measured = _measured(Scorer(taught), aside, plan, rng, told)
+    measured = _measured(Scorer(taught), aside, rng, told)
     record = {**checkpoint.record, "sketch": {"plan": asdict(plan), "clips": len(features), "recall": measured}}
     return replace(taught, record=record)
 
@@ -117,35 +132,29 @@ def _clips(features: Features, count: int, rng: np.random.Generator) -> Features
     return np.concatenate([real, recombined(features, count - len(real), rng)])
 
 
-def _levels(scorer: Scorer, queries: npt.NDArray[np.float32], events: npt.NDArray[np.float32], told: Told) -> Tensor:
-    """Ranks float32 [q, n] of all pairs."""
+def _block(scorer: Scorer, known: Features, plan: SketchPlan, rng: np.random.Generator) -> _Block:
+    queries = scorer.embed(_clips(known, plan.queries, rng))
+    events = scorer.embed(_clips(known, plan.events, rng))
     half = scorer.half(events)
-    made = np.empty((len(queries), len(events)), dtype=np.float32)
-    for number, query in enumerate(queries):
-        made[number] = scorer.ranks(query, half)
-        told("scoring", (number + 1) / len(queries))
-    return torch.from_numpy(made)
+    wanted = np.stack([scorer.ranks(query, half) for query in queries])
+    return (torch.from_numpy(queries).half(), torch.from_numpy(events).half(), torch.from_numpy(wanted).half())
 
 
-def _learnt(
-    plan: SketchPlan, checkpoint: Checkpoint, clips: tuple[Tensor, Tensor], wanted: Tensor, told: Told
-) -> SketchNetwork:
+def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told: Told) -> SketchNetwork:
     network = SketchNetwork(SketchConfig(checkpoint.network.config.width, plan.hidden, plan.values))
     with torch.no_grad():
-        network.event_head.bias[-1] = wanted.mean()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
+        network.event_head.bias[-1] = blocks[0][2].float().mean()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-3)
     stage = Stage(1, 2, plan.rate)
-    queries, events = clips
     network.train()
     for step in range(plan.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(stage, step / plan.steps)
+        queries, events, wanted = blocks[step % len(blocks)]
         some = torch.randperm(len(queries))[: plan.step_queries]
         many = torch.randperm(len(events))[: plan.step_events]
-        made = network.of_queries(queries[some]) @ network.of_events(events[many]).t()
-        target = wanted[some][:, many]
-        top = nn.functional.cross_entropy(made / plan.temperature, (target / plan.temperature).softmax(dim=1))
-        loss = nn.functional.mse_loss(made, target) + plan.temperature * top
+        made = network.of_queries(queries[some].float()) @ network.of_events(events[many].float()).t()
+        loss = _loss(made, wanted[some][:, many].float(), plan)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -153,12 +162,17 @@ def _learnt(
     return network.eval()
 
 
-def _measured(
-    scorer: Scorer, aside: Features, plan: SketchPlan, rng: np.random.Generator, told: Told
-) -> dict[str, float]:
+def _loss(made: Tensor, wanted: Tensor, plan: SketchPlan) -> Tensor:
+    weight = torch.exp((wanted - wanted.amax(dim=1, keepdim=True)) / plan.reach) + _LEAST
+    error = (weight * (made - wanted).square()).sum() / weight.sum()
+    top = nn.functional.cross_entropy(made / plan.temperature, (wanted / plan.temperature).softmax(dim=1))
+    return error + plan.emphasis * plan.temperature * top
+
+
+def _measured(scorer: Scorer, aside: Features, rng: np.random.Generator, told: Told) -> dict[str, float]:
     """Recall of the exact ten best among the first candidates of the sketch, by number of candidates."""
     index = Index(scorer)
-    features = recombined(aside, plan.events, rng)
+    features = recombined(aside, min(_ARCHIVE, 100 * len(aside)), rng)
     index.add([Entry(str(n), "", n, 0.0, (0.0,) * COUNT) for n in range(len(features))], scorer.embed(features))
     queries = [Query(towers, DEPTH) for towers in scorer.embed(aside[:_ASKED])]
     told("measuring", 0.0)

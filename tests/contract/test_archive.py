@@ -96,6 +96,21 @@ def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archi
     assert [str(event.id) for event in archive.fetch([*ids[:5], "no.such.1"])] == ids[:5]
 
 
+@pytest.mark.parametrize("apart_s", [1, 0], ids=["apart", "all at once"])
+def test_ids_overlook_none_that_stays_while_others_expire(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, apart_s: int
+) -> None:
+    monkeypatch.setattr("hub.archive._PAGE", 50)
+    archive.record_all([stored(seq, after_s=-1) for seq in range(100)])
+    archive.record_all([stored(seq, after_s=apart_s * seq) for seq in range(100, 300)])
+    told: list[str] = []
+    for page in archive.ids():
+        told += page
+        archive.expire(NOON)
+    assert len(told) == len(set(told))
+    assert set(told) >= {str(stored(seq).id) for seq in range(100, 300)}
+
+
 def test_changes_tell_what_came_and_went_after_a_position(archive: Archive) -> None:
     archive.record(stored(0))
     start = archive.position()
@@ -124,6 +139,29 @@ def test_changes_that_are_kept_no_more_are_told_as_missed(archive: Archive, stor
     assert archive.changes(start) is None
     assert archive.changes(archive.position()) is not None
     client.delete("ew:changes")
+    assert archive.changes(start) is None
+
+
+def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(archive: Archive, store_url: str) -> None:
+    archive.record(stored(0))
+    before = archive.position()
+    archive.record(stored(1))
+    position = archive.position()
+    redis.Redis.from_url(store_url, protocol=2).xdel("ew:changes", position)
+    assert archive.changes(before) is not None
+    assert archive.changes(position) is None
+
+
+def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.archive.CHANGES_KEPT", 200)
+    start = archive.position()
+    archive.record_all([stored(seq) for seq in range(150)])
+    found = archive.changes(start)
+    assert found is not None
+    assert len(found[1]) == 150
+    archive.record_all([stored(seq) for seq in range(150, 600)])
     assert archive.changes(start) is None
 
 

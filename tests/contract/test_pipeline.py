@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,12 +18,12 @@ from hub.model.checkpoint import load, shipped
 from hub.pipeline import Handled, Outcome, Pipeline
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
-from shared.errors import Busy, Unavailable
+from shared.errors import Busy, Invalid, Unavailable
 from shared.messages import StateMessage, encode_event, encode_json
 from shared.space import LOGMEL, VGGISH
 from shared.topics import SensorTopic
 from tests.processes import Redis, eventually
-from tests.values import NOON, event
+from tests.values import NOON, event, stored
 
 ALL_FLAGGED = FlagRule(min_level=0.0, min_shared=0.0, own_recent_s=0.0, max_matches=3)
 SCORERS = [Scorer(load(shipped(space.id))) for space in (VGGISH, LOGMEL)]
@@ -174,6 +175,40 @@ def test_a_hub_that_missed_changes_compares_everything(archive: Archive, store_u
     finally:
         follower.stop()
     assert len(reader) == archive.count() == 8
+
+
+def test_an_event_that_this_hub_cannot_read_is_left_out_and_following_goes_on(archive: Archive) -> None:
+    reader = Retrieval(SCORERS)
+    archive.record(replace(stored(0), space="brought-along/1"))
+    with pytest.raises(Invalid, match="brought-along"):
+        reconcile(archive, reader)
+    assert reconcile(archive, reader, readable_only=True) == 0
+    follower = Follower(archive, reader, archive.position())
+    follower.start()
+    try:
+        archive.record_all([stored(1), replace(stored(2), space="brought-along/1"), stored(3)])
+        eventually(lambda: len(reader) == 2, 10, "those that can be read are found")
+    finally:
+        follower.stop()
+    assert set(reader.ids()) == {str(stored(seq).id) for seq in (1, 3)}
+
+
+def test_a_store_that_goes_away_is_followed_again_when_it_is_back(redis_server: Redis, single: Archive) -> None:
+    reader = Retrieval(SCORERS)
+    single.record(stored(0))
+    assert reconcile(single, reader) == 1
+    follower = Follower(single, reader, single.position())
+    follower.start()
+    try:
+        redis_server.kill()
+        redis_server.start()
+        single.record(stored(1))
+        eventually(
+            lambda: set(reader.ids()) == {e for page in single.ids() for e in page}, 20, "it is followed again"
+        )
+    finally:
+        follower.stop()
+    assert str(stored(1).id) in set(reader.ids())
 
 
 def test_reconciling_tells_how_far_it_is(archive: Archive) -> None:

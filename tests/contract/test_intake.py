@@ -1,0 +1,156 @@
+"""Intake with a real broker and store: what waits is handled together, in order, and acknowledged in order."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.intake import BATCH, Intake
+from hub.metrics import HubMetrics
+from hub.pipeline import Handled, Outcome
+from shared.errors import Unavailable
+from shared.mqtt import Acknowledged, Link
+from tests.processes import Mosquitto, Redis, eventually
+
+TOPIC = "earwitness/v1/demo/street-1/event"
+Handle = Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]]
+
+
+class Recorder:
+    """Stands in for the pipeline: holds the first batch until `go`, and keeps what it is given.
+
+    Args:
+        fails_at: once, the store is away before this message of the second batch.
+    """
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.go = threading.Event()
+        self.holding = threading.Event()
+        self.batches: list[list[int]] = []
+        self.done: list[int] = []
+        self._fails_at = fails_at
+
+    def __call__(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
+        self.batches.append([int(payload) for _, payload in messages])
+        self.holding.set()
+        assert self.go.wait(30)
+        for place, number in enumerate(self.batches[-1]):
+            if self._fails_at == place and len(self.batches) == 2:
+                raise Unavailable("away")
+            self.done.append(number)
+            yield Handled(Outcome.ARCHIVED)
+
+
+@pytest.fixture
+def single(redis_server: Redis) -> Iterator[Archive]:
+    opened = Archive(redis_server.url)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def running(broker: Mosquitto, archive: Archive, handle: Handle, capacity: int = 1_000) -> Iterator[HubMetrics]:
+    metrics = HubMetrics(CollectorRegistry())
+    intake = Intake(
+        settings=broker.settings,
+        client_id="earwitness-hub-test",
+        group="hubs",
+        capacity=capacity,
+        handle=handle,
+        archive=archive,
+        metrics=metrics,
+    )
+    thread = threading.Thread(target=intake.run, daemon=True)
+    thread.start()
+    try:
+        yield metrics
+    finally:
+        intake.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def waiting(metrics: HubMetrics) -> float | None:
+    return metrics.registry.get_sample_value("earwitness_hub_intake_queue_length")
+
+
+@contextmanager
+def sender(broker: Mosquitto) -> Iterator[Callable[[int], None]]:
+    """Publishes a number, and returns when the broker has it and somebody has subscribed to it."""
+    link = Link(broker.settings, "sender")
+    link.start()
+    eventually(lambda: link.connected, 10, "the sender is connected")
+
+    def taken(number: int) -> bool:
+        mid = link.publish(TOPIC, str(number).encode())
+        while True:
+            match link.signals.get(timeout=10):
+                case Acknowledged(mid=told, reason=0) if told == mid:
+                    return True
+                case Acknowledged(mid=told) if told == mid:
+                    return False
+
+    yield lambda number: eventually(lambda: taken(number), 10, "a subscriber is there")
+    link.stop()
+
+
+def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(
+    mosquitto: Mosquitto, single: Archive
+) -> None:
+    recorder = Recorder()
+    with running(mosquitto, single, recorder) as metrics, sender(mosquitto) as send:
+        send(0)
+        assert recorder.holding.wait(10)
+        for number in range(1, 150):
+            send(number)
+        eventually(lambda: waiting(metrics) == 149, 10, "149 wait")
+        recorder.go.set()
+        eventually(lambda: len(recorder.done) == 150, 10, "all is handled")
+    assert [len(batch) for batch in recorder.batches] == [1, BATCH, BATCH, 149 - 2 * BATCH]
+    assert recorder.done == list(range(150))
+
+
+def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosquitto, single: Archive) -> None:
+    recorder = Recorder(fails_at=2)
+    with running(mosquitto, single, recorder) as metrics, sender(mosquitto) as send:
+        send(0)
+        assert recorder.holding.wait(10)
+        for number in range(1, 6):
+            send(number)
+        eventually(lambda: waiting(metrics) == 5, 10, "5 wait")
+        recorder.go.set()
+        eventually(lambda: len(recorder.done) == 6, 20, "all is handled")
+    assert recorder.batches == [[0], [1, 2, 3, 4, 5], [3, 4, 5]]
+    assert recorder.done == list(range(6))
+
+
+def test_what_was_handled_is_acknowledged_and_does_not_come_again(mosquitto: Mosquitto, single: Archive) -> None:
+    first, second = Recorder(), Recorder()
+    first.go.set()
+    second.go.set()
+    with running(mosquitto, single, first), sender(mosquitto) as send:
+        for number in range(20):
+            send(number)
+        eventually(lambda: len(first.done) == 20, 10, "all is handled")
+    with running(mosquitto, single, second), sender(mosquitto) as send:
+        send(20)
+        eventually(lambda: 20 in second.done, 10, "the next one is handled")
+    assert second.done == [20]
+
+
+def test_a_hub_that_is_overrun_takes_everything_in_the_end(mosquitto: Mosquitto, single: Archive) -> None:
+    recorder = Recorder()
+    with running(mosquitto, single, recorder, capacity=10) as metrics, sender(mosquitto) as send:
+        send(0)
+        assert recorder.holding.wait(10)
+        for number in range(1, 200):
+            send(number)
+        recorder.go.set()
+        eventually(lambda: set(recorder.done) == set(range(200)), 60, "all is handled")
+        assert waiting(metrics) == 0
+    firsts = list(dict.fromkeys(recorder.done))
+    assert all(a < b for a, b in itertools.pairwise(firsts)), "in order, whatever came twice"
