@@ -389,8 +389,9 @@ def test_an_address_that_cannot_serve_is_refused(scorer: Scorer, query_engine_ur
         EngineIndex(query_engine_url.removesuffix("/0") + "/1", scorer, candidates=lambda: 10)
     with pytest.raises(Invalid, match=r"redis\.url"):
         EngineIndex("mysql://:secret@host", scorer, candidates=lambda: 10)
+    away = EngineIndex("redis://127.0.0.1:1/0", scorer, candidates=lambda: 10, timeout_s=0.5)
     with pytest.raises(Unavailable):
-        EngineIndex("redis://127.0.0.1:1/0", scorer, candidates=lambda: 10)
+        len(away)
 
 
 def test_a_checkpoint_without_sketch_is_refused(query_engine_url: str) -> None:

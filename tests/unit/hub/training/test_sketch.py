@@ -91,7 +91,7 @@ def test_the_command_teaches_a_checkpoint_and_tells_its_recall(untaught: Checkpo
     np.savez(tmp_path / "features.npz", space=VGGISH.id, features=clips(40), labels=labels)
     save(tmp_path / "a.safetensors", untaught)
     arguments = ("--checkpoint", str(tmp_path / "a.safetensors"), "--data", str(tmp_path), "--cache", "-")
-    ran = CliRunner().invoke(app, ["sketch", *arguments, "--steps", "1", "--json"])
+    ran = CliRunner().invoke(app, ["sketch", *arguments, "--blocks", "1", "--steps", "1", "--json"])
     assert ran.exit_code == 0, ran.output
     assert list(json.loads(ran.stdout)["recall_at_10"]) == ["100", "300", "1000", "3000"]
     assert load(tmp_path / "a.safetensors").sketch is not None
