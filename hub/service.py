@@ -54,8 +54,8 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
     """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
 
     Raises:
-        Unavailable: the search backend is the store's, and the store is away.
-        Invalid: a description or a checkpoint that cannot be used, or two checkpoints of one feature space.
+        Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
+            that lacks the query engine which `search.backend` asks for.
     """
     for description in settings.model.backbones:
         bring(description)

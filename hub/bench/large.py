@@ -61,7 +61,7 @@ def fill(
         first = len(index)
         features = recombined(clips, min(_BATCH, count - first), rng)
         towers = index.scorer.embed(features)
-        presence = index.scorer.presence(towers[:, :, :]) if index.scorer.tagged else np.zeros((len(towers), 8))
+        presence = index.scorer.presence(towers) if index.scorer.tagged else np.zeros((len(towers), 8))
         entries = [
             Entry(
                 event=f"sensor-{(first + n) % SENSORS}.bench.{(first + n) // SENSORS}",

@@ -1,8 +1,8 @@
 """The pair network, laid out for speed: batch normalisation folded in, each clip's half of the first layer apart.
 
 `Pairs` is exact, in float32. `QuickPairs` is what a scan of many events uses: the first layer's product in 8-bit
-integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones, at some twenty times the speed of the
-module's own forward. It needs a processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
+integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones (how fast: `bench score`). It needs a
+processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
 """
 
 from collections.abc import Callable, Iterable

@@ -41,8 +41,8 @@ class RecallWatch:
         self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
 
     def offer(self, index: Index, query: Query, matches: list[Match]) -> None:
-        """Sample a query that was answered; never waits."""
-        if random.random() < self._share:  # noqa: S311 - a sample, no secret
+        """Sample a query that was answered; never waits. Without a sketch every search is exact already."""
+        if index.scorer.sketch is not None and random.random() < self._share:  # noqa: S311 - a sample, no secret
             try:
                 self._queue.put_nowait((index, query, matches))
             except queue.Full:
