@@ -223,6 +223,7 @@ def _sketch(stated: Mapping[str, Any] | None, network: Network) -> SketchNetwork
         config = SketchConfig(**stated)
     except TypeError as error:
         raise Invalid(f"its sketch's configuration is not understood: {error}") from error
-    if config.width != network.config.width:
-        raise Invalid(f"a sketch of {config.width} values per step cannot serve towers of {network.config.width}")
+    wanted = (network.config.steps, network.config.width)
+    if (config.steps, config.width) != wanted:
+        raise Invalid(f"a sketch of {config.steps} x {config.width} cannot serve towers of {wanted[0]} x {wanted[1]}")
     return SketchNetwork(config)

@@ -2,7 +2,8 @@
 
 Scoring a pair takes layers; an inner product takes one pass over memory. A search therefore looks at the sketches of
 all events and scores exactly only those whose sketches are closest. Query and event have heads of their own, because
-the pair network treats them differently; the event's last value is a bias of its own.
+the pair network treats them differently; the event's last value is a bias of its own. The pair network compares two
+clips step by step, so a sketch keeps the order of steps: pooled over time, it would miss much of what matters.
 Taught by `hub.training.sketch`, kept in the checkpoint beside the network.
 """
 
@@ -19,43 +20,47 @@ class SketchConfig:
     """Everything that fixes the sketch's shape.
 
     Attributes:
+        steps: of a clip.
         width: values per step of the tower output that it is made from.
-        hidden: width of the layer that each step passes; the layer after pooling is twice as wide.
+        each: width of the layer that each step passes.
+        hidden: width of the layer that sees all steps.
         values: values of a sketch.
 
     Raises:
         Invalid: a size that cannot be built.
     """
 
+    steps: int
     width: int
-    hidden: int = 256
+    each: int = 64
+    hidden: int = 512
     values: int = 64
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, int) and 1 < n <= 65_536 for n in (self.width, self.hidden, self.values)):
+        sizes = (self.width, self.each, self.hidden, self.values)
+        if not all(isinstance(n, int) and 1 < n <= 65_536 for n in sizes) or not 1 <= self.steps <= 65_536:
             raise Invalid(f"sizes of a sketch must be in [2, 65536]: {self}")
 
 
 class SketchNetwork(nn.Module):
-    """A layer for each step, mean and maximum over time, another layer, and a head for either side."""
+    """A layer that each step passes, one that sees all steps, and a head for either side."""
 
     def __init__(self, config: SketchConfig) -> None:
         super().__init__()
         self.config = config
-        wide = 2 * config.hidden
+        joined = config.steps * config.each
         self.norm = nn.BatchNorm1d(config.width, affine=False)
-        self.step = nn.Linear(config.width, config.hidden)
-        self.pooled_norm = nn.BatchNorm1d(wide)
-        self.hidden = nn.Linear(wide, wide)
-        self.query_head = nn.Linear(wide, config.values - 1)
-        self.event_head = nn.Linear(wide, config.values)
+        self.step = nn.Linear(config.width, config.each)
+        self.joined_norm = nn.BatchNorm1d(joined)
+        self.hidden = nn.Linear(joined, config.hidden)
+        self.query_head = nn.Linear(config.hidden, config.values - 1)
+        self.event_head = nn.Linear(config.hidden, config.values)
 
     def seen(self, towers: Tensor) -> Tensor:
-        """The layer after pooling of clips, float32 [n, steps, width]: float32 [n, 2 * hidden]."""
-        count, steps, width = towers.shape
-        each = torch.relu(self.step(self.norm(towers.reshape(-1, width)))).reshape(count, steps, -1)
-        pooled = torch.cat([each.mean(dim=1), each.amax(dim=1)], dim=1)
-        return torch.relu(self.hidden(self.pooled_norm(pooled)))
+        """The layer that sees all steps of clips, float32 [n, steps, width]: float32 [n, hidden]."""
+        count, _, width = towers.shape
+        each = torch.relu(self.step(self.norm(towers.reshape(-1, width)))).reshape(count, -1)
+        return torch.relu(self.hidden(self.joined_norm(each)))
 
     def of_queries(self, towers: Tensor) -> Tensor:
         """Sketches of queries, float32 [n, steps, width]: float32 [n, values], the last of them 1."""

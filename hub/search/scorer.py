@@ -159,7 +159,7 @@ class Scorer:
             events: float [n, steps, width] from `embed`, n at least 1.
         """
         with torch.inference_mode():
-            return self._ranker.half(torch.from_numpy(events.astype(np.float32)))
+            return self._ranker.half(_single(events))
 
     def ranks(self, query: Towers, half: Any) -> Ranks:  # noqa: ANN401
         """Ranks of one query and many events, within `tolerance` of the exact ones.
@@ -172,7 +172,7 @@ class Scorer:
             float32 [n], the higher the more similar.
         """
         with torch.inference_mode():
-            return self._ranker.ranks(torch.from_numpy(query.astype(np.float32)), half).numpy()
+            return self._ranker.ranks(_single(query), half).numpy()
 
     @property
     def tagged(self) -> bool:
@@ -240,7 +240,7 @@ class Scorer:
         """
         self._check(towers, "events")
         if self._tagged is not None:
-            shifted = torch.from_numpy(towers[:, 0, :COUNT].astype(np.float32))
+            shifted = _single(towers[:, 0, :COUNT])
             return torch.sigmoid(torch.logit(shifted) - self._tagged.shift).numpy()
         return self._in_blocks(None, towers)[:, :, BOTH]
 
@@ -252,11 +252,16 @@ class Scorer:
         """Score blocks against one query, or each event against itself."""
         out = np.empty((len(events), COUNT, SITUATIONS), dtype=np.float32)
         with torch.inference_mode():
-            one = None if query is None else torch.from_numpy(query.astype(np.float32)[None])
+            one = None if query is None else _single(query[None])
             for start in range(0, len(events), self._block):
-                block = torch.from_numpy(events[start : start + self._block].astype(np.float32, copy=False))
+                block = _single(events[start : start + self._block])
                 out[start : start + self._block] = self._pairs(one, block).numpy()
         return out
+
+
+def _single(towers: Towers) -> Tensor:
+    """Towers as float32: by torch, which takes a hundredth of numpy's time."""
+    return torch.from_numpy(towers).float()
 
 
 def _implied(query: Tensor | None, events: Tensor) -> Tensor:

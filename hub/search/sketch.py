@@ -46,14 +46,14 @@ class Learnt:
     def of_queries(self, towers: Towers) -> Sketches:
         """See `Sketch`."""
         with torch.inference_mode():
-            return self._network.of_queries(torch.from_numpy(towers.astype(np.float32))).numpy()
+            return self._network.of_queries(torch.from_numpy(towers).float()).numpy()
 
     def of_events(self, towers: Towers) -> Sketches:
         """See `Sketch`."""
         made = np.empty((len(towers), self.width), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(towers), _BLOCK):
-                part = torch.from_numpy(towers[start : start + _BLOCK].astype(np.float32))
+                part = torch.from_numpy(towers[start : start + _BLOCK]).float()
                 made[start : start + _BLOCK] = self._network.of_events(part).numpy()
         return made
 

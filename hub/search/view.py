@@ -21,7 +21,7 @@ from hub.search.scorer import Scorer
 Rows = npt.NDArray[np.int64]
 """Rows of all chunks of a view, one after the other."""
 
-_SCAN: Final = 8_192
+_SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
 
 

@@ -2,9 +2,8 @@
 
 1. Some clips are set aside. The others, half as they are and half recombined, are queries and events.
 2. In blocks of their own clips, the checkpoint scores all queries against all events, once: that is what is learnt.
-3. A step takes some queries and some events. Only the top of a ranking matters to a search: its loss is the squared
-   error of the inner products, weighted towards the top, plus the cross-entropy of the softmax over events at a low
-   temperature.
+3. A step takes some queries and some events. Only the top of a ranking matters to a search: the loss is the
+   cross-entropy of two softmaxes over events, one of the ranks at a low temperature, one of the inner products.
 4. The clips set aside, recombined anew, tell how many candidates the sketch needs.
 """
 
@@ -29,9 +28,10 @@ from shared.space import Features
 from shared.taxonomy import COUNT
 
 CANDIDATES: Final = (100, 300, 1_000, 3_000)
+_STEEP: Final = 20.0
+"""Softmax of the inner products: their scale is free, only their order matters; so it is learnt soonest."""
 _ASKED: Final = 200
 _ARCHIVE: Final = 30_000
-_LEAST: Final = 0.02
 _Block = tuple[Tensor, Tensor, Tensor]
 """Towers of queries [q, S, W] and of events [n, S, W], and their ranks [q, n]; float16."""
 
@@ -43,7 +43,8 @@ class SketchPlan:
     Attributes:
         seed: fixes all randomness.
         values: values of a sketch.
-        hidden: width of the layer that each step passes.
+        each: width of the layer that each step passes.
+        hidden: width of the layer that sees all steps.
         blocks: sets of queries and events; many different clips matter more than many pairs.
         queries: clips of a block scored as queries.
         events: clips of a block they are scored against.
@@ -51,9 +52,7 @@ class SketchPlan:
         step_queries: queries in a step.
         step_events: events in a step.
         rate: highest learning rate of AdamW.
-        temperature: of the softmax over events, in categories of 8.
-        emphasis: weight of the cross-entropy beside the squared error.
-        reach: the squared error of a pair so far below the query's best weighs 1/e, in categories of 8.
+        temperature: of the softmax of ranks, in categories of 8.
         aside: share of the clips set aside to measure with.
 
     Raises:
@@ -62,27 +61,21 @@ class SketchPlan:
 
     seed: int = 0
     values: int = 64
-    hidden: int = 256
+    each: int = 64
+    hidden: int = 512
     blocks: int = 20
     queries: int = 800
     events: int = 2_500
     steps: int = 2_000
     step_queries: int = 400
     step_events: int = 1_500
-    rate: float = 2e-3
-    temperature: float = 0.05
-    emphasis: float = 2.0
-    reach: float = 0.7
+    rate: float = 1e-3
+    temperature: float = 0.02
     aside: float = 0.1
 
     def __post_init__(self) -> None:
         counts = (self.blocks, self.queries, self.events, self.steps, self.step_queries, self.step_events)
-        if (
-            self.seed < 0
-            or min(counts) < 1
-            or not 0.0 < self.rate < 1.0
-            or min(self.temperature, self.reach, self.emphasis) <= 0.0
-        ):
+        if self.seed < 0 or min(counts) < 1 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
             raise Invalid("seeds start at 0, counts at 1; rates lie in (0, 1), temperatures above 0")
         if not 0.0 < self.aside < 1.0:
             raise Invalid("the share set aside lies in (0, 1)")
@@ -141,9 +134,8 @@ def _block(scorer: Scorer, known: Features, plan: SketchPlan, rng: np.random.Gen
 
 
 def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told: Told) -> SketchNetwork:
-    network = SketchNetwork(SketchConfig(checkpoint.network.config.width, plan.hidden, plan.values))
-    with torch.no_grad():
-        network.event_head.bias[-1] = blocks[0][2].float().mean()
+    shape = checkpoint.network.config
+    network = SketchNetwork(SketchConfig(shape.steps, shape.width, plan.each, plan.hidden, plan.values))
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-3)
     stage = Stage(1, 2, plan.rate)
     network.train()
@@ -154,19 +146,13 @@ def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told
         some = torch.randperm(len(queries))[: plan.step_queries]
         many = torch.randperm(len(events))[: plan.step_events]
         made = network.of_queries(queries[some].float()) @ network.of_events(events[many].float()).t()
-        loss = _loss(made, wanted[some][:, many].float(), plan)
+        target = (wanted[some][:, many].float() / plan.temperature).softmax(dim=1)
+        loss = nn.functional.cross_entropy(_STEEP * made, target)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         told("teaching", (step + 1) / plan.steps)
     return network.eval()
-
-
-def _loss(made: Tensor, wanted: Tensor, plan: SketchPlan) -> Tensor:
-    weight = torch.exp((wanted - wanted.amax(dim=1, keepdim=True)) / plan.reach) + _LEAST
-    error = (weight * (made - wanted).square()).sum() / weight.sum()
-    top = nn.functional.cross_entropy(made / plan.temperature, (wanted / plan.temperature).softmax(dim=1))
-    return error + plan.emphasis * plan.temperature * top
 
 
 def _measured(scorer: Scorer, aside: Features, rng: np.random.Generator, told: Told) -> dict[str, float]:

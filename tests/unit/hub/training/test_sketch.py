@@ -60,7 +60,7 @@ def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught:
 
 
 def test_a_sketch_is_kept_in_the_checkpoint(untaught: Checkpoint, tmp_path: Path) -> None:
-    network = SketchNetwork(SketchConfig(width=16, hidden=8, values=8)).eval()
+    network = SketchNetwork(SketchConfig(steps=10, width=16, hidden=8, values=8)).eval()
     save(tmp_path / "a.safetensors", replace(untaught, sketch=network))
     back = load(tmp_path / "a.safetensors")
     assert back.sketch is not None
@@ -70,7 +70,7 @@ def test_a_sketch_is_kept_in_the_checkpoint(untaught: Checkpoint, tmp_path: Path
 
 
 def test_a_sketch_for_towers_of_another_width_is_refused(untaught: Checkpoint, tmp_path: Path) -> None:
-    network = SketchNetwork(SketchConfig(width=17, hidden=8, values=8)).eval()
+    network = SketchNetwork(SketchConfig(steps=10, width=17, hidden=8, values=8)).eval()
     save(tmp_path / "a.safetensors", replace(untaught, sketch=network))
     with pytest.raises(Invalid, match="sketch"):
         load(tmp_path / "a.safetensors")
@@ -82,7 +82,7 @@ def test_too_few_clips_and_senseless_plans_are_refused(untaught: Checkpoint) -> 
     with pytest.raises(Invalid):
         SketchPlan(steps=0)
     with pytest.raises(Invalid):
-        SketchConfig(width=16, values=1)
+        SketchConfig(steps=10, width=16, values=1)
 
 
 def test_the_command_teaches_a_checkpoint_and_tells_its_recall(untaught: Checkpoint, tmp_path: Path) -> None:
