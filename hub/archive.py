@@ -375,14 +375,17 @@ class Archive:
         self._redis.xdel(f"{PREFIX}:dead-letters", letter_id)
 
     @_translated
-    def expire(self, before: datetime) -> list[StoredEvent]:
+    def expire(self, before: datetime) -> dict[str, str]:
         """Remove one batch of events and alerts captured before a time.
 
         Returns:
-            The events removed; call again until the list is empty.
+            The events removed, each with the path of its clip, or ""; call again until there are none.
         """
         ids = self._redis.zrangebyscore(f"{PREFIX}:events", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
-        gone = self.fetch([key.decode() for key in ids]) if ids else []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key in ids:
+                pipe.hget(_event(key.decode()), "clip")
+            gone = {key.decode(): (clip or b"").decode() for key, clip in zip(ids, pipe.execute(), strict=True)}
         alerts = self._redis.zrangebyscore(f"{PREFIX}:alerts", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
         with self._redis.pipeline(transaction=True) as pipe:
             for key in ids:

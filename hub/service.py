@@ -267,10 +267,10 @@ class Hub:
             Unavailable: the store is away; what was removed so far stays removed.
         """
         while gone := self._archive.expire(before):
-            self._retrieval.remove(str(event.id) for event in gone)
-            for event in gone:
-                if self._clips is not None:
-                    self._clips.remove(event.clip)
+            self._retrieval.remove(gone)
+            if self._clips is not None:
+                for clip in gone.values():
+                    self._clips.remove(clip)
             log.info("old events removed", extra={"events": len(gone)})
 
 

@@ -16,12 +16,13 @@ from rich.table import Table
 from hub.bench.embed import costs
 from hub.bench.ingest import ingest_figures
 from hub.bench.score import score_figures
+from hub.bench.start import start_figures
 from hub.bench.vggish import vggish_figures
-from hub.model.checkpoint import Checkpoint, baseline, load
+from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.options import JsonOption, reported
 from hub.training import plots
 from shared.errors import Unavailable
-from shared.space import VGGISH
+from shared.space import SHORT_NAMES, VGGISH
 
 DataOption = Annotated[
     Path | None,
@@ -33,6 +34,11 @@ DataOption = Annotated[
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(help="checkpoint to measure; the paper's network for VGGish if not given", show_default=False),
+]
+
+HubCheckpointOption = Annotated[
+    Path | None,
+    typer.Option(help="checkpoint for VGGish that the hub uses; those that ship if not given", show_default=False),
 ]
 
 app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this machine.")
@@ -72,7 +78,7 @@ def score(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
     events: Annotated[int, typer.Option(min=100, help="scored by each query")] = 20_000,
-    queries: Annotated[int, typer.Option(min=1, help="whose ten best are compared with the exact ones")] = 50,
+    queries: Annotated[int, typer.Option(min=1, help="whose ten best are compared with the exact ones")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 9,
     json_: JsonOption = False,
 ) -> None:
@@ -90,7 +96,7 @@ def search(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
     events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
-    queries: Annotated[int, typer.Option(min=1, help="compared with an exact scan; as many choose candidates")] = 50,
+    queries: Annotated[int, typer.Option(min=1, help="compared with an exact scan; as many choose candidates")] = 100,
     repeats: Annotated[int, typer.Option(min=1, help="searches that are timed")] = 200,
     recall: Annotated[float, typer.Option(min=0.01, max=1.0, help="target of recall@10")] = 0.99,
     references: Annotated[bool, typer.Option(help="measure FAISS too; its graph takes minutes to build")] = True,
@@ -134,6 +140,7 @@ def ingest(
     rate: Annotated[
         float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
     ] = 700.0,
+    checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Events a second from receipt to acknowledgement, with a broker, a store and a hub of their own.
@@ -143,8 +150,29 @@ def ingest(
     Example: earwitness-hub bench ingest --data audioset/ --json
     """
     with _progress() as told:
-        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, told=told)
+        figures = ingest_figures(
+            data, archive=archive, seconds=seconds, rate=rate, settings=_checkpoints(checkpoint), told=told
+        )
     _tell("ingest", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def start(
+    data: DataOption = None,
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    checkpoint: HubCheckpointOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Seconds until a hub with an archive is ready, from the store alone and from its snapshot.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench start --events 1000000 --data audioset/ --json
+    """
+    with _progress() as told:
+        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
+    _tell("start", asdict(figures), json_)
 
 
 @app.command()
@@ -169,6 +197,14 @@ def vggish(
 
 def _checkpoint(path: Path | None) -> Checkpoint:
     return load(baseline(VGGISH.id, "paper") if path is None else path)
+
+
+def _checkpoints(path: Path | None) -> tuple[str, ...]:
+    """The setting that has a hub use this checkpoint for VGGish, and the shipped ones for other spaces."""
+    if path is None:
+        return ()
+    others = [str(shipped(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
+    return (f"model.checkpoints={json.dumps([str(path.resolve()), *others])}",)
 
 
 @contextmanager

@@ -6,19 +6,12 @@ every event is searched against it. What counts is what the archive holds in the
 
 import contextlib
 import json
-import os
 import queue
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,24 +20,15 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from hub.archive import Archive
-from hub.bench.large import SENSORS, real_clips
-from hub.embedded import free_port
+from hub.bench.large import real_clips
+from hub.bench.processes import Told, events_of, hub_process, prefill, servers, until
 from hub.search.recombined import recombined
-from hub.stored import StoredEvent
-from shared.errors import Unavailable
-from shared.events import Embedding, Event, EventId, Levels
 from shared.messages import encode_event
 from shared.space import VGGISH, Features
 from shared.topics import ALL_ALERTS, SensorTopic
 
-_SITE: Final = "bench"
-_START: Final = datetime(2026, 6, 1, tzinfo=UTC)
-_BATCH: Final = 500
 _ALL_FLAGGED: Final = ("flagging.min_level=0", "flagging.min_shared=0")
 """Random embeddings resemble nothing; so that alerts are raised all the same."""
-
-Told = Callable[[str, float], None]
-"""Called with (what is going on, share of it done in [0, 1])."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +61,13 @@ class IngestFigures:
 
 
 def ingest_figures(
-    data: Path | None, *, archive: int, seconds: float, rate: float, told: Told = lambda *_: None
+    data: Path | None,
+    *,
+    archive: int,
+    seconds: float,
+    rate: float,
+    settings: tuple[str, ...] = (),
+    told: Told = lambda *_: None,
 ) -> IngestFigures:
     """Measure.
 
@@ -86,6 +76,7 @@ def ingest_figures(
         archive: events that the store holds before.
         seconds: for how long events are sent.
         rate: events sent per second; 0: as fast as the broker takes them.
+        settings: more of the hub's, each as of `--set`.
         told: progress.
 
     Raises:
@@ -95,14 +86,14 @@ def ingest_figures(
     clips, others = real_clips(data, VGGISH, rng)
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        mqtt_port, url = stack.enter_context(_servers(folder))
+        mqtt_port, url = stack.enter_context(servers(folder))
         store = Archive(url)
         stack.callback(store.close)
-        _prefill(store, clips, archive, rng, told)
-        messages = [encode_event(event) for event in _events(recombined(others, 2_000, rng))]
+        prefill(store, clips, archive, rng, told)
+        messages = [encode_event(event) for event in events_of(recombined(others, 2_000, rng))]
         bare = _bare(mqtt_port, messages)
-        extra = _ALL_FLAGGED if data is None else ()
-        stack.enter_context(_hub(folder, mqtt_port, url, extra, told))
+        extra = (*settings, *(_ALL_FLAGGED if data is None else ()))
+        stack.enter_context(hub_process(folder, mqtt_port, url, extra, told))
         sender = _Sender(mqtt_port, recombined(others, round(max(rate, 3_000) * seconds), rng))
         stack.callback(sender.stop)
         before = store.count()
@@ -110,7 +101,7 @@ def ingest_figures(
         sender.send(seconds, rate, lambda share: told("sending", share))
         taken, measured = store.count() - before, time.monotonic() - started
         sent = sender.sent
-        _until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
         waits = sender.waits()
         lost = sent - (store.count() - before)
     return IngestFigures(
@@ -127,47 +118,11 @@ def ingest_figures(
     )
 
 
-def _events(features: Features, boot: str = "bench", after: int = 0) -> Iterator[Event]:
-    """Events of fifty sensors, ten seconds apart."""
-    for number, own in enumerate(features, start=after):
-        yield Event(
-            id=EventId(f"sensor-{number % SENSORS}", boot, number // SENSORS),
-            site=_SITE,
-            captured_at=_START + timedelta(seconds=10 * (number // SENSORS)),
-            duration_s=10.0,
-            rate_hz=16_000,
-            levels=Levels(-40.0, -30.0),
-            body=Embedding(VGGISH.id, own),
-        )
-
-
-def _prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
-    for first in range(0, count, _BATCH):
-        features = recombined(clips, min(_BATCH, count - first), rng)
-        store.record_all(
-            [
-                StoredEvent(
-                    id=event.id,
-                    site=event.site,
-                    captured_at=event.captured_at - timedelta(days=30),
-                    received_at=event.captured_at - timedelta(days=30),
-                    duration_s=event.duration_s,
-                    levels=event.levels,
-                    space=VGGISH.id,
-                    features=own,
-                    presence=(0.0,) * 8,
-                )
-                for event, own in zip(_events(features, "before", first), features, strict=True)
-            ]
-        )
-        told("filling the archive", (first + len(features)) / count)
-
-
 class _Sender:
     """Sends events as sensors do, and takes the time until their alerts come."""
 
     def __init__(self, port: int, features: Features) -> None:
-        self._events = _events(features, "live")
+        self._events = events_of(features, "live")
         self._sent_s: dict[str, float] = {}
         self._waits: list[float] = []
         self._under_way = threading.Semaphore(200)
@@ -244,81 +199,3 @@ def _bare(port: int, messages: list[bytes]) -> float:
         client.disconnect()
         client.loop_stop()
     return count / (last - started)
-
-
-@contextlib.contextmanager
-def _servers(folder: Path) -> Iterator[tuple[int, str]]:
-    """Mosquitto and Redis, as processes of their own: the broker's port and the store's address."""
-    mqtt_port, redis_port = free_port(), free_port()
-    config = folder / "mosquitto.conf"
-    lines = (f"listener {mqtt_port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "user root")
-    config.write_text("\n".join(lines) + "\n")
-    store = ["--port", str(redis_port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    with (
-        _process([_program("mosquitto"), "-c", str(config)], folder / "mosquitto.log"),
-        _process([_program("redis-server"), *store, "--appendonly", "yes"], folder / "redis.log"),
-    ):
-        url = f"redis://127.0.0.1:{redis_port}/0"
-        _until(lambda: _answers(url), 20.0)
-        yield mqtt_port, url
-
-
-@contextlib.contextmanager
-def _hub(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[None]:
-    """`earwitness-hub serve`, once it is healthy."""
-    port = free_port()
-    settings = (f"mqtt.port={mqtt_port}", f"redis.url={url}", f"web.port={port}", "log.format=json", *extra)
-    overrides = [part for setting in settings for part in ("--set", setting)]
-    with _process([sys.executable, "-m", "hub", "serve", *overrides], folder / "hub.log") as process:
-
-        def healthy() -> bool:
-            if process.poll() is not None:
-                raise Unavailable(f"the hub ended: {(folder / 'hub.log').read_text()[-2000:]}")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-                    return bool(json.load(answer)["ok"])
-            except OSError:
-                return False
-
-        _until(healthy, 300.0, lambda: told("starting the hub", 0.5))
-        yield
-
-
-@contextlib.contextmanager
-def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=dict(os.environ))  # noqa: S603 - our own
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise Unavailable(f"{name} is not installed: apt-get install mosquitto redis-server")
-    return found
-
-
-def _answers(url: str) -> bool:
-    try:
-        store = Archive(url)
-        store.verify()
-        store.close()
-    except Unavailable:
-        return False
-    return True
-
-
-def _until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Unavailable(f"not within {within_s:.0f} s; the machine may be too busy")
-        waiting()
-        time.sleep(0.1)

@@ -12,7 +12,7 @@ from shared.errors import Invalid
 DEPTH: Final = 10
 TOLERANCE: Final = 0.01
 """An event counts as one of the ten best if its exact rank is at most so far below the tenth's."""
-_SIZES: Final = tuple(125 * 2**n for n in range(14))
+_SIZES: Final = tuple(250 * 2**n for n in range(13))
 _MEMORY: Final = 200
 _ENOUGH: Final = 16
 """Measurements before the first choice."""
@@ -51,7 +51,7 @@ class Reach:
         with self._lock:
             self._measured.append(np.sort(positions)[:DEPTH])
             if len(self._measured) >= _ENOUGH:
-                self._candidates = next((n for n in _SIZES if self._recall(n) >= self._target), _SIZES[-1])
+                self._candidates = next((n for n in _SIZES if self._sure(n) >= self._target), _SIZES[-1])
 
     def recall(self) -> float | None:
         """Mean recall@10 of what was measured, at the candidates in use; None before the first measurement."""
@@ -59,4 +59,12 @@ class Reach:
             return self._recall(self._candidates) if self._measured else None
 
     def _recall(self, candidates: int) -> float:
-        return float(np.mean([(found < candidates).sum() / max(1, len(found)) for found in self._measured]))
+        return float(self._shares(candidates).mean())
+
+    def _sure(self, candidates: int) -> float:
+        """Mean recall less its standard error, so that queries to come find as much."""
+        shares = self._shares(candidates)
+        return float(shares.mean() - shares.std() / np.sqrt(len(shares)))
+
+    def _shares(self, candidates: int) -> npt.NDArray[np.float64]:
+        return np.array([(found < candidates).sum() / max(1, len(found)) for found in self._measured])

@@ -64,6 +64,15 @@ def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
     assert found["bare_paho_per_s"] > 0
 
 
+def test_a_start_from_the_snapshot_and_from_the_store_are_both_measured() -> None:
+    found = run("start", "--events", "1000")
+    assert found["events"] == 1000
+    for name in ("from_store_s", "from_snapshot_s", "snapshot_bytes_per_event", "fill_events_per_s"):
+        figure = found[name]
+        assert isinstance(figure, float)
+        assert figure > 0
+
+
 def test_vggish_is_measured_by_precision_and_batch() -> None:
     ran = CliRunner().invoke(app, ["bench", "vggish", "--repeats", "1", "--json"])
     assert ran.exit_code == 0, ran.output
