@@ -12,7 +12,7 @@ from shared.errors import Invalid
 DEPTH: Final = 10
 TOLERANCE: Final = 0.01
 """An event counts as one of the ten best if its exact rank is at most so far below the tenth's."""
-_SIZES: Final = tuple(250 * 2**n for n in range(13))
+_SIZES: Final = tuple(size * 2**n for n in range(13) for size in (250, 350))
 _MEMORY: Final = 200
 _ENOUGH: Final = 16
 """Measurements before the first choice."""

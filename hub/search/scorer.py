@@ -32,6 +32,10 @@ BLOCK: Final = 256
 """Events scored exactly at once: keeps the working set (10 MB for ten steps) near the processor's caches."""
 
 
+_FIRST: Final = 64
+"""Events scored exactly to know how good the k-th best is at least."""
+
+
 class Ranker(Protocol):
     """Ranks one query against many events."""
 
@@ -199,13 +203,21 @@ class Scorer:
         """
         if len(events) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, COUNT, SITUATIONS), np.float32)
-        rows = np.arange(len(events))
-        if len(events) > k:
+        rows, others = np.arange(len(events)), np.empty(0, np.int64)
+        first = max(_FIRST, 2 * k)
+        if len(events) > first:
             quick = self.ranks(query, self.half(events) if half is None else half)
-            rows = np.flatnonzero(quick >= np.partition(quick, -k)[-k] - 2 * self.tolerance)
+            rows = np.sort(np.argpartition(-quick, first)[:first])
         matrices = self.score(query, events[rows])
         ranks = self.rank(query, events[rows], matrices)
-        order = np.argsort(-ranks, kind="stable")[:k]
+        if len(events) > first:
+            quick[rows] = -np.inf
+            others = np.flatnonzero(quick >= np.partition(ranks, -k)[-k] - self.tolerance)
+        if len(others):
+            theirs = self.score(query, events[others])
+            rows, matrices = np.concatenate([rows, others]), np.concatenate([matrices, theirs])
+            ranks = np.concatenate([ranks, self.rank(query, events[others], theirs)])
+        order = np.lexsort((rows, -ranks))[:k]
         return rows[order], ranks[order], matrices[order]
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:

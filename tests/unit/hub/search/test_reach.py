@@ -34,7 +34,7 @@ def test_old_measurements_are_forgotten() -> None:
     reach = Reach()
     for _ in range(200):
         reach.observe(positions(*range(5_000, 5_010)))
-    assert reach.candidates == 8_000
+    assert reach.candidates == 5_600
     for _ in range(200):
         reach.observe(positions(*range(10)))
     assert reach.candidates == 250
