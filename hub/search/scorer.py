@@ -8,7 +8,7 @@ numpy in and out; torch is inside.
 """
 
 import hashlib
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.model.tagged import TaggedNetwork, implied
 from hub.search.match import Towers
 from hub.search.pairs import Pairs, QuickPairs
+from hub.search.ranker import ExactRanks, Ranker, TagRanks
 from hub.search.sketch import Learnt, Sketch, Tagged
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
@@ -35,20 +36,8 @@ BLOCK: Final = 256
 _FIRST: Final = 64
 """Events scored exactly to know how good the k-th best is at least."""
 
-
-class Ranker(Protocol):
-    """Ranks one query against many events."""
-
-    tolerance: float
-    """Ranks are at most so far from exact ones."""
-
-    def half(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
-        """What can be computed of events, float32 [n, S, W], before the query is known."""
-        ...
-
-    def ranks(self, query: Tensor, events: Any) -> Tensor:  # noqa: ANN401
-        """Ranks float32 [n] of a query float32 [S, W] and the events of `half`."""
-        ...
+_QUICK: Final = 1_024
+"""Events whose halves are made at once: what is in between (5 MB) stays in the processor's caches."""
 
 
 class Scorer:
@@ -78,12 +67,12 @@ class Scorer:
         self._ranker: Ranker
         if isinstance(self._network, TaggedNetwork):
             self._pairs = _implied
-            self._ranker = _TagRanks(self._network)
+            self._ranker = TagRanks(self._network)
             self.sketch = Tagged(self._network)
         else:
             self._pairs = Pairs(self._network)
             quick = QuickPairs.serves(self._network)
-            self._ranker = QuickPairs(self._network) if quick else _ExactRanks(self._pairs, block)
+            self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
         self.tolerance = self._ranker.tolerance
         self.fingerprint = _fingerprint(self._network, checkpoint.sketch)
 
@@ -203,22 +192,30 @@ class Scorer:
         """
         if len(events) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, COUNT, SITUATIONS), np.float32)
-        rows, others = np.arange(len(events)), np.empty(0, np.int64)
-        first = max(_FIRST, 2 * k)
-        if len(events) > first:
-            quick = self.ranks(query, self.half(events) if half is None else half)
-            rows = np.sort(np.argpartition(-quick, first)[:first])
-        matrices = self.score(query, events[rows])
-        ranks = self.rank(query, events[rows], matrices)
-        if len(events) > first:
+        few = max(_FIRST, 2 * k)
+        if len(events) <= few:
+            rows = np.arange(len(events))
+            matrices, ranks = self._exactly(query, events)
+        else:
+            quick = self.ranks(query, half) if half is not None else self._quickly(query, events)
+            rows = np.sort(np.argpartition(-quick, few)[:few])
+            matrices, ranks = self._exactly(query, events[rows])
             quick[rows] = -np.inf
             others = np.flatnonzero(quick >= np.partition(ranks, -k)[-k] - self.tolerance)
-        if len(others):
-            theirs = self.score(query, events[others])
-            rows, matrices = np.concatenate([rows, others]), np.concatenate([matrices, theirs])
-            ranks = np.concatenate([ranks, self.rank(query, events[others], theirs)])
+            theirs, their_ranks = self._exactly(query, events[others])
+            rows, ranks = np.concatenate([rows, others]), np.concatenate([ranks, their_ranks])
+            matrices = np.concatenate([matrices, theirs])
         order = np.lexsort((rows, -ranks))[:k]
         return rows[order], ranks[order], matrices[order]
+
+    def _quickly(self, query: Towers, events: Towers) -> Ranks:
+        """Ranks within `tolerance`, halves made on the way."""
+        parts = (events[start : start + _QUICK] for start in range(0, len(events), _QUICK))
+        return np.concatenate([self.ranks(query, self.half(part)) for part in parts])
+
+    def _exactly(self, query: Towers, events: Towers) -> tuple[Probabilities, Ranks]:
+        matrices = self.score(query, events)
+        return matrices, self.rank(query, events, matrices)
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
         """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
@@ -280,44 +277,6 @@ def _implied(query: Tensor | None, events: Tensor) -> Tensor:
     """Presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W], or None for each event with itself."""
     tags = events[:, 0, :COUNT]
     return implied(tags if query is None else query[:, 0, :COUNT], tags)
-
-
-class _TagRanks:
-    """Level plus affinity of a tagged network: two products of matrices."""
-
-    tolerance = 1e-4
-
-    def __init__(self, network: TaggedNetwork) -> None:
-        self._weight = float(network.weight)
-
-    def half(self, towers: Tensor) -> Tensor:
-        made = towers[:, 0].clone()
-        made[:, :COUNT] = 2.0 * made[:, :COUNT] - 1.0
-        return made
-
-    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
-        tags, profile = 2.0 * query[0, :COUNT] - 1.0, query[0, COUNT:]
-        levels = events[:, :COUNT].mv(tags).mul_(0.5).add_(0.5 * COUNT)
-        return levels.add_(events[:, COUNT:].mv(profile).clamp_(0.0, 1.0).square_(), alpha=self._weight)
-
-
-class _ExactRanks:
-    """Level of similarity by the exact pair network, where nothing quicker serves."""
-
-    tolerance = 1e-4
-
-    def __init__(self, pairs: Pairs, block: int) -> None:
-        self._pairs = pairs
-        self._block = block
-
-    def half(self, towers: Tensor) -> Tensor:
-        return towers
-
-    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
-        parts = [
-            self._pairs(query[None], part)[:, :, :2].sum(dim=(1, 2)) for part in torch.split(events, self._block)
-        ]
-        return torch.cat(parts)
 
 
 def _fingerprint(network: Network, sketch: torch.nn.Module | None) -> str:
