@@ -63,10 +63,10 @@ class SketchPlan:
     values: int = 64
     each: int = 64
     hidden: int = 512
-    blocks: int = 20
+    blocks: int = 24
     queries: int = 800
     events: int = 2_500
-    steps: int = 2_000
+    steps: int = 5_000
     step_queries: int = 400
     step_events: int = 1_500
     rate: float = 1e-3

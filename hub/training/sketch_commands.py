@@ -29,8 +29,8 @@ def sketch(
         Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
     ] = None,
     values: Annotated[int, typer.Option(min=8, max=1024, help="values of a sketch")] = 64,
-    blocks: Annotated[int, typer.Option(min=1, help="sets of 800 queries and 2,500 events that it learns from")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="steps of the optimiser")] = 2_000,
+    blocks: Annotated[int, typer.Option(min=1, help="sets of 800 queries and 2,500 events that it learns from")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="steps of the optimiser")] = 5_000,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
