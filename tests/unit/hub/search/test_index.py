@@ -74,7 +74,7 @@ def test_a_measurement_tells_how_many_candidates_are_needed(scorer: Scorer) -> N
     recall = index.reach.recall()
     assert recall is not None
     assert recall >= 0.99
-    assert index.reach.candidates >= 250
+    assert index.reach.candidates >= 1_000
 
 
 def test_a_scan_can_be_given_up(scorer: Scorer) -> None:

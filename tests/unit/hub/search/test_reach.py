@@ -16,7 +16,7 @@ def test_it_keeps_to_its_start_until_enough_was_measured() -> None:
     assert reach.candidates == 700
     assert reach.recall() == 1.0
     reach.observe(positions(*range(10)))
-    assert reach.candidates == 250
+    assert reach.candidates == 1_000
 
 
 def test_it_takes_the_fewest_candidates_whose_mean_recall_is_enough() -> None:
@@ -24,10 +24,10 @@ def test_it_takes_the_fewest_candidates_whose_mean_recall_is_enough() -> None:
     for _ in range(99):
         reach.observe(positions(*range(10)))
     reach.observe(positions(*range(9), 100_000))  # one of ten in one of a hundred: .999 without it
-    assert reach.candidates == 250
-    for _ in range(50):
-        reach.observe(positions(*range(9), 900))
     assert reach.candidates == 1_000
+    for _ in range(50):
+        reach.observe(positions(*range(9), 1_900))
+    assert reach.candidates == 2_000
 
 
 def test_old_measurements_are_forgotten() -> None:
@@ -37,7 +37,7 @@ def test_old_measurements_are_forgotten() -> None:
     assert reach.candidates == 5_600
     for _ in range(200):
         reach.observe(positions(*range(10)))
-    assert reach.candidates == 250
+    assert reach.candidates == 1_000
 
 
 def test_few_measurements_that_differ_much_are_not_trusted() -> None:
@@ -45,8 +45,8 @@ def test_few_measurements_that_differ_much_are_not_trusted() -> None:
     for _ in range(20):
         reach.observe(positions(*range(10)))
     for _ in range(2):
-        reach.observe(positions(*range(900, 910)))
-    assert reach.candidates == 1_000, "the mean, .909, is only just enough: others to come may lack more"
+        reach.observe(positions(*range(1_900, 1_910)))
+    assert reach.candidates == 2_000, "the mean, .909, is only just enough: others to come may lack more"
 
 
 def test_fewer_than_ten_best_count_as_all_there_is() -> None:
