@@ -270,7 +270,7 @@ class Scorer:
 
 def _single(towers: Towers) -> Tensor:
     """Towers as float32: by torch, which takes a hundredth of numpy's time."""
-    return torch.from_numpy(towers).float()
+    return torch.from_numpy(np.require(towers, requirements="W")).float()
 
 
 def _implied(query: Tensor | None, events: Tensor) -> Tensor:
