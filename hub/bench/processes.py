@@ -91,7 +91,14 @@ def servers(folder: Path) -> Iterator[tuple[int, str]]:
 def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[None]:
     """`earwitness-hub serve` with these settings, once it is healthy; stopped in the end as operators do."""
     port = free_port()
-    settings = (f"mqtt.port={mqtt_port}", f"redis.url={url}", f"web.port={port}", "log.format=json", *extra)
+    settings = (
+        f"mqtt.port={mqtt_port}",
+        f"redis.url={url}",
+        f"web.port={port}",
+        "log.format=json",
+        "archive.retention_days=36500",  # events are dated from a fixed day, and none may go while they are counted
+        *extra,
+    )
     overrides = [part for setting in settings for part in ("--set", setting)]
     with _process([sys.executable, "-m", "hub", "serve", *overrides], folder / "hub.log") as process:
 

@@ -29,7 +29,7 @@ from shared.taxonomy import COUNT
 
 CANDIDATES: Final = (100, 300, 1_000, 3_000)
 _STEEP: Final = 20.0
-"""Softmax of the inner products: their scale is free, only their order matters; so it is learnt soonest."""
+"""Factor of the inner products in their softmax. Only their order matters; begun steep, they are learnt sooner."""
 _ASKED: Final = 200
 _ARCHIVE: Final = 30_000
 _Block = tuple[Tensor, Tensor, Tensor]
