@@ -1,64 +1,130 @@
-"""Alerts on their way out: published on the site's alert topic, kept in the archive until the broker has them."""
+"""Alerts on their way out: taken from the archive, published on the site's alert topic, done with at the PUBACK.
+
+The connection is not the intake's: a hub that is full leaves the broker for a while, and its alerts must not wait
+for that, nor be sent again because of it. Hubs of one archive divide the alerts; those that a hub took and did not
+bring to the broker are taken by another.
+"""
 
 import logging
-from collections.abc import Iterable
+import queue
+import random
+import threading
+import time
+from typing import Final
 
 from hub.archive import Archive
+from hub.metrics import HubMetrics
 from shared.errors import Unavailable
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage, encode_json
-from shared.mqtt import FAILURE, Link
+from shared.mqtt import FAILURE, Acknowledged, Link, full_jitter
+from shared.settings import MqttSettings
 from shared.topics import AlertTopic
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 256
+"""Most alerts that wait for their PUBACK."""
+_WAIT_S: Final = 0.2
+_LEFT_OVER_EVERY_S: Final = 30.0
+_RETRY_CAP_S: Final = 10.0
+_GRACE_S: Final = 2.0
+"""How long a hub that stops waits for the broker's last answers."""
 
-class Outbox:
-    """Publishes alerts; used from one thread only.
+
+class Publisher:
+    """Publishes alerts, in a thread of its own.
 
     Args:
-        archive: remembers which alerts the broker does not have yet.
-        link: the connection.
+        archive: keeps each alert until the broker has it.
+        settings: where the broker is.
+        client_id: stable over restarts.
+        hub: name of this hub, in whose name alerts are taken.
+        metrics: counters.
     """
 
-    def __init__(self, archive: Archive, link: Link) -> None:
+    def __init__(
+        self, *, archive: Archive, settings: MqttSettings, client_id: str, hub: str, metrics: HubMetrics
+    ) -> None:
         self._archive = archive
-        self._link = link
+        self._hub = hub
+        self._metrics = metrics
+        self._link = Link(settings, client_id)
         self._under_way: dict[int, str] = {}
+        self._taken: list[str] = []  # by the broker, which the archive is still to be told
+        self._look_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
-    def send(self, alert: AlertMessage) -> None:
-        """Publish an alert that the archive already keeps; without a connection it waits there."""
+    def start(self) -> None:
+        """Begin to publish."""
+        self._link.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what the broker does not have by then is published after the next start, or by another hub."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._link.stop()
+
+    def _run(self) -> None:
+        attempt, until = 0, float("inf")
+        while time.monotonic() < until:
+            if self._stopping.is_set():
+                until = min(until, time.monotonic() + _GRACE_S)
+                if not self._taken and not (self._under_way and self._link.connected):
+                    return
+            try:
+                self._step()
+                attempt = 0
+            except Unavailable as error:
+                log.warning("waiting to publish alerts", extra={"reason": str(error), "attempt": attempt})
+                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
+                attempt += 1
+
+    def _step(self) -> None:
+        """Send some alerts, or wait for some; note the broker's answers."""
+        ready = self._link.connected and not self._stopping.is_set() and len(self._under_way) < _AT_ONCE
+        if ready:
+            self._send_due()
+        self._note_answers(wait_s=0.0 if ready else _WAIT_S)
+
+    def _send_due(self) -> None:
+        left_over = time.monotonic() >= self._look_at
+        due = self._archive.take_alerts(
+            self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over
+        )
+        if left_over:
+            self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
+        under_way = {*self._under_way.values(), *self._taken}
+        for entry, alert in due:
+            if entry not in under_way:
+                self._send(entry, alert)
+
+    def _send(self, entry: str, alert: AlertMessage) -> None:
         try:
             mid = self._link.publish(str(AlertTopic(alert.site)), encode_json(alert), content_type=JSON_CONTENT_TYPE)
-        except Unavailable:
-            return
-        self._under_way[mid] = alert.event
+        except Unavailable:  # the connection ended just now
+            self._look_at = 0.0
+        else:
+            self._under_way[mid] = entry
 
-    def flush(self) -> None:
-        """Publish every alert that waits in the archive and is not under way."""
+    def _note_answers(self, wait_s: float) -> None:
+        """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
         try:
-            waiting = self._archive.unpublished()
-        except Unavailable as error:
-            log.warning("waiting alerts not read", extra={"reason": str(error)})
-            return
-        under_way = set(self._under_way.values())
-        for alert in waiting:
-            if alert.event not in under_way:
-                self.send(alert)
-
-    def acknowledged_all(self, answers: Iterable[tuple[int, int]]) -> None:
-        """Note the broker's answers, (message id, reason code); an alert it refused stays for the next flush."""
-        taken = []
-        for mid, reason in answers:
-            event = self._under_way.pop(mid, None)
-            if event is None:
-                continue
-            if reason >= FAILURE:
-                log.warning("alert refused by the broker", extra={"event": event, "reason_code": reason})
-            else:
-                taken.append(event)
-        if not taken:
-            return
-        try:
-            self._archive.published(taken)
-        except Unavailable as error:
-            log.warning("alerts will be published again", extra={"alerts": len(taken), "reason": str(error)})
+            signal = self._link.signals.get(timeout=wait_s) if wait_s else self._link.signals.get_nowait()
+            while True:
+                match signal:
+                    case Acknowledged(mid=mid, reason=reason) if mid in self._under_way:
+                        entry = self._under_way.pop(mid)
+                        if reason < FAILURE:
+                            self._taken.append(entry)
+                        else:
+                            log.warning("alert refused by the broker", extra={"reason_code": reason})
+                signal = self._link.signals.get_nowait()
+        except queue.Empty:
+            pass
+        if self._taken:
+            self._archive.published(self._taken)
+            self._metrics.published.inc(len(self._taken))
+            self._taken = []

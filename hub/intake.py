@@ -2,9 +2,11 @@
 
 The worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed.
 
-When more than `capacity` messages wait, the hub disconnects, drains the queue and reconnects: the broker then sends
-again what was not acknowledged. (Its in-flight window alone is no back-pressure: mosquitto#2301.) Each connection
-first acknowledges `capacity` messages, so that a broker that sends again in one burst cannot stop all progress.
+When `capacity` messages wait, the network thread reads no more until there is room, so they queue at the broker.
+(Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for long, say the store is away,
+the hub leaves before the broker takes it for dead, drains the queue and reconnects: the broker then sends again what
+was not acknowledged. Each connection first acknowledges `capacity` messages, so that a broker that sends again in one
+burst cannot stop all progress.
 """
 
 import logging
@@ -15,12 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from hub.alerts import Outbox
-from hub.archive import Archive
 from hub.metrics import HubMetrics
 from hub.pipeline import Handled, Outcome
 from shared.errors import Busy, Unavailable
-from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal, full_jitter
+from shared.mqtt import Connected, Disconnected, Link, Received, Signal, full_jitter
 from shared.settings import MqttSettings
 from shared.topics import ALL_STATES, shared_events
 
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 64
 RETRY_CAP_S: Final = 10.0
-FLUSH_EVERY_S: Final = 30.0
+PATIENCE_S: Final = 3.0
+"""How long the network thread waits for room: less than any keep-alive interval."""
 
 
 class Intake:
@@ -40,7 +41,6 @@ class Intake:
         group: hubs of one group divide the events among themselves.
         capacity: most messages received and not yet handled.
         handle: the pipeline's `handle_all`.
-        archive: keeps alerts until they are published.
         metrics: counters.
     """
 
@@ -52,7 +52,6 @@ class Intake:
         group: str,
         capacity: int,
         handle: Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]],
-        archive: Archive,
         metrics: HubMetrics,
     ) -> None:
         self._group = group
@@ -63,10 +62,10 @@ class Intake:
         self._suspended = threading.Event()
         self._offered = 0  # counted by the network thread
         self._taken = 0  # counted by the worker
+        self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
-        self._outbox = Outbox(archive, self._link)
         metrics.queue_length.set_function(self._queue.qsize)
 
     @property
@@ -82,17 +81,14 @@ class Intake:
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
         self._link.start()
-        flush_at = time.monotonic() + FLUSH_EVERY_S
         try:
             while not self._stopping.is_set():
                 try:
                     self._act(self._queue.get(timeout=0.2))
                 except queue.Empty:
                     self._resume_when_drained()
-                if time.monotonic() >= flush_at:
-                    self._outbox.flush()
-                    flush_at = time.monotonic() + FLUSH_EVERY_S
         finally:
+            self._let_on()
             self._link.stop()
 
     def stop(self) -> None:
@@ -100,16 +96,27 @@ class Intake:
         self._stopping.set()
 
     def _offer(self, signal: Signal) -> None:
-        """Runs in the network thread: enqueue, and step back from the broker when full."""
+        """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
         self._offered += 1
-        overfull = self._offered - self._taken > self._capacity and self._acknowledged >= self._capacity
-        if overfull and not self._suspended.is_set():
+        if self._suspended.is_set():
+            return
+        with self._room:
+            found = self._room.wait_for(self._has_room, PATIENCE_S)
+        if not found and self._acknowledged >= self._capacity:
             self._suspended.set()
             self._link.suspend()
             self._metrics.pauses.inc()
+
+    def _has_room(self) -> bool:
+        return self._offered - self._taken < self._capacity or self._stopping.is_set()
+
+    def _let_on(self) -> None:
+        """Have the network thread look again whether there is room."""
+        with self._room:
+            self._room.notify()
 
     def _resume_when_drained(self) -> None:
         if self._suspended.is_set():
@@ -117,41 +124,35 @@ class Intake:
             self._link.resume()
 
     def _act(self, first: Signal) -> None:
-        """Deal with a signal, and with the messages and acknowledgements that wait behind it."""
+        """Deal with a signal, and with the messages that wait behind it."""
         match first:
             case Connected():
                 self._metrics.connected.set(1)
                 self._acknowledged = 0
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
-                self._outbox.flush()
                 log.info("connected to the broker", extra={"session_present": first.session_present})
             case Disconnected():
                 self._metrics.connected.set(0)
-            case Received() | Acknowledged():
-                messages, answers, other = self._waiting(first)
+            case Received():
+                messages, other = self._waiting(first)
                 self._receive(messages)
-                self._outbox.acknowledged_all([(answer.mid, answer.reason) for answer in answers])
+                self._let_on()
                 if other is not None:
                     self._act(other)
 
-    def _waiting(self, first: Signal) -> tuple[list[Received], list[Acknowledged], Signal | None]:
+    def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
-        messages: list[Received] = []
-        answers: list[Acknowledged] = []
-        signal: Signal | None = first
-        while signal is not None:
-            if isinstance(signal, Received):
-                messages.append(signal)
-            elif isinstance(signal, Acknowledged):
-                answers.append(signal)
-            else:
-                return messages, answers, signal
+        messages = [first]
+        while len(messages) < BATCH:
             try:
-                signal = self._queue.get_nowait() if len(messages) < BATCH else None
+                signal = self._queue.get_nowait()
             except queue.Empty:
-                signal = None
-        return messages, answers, None
+                break
+            if not isinstance(signal, Received):
+                return messages, signal
+            messages.append(signal)
+        return messages, None
 
     def _receive(self, messages: list[Received]) -> None:
         """Handle messages, waiting out servers that are away; those left when we are stopped stay with the broker."""
@@ -173,7 +174,6 @@ class Intake:
         if handled.outcome is not Outcome.STATE:
             self._metrics.received.inc()
         if handled.alert is not None:
-            self._outbox.send(handled.alert)
             self._metrics.alert_delay.observe(time.monotonic() - message.received_s)
         self._link.acknowledge(message)
         self._acknowledged += 1

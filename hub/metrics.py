@@ -30,10 +30,11 @@ class HubMetrics:
             "earwitness_hub_dead_letters", "Messages that could not be taken", registry=registry
         )
         self.alerts = Counter("earwitness_hub_alerts", "Alerts raised", registry=registry)
+        self.published = Counter("earwitness_hub_alerts_published", "Alerts that the broker has", registry=registry)
         self.retries = Counter("earwitness_hub_retries", "Waits for a store that was away or full", registry=registry)
         self.pauses = Counter(
             "earwitness_hub_intake_pauses",
-            "Times the hub disconnected because it was full",
+            "Times the hub left the broker for a while because it was full",
             registry=registry,
         )
         self.queue_length = Gauge(
@@ -71,7 +72,7 @@ class HubMetrics:
         )
         self.alert_delay = Histogram(
             "earwitness_hub_alert_seconds",
-            "From an event's receipt to its alert",
+            "From an event's receipt until its alert is on its way",
             buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             registry=registry,
         )

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from hub.alerts import Publisher
 from hub.archive import Archive
 from hub.audio.choose import choose_space, extractor_for
 from hub.clips import Clips
@@ -166,7 +167,13 @@ class Hub:
             group=settings.hub.group,
             capacity=settings.intake.capacity,
             handle=pipeline.handle_all,
+            metrics=self._metrics,
+        )
+        self._publisher = Publisher(
             archive=self._archive,
+            settings=settings.mqtt,
+            client_id=f"earwitness-hub-{settings.hub.name}-alerts",
+            hub=settings.hub.name,
             metrics=self._metrics,
         )
 
@@ -191,10 +198,12 @@ class Hub:
             follower.start()
             self._recall.start()
         server.start()
+        self._publisher.start()
         try:
             self._intake.run()
         finally:
             self._stopping.set()
+            self._publisher.stop()
             server.stop()
             tidier.join()
             if follower is not None:

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from hub.stored import StoredEvent
 from shared.events import Embedding, Event, EventId, Flac, Levels
+from shared.messages import AlertMessage, MatchMessage
 from shared.space import VGGISH
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -63,4 +64,22 @@ def stored(seq: int = 0, *, sensor: str = "street-1", after_s: float = 0.0) -> S
         space=VGGISH.id,
         features=sent.body.features,
         presence=(0.5, 0.0, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0),
+    )
+
+
+def alert(event: str = "street-1.boot.0") -> AlertMessage:
+    """An alert of an event of site `demo`."""
+    match = MatchMessage(
+        event="street-2.boot.9", site="demo", sensor="street-2", captured_at=NOON, level=7.5, shared={"dog": 0.9}
+    )
+    return AlertMessage(
+        event=event,
+        site="demo",
+        sensor="street-1",
+        captured_at=NOON,
+        laeq=-40.0,
+        lafmax=-30.0,
+        level_unit="dBFS",
+        presence={"dog": 0.9},
+        matches=[match],
     )

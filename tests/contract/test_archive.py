@@ -8,25 +8,9 @@ import redis
 from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive
 from hub.stored import Change, Recorded
 from shared.errors import Busy, Invalid, Unavailable
-from shared.messages import AlertMessage, MatchMessage, StateMessage
-from tests.values import NOON, stored
-
-
-def alert(event: str = "street-1.boot.0") -> AlertMessage:
-    match = MatchMessage(
-        event="street-2.boot.9", site="demo", sensor="street-2", captured_at=NOON, level=7.5, shared={"dog": 0.9}
-    )
-    return AlertMessage(
-        event=event,
-        site="demo",
-        sensor="street-1",
-        captured_at=NOON,
-        laeq=-40.0,
-        lafmax=-30.0,
-        level_unit="dBFS",
-        presence={"dog": 0.9},
-        matches=[match],
-    )
+from shared.events import EventId
+from shared.messages import StateMessage
+from tests.values import NOON, alert, stored
 
 
 def bury(archive: Archive, payload: bytes = b"?", reason: str = "no") -> None:
@@ -167,11 +151,31 @@ def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
 
 def test_an_alert_waits_until_it_is_published(archive: Archive) -> None:
     archive.record(stored())
+    archive.complete_all([(stored().id, alert()), (stored(1).id, alert("street-1.boot.1"))])
+    assert archive.unpublished_count() == len(archive.take_alerts("one")) == 2
+    assert archive.take_alerts("two", left_over=True) == [], "another was given them a moment ago"
+    again = archive.take_alerts("one", left_over=True)
+    assert [told for _, told in again] == [alert(), alert("street-1.boot.1")]
+    archive.published([name for name, _ in again])
+    assert archive.take_alerts("one", left_over=True) == []
+    assert (archive.unpublished_count(), archive.alert_count()) == (0, 2)
+
+
+def test_hubs_divide_the_alerts_and_take_over_what_one_left(archive: Archive) -> None:
+    events = [f"street-1.boot.{seq}" for seq in range(4)]
+    archive.complete_all([(EventId.parse(event), alert(event)) for event in events])
+    first, second = archive.take_alerts("one", limit=3), archive.take_alerts("two", limit=3)
+    assert [told.event for _, told in (*first, *second)] == events
+    archive.published([name for name, _ in (*first[:1], *second)])
+    left = archive.take_alerts("two", left_over=True, idle_s=0.0)
+    assert [told.event for _, told in left] == events[1:3]
+
+
+def test_an_alert_that_expires_before_it_is_published_is_done_with(archive: Archive) -> None:
     archive.complete_all([(stored().id, alert())])
-    assert archive.alerts() == [alert()] == archive.unpublished()
-    archive.published([alert().event])
-    assert archive.unpublished() == []
-    assert archive.alert_count() == 1
+    archive.expire(NOON + timedelta(seconds=10))
+    assert archive.take_alerts("one") == []
+    assert archive.unpublished_count() == 0
 
 
 def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> None:
@@ -181,7 +185,7 @@ def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> N
     gone = archive.expire(NOON + timedelta(seconds=200))
     assert gone == {str(stored(0).id): "", str(stored(1).id): ""}
     assert archive.expire(NOON + timedelta(seconds=200)) == {}
-    assert (archive.count(), archive.alert_count(), archive.unpublished()) == (2, 0, [])
+    assert (archive.count(), archive.alert_count()) == (2, 0)
     assert archive.get(stored(0).id) is None
 
 

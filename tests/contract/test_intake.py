@@ -1,20 +1,18 @@
-"""Intake with a real broker and store: what waits is handled together, in order, and acknowledged in order."""
+"""Intake with a real broker: what waits is handled together, in order, and acknowledged in order."""
 
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
 from hub.intake import BATCH, Intake
 from hub.metrics import HubMetrics
 from hub.pipeline import Handled, Outcome
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Link
-from tests.processes import Mosquitto, Redis, eventually
+from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
 Handle = Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]]
@@ -45,15 +43,8 @@ class Recorder:
             yield Handled(Outcome.ARCHIVED)
 
 
-@pytest.fixture
-def single(redis_server: Redis) -> Iterator[Archive]:
-    opened = Archive(redis_server.url)
-    yield opened
-    opened.close()
-
-
 @contextmanager
-def running(broker: Mosquitto, archive: Archive, handle: Handle, capacity: int = 1_000) -> Iterator[HubMetrics]:
+def running(broker: Mosquitto, handle: Handle, capacity: int = 1_000) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
     intake = Intake(
         settings=broker.settings,
@@ -61,7 +52,6 @@ def running(broker: Mosquitto, archive: Archive, handle: Handle, capacity: int =
         group="hubs",
         capacity=capacity,
         handle=handle,
-        archive=archive,
         metrics=metrics,
     )
     thread = threading.Thread(target=intake.run, daemon=True)
@@ -98,11 +88,9 @@ def sender(broker: Mosquitto) -> Iterator[Callable[[int], None]]:
     link.stop()
 
 
-def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(
-    mosquitto: Mosquitto, single: Archive
-) -> None:
+def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(mosquitto: Mosquitto) -> None:
     recorder = Recorder()
-    with running(mosquitto, single, recorder) as metrics, sender(mosquitto) as send:
+    with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
         send(0)
         assert recorder.holding.wait(10)
         for number in range(1, 150):
@@ -114,9 +102,9 @@ def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(
     assert recorder.done == list(range(150))
 
 
-def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosquitto, single: Archive) -> None:
+def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosquitto) -> None:
     recorder = Recorder(fails_at=2)
-    with running(mosquitto, single, recorder) as metrics, sender(mosquitto) as send:
+    with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
         send(0)
         assert recorder.holding.wait(10)
         for number in range(1, 6):
@@ -128,23 +116,23 @@ def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosqu
     assert recorder.done == list(range(6))
 
 
-def test_what_was_handled_is_acknowledged_and_does_not_come_again(mosquitto: Mosquitto, single: Archive) -> None:
+def test_what_was_handled_is_acknowledged_and_does_not_come_again(mosquitto: Mosquitto) -> None:
     first, second = Recorder(), Recorder()
     first.go.set()
     second.go.set()
-    with running(mosquitto, single, first), sender(mosquitto) as send:
+    with running(mosquitto, first), sender(mosquitto) as send:
         for number in range(20):
             send(number)
         eventually(lambda: len(first.done) == 20, 10, "all is handled")
-    with running(mosquitto, single, second), sender(mosquitto) as send:
+    with running(mosquitto, second), sender(mosquitto) as send:
         send(20)
         eventually(lambda: 20 in second.done, 10, "the next one is handled")
     assert second.done == [20]
 
 
-def test_a_hub_that_is_overrun_takes_everything_in_the_end(mosquitto: Mosquitto, single: Archive) -> None:
+def test_a_hub_that_is_overrun_takes_everything_in_the_end(mosquitto: Mosquitto) -> None:
     recorder = Recorder()
-    with running(mosquitto, single, recorder, capacity=10) as metrics, sender(mosquitto) as send:
+    with running(mosquitto, recorder, capacity=10) as metrics, sender(mosquitto) as send:
         send(0)
         assert recorder.holding.wait(10)
         for number in range(1, 200):

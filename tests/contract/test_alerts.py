@@ -1,0 +1,109 @@
+"""Publishing alerts with a real broker and store: each reaches the broker, once, whoever dies."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.alerts import Publisher
+from hub.archive import Archive
+from hub.metrics import HubMetrics
+from shared.events import EventId
+from shared.mqtt import Link, Received
+from shared.topics import ALL_ALERTS
+from tests.processes import Mosquitto, Redis, eventually
+from tests.values import alert
+
+
+@pytest.fixture
+def single(redis_server: Redis) -> Iterator[Archive]:
+    opened = Archive(redis_server.url, timeout_s=1.0)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def publishing(broker: Mosquitto, archive: Archive, hub: str = "one") -> Iterator[HubMetrics]:
+    metrics = HubMetrics(CollectorRegistry())
+    publisher = Publisher(
+        archive=archive, settings=broker.settings, client_id=f"{hub}-alerts", hub=hub, metrics=metrics
+    )
+    publisher.start()
+    try:
+        yield metrics
+    finally:
+        publisher.stop()
+
+
+@contextmanager
+def listening(broker: Mosquitto) -> Iterator[list[str]]:
+    """The events of the alerts that came."""
+    heard: list[str] = []
+
+    def on_signal(signal: object) -> None:
+        if isinstance(signal, Received):
+            heard.append(json.loads(signal.payload)["event"])
+            link.acknowledge(signal)
+
+    link = Link(broker.settings, "listener", on_signal=on_signal)
+    link.start()
+    eventually(lambda: link.connected, 10, "the listener is connected")
+    link.subscribe(ALL_ALERTS)
+    yield heard
+    link.stop()
+
+
+def events(first: int, end: int) -> list[str]:
+    return [f"street-1.boot.{seq}" for seq in range(first, end)]
+
+
+def raise_alerts(archive: Archive, names: list[str]) -> None:
+    archive.complete_all([(EventId.parse(name), alert(name)) for name in names])
+
+
+def test_alerts_are_published_in_order_each_once(mosquitto: Mosquitto, single: Archive) -> None:
+    with listening(mosquitto) as heard, publishing(mosquitto, single) as metrics:
+        for first in range(0, 1_000, 100):
+            raise_alerts(single, events(first, first + 100))
+        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: len(heard) >= 1_000, 10, "all is heard")
+    assert heard == events(0, 1_000)
+    assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 1_000
+
+
+def test_alerts_raised_while_the_broker_or_the_hub_is_away_are_published_later(
+    mosquitto: Mosquitto, single: Archive
+) -> None:
+    raise_alerts(single, events(0, 5))
+    with publishing(mosquitto, single) as metrics:
+        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        mosquitto.kill()
+        raise_alerts(single, events(5, 10))
+        assert single.unpublished_count() == 5
+        mosquitto.start()
+        eventually(lambda: single.unpublished_count() == 0, 30, "the rest is published")
+    assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 10
+
+
+def test_a_store_that_is_away_for_a_while_costs_no_alert(
+    mosquitto: Mosquitto, redis_server: Redis, single: Archive
+) -> None:
+    with listening(mosquitto) as heard, publishing(mosquitto, single):
+        raise_alerts(single, events(0, 50))
+        redis_server.freeze()
+        redis_server.thaw()
+        raise_alerts(single, events(50, 100))
+        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: len(heard) >= 100, 10, "all is heard")
+    assert heard == events(0, 100)
+
+
+def test_two_hubs_publish_each_alert_once(mosquitto: Mosquitto, single: Archive) -> None:
+    with listening(mosquitto) as heard, publishing(mosquitto, single), publishing(mosquitto, single, "two"):
+        for first in range(0, 400, 20):
+            raise_alerts(single, events(first, first + 20))
+        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: len(heard) >= 400, 10, "all is heard")
+    assert sorted(heard) == sorted(events(0, 400))
