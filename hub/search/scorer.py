@@ -178,6 +178,7 @@ class Scorer:
         events: Towers,
         k: int,
         half: Any = None,  # noqa: ANN401
+        newest: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.int64], Ranks, Probabilities]:
         """The k events most similar to a query, exactly.
 
@@ -186,13 +187,14 @@ class Scorer:
             events: float [n, steps, width] from `embed`; n may be 0.
             k: at least 1.
             half: of the events, from `half`, if it is known already.
+            newest: of equals the one with the largest number comes first, int64 [n]; by default the first row.
 
         Returns:
             Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first; m is min(k, n).
         """
         if len(events) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, COUNT, SITUATIONS), np.float32)
-        few = max(_FIRST, 2 * k)
+        few = k if self._tagged else max(_FIRST, 2 * k)
         if len(events) <= few:
             rows = np.arange(len(events))
             matrices, ranks = self._exactly(query, events)
@@ -202,10 +204,11 @@ class Scorer:
             matrices, ranks = self._exactly(query, events[rows])
             quick[rows] = -np.inf
             others = np.flatnonzero(quick >= np.partition(ranks, -k)[-k] - self.tolerance)
-            theirs, their_ranks = self._exactly(query, events[others])
-            rows, ranks = np.concatenate([rows, others]), np.concatenate([ranks, their_ranks])
-            matrices = np.concatenate([matrices, theirs])
-        order = np.lexsort((rows, -ranks))[:k]
+            if len(others):
+                theirs, their_ranks = self._exactly(query, events[others])
+                rows, ranks = np.concatenate([rows, others]), np.concatenate([ranks, their_ranks])
+                matrices = np.concatenate([matrices, theirs])
+        order = np.lexsort((rows if newest is None else -newest[rows], -ranks))[:k]
         return rows[order], ranks[order], matrices[order]
 
     def _quickly(self, query: Towers, events: Towers) -> Ranks:

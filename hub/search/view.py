@@ -14,12 +14,15 @@ import torch
 
 from hub.model.presence import level_of_similarity
 from hub.search.chunk import Chunk, sketch_dtype
-from hub.search.match import Match, Query
+from hub.search.match import Filter, Match, Query
 from hub.search.reach import DEPTH, TOLERANCE
 from hub.search.scorer import Scorer
 
 Rows = npt.NDArray[np.int64]
 """Rows of all chunks of a view, one after the other."""
+
+_GROUP: Final = 16
+"""Rows whose highest score stands for them all when a block is looked through."""
 
 _SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
@@ -54,11 +57,13 @@ class View:
         sketches = torch.from_numpy(scorer.sketch.of_queries(np.stack([query.towers for query in queries])))
         sketches = sketches.to(sketch_dtype())
         closest = [_Closest(max(candidates, query.k)) for query in queries]
+        barred = [self._barred(query) for query in queries]
         first = 0
-        for chunk, count in self.chunks:
+        for number, (chunk, count) in enumerate(self.chunks):
             scores = torch.mm(sketches, chunk.sketches[:count].t()).float().numpy()
-            for query, own, row in zip(queries, scores, closest, strict=True):
-                row.offer(own, first, self._barred(chunk, count, query))
+            for own, out, row in zip(scores, barred, closest, strict=True):
+                own[out[number]] = -np.inf
+                row.offer(own, first)
             first += count
         return [self.matches(scorer, query, own.rows()) for query, own in zip(queries, closest, strict=True)]
 
@@ -78,15 +83,11 @@ class View:
         if not len(rows):
             return []
         which, inner = self._located(rows)
-        captured = np.empty(len(rows), dtype=np.int64)
-        for number in np.unique(which):
-            mine = which == number
-            captured[mine] = self.chunks[number][0].captured_ms[inner[mine]]
-        order = np.argsort(-captured, kind="stable")
-        best, ranks, matrices = scorer.best(query.towers, self._towers(rows[order]), query.k)
+        towers, captured = self._gathered(rows)
+        best, ranks, matrices = scorer.best(query.towers, towers, query.k, newest=captured)
         levels = level_of_similarity(matrices)
         made = []
-        for number, at in enumerate(order[best]):
+        for number, at in enumerate(best):
             chunk, row = self.chunks[which[at]][0], int(inner[at])
             if chunk.events[row] in query.exclusion.events:  # its chunk was packed after this view was taken
                 continue
@@ -115,7 +116,7 @@ class View:
         return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
 
     def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
-        towers = self._towers(rows)
+        towers, _ = self._gathered(rows)
         ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers))
         exact = np.sort(ranks)[::-1][:DEPTH]
         if scorer.sketch is None or not len(rows):
@@ -123,9 +124,10 @@ class View:
         best = rows[ranks >= exact[-1] - TOLERANCE]
         sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None])).to(sketch_dtype())
         scores = []
-        for chunk, count in self.chunks:
+        for (chunk, count), out in zip(self.chunks, self._barred(query), strict=True):
             own = torch.mm(sketch, chunk.sketches[:count].t())[0].float().numpy()
-            scores.append(np.where(self._barred(chunk, count, query), -np.inf, own))
+            own[out] = -np.inf
+            scores.append(own)
         joined = np.concatenate(scores)
         places = len(joined) - np.searchsorted(np.sort(joined), joined[best], side="right")
         return np.sort(places)[:DEPTH], exact.tolist()
@@ -135,40 +137,62 @@ class View:
     ) -> list[Rows]:
         """Rows whose quick rank is at most a margin below the k-th best, of each query."""
         near, first = [_Closest(k, margin) for _ in queries], 0
-        for chunk, count in self.chunks:
-            barred = [self._barred(chunk, count, query) for query in queries]
+        barred = [self._barred(query) for query in queries]
+        for number, (chunk, count) in enumerate(self.chunks):
+            masks = np.zeros((len(queries), count), dtype=np.bool_)
+            for mask, out in zip(masks, barred, strict=True):
+                mask[out[number]] = True
             for start in range(0, count, _SCAN):
                 end = min(start + _SCAN, count)
                 half = scorer.half(chunk.towers[start:end])
-                for query, kept, out in zip(queries, near, barred, strict=True):
-                    kept.offer(scorer.ranks(query.towers, half), first + start, out[start:end])
+                for query, kept, mask in zip(queries, near, masks, strict=True):
+                    ranks = scorer.ranks(query.towers, half)
+                    ranks[mask[start:end]] = -np.inf
+                    kept.offer(ranks, first + start)
                     between()
             first += count
         return [kept.rows() for kept in near]
 
-    def _barred(self, chunk: Chunk, count: int, query: Query) -> npt.NDArray[np.bool_]:
-        """Rows that are gone, excluded or filtered out: bool [count]."""
-        barred = chunk.gone[:count].copy()
-        captured, place = chunk.captured_ms[:count], chunk.place[:count]
-        exclusion, wanted = query.exclusion, query.filter
-        if exclusion.place is not None and (code := self.places.get(exclusion.place)) is not None:
-            own = np.flatnonzero(place == code)
-            barred[own[np.abs(captured[own] - exclusion.around_ms) <= exclusion.within_ms]] = True
-        for event in exclusion.events:
-            found = self.where(event)
-            if found is not None and found[0] is chunk and found[1] < count:
-                barred[found[1]] = True
-        if wanted.since_ms is not None:
-            barred |= captured < wanted.since_ms
-        if wanted.until_ms is not None:
-            barred |= captured > wanted.until_ms
-        if wanted.places is not None:
-            barred |= ~np.isin(place, [code for name in wanted.places if (code := self.places.get(name)) is not None])
-        if wanted.categories is not None:
-            barred |= (chunk.present[:count] & sum(1 << c for c in wanted.categories)) == 0
-        if wanted.min_laeq is not None:
-            barred |= chunk.laeq[:count] < wanted.min_laeq
+    def _barred(self, query: Query) -> list[Rows | npt.NDArray[np.bool_]]:
+        """Rows that are gone, excluded or filtered out, of each chunk: numbers of rows, or bool [count]."""
+        outcast: dict[int, list[int]] = {}
+        for event in query.exclusion.events:
+            if (found := self.where(event)) is not None:
+                outcast.setdefault(id(found[0]), []).append(found[1])
+        code = None if query.exclusion.place is None else self.places.get(query.exclusion.place)
+        barred: list[Rows | npt.NDArray[np.bool_]] = []
+        for chunk, count in self.chunks:
+            parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
+            if chunk.lost:
+                parts.append(np.flatnonzero(chunk.gone[:count]))
+            if code is not None:
+                own = np.flatnonzero(chunk.place[:count] == code)
+                distance = np.abs(chunk.captured_ms[own] - query.exclusion.around_ms)
+                parts.append(own[distance <= query.exclusion.within_ms])
+            rows = np.concatenate(parts)
+            if query.filter != Filter():
+                mask = self._unwanted(chunk, count, query.filter)
+                mask[rows] = True
+                barred.append(mask)
+            else:
+                barred.append(rows)
         return barred
+
+    def _unwanted(self, chunk: Chunk, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
+        """Rows that a filter leaves out: bool [count]."""
+        out = np.zeros(count, dtype=np.bool_)
+        if wanted.since_ms is not None:
+            out |= chunk.captured_ms[:count] < wanted.since_ms
+        if wanted.until_ms is not None:
+            out |= chunk.captured_ms[:count] > wanted.until_ms
+        if wanted.places is not None:
+            codes = [code for name in wanted.places if (code := self.places.get(name)) is not None]
+            out |= ~np.isin(chunk.place[:count], codes)
+        if wanted.categories is not None:
+            out |= (chunk.present[:count] & sum(1 << c for c in wanted.categories)) == 0
+        if wanted.min_laeq is not None:
+            out |= chunk.laeq[:count] < wanted.min_laeq
+        return out
 
     def _located(self, rows: Rows) -> tuple[Rows, Rows]:
         """Number of the chunk, and row in it, of each of some rows."""
@@ -176,14 +200,16 @@ class View:
         which = np.searchsorted(starts, rows, side="right") - 1
         return which, rows - starts[which]
 
-    def _towers(self, rows: Rows) -> npt.NDArray[np.float16]:
-        """Towers of some rows: float16 [n, steps, width]."""
+    def _gathered(self, rows: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
+        """Towers float16 [n, steps, width] and times of capture int64 [n] of some rows."""
         which, inner = self._located(rows)
-        made = np.empty((len(rows), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        towers = np.empty((len(rows), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        captured = np.empty(len(rows), dtype=np.int64)
         for number in np.unique(which):
             mine = which == number
-            made[mine] = self.chunks[number][0].towers[inner[mine]]
-        return made
+            chunk = self.chunks[number][0]
+            towers[mine], captured[mine] = chunk.towers[inner[mine]], chunk.captured_ms[inner[mine]]
+        return towers, captured
 
 
 class _Closest:
@@ -199,12 +225,15 @@ class _Closest:
         self._margin = margin
         self._scores = np.empty(0, dtype=np.float32)
         self._rows = np.empty(0, dtype=np.int64)
-        self._least = -np.inf
+        self._least = float(np.finfo(np.float32).min)
 
-    def offer(self, scores: npt.NDArray[np.float32], first: int, barred: npt.NDArray[np.bool_]) -> None:
-        """Take in one block, whose first row has the number `first`."""
+    def offer(self, scores: npt.NDArray[np.float32], first: int) -> None:
+        """Take in one block, whose first row has the number `first`; rows that score -inf are left out."""
+        groups = len(scores) // _GROUP
+        if groups >= self._count:  # the best of so many groups are that many rows: what is below them all is out
+            maxima = scores[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+            self._least = max(self._least, float(np.partition(maxima, -self._count)[-self._count]) - self._margin)
         new = np.flatnonzero(scores >= self._least)
-        new = new[~barred[new]]
         self._scores = np.concatenate([self._scores, scores[new]])
         self._rows = np.concatenate([self._rows, new + first])
         if len(self._rows) > 2 * self._count:
