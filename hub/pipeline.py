@@ -119,16 +119,16 @@ class Pipeline:
             Unavailable: a server or the disk is away; nothing is lost if the same messages are handled again.
             Busy: too many dead letters wait.
         """
-        run: list[_Item] = []
+        run: dict[EventId, _Item] = {}
         for item in self._prepared(messages):
             event = item.event
-            if event is not None and item.problem is None and all(event.id != _id(other) for other in run):
-                run.append(item)
+            if event is not None and item.problem is None and event.id not in run:
+                run[event.id] = item
                 continue
-            yield from self._finish(run)
-            run = []
+            yield from self._finish(list(run.values()))
+            run = {}
             yield self._alone(item)
-        yield from self._finish(run)
+        yield from self._finish(list(run.values()))
 
     def _prepared(self, messages: Sequence[tuple[str, bytes]]) -> list[_Item]:
         """Everything that changes nothing: decoding, asking what is known, features and towers."""

@@ -75,11 +75,11 @@ def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
     if search.backend == "engine" and scorer.sketch is None:
         log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
     if search.backend == "memory" or scorer.sketch is None:
-        return Index(scorer, Reach(search.recall, search.candidates))
+        return Index(scorer, Reach(search.recall, scorer.candidates, search.candidates))
     return EngineIndex(
         settings.redis.url.get_secret_value(),
         scorer,
-        candidates=lambda: search.candidates,
+        candidates=lambda: search.candidates or scorer.candidates,
         timeout_s=settings.redis.timeout_s,
     )
 

@@ -75,11 +75,11 @@ class SearchSettings(Group):
         description="memory: every hub keeps all events in its own memory; engine: the store's Redis Query Engine"
         " keeps them for all hubs (needs Redis 8 or Redis Stack)",
     )
-    candidates: int = Field(
-        1_000,
+    candidates: int | None = Field(
+        None,
         ge=10,
-        description="events scored exactly per search, of those whose sketches are closest; in memory this is where"
-        " it begins, and measured recall moves it",
+        description="events scored exactly per search, of those whose sketches are closest; as many as the network's"
+        " sketch needs if unset; in memory this is where it begins, and measured recall moves it",
     )
     recall: float = Field(0.99, gt=0, le=1, description="share of the ten best of an exact scan that must be found")
     measured_share: float = Field(

@@ -112,19 +112,20 @@ def search_figures(
     """
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, checkpoint.space, rng)
-    index = Index(Scorer(checkpoint), Reach(recall))
+    scorer = Scorer(checkpoint)
+    index = Index(scorer, Reach(recall, scorer.candidates))
     asked = _queries(index, others, 2 * queries, rng)
     before = resident_bytes()
     curve = []
     for size in [*(n for n in CURVE if n < events), events]:
         fill(index, clips, size, rng, lambda n: told("filling", n / events))
         if size < events:
-            index.reach = Reach(recall)
+            index.reach = Reach(recall, scorer.candidates)
             index.measure_all(asked[: min(queries, 20)])
             curve.append(_point(index, asked, min(repeats, 50)))
     used = resident_bytes() - before
     told("choosing the candidates", 0.0)
-    index.reach = Reach(recall)
+    index.reach = Reach(recall, scorer.candidates)
     index.measure_all(asked[:queries])
     told("scanning exactly", 0.5)
     measured = asked[queries:]

@@ -4,6 +4,7 @@ The level of similarity counts shared silence as agreement (paper, section 3.1),
 other quiet clip. A match therefore also needs shared *presence*: a category that both events likely contain.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,5 +40,5 @@ def shared_presence(match: Match, threshold: float) -> dict[str, float]:
 
 def flag(rule: FlagRule, matches: Iterable[Match]) -> list[Match]:
     """The matches worth an alert, in the order given; none means no alert."""
-    worth = [m for m in matches if m.level >= rule.min_level and shared_presence(m, rule.min_shared)]
-    return worth[: rule.max_matches]
+    worth = (m for m in matches if m.level >= rule.min_level and m.matrix[:, BOTH].max() >= rule.min_shared)
+    return list(itertools.islice(worth, rule.max_matches))

@@ -33,7 +33,7 @@ class Index:
 
     def __init__(self, scorer: Scorer, reach: Reach | None = None) -> None:
         self.scorer = scorer
-        self.reach = reach or Reach()
+        self.reach = reach or Reach(least=scorer.candidates)
         self._lock = threading.Lock()
         self._chunks: dict[int, Chunk] = {}
         self._next = 0

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hub.model.network import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
 from hub.model.precision import best_dtype, capabilities
@@ -38,10 +38,10 @@ class Pairs:
     def __init__(self, network: SiameseNetwork) -> None:
         self._network = network
         with torch.inference_mode():
-            self._query = _applied(*_folded(network.joint.query, network.joint.norm), network.joint.query.blocks)
-            weight, _ = _folded(network.joint.event, network.joint.norm)
+            self._query = _applied(*folded(network.joint.query, network.joint.norm), network.joint.query.blocks)
+            weight, _ = folded(network.joint.event, network.joint.norm)
             self._event = _applied(weight, None, network.joint.event.blocks)
-            self._layers = [_applied(*_folded(linear, norm), linear.blocks) for linear, norm in _linears(network)]
+            self._layers = [_applied(*folded(linear, norm), linear.blocks) for linear, norm in linears(network.pairs)]
 
     def __call__(self, query: Tensor | None, events: Tensor) -> Tensor:
         """Presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
@@ -89,10 +89,10 @@ class QuickPairs:
 
     def __init__(self, network: SiameseNetwork) -> None:
         with torch.inference_mode():
-            self._query, self._shift = _folded(network.joint.query, network.joint.norm)
-            self._event, _ = _folded(network.joint.event, network.joint.norm)
-            ((linear, norm),) = _linears(network)
-            self._weight, self._bias = _folded(linear, norm)
+            self._query, self._shift = folded(network.joint.query, network.joint.norm)
+            self._event, _ = folded(network.joint.event, network.joint.norm)
+            ((linear, norm),) = linears(network.pairs)
+            self._weight, self._bias = folded(linear, norm)
             rows = torch.zeros(_ROWS, self._weight.shape[0])
             offsets = torch.zeros(_ROWS)
             _last(network, rows, offsets)
@@ -175,13 +175,12 @@ def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
         offsets[2 * COUNT : 3 * COUNT] = network.attention.bias
 
 
-def _linears(network: SiameseNetwork) -> list[tuple[Blocks, StepNorm]]:
-    """The pair layers after the first."""
-    layers = cast("Iterable[Layer]", network.pairs)
-    return [(cast("Blocks", layer[0]), cast("StepNorm", layer[1])) for layer in layers]
+def linears(layers: nn.Sequential) -> list[tuple[Blocks, StepNorm]]:
+    """What layers compute, but for ReLU."""
+    return [(cast("Blocks", layer[0]), cast("StepNorm", layer[1])) for layer in cast("Iterable[Layer]", layers)]
 
 
-def _folded(linear: Blocks, norm: StepNorm) -> tuple[Tensor, Tensor]:
+def folded(linear: Blocks, norm: StepNorm) -> tuple[Tensor, Tensor]:
     """Weight and bias of a linear layer with the batch normalisation after it multiplied in, as in eval mode."""
     mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
     scale = norm.weight / torch.sqrt(variance + norm.eps)

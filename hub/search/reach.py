@@ -12,8 +12,8 @@ from shared.errors import Invalid
 DEPTH: Final = 10
 TOLERANCE: Final = 0.01
 """An event counts as one of the ten best if its exact rank is at most so far below the tenth's."""
-_SIZES: Final = tuple(size * 2**n for n in range(11) for size in (1_000, 1_400))
-"""Choices; fewer than the first would save a few milliseconds, and few measurements cannot vouch for it."""
+_GROWTH: Final = (1.0, 1.4)
+_DOUBLINGS: Final = 11
 _MEMORY: Final = 200
 _ENOUGH: Final = 16
 """Measurements before the first choice."""
@@ -24,16 +24,19 @@ class Reach:
 
     Args:
         target: recall@10 that is wanted, in (0, 1].
-        start: candidates until enough was measured, from 10.
+        least: candidates at least, from 10: few measurements cannot vouch for few candidates.
+        start: candidates until enough was measured, from 10; by default the least.
 
     Raises:
         Invalid: a value outside its range.
     """
 
-    def __init__(self, target: float = 0.99, start: int = 1_000) -> None:
-        if not 0.0 < target <= 1.0 or start < DEPTH:
-            raise Invalid(f"recall {target} lies in (0, 1], candidates {start} start at {DEPTH}")
+    def __init__(self, target: float = 0.99, least: int = 1_000, start: int | None = None) -> None:
+        start = least if start is None else start
+        if not 0.0 < target <= 1.0 or min(start, least) < DEPTH:
+            raise Invalid(f"recall {target} lies in (0, 1], candidates {start} and {least} start at {DEPTH}")
         self._target = target
+        self._sizes = [round(least * 2**n * step) for n in range(_DOUBLINGS) for step in _GROWTH]
         self._lock = threading.Lock()
         self._measured: deque[npt.NDArray[np.int64]] = deque(maxlen=_MEMORY)
         self._candidates = start
@@ -52,7 +55,7 @@ class Reach:
         with self._lock:
             self._measured.append(np.sort(positions)[:DEPTH])
             if len(self._measured) >= _ENOUGH:
-                self._candidates = next((n for n in _SIZES if self._sure(n) >= self._target), _SIZES[-1])
+                self._candidates = next((n for n in self._sizes if self._sure(n) >= self._target), self._sizes[-1])
 
     def recall(self) -> float | None:
         """Mean recall@10 of what was measured, at the candidates in use; None before the first measurement."""

@@ -8,6 +8,7 @@ numpy in and out; torch is inside.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,9 @@ from hub.model.tagged import TaggedNetwork, implied
 from hub.search.match import Towers
 from hub.search.pairs import Pairs, QuickPairs
 from hub.search.ranker import ExactRanks, Ranker, TagRanks
+from hub.search.reach import DEPTH
 from hub.search.sketch import Learnt, Sketch, Tagged
+from hub.search.taggers import Taggers
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
@@ -29,9 +32,11 @@ from shared.taxonomy import COUNT
 Probabilities = npt.NDArray[np.float32]
 Ranks = npt.NDArray[np.float32]
 
+_LAYOUT: Final = b"2"
+"""To be changed with whatever makes other towers or sketches of the same weights."""
+
 BLOCK: Final = 256
 """Events scored exactly at once: keeps the working set (10 MB for ten steps) near the processor's caches."""
-
 
 _FIRST: Final = 64
 """Events scored exactly to know how good the k-th best is at least."""
@@ -49,7 +54,7 @@ class Scorer:
 
     Attributes:
         sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
-        fingerprint: 16 hex digits that change with the weights.
+        fingerprint: 16 hex digits that change with the weights, and with what is made of them.
         tolerance: `ranks` are at most so far from exact ones.
 
     Raises:
@@ -66,10 +71,12 @@ class Scorer:
         self.sketch: Sketch | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch)
         self._ranker: Ranker
         if isinstance(self._network, TaggedNetwork):
+            self._tower: Callable[[Tensor], Tensor] = Taggers(self._network)
             self._pairs = _implied
             self._ranker = TagRanks(self._network)
             self.sketch = Tagged(self._network)
         else:
+            self._tower = self._network.tower
             self._pairs = Pairs(self._network)
             quick = QuickPairs.serves(self._network)
             self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
@@ -108,7 +115,7 @@ class Scorer:
         with torch.inference_mode():
             for start in range(0, len(features), self._block):
                 part = self._space.dequantise(features[start : start + self._block])
-                towers[start : start + self._block] = self._network.tower(torch.from_numpy(part)).numpy()
+                towers[start : start + self._block] = self._tower(torch.from_numpy(part)).numpy()
         return towers
 
     def score(self, query: Towers, events: Towers) -> Probabilities:
@@ -166,6 +173,11 @@ class Scorer:
         """
         with torch.inference_mode():
             return self._ranker.ranks(_single(query), half).numpy()
+
+    @property
+    def candidates(self) -> int:
+        """How many events with the closest sketches a search scores at least; without a sketch it scores all."""
+        return DEPTH if self.sketch is None else self.sketch.candidates
 
     @property
     def tagged(self) -> bool:
@@ -283,7 +295,7 @@ def _implied(query: Tensor | None, events: Tensor) -> Tensor:
 
 
 def _fingerprint(network: Network, sketch: torch.nn.Module | None) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_LAYOUT)
     for part in (network, *(() if sketch is None else (sketch,))):
         for name, value in sorted(part.state_dict().items()):
             digest.update(name.encode())

@@ -19,6 +19,7 @@ Sketches = npt.NDArray[np.float32]
 VALUES: Final = 64
 """Most values of a tagged network's sketch."""
 
+_SLOPE: Final = 1.5
 _BLOCK: Final = 4096
 
 
@@ -26,6 +27,8 @@ class Sketch(Protocol):
     """Vectors whose inner product imitates the rank of a pair: the larger, the more similar."""
 
     width: int
+    candidates: int
+    """How many of the closest events are scored exactly at least, so that hardly any of the ten best is missed."""
 
     def of_queries(self, towers: Towers) -> Sketches:
         """Sketches of queries, float [n, steps, width]: float32 [n, self.width]."""
@@ -38,6 +41,8 @@ class Sketch(Protocol):
 
 class Learnt:
     """The sketch that a Siamese checkpoint was taught."""
+
+    candidates = 1_000
 
     def __init__(self, network: SketchNetwork) -> None:
         self._network = network.eval()
@@ -62,12 +67,15 @@ class Tagged:
     """The sketch of a tagged network: the level as it is, the affinity made linear.
 
     The level of two clips' tags a and b is 4 + sum (2a - 1)(2b - 1) / 2: an inner product already. The affinity, the
-    square of a cosine, is imitated by the cosine of the profiles' leading values, which hold the most.
+    square of a cosine, is imitated by the cosine of the profiles' leading values, which hold the most, times the
+    square's slope between cosines of 1/2 and 1.
     """
+
+    candidates = 200
 
     def __init__(self, network: TaggedNetwork) -> None:
         self._kept = min(network.config.profile, VALUES - COUNT)
-        self._scale = float(network.weight) ** 0.5
+        self._scale = (_SLOPE * float(network.weight)) ** 0.5
         self.width = COUNT + self._kept
 
     def of_queries(self, towers: Towers) -> Sketches:

@@ -20,6 +20,8 @@ from hub.search.scorer import Scorer
 
 Rows = npt.NDArray[np.int64]
 """Rows of all chunks of a view, one after the other."""
+_Barred = Rows | npt.NDArray[np.bool_]
+"""Rows of a chunk that a query may not find: their numbers, or bool for each."""
 
 _GROUP: Final = 16
 """Rows whose highest score stands for them all when a block is looked through."""
@@ -57,7 +59,7 @@ class View:
         sketches = torch.from_numpy(scorer.sketch.of_queries(np.stack([query.towers for query in queries])))
         sketches = sketches.to(sketch_dtype())
         closest = [_Closest(max(candidates, query.k)) for query in queries]
-        barred = [self._barred(query) for query in queries]
+        barred = self._barred(queries)
         first = 0
         for number, (chunk, count) in enumerate(self.chunks):
             scores = torch.mm(sketches, chunk.sketches[:count].t()).float().numpy()
@@ -124,7 +126,7 @@ class View:
         best = rows[ranks >= exact[-1] - TOLERANCE]
         sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None])).to(sketch_dtype())
         scores = []
-        for (chunk, count), out in zip(self.chunks, self._barred(query), strict=True):
+        for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
             own = torch.mm(sketch, chunk.sketches[:count].t())[0].float().numpy()
             own[out] = -np.inf
             scores.append(own)
@@ -137,7 +139,7 @@ class View:
     ) -> list[Rows]:
         """Rows whose quick rank is at most a margin below the k-th best, of each query."""
         near, first = [_Closest(k, margin) for _ in queries], 0
-        barred = [self._barred(query) for query in queries]
+        barred = self._barred(queries)
         for number, (chunk, count) in enumerate(self.chunks):
             masks = np.zeros((len(queries), count), dtype=np.bool_)
             for mask, out in zip(masks, barred, strict=True):
@@ -153,14 +155,19 @@ class View:
             first += count
         return [kept.rows() for kept in near]
 
-    def _barred(self, query: Query) -> list[Rows | npt.NDArray[np.bool_]]:
-        """Rows that are gone, excluded or filtered out, of each chunk: numbers of rows, or bool [count]."""
+    def _barred(self, queries: Sequence[Query]) -> list[list[_Barred]]:
+        """Rows that are gone, excluded or filtered out, of each query and chunk."""
+        excluded = {event for query in queries for event in query.exclusion.events}
+        found = {event: place for event in excluded if (place := self.where(event)) is not None}
+        return [self._barred_of(query, found) for query in queries]
+
+    def _barred_of(self, query: Query, found: Mapping[str, tuple[Chunk, int]]) -> list[_Barred]:
         outcast: dict[int, list[int]] = {}
-        for event in query.exclusion.events:
-            if (found := self.where(event)) is not None:
-                outcast.setdefault(id(found[0]), []).append(found[1])
+        for event in found.keys() & query.exclusion.events:
+            chunk, row = found[event]
+            outcast.setdefault(id(chunk), []).append(row)
         code = None if query.exclusion.place is None else self.places.get(query.exclusion.place)
-        barred: list[Rows | npt.NDArray[np.bool_]] = []
+        barred: list[_Barred] = []
         for chunk, count in self.chunks:
             parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
             if chunk.lost:
