@@ -8,7 +8,7 @@ numpy in and out; torch is inside.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +31,8 @@ from shared.taxonomy import COUNT
 
 Probabilities = npt.NDArray[np.float32]
 Ranks = npt.NDArray[np.float32]
+Best = tuple[npt.NDArray[np.int64], Ranks, Probabilities]
+"""Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first."""
 
 _LAYOUT: Final = b"2"
 """To be changed with whatever makes other towers or sketches of the same weights."""
@@ -191,7 +193,7 @@ class Scorer:
         k: int,
         half: Any = None,  # noqa: ANN401
         newest: npt.NDArray[np.int64] | None = None,
-    ) -> tuple[npt.NDArray[np.int64], Ranks, Probabilities]:
+    ) -> Best:
         """The k events most similar to a query, exactly.
 
         Args:
@@ -204,9 +206,7 @@ class Scorer:
         Returns:
             Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first; m is min(k, n).
         """
-        if len(events) == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, COUNT, SITUATIONS), np.float32)
-        few = k if self._tagged else max(_FIRST, 2 * k)
+        few = max(_FIRST, 2 * k)
         if len(events) <= few:
             rows = np.arange(len(events))
             matrices, ranks = self._exactly(query, events)
@@ -220,8 +220,38 @@ class Scorer:
                 theirs, their_ranks = self._exactly(query, events[others])
                 rows, ranks = np.concatenate([rows, others]), np.concatenate([ranks, their_ranks])
                 matrices = np.concatenate([matrices, theirs])
-        order = np.lexsort((rows if newest is None else -newest[rows], -ranks))[:k]
-        return rows[order], ranks[order], matrices[order]
+        order, ranks, matrices = _foremost(ranks, matrices, -rows if newest is None else newest[rows], k)
+        return rows[order], ranks, matrices
+
+    def best_of_each(
+        self,
+        queries: Towers,
+        events: Sequence[Towers],
+        ks: Sequence[int],
+        newest: Sequence[npt.NDArray[np.int64]],
+    ) -> list[Best]:
+        """`best` of many queries, each of events of its own; of a tagged network all at once.
+
+        Args:
+            queries: float [q, steps, width] from `embed`, q at least 1.
+            events: of each query, float [n, steps, width] from `embed`; n may be 0.
+            ks: of each query, at least 1.
+            newest: of each query, int64 [n].
+        """
+        if self._tagged is None:
+            asked = zip(queries, events, ks, newest, strict=True)
+            return [self.best(query, own, k, newest=times) for query, own, k, times in asked]
+        counts = [len(own) for own in events]
+        owner = np.repeat(np.arange(len(queries)), counts)
+        with torch.inference_mode():
+            sides = _single(queries)[torch.from_numpy(owner)], _single(np.concatenate(events))
+            matrices = self._tagged.pair(*sides).numpy()
+            affinity = self._tagged.affinity(*sides).numpy()
+        weighted = np.float32(self._tagged.weight) * affinity
+        ranks = np.asarray(level_of_similarity(matrices) + weighted, dtype=np.float32)
+        ends = np.cumsum(counts)[:-1]
+        parts = zip(np.split(ranks, ends), np.split(matrices, ends), newest, ks, strict=True)
+        return [_foremost(own, theirs, times, k) for own, theirs, times, k in parts]
 
     def _quickly(self, query: Towers, events: Towers) -> Ranks:
         """Ranks within `tolerance`, halves made on the way."""
@@ -292,6 +322,15 @@ def _implied(query: Tensor | None, events: Tensor) -> Tensor:
     """Presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W], or None for each event with itself."""
     tags = events[:, 0, :COUNT]
     return implied(tags if query is None else query[:, 0, :COUNT], tags)
+
+
+def _foremost(ranks: Ranks, matrices: Probabilities, newest: npt.NDArray[np.int64], k: int) -> Best:
+    """The k highest ranks; of equals those with the largest number first."""
+    rows = np.arange(len(ranks))
+    if k < len(ranks):
+        rows = np.flatnonzero(ranks >= np.partition(ranks, -k)[-k])
+    rows = rows[np.lexsort((-newest[rows], -ranks[rows]))][:k]
+    return rows, ranks[rows], matrices[rows]
 
 
 def _fingerprint(network: Network, sketch: torch.nn.Module | None) -> str:

@@ -4,6 +4,7 @@ A search looks at all sketches, keeps the `candidates` closest in one pass, and 
 ranks every event, and scores exactly again whatever may be among the best.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from hub.model.presence import level_of_similarity
 from hub.search.chunk import Chunk, sketch_dtype
 from hub.search.match import Filter, Match, Query
 from hub.search.reach import DEPTH, TOLERANCE
-from hub.search.scorer import Scorer
+from hub.search.scorer import Best, Scorer
 
 Rows = npt.NDArray[np.int64]
 """Rows of all chunks of a view, one after the other."""
@@ -26,6 +27,8 @@ _Barred = Rows | npt.NDArray[np.bool_]
 _GROUP: Final = 16
 """Rows whose highest score stands for them all when a block is looked through."""
 
+_GATHERED: Final = 4_000_000
+"""Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
 _SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
 
@@ -67,7 +70,7 @@ class View:
                 own[out[number]] = -np.inf
                 row.offer(own, first)
             first += count
-        return [self.matches(scorer, query, own.rows()) for query, own in zip(queries, closest, strict=True)]
+        return self.matches(scorer, queries, [own.rows() for own in closest])
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
         """The best of one query among all events.
@@ -77,32 +80,56 @@ class View:
             query: what is sought.
             between: called between two blocks of events.
         """
-        (rows,) = self._near(scorer, [query], query.k, 2 * scorer.tolerance, between)
-        return self.matches(scorer, query, rows)
+        near = self._near(scorer, [query], query.k, 2 * scorer.tolerance, between)
+        return self.matches(scorer, [query], near)[0]
 
-    def matches(self, scorer: Scorer, query: Query, rows: Rows) -> list[Match]:
-        """The best of some rows, scored exactly; of equals the newest first."""
-        if not len(rows):
-            return []
-        which, inner = self._located(rows)
-        towers, captured = self._gathered(rows)
-        best, ranks, matrices = scorer.best(query.towers, towers, query.k, newest=captured)
-        levels = level_of_similarity(matrices)
+    def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
+        """The best of some rows of each query, scored exactly; of equals the newest first."""
+        if not self.chunks:
+            return [[] for _ in queries]
+        made: list[list[Match]] = []
+        while len(made) < len(queries):
+            first = end = len(made)
+            size = 0
+            while end < len(queries) and (end == first or size + len(rows[end]) <= self._at_once):
+                size += len(rows[end])
+                end += 1
+            made += self._matches(scorer, queries[first:end], rows[first:end])
+        return made
+
+    @property
+    def _at_once(self) -> int:
+        """Most events whose towers are gathered for several queries."""
+        return _GATHERED // int(self.chunks[0][0].towers[0].nbytes)
+
+    def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
+        which, inner = self._located(np.concatenate(rows))
+        towers, captured = self._gathered(which, inner)
+        starts = np.cumsum([0, *(len(own) for own in rows)])
+        spans = [slice(start, end) for start, end in itertools.pairwise(starts)]
+        best = scorer.best_of_each(
+            np.stack([query.towers for query in queries]),
+            [towers[span] for span in spans],
+            [query.k for query in queries],
+            [captured[span] for span in spans],
+        )
+        return [
+            self._made(query, which[span], inner[span], found)
+            for query, span, found in zip(queries, spans, best, strict=True)
+        ]
+
+    def _made(self, query: Query, which: Rows, inner: Rows, best: Best) -> list[Match]:
+        """Matches of the best of some rows, which lie in these chunks, and there in these rows."""
+        rows, ranks, matrices = best
+        places = zip(which[rows].tolist(), inner[rows].tolist(), strict=True)
+        levels = level_of_similarity(matrices).tolist()
         made = []
-        for number, at in enumerate(best):
-            chunk, row = self.chunks[which[at]][0], int(inner[at])
+        for (number, row), rank, level, matrix in zip(places, ranks.tolist(), levels, matrices, strict=True):
+            chunk = self.chunks[number][0]
             if chunk.events[row] in query.exclusion.events:  # its chunk was packed after this view was taken
                 continue
-            made.append(
-                Match(
-                    event=chunk.events[row],
-                    place=self.names[chunk.place[row]],
-                    captured_ms=int(chunk.captured_ms[row]),
-                    level=float(levels[number]),
-                    rank=float(ranks[number]),
-                    matrix=matrices[number],
-                )
-            )
+            place, captured = self.names[chunk.place[row]], int(chunk.captured_ms[row])
+            made.append(Match(chunk.events[row], place, captured, level, rank, matrix))
         return made
 
     def measured(
@@ -118,7 +145,7 @@ class View:
         return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
 
     def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
-        towers, _ = self._gathered(rows)
+        towers, _ = self._gathered(*self._located(rows))
         ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers))
         exact = np.sort(ranks)[::-1][:DEPTH]
         if scorer.sketch is None or not len(rows):
@@ -207,11 +234,10 @@ class View:
         which = np.searchsorted(starts, rows, side="right") - 1
         return which, rows - starts[which]
 
-    def _gathered(self, rows: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
-        """Towers float16 [n, steps, width] and times of capture int64 [n] of some rows."""
-        which, inner = self._located(rows)
-        towers = np.empty((len(rows), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
-        captured = np.empty(len(rows), dtype=np.int64)
+    def _gathered(self, which: Rows, inner: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
+        """Towers float16 [n, steps, width] and times of capture int64 [n] at these chunks and rows in them."""
+        towers = np.empty((len(which), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        captured = np.empty(len(which), dtype=np.int64)
         for number in np.unique(which):
             mine = which == number
             chunk = self.chunks[number][0]
