@@ -18,6 +18,9 @@ from hub.search.match import Entry, Towers
 
 ROWS: Final = 65_536
 
+Rows = npt.NDArray[np.int64]
+"""Numbers of rows, of one chunk or of all chunks one after the other: int64 [n]."""
+
 
 def sketch_dtype() -> torch.dtype:
     """What sketches are kept in: bfloat16 where the processor multiplies it, else float32."""

@@ -244,14 +244,14 @@ class Scorer:
         counts = [len(own) for own in events]
         owner = np.repeat(np.arange(len(queries)), counts)
         with torch.inference_mode():
-            sides = _single(queries)[torch.from_numpy(owner)], _single(np.concatenate(events))
+            sides = _single(queries)[torch.from_numpy(owner)], torch.cat([_single(own) for own in events])
             matrices = self._tagged.pair(*sides).numpy()
             affinity = self._tagged.affinity(*sides).numpy()
         weighted = np.float32(self._tagged.weight) * affinity
         ranks = np.asarray(level_of_similarity(matrices) + weighted, dtype=np.float32)
         ends = np.cumsum(counts)[:-1]
         parts = zip(np.split(ranks, ends), np.split(matrices, ends), newest, ks, strict=True)
-        return [_foremost(own, theirs, times, k) for own, theirs, times, k in parts]
+        return [_foremost(own, matrix, times, k) for own, matrix, times, k in parts]
 
     def _quickly(self, query: Towers, events: Towers) -> Ranks:
         """Ranks within `tolerance`, halves made on the way."""

@@ -14,18 +14,11 @@ import numpy.typing as npt
 import torch
 
 from hub.model.presence import level_of_similarity
-from hub.search.chunk import Chunk, sketch_dtype
+from hub.search.chunk import Chunk, Rows
 from hub.search.match import Filter, Match, Query
+from hub.search.nearest import nearest, products
 from hub.search.reach import DEPTH, TOLERANCE
 from hub.search.scorer import Best, Scorer
-
-Rows = npt.NDArray[np.int64]
-"""Rows of all chunks of a view, one after the other."""
-_Barred = Rows | npt.NDArray[np.bool_]
-"""Rows of a chunk that a query may not find: their numbers, or bool for each."""
-
-_GROUP: Final = 16
-"""Rows whose highest score stands for them all when a block is looked through."""
 
 _GATHERED: Final = 4_000_000
 """Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
@@ -60,17 +53,8 @@ class View:
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
         sketches = torch.from_numpy(scorer.sketch.of_queries(np.stack([query.towers for query in queries])))
-        sketches = sketches.to(sketch_dtype())
-        closest = [_Closest(max(candidates, query.k)) for query in queries]
-        barred = self._barred(queries)
-        first = 0
-        for number, (chunk, count) in enumerate(self.chunks):
-            scores = torch.mm(sketches, chunk.sketches[:count].t()).float().numpy()
-            for own, out, row in zip(scores, barred, closest, strict=True):
-                own[out[number]] = -np.inf
-                row.offer(own, first)
-            first += count
-        return self.matches(scorer, queries, [own.rows() for own in closest])
+        count = max(candidates, *(query.k for query in queries))
+        return self.matches(scorer, queries, nearest(sketches, self.chunks, self._barred(queries), count))
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
         """The best of one query among all events.
@@ -151,10 +135,10 @@ class View:
         if scorer.sketch is None or not len(rows):
             return np.empty(0, dtype=np.int64), exact.tolist()
         best = rows[ranks >= exact[-1] - TOLERANCE]
-        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None])).to(sketch_dtype())
+        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None]))
         scores = []
         for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
-            own = torch.mm(sketch, chunk.sketches[:count].t())[0].float().numpy()
+            own = products(sketch, chunk, count)[:, 0].float().numpy()
             own[out] = -np.inf
             scores.append(own)
         joined = np.concatenate(scores)
@@ -182,19 +166,19 @@ class View:
             first += count
         return [kept.rows() for kept in near]
 
-    def _barred(self, queries: Sequence[Query]) -> list[list[_Barred]]:
+    def _barred(self, queries: Sequence[Query]) -> list[list[Rows]]:
         """Rows that are gone, excluded or filtered out, of each query and chunk."""
         excluded = {event for query in queries for event in query.exclusion.events}
         found = {event: place for event in excluded if (place := self.where(event)) is not None}
         return [self._barred_of(query, found) for query in queries]
 
-    def _barred_of(self, query: Query, found: Mapping[str, tuple[Chunk, int]]) -> list[_Barred]:
+    def _barred_of(self, query: Query, found: Mapping[str, tuple[Chunk, int]]) -> list[Rows]:
         outcast: dict[int, list[int]] = {}
         for event in found.keys() & query.exclusion.events:
             chunk, row = found[event]
             outcast.setdefault(id(chunk), []).append(row)
         code = None if query.exclusion.place is None else self.places.get(query.exclusion.place)
-        barred: list[_Barred] = []
+        barred: list[Rows] = []
         for chunk, count in self.chunks:
             parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
             if chunk.lost:
@@ -203,13 +187,9 @@ class View:
                 own = np.flatnonzero(chunk.place[:count] == code)
                 distance = np.abs(chunk.captured_ms[own] - query.exclusion.around_ms)
                 parts.append(own[distance <= query.exclusion.within_ms])
-            rows = np.concatenate(parts)
             if query.filter != Filter():
-                mask = self._unwanted(chunk, count, query.filter)
-                mask[rows] = True
-                barred.append(mask)
-            else:
-                barred.append(rows)
+                parts.append(np.flatnonzero(self._unwanted(chunk, count, query.filter)))
+            barred.append(np.concatenate(parts))
         return barred
 
     def _unwanted(self, chunk: Chunk, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
@@ -249,11 +229,11 @@ class _Closest:
     """The rows with the highest scores of a stream of blocks, in one pass.
 
     Args:
-        count: how many are kept.
+        count: how many are kept at least.
         margin: also kept is what lies at most so far below the last of them.
     """
 
-    def __init__(self, count: int, margin: float = 0.0) -> None:
+    def __init__(self, count: int, margin: float) -> None:
         self._count = count
         self._margin = margin
         self._scores = np.empty(0, dtype=np.float32)
@@ -262,10 +242,6 @@ class _Closest:
 
     def offer(self, scores: npt.NDArray[np.float32], first: int) -> None:
         """Take in one block, whose first row has the number `first`; rows that score -inf are left out."""
-        groups = len(scores) // _GROUP
-        if groups >= self._count:  # the best of so many groups are that many rows: what is below them all is out
-            maxima = scores[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
-            self._least = max(self._least, float(np.partition(maxima, -self._count)[-self._count]) - self._margin)
         new = np.flatnonzero(scores >= self._least)
         self._scores = np.concatenate([self._scores, scores[new]])
         self._rows = np.concatenate([self._rows, new + first])
@@ -282,6 +258,4 @@ class _Closest:
             return
         self._least = float(np.partition(self._scores, -self._count)[-self._count]) - self._margin
         kept = np.flatnonzero(self._scores >= self._least)
-        if not self._margin:
-            kept = kept[np.argsort(-self._scores[kept], kind="stable")[: self._count]]
         self._scores, self._rows = self._scores[kept], self._rows[kept]

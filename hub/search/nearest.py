@@ -1,0 +1,92 @@
+"""The rows whose sketches come closest to those of some queries, in one pass over all chunks.
+
+Most rows are never looked at one by one: a group whose best is too low is left out as a whole.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hub.search.chunk import Chunk, Rows
+
+_GROUP: Final = 16
+"""Rows whose best stands for them all."""
+
+_Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
+"""Queries, rows and products, of as many pairs as there are."""
+
+
+def products(sketches: Tensor, chunk: Chunk, count: int) -> Tensor:
+    """Inner products [count, q] of a chunk's rows and sketches [q, values], in the chunk's dtype."""
+    rows = chunk.sketches[:count]
+    own = sketches.to(rows.dtype)
+    return rows.mv(own[0])[:, None] if len(own) == 1 else torch.mm(rows, own.t())
+
+
+def nearest(
+    sketches: Tensor, chunks: Sequence[tuple[Chunk, int]], barred: Sequence[Sequence[Rows]], count: int
+) -> list[Rows]:
+    """The `count` rows of each query with the highest inner products.
+
+    Args:
+        sketches: of the queries, float32 [q, values], q at least 1.
+        chunks: each with the number of its rows that are looked at.
+        barred: of each query, for each chunk, rows that are left out.
+        count: at least 1.
+
+    Returns:
+        Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
+        highest product first, of equals the first row.
+    """
+    least = np.full(len(sketches), np.finfo(np.float32).min, dtype=np.float32)
+    found: list[_Found] = []
+    first = 0
+    for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
+        scores = products(sketches, chunk, size)
+        _bar(scores, out)
+        end = size // _GROUP * _GROUP
+        if end >= count * _GROUP:
+            maxima = scores[:end].view(_GROUP, -1, len(sketches)).amax(dim=0).t().float().contiguous().numpy()
+            np.maximum(least, np.partition(maxima, -count, axis=1)[:, -count], out=least)
+            queries, groups = np.nonzero(maxima >= least[:, None])
+            high = scores[:end].view(_GROUP, -1, len(sketches))[
+                :, torch.from_numpy(groups), torch.from_numpy(queries)
+            ]
+            rows = groups + np.arange(_GROUP)[:, None] * (end // _GROUP)
+            found.append(_enough(np.broadcast_to(queries, rows.shape), rows + first, high, least))
+        else:
+            end = 0
+        rest = np.indices((size - end, len(sketches)))
+        found.append(_enough(rest[1], rest[0] + (first + end), scores[end:], least))
+        first += size
+    return _sorted(found, len(sketches), count)
+
+
+def _bar(scores: Tensor, barred: Sequence[Rows]) -> None:
+    """Set the products of barred rows to -inf."""
+    counts = [len(rows) for rows in barred]
+    if any(counts):
+        queries = np.repeat(np.arange(len(barred)), counts)
+        scores[torch.from_numpy(np.concatenate(barred)), torch.from_numpy(queries)] = -torch.inf
+
+
+def _enough(queries: npt.NDArray[np.int64], rows: Rows, scores: Tensor, least: npt.NDArray[np.float32]) -> _Found:
+    """Those pairs whose product is at least what its query asks."""
+    values = scores.float().numpy()
+    kept = values >= least[queries]
+    return queries[kept], rows[kept], values[kept]
+
+
+def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
+    """The best `count` rows of each query."""
+    if not found:
+        return [np.empty(0, dtype=np.int64) for _ in range(queries)]
+    whose, rows, values = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.argsort(whose, kind="stable")
+    ends = np.cumsum(np.bincount(whose, minlength=queries))[:-1]
+    parts = zip(np.split(rows[order], ends), np.split(values[order], ends), strict=True)
+    return [own[np.lexsort((own, -scores))[:count]] for own, scores in parts]
