@@ -48,20 +48,19 @@ def nearest(
     for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
         scores = products(sketches, chunk, size)
         _bar(scores, out)
-        end = size // _GROUP * _GROUP
-        if end >= count * _GROUP:
-            maxima = scores[:end].view(_GROUP, -1, len(sketches)).amax(dim=0).t().float().contiguous().numpy()
+        groups = size // _GROUP
+        end = groups * _GROUP if groups >= count else 0
+        if end:  # a group is every `groups`-th row: the best of so many groups are as many rows
+            parts = scores[:end].view(_GROUP, groups, len(sketches))
+            maxima = parts.amax(dim=0).t().float().contiguous().numpy()
             np.maximum(least, np.partition(maxima, -count, axis=1)[:, -count], out=least)
-            queries, groups = np.nonzero(maxima >= least[:, None])
-            high = scores[:end].view(_GROUP, -1, len(sketches))[
-                :, torch.from_numpy(groups), torch.from_numpy(queries)
-            ]
-            rows = groups + np.arange(_GROUP)[:, None] * (end // _GROUP)
-            found.append(_enough(np.broadcast_to(queries, rows.shape), rows + first, high, least))
-        else:
-            end = 0
-        rest = np.indices((size - end, len(sketches)))
-        found.append(_enough(rest[1], rest[0] + (first + end), scores[end:], least))
+            queries, high = np.nonzero(maxima >= least[:, None])
+            values = parts[:, torch.from_numpy(high), torch.from_numpy(queries)].float().numpy()
+            part, pair = np.nonzero(values >= least[queries])
+            found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
+        values = scores[end:].float().numpy()
+        rows, queries = np.nonzero(values >= least)
+        found.append((queries, first + end + rows, values[rows, queries]))
         first += size
     return _sorted(found, len(sketches), count)
 
@@ -72,13 +71,6 @@ def _bar(scores: Tensor, barred: Sequence[Rows]) -> None:
     if any(counts):
         queries = np.repeat(np.arange(len(barred)), counts)
         scores[torch.from_numpy(np.concatenate(barred)), torch.from_numpy(queries)] = -torch.inf
-
-
-def _enough(queries: npt.NDArray[np.int64], rows: Rows, scores: Tensor, least: npt.NDArray[np.float32]) -> _Found:
-    """Those pairs whose product is at least what its query asks."""
-    values = scores.float().numpy()
-    kept = values >= least[queries]
-    return queries[kept], rows[kept], values[kept]
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:

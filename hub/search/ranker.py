@@ -34,16 +34,16 @@ class TagRanks:
         self._weight = float(network.weight)
 
     def half(self, towers: Tensor) -> Tensor:
-        """See `Ranker`."""
-        made = towers[:, 0].clone()
-        made[:, :COUNT] = 2.0 * made[:, :COUNT] - 1.0
-        return made
+        """See `Ranker`; also of [q, n, S, W]."""
+        return towers[..., 0, :]
 
     def ranks(self, query: Tensor, events: Tensor) -> Tensor:
-        """See `Ranker`."""
-        tags, profile = 2.0 * query[0, :COUNT] - 1.0, query[0, COUNT:]
-        levels = events[:, :COUNT].mv(tags).mul_(0.5).add_(0.5 * COUNT)
-        return levels.add_(events[:, COUNT:].mv(profile).clamp_(0.0, 1.0).square_(), alpha=self._weight)
+        """See `Ranker`; also [q, n] of queries [q, S, W], each with n events of its own."""
+        signs, profile = 2.0 * query[..., 0, :COUNT] - 1.0, query[..., 0, COUNT:]
+        levels = (events[..., :COUNT] @ signs[..., None])[..., 0]
+        levels += COUNT / 2 - signs.sum(dim=-1, keepdim=True) / 2
+        affinities = (events[..., COUNT:] @ profile[..., None])[..., 0].clamp_(0.0, 1.0).square_()
+        return levels.add_(affinities, alpha=self._weight)
 
 
 class ExactRanks:

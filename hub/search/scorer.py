@@ -8,7 +8,7 @@ numpy in and out; torch is inside.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -224,34 +224,31 @@ class Scorer:
         return rows[order], ranks, matrices
 
     def best_of_each(
-        self,
-        queries: Towers,
-        events: Sequence[Towers],
-        ks: Sequence[int],
-        newest: Sequence[npt.NDArray[np.int64]],
-    ) -> list[Best]:
-        """`best` of many queries, each of events of its own; of a tagged network all at once.
+        self, queries: Towers, events: Towers, k: int, newest: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], Ranks, Probabilities]:
+        """`best` of many queries, each of n events of its own; of a tagged network all at once.
 
         Args:
             queries: float [q, steps, width] from `embed`, q at least 1.
-            events: of each query, float [n, steps, width] from `embed`; n may be 0.
-            ks: of each query, at least 1.
-            newest: of each query, int64 [n].
+            events: float [q, n, steps, width] from `embed`; n may be 0.
+            k: at least 1.
+            newest: int64 [q, n], as of `best`.
+
+        Returns:
+            Rows int64 [q, m], ranks float32 [q, m] and presence matrices float32 [q, m, 8, 3]; m is min(k, n).
         """
         if self._tagged is None:
-            asked = zip(queries, events, ks, newest, strict=True)
-            return [self.best(query, own, k, newest=times) for query, own, k, times in asked]
-        counts = [len(own) for own in events]
-        owner = np.repeat(np.arange(len(queries)), counts)
+            asked = zip(queries, events, newest, strict=True)
+            found = [self.best(query, own, k, newest=times) for query, own, times in asked]
+            rows, ranks, matrices = (np.stack(column) for column in zip(*found, strict=True))
+            return rows, ranks, matrices
         with torch.inference_mode():
-            sides = _single(queries)[torch.from_numpy(owner)], torch.cat([_single(own) for own in events])
-            matrices = self._tagged.pair(*sides).numpy()
-            affinity = self._tagged.affinity(*sides).numpy()
-        weighted = np.float32(self._tagged.weight) * affinity
-        ranks = np.asarray(level_of_similarity(matrices) + weighted, dtype=np.float32)
-        ends = np.cumsum(counts)[:-1]
-        parts = zip(np.split(ranks, ends), np.split(matrices, ends), newest, ks, strict=True)
-        return [_foremost(own, matrix, times, k) for own, matrix, times, k in parts]
+            own, theirs = _single(queries), self._ranker.half(_single(events))
+            ranks = self._ranker.ranks(own, theirs).numpy()
+            rows = np.lexsort((-newest, -ranks))[:, :k]
+            best = torch.take_along_dim(theirs[..., :COUNT], torch.from_numpy(rows)[..., None], dim=1)
+            matrices = implied(own[..., :COUNT], best).numpy()
+        return rows, np.take_along_axis(ranks, rows, axis=1), matrices
 
     def _quickly(self, query: Towers, events: Towers) -> Ranks:
         """Ranks within `tolerance`, halves made on the way."""

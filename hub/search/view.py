@@ -18,7 +18,7 @@ from hub.search.chunk import Chunk, Rows
 from hub.search.match import Filter, Match, Query
 from hub.search.nearest import nearest, products
 from hub.search.reach import DEPTH, TOLERANCE
-from hub.search.scorer import Best, Scorer
+from hub.search.scorer import Probabilities, Ranks, Scorer
 
 _GATHERED: Final = 4_000_000
 """Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
@@ -69,52 +69,45 @@ class View:
 
     def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
         """The best of some rows of each query, scored exactly; of equals the newest first."""
-        if not self.chunks:
-            return [[] for _ in queries]
         made: list[list[Match]] = []
-        while len(made) < len(queries):
-            first = end = len(made)
-            size = 0
-            while end < len(queries) and (end == first or size + len(rows[end]) <= self._at_once):
-                size += len(rows[end])
-                end += 1
-            made += self._matches(scorer, queries[first:end], rows[first:end])
+        for alike, part in itertools.groupby(zip(queries, rows, strict=True), key=lambda pair: len(pair[1])):
+            pairs = list(part)
+            at_once = max(1, _GATHERED // (alike * self._bytes)) if alike else len(pairs)
+            for start in range(0, len(pairs), at_once):
+                some = pairs[start : start + at_once]
+                made += self._matches(scorer, [q for q, _ in some], np.stack([r for _, r in some]))
         return made
 
     @property
-    def _at_once(self) -> int:
-        """Most events whose towers are gathered for several queries."""
-        return _GATHERED // int(self.chunks[0][0].towers[0].nbytes)
+    def _bytes(self) -> int:
+        """Of one event's towers."""
+        return int(self.chunks[0][0].towers[0].nbytes)
 
-    def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
-        which, inner = self._located(np.concatenate(rows))
+    def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Rows) -> list[list[Match]]:
+        """`matches` of rows int64 [q, n]."""
+        if not rows.size:
+            return [[] for _ in queries]
+        which, inner = self._located(rows)
         towers, captured = self._gathered(which, inner)
-        starts = np.cumsum([0, *(len(own) for own in rows)])
-        spans = [slice(start, end) for start, end in itertools.pairwise(starts)]
-        best = scorer.best_of_each(
-            np.stack([query.towers for query in queries]),
-            [towers[span] for span in spans],
-            [query.k for query in queries],
-            [captured[span] for span in spans],
+        best, ranks, matrices = scorer.best_of_each(
+            np.stack([query.towers for query in queries]), towers, max(query.k for query in queries), captured
         )
-        return [
-            self._made(query, which[span], inner[span], found)
-            for query, span, found in zip(queries, spans, best, strict=True)
-        ]
+        which, inner = (np.take_along_axis(column, best, axis=1) for column in (which, inner))
+        return [self._made(*each) for each in zip(queries, which, inner, ranks, matrices, strict=True)]
 
-    def _made(self, query: Query, which: Rows, inner: Rows, best: Best) -> list[Match]:
-        """Matches of the best of some rows, which lie in these chunks, and there in these rows."""
-        rows, ranks, matrices = best
-        places = zip(which[rows].tolist(), inner[rows].tolist(), strict=True)
+    def _made(self, query: Query, which: Rows, inner: Rows, ranks: Ranks, matrices: Probabilities) -> list[Match]:
+        """Matches at these chunks and rows in them."""
         levels = level_of_similarity(matrices).tolist()
-        made = []
-        for (number, row), rank, level, matrix in zip(places, ranks.tolist(), levels, matrices, strict=True):
+        made: list[Match] = []
+        for number, row, rank, level, matrix in zip(
+            which.tolist(), inner.tolist(), ranks.tolist(), levels, matrices, strict=True
+        ):
             chunk = self.chunks[number][0]
             if chunk.events[row] in query.exclusion.events:  # its chunk was packed after this view was taken
                 continue
             place, captured = self.names[chunk.place[row]], int(chunk.captured_ms[row])
             made.append(Match(chunk.events[row], place, captured, level, rank, matrix))
-        return made
+        return made[: query.k]
 
     def measured(
         self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
@@ -215,9 +208,9 @@ class View:
         return which, rows - starts[which]
 
     def _gathered(self, which: Rows, inner: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
-        """Towers float16 [n, steps, width] and times of capture int64 [n] at these chunks and rows in them."""
-        towers = np.empty((len(which), *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
-        captured = np.empty(len(which), dtype=np.int64)
+        """Towers float16 [..., steps, width] and times of capture int64 [...] at these chunks and rows in them."""
+        towers = np.empty((*which.shape, *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        captured = np.empty(which.shape, dtype=np.int64)
         for number in np.unique(which):
             mine = which == number
             chunk = self.chunks[number][0]
