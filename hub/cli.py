@@ -15,8 +15,8 @@ from rich.table import Table
 from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
+from hub.flagging.alert import match_message
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.pipeline import match_message
 from hub.search.match import Exclusion, Query
 from hub.service import Hub, fill, open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings

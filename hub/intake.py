@@ -1,6 +1,7 @@
-"""Messages from the broker to the pipeline: a bounded queue, one worker, acknowledged in order once archived.
+"""Messages from the broker to the pipeline: a bounded queue, two workers, acknowledged in order once archived.
 
-The worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed.
+The first worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed. It
+decodes them and computes their towers, while the second still archives and searches those before.
 
 When `capacity` messages wait, the network thread reads no more until there is room, so they queue at the broker.
 (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for long, say the store is away,
@@ -9,16 +10,18 @@ was not acknowledged. Each connection first acknowledges `capacity` messages, so
 burst cannot stop all progress.
 """
 
+import itertools
 import logging
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 from hub.metrics import HubMetrics
-from hub.pipeline import Handled, Outcome
+from hub.pipeline import Handled, Item, Outcome
+from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
 from shared.mqtt import Connected, Disconnected, Link, Received, Signal, full_jitter
 from shared.settings import MqttSettings
@@ -30,6 +33,19 @@ BATCH: Final = 64
 RETRY_CAP_S: Final = 10.0
 PATIENCE_S: Final = 3.0
 """How long the network thread waits for room: less than any keep-alive interval."""
+_LOOK_EVERY_S: Final = 0.2
+
+
+class Handler(Protocol):
+    """What handles messages: `Pipeline`."""
+
+    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+        """See `Pipeline.prepare`."""
+        ...
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        """See `Pipeline.finish`."""
+        ...
 
 
 class Intake:
@@ -40,7 +56,7 @@ class Intake:
         client_id: stable, so that the broker keeps our session.
         group: hubs of one group divide the events among themselves.
         capacity: most messages received and not yet handled.
-        handle: the pipeline's `handle_all`.
+        pipeline: handles messages.
         metrics: counters.
     """
 
@@ -51,19 +67,22 @@ class Intake:
         client_id: str,
         group: str,
         capacity: int,
-        handle: Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]],
+        pipeline: Handler,
         metrics: HubMetrics,
     ) -> None:
         self._group = group
         self._capacity = capacity
-        self._handle = handle
+        self._pipeline = pipeline
         self._metrics = metrics
         self._queue: queue.SimpleQueue[Signal] = queue.SimpleQueue()
         self._suspended = threading.Event()
         self._offered = 0  # counted by the network thread
-        self._taken = 0  # counted by the worker
+        self._taken = 0  # counted by the second worker
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
+        self._ahead = threading.Semaphore()  # one batch is prepared ahead
+        self._prepared: queue.SimpleQueue[tuple[list[Received], Sequence[Item]] | Connected] = queue.SimpleQueue()
+        self._broken: BaseException | None = None
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         metrics.queue_length.set_function(self._queue.qsize)
@@ -75,21 +94,37 @@ class Intake:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits."""
-        return self._queue.empty()
+        """Whether nothing waits or is under way."""
+        return self._offered == self._taken
 
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
+        one_thread()
         self._link.start()
+        second = threading.Thread(target=self._finish_all, name="finish", daemon=True)
+        second.start()
         try:
             while not self._stopping.is_set():
-                try:
-                    self._act(self._queue.get(timeout=0.2))
-                except queue.Empty:
-                    self._resume_when_drained()
+                self._take_in()
         finally:
+            self._stopping.set()
+            second.join()
             self._let_on()
             self._link.stop()
+        if self._broken is not None:
+            raise self._broken
+
+    def _take_in(self) -> None:
+        """Deal with what comes next, unless a batch is waiting for the second worker already."""
+        if not self._ahead.acquire(timeout=_LOOK_EVERY_S):
+            return
+        prepared = False
+        try:
+            prepared = self._act(self._queue.get(timeout=_LOOK_EVERY_S))
+        except queue.Empty:
+            self._resume_when_drained()
+        if not prepared:
+            self._ahead.release()
 
     def stop(self) -> None:
         """End `run` after the message in hand."""
@@ -119,16 +154,17 @@ class Intake:
             self._room.notify()
 
     def _resume_when_drained(self) -> None:
-        if self._suspended.is_set():
+        if self._suspended.is_set() and self.idle:
             self._suspended.clear()
             self._link.resume()
 
-    def _act(self, first: Signal) -> None:
-        """Deal with a signal, and with the messages that wait behind it."""
+    def _act(self, first: Signal) -> bool:
+        """Deal with a signal, and with the messages that wait behind it; tell whether there is a batch now."""
+        prepared = False
         match first:
             case Connected():
                 self._metrics.connected.set(1)
-                self._acknowledged = 0
+                self._prepared.put(first)
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
                 log.info("connected to the broker", extra={"session_present": first.session_present})
@@ -136,10 +172,10 @@ class Intake:
                 self._metrics.connected.set(0)
             case Received():
                 messages, other = self._waiting(first)
-                self._receive(messages)
-                self._let_on()
+                prepared = self._prepare(messages)
                 if other is not None:
                     self._act(other)
+        return prepared
 
     def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
@@ -154,20 +190,55 @@ class Intake:
             messages.append(signal)
         return messages, None
 
-    def _receive(self, messages: list[Received]) -> None:
-        """Handle messages, waiting out servers that are away; those left when we are stopped stay with the broker."""
-        attempt = 0
-        while messages and not self._stopping.is_set():
+    def _prepare(self, messages: list[Received]) -> bool:
+        """Prepare a batch for the second worker; False if we are stopped."""
+        for attempt in itertools.count():
+            if self._stopping.is_set():
+                break
             try:
-                for handled in self._handle([(message.topic, message.payload) for message in messages]):
-                    self._handled(messages.pop(0), handled)
-                    attempt = 0
+                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages])
+            except Unavailable as error:
+                self._wait_out(error, attempt)
+            else:
+                self._prepared.put((messages, items))
+                return True
+        return False
+
+    def _finish_all(self) -> None:
+        """The second worker; what stops it stops the intake."""
+        try:
+            one_thread()
+            while not self._stopping.is_set():
+                try:
+                    batch = self._prepared.get(timeout=_LOOK_EVERY_S)
+                except queue.Empty:
+                    continue
+                if isinstance(batch, Connected):
+                    self._acknowledged = 0
+                    continue
+                self._ahead.release()
+                self._finish(*batch)
+                self._let_on()
+        except BaseException as error:  # noqa: BLE001 - raised by `run`
+            self._broken = error
+            self._stopping.set()
+
+    def _finish(self, messages: list[Received], items: Sequence[Item]) -> None:
+        """Handle a batch, waiting out servers that are away; what is left when we stop stays with the broker."""
+        done, attempt = 0, 0
+        while done < len(messages) and not self._stopping.is_set():
+            try:
+                for handled in self._pipeline.finish(items[done:]):
+                    self._handled(messages[done], handled)
+                    done, attempt = done + 1, 0
             except (Unavailable, Busy) as error:
-                log.warning("waiting to archive", extra={"reason": str(error), "attempt": attempt})
-                self._metrics.retries.inc()
-                self._stopping.wait(full_jitter(attempt, RETRY_CAP_S, random.random))
+                self._wait_out(error, attempt)
                 attempt += 1
-        self._taken += len(messages)
+
+    def _wait_out(self, error: Exception, attempt: int) -> None:
+        log.warning("waiting to archive", extra={"reason": str(error), "attempt": attempt})
+        self._metrics.retries.inc()
+        self._stopping.wait(full_jitter(attempt, RETRY_CAP_S, random.random))
 
     def _handled(self, message: Received, handled: Handled) -> None:
         self._taken += 1

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from hub.archive import Archive
 from hub.clips import Clips
-from hub.flagging.rule import FlagRule, flag, shared_presence
+from hub.flagging.alert import alert_of
+from hub.flagging.rule import FlagRule, flag
 from hub.metrics import HubMetrics
-from hub.search.match import Match, Query
+from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
 from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
@@ -29,13 +30,11 @@ from shared.extractor import Extractor
 from shared.messages import (
     EVENT_CAP_BYTES,
     AlertMessage,
-    MatchMessage,
     StateMessage,
     decode_event,
     decode_json,
 )
 from shared.space import Features
-from shared.taxonomy import CATEGORIES
 from shared.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -59,8 +58,8 @@ class Handled:
 
 
 @dataclass(slots=True, eq=False)
-class _Item:
-    """A message on its way; `event` and `problem` are both None of a state."""
+class Item:
+    """A message that is prepared; `event` and `problem` are both None of a state."""
 
     topic: str
     payload: bytes
@@ -109,18 +108,25 @@ class Pipeline:
         return next(self.handle_all([(topic, payload)]))
 
     def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
-        """Take messages, each with its topic; one that is invalid becomes a dead letter.
+        """`prepare` and `finish`."""
+        yield from self.finish(self.prepare(messages))
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        """Archive, search and tell; a message that is invalid becomes a dead letter.
+
+        Args:
+            items: prepared; others may have been finished since then.
 
         Yields:
             What became of each, in order. If an error interrupts this, the messages whose outcome was told are done
-            with, and the others can be handled again.
+            with, and the others can be finished again.
 
         Raises:
-            Unavailable: a server or the disk is away; nothing is lost if the same messages are handled again.
+            Unavailable: a server or the disk is away; nothing is lost if the same items are finished again.
             Busy: too many dead letters wait.
         """
-        run: dict[EventId, _Item] = {}
-        for item in self._prepared(messages):
+        run: dict[EventId, Item] = {}
+        for item in items:
             event = item.event
             if event is not None and item.problem is None and event.id not in run:
                 run[event.id] = item
@@ -130,11 +136,18 @@ class Pipeline:
             yield self._alone(item)
         yield from self._finish(list(run.values()))
 
-    def _prepared(self, messages: Sequence[tuple[str, bytes]]) -> list[_Item]:
-        """Everything that changes nothing: decoding, asking what is known, features and towers."""
+    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> list[Item]:
+        """Everything that changes nothing: decoding, asking what is known, features and towers.
+
+        Args:
+            messages: each with its topic.
+
+        Raises:
+            Unavailable: the store is away.
+        """
         stage = self._metrics.stage
         with stage.labels("decode").time():
-            items = [_decoded(_Item(topic, payload)) for topic, payload in messages]
+            items = [_decoded(Item(topic, payload)) for topic, payload in messages]
             events = [item for item in items if item.event is not None]
             if events:
                 for item, known in zip(events, self._archive.known_all([_id(e) for e in events]), strict=True):
@@ -147,7 +160,7 @@ class Pipeline:
                 self._add_towers(space, [item for item in fresh if item.space == space and item.problem is None])
         return items
 
-    def _add_features(self, item: _Item) -> None:
+    def _add_features(self, item: Item) -> None:
         assert item.event is not None  # noqa: S101 - only events get here
         try:
             match item.event.body:
@@ -160,7 +173,7 @@ class Pipeline:
         except Invalid as error:
             item.problem = error
 
-    def _add_towers(self, space: str, items: list[_Item]) -> None:
+    def _add_towers(self, space: str, items: list[Item]) -> None:
         try:
             towers = self._retrieval.embed_all(space, np.stack([item.features for item in items]))
         except Invalid as error:
@@ -170,7 +183,7 @@ class Pipeline:
         for item, own in zip(items, towers, strict=True):
             item.towers = own
 
-    def _alone(self, item: _Item) -> Handled:
+    def _alone(self, item: Item) -> Handled:
         """A state, a message that cannot be taken, or an event that came twice."""
         try:
             if item.problem is not None:
@@ -202,7 +215,7 @@ class Pipeline:
                 )
             self._archive.note_state(state)
 
-    def _finish(self, run: list[_Item]) -> Iterator[Handled]:
+    def _finish(self, run: list[Item]) -> Iterator[Handled]:
         """Archive different events, look for matches, and tell what became of each."""
         if not run:
             return
@@ -227,7 +240,7 @@ class Pipeline:
                 self._metrics.duplicates.inc()
                 yield Handled(Outcome.REPEAT)
 
-    def _archived(self, items: list[_Item]) -> list[tuple[StoredEvent, _Item, Recorded]]:
+    def _archived(self, items: list[Item]) -> list[tuple[StoredEvent, Item, Recorded]]:
         presence: dict[EventId, tuple[float, ...]] = {}
         for space in {item.space for item in items}:
             own = [item for item in items if item.space == space]
@@ -236,7 +249,7 @@ class Pipeline:
         events = [self._stored(item, presence[_id(item)]) for item in items]
         return list(zip(events, items, self._archive.record_all(events), strict=True))
 
-    def _stored(self, item: _Item, presence: tuple[float, ...]) -> StoredEvent:
+    def _stored(self, item: Item, presence: tuple[float, ...]) -> StoredEvent:
         event = item.event
         assert event is not None  # noqa: S101 - only events get here
         return StoredEvent(
@@ -252,7 +265,7 @@ class Pipeline:
             clip=self._keep(event),
         )
 
-    def _alerts(self, kept: list[tuple[StoredEvent, _Item]]) -> list[AlertMessage | None]:
+    def _alerts(self, kept: list[tuple[StoredEvent, Item]]) -> list[AlertMessage | None]:
         """Matches of each event among those before it, and the alerts they are worth."""
         if not kept:
             return []
@@ -264,11 +277,11 @@ class Pipeline:
             requests.append((item.space, Query(item.towers, self._rule.max_matches * 4, exclusion)))
         found = self._retrieval.search_all(requests)
         return [
-            make_alert(stored, flag(self._rule, matches), self._rule.min_shared)
+            alert_of(stored, flag(self._rule, matches), self._rule.min_shared)
             for (stored, _), matches in zip(kept, found, strict=True)
         ]
 
-    def _count(self, kept: list[tuple[StoredEvent, _Item]], alerts: list[AlertMessage | None]) -> None:
+    def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
         if not kept:
             return
         self._metrics.archived.inc(len(kept))
@@ -282,7 +295,7 @@ class Pipeline:
         return ""
 
 
-def _decoded(item: _Item) -> _Item:
+def _decoded(item: Item) -> Item:
     try:
         source = SensorTopic.parse(item.topic)
         if source.kind != "state":
@@ -292,37 +305,6 @@ def _decoded(item: _Item) -> _Item:
     return item
 
 
-def _id(item: _Item) -> EventId:
+def _id(item: Item) -> EventId:
     assert item.event is not None  # noqa: S101 - only events get here
     return item.event.id
-
-
-def make_alert(event: StoredEvent, matches: list[Match], min_shared: float) -> AlertMessage | None:
-    """The alert for an event and its flagged matches; None if there are none."""
-    if not matches:
-        return None
-    return AlertMessage(
-        event=str(event.id),
-        site=event.site,
-        sensor=event.id.sensor,
-        captured_at=event.captured_at,
-        laeq=event.levels.laeq,
-        lafmax=event.levels.lafmax,
-        level_unit=event.levels.unit,
-        presence=dict(zip(CATEGORIES, event.presence, strict=True)),
-        matches=[match_message(match, min_shared) for match in matches],
-    )
-
-
-def match_message(match: Match, min_shared: float) -> MatchMessage:
-    """A match as told to others."""
-    site, _, sensor = match.place.partition("/")
-    return MatchMessage(
-        event=match.event,
-        site=site,
-        sensor=sensor,
-        captured_at=datetime.fromtimestamp(match.captured_ms / 1000, UTC),
-        level=min(8.0, max(0.0, match.level)),
-        rank=match.rank,
-        shared=shared_presence(match, min_shared),
-    )

@@ -166,7 +166,7 @@ class Hub:
             client_id=f"earwitness-hub-{settings.hub.name}",
             group=settings.hub.group,
             capacity=settings.intake.capacity,
-            handle=pipeline.handle_all,
+            pipeline=pipeline,
             metrics=self._metrics,
         )
         self._publisher = Publisher(

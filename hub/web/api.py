@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel
 
 from hub.archive import Archive
+from hub.flagging.alert import match_message
 from hub.metrics import HubMetrics
-from hub.pipeline import match_message
 from hub.search.match import Exclusion
 from hub.search.retrieval import Retrieval, own_recent
 from hub.settings import FlaggingSettings

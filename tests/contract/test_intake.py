@@ -3,55 +3,61 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.intake import BATCH, Intake
 from hub.metrics import HubMetrics
-from hub.pipeline import Handled, Outcome
+from hub.pipeline import Handled, Item, Outcome
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Link
 from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
-Handle = Callable[[Sequence[tuple[str, bytes]]], Iterator[Handled]]
 
 
 class Recorder:
     """Stands in for the pipeline: holds the first batch until `go`, and keeps what it is given.
 
     Args:
-        fails_at: once, the store is away before this message of the second batch.
+        fails_at: once, the store is away before this message of the third batch.
     """
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.go = threading.Event()
         self.holding = threading.Event()
+        self.prepared: list[list[int]] = []
         self.batches: list[list[int]] = []
         self.done: list[int] = []
         self._fails_at = fails_at
 
-    def __call__(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
-        self.batches.append([int(payload) for _, payload in messages])
+    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+        self.prepared.append([int(payload) for _, payload in messages])
+        return [Item(*message) for message in messages]
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        self.batches.append([int(item.payload) for item in items])
         self.holding.set()
         assert self.go.wait(30)
         for place, number in enumerate(self.batches[-1]):
-            if self._fails_at == place and len(self.batches) == 2:
+            if self._fails_at == place and len(self.batches) == 3:
                 raise Unavailable("away")
             self.done.append(number)
             yield Handled(Outcome.ARCHIVED)
 
 
 @contextmanager
-def running(broker: Mosquitto, handle: Handle, capacity: int = 1_000) -> Iterator[HubMetrics]:
+def running(broker: Mosquitto, recorder: Recorder, capacity: int = 1_000) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
     intake = Intake(
         settings=broker.settings,
         client_id="earwitness-hub-test",
         group="hubs",
         capacity=capacity,
-        handle=handle,
+        pipeline=recorder,
         metrics=metrics,
     )
     thread = threading.Thread(target=intake.run, daemon=True)
@@ -88,32 +94,61 @@ def sender(broker: Mosquitto) -> Iterator[Callable[[int], None]]:
     link.stop()
 
 
+def hold(recorder: Recorder, send: Callable[[int], None]) -> None:
+    """Have message 0 in the works, and 1 prepared meanwhile; what comes then waits."""
+    send(0)
+    assert recorder.holding.wait(10)
+    send(1)
+    eventually(lambda: recorder.prepared == [[0], [1]], 10, "one batch is prepared ahead")
+
+
 def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(mosquitto: Mosquitto) -> None:
     recorder = Recorder()
     with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
-        send(0)
-        assert recorder.holding.wait(10)
-        for number in range(1, 150):
+        hold(recorder, send)
+        for number in range(2, 150):
             send(number)
-        eventually(lambda: waiting(metrics) == 149, 10, "149 wait")
+        eventually(lambda: waiting(metrics) == 148, 10, "148 wait")
+        assert recorder.batches == [[0]]
         recorder.go.set()
         eventually(lambda: len(recorder.done) == 150, 10, "all is handled")
-    assert [len(batch) for batch in recorder.batches] == [1, BATCH, BATCH, 149 - 2 * BATCH]
+    assert [len(batch) for batch in recorder.batches] == [1, 1, BATCH, BATCH, 148 - 2 * BATCH]
+    assert recorder.batches == recorder.prepared
     assert recorder.done == list(range(150))
 
 
 def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosquitto) -> None:
     recorder = Recorder(fails_at=2)
     with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
-        send(0)
-        assert recorder.holding.wait(10)
-        for number in range(1, 6):
+        hold(recorder, send)
+        for number in range(2, 7):
             send(number)
         eventually(lambda: waiting(metrics) == 5, 10, "5 wait")
         recorder.go.set()
-        eventually(lambda: len(recorder.done) == 6, 20, "all is handled")
-    assert recorder.batches == [[0], [1, 2, 3, 4, 5], [3, 4, 5]]
-    assert recorder.done == list(range(6))
+        eventually(lambda: len(recorder.done) == 7, 20, "all is handled")
+    assert recorder.batches == [[0], [1], [2, 3, 4, 5, 6], [4, 5, 6]]
+    assert recorder.done == list(range(7))
+
+
+def test_an_error_of_ours_ends_the_intake_and_is_told(mosquitto: Mosquitto) -> None:
+    class Broken(Recorder):
+        def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+            raise ZeroDivisionError(len(items))
+
+    metrics = HubMetrics(CollectorRegistry())
+    hub = Intake(
+        settings=mosquitto.settings,
+        client_id="earwitness-hub-test",
+        group="hubs",
+        capacity=10,
+        pipeline=Broken(),
+        metrics=metrics,
+    )
+    with ThreadPoolExecutor() as pool, sender(mosquitto) as send:
+        running_hub = pool.submit(hub.run)
+        send(0)
+        with pytest.raises(ZeroDivisionError):
+            running_hub.result(30)
 
 
 def test_what_was_handled_is_acknowledged_and_does_not_come_again(mosquitto: Mosquitto) -> None:
