@@ -9,11 +9,16 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
+
+import torch
 
 from hub.archive import Archive
 from hub.search.retrieval import Retrieval
 from hub.stored import StoredEvent
+from hub.threads import one_thread
 from shared.errors import Invalid, Unavailable
 from shared.mqtt import full_jitter
 
@@ -50,16 +55,19 @@ def reconcile(
     told = told or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
     archived: set[str] = set()
-    for page in archive.ids():
-        known = retrieval.known(page)
-        missing = [event for event, there in zip(page, known, strict=True) if not there]
-        for start in range(0, len(missing), _BATCH):
-            added += _load(archive, retrieval, missing[start : start + _BATCH], readable_only=readable_only)
-            told(min(total, seen + len(page) - len(missing) + start), total)
-        if not retrieval.shared:
-            archived.update(page)
-        seen += len(page)
-        told(min(total, seen), total)
+    with ThreadPoolExecutor(torch.get_num_threads(), "reconcile", initializer=one_thread) as pool:
+        for page in archive.ids():
+            known = retrieval.known(page)
+            missing = [event for event, there in zip(page, known, strict=True) if not there]
+            batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+            seen += len(page) - len(missing)
+            load = partial(_load, archive, retrieval, readable_only=readable_only)
+            for batch, loaded in zip(batches, pool.map(load, batches), strict=True):
+                seen, added = seen + len(batch), added + loaded
+                told(min(total, seen), total)
+            if not retrieval.shared:
+                archived.update(page)
+            told(min(total, seen), total)
     gone = [event for event in retrieval.ids() if event not in archived]
     for start in range(0, len(gone), _BATCH):
         some = gone[start : start + _BATCH]

@@ -1,18 +1,22 @@
 """How many processor cores a thread's products of matrices take."""
 
 import threading
+from typing import Final
 
 import torch
+
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def one_thread() -> None:
     """Have this thread compute alone, and leave all others as they are.
 
-    A batch of events is so small that a second core would mostly be waited for, while broker and store need it.
+    For threads that work side by side, and for small batches of events, where a second core is mostly waited for.
     PyTorch keeps the number of each thread; whatever was set last is what new threads begin with.
     """
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)
-    last = threading.Thread(target=torch.set_num_threads, args=(cores,))
-    last.start()
-    last.join()
+    with _ONE_AT_A_TIME:
+        cores = torch.get_num_threads()
+        torch.set_num_threads(1)
+        last = threading.Thread(target=torch.set_num_threads, args=(cores,))
+        last.start()
+        last.join()

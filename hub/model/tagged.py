@@ -26,7 +26,7 @@ from hub.model.network import Blocks, Layer, StepNorm
 from shared.errors import Invalid
 from shared.taxonomy import COUNT
 
-_LEAST = 1e-6
+LEAST = 1e-6
 """Tags stay this far from 0 and 1, so that no presence matrix is certain."""
 
 
@@ -112,14 +112,9 @@ class Tagger(nn.Module):
         if self.context:
             steps = torch.cat([steps, steps.mean(dim=1, keepdim=True).expand_as(steps)], dim=2)
         hidden = self.layers(steps)
-        tags = self.attended(self.presence(hidden), self.attention(hidden))
+        attention = torch.softmax(self.attention(hidden).float(), dim=1)
+        tags = (attention * torch.sigmoid(self.presence(hidden).float())).sum(dim=1).clamp(LEAST, 1.0 - LEAST)
         return tags.reshape(len(features), self.members, -1).mean(dim=1)
-
-    @staticmethod
-    def attended(presence: Tensor, attention: Tensor) -> Tensor:
-        """Tags float32 [B, L], in (0, 1), of what the heads say of each step, float [B, frames, L] each."""
-        weights = torch.softmax(attention.float(), dim=1)
-        return (weights * torch.sigmoid(presence.float())).sum(dim=1).clamp(_LEAST, 1.0 - _LEAST)
 
 
 class TaggedNetwork(nn.Module):
@@ -159,7 +154,7 @@ class TaggedNetwork(nn.Module):
 
     def compressed(self, tags: Tensor) -> Tensor:
         """What is kept of a clip's tags, float32 [B, 8 + fine]: the tower's output."""
-        categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(_LEAST, 1.0 - _LEAST)
+        categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(LEAST, 1.0 - LEAST)
         profile = nn.functional.normalize(tags[:, COUNT:].sqrt() @ self.projection, dim=1)
         return torch.cat([categories, profile], dim=1).unsqueeze(1)
 

@@ -10,11 +10,14 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from hub.model.precision import best_dtype, capabilities
-from hub.model.tagged import TaggedNetwork, Tagger
+from hub.model.tagged import LEAST, TaggedNetwork
 from hub.search.pairs import folded, linears
 
 TOLERANCE: Final = 0.02
 """Tags from bfloat16 are at most so far from the network's own (of real clips .003 at most)."""
+
+_LARGEST: Final = 80.0
+"""Logits of attention are clipped here, so that their exponentials stay finite."""
 
 _Linear = tuple[Tensor, Tensor]
 
@@ -41,7 +44,7 @@ class Taggers:
         """Towers float32 [B, 1, 8 + profile] of dequantised features, float32 [B, frames, dimension]."""
         steps = self._network.tagger.standardise(features).to(self._dtype)
         tags = torch.stack([self._tags(steps, *member) for member in self._members]).mean(dim=0)
-        return self._network.compressed(tags)
+        return self._network.compressed(tags.clamp_(LEAST, 1.0 - LEAST))
 
     def _apart(self, weight: Tensor, bias: Tensor) -> list[_Linear]:
         """A layer of all members as one of each."""
@@ -60,4 +63,6 @@ class Taggers:
         *layers, presence, attention = rest
         for layer in layers:
             hidden = linear(hidden, *layer).relu_()
-        return Tagger.attended(linear(hidden, *presence), linear(hidden, *attention))
+        weights = linear(hidden, *attention).clamp_(-_LARGEST, _LARGEST).exp_()
+        tags = linear(hidden, *presence).sigmoid_().mul_(weights).sum(dim=1, dtype=torch.float32)
+        return tags / weights.sum(dim=1, dtype=torch.float32)
