@@ -263,6 +263,7 @@ class Pipeline:
             features=item.features,
             presence=presence,
             clip=self._keep(event),
+            towers=self._retrieval.to_archive(item.space, item.towers),
         )
 
     def _alerts(self, kept: list[tuple[StoredEvent, Item]]) -> list[AlertMessage | None]:

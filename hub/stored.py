@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.errors import Invalid
 from shared.events import EventId, Levels
@@ -23,6 +24,19 @@ class Recorded(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StoredTowers:
+    """What a network computed of an event, so that a start need not.
+
+    Attributes:
+        network: the scorer's fingerprint.
+        values: float16 [steps * width], its `embed`, flat.
+    """
+
+    network: str
+    values: npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StoredEvent:
     """An archived event.
 
@@ -30,6 +44,7 @@ class StoredEvent:
         features: uint8 [frames, dimension] of the feature space `space`.
         presence: probability of each category, float32 [8].
         clip: path of the audio below the clip directory, or "".
+        towers: what the hub that archived it computed, if that is worth its room.
     """
 
     id: EventId
@@ -42,6 +57,7 @@ class StoredEvent:
     features: Features
     presence: tuple[float, ...]
     clip: str = ""
+    towers: StoredTowers | None = None
 
     @property
     def place(self) -> str:
@@ -104,6 +120,7 @@ FIELDS: Final = (
     "features",
     "presence",
     "clip",
+    "towers",
 )
 """Fields of an event's hash, in the order that `stored_of` wants."""
 
@@ -122,6 +139,7 @@ def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
         "features": event.features.tobytes(),
         "presence": np.asarray(event.presence, dtype="<f4").tobytes(),
         "clip": event.clip,
+        "towers": b"" if event.towers is None else _packed(event.towers),
     }
 
 
@@ -133,9 +151,10 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     """
     if row[0] is None:
         return None
-    values = [value for value in row if value is not None]
-    if len(values) != len(FIELDS):
-        raise Invalid(f"event {key} is archived without {FIELDS[list(row).index(None)]}")
+    *needed, towers = row
+    values = [value for value in needed if value is not None]
+    if len(values) != len(needed):
+        raise Invalid(f"event {key} is archived without {FIELDS[needed.index(None)]}")
     site, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
     space = space_of(space_id.decode())
     return StoredEvent(
@@ -149,7 +168,21 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
         features=np.frombuffer(features, dtype=np.uint8).reshape(space.shape),
         presence=tuple(np.frombuffer(presence, dtype="<f4").tolist()),
         clip=clip.decode(),
+        towers=_unpacked(towers) if towers else None,
     )
+
+
+def _packed(towers: StoredTowers) -> bytes:
+    return towers.network.encode() + b":" + towers.values.astype("<f2", copy=False).tobytes()
+
+
+def _unpacked(value: bytes) -> StoredTowers | None:
+    """None if something else is there, which is as good as nothing: towers can be computed again."""
+    network, _, values = value.partition(b":")
+    try:
+        return StoredTowers(network.decode(), np.frombuffer(values, dtype="<f2"))
+    except ValueError:
+        return None
 
 
 def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hub.stored import StoredEvent
+from hub.stored import StoredEvent, StoredTowers
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.messages import AlertMessage, MatchMessage
 from shared.space import VGGISH
@@ -64,6 +64,7 @@ def stored(seq: int = 0, *, sensor: str = "street-1", after_s: float = 0.0) -> S
         space=VGGISH.id,
         features=sent.body.features,
         presence=(0.5, 0.0, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0),
+        towers=StoredTowers("another-network", np.arange(6, dtype=np.float16)),
     )
 
 

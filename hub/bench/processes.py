@@ -10,7 +10,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +21,20 @@ import numpy as np
 from hub.archive import Archive
 from hub.bench.large import SENSORS
 from hub.embedded import free_port
+from hub.model.checkpoint import load, shipped
 from hub.search.recombined import recombined
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
 from hub.stored import StoredEvent
+from hub.threads import one_thread
 from shared.errors import Unavailable
 from shared.events import Embedding, Event, EventId, Levels
 from shared.space import VGGISH, Features
 
 _SITE: Final = "bench"
 _START: Final = datetime(2026, 6, 1, tzinfo=UTC)
-_BATCH: Final = 500
+_BATCH: Final = 1_000
+_PARTS: Final = 4
 
 Told = Callable[[str, float], None]
 """Called with (what is going on, share of it done in [0, 1])."""
@@ -48,26 +55,33 @@ def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterat
 
 
 def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
-    """Archive so many events made of real clips, of thirty days before those of `events_of`."""
-    for first in range(0, count, _BATCH):
-        features = recombined(clips, min(_BATCH, count - first), rng)
-        store.record_all(
-            [
-                StoredEvent(
-                    id=event.id,
-                    site=event.site,
-                    captured_at=event.captured_at - timedelta(days=30),
-                    received_at=event.captured_at - timedelta(days=30),
-                    duration_s=event.duration_s,
-                    levels=event.levels,
-                    space=VGGISH.id,
-                    features=own,
-                    presence=(0.0,) * 8,
-                )
-                for event, own in zip(events_of(features, "before", first), features, strict=True)
-            ]
-        )
-        told("filling the archive", (first + len(features)) / count)
+    """Archive so many events made of real clips, as the hub does, of thirty days before those of `events_of`."""
+    retrieval = Retrieval([Scorer(load(shipped(VGGISH.id)))])
+    with ThreadPoolExecutor(initializer=one_thread) as pool:
+        for first in range(0, count, _BATCH):
+            features = recombined(clips, min(_BATCH, count - first), rng)
+            parts = pool.map(partial(retrieval.embed_all, VGGISH.id), np.array_split(features, _PARTS))
+            towers = np.concatenate(list(parts))
+            store.record_all(
+                [
+                    StoredEvent(
+                        id=event.id,
+                        site=event.site,
+                        captured_at=event.captured_at - timedelta(days=30),
+                        received_at=event.captured_at - timedelta(days=30),
+                        duration_s=event.duration_s,
+                        levels=event.levels,
+                        space=VGGISH.id,
+                        features=own,
+                        presence=(0.0,) * 8,
+                        towers=retrieval.to_archive(VGGISH.id, computed),
+                    )
+                    for event, own, computed in zip(
+                        events_of(features, "before", first), features, towers, strict=True
+                    )
+                ]
+            )
+            told("filling the archive", (first + len(features)) / count)
 
 
 @contextlib.contextmanager

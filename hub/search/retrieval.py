@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hub.search.index import Index
 from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
-from hub.stored import StoredEvent
+from hub.stored import StoredEvent, StoredTowers
 from shared.errors import Invalid
 from shared.space import Features
 
@@ -106,9 +106,28 @@ class Retrieval:
             if space not in self._scorers:
                 left_out += len(rows)
                 continue
-            towers = self._scorers[space].embed(np.stack([events[i].features for i in rows]))
+            towers = self._archived(self._scorers[space], [events[i] for i in rows])
             self._backends[space].add([_entry(events[i]) for i in rows], towers)
         return left_out
+
+    def to_archive(self, space: str, towers: Towers) -> StoredTowers | None:
+        """The towers [steps, width] of one event as they are archived; None if they are not worth their room."""
+        scorer = self._scorer(space)
+        return StoredTowers(scorer.fingerprint, towers.astype(np.float16).ravel()) if scorer.compact else None
+
+    def _archived(self, scorer: Scorer, events: Sequence[StoredEvent]) -> npt.NDArray[np.float16]:
+        """Towers float16 [n, steps, width] of archived events; what this network did not leave there is computed."""
+        made = np.empty((len(events), *scorer.tower_shape), dtype=np.float16)
+        missing = []
+        for number, event in enumerate(events):
+            found = event.towers
+            if found is not None and found.network == scorer.fingerprint and found.values.size == made[0].size:
+                made[number] = found.values.reshape(scorer.tower_shape)
+            else:
+                missing.append(number)
+        if missing:
+            made[missing] = scorer.embed(np.stack([events[number].features for number in missing]))
+        return made
 
     def remove(self, events: Iterable[str]) -> None:
         """Forget events."""

@@ -99,6 +99,13 @@ class Scorer:
         config = self._network.config
         return (config.steps, config.width)
 
+    @property
+    def compact(self) -> bool:
+        """Whether towers are so much smaller than features that they are archived beside them."""
+        steps, width = self.tower_shape
+        frames, dimension = self._space.shape
+        return 2 * steps * width * np.dtype(np.float16).itemsize <= frames * dimension
+
     def embed(self, features: Features) -> npt.NDArray[np.float32]:
         """Compute what the index keeps of each event.
 

@@ -23,9 +23,29 @@ def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
     back = archive.get(event.id)
     assert back is not None
     assert (back.features == event.features).all()
+    assert back.towers is not None
+    assert event.towers is not None
+    assert back.towers.network == event.towers.network
+    assert (back.towers.values == event.towers.values).all()
     assert [getattr(back, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")] == [
         getattr(event, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")
     ]
+
+
+def test_an_event_of_an_earlier_hub_has_no_towers_and_neither_has_one_whose_towers_are_none(
+    archive: Archive, store_url: str
+) -> None:
+    event = stored()
+    archive.record(event)
+    with redis.Redis.from_url(store_url) as store:
+        for value in (b"name:odd", None):
+            if value is None:
+                store.hdel(f"ew:event:{event.id}", "towers")
+            else:
+                store.hset(f"ew:event:{event.id}", "towers", value)
+            back = archive.get(event.id)
+            assert back is not None
+            assert back.towers is None
 
 
 def test_a_repeat_changes_nothing(archive: Archive) -> None:
