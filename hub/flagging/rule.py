@@ -32,9 +32,8 @@ class FlagRule:
 
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
     """Categories that both events likely contain, with P(both), likeliest first."""
-    found = {
-        name: float(row[BOTH]) for name, row in zip(CATEGORIES, match.matrix, strict=True) if row[BOTH] >= threshold
-    }
+    both = match.matrix[:, BOTH].tolist()
+    found = {name: p for name, p in zip(CATEGORIES, both, strict=True) if p >= threshold}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

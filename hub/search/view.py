@@ -5,7 +5,7 @@ ranks every event, and scores exactly again whatever may be among the best.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +18,13 @@ from hub.search.chunk import Chunk, Rows
 from hub.search.match import Filter, Match, Query
 from hub.search.nearest import nearest, products
 from hub.search.reach import DEPTH, TOLERANCE
-from hub.search.scorer import Probabilities, Ranks, Scorer
+from hub.search.scorer import Probabilities, Scorer
 
 _GATHERED: Final = 4_000_000
 """Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
+_Row = tuple[int, int, int, float, float, Probabilities]
+"""Chunk, row in it, when it was captured, rank, level and presence matrix."""
+
 _SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
 
@@ -92,21 +95,17 @@ class View:
         best, ranks, matrices = scorer.best_of_each(
             np.stack([query.towers for query in queries]), towers, max(query.k for query in queries), captured
         )
-        which, inner = (np.take_along_axis(column, best, axis=1) for column in (which, inner))
-        return [self._made(*each) for each in zip(queries, which, inner, ranks, matrices, strict=True)]
+        columns = [np.take_along_axis(column, best, axis=1).tolist() for column in (which, inner, captured)]
+        columns += [ranks.tolist(), level_of_similarity(matrices).tolist(), list(matrices)]
+        return [self._made(query, zip(*own, strict=True)) for query, *own in zip(queries, *columns, strict=True)]
 
-    def _made(self, query: Query, which: Rows, inner: Rows, ranks: Ranks, matrices: Probabilities) -> list[Match]:
-        """Matches at these chunks and rows in them."""
-        levels = level_of_similarity(matrices).tolist()
-        made: list[Match] = []
-        for number, row, rank, level, matrix in zip(
-            which.tolist(), inner.tolist(), ranks.tolist(), levels, matrices, strict=True
-        ):
+    def _made(self, query: Query, rows: Iterable[_Row]) -> list[Match]:
+        made = []
+        for number, row, captured, rank, level, matrix in rows:
             chunk = self.chunks[number][0]
-            if chunk.events[row] in query.exclusion.events:  # its chunk was packed after this view was taken
-                continue
-            place, captured = self.names[chunk.place[row]], int(chunk.captured_ms[row])
-            made.append(Match(chunk.events[row], place, captured, level, rank, matrix))
+            event = chunk.events[row]
+            if event not in query.exclusion.events:  # else its chunk was packed after this view was taken
+                made.append(Match(event, self.names[chunk.place[row]], captured, level, rank, matrix))
         return made[: query.k]
 
     def measured(
