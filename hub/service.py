@@ -31,6 +31,7 @@ from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
 from hub.settings import HubSettings
+from hub.threads import yield_early
 from hub.web.api import Health, create_app
 from shared.backbones import bring, space_named
 from shared.errors import Invalid, Unavailable
@@ -199,6 +200,7 @@ class Hub:
             self._recall.start()
         server.start()
         self._publisher.start()
+        yield_early()
         try:
             self._intake.run()
         finally:

@@ -1,10 +1,12 @@
-"""How many processor cores a thread's products of matrices take."""
+"""How the hub's threads share processor and interpreter."""
 
+import sys
 import threading
 from typing import Final
 
 import torch
 
+_SWITCH_S: Final = 0.0001
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
@@ -20,3 +22,11 @@ def one_thread() -> None:
         last = threading.Thread(target=torch.set_num_threads, args=(cores,))
         last.start()
         last.join()
+
+
+def yield_early() -> None:
+    """Have every thread of this process let go of the interpreter soon after another one asks.
+
+    Products of matrices let go of it, and by default may wait 5 ms to have it back from a thread that reads messages.
+    """
+    sys.setswitchinterval(_SWITCH_S)
