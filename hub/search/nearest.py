@@ -9,10 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hub.model.precision import round_up
 from hub.search.chunk import Chunk, Rows
 
+_ROWS: Final = 4_096
+"""Products are taken of so many rows or a multiple, for the reason of `round_up`."""
 _GROUP: Final = 16
 """Rows whose best stands for them all."""
 
@@ -22,9 +25,10 @@ _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 
 def products(sketches: Tensor, chunk: Chunk, count: int) -> Tensor:
     """Inner products [count, q] of a chunk's rows and sketches [q, values], in the chunk's dtype."""
-    rows = chunk.sketches[:count]
-    own = sketches.to(rows.dtype)
-    return rows.mv(own[0])[:, None] if len(own) == 1 else torch.mm(rows, own.t())
+    rows = chunk.sketches[: -(-count // _ROWS) * _ROWS]
+    own = nn.functional.pad(sketches, (0, 0, 0, round_up(len(sketches)) - len(sketches))).to(rows.dtype)
+    made = rows.mv(own[0])[:, None] if len(own) == 1 else torch.mm(rows, own.t())
+    return made[:count, : len(sketches)]
 
 
 def nearest(

@@ -6,10 +6,10 @@ The members run one after the other, so that what one works on stays in the proc
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from hub.model.precision import best_dtype, capabilities
+from hub.model.precision import best_dtype, capabilities, round_up
 from hub.model.tagged import LEAST, TaggedNetwork
 from hub.search.pairs import folded, linears
 
@@ -42,9 +42,11 @@ class Taggers:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Towers float32 [B, 1, 8 + profile] of dequantised features, float32 [B, frames, dimension]."""
+        count = len(features)
+        features = nn.functional.pad(features, (0, 0, 0, 0, 0, round_up(count) - count))
         steps = self._network.tagger.standardise(features).to(self._dtype)
         tags = torch.stack([self._tags(steps, *member) for member in self._members]).mean(dim=0)
-        return self._network.compressed(tags.clamp_(LEAST, 1.0 - LEAST))
+        return self._network.compressed(tags[:count].clamp_(LEAST, 1.0 - LEAST))
 
     def _apart(self, weight: Tensor, bias: Tensor) -> list[_Linear]:
         """A layer of all members as one of each."""
