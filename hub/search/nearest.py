@@ -47,24 +47,26 @@ def nearest(
         highest product first, of equals the first row.
     """
     least = np.full(len(sketches), np.finfo(np.float32).min, dtype=np.float32)
+    best = np.empty((len(sketches), 0), dtype=np.float32)
     found: list[_Found] = []
     first = 0
     for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
         scores = products(sketches, chunk, size)
         _bar(scores, out)
-        groups = size // _GROUP
-        end = groups * _GROUP if groups >= count else 0
-        if end:  # a group is every `groups`-th row: the best of so many groups are as many rows
-            parts = scores[:end].view(_GROUP, groups, len(sketches))
-            maxima = parts.amax(dim=0).t().float().contiguous().numpy()
-            np.maximum(least, np.partition(maxima, -count, axis=1)[:, -count], out=least)
-            queries, high = np.nonzero(maxima >= least[:, None])
-            values = parts[:, torch.from_numpy(high), torch.from_numpy(queries)].float().numpy()
-            part, pair = np.nonzero(values >= least[queries])
-            found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
-        values = scores[end:].float().numpy()
+        groups = size // _GROUP  # a group is every `groups`-th row
+        parts = scores[: groups * _GROUP].view(_GROUP, groups, len(sketches))
+        maxima = parts.amax(dim=0).t().float().contiguous().numpy()
+        best = np.concatenate([best, maxima], axis=1)
+        if best.shape[1] >= count:  # the best of so many groups are as many rows
+            best = np.partition(best, -count, axis=1)[:, -count:]
+            least = np.maximum(least, best[:, 0])
+        queries, high = np.nonzero(maxima >= least[:, None])
+        values = parts[:, torch.from_numpy(high), torch.from_numpy(queries)].float().numpy()
+        part, pair = np.nonzero(values >= least[queries])
+        found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
+        values = scores[groups * _GROUP :].float().numpy()
         rows, queries = np.nonzero(values >= least)
-        found.append((queries, first + end + rows, values[rows, queries]))
+        found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
         first += size
     return _sorted(found, len(sketches), count)
 
@@ -85,4 +87,11 @@ def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
     order = np.argsort(whose, kind="stable")
     ends = np.cumsum(np.bincount(whose, minlength=queries))[:-1]
     parts = zip(np.split(rows[order], ends), np.split(values[order], ends), strict=True)
-    return [own[np.lexsort((own, -scores))[:count]] for own, scores in parts]
+    return [_highest(own, scores, count) for own, scores in parts]
+
+
+def _highest(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
+    if len(rows) > count:
+        kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+        rows, scores = rows[kept], scores[kept]
+    return rows[np.lexsort((rows, -scores))[:count]]
