@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 
 from hub.archive import Archive
 from hub.bench.large import SENSORS
@@ -34,7 +35,6 @@ from shared.space import VGGISH, Features
 _SITE: Final = "bench"
 _START: Final = datetime(2026, 6, 1, tzinfo=UTC)
 _BATCH: Final = 1_000
-_PARTS: Final = 4
 
 Told = Callable[[str, float], None]
 """Called with (what is going on, share of it done in [0, 1])."""
@@ -57,10 +57,11 @@ def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterat
 def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
     """Archive so many events made of real clips, as the hub does, of thirty days before those of `events_of`."""
     retrieval = Retrieval([Scorer(load(shipped(VGGISH.id)))])
-    with ThreadPoolExecutor(initializer=one_thread) as pool:
+    cores = torch.get_num_threads()
+    with ThreadPoolExecutor(cores, initializer=one_thread) as pool:
         for first in range(0, count, _BATCH):
             features = recombined(clips, min(_BATCH, count - first), rng)
-            parts = pool.map(partial(retrieval.embed_all, VGGISH.id), np.array_split(features, _PARTS))
+            parts = pool.map(partial(retrieval.embed_all, VGGISH.id), np.array_split(features, cores))
             towers = np.concatenate(list(parts))
             store.record_all(
                 [

@@ -153,7 +153,7 @@ class TaggedNetwork(nn.Module):
         return self.compressed(self.tagger(features))
 
     def compressed(self, tags: Tensor) -> Tensor:
-        """What is kept of a clip's tags, float32 [B, 8 + fine]: the tower's output."""
+        """The tower's output, float32 [B, 1, 8 + profile], of tags float32 [B, 8 + fine], in (0, 1)."""
         categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(LEAST, 1.0 - LEAST)
         profile = nn.functional.normalize(tags[:, COUNT:].sqrt() @ self.projection, dim=1)
         return torch.cat([categories, profile], dim=1).unsqueeze(1)

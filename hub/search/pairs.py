@@ -176,12 +176,16 @@ def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
 
 
 def linears(layers: nn.Sequential) -> list[tuple[Blocks, StepNorm]]:
-    """What layers compute, but for ReLU."""
+    """The linear layer and the normalisation of each `Layer`, in order; ReLU and dropout are left to the caller."""
     return [(cast("Blocks", layer[0]), cast("StepNorm", layer[1])) for layer in cast("Iterable[Layer]", layers)]
 
 
 def folded(linear: Blocks, norm: StepNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a linear layer with the batch normalisation after it multiplied in, as in eval mode."""
+    """A linear layer with the batch normalisation after it multiplied in, as in eval mode.
+
+    Returns:
+        Weight float32 [out, wide] and bias float32 [out].
+    """
     mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
     scale = norm.weight / torch.sqrt(variance + norm.eps)
     bias = torch.zeros_like(mean) if linear.bias is None else linear.bias

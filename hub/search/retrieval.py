@@ -111,7 +111,11 @@ class Retrieval:
         return left_out
 
     def to_archive(self, space: str, towers: Towers) -> StoredTowers | None:
-        """The towers [steps, width] of one event as they are archived; None if they are not worth their room."""
+        """The towers, float [steps, width], of one event as they are archived; None if they are not worth their room.
+
+        Raises:
+            Invalid: no model for this space.
+        """
         scorer = self._scorer(space)
         return StoredTowers(scorer.fingerprint, towers.astype(np.float16).ravel()) if scorer.compact else None
 

@@ -101,7 +101,7 @@ class Scorer:
 
     @property
     def compact(self) -> bool:
-        """Whether towers are so much smaller than features that they are archived beside them."""
+        """Whether towers, as float16, take at most half the bytes of features, and so are archived beside them."""
         steps, width = self.tower_shape
         frames, dimension = self._space.shape
         return 2 * steps * width * np.dtype(np.float16).itemsize <= frames * dimension

@@ -14,7 +14,7 @@ from hub.model.tagged import LEAST, TaggedNetwork
 from hub.search.pairs import folded, linears
 
 TOLERANCE: Final = 0.02
-"""Tags from bfloat16 are at most so far from the network's own (of real clips .003 at most)."""
+"""Tags from bfloat16 are at most so far from the network's own (of real clips .004 at most)."""
 
 _LARGEST: Final = 80.0
 """Logits of attention are clipped here, so that their exponentials stay finite."""
