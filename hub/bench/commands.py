@@ -139,7 +139,7 @@ def ingest(
     seconds: Annotated[float, typer.Option(min=1.0, help="for how long events are sent")] = 60.0,
     rate: Annotated[
         float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
-    ] = 550.0,
+    ] = 520.0,
     checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:

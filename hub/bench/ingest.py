@@ -94,7 +94,8 @@ def ingest_figures(
         bare = _bare(mqtt_port, messages)
         extra = (*settings, *(_ALL_FLAGGED if data is None else ()))
         stack.enter_context(hub_process(folder, mqtt_port, url, extra, told))
-        sender = _Sender(mqtt_port, recombined(others, round(max(rate, 3_000) * seconds), rng))
+        told("encoding events", 0.0)
+        sender = _Sender(mqtt_port, recombined(others, round((rate or 3_000) * seconds), rng))
         stack.callback(sender.stop)
         before = store.count()
         started = time.monotonic()
@@ -122,7 +123,10 @@ class _Sender:
     """Sends events as sensors do, and takes the time until their alerts come."""
 
     def __init__(self, port: int, features: Features) -> None:
-        self._events = events_of(features, "live")
+        self._messages = [  # encoded beforehand: sensors do that on processors of their own
+            (str(event.id), str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event))
+            for event in events_of(features, "live")
+        ]
         self._sent_s: dict[str, float] = {}
         self._waits: list[float] = []
         self._under_way = threading.Semaphore(200)
@@ -136,16 +140,15 @@ class _Sender:
     def send(self, seconds: float, rate: float, told: Callable[[float], None]) -> None:
         """Publish for a while, then wait until the broker has everything."""
         started = time.monotonic()
-        for event in self._events:
+        for event, topic, payload in self._messages:
             now = time.monotonic() - started
             if now >= seconds:
                 break
             if rate and (ahead := self.sent / rate - now) > 0:
                 time.sleep(ahead)
             self._under_way.acquire()
-            self._sent_s[str(event.id)] = time.monotonic()
-            topic = str(SensorTopic(event.site, event.id.sensor, "event"))
-            self._client.publish(topic, encode_event(event), qos=1)
+            self._sent_s[event] = time.monotonic()
+            self._client.publish(topic, payload, qos=1)
             self.sent += 1
             if self.sent % 100 == 0:
                 told(now / seconds)

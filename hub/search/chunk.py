@@ -41,6 +41,8 @@ class Chunk:
         gone: bool [ROWS].
         events: ids of the rows filled so far.
         lost: how many of them are gone.
+        first_ms: no row was captured before.
+        last_ms: no row was captured after.
     """
 
     towers: npt.NDArray[np.float16]
@@ -52,6 +54,8 @@ class Chunk:
     gone: npt.NDArray[np.bool_]
     events: list[str] = field(default_factory=list)
     lost: int = 0
+    first_ms: int = np.iinfo(np.int64).max
+    last_ms: int = np.iinfo(np.int64).min
 
     @property
     def room(self) -> int:
@@ -71,7 +75,15 @@ class Chunk:
         self.laeq[first:end] = [entry.laeq for entry in entries]
         self.present[first:end] = [sum(1 << c for c in entry.categories()) for entry in entries]
         self.gone[first:end] = False
+        self.note_times(first, end)
         self.events.extend(entry.event for entry in entries)
+
+    def note_times(self, first: int, end: int) -> None:
+        """Widen the times of capture by those of rows just filled."""
+        if end > first:
+            times = self.captured_ms[first:end]
+            self.first_ms = min(self.first_ms, int(times.min()))
+            self.last_ms = max(self.last_ms, int(times.max()))
 
     def drop(self, row: int) -> None:
         """Mark a row as gone."""

@@ -184,6 +184,7 @@ class Index:
         count = len(kept)
         for name in ("towers", "sketches", "captured_ms", "place", "laeq", "present"):
             getattr(packed, name)[:count] = getattr(old, name)[kept]
+        packed.note_times(0, count)
         packed.events.extend(old.events[row] for row in kept)
         self._chunks[number] = packed
         for row, event in enumerate(packed.events):

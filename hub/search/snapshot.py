@@ -115,6 +115,7 @@ class Snapshots:
             raise ValueError(f"{len(events)} events for {count} rows")
         if not np.all(chunk.place[:count] < len(document["places"])):
             raise ValueError("a row of an unknown place")
+        chunk.note_times(0, count)
         chunk.events.extend(events)
         return chunk, list(document["places"])
 

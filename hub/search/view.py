@@ -169,16 +169,18 @@ class View:
         for event in found.keys() & query.exclusion.events:
             chunk, row = found[event]
             outcast.setdefault(id(chunk), []).append(row)
-        code = None if query.exclusion.place is None else self.places.get(query.exclusion.place)
+        near = query.exclusion
+        code = None if near.place is None else self.places.get(near.place)
+        since_ms, until_ms = near.around_ms - near.within_ms, near.around_ms + near.within_ms
         barred: list[Rows] = []
         for chunk, count in self.chunks:
             parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
             if chunk.lost:
                 parts.append(np.flatnonzero(chunk.gone[:count]))
-            if code is not None:
+            if code is not None and chunk.first_ms <= until_ms and chunk.last_ms >= since_ms:
                 own = np.flatnonzero(chunk.place[:count] == code)
-                distance = np.abs(chunk.captured_ms[own] - query.exclusion.around_ms)
-                parts.append(own[distance <= query.exclusion.within_ms])
+                captured = chunk.captured_ms[own]
+                parts.append(own[(captured >= since_ms) & (captured <= until_ms)])
             if query.filter != Filter():
                 parts.append(np.flatnonzero(self._unwanted(chunk, count, query.filter)))
             barred.append(np.concatenate(parts))
