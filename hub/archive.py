@@ -94,6 +94,11 @@ class Archive:
             raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
         self._dead_letter_limit = dead_letter_limit
 
+    @property
+    def client(self) -> Any:  # noqa: ANN401 - the client is untyped
+        """The store's client, for what else is kept beside events."""
+        return self._redis
+
     def close(self) -> None:
         """Close all connections."""
         self._redis.close()

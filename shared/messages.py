@@ -26,6 +26,8 @@ STATE_CAP_BYTES: Final = 16 * 1024
 
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Severity = Literal["notice", "recurring", "urgent"]
+"""`recurring`: heard on several days before; `urgent`: that, and far above ambient."""
 
 
 class Message(BaseModel):
@@ -155,7 +157,8 @@ class MatchMessage(Message):
 
     `level` is the level of similarity in [0, 8]; `shared` the probability that both events contain it, for
     each category where that is likely. `rank` is what matches are ordered by: the level, and of models that know
-    finer kinds of sound how alike these are. Source: the paper, section 3.1.
+    finer kinds of sound how alike these are. `probability` is the highest, over the categories an alert is about, of
+    the probability that both events are the same kind of sound. Source: the paper, section 3.1.
     """
 
     event: str
@@ -165,10 +168,43 @@ class MatchMessage(Message):
     level: float = Field(ge=0.0, le=8.0)
     rank: float | None = None
     shared: dict[str, Probability]
+    probability: Probability | None = None
+
+
+class WindowMessage(Message):
+    """When a happening is likely next, how likely, and how likely a window of that length is without any pattern.
+
+    Of `tried` such windows on held-out history, `hits` came true.
+    """
+
+    start: AwareDatetime
+    end: AwareDatetime
+    probability: Probability
+    base_rate: Probability
+    tried: int = Field(default=0, ge=0)
+    hits: int = Field(default=0, ge=0)
+
+
+class RecurrenceMessage(Message):
+    """How often, on how many days, since when and with what regularity a category was heard at a place."""
+
+    category: str
+    times: int = Field(ge=0)
+    days: int = Field(ge=0)
+    since: AwareDatetime
+    regularity: str
+    elsewhere: list[str] = Field(default_factory=list)
+    next: WindowMessage | None = None
 
 
 class AlertMessage(Message):
-    """The answer to "find similar past events": an event, what it resembles, and why."""
+    """The answer to "find similar past events": an event, what it resembles, and why.
+
+    `categories` are those the alert is about, the surest first; `probability` that of the surest, `threshold` what it
+    had to reach at this site. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
+    sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
+    `linked` and `severity` are there once the hub has looked them up, before the alert is told to anyone.
+    """
 
     version: Literal[1] = VERSION
     event: str
@@ -180,10 +216,19 @@ class AlertMessage(Message):
     level_unit: LevelUnit
     presence: dict[str, Probability]
     matches: list[MatchMessage] = Field(min_length=1, max_length=100)
+    categories: list[str] = Field(default_factory=list)
+    probability: Probability | None = None
+    threshold: Probability | None = None
+    episode: str = ""
+    above_ambient_db: float | None = None
+    severity: Severity = "notice"
+    recurrence: RecurrenceMessage | None = None
+    linked: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _known_categories(self) -> "AlertMessage":
         named = {name for one in (self.presence, *(m.shared for m in self.matches)) for name in one}
+        named |= {*self.categories, *([self.recurrence.category] if self.recurrence else [])}
         if unknown := named - set(CATEGORIES):
             raise ValueError(f"unknown categories {sorted(unknown)}")
         return self
