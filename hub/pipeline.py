@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from hub.archive import Archive
 from hub.clips import Clips
-from hub.flagging.alert import alert_of
-from hub.flagging.rule import FlagRule, flag
+from hub.flagging.judge import Judge
+from hub.flagging.rule import Found, found
 from hub.metrics import HubMetrics
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
@@ -35,6 +35,7 @@ from shared.messages import (
     decode_json,
 )
 from shared.space import Features
+from shared.taxonomy import COUNT
 from shared.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Pipeline:
         archive: where events are written.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        rule: decides which matches are worth an alert.
+        judge: takes events into episodes, and decides which are worth an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         now: the time, UTC.
@@ -90,7 +91,7 @@ class Pipeline:
         archive: Archive,
         retrieval: Retrieval,
         extractor: Extractor,
-        rule: FlagRule,
+        judge: Judge,
         metrics: HubMetrics,
         clips: Clips | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -98,7 +99,7 @@ class Pipeline:
         self._archive = archive
         self._retrieval = retrieval
         self._extractor = extractor
-        self._rule = rule
+        self._judge = judge
         self._metrics = metrics
         self._clips = clips
         self._now = now
@@ -225,12 +226,9 @@ class Pipeline:
             recorded = self._archived(fresh)
         kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
         with stage.labels("retrieve").time():
-            alerts = self._alerts(kept)
+            similar = self._similar(kept)
         with stage.labels("complete").time():
-            if kept:
-                self._archive.complete_all(
-                    [(stored.id, alert) for (stored, _), alert in zip(kept, alerts, strict=True)]
-                )
+            alerts = self._judge.conclude([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
         told = {_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:
@@ -266,21 +264,25 @@ class Pipeline:
             towers=self._retrieval.to_archive(item.space, item.towers),
         )
 
-    def _alerts(self, kept: list[tuple[StoredEvent, Item]]) -> list[AlertMessage | None]:
-        """Matches of each event among those before it, and the alerts they are worth."""
+    def _similar(self, kept: list[tuple[StoredEvent, Item]]) -> list[Found]:
+        """Matches of each event among those before it."""
         if not kept:
             return []
         self._retrieval.add_all([stored for stored, _ in kept], [item.towers for _, item in kept])
         ids = [str(stored.id) for stored, _ in kept]
         requests = []
         for number, (stored, item) in enumerate(kept):
-            exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._rule.own_recent_s)
-            requests.append((item.space, Query(item.towers, self._rule.max_matches * 4, exclusion)))
-        found = self._retrieval.search_all(requests)
-        return [
-            alert_of(stored, flag(self._rule, matches), self._rule.min_shared)
-            for (stored, _), matches in zip(kept, found, strict=True)
-        ]
+            exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._judge.rule.own_recent_s)
+            requests.append((item.space, Query(item.towers, self._judge.rule.max_matches * 4, exclusion)))
+        answers = self._retrieval.search_all(requests)
+        similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(kept)
+        for space in {space for space, _ in requests}:
+            rows = [row for row, (own, _) in enumerate(requests) if own == space]
+            every = self._retrieval.likeness(space, [match for row in rows for match in answers[row]])
+            ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
+            for row, likeness in zip(rows, np.split(every, ends), strict=True):
+                similar[row] = found(self._judge.rule, answers[row], likeness)
+        return similar
 
     def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
         if not kept:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.settings import Group, LogSettings, MqttSettings
@@ -94,16 +95,61 @@ class SearchSettings(Group):
 class FlaggingSettings(Group):
     """When a similar past event is worth an alert."""
 
-    min_level: float = Field(
-        6.0, ge=0, le=8, description="lowest level of similarity, of 8; not calibrated yet, so spaces differ"
+    false_alerts_a_day: float = Field(
+        2.0, gt=0, description="budget of each site: thresholds are as low as so many false alerts a day allow"
+    )
+    threshold: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="probability that two events are the same kind of sound from which there is an alert, while a"
+        " site has not learnt its own thresholds; none is ever lower",
+    )
+    history_days: float = Field(30.0, ge=1, description="thresholds are learnt from so many days")
+    min_presence: float = Field(
+        0.5, ge=0, le=1, description="probability from which a category counts as heard and opens an episode"
     )
     min_shared: float = Field(
         0.5, ge=0, le=1, description="lowest probability that both events contain one and the same category"
+    )
+    min_above_ambient_db: float = Field(
+        0.0, ge=0, description="least excess of LAeq over the level that the sensor hears nine tenths of the time"
     )
     own_recent_s: float = Field(
         120.0, ge=0, description="clips of the same sensor within this many seconds are never matches"
     )
     max_matches: int = Field(5, ge=1, le=100, description="most matches in one alert")
+    episode_gap_s: float = Field(60.0, ge=0, description="longest silence within an episode")
+    cooldown_s: float = Field(
+        1_800.0,
+        ge=0,
+        description="so long after an episode with an alert, its category is heard there without a new alert",
+    )
+    recurring_days: int = Field(
+        3, ge=2, description="heard on so many days at a place, an alert is escalated to `recurring`"
+    )
+    urgent_above_db: float = Field(
+        10.0, ge=0, description="so far above the ambient level, a recurring alert is escalated to `urgent`"
+    )
+
+
+class PlacesSettings(Group):
+    """Where the sensors are."""
+
+    timezone: str = Field("UTC", description="IANA time zone of hour-of-week, quiet hours and texts")
+    positions: dict[str, tuple[float, float]] = Field(
+        {}, description='latitude and longitude of each "site/sensor", for the map and for linking nearby sensors'
+    )
+    nearby_m: float = Field(200.0, ge=0, description="sensors at most so far apart hear the same things")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin") from error
+        return name
 
 
 class WebSettings(Group):
@@ -128,5 +174,6 @@ class HubSettings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     search: SearchSettings = SearchSettings()
     flagging: FlaggingSettings = FlaggingSettings()
+    places: PlacesSettings = PlacesSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

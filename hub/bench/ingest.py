@@ -27,7 +27,7 @@ from shared.messages import encode_event
 from shared.space import VGGISH, Features
 from shared.topics import ALL_ALERTS, SensorTopic
 
-_ALL_FLAGGED: Final = ("flagging.min_level=0", "flagging.min_shared=0")
+_ALL_FLAGGED: Final = ("flagging.threshold=0", "flagging.min_shared=0", "flagging.min_presence=0")
 """Random embeddings resemble nothing; so that alerts are raised all the same."""
 
 

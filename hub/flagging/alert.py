@@ -1,18 +1,22 @@
 """Alerts and matches as they are told to others."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from hub.flagging.rule import shared_presence
+from hub.flagging.rule import FlagRule, Judged, shared_presence
 from hub.search.match import Match
 from hub.stored import StoredEvent
 from shared.messages import AlertMessage, MatchMessage
 from shared.taxonomy import CATEGORIES
 
 
-def alert_of(event: StoredEvent, matches: list[Match], min_shared: float) -> AlertMessage | None:
-    """The alert for an event and its flagged matches; None if there are none."""
-    if not matches:
+def alert_of(
+    event: StoredEvent, judged: Judged, rule: FlagRule, thresholds: Mapping[str, float]
+) -> AlertMessage | None:
+    """The alert for an event that was flagged; None if it was not."""
+    if not judged.flagged:
         return None
+    lead = next(iter(judged.flagged))
     return AlertMessage(
         event=str(event.id),
         site=event.site,
@@ -22,12 +26,17 @@ def alert_of(event: StoredEvent, matches: list[Match], min_shared: float) -> Ale
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
         presence=dict(zip(CATEGORIES, event.presence, strict=True)),
-        matches=[match_message(match, min_shared) for match in matches],
+        matches=[match_message(match, rule.min_shared, likeness) for match, likeness in judged.matches],
+        categories=list(judged.flagged),
+        probability=judged.flagged[lead],
+        threshold=thresholds.get(lead, rule.threshold),
+        episode=next(episode.id for episode in judged.episodes if episode.category == lead),
+        above_ambient_db=judged.above_ambient_db,
     )
 
 
-def match_message(match: Match, min_shared: float) -> MatchMessage:
-    """A match as told to others."""
+def match_message(match: Match, min_shared: float, likeness: float | None = None) -> MatchMessage:
+    """A match as told to others; `likeness` is its probability of being the same kind of sound."""
     site, _, sensor = match.place.partition("/")
     return MatchMessage(
         event=match.event,
@@ -37,4 +46,5 @@ def match_message(match: Match, min_shared: float) -> MatchMessage:
         level=min(8.0, max(0.0, match.level)),
         rank=match.rank,
         shared=shared_presence(match, min_shared),
+        probability=likeness,
     )

@@ -7,12 +7,15 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from hub.model.likeness import Likeness
+from hub.model.presence import SITUATIONS
 from hub.search.index import Index
 from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent, StoredTowers
 from shared.errors import Invalid
 from shared.space import Features
+from shared.taxonomy import COUNT
 
 Answered = Callable[[Index, Query, list[Match]], None]
 
@@ -156,6 +159,16 @@ class Retrieval:
                 if isinstance(backend, Index):
                     self.answered(backend, query, found)
         return answers
+
+    def likeness(self, space: str, matches: Sequence[Match]) -> Likeness:
+        """Probability that a query of this space and each of its matches are the same kind of sound: float32 [n, 8].
+
+        Raises:
+            Invalid: no model for this space.
+        """
+        ranks = np.array([match.rank for match in matches], dtype=np.float32)
+        matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
+        return self._scorer(space).likeness(ranks, matrices)
 
     def similar(self, event: StoredEvent, k: int, exclusion: Exclusion) -> list[Match]:
         """The k events most similar to an archived one.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hub.model.checkpoint import Checkpoint, Network
+from hub.model.likeness import Likeness, likeness
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.model.tagged import TaggedNetwork, implied
 from hub.search.match import Towers
@@ -72,6 +73,7 @@ class Scorer:
         self._block = block
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
+        self._calibration = checkpoint.calibration
         self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
         self.sketch: Sketch | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch)
         self._ranker: Ranker
@@ -163,6 +165,18 @@ class Scorer:
             return levels
         affinity = self.affinities(query[None], events)[0]
         return np.asarray(levels + np.float32(self._tagged.weight) * affinity, dtype=np.float32)
+
+    def likeness(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
+        """Probability that a query and each of its matches are the same kind of sound, per category.
+
+        Args:
+            ranks: float32 [n], of the matches.
+            matrices: float32 [n, 8, 3], their presence matrices.
+
+        Returns:
+            float32 [n, 8], as of `hub.model.likeness`.
+        """
+        return likeness(self._calibration, ranks, matrices)
 
     def half(self, events: Towers) -> Any:  # noqa: ANN401 - as the ranker wants it
         """What `ranks` can know of events before there is a query; for `ranks` only.

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
 from hub.audio.logmel import LogMel
+from hub.casebook import Casebook
+from hub.flagging.judge import Judge
 from hub.flagging.rule import FlagRule
 from hub.follow import Follower, reconcile
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.pipeline import Handled, Outcome, Pipeline
+from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from shared.errors import Busy, Invalid, Unavailable
@@ -25,7 +29,9 @@ from shared.topics import SensorTopic
 from tests.processes import Redis, eventually
 from tests.values import NOON, event, stored
 
-ALL_FLAGGED = FlagRule(min_level=0.0, min_shared=0.0, own_recent_s=0.0, max_matches=3)
+ALL_FLAGGED = FlagRule(
+    min_presence=0.0, min_shared=0.0, threshold=0.0, own_recent_s=0.0, max_matches=3, gap_s=0.0, cooldown_s=0.0
+)
 SCORERS = [Scorer(load(shipped(space.id))) for space in (VGGISH, LOGMEL)]
 
 
@@ -34,7 +40,7 @@ def pipeline(archive: Archive, retrieval: Retrieval | None = None) -> Pipeline:
         archive=archive,
         retrieval=Retrieval(SCORERS) if retrieval is None else retrieval,
         extractor=LogMel(),
-        rule=ALL_FLAGGED,
+        judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
         metrics=HubMetrics(CollectorRegistry()),
         now=lambda: NOON,
     )
@@ -134,7 +140,7 @@ def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: 
     first = pipeline(archive)
     list(first.handle_all([message(0)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "complete_all", lambda _done: (_ for _ in ()).throw(Unavailable("away")))
+        patch.setattr(archive, "queue_completion", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
         with pytest.raises(Unavailable):
             list(first.handle_all([message(3)]))
     assert archive.count() == 2

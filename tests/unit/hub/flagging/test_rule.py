@@ -1,46 +1,120 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.flagging.rule import FlagRule, flag, shared_presence
+from hub.flagging.episode import AMBIENT_CLIPS, Episode, Heard, Recent
+from hub.flagging.rule import FlagRule, Found, Judged, found, judge, shared_presence
 from hub.model.presence import BOTH, NEITHER, ONE
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
 
+DOG = CATEGORIES.index("dog")
+MINUTE = 60_000
 
-def match(level: float, both: dict[str, float]) -> Match:
+
+def match(both: dict[str, float], event: str = "a.b.1") -> Match:
     matrix = np.zeros((8, 3), np.float32)
     matrix[:, NEITHER] = 1.0
     for name, p in both.items():
         matrix[CATEGORIES.index(name)] = 0
         matrix[CATEGORIES.index(name), BOTH] = p
         matrix[CATEGORIES.index(name), ONE] = 1 - p
-    return Match(event="a.b.1", place="demo/a", captured_ms=0, level=level, rank=level, matrix=matrix)
+    return Match(event=event, place="demo/a", captured_ms=0, level=8.0, rank=8.0, matrix=matrix)
 
 
-def test_shared_silence_alone_is_no_alert() -> None:
-    assert flag(FlagRule(), [match(8.0, {})]) == []
+def clip(seq: int, at_ms: int, *categories: str, laeq: float = 60.0) -> Heard:
+    presence = tuple(0.9 if name in categories else 0.0 for name in CATEGORIES)
+    return Heard(f"s.b.{seq}", "demo/s", at_ms, at_ms + 10_000, laeq, "dB", presence)
 
 
-def test_a_shared_category_alone_is_no_alert() -> None:
-    assert flag(FlagRule(min_level=7.0), [match(6.9, {"dog": 0.9})]) == []
+def similar(**likeness: float) -> Found:
+    row = np.array([[likeness.get(name.replace("-", "_"), 0.0) for name in CATEGORIES]], dtype=np.float32)
+    return Found([match({name.replace("_", "-"): 0.9 for name in likeness})], row)
 
 
-def test_level_and_shared_presence_together_are() -> None:
-    good = match(7.0, {"dog": 0.5})
-    assert flag(FlagRule(min_level=7.0, min_shared=0.5), [match(8, {}), good]) == [good]
+def test_a_category_that_the_match_lacks_is_not_shared_however_alike_they_are() -> None:
+    kept = found(FlagRule(min_shared=0.5), [match({"dog": 0.4, "music": 0.6})], np.ones((1, 8), dtype=np.float32))
+    assert kept.likeness[0, DOG] == 0.0
+    assert kept.likeness[0, CATEGORIES.index("music")] == 1.0
+
+
+def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
+    rule = FlagRule(threshold=0.6)
+
+    def flagged(likeness: float, thresholds: dict[str, float]) -> bool:
+        return bool(judge(rule, clip(0, 0, "dog"), Recent(), similar(dog=likeness), thresholds).flagged)
+
+    assert (flagged(0.7, {}), flagged(0.5, {})) == (True, False)
+    assert (flagged(0.7, {"dog": 0.8}), flagged(0.9, {"dog": 0.8}), flagged(0.7, {"music": 0.8})) == (
+        False,
+        True,
+        True,
+    )
+
+
+def test_what_is_not_heard_in_the_clip_raises_no_alert() -> None:
+    assert not judge(FlagRule(), clip(0, 0, "music"), Recent(), similar(dog=0.9), {}).flagged
+
+
+def test_quiet_clips_raise_no_alert_once_the_ambient_level_is_known() -> None:
+    rule, recent = FlagRule(min_above_ambient_db=6.0), Recent()
+    for seq in range(AMBIENT_CLIPS):
+        recent.take(clip(seq, seq * 10_000), 0.5, MINUTE)
+    assert not judge(rule, clip(50, 10 * MINUTE, "dog", laeq=65.0), recent, similar(dog=0.9), {}).flagged
+    judged = judge(rule, clip(51, 11 * MINUTE, "dog", laeq=67.0), recent, similar(dog=0.9), {})
+    assert judged.flagged == {"dog": pytest.approx(0.9)}
+    assert judged.above_ambient_db == pytest.approx(7.0, abs=0.6)
+
+
+def run(rule: FlagRule, minutes: list[float], recent: Recent) -> list[Judged]:
+    return [
+        judge(rule, clip(n, round(at * MINUTE), "dog"), recent, similar(dog=0.9), {}) for n, at in enumerate(minutes)
+    ]
+
+
+def test_an_episode_has_one_alert_and_what_follows_soon_belongs_to_it() -> None:
+    judged = run(FlagRule(gap_s=60, cooldown_s=1_800), [0, 0.5, 1, 20, 45, 80], Recent())
+    assert [bool(j.flagged) for j in judged] == [True, False, False, False, False, True]
+    assert {e.alert for j in judged[:5] for e in j.episodes} == {"s.b.0"}, "each goes on within 30 minutes"
+    assert len({e.id for j in judged for e in j.episodes}) == 4
+
+
+def test_one_clip_raises_one_alert_about_all_its_flagged_categories() -> None:
+    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.7, dog=0.9), {})
+    assert list(judged.flagged) == ["dog", "music"]
+    assert [m.event for m, _ in judged.matches] == ["a.b.1"]
+    assert judged.matches[0][1] == pytest.approx(0.9)
+
+
+def test_an_episode_that_a_nearby_sensor_told_of_joins_its_alert() -> None:
+    asked: list[Episode] = []
+
+    def nearby(episode: Episode) -> str:
+        asked.append(episode)
+        return "other.b.7"
+
+    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), similar(dog=0.9), {}, nearby)
+    assert not judged.flagged
+    assert [e.alert for e in judged.episodes] == ["other.b.7"]
+    assert [e.category for e in asked] == ["dog"]
+
+
+@given(st.lists(st.floats(0, 600), min_size=1, max_size=40), st.floats(0, 30), st.floats(0, 60))
+def test_no_two_alerts_lie_closer_than_the_cooldown_whatever_comes_when(
+    minutes: list[float], gap: float, cooldown: float
+) -> None:
+    rule = FlagRule(gap_s=gap * 60, cooldown_s=cooldown * 60)
+    judged = run(rule, sorted(minutes), Recent())
+    told = [at for at, j in zip(sorted(minutes), judged, strict=True) if j.flagged]
+    assert told[:1] == [min(minutes)]
+    assert all(b - a >= cooldown - 1e-3 for a, b in itertools.pairwise(told))
+    assert all(e.alert for j in judged for e in j.episodes)
 
 
 def test_shared_categories_come_likeliest_first() -> None:
-    found = shared_presence(match(8, {"engine": 0.6, "dog": 0.9, "music": 0.2}), 0.5)
-    assert list(found) == ["dog", "engine"]
-    assert list(found.values()) == pytest.approx([0.9, 0.6])
-
-
-@given(st.lists(st.tuples(st.floats(0, 8), st.floats(0, 1)), max_size=20), st.integers(1, 5))
-def test_flagged_matches_are_worthy_few_and_in_order(drawn: list[tuple[float, float]], most: int) -> None:
-    matches = [match(level, {"dog": p}) for level, p in drawn]
-    flagged = flag(FlagRule(min_level=7.0, max_matches=most), matches)
-    worthy = [m for m in matches if m.level >= 7.0 and m.matrix[CATEGORIES.index("dog"), BOTH] >= 0.5]
-    assert flagged == worthy[:most]
+    shared = shared_presence(match({"engine": 0.6, "dog": 0.9, "music": 0.2}), 0.5)
+    assert list(shared) == ["dog", "engine"]
+    assert list(shared.values()) == pytest.approx([0.9, 0.6])

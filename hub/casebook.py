@@ -1,0 +1,310 @@
+"""The casebook: episodes, what each sensor did lately, and each site's thresholds, in the store beside the archive.
+
+Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `ew:episodes` time index (ms), one per
+`ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
+`ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:site:<site>` hash of the
+site's first and newest times, `ew:thresholds:<site>` JSON.
+
+A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
+done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
+has one alert, whichever hubs take its clips.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import redis
+
+from hub.archive import PREFIX, Archive, translated
+from hub.flagging.budget import FLOOR, Threshold
+from hub.flagging.episode import Call, Episode, Recent, episode_of, episode_row, recent_document, recent_of
+from hub.stored import StoredEvent, ms_of
+from shared.messages import AlertMessage
+from shared.taxonomy import CATEGORIES
+
+_HOUR_MS: Final = 3_600_000
+_EPISODES: Final = f"{PREFIX}:episodes"
+_BATCH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What came of an event: its episodes as they are now, and its alert."""
+
+    event: StoredEvent
+    episodes: Sequence[Episode]
+    alert: AlertMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a batch of events is judged by.
+
+    Attributes:
+        recents: of each sensor of the batch, to be changed, and of others that were looked at.
+        thresholds: of each site, by category; where a site has learnt none, there is none.
+        look: what another sensor did lately, as it is now.
+    """
+
+    recents: dict[str, Recent]
+    thresholds: dict[str, dict[str, float]]
+    look: Callable[[str], Recent] = field(default=lambda _place: Recent())
+
+
+Judge = Callable[[Opened], Sequence[Conclusion]]
+
+
+class Casebook:
+    """Episodes and thresholds, in the archive's store; safe to use from several threads.
+
+    Args:
+        archive: whose store is used.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._redis = archive.client
+
+    @translated
+    def conclude(self, events: Sequence[StoredEvent], judge: Judge) -> Sequence[Conclusion]:
+        """Judge a batch of events, and keep what comes of it: all of it or nothing.
+
+        Args:
+            events: of the batch.
+            judge: called with what is known, again if that changed meanwhile.
+
+        Raises:
+            Unavailable: the store is away; nothing is known of what was kept, and concluding again is safe.
+        """
+        places = sorted({event.place for event in events})
+        sites = sorted({event.site for event in events})
+        with self._redis.pipeline(transaction=True) as pipe:
+            while True:
+                try:
+                    opened = _opened(pipe, places, sites)
+                    conclusions = judge(opened)
+                    pipe.multi()
+                    for place in places:
+                        pipe.set(_recent(place), json.dumps(recent_document(opened.recents[place])))
+                    _queue(pipe, conclusions)
+                    self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
+                    pipe.execute()
+                except redis.WatchError:
+                    continue
+                return conclusions
+
+    @translated
+    def recent(self, places: Sequence[str]) -> dict[str, Recent]:
+        """What some sensors did lately."""
+        rows = self._redis.mget([_recent(place) for place in places]) if places else []
+        return {place: _recent_from(row) for place, row in zip(places, rows, strict=True)}
+
+    @translated
+    def episode(self, name: str) -> Episode | None:
+        """One episode, or None."""
+        return next(iter(self._episodes([name])), None)
+
+    @translated
+    def episodes(
+        self,
+        *,
+        limit: int = 50,
+        before_ms: int | None = None,
+        since_ms: int | None = None,
+        place: str | None = None,
+        category: str | None = None,
+    ) -> list[Episode]:
+        """The newest episodes, newest first.
+
+        Args:
+            limit: most episodes returned.
+            before_ms: only those opened before this.
+            since_ms: only those opened at this time or later.
+            place: only those of this `site/sensor`.
+            category: only those of this category.
+        """
+        upper = "+inf" if before_ms is None else f"({before_ms}"
+        lower = "-inf" if since_ms is None else str(since_ms)
+        if place is not None and category is not None:
+            ids = self._redis.zrevrangebyscore(_of(place, category), upper, lower, start=0, num=limit)
+            return self._episodes([name.decode() for name in ids])
+        chosen: list[Episode] = []
+        start = 0
+        while len(chosen) < limit:
+            ids = self._redis.zrevrangebyscore(_EPISODES, upper, lower, start=start, num=_BATCH)
+            if not ids:
+                break
+            start += len(ids)
+            chosen += [
+                episode
+                for episode in self._episodes([name.decode() for name in ids])
+                if place in {None, episode.place} and category in {None, episode.category}
+            ]
+        return chosen[:limit]
+
+    def _episodes(self, ids: Sequence[str]) -> list[Episode]:
+        rows = self._redis.mget([_episode(name) for name in ids]) if ids else []
+        return [episode_of(json.loads(row)) for row in rows if row is not None]
+
+    @translated
+    def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
+        """Hours since 1970 UTC in which a sensor was heard, between two times: int64 [n], rising."""
+        found = []
+        for year in range(_year(since_ms), _year(until_ms) + 1):
+            bits = np.unpackbits(np.frombuffer(self._redis.get(_heard(place, year)) or b"", dtype=np.uint8))
+            found.append(np.flatnonzero(bits) + _first_hour(year))
+        hours = np.concatenate(found).astype(np.int64) if found else np.empty(0, dtype=np.int64)
+        return hours[(hours >= since_ms // _HOUR_MS) & (hours <= until_ms // _HOUR_MS)]
+
+    @translated
+    def times(self, site: str) -> tuple[int, int] | None:
+        """When a site was first and last heard, ms since 1970 UTC; None if never."""
+        first, newest = self._redis.hmget(_site(site), "first_ms", "newest_ms")
+        return None if first is None else (int(first), int(newest))
+
+    @translated
+    def likeness(self, site: str, since_ms: int) -> dict[str, list[float]]:
+        """Likeness of a site's episodes since a time, by category, where it is `FLOOR` or more.
+
+        Those from before that time are forgotten.
+        """
+        made: dict[str, list[float]] = {}
+        for category in CATEGORIES:
+            key = _likeness(site, category)
+            rows = [(name, *value.split(b":")) for name, value in self._redis.hgetall(key).items()]
+            made[category] = [float(likeness) for _, at, likeness in rows if int(at) >= since_ms]
+            if old := [name for name, at, _ in rows if int(at) < since_ms]:
+                self._redis.hdel(key, *old)
+        return made
+
+    @translated
+    def thresholds(self, site: str) -> dict[str, Threshold]:
+        """What a site has learnt, by category; nothing if it has not yet."""
+        row = self._redis.get(_thresholds(site))
+        return {name: Threshold(**own) for name, own in json.loads(row).items()} if row else {}
+
+    @translated
+    def set_thresholds(self, site: str, learnt: Mapping[str, Threshold]) -> None:
+        """Put thresholds to use, from the next event on."""
+        self._redis.set(_thresholds(site), json.dumps({name: own.document() for name, own in learnt.items()}))
+
+    @translated
+    def hush(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
+        """Raise no alert of a category at a place for a while: what is heard then belongs to `alert`."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            while True:
+                try:
+                    pipe.watch(_recent(place))
+                    recent = _recent_from(pipe.get(_recent(place)))
+                    recent.calls[category] = Call(alert, from_ms, until_ms)
+                    pipe.multi()
+                    pipe.set(_recent(place), json.dumps(recent_document(recent)))
+                    pipe.execute()
+                except redis.WatchError:
+                    continue
+                return
+
+    @translated
+    def expire(self, before_ms: int) -> int:
+        """Remove one batch of the episodes opened before a time; call again until it returns 0."""
+        ids = [name.decode() for name in self._redis.zrangebyscore(_EPISODES, "-inf", f"({before_ms}", 0, _BATCH)]
+        with self._redis.pipeline(transaction=True) as pipe:
+            for episode in self._episodes(ids):
+                pipe.zrem(_of(episode.place, episode.category), episode.id)
+            for name in ids:
+                pipe.delete(_episode(name))
+                pipe.zrem(_EPISODES, name)
+            pipe.execute()
+        return len(ids)
+
+
+def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - the client is untyped
+    keys = [_recent(place) for place in places]
+    pipe.watch(*keys)
+    rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
+    recents = {place: _recent_from(row) for place, row in zip(places, rows[: len(places)], strict=True)}
+
+    def look(place: str) -> Recent:
+        if place not in recents:
+            pipe.watch(_recent(place))
+            recents[place] = _recent_from(pipe.get(_recent(place)))
+        return recents[place]
+
+    learnt = {site: json.loads(row) if row else {} for site, row in zip(sites, rows[len(places) :], strict=True)}
+    values = {site: {name: own["value"] for name, own in known.items()} for site, known in learnt.items()}
+    return Opened(recents, values, look)
+
+
+def _queue(pipe: Any, conclusions: Sequence[Conclusion]) -> None:  # noqa: ANN401 - the client is untyped
+    newest: dict[str, int] = {}
+    bits = set()
+    latest: dict[str, Episode] = {}
+    opened = set()
+    for conclusion in conclusions:
+        at, site = ms_of(conclusion.event.captured_at), conclusion.event.site
+        newest[site] = max(newest.get(site, 0), at)
+        bits.add((conclusion.event.place, at // _HOUR_MS))
+        for episode in conclusion.episodes:
+            latest[episode.id] = episode
+            if episode.clips == 1:
+                opened.add(episode.id)
+    for site, at in newest.items():
+        pipe.hsetnx(_site(site), "first_ms", at)
+        pipe.hset(_site(site), "newest_ms", at)
+    for place, hour in bits:
+        year = _year(hour * _HOUR_MS)
+        pipe.setbit(_heard(place, year), hour - _first_hour(year), 1)
+    for episode in latest.values():
+        pipe.set(_episode(episode.id), json.dumps(episode_row(episode)))
+        if episode.id in opened:
+            pipe.zadd(_EPISODES, {episode.id: episode.opened_ms})
+            pipe.zadd(_of(episode.place, episode.category), {episode.id: episode.opened_ms})
+        if episode.best >= FLOOR:
+            value = f"{episode.opened_ms}:{episode.best:.4f}"
+            pipe.hset(_likeness(episode.site, episode.category), episode.id, value)
+
+
+def _recent_from(row: bytes | None) -> Recent:
+    return recent_of(json.loads(row)) if row else Recent()
+
+
+def _year(ms: int) -> int:
+    return datetime.fromtimestamp(ms / 1000, UTC).year
+
+
+def _first_hour(year: int) -> int:
+    """Of a year, in hours since 1970 UTC."""
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // 3600
+
+
+def _recent(place: str) -> str:
+    return f"{PREFIX}:recent:{place}"
+
+
+def _episode(name: str) -> str:
+    return f"{PREFIX}:episode:{name}"
+
+
+def _of(place: str, category: str) -> str:
+    return f"{_EPISODES}:{place}:{category}"
+
+
+def _likeness(site: str, category: str) -> str:
+    return f"{PREFIX}:likeness:{site}:{category}"
+
+
+def _heard(place: str, year: int) -> str:
+    return f"{PREFIX}:heard:{place}:{year}"
+
+
+def _site(site: str) -> str:
+    return f"{PREFIX}:site:{site}"
+
+
+def _thresholds(site: str) -> str:
+    return f"{PREFIX}:thresholds:{site}"

@@ -1,0 +1,180 @@
+"""Thresholds from a false-alert budget: "at most two false alerts a day at this site".
+
+1. Each past episode has a probability of being the same kind of sound as something before it: its likeness.
+2. People's verdicts tell how far stated probabilities are off at this site, per category: one shift of the log-odds,
+   pulled towards none while verdicts are few.
+3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
+   would have cost. Each category gets the lowest threshold that its share of the budget pays for; what a category
+   leaves over goes to the others.
+
+Source: Platt 1999, with the slope left at 1 (2.); a sum of probabilities is an expected count (3.).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+FLOOR: Final = 0.3
+"""No threshold is lower, and no episode below this is remembered for them."""
+CEILING: Final = 0.99
+"""No threshold is higher."""
+_PRIOR_SD: Final = 1.0
+"""Of the shift of the log-odds, before any verdict: a typical network is off by so much at a new site."""
+_NEWTON_STEPS: Final = 20
+_EDGE: Final = 1e-4
+_Z90: Final = 1.645
+"""Standard deviations on either side that hold 90 % of a normal distribution."""
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A category's threshold at a site, and what it rests on.
+
+    Attributes:
+        value: likeness that an alert needs, in [0, 1].
+        false_a_day: false alerts a day that it is expected to cost.
+        low: of them, lower end of a 90 % interval.
+        high: upper end.
+        alerts_a_day: all alerts a day above it, in the history.
+        episodes: in the history, of likeness `FLOOR` or more.
+        days: length of the history.
+        verdicts: of people, that it takes into account.
+        shift: of the log-odds, that these say is needed.
+    """
+
+    value: float
+    false_a_day: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    alerts_a_day: float = 0.0
+    episodes: int = 0
+    days: float = 0.0
+    verdicts: int = 0
+    shift: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a category at a site.
+
+    Attributes:
+        likeness: of each past episode, in [0, 1].
+        verdicts: of people: likeness that was stated, and whether it was right.
+    """
+
+    likeness: Sequence[float]
+    verdicts: Sequence[tuple[float, bool]] = ()
+
+
+def thresholds(
+    records: Mapping[str, Record], days: float, *, false_alerts_a_day: float, start: float
+) -> dict[str, Threshold]:
+    """The threshold of each category at a site.
+
+    Args:
+        records: by category.
+        days: that the history covers, over 0; less than one counts as one.
+        false_alerts_a_day: the site's budget.
+        start: likeness needed at least, in [0, 1]; what holds where there is no history.
+
+    Returns:
+        By category.
+    """
+    days = max(days, 1.0)
+    shifts = {name: shift_of(record.verdicts) for name, record in records.items()}
+    sorted_ = {name: np.sort(np.clip(record.likeness, 0.0, 1.0))[::-1] for name, record in records.items()}
+    false = {name: 1.0 - shifted(values, shifts[name]) for name, values in sorted_.items()}
+    shares = _shares({name: _cost(sorted_[name], false[name], start) / days for name in records}, false_alerts_a_day)
+    made = {}
+    for name, record in records.items():
+        value = _lowest(sorted_[name], np.cumsum(false[name]) / days, shares[name], start)
+        above = int((sorted_[name] >= value).sum())
+        expected = float(false[name][:above].sum())
+        low, high = poisson_interval(expected)
+        made[name] = Threshold(
+            value=value,
+            false_a_day=expected / days,
+            low=low / days,
+            high=high / days,
+            alerts_a_day=above / days,
+            episodes=int((sorted_[name] >= FLOOR).sum()),
+            days=days,
+            verdicts=len(record.verdicts),
+            shift=shifts[name],
+        )
+    return made
+
+
+def shift_of(verdicts: Sequence[tuple[float, bool]]) -> float:
+    """By how much stated log-odds must be moved to agree with verdicts: the maximum a posteriori."""
+    if not verdicts:
+        return 0.0
+    stated = _logit(np.array([p for p, _ in verdicts], dtype=np.float64))
+    right = np.array([truth for _, truth in verdicts], dtype=np.float64)
+    shift = 0.0
+    for _ in range(_NEWTON_STEPS):
+        p = 1.0 / (1.0 + np.exp(-(stated + shift)))
+        slope = (right - p).sum() - shift / _PRIOR_SD**2
+        step = slope / ((p * (1.0 - p)).sum() + 1.0 / _PRIOR_SD**2)
+        shift += float(np.clip(step, -1.0, 1.0))
+    return shift
+
+
+def shifted(stated: Values, shift: float) -> Values:
+    """Probabilities whose log-odds are moved, float64 of the same shape."""
+    return np.asarray(1.0 / (1.0 + np.exp(-(_logit(stated) + shift))), dtype=np.float64)
+
+
+def poisson_interval(count: float) -> tuple[float, float]:
+    """A 90 % interval of the rate behind an expected count, by Wilson and Hilferty's approximation."""
+    upper_of = count + 1.0
+    high = upper_of * (1.0 - 1.0 / (9.0 * upper_of) + _Z90 / (3.0 * upper_of**0.5)) ** 3
+    low = count * max(0.0, 1.0 - 1.0 / (9.0 * count) - _Z90 / (3.0 * count**0.5)) ** 3 if count > 0 else 0.0
+    return low, high
+
+
+def _logit(p: Values) -> Values:
+    clipped = np.clip(p, _EDGE, 1.0 - _EDGE)
+    return np.asarray(np.log(clipped / (1.0 - clipped)), dtype=np.float64)
+
+
+def _cost(values: Values, false: Values, threshold: float) -> float:
+    """False alerts that a threshold would have raised."""
+    return float(false[values >= threshold].sum())
+
+
+def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:
+    """The budget in equal shares; who wants less than a share leaves the rest to the others."""
+    shares = dict.fromkeys(wanted, 0.0)
+    waiting, left = sorted(wanted, key=lambda name: wanted[name]), budget
+    while waiting:
+        share = left / len(waiting)
+        name = waiting.pop(0)
+        shares[name] = min(share, wanted[name]) if waiting else share
+        left -= shares[name]
+    return shares
+
+
+def _lowest(values: Values, cost: Values, share: float, start: float) -> float:
+    """The lowest threshold, from `start` on, whose cost a share pays for.
+
+    Args:
+        values: of the episodes, falling.
+        cost: of a threshold at each of them.
+        share: false alerts a day.
+        start: lowest.
+    """
+    paid = int((cost <= share * (1.0 + 1e-9)).sum())
+    if paid < len(values):
+        # Above the first one that is not paid for; a hair, so that its equals are left out too.
+        return float(np.clip(max(start, np.nextafter(np.float32(values[paid]), np.float32(1.0))), FLOOR, CEILING))
+    return max(start, FLOOR)

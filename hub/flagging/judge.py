@@ -1,0 +1,68 @@
+"""Judging a batch of events: into which episodes they go, and which alerts they are worth."""
+
+from collections.abc import Sequence
+
+from hub.casebook import Casebook, Conclusion, Opened
+from hub.flagging.alert import alert_of
+from hub.flagging.episode import Episode, Heard, simultaneous
+from hub.flagging.rule import FlagRule, Found, judge
+from hub.places import Places
+from hub.stored import StoredEvent, ms_of
+from shared.messages import AlertMessage
+
+
+class Judge:
+    """Applies the flagging rule to what the casebook knows.
+
+    Args:
+        casebook: where episodes and thresholds are.
+        places: which sensors are near each other: what they hear at the same time is one happening.
+        rule: what an alert needs.
+    """
+
+    def __init__(self, casebook: Casebook, places: Places, rule: FlagRule) -> None:
+        self._casebook = casebook
+        self._places = places
+        self.rule = rule
+
+    def conclude(self, events: Sequence[StoredEvent], similar: Sequence[Found]) -> list[AlertMessage | None]:
+        """Take events into their episodes, raise alerts, and be done with the events: all of it or nothing.
+
+        Args:
+            events: archived, in the order they came.
+            similar: what was found for each.
+
+        Raises:
+            Unavailable: the store is away; concluding again is safe.
+        """
+        if not events:
+            return []
+
+        def judged(opened: Opened) -> list[Conclusion]:
+            return [self._conclusion(event, own, opened) for event, own in zip(events, similar, strict=True)]
+
+        return [conclusion.alert for conclusion in self._casebook.conclude(events, judged)]
+
+    def _conclusion(self, event: StoredEvent, similar: Found, opened: Opened) -> Conclusion:
+        thresholds = opened.thresholds.get(event.site, {})
+        start_ms = ms_of(event.captured_at)
+        heard = Heard(
+            event=str(event.id),
+            place=event.place,
+            start_ms=start_ms,
+            end_ms=start_ms + round(event.duration_s * 1000),
+            laeq=event.levels.laeq,
+            unit=event.levels.unit,
+            presence=event.presence,
+        )
+
+        def nearby_alert(episode: Episode) -> str:
+            for place in self._places.near(event.place):
+                others = opened.look(place).episodes.get(episode.category, [])
+                for other in simultaneous(episode, others, self.rule.gap_ms):
+                    if other.alert:
+                        return other.alert
+            return ""
+
+        judged = judge(self.rule, heard, opened.recents[event.place], similar, thresholds, nearby_alert)
+        return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, thresholds))
