@@ -59,15 +59,18 @@ _RECORD_SHA: Final = hashlib.sha1(_RECORD.encode(), usedforsecurity=False).hexdi
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 
 
-def _translated(
-    method: Callable[Concatenate["Archive", P], R],
-) -> Callable[Concatenate["Archive", P], R]:
-    """Turn the client's errors into ours, at the edge of this module."""
+def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Turn the client's errors into ours, at the edge of a class that uses the store.
+
+    Raises:
+        Unavailable: instead of whatever the client raises.
+    """
 
     @functools.wraps(method)
-    def call(self: "Archive", /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, *args, **kwargs)
         except redis.RedisError as error:
@@ -103,7 +106,7 @@ class Archive:
         """Close all connections."""
         self._redis.close()
 
-    @_translated
+    @translated
     def verify(self) -> None:
         """Check that the server may be trusted with the archive.
 
@@ -118,7 +121,7 @@ class Archive:
                 "Set `maxmemory-policy noeviction` in its configuration; the hub does its own retention."
             )
 
-    @_translated
+    @translated
     def durable(self) -> bool:
         """Whether the server writes an append-only file, so that its own crash loses at most a second."""
         return bool(self._redis.info("persistence").get("aof_enabled", 0))
@@ -127,7 +130,7 @@ class Archive:
         """`record_all` of one."""
         return self.record_all([event])[0]
 
-    @_translated
+    @translated
     def record_all(self, events: Sequence[StoredEvent]) -> list[Recorded]:
         """Write events, each once; a repeat changes nothing. One round trip; each event is atomic.
 
@@ -158,7 +161,7 @@ class Archive:
             *flat,
         )
 
-    @_translated
+    @translated
     def known_all(self, events: Sequence[EventId]) -> list[Recorded]:
         """What `record_all` would answer, without writing: spares the features of repeats."""
         pipe = self._redis.pipeline(transaction=False)
@@ -169,25 +172,29 @@ class Archive:
             for site, completed in pipe.execute()
         ]
 
-    @_translated
+    @translated
     def complete_all(self, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:
-        """Mark events as looked at, and keep their alerts until they are published; one transaction."""
+        """Mark events as looked at, and keep their alerts until they are told; one transaction."""
         with self._redis.pipeline(transaction=True) as pipe:
-            for event, alert in done:
-                if alert is not None:
-                    pipe.set(_alert(alert.event), alert.model_dump_json())
-                    pipe.zadd(f"{PREFIX}:alerts", {alert.event: ms_of(alert.captured_at)})
-                    pipe.xadd(_DUE, {"event": alert.event})
-                pipe.hset(_event(str(event)), "completed", 1)
+            self.queue_completion(pipe, done)
             pipe.execute()
 
-    @_translated
+    def queue_completion(self, pipe: Any, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:  # noqa: ANN401
+        """`complete_all` as a part of another transaction."""
+        for event, alert in done:
+            if alert is not None:
+                pipe.set(_alert(alert.event), alert.model_dump_json())
+                pipe.zadd(f"{PREFIX}:alerts", {alert.event: ms_of(alert.captured_at)})
+                pipe.xadd(_DUE, {"event": alert.event})
+            pipe.hset(_event(str(event)), "completed", 1)
+
+    @translated
     def position(self) -> str:
         """The place of the newest change; `changes` from here tells what comes later."""
         newest = self._redis.xrevrange(_CHANGES, count=1)
         return newest[0][0].decode() if newest else "0-0"
 
-    @_translated
+    @translated
     def changes(self, after: str, *, limit: int = 1_000) -> tuple[str, list[Change]] | None:
         """What came and went after a position.
 
@@ -231,13 +238,13 @@ class Archive:
             newest = rows[-1][1]
             start, told = repr(newest), {event for event, at in rows if at == newest}
 
-    @_translated
+    @translated
     def _ids_from(self, start: str, limit: int) -> list[tuple[str, float]]:
         """Events captured at this time (ms) or later, with their times, oldest first."""
         rows = self._redis.zrangebyscore(f"{PREFIX}:events", start, "+inf", start=0, num=limit, withscores=True)
         return [(key.decode(), at) for key, at in rows]
 
-    @_translated
+    @translated
     def fetch(self, events: Sequence[str]) -> list[StoredEvent]:
         """Those of some events that are there, in their order; one round trip."""
         pipe = self._redis.pipeline(transaction=False)
@@ -250,12 +257,12 @@ class Archive:
         """One event, or None."""
         return next(iter(self.fetch([str(event)])), None)
 
-    @_translated
+    @translated
     def count(self) -> int:
         """How many events are archived."""
         return int(self._redis.zcard(f"{PREFIX}:events"))
 
-    @_translated
+    @translated
     def events(
         self, *, limit: int = 50, before: datetime | None = None, place: str | None = None
     ) -> list[StoredEvent]:
@@ -277,19 +284,19 @@ class Archive:
             found += [e for e in self.fetch([key.decode() for key in ids]) if place is None or e.place == place]
         return found[:limit]
 
-    @_translated
+    @translated
     def alerts(self, *, limit: int = 50, before: datetime | None = None) -> list[AlertMessage]:
         """The newest alerts, newest first."""
         upper = "+inf" if before is None else f"({ms_of(before)}"
         ids = self._redis.zrevrangebyscore(f"{PREFIX}:alerts", upper, "-inf", start=0, num=limit)
         return self._alerts(ids)
 
-    @_translated
+    @translated
     def alert_count(self) -> int:
         """How many alerts are kept."""
         return int(self._redis.zcard(f"{PREFIX}:alerts"))
 
-    @_translated
+    @translated
     def take_alerts(
         self, hub: str, *, limit: int = 100, wait_s: float = 0.1, left_over: bool = False, idle_s: float = 60.0
     ) -> list[tuple[str, AlertMessage]]:
@@ -328,7 +335,7 @@ class Archive:
         answer = self._redis.xreadgroup(_PUBLISHERS, hub, {_DUE: "0"}, count=limit)
         return [(name, fields) for name, fields in answer[0][1] if fields] if answer else []
 
-    @_translated
+    @translated
     def published(self, names: Sequence[str]) -> None:
         """Note that the broker has some alerts, at least one, by the names that `take_alerts` gave."""
         with self._redis.pipeline(transaction=True) as pipe:
@@ -336,7 +343,7 @@ class Archive:
             pipe.xdel(_DUE, *names)
             pipe.execute()
 
-    @_translated
+    @translated
     def unpublished_count(self) -> int:
         """How many alerts the broker does not have yet."""
         return int(self._redis.xlen(_DUE))
@@ -347,7 +354,7 @@ class Archive:
         rows = self._redis.mget([_alert(key.decode()) for key in ids])
         return [AlertMessage.model_validate_json(row) for row in rows if row is not None]
 
-    @_translated
+    @translated
     def note_state(self, state: StateMessage) -> bool:
         """Keep a sensor's announced state; a late `lost` of an earlier boot is ignored.
 
@@ -364,7 +371,7 @@ class Archive:
             pipe.execute()
         return True
 
-    @_translated
+    @translated
     def sensors(self) -> list[Sensor]:
         """All sensors that ever spoke, by name."""
         places = sorted(name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors"))
@@ -373,7 +380,7 @@ class Archive:
             pipe.hgetall(_sensor(place))
         return [sensor_of(place, row) for place, row in zip(places, pipe.execute(), strict=True)]
 
-    @_translated
+    @translated
     def bury(self, *, topic: str, payload: bytes, reason: str, received_at: datetime, cap_bytes: int) -> None:
         """Keep a message that cannot be taken; only the head of one over the cap.
 
@@ -397,7 +404,7 @@ class Archive:
             },
         )
 
-    @_translated
+    @translated
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The oldest dead letters, oldest first."""
         rows = self._redis.xrange(f"{PREFIX}:dead-letters", count=limit)
@@ -413,17 +420,17 @@ class Archive:
             for key, row in rows
         ]
 
-    @_translated
+    @translated
     def dead_letter_count(self) -> int:
         """How many dead letters wait."""
         return int(self._redis.xlen(f"{PREFIX}:dead-letters"))
 
-    @_translated
+    @translated
     def unbury(self, letter_id: str) -> None:
         """Remove a dead letter."""
         self._redis.xdel(f"{PREFIX}:dead-letters", letter_id)
 
-    @_translated
+    @translated
     def expire(self, before: datetime) -> dict[str, str]:
         """Remove one batch of events and alerts captured before a time.
 

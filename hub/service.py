@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,13 +16,16 @@ from prometheus_client import CollectorRegistry
 from hub.alerts import Publisher
 from hub.archive import Archive
 from hub.audio.choose import choose_space, extractor_for
+from hub.casebook import Casebook
 from hub.clips import Clips
+from hub.flagging.judge import Judge
 from hub.flagging.rule import FlagRule
 from hub.follow import Follower, reconcile
 from hub.intake import Intake
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.pipeline import Pipeline
+from hub.places import Places
 from hub.search.engine import EngineIndex
 from hub.search.index import Index
 from hub.search.match import Backend
@@ -30,7 +34,8 @@ from hub.search.recall import RecallWatch
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
-from hub.settings import HubSettings
+from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
+from hub.stored import ms_of
 from hub.threads import yield_early
 from hub.web.api import Health, create_app
 from shared.backbones import bring, space_named
@@ -83,6 +88,25 @@ def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
         candidates=lambda: search.candidates or scorer.candidates,
         timeout_s=settings.redis.timeout_s,
     )
+
+
+def rule_of(settings: FlaggingSettings) -> FlagRule:
+    """The flagging rule that these settings describe."""
+    return FlagRule(
+        min_presence=settings.min_presence,
+        min_shared=settings.min_shared,
+        threshold=settings.threshold,
+        min_above_ambient_db=settings.min_above_ambient_db,
+        own_recent_s=settings.own_recent_s,
+        max_matches=settings.max_matches,
+        gap_s=settings.episode_gap_s,
+        cooldown_s=settings.cooldown_s,
+    )
+
+
+def places_of(settings: PlacesSettings) -> Places:
+    """The map that these settings describe."""
+    return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
 
 
 def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
@@ -147,18 +171,13 @@ class Hub:
         self._snapshots = [Snapshots(folder, index) for index in self._retrieval.indexes] if folder else []
         self._recall = self._watched(settings.search.measured_share)
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
-        flagging = settings.flagging
-        rule = FlagRule(
-            min_level=flagging.min_level,
-            min_shared=flagging.min_shared,
-            own_recent_s=flagging.own_recent_s,
-            max_matches=flagging.max_matches,
-        )
+        self._casebook = Casebook(self._archive)
+        self._places = places_of(settings.places)
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=extractor,
-            rule=rule,
+            judge=Judge(self._casebook, self._places, rule_of(settings.flagging)),
             metrics=self._metrics,
             clips=self._clips,
         )
@@ -267,7 +286,10 @@ class Hub:
                 self._save()
                 save_at = time.monotonic() + self._settings.search.snapshot_every_s
             try:
-                self.expire(datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days))
+                before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
+                self.expire(before)
+                while self._casebook.expire(ms_of(before)):
+                    pass
             except Unavailable as error:
                 log.warning("retention put off", extra={"reason": str(error)})
 
