@@ -2,8 +2,8 @@
 
 Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `ew:episodes` time index (ms), one per
 `ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
-`ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:site:<site>` hash of the
-site's first and newest times, `ew:thresholds:<site>` JSON.
+`ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
+`ew:site:<site>` hash of a site's first and newest times, `ew:thresholds:<site>` JSON.
 
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
 done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
@@ -29,6 +29,7 @@ from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
 _EPISODES: Final = f"{PREFIX}:episodes"
+_SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
 
 
@@ -162,6 +163,11 @@ class Casebook:
         return hours[(hours >= since_ms // _HOUR_MS) & (hours <= until_ms // _HOUR_MS)]
 
     @translated
+    def sites(self) -> list[str]:
+        """All sites that were ever heard, by name."""
+        return sorted(name.decode() for name in self._redis.smembers(_SITES))
+
+    @translated
     def times(self, site: str) -> tuple[int, int] | None:
         """When a site was first and last heard, ms since 1970 UTC; None if never."""
         first, newest = self._redis.hmget(_site(site), "first_ms", "newest_ms")
@@ -254,6 +260,7 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion]) -> None:  # noqa: ANN40
             if episode.clips == 1:
                 opened.add(episode.id)
     for site, at in newest.items():
+        pipe.sadd(_SITES, site)
         pipe.hsetnx(_site(site), "first_ms", at)
         pipe.hset(_site(site), "newest_ms", at)
     for place, hour in bits:

@@ -13,17 +13,22 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from hub.alerts import Publisher
 from hub.archive import Archive
 from hub.audio.choose import choose_space, extractor_for
 from hub.casebook import Casebook
 from hub.clips import Clips
+from hub.feedback import Feedback
+from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
+from hub.flagging.learning import Learner
 from hub.flagging.rule import FlagRule
+from hub.flagging.why import Explainer
 from hub.follow import Follower, reconcile
 from hub.intake import Intake
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
+from hub.notify.ways import WaysOut
+from hub.patterns import Patterns
 from hub.pipeline import Pipeline
 from hub.places import Places
 from hub.search.engine import EngineIndex
@@ -173,11 +178,30 @@ class Hub:
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._casebook = Casebook(self._archive)
         self._places = places_of(settings.places)
+        self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
+        flagging, rule = settings.flagging, rule_of(settings.flagging)
+        self._learner = Learner(
+            self._archive,
+            self._casebook,
+            false_alerts_a_day=flagging.false_alerts_a_day,
+            start=flagging.threshold,
+            history_days=flagging.history_days,
+        )
+        self._feedback = Feedback(self._archive, self._casebook, self._learner)
+        self._explainer = Explainer(self._archive, self._retrieval, self._casebook, rule)
+        self._completer = Completer(
+            self._casebook,
+            self._patterns,
+            self._places,
+            rule,
+            recurring_days=flagging.recurring_days,
+            urgent_above_db=flagging.urgent_above_db,
+        )
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=extractor,
-            judge=Judge(self._casebook, self._places, rule_of(settings.flagging)),
+            judge=Judge(self._casebook, self._places, rule),
             metrics=self._metrics,
             clips=self._clips,
         )
@@ -189,10 +213,11 @@ class Hub:
             pipeline=pipeline,
             metrics=self._metrics,
         )
-        self._publisher = Publisher(
-            archive=self._archive,
-            settings=settings.mqtt,
-            client_id=f"earwitness-hub-{settings.hub.name}-alerts",
+        self._ways = WaysOut(
+            self._archive.client,
+            mqtt=settings.mqtt,
+            notify=settings.notify,
+            zone=ZoneInfo(settings.places.timezone),
             hub=settings.hub.name,
             metrics=self._metrics,
         )
@@ -218,13 +243,13 @@ class Hub:
             follower.start()
             self._recall.start()
         server.start()
-        self._publisher.start()
+        self._ways.start()
         yield_early()
         try:
             self._intake.run()
         finally:
             self._stopping.set()
-            self._publisher.stop()
+            self._ways.stop()
             server.stop()
             tidier.join()
             if follower is not None:
@@ -290,8 +315,10 @@ class Hub:
                 self.expire(before)
                 while self._casebook.expire(ms_of(before)):
                     pass
+                for site in self._learner.learn_due():
+                    log.info("thresholds learnt", extra={"site": site})
             except Unavailable as error:
-                log.warning("retention put off", extra={"reason": str(error)})
+                log.warning("tidying put off", extra={"reason": str(error)})
 
     def expire(self, before: datetime) -> None:
         """Remove everything captured before a time: events, alerts, index rows, clips.

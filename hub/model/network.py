@@ -243,6 +243,23 @@ class SiameseNetwork(nn.Module):
         log_v = torch.log_softmax(self.attention(hidden).float(), dim=1)
         return torch.logsumexp(log_v.unsqueeze(-1) + log_f, dim=1)
 
+    def attended(self, query: Tensor, event: Tensor) -> Tensor:
+        """How much each time step of B pairs weighs in each category.
+
+        Args:
+            query: float32 [B, frames, dimension], dequantised.
+            event: the same.
+
+        Returns:
+            float32 [B, steps, 8]; sums to 1 over the steps.
+
+        Source: the paper, equation (1), v.
+        """
+        if self.attention is None:
+            return torch.full((len(query), self.config.steps, COUNT), 1.0 / self.config.steps)
+        halves = self.joint.query(self.tower(query)), self.joint.event(self.tower(event))
+        return torch.softmax(self.attention(self.pairs(self.joint(*halves))).float(), dim=1)
+
     def log_pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
         """Log-probabilities of the presence matrix of B pairs; what the loss wants.
 

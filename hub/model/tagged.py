@@ -18,6 +18,7 @@ attention model, reference 18 of the paper (2.); docs/decisions/0006 (why no lay
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,24 @@ class Tagger(nn.Module):
         self.presence = Blocks(config.trunk[-1], labels, members)
         self.attention = Blocks(config.trunk[-1], labels, members)
 
+    def attended(self, features: Tensor) -> Tensor:
+        """How much each time step of B clips weighs in each label, the mean of the members.
+
+        Args:
+            features: float32 [B, frames, dimension], dequantised.
+
+        Returns:
+            float32 [B, frames, 8 + fine]; sums to 1 over the frames.
+        """
+        attention = torch.softmax(self.attention(self._hidden(features)).float(), dim=1)
+        return attention.reshape(*attention.shape[:2], self.members, -1).mean(dim=2)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        steps = self.standardise(features)
+        if self.context:
+            steps = torch.cat([steps, steps.mean(dim=1, keepdim=True).expand_as(steps)], dim=2)
+        return cast("Tensor", self.layers(steps))
+
     def forward(self, features: Tensor) -> Tensor:
         """Probability of each label in a clip, the mean of what the members say.
 
@@ -108,10 +127,7 @@ class Tagger(nn.Module):
 
         Source: the paper, equation (1), for one clip.
         """
-        steps = self.standardise(features)
-        if self.context:
-            steps = torch.cat([steps, steps.mean(dim=1, keepdim=True).expand_as(steps)], dim=2)
-        hidden = self.layers(steps)
+        hidden = self._hidden(features)
         attention = torch.softmax(self.attention(hidden).float(), dim=1)
         tags = (attention * torch.sigmoid(self.presence(hidden).float())).sum(dim=1).clamp(LEAST, 1.0 - LEAST)
         return tags.reshape(len(features), self.members, -1).mean(dim=1)
@@ -169,6 +185,18 @@ class TaggedNetwork(nn.Module):
             float32 [B, 8, 3]; each row sums to 1.
         """
         return implied(query_tower[:, 0, :COUNT], event_tower[:, 0, :COUNT])
+
+    def attended(self, query: Tensor, event: Tensor) -> Tensor:  # noqa: ARG002 - one interface with the paper's network
+        """How much each time step of B clips weighs in each category, whatever they are paired with.
+
+        Args:
+            query: float32 [B, frames, dimension], dequantised.
+            event: the same; it makes no difference.
+
+        Returns:
+            float32 [B, frames, 8]; sums to 1 over the frames.
+        """
+        return self.tagger.attended(query)[:, :, :COUNT]
 
     def affinity(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
         """How alike the kinds of sound are: the square of the profiles' cosine.

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.likeness import Likeness
-from hub.model.presence import SITUATIONS
+from hub.model.presence import SITUATIONS, level_of_similarity
 from hub.search.index import Index
 from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
-from hub.stored import StoredEvent, StoredTowers
+from hub.stored import StoredEvent, StoredTowers, ms_of
 from shared.errors import Invalid
 from shared.space import Features
 from shared.taxonomy import COUNT
@@ -169,6 +169,32 @@ class Retrieval:
         ranks = np.array([match.rank for match in matches], dtype=np.float32)
         matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
         return self._scorer(space).likeness(ranks, matrices)
+
+    def compare(self, event: StoredEvent, others: Sequence[StoredEvent]) -> list[Match]:
+        """An event and each of some others of its feature space, in their order, scored exactly.
+
+        Raises:
+            Invalid: no model for its space.
+        """
+        if not others:
+            return []
+        scorer = self._scorer(event.space)
+        query, *_ = self._archived(scorer, [event])
+        towers = self._archived(scorer, others)
+        matrices = scorer.score(query, towers)
+        ranks = scorer.rank(query, towers, matrices)
+        return [
+            Match(str(other.id), other.place, ms_of(other.captured_at), float(level), float(rank), matrix)
+            for other, level, rank, matrix in zip(others, level_of_similarity(matrices), ranks, matrices, strict=True)
+        ]
+
+    def attention(self, event: StoredEvent, other: StoredEvent) -> npt.NDArray[np.float32]:
+        """How much each time step of an event weighs in each category, paired with another: float32 [steps, 8].
+
+        Raises:
+            Invalid: no model for its space.
+        """
+        return self._scorer(event.space).attention(event.features, other.features)
 
     def similar(self, event: StoredEvent, k: int, exclusion: Exclusion) -> list[Match]:
         """The k events most similar to an archived one.

@@ -166,6 +166,20 @@ class Scorer:
         affinity = self.affinities(query[None], events)[0]
         return np.asarray(levels + np.float32(self._tagged.weight) * affinity, dtype=np.float32)
 
+    def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
+        """How much each time step of a query weighs in each category, paired with an event.
+
+        Args:
+            query: uint8 [frames, dimension] of this feature space.
+            event: the same.
+
+        Returns:
+            float32 [steps, 8]; sums to 1 over the steps, which divide the clip evenly.
+        """
+        pair = (torch.from_numpy(self._space.dequantise(clip[None])) for clip in (query, event))
+        with torch.inference_mode():
+            return self._network.attended(*pair)[0].numpy()
+
     def likeness(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
         """Probability that a query and each of its matches are the same kind of sound, per category.
 

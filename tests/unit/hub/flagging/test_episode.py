@@ -31,7 +31,8 @@ def test_clips_of_one_category_with_little_silence_between_are_one_episode() -> 
         taken = recent.take(clip(seq, at_s, {"dog": 0.8 + 0.01 * seq}, laeq=50 + seq), 0.5, GAP)
     first, second = recent.episodes["dog"]
     assert (first.clips, first.opened_ms, first.last_ms, first.duration_s) == (3, 0, 80_000, 80.0)
-    assert (first.clearest, first.clarity, first.loudest) == ("s.b.2", pytest.approx(0.82), 52)
+    assert (first.clearest, first.loudest) == ("s.b.2", 52)
+    assert first.clarity == pytest.approx(0.82)
     assert taken == [second]
     assert second.id != first.id
 

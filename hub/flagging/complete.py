@@ -1,0 +1,113 @@
+"""Completing an alert before anyone is told: what recurs there, who else hears it, how much it matters."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from hub.casebook import Casebook
+from hub.flagging.episode import simultaneous
+from hub.flagging.recurrence import Pattern
+from hub.flagging.rule import FlagRule
+from hub.patterns import Patterns
+from hub.places import Places
+from shared.messages import AlertMessage, RecurrenceMessage, Severity, WindowMessage
+
+_LOOKED_BACK: Final = timedelta(days=1)
+_EPISODES: Final = 200
+"""Most episodes of a nearby sensor that are looked at."""
+
+
+class Completer:
+    """Completes alerts.
+
+    Args:
+        casebook: where episodes are.
+        patterns: what recurs.
+        places: which sensors are near each other.
+        rule: for the gap between what is simultaneous.
+        recurring_days: heard on so many days, an alert is `recurring`.
+        urgent_above_db: so far above ambient, a recurring alert is `urgent`.
+    """
+
+    def __init__(
+        self,
+        casebook: Casebook,
+        patterns: Patterns,
+        places: Places,
+        rule: FlagRule,
+        *,
+        recurring_days: int,
+        urgent_above_db: float,
+    ) -> None:
+        self._casebook = casebook
+        self._patterns = patterns
+        self._places = places
+        self._rule = rule
+        self._recurring_days = recurring_days
+        self._urgent_above_db = urgent_above_db
+
+    def complete(self, alert: AlertMessage) -> AlertMessage:
+        """The alert with its recurrence, its linked episodes and its severity.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        if not alert.categories:
+            return alert
+        place, category = f"{alert.site}/{alert.sensor}", alert.categories[0]
+        now = alert.captured_at + timedelta(seconds=1)
+        pattern = self._patterns.pattern(place, category, now)
+        elsewhere = sorted({f"{m.site}/{m.sensor}" for m in alert.matches} - {place})
+        return alert.model_copy(
+            update={
+                "recurrence": told(pattern, category, elsewhere, alert.captured_at),
+                "linked": self._linked(alert, place),
+                "severity": self.severity(pattern.days, alert.above_ambient_db),
+            }
+        )
+
+    def severity(self, days: int, above_ambient_db: float | None) -> Severity:
+        """How much an alert matters that was heard on so many days, so far above the ambient level."""
+        if days < self._recurring_days:
+            return "notice"
+        return "urgent" if (above_ambient_db or 0.0) >= self._urgent_above_db else "recurring"
+
+    def _linked(self, alert: AlertMessage, place: str) -> list[str]:
+        """Simultaneous episodes of nearby sensors."""
+        episode = self._casebook.episode(alert.episode)
+        if episode is None:
+            return []
+        since_ms = round((alert.captured_at - _LOOKED_BACK).timestamp() * 1000)
+        linked = []
+        for other in self._places.near(place):
+            theirs = self._casebook.episodes(
+                limit=_EPISODES,
+                before_ms=episode.last_ms + self._rule.gap_ms + 1,
+                since_ms=since_ms,
+                place=other,
+                category=episode.category,
+            )
+            linked += [found.id for found in simultaneous(episode, theirs, self._rule.gap_ms)]
+        return linked
+
+
+def told(pattern: Pattern, category: str, elsewhere: list[str], captured_at: datetime) -> RecurrenceMessage:
+    """A pattern as an alert tells it."""
+    window = None
+    if pattern.next is not None:
+        window = WindowMessage(
+            start=pattern.next.start,
+            end=pattern.next.end,
+            probability=pattern.next.probability,
+            base_rate=pattern.next.base_rate,
+            tried=pattern.tested.windows if pattern.tested else 0,
+            hits=pattern.tested.hits if pattern.tested else 0,
+        )
+    return RecurrenceMessage(
+        category=category,
+        times=pattern.times,
+        days=pattern.days,
+        since=pattern.first_at or captured_at,
+        regularity=pattern.regularity,
+        elsewhere=elsewhere,
+        next=window,
+    )

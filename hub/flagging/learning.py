@@ -1,0 +1,82 @@
+"""Learning each site's thresholds anew: now and then as history grows, and at once when people say something."""
+
+import json
+from typing import Final
+
+from hub.archive import PREFIX, Archive, translated
+from hub.casebook import Casebook
+from hub.flagging.budget import Record, Threshold, thresholds
+from shared.taxonomy import CATEGORIES
+
+EVERY_MS: Final = 3_600_000
+"""Thresholds are learnt again when a site has heard so much more."""
+_DAY_MS: Final = 86_400_000
+
+
+class Learner:
+    """Learns thresholds and puts them to use.
+
+    Args:
+        archive: whose store is used.
+        casebook: the sites' history.
+        false_alerts_a_day: budget of each site.
+        start: lowest threshold.
+        history_days: how far back history counts.
+    """
+
+    def __init__(
+        self, archive: Archive, casebook: Casebook, *, false_alerts_a_day: float, start: float, history_days: float
+    ) -> None:
+        self._redis = archive.client
+        self._casebook = casebook
+        self._budget = false_alerts_a_day
+        self._start = start
+        self._history_ms = round(history_days * _DAY_MS)
+        self._learnt_at: dict[str, int] = {}
+
+    def learn_due(self) -> list[str]:
+        """Learn the thresholds of those sites that heard something for an hour since the last time.
+
+        Returns:
+            These sites.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        due = []
+        for site in self._casebook.sites():
+            times = self._casebook.times(site)
+            if times is not None and times[1] - self._learnt_at.get(site, times[0]) >= EVERY_MS:
+                self.learn(site)
+                due.append(site)
+        return due
+
+    def learn(self, site: str) -> dict[str, Threshold]:
+        """Learn a site's thresholds from its history and from what people said, and put them to use.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        times = self._casebook.times(site)
+        if times is None:
+            return {}
+        first, newest = times
+        since = max(first, newest - self._history_ms)
+        history = self._casebook.likeness(site, since)
+        said = self._said(site)
+        records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
+        days = (newest - since) / _DAY_MS
+        learnt = thresholds(records, days, false_alerts_a_day=self._budget, start=self._start)
+        self._casebook.set_thresholds(site, learnt)
+        self._learnt_at[site] = newest
+        return learnt
+
+    @translated
+    def _said(self, site: str) -> dict[str, list[tuple[float, bool]]]:
+        """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
+        made: dict[str, list[tuple[float, bool]]] = {}
+        for row in self._redis.hvals(f"{PREFIX}:feedback"):
+            given = json.loads(row)
+            if given["site"] == site and given["verdict"] != "ignore":
+                made.setdefault(given["category"], []).append((given["likeness"], given["verdict"] == "same"))
+        return made

@@ -1,0 +1,238 @@
+"""The casebook on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from hub.archive import Archive
+from hub.casebook import Casebook, Conclusion, Opened
+from hub.feedback import Feedback
+from hub.flagging.complete import Completer
+from hub.flagging.judge import Judge
+from hub.flagging.learning import Learner
+from hub.flagging.rule import FlagRule, Found
+from hub.model.presence import BOTH
+from hub.patterns import Patterns
+from hub.places import Places
+from hub.search.match import Match
+from hub.stored import StoredEvent, ms_of
+from shared.errors import Invalid
+from shared.events import EventId, Levels
+from shared.messages import AlertMessage
+from shared.space import VGGISH
+from shared.taxonomy import CATEGORIES
+
+MONDAY = datetime(2026, 11, 2, 7, tzinfo=UTC)
+DOG = CATEGORIES.index("dog")
+PLACES = Places(
+    {"demo/s1": (40.7, -74.0), "demo/s2": (40.7005, -74.0), "demo/far": (40.8, -74.0)}, 200.0, ZoneInfo("UTC")
+)
+
+
+def event(seq: int, at: datetime, sensor: str = "s1", dog: float = 0.9) -> StoredEvent:
+    return StoredEvent(
+        id=EventId(sensor, "boot", seq),
+        site="demo",
+        captured_at=at,
+        received_at=at,
+        duration_s=10.0,
+        levels=Levels(60.0, 65.0, "dB"),
+        space=VGGISH.id,
+        features=np.zeros(VGGISH.shape, np.uint8),
+        presence=tuple(dog if number == DOG else 0.0 for number in range(8)),
+    )
+
+
+def alike(likeness: float) -> Found:
+    matrix = np.zeros((8, 3), np.float32)
+    matrix[DOG, BOTH] = 1.0
+    row = np.zeros((1, 8), np.float32)
+    row[0, DOG] = likeness
+    return Found([Match("s9.boot.0", "demo/s9", ms_of(MONDAY), 8.0, 8.0, matrix)], row)
+
+
+@pytest.fixture
+def casebook(archive: Archive) -> Casebook:
+    return Casebook(archive)
+
+
+@pytest.fixture
+def learner(archive: Archive, casebook: Casebook) -> Learner:
+    return Learner(archive, casebook, false_alerts_a_day=1.0, start=0.5, history_days=30)
+
+
+def conclude(
+    archive: Archive, casebook: Casebook, events: list[StoredEvent], likeness: float = 0.9, **rule: float
+) -> list[AlertMessage | None]:
+    archive.record_all(events)
+    judge = Judge(casebook, PLACES, FlagRule(**{"threshold": 0.5, **rule}))  # type: ignore[arg-type]
+    return judge.conclude(events, [alike(likeness)] * len(events))
+
+
+def test_one_happening_is_one_episode_with_one_alert(archive: Archive, casebook: Casebook) -> None:
+    alerts = conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4)])
+    alerts += conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4, 6)])
+    told = [alert for alert in alerts if alert is not None]
+    (episode,) = casebook.episodes()
+    assert [alert.event for alert in told] == ["s1.boot.0"]
+    assert (episode.clips, episode.duration_s, episode.alert) == (6, 60.0, "s1.boot.0")
+    assert told[0].episode == episode.id
+    assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
+    assert casebook.episode(episode.id) == episode
+    assert archive.alert_count() == 1
+
+
+def test_episodes_are_found_by_time_place_and_category(archive: Archive, casebook: Casebook) -> None:
+    for hour in range(5):
+        at = MONDAY + timedelta(hours=hour)
+        conclude(archive, casebook, [event(hour, at), event(hour, at, "far")])
+    opened = [ms_of(MONDAY + timedelta(hours=hour)) for hour in range(5)]
+    found = casebook.episodes(place="demo/s1", category="dog", limit=2)
+    assert [e.opened_ms for e in found] == opened[:2:-1]
+    assert len(casebook.episodes(place="demo/s1")) == 5
+    assert len(casebook.episodes(category="music")) == 0
+    assert {e.place for e in casebook.episodes(since_ms=opened[4])} == {"demo/s1", "demo/far"}
+    assert [e.opened_ms for e in casebook.episodes(place="demo/far", before_ms=opened[1])] == opened[:1]
+    assert casebook.heard_hours("demo/s1", opened[1], opened[3]).tolist() == [o // 3_600_000 for o in opened[1:4]]
+    assert (casebook.sites(), casebook.times("demo")) == (["demo"], (opened[0], opened[4]))
+
+
+def test_what_expires_is_gone(archive: Archive, casebook: Casebook) -> None:
+    for hour in range(3):
+        conclude(archive, casebook, [event(hour, MONDAY + timedelta(hours=hour))])
+    assert casebook.expire(ms_of(MONDAY + timedelta(hours=1))) == 1
+    assert casebook.expire(ms_of(MONDAY + timedelta(hours=1))) == 0
+    assert len(casebook.episodes()) == len(casebook.episodes(place="demo/s1", category="dog")) == 2
+
+
+def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(archive: Archive, casebook: Casebook) -> None:
+    first, second, third = conclude(
+        archive, casebook, [event(0, MONDAY), event(0, MONDAY, "s2"), event(0, MONDAY, "far")]
+    )
+    assert first is not None
+    assert second is None
+    assert third is not None
+    patterns = Patterns(casebook, PLACES, 30)
+    completer = Completer(casebook, patterns, PLACES, FlagRule(), recurring_days=3, urgent_above_db=10)
+    told = completer.complete(first)
+    assert [name.rpartition(".")[0] for name in told.linked] == ["s2.boot.0"]
+    assert told.recurrence is not None
+    assert (told.recurrence.times, told.recurrence.elsewhere) == (1, ["demo/s9"])
+
+
+def test_an_alert_that_recurs_is_escalated(archive: Archive, casebook: Casebook) -> None:
+    alerts = []
+    for day in range(5):
+        alerts += conclude(archive, casebook, [event(day, MONDAY + timedelta(days=day))])
+    completer = Completer(
+        casebook, Patterns(casebook, PLACES, 30), PLACES, FlagRule(), recurring_days=3, urgent_above_db=10
+    )
+    completed = [completer.complete(alert) for alert in alerts if alert is not None]
+    assert [alert.severity for alert in completed] == ["notice", "notice", *["recurring"] * 3]
+    assert [alert.recurrence.days for alert in completed if alert.recurrence] == [1, 2, 3, 4, 5]
+    assert completer.severity(5, 12.0) == "urgent"
+    assert completer.severity(2, 12.0) == "notice"
+
+
+def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: Archive, store_url: str) -> None:
+    """Each judges while the other does: whoever comes second judges again."""
+    other = Archive(store_url)
+    meeting, alerts = threading.Barrier(2, timeout=10), list[AlertMessage | None]()
+    events = [event(0, MONDAY), event(1, MONDAY + timedelta(seconds=10))]
+    archive.record_all(events)
+
+    def work(own: Archive, stored: StoredEvent) -> None:
+        tried = 0
+
+        class Meeting(Casebook):
+            def conclude(self, events: object, judge: object) -> list[Conclusion]:
+                def met(opened: Opened) -> list[Conclusion]:
+                    nonlocal tried
+                    tried += 1
+                    if tried == 1:
+                        meeting.wait()
+                    return judge(opened)  # type: ignore[operator, no-any-return]
+
+                return list(super().conclude(events, met))  # type: ignore[arg-type]
+
+        judge = Judge(Meeting(own), PLACES, FlagRule(threshold=0.5))
+        alerts.extend(judge.conclude([stored], [alike(0.9)]))
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip((archive, other), events, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    other.close()
+    assert sum(alert is not None for alert in alerts) == 1
+    (episode,) = Casebook(archive).episodes()
+    assert episode.clips == 2
+
+
+def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
+    archive: Archive, casebook: Casebook, learner: Learner
+) -> None:
+    rng = np.random.default_rng(0)
+    at = MONDAY
+    for number in range(240):
+        at += timedelta(hours=1)
+        conclude(archive, casebook, [event(number, at)], float(rng.uniform(0.5, 0.8)))
+    assert learner.learn_due() == ["demo"]
+    assert learner.learn_due() == []
+    learnt = casebook.thresholds("demo")["dog"]
+    assert learnt.episodes == 240
+    assert learnt.days == pytest.approx(10, abs=0.1)
+    assert 0.6 < learnt.value < 0.8
+    assert learnt.false_a_day <= 1.0
+    later = at + timedelta(hours=1)
+    assert conclude(archive, casebook, [event(900, later)], learnt.value - 0.01) == [None]
+    (alert,) = conclude(archive, casebook, [event(901, later + timedelta(hours=2))], 0.95)
+    assert alert is not None
+    assert alert.threshold == pytest.approx(learnt.value, abs=1e-4)
+
+
+@pytest.fixture
+def alerted(archive: Archive, casebook: Casebook) -> AlertMessage:
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        conclude(archive, casebook, [event(number, MONDAY + timedelta(hours=number))], float(rng.uniform(0.5, 0.8)))
+    return archive.alerts(limit=1)[0]
+
+
+def test_a_verdict_moves_the_threshold_at_once(
+    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+) -> None:
+    feedback = Feedback(archive, casebook, learner)
+    before = learner.learn("demo")["dog"]
+    given = feedback.give(alert=alerted, match="s9.boot.0", verdict="different", by="inspector", now=MONDAY)
+    after = casebook.thresholds("demo")["dog"]
+    assert after.value > before.value
+    assert (after.verdicts, before.verdicts) == (1, 0)
+    assert feedback.of_alert(alerted.event) == feedback.verdicts() == feedback.everything() == [given]
+    changed = feedback.give(alert=alerted, match="s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1))
+    assert feedback.everything() == [changed], "a later verdict on the same match replaces the earlier one"
+    assert casebook.thresholds("demo")["dog"].value < before.value
+
+
+def test_ignore_hushes_a_category_at_a_place_for_a_week(
+    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+) -> None:
+    Feedback(archive, casebook, learner).give(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    for day, expected in ((2, False), (6, False), (8, True)):
+        at = alerted.captured_at + timedelta(days=day)
+        (alert,) = conclude(archive, casebook, [event(1_000 + day, at)], 0.99)
+        assert (alert is not None) == expected
+
+
+def test_feedback_on_what_is_not_there_is_refused(
+    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+) -> None:
+    feedback = Feedback(archive, casebook, learner)
+    with pytest.raises(Invalid, match="no match"):
+        feedback.give(alert=alerted, match="nobody.b.0", verdict="same")
+    with pytest.raises(Invalid, match="unknown categories"):
+        feedback.give(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
+    assert feedback.everything() == []
