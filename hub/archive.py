@@ -1,9 +1,9 @@
 """The archive: every event, alert, sensor state and dead letter, in Redis.
 
 Keys: `ew:event:<id>` hash, `ew:events` time index (sorted set, ms), `ew:alert:<id>` JSON, `ew:alerts` time
-index, `ew:alerts:due` stream of those to publish, `ew:sensors` set of `site/sensor`, `ew:sensor:<site/sensor>` hash,
-`ew:changes` stream of events that came and went, `ew:dead-letters` stream. One Lua call writes an event, so it is
-there whole or not at all, and only once.
+index, `ew:alerts:due` stream of those to be told (by `hub.notify`), `ew:sensors` set of `site/sensor`,
+`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went, `ew:dead-letters` stream. One Lua
+call writes an event, so it is there whole or not at all, and only once.
 """
 
 import functools
@@ -38,7 +38,6 @@ CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
 _CHANGES: Final = f"{PREFIX}:changes"
 _DUE: Final = f"{PREFIX}:alerts:due"
-_PUBLISHERS: Final = "publishers"
 _BATCH: Final = 256
 _PAGE: Final = 10_000
 
@@ -295,58 +294,6 @@ class Archive:
     def alert_count(self) -> int:
         """How many alerts are kept."""
         return int(self._redis.zcard(f"{PREFIX}:alerts"))
-
-    @translated
-    def take_alerts(
-        self, hub: str, *, limit: int = 100, wait_s: float = 0.1, left_over: bool = False, idle_s: float = 60.0
-    ) -> list[tuple[str, AlertMessage]]:
-        """Alerts to publish, the oldest first; no other hub is given the same.
-
-        Args:
-            hub: who publishes them.
-            limit: most alerts, from 1.
-            wait_s: how long to wait for the first one.
-            left_over: look for those first that were taken, by whichever hub, and not published: by this one at any
-                time, by others for so long as `idle_s`. They may be under way yet.
-            idle_s: see `left_over`.
-
-        Returns:
-            Each with the name under which it is `published`.
-        """
-        try:
-            found = self._left_over(hub, limit, idle_s) if left_over else []
-            if not found:
-                block = max(1, round(wait_s * 1000))  # 0 would wait for ever
-                answer = self._redis.xreadgroup(_PUBLISHERS, hub, {_DUE: ">"}, count=limit, block=block)
-                found = answer[0][1] if answer else []
-        except redis.ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            self._redis.xgroup_create(_DUE, _PUBLISHERS, id="0", mkstream=True)
-            return self.take_alerts(hub, limit=limit, wait_s=wait_s, left_over=left_over, idle_s=idle_s)
-        rows = self._redis.mget([_alert(fields[b"event"].decode()) for _, fields in found]) if found else []
-        named = [(name.decode(), row) for (name, _), row in zip(found, rows, strict=True)]
-        if expired := [name for name, row in named if row is None]:
-            self.published(expired)
-        return [(name, AlertMessage.model_validate_json(row)) for name, row in named if row is not None]
-
-    def _left_over(self, hub: str, limit: int, idle_s: float) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        self._redis.xautoclaim(_DUE, _PUBLISHERS, hub, round(idle_s * 1000), "0-0", count=limit, justid=True)
-        answer = self._redis.xreadgroup(_PUBLISHERS, hub, {_DUE: "0"}, count=limit)
-        return [(name, fields) for name, fields in answer[0][1] if fields] if answer else []
-
-    @translated
-    def published(self, names: Sequence[str]) -> None:
-        """Note that the broker has some alerts, at least one, by the names that `take_alerts` gave."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(_DUE, _PUBLISHERS, *names)
-            pipe.xdel(_DUE, *names)
-            pipe.execute()
-
-    @translated
-    def unpublished_count(self) -> int:
-        """How many alerts the broker does not have yet."""
-        return int(self._redis.xlen(_DUE))
 
     def _alerts(self, ids: list[bytes]) -> list[AlertMessage]:
         if not ids:

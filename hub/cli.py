@@ -16,6 +16,7 @@ from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
 from hub.flagging.alert import match_message
+from hub.notify import commands as notify_commands
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.search.match import Exclusion, Query
 from hub.service import Hub, fill, open_archive, open_audio, open_retrieval
@@ -38,6 +39,7 @@ app = typer.Typer(
     epilog="Try `earwitness-hub demo`: it needs nothing but this program.",
 )
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(notify_commands.app, name="notify")
 app.command()(reported(demo.demo))
 training_commands.register(app)
 report_commands.register(app)

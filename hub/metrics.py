@@ -31,6 +31,18 @@ class HubMetrics:
         )
         self.alerts = Counter("earwitness_hub_alerts", "Alerts raised", registry=registry)
         self.published = Counter("earwitness_hub_alerts_published", "Alerts that the broker has", registry=registry)
+        self.notifications = Counter(
+            "earwitness_hub_notifications",
+            "Messages to notifiers: sent, retried (an attempt failed), held (alerts, for a digest), dead (given up)",
+            ["notifier", "outcome"],
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "earwitness_hub_notifications_waiting",
+            "Messages that a notifier has yet to be sent",
+            ["notifier"],
+            registry=registry,
+        )
         self.retries = Counter("earwitness_hub_retries", "Waits for a store that was away or full", registry=registry)
         self.pauses = Counter(
             "earwitness_hub_intake_pauses",

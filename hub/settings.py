@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.notify.settings import NotifySettings
 from shared.settings import Group, LogSettings, MqttSettings
 
 
@@ -175,5 +176,6 @@ class HubSettings(BaseSettings):
     search: SearchSettings = SearchSettings()
     flagging: FlaggingSettings = FlaggingSettings()
     places: PlacesSettings = PlacesSettings()
+    notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

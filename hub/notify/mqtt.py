@@ -1,8 +1,8 @@
-"""Alerts on their way out: taken from the archive, published on the site's alert topic, done with at the PUBACK.
+"""The way out that is always there: alerts published on the site's alert topic, done with at the PUBACK.
 
-The connection is not the intake's: a hub that is full leaves the broker for a while, and its alerts must not wait
-for that, nor be sent again because of it. Hubs of one archive divide the alerts; those that a hub took and did not
-bring to the broker are taken by another.
+Whoever subscribes hears of every alert at once: nothing is held back. The connection is not the intake's: a hub that
+is full leaves the broker for a while, and its alerts must not wait for that, nor be sent again because of it. Hubs of
+one archive divide the alerts; those that a hub took and did not bring to the broker are taken by another.
 """
 
 import logging
@@ -12,10 +12,10 @@ import threading
 import time
 from typing import Final
 
-from hub.archive import Archive
 from hub.metrics import HubMetrics
+from hub.notify.outbox import Outbox, Outgoing
 from shared.errors import Unavailable
-from shared.messages import JSON_CONTENT_TYPE, AlertMessage, encode_json
+from shared.messages import JSON_CONTENT_TYPE, encode_json
 from shared.mqtt import FAILURE, Acknowledged, Link, full_jitter
 from shared.settings import MqttSettings
 from shared.topics import AlertTopic
@@ -35,7 +35,7 @@ class Publisher:
     """Publishes alerts, in a thread of its own.
 
     Args:
-        archive: keeps each alert until the broker has it.
+        outbox: keeps each alert until the broker has it.
         settings: where the broker is.
         client_id: stable over restarts.
         hub: name of this hub, in whose name alerts are taken.
@@ -43,14 +43,14 @@ class Publisher:
     """
 
     def __init__(
-        self, *, archive: Archive, settings: MqttSettings, client_id: str, hub: str, metrics: HubMetrics
+        self, *, outbox: Outbox, settings: MqttSettings, client_id: str, hub: str, metrics: HubMetrics
     ) -> None:
-        self._archive = archive
+        self._outbox = outbox
         self._hub = hub
         self._metrics = metrics
         self._link = Link(settings, client_id)
         self._under_way: dict[int, str] = {}
-        self._taken: list[str] = []  # by the broker, which the archive is still to be told
+        self._taken: list[str] = []  # by the broker, which the outbox is still to be told
         self._look_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
@@ -91,23 +91,22 @@ class Publisher:
 
     def _send_due(self) -> None:
         left_over = time.monotonic() >= self._look_at
-        due = self._archive.take_alerts(
-            self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over
-        )
+        due = self._outbox.take(self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over)
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
         under_way = {*self._under_way.values(), *self._taken}
-        for entry, alert in due:
-            if entry not in under_way:
-                self._send(entry, alert)
+        for message in due:
+            if message.name not in under_way:
+                self._send(message)
 
-    def _send(self, entry: str, alert: AlertMessage) -> None:
+    def _send(self, message: Outgoing) -> None:
+        (alert,) = message.alerts
         try:
             mid = self._link.publish(str(AlertTopic(alert.site)), encode_json(alert), content_type=JSON_CONTENT_TYPE)
         except Unavailable:  # the connection ended just now
             self._look_at = 0.0
         else:
-            self._under_way[mid] = entry
+            self._under_way[mid] = message.name
 
     def _note_answers(self, wait_s: float) -> None:
         """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
@@ -125,6 +124,6 @@ class Publisher:
         except queue.Empty:
             pass
         if self._taken:
-            self._archive.published(self._taken)
+            self._outbox.done(self._taken)
             self._metrics.published.inc(len(self._taken))
             self._taken = []

@@ -1,15 +1,18 @@
-"""Publishing alerts with a real broker and store: each reaches the broker, once, whoever dies."""
+"""Alerts on MQTT with a real broker and store: each reaches the broker, once, whoever dies."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerts import Publisher
 from hub.archive import Archive
 from hub.metrics import HubMetrics
+from hub.notify.settings import NotifySettings
+from hub.notify.teller import unpublished_count
+from hub.notify.ways import WaysOut
 from shared.events import EventId
 from shared.mqtt import Link, Received
 from shared.topics import ALL_ALERTS
@@ -27,14 +30,19 @@ def single(redis_server: Redis) -> Iterator[Archive]:
 @contextmanager
 def publishing(broker: Mosquitto, archive: Archive, hub: str = "one") -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    publisher = Publisher(
-        archive=archive, settings=broker.settings, client_id=f"{hub}-alerts", hub=hub, metrics=metrics
+    ways = WaysOut(
+        archive.client,
+        mqtt=broker.settings,
+        notify=NotifySettings(),
+        zone=ZoneInfo("UTC"),
+        hub=hub,
+        metrics=metrics,
     )
-    publisher.start()
+    ways.start()
     try:
         yield metrics
     finally:
-        publisher.stop()
+        ways.stop()
 
 
 @contextmanager
@@ -67,7 +75,7 @@ def test_alerts_are_published_in_order_each_once(mosquitto: Mosquitto, single: A
     with listening(mosquitto) as heard, publishing(mosquitto, single) as metrics:
         for first in range(0, 1_000, 100):
             raise_alerts(single, events(first, first + 100))
-        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 1_000, 10, "all is heard")
     assert heard == events(0, 1_000)
     assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 1_000
@@ -78,12 +86,12 @@ def test_alerts_raised_while_the_broker_or_the_hub_is_away_are_published_later(
 ) -> None:
     raise_alerts(single, events(0, 5))
     with publishing(mosquitto, single) as metrics:
-        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         mosquitto.kill()
         raise_alerts(single, events(5, 10))
-        assert single.unpublished_count() == 5
+        assert unpublished_count(single.client) == 5
         mosquitto.start()
-        eventually(lambda: single.unpublished_count() == 0, 30, "the rest is published")
+        eventually(lambda: unpublished_count(single.client) == 0, 30, "the rest is published")
     assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 10
 
 
@@ -95,7 +103,7 @@ def test_a_store_that_is_away_for_a_while_costs_no_alert(
         redis_server.freeze()
         redis_server.thaw()
         raise_alerts(single, events(50, 100))
-        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 100, 10, "all is heard")
     assert heard == events(0, 100)
 
@@ -104,6 +112,6 @@ def test_two_hubs_publish_each_alert_once(mosquitto: Mosquitto, single: Archive)
     with listening(mosquitto) as heard, publishing(mosquitto, single), publishing(mosquitto, single, "two"):
         for first in range(0, 400, 20):
             raise_alerts(single, events(first, first + 20))
-        eventually(lambda: single.unpublished_count() == 0, 30, "all is published")
+        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 400, 10, "all is heard")
     assert sorted(heard) == sorted(events(0, 400))

@@ -8,7 +8,6 @@ import redis
 from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive
 from hub.stored import Change, Recorded
 from shared.errors import Busy, Invalid, Unavailable
-from shared.events import EventId
 from shared.messages import StateMessage
 from tests.values import NOON, alert, stored
 
@@ -167,35 +166,6 @@ def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
     assert len(found[1]) == 150
     archive.record_all([stored(seq) for seq in range(150, 600)])
     assert archive.changes(start) is None
-
-
-def test_an_alert_waits_until_it_is_published(archive: Archive) -> None:
-    archive.record(stored())
-    archive.complete_all([(stored().id, alert()), (stored(1).id, alert("street-1.boot.1"))])
-    assert archive.unpublished_count() == len(archive.take_alerts("one")) == 2
-    assert archive.take_alerts("two", left_over=True) == [], "another was given them a moment ago"
-    again = archive.take_alerts("one", left_over=True)
-    assert [told for _, told in again] == [alert(), alert("street-1.boot.1")]
-    archive.published([name for name, _ in again])
-    assert archive.take_alerts("one", left_over=True) == []
-    assert (archive.unpublished_count(), archive.alert_count()) == (0, 2)
-
-
-def test_hubs_divide_the_alerts_and_take_over_what_one_left(archive: Archive) -> None:
-    events = [f"street-1.boot.{seq}" for seq in range(4)]
-    archive.complete_all([(EventId.parse(event), alert(event)) for event in events])
-    first, second = archive.take_alerts("one", limit=3), archive.take_alerts("two", limit=3)
-    assert [told.event for _, told in (*first, *second)] == events
-    archive.published([name for name, _ in (*first[:1], *second)])
-    left = archive.take_alerts("two", left_over=True, idle_s=0.0)
-    assert [told.event for _, told in left] == events[1:3]
-
-
-def test_an_alert_that_expires_before_it_is_published_is_done_with(archive: Archive) -> None:
-    archive.complete_all([(stored().id, alert())])
-    archive.expire(NOON + timedelta(seconds=10))
-    assert archive.take_alerts("one") == []
-    assert archive.unpublished_count() == 0
 
 
 def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> None:

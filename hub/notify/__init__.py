@@ -1,0 +1,1 @@
+"""Ways out of alerts: who is told, when, and in what words."""

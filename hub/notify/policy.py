@@ -1,0 +1,161 @@
+"""Who is told what, and when: quiet hours, digests, the most a day, escalation, patience. No clock, no I/O.
+
+An alert that comes in quiet hours, or after the most a day went out, is held back. What is held goes out as one
+message, the digest, at the next digest time: when quiet hours end, and at the hour set for it. An urgent alert is
+never held. Times of day are the sites' own.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, get_args
+from zoneinfo import ZoneInfo
+
+from shared.errors import Invalid
+from shared.messages import AlertMessage, Severity
+
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
+"""From the least to the most severe."""
+PATIENCE: Final = 6
+"""After so many failures of one message, those behind it are tried as well: the fault may lie in the message."""
+_MORNING: Final = time(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A part of each day, from `start` until just before `end`; past midnight if `end` is earlier."""
+
+    start: time
+    end: time
+
+    @classmethod
+    def parse(cls, text: str) -> "Hours":
+        """Read "22:00-06:00".
+
+        Raises:
+            Invalid: it is not of that form, or begins when it ends.
+        """
+        start, hyphen, end = text.partition("-")
+        hours = cls(clock(start), clock(end)) if hyphen else None
+        if hours is None or hours.start == hours.end:
+            raise Invalid(f"{text!r} is not a part of the day like 22:00-06:00")
+        return hours
+
+    def __contains__(self, at: time) -> bool:
+        if self.start < self.end:
+            return self.start <= at < self.end
+        return at >= self.start or at < self.end
+
+
+def clock(text: str) -> time:
+    """Read "08:00".
+
+    Raises:
+        Invalid: it is not a time of day of that form.
+    """
+    try:
+        return datetime.strptime(text.strip(), "%H:%M").time()  # noqa: DTZ007 - a time of day has no date
+    except ValueError:
+        raise Invalid(f"{text!r} is not a time of day like 08:00") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one notifier is told, and when.
+
+    Attributes:
+        zone: whose times of day are meant.
+        least: the least severe alerts it is told.
+        sites: those it is told about; all if empty.
+        quiet: hours in which only urgent alerts are told.
+        digest_at: when held alerts go out, besides the end of quiet hours; without both, it is 08:00.
+        most_a_day: most alerts told on their own in 24 hours; all if None.
+    """
+
+    zone: ZoneInfo
+    least: Severity = "notice"
+    sites: frozenset[str] = frozenset()
+    quiet: Hours | None = None
+    digest_at: time | None = None
+    most_a_day: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.quiet is not None and self.digest_at is not None and self.digest_at in self.quiet:
+            raise Invalid(f"a digest at {self.digest_at:%H:%M} would come in quiet hours")
+
+    @property
+    def digest_times(self) -> tuple[time, ...]:
+        """The times of day at which held alerts go out."""
+        times = {self.digest_at, self.quiet.end if self.quiet else None} - {None}
+        return tuple(sorted(one for one in times if one is not None)) or (_MORNING,)
+
+    def wants(self, alert: AlertMessage) -> bool:
+        """Whether the notifier is told of an alert at all."""
+        severe = SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.least)
+        return severe and (not self.sites or alert.site in self.sites)
+
+    def quiet_at(self, now: datetime) -> bool:
+        """Whether a moment lies in quiet hours."""
+        return self.quiet is not None and now.astimezone(self.zone).time() in self.quiet
+
+    def holds(self, alerts: Iterable[AlertMessage], now: datetime, told: int, *, digest: bool = False) -> bool:
+        """Whether a message must wait for the next digest.
+
+        Args:
+            alerts: of the message.
+            now: the time.
+            told: alerts that went out on their own in the last 24 hours.
+            digest: it is one; then the most a day does not matter.
+        """
+        if any(alert.severity == "urgent" for alert in alerts):
+            return False
+        full = self.most_a_day is not None and told >= self.most_a_day
+        return self.quiet_at(now) or (full and not digest)
+
+    def next_digest(self, after: datetime) -> datetime:
+        """The first digest time after a moment, UTC.
+
+        Where clocks are set back, an hour comes twice, and so may the digest; where they are set forward, a digest
+        time that is left out comes as much later as they were set.
+        """
+        day = after.astimezone(self.zone).date()
+        return min(
+            moment
+            for ahead in (0, 1, 2)
+            for at in self.digest_times
+            for moment in self._moments(day + timedelta(days=ahead), at)
+            if moment > after and not self.quiet_at(moment)
+        )
+
+    def _moments(self, day: date, at: time) -> Iterator[datetime]:
+        """When it is that time on that day: once, but twice where clocks are set back."""
+        first = datetime.combine(day, at, self.zone).astimezone(UTC)
+        again = datetime.combine(day, at.replace(fold=1), self.zone).astimezone(UTC)
+        yield first
+        if again > first:  # it is earlier where clocks are set forward
+            yield again
+
+    def digest_due(self, held_since: datetime | None, now: datetime) -> bool:
+        """Whether what is held must go out now.
+
+        Args:
+            held_since: since when the first of it waits; None if nothing does.
+            now: the time.
+        """
+        if held_since is None or self.quiet_at(now):
+            return False
+        return self.next_digest(held_since) <= now
+
+
+def failures_allowed(attempts: int) -> int:
+    """How many messages may fail in one round before the notifier is left alone for a while.
+
+    Args:
+        attempts: how often the first of them has failed.
+    """
+    return 1 + max(0, attempts - PATIENCE)
+
+
+def given_up(put_at: datetime, now: datetime, give_up_after_s: float) -> bool:
+    """Whether a message that still cannot be sent has waited long enough."""
+    return (now - put_at).total_seconds() >= give_up_after_s

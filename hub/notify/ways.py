@@ -1,0 +1,171 @@
+"""All ways out of a hub, put together as the settings say, started and stopped."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hub.metrics import HubMetrics
+from hub.notify.alertmanager import PATH, Alertmanager
+from hub.notify.apprise import Apprise
+from hub.notify.courier import Courier
+from hub.notify.mqtt import Publisher
+from hub.notify.notifier import Notifier
+from hub.notify.outbox import Outbox
+from hub.notify.policy import Hours, Rules, clock
+from hub.notify.post import Poster
+from hub.notify.settings import (
+    AlertmanagerSettings,
+    AppriseSettings,
+    HttpSettings,
+    NotifySettings,
+    WaySettings,
+    WebhookSettings,
+)
+from hub.notify.teller import MQTT, Address, Complete, Teller, as_it_is
+from hub.notify.text import Wording
+from hub.notify.webhook import Webhook
+from shared.errors import Invalid
+from shared.settings import MqttSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A notifier of the settings.
+
+    Attributes:
+        name: its, unique.
+        kind: webhook, alertmanager or apprise.
+        notifier: tells them.
+        rules: what, and when.
+        wording: makes the texts.
+    """
+
+    name: str
+    kind: str
+    notifier: Notifier
+    rules: Rules
+    wording: Wording
+
+
+def open_notifiers(settings: NotifySettings, zone: ZoneInfo) -> list[Way]:
+    """The notifiers that these settings name; nothing is sent yet.
+
+    Args:
+        settings: group `notify`.
+        zone: of quiet hours, digest times and texts.
+
+    Raises:
+        Invalid: a template, an address or a key that cannot be used; the setting is named.
+    """
+    ways: list[Way] = []
+    for group, name, one in _named(settings):
+        try:
+            ways.append(
+                Way(name, group.removesuffix("s"), _notifier(one), rules_of(one, zone), _wording(one, settings, zone))
+            )
+        except Invalid as error:
+            raise Invalid(f"notify.{group}.{name}: {error}") from error
+    return ways
+
+
+def _named(settings: NotifySettings) -> Iterator[tuple[str, str, WaySettings]]:
+    groups: Mapping[str, Mapping[str, WaySettings]] = {
+        "webhooks": settings.webhooks,
+        "alertmanagers": settings.alertmanagers,
+        "apprise": settings.apprise,
+    }
+    for group, ways in groups.items():
+        for name, one in ways.items():
+            yield group, name, one
+
+
+def rules_of(one: WaySettings, zone: ZoneInfo) -> Rules:
+    """The rules that a notifier's settings describe."""
+    return Rules(
+        zone=zone,
+        least=one.least,
+        sites=frozenset(one.sites),
+        quiet=Hours.parse(one.quiet_hours) if one.quiet_hours else None,
+        digest_at=clock(one.digest_at) if one.digest_at else None,
+        most_a_day=one.most_a_day,
+    )
+
+
+def _wording(one: WaySettings, settings: NotifySettings, zone: ZoneInfo) -> Wording:
+    return Wording(zone, settings.page_url, alert=one.template, digest=one.digest_template)
+
+
+def _notifier(one: WaySettings) -> Notifier:
+    match one:
+        case WebhookSettings():
+            return Webhook(_poster(one), one.key())
+        case AlertmanagerSettings():
+            return Alertmanager(_poster(one, PATH), one.firing_s)
+        case AppriseSettings():
+            return Apprise(one.url.get_secret_value(), one.timeout_s)
+    raise TypeError(type(one))
+
+
+def _poster(one: HttpSettings, path: str = "") -> Poster:
+    url = one.url.get_secret_value()
+    return Poster(url.rstrip("/") + path if path else url, timeout_s=one.timeout_s, ca_file=one.ca_file)
+
+
+class WaysOut:
+    """Everything that takes alerts from the archive to people, while a hub runs.
+
+    Args:
+        client: the store's client.
+        mqtt: where the broker is.
+        notify: the other ways.
+        zone: of quiet hours, digest times and texts.
+        hub: name of this hub.
+        metrics: counters.
+        complete: adds what is worth knowing to an alert before it is told; see `Teller`.
+
+    Raises:
+        Invalid: settings that cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - the client is untyped
+        *,
+        mqtt: MqttSettings,
+        notify: NotifySettings,
+        zone: ZoneInfo,
+        hub: str,
+        metrics: HubMetrics,
+        complete: Complete = as_it_is,
+    ) -> None:
+        broker = Outbox(client, MQTT)
+        addresses = [Address(broker)]
+        publisher = Publisher(
+            outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
+        )
+        self._parts: list[Publisher | Courier | Teller] = [publisher]
+        for way in open_notifiers(notify, zone):
+            outbox = Outbox(client, way.name)
+            addresses.append(Address(outbox, way.rules.wants))
+            courier = Courier(
+                outbox=outbox,
+                notifier=way.notifier,
+                rules=way.rules,
+                wording=way.wording,
+                hub=hub,
+                metrics=metrics,
+                give_up_after_s=notify.give_up_after_s,
+            )
+            self._parts.append(courier)
+        self._parts.append(Teller(client, hub=hub, addresses=addresses, complete=complete))
+
+    def start(self) -> None:
+        """Begin to tell."""
+        for part in self._parts:
+            part.start()
+
+    def stop(self) -> None:
+        """End; what was not told by then is told after the next start, or by another hub."""
+        for part in reversed(self._parts):
+            part.stop()
