@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+import numpy as np
 import redis
 
+from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
     Change,
@@ -30,6 +32,7 @@ from hub.stored import (
 from shared.errors import Busy, Invalid, Unavailable
 from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
+from shared.taxonomy import CATEGORIES
 
 PREFIX: Final = "ew"
 DEAD_LETTER_HEAD_BYTES: Final = 64 * 1024
@@ -51,6 +54,9 @@ redis.call('SADD', KEYS[3], ARGV[3])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4])
 redis.call('HINCRBY', KEYS[4], 'events', 1)
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
+for i = 6, #KEYS do
+  redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
+end
 return -1
 """
 _RECORD_SHA: Final = hashlib.sha1(_RECORD.encode(), usedforsecurity=False).hexdigest()
@@ -152,6 +158,7 @@ class Archive:
         fields = fields_of(event)
         key, flat = str(event.id), [part for pair in fields.items() for part in pair]
         keys = [_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place), _CHANGES]
+        keys += indexes_of(event.place, event.presence)
         pipe.evalsha(
             _RECORD_SHA,
             len(keys),
@@ -273,15 +280,9 @@ class Archive:
             place: only events of this `site/sensor`.
         """
         upper = "+inf" if before is None else f"({ms_of(before)}"
-        found: list[StoredEvent] = []
-        start = 0
-        while len(found) < limit:
-            ids = self._redis.zrevrangebyscore(f"{PREFIX}:events", upper, "-inf", start=start, num=_BATCH)
-            if not ids:
-                break
-            start += len(ids)
-            found += [e for e in self.fetch([key.decode() for key in ids]) if place is None or e.place == place]
-        return found[:limit]
+        index = f"{PREFIX}:events" if place is None else index_of(place)
+        ids = self._redis.zrevrangebyscore(index, upper, "-inf", start=0, num=limit)
+        return self.fetch([key.decode() for key in ids])
 
     @translated
     def alerts(self, *, limit: int = 50, before: datetime | None = None) -> list[AlertMessage]:
@@ -387,19 +388,34 @@ class Archive:
         ids = self._redis.zrangebyscore(f"{PREFIX}:events", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
         with self._redis.pipeline(transaction=False) as pipe:
             for key in ids:
-                pipe.hget(_event(key.decode()), "clip")
-            gone = {key.decode(): (clip or b"").decode() for key, clip in zip(ids, pipe.execute(), strict=True)}
+                pipe.hmget(_event(key.decode()), "clip", "site", "presence")
+            rows = dict(zip([key.decode() for key in ids], pipe.execute(), strict=True))
         alerts = self._redis.zrangebyscore(f"{PREFIX}:alerts", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
         with self._redis.pipeline(transaction=True) as pipe:
-            for key in ids:
-                pipe.delete(_event(key.decode()))
+            for key, (_, site, presence) in rows.items():
+                pipe.delete(_event(key))
                 pipe.zrem(f"{PREFIX}:events", key)
+                if site is not None and presence is not None:
+                    place = f"{site.decode()}/{EventId.parse(key).sensor}"
+                    for index in indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist()):
+                        pipe.zrem(index, key)
                 pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
             for key in alerts:
                 pipe.delete(_alert(key.decode()))
                 pipe.zrem(f"{PREFIX}:alerts", key)
             pipe.execute()
-        return gone
+        return {key: (clip or b"").decode() for key, (clip, _, _) in rows.items()}
+
+
+def index_of(what: str) -> str:
+    """Key of the time index of a place, `site/sensor`, or of a category."""
+    return f"{PREFIX}:events:{what}"
+
+
+def indexes_of(place: str, presence: Sequence[float]) -> list[str]:
+    """Keys of the time indexes that an event is in, beside that of all events."""
+    present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
+    return [index_of(what) for what in (place, *present)]
 
 
 def _event(key: str) -> str:
