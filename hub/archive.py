@@ -292,6 +292,11 @@ class Archive:
         return self._alerts(ids)
 
     @translated
+    def alert(self, event: str) -> AlertMessage | None:
+        """The alert of one event, or None."""
+        return next(iter(self._alerts([event.encode()])), None)
+
+    @translated
     def alert_count(self) -> int:
         """How many alerts are kept."""
         return int(self._redis.zcard(f"{PREFIX}:alerts"))

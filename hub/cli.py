@@ -15,6 +15,7 @@ from rich.table import Table
 from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
+from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
 from hub.notify import commands as notify_commands
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
@@ -47,6 +48,7 @@ sketch_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
 audio_commands.register(app)
+flagging_commands.register(app)
 
 
 @app.command()

@@ -109,6 +109,17 @@ def rule_of(settings: FlaggingSettings) -> FlagRule:
     )
 
 
+def learner_of(settings: FlaggingSettings, archive: Archive, casebook: Casebook) -> Learner:
+    """What learns thresholds, as these settings say."""
+    return Learner(
+        archive,
+        casebook,
+        false_alerts_a_day=settings.false_alerts_a_day,
+        start=settings.threshold,
+        history_days=settings.history_days,
+    )
+
+
 def places_of(settings: PlacesSettings) -> Places:
     """The map that these settings describe."""
     return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
@@ -180,13 +191,7 @@ class Hub:
         self._places = places_of(settings.places)
         self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
         flagging, rule = settings.flagging, rule_of(settings.flagging)
-        self._learner = Learner(
-            self._archive,
-            self._casebook,
-            false_alerts_a_day=flagging.false_alerts_a_day,
-            start=flagging.threshold,
-            history_days=flagging.history_days,
-        )
+        self._learner = learner_of(flagging, self._archive, self._casebook)
         self._feedback = Feedback(self._archive, self._casebook, self._learner)
         self._explainer = Explainer(self._archive, self._retrieval, self._casebook, rule)
         self._completer = Completer(

@@ -1,6 +1,7 @@
 """Learning each site's thresholds anew: now and then as history grows, and at once when people say something."""
 
 import json
+from dataclasses import replace
 from typing import Final
 
 from hub.archive import PREFIX, Archive, translated
@@ -57,19 +58,28 @@ class Learner:
         Raises:
             Unavailable: the store is away.
         """
-        times = self._casebook.times(site)
-        if times is None:
-            return {}
-        first, newest = times
+        first, newest = self._casebook.times(site) or (0, 0)
         since = max(first, newest - self._history_ms)
         history = self._casebook.likeness(site, since)
         said = self._said(site)
         records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
         learnt = thresholds(records, days, false_alerts_a_day=self._budget, start=self._start)
+        for name, value in self._pins(site).items():
+            learnt[name] = replace(learnt[name], value=value)
         self._casebook.set_thresholds(site, learnt)
         self._learnt_at[site] = newest
         return learnt
+
+    @translated
+    def pin(self, site: str, category: str, likeness: float) -> None:
+        """Have a category's threshold at a site stay at a value, whatever the budget says."""
+        self._redis.hset(_pinned(site), category, likeness)
+        self.learn(site)
+
+    @translated
+    def _pins(self, site: str) -> dict[str, float]:
+        return {name.decode(): float(value) for name, value in self._redis.hgetall(_pinned(site)).items()}
 
     @translated
     def _said(self, site: str) -> dict[str, list[tuple[float, bool]]]:
@@ -80,3 +90,7 @@ class Learner:
             if given["site"] == site and given["verdict"] != "ignore":
                 made.setdefault(given["category"], []).append((given["likeness"], given["verdict"] == "same"))
         return made
+
+
+def _pinned(site: str) -> str:
+    return f"{PREFIX}:pinned:{site}"

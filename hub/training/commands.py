@@ -54,6 +54,9 @@ def train(
         ),
     ] = None,
     scenes: Annotated[int, typer.Option(min=0, help="synthetic scenes to make")] = 0,
+    feedback: Annotated[
+        Path | None, typer.Option(help="what people said, as `feedback export` wrote it", show_default=False)
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help=f"{', '.join(recipes.METHODS)}; the space's own if not given", show_default=False),
@@ -107,7 +110,7 @@ def train(
         start=recipes.start_of(name, method) if start is None else None if start == Path("-") else load(start),
         state=state,
     )
-    sources = recipes.Sources(tuple(data or ()), scenes)
+    sources = recipes.Sources(tuple(data or ()), scenes, feedback)
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with progress(console) as bar:
         heard = bar.add_task("reading", total=None)

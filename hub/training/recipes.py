@@ -19,6 +19,7 @@ from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_net
 from hub.training.calibrate import calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
+from hub.training.datasets.feedback import load_feedback
 from hub.training.datasets.scenes import synthesise
 from hub.training.evaluate import Evaluation, evaluate
 from hub.training.metrics import auc
@@ -58,6 +59,9 @@ VGGISH_PLAN: Final = TaggedPlan()
 DROPOUT: Final = {LOGMEL.id: 0.25}
 USUAL_DROPOUT: Final = 0.5
 
+FEEDBACK_TIMES: Final = 5
+"""How often each clip that people gave a verdict on is there: it is of the very place the network will serve."""
+
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")
 """Sensors and fold that never train a shipped checkpoint, so that its card can say how it does on them."""
 
@@ -72,10 +76,12 @@ class Sources:
     Attributes:
         folders: data sets, each of a kind that `hub.training.datasets` knows.
         scenes: number of synthetic scenes.
+        feedback: file of verdicts.
     """
 
     folders: tuple[Path, ...] = ()
     scenes: int = 0
+    feedback: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,8 @@ def gather(sources: Sources, reader: Reader, held_out: Iterable[str], seed: int)
     parts = [reader.learn(folder) for folder in sources.folders]
     if sources.scenes:
         parts.append(synthesise(sources.scenes, seed, reader.hearing().extractor, reader.tick))
+    if sources.feedback is not None:
+        parts.append(load_feedback(sources.feedback, reader.space, FEEDBACK_TIMES))
     data = joined(parts)
     return without(data, set(held_out) & set(data.groups.tolist()))
 
@@ -281,7 +289,11 @@ def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str,
     groups = sorted(set(aside.groups.tolist()))
     quality = {group: presence_quality(checkpoint, aside.take(aside.groups == group)) for group in groups}
     return {
-        "data": {"folders": [folder.name for folder in sources.folders], "scenes": sources.scenes},
+        "data": {
+            "folders": [folder.name for folder in sources.folders],
+            "scenes": sources.scenes,
+            **({} if sources.feedback is None else {"feedback": sources.feedback.name}),
+        },
         "held_out": groups,
         "held_out_auc": quality,
     }

@@ -1,0 +1,151 @@
+"""The commands on feedback with a real store: say something, export it, train with it, judge candidates by it."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hub.archive import Archive
+from hub.casebook import Casebook
+from hub.feedback import Feedback
+from hub.flagging import commands
+from hub.flagging.learning import Learner
+from hub.model.checkpoint import baseline, load, shipped
+from hub.search.scorer import Scorer
+from hub.training.datasets.feedback import load_feedback
+from hub.verdict_file import read_verdicts
+from shared.errors import Invalid
+from shared.events import EventId
+from shared.messages import AlertMessage, MatchMessage
+from shared.space import LOGMEL, VGGISH
+from shared.taxonomy import CATEGORIES
+from tests.contract.test_casebook import MONDAY, event
+
+app = typer.Typer()
+commands.register(app)
+DOG = CATEGORIES.index("dog")
+
+
+def alert(seq: int, category: str = "dog") -> AlertMessage:
+    past = MatchMessage(
+        event="s9.boot.0",
+        site="demo",
+        sensor="s9",
+        captured_at=MONDAY,
+        level=8.0,
+        shared={"dog": 0.9},
+        probability=0.8,
+    )
+    return AlertMessage(
+        event=f"s1.boot.{seq}",
+        site="demo",
+        sensor="s1",
+        captured_at=MONDAY + timedelta(hours=seq),
+        laeq=60.0,
+        lafmax=65.0,
+        level_unit="dB",
+        presence={"dog": 0.9},
+        matches=[past],
+        categories=[category],
+        probability=0.8,
+        threshold=0.6,
+        episode=f"s1.boot.{seq}.{DOG}",
+    )
+
+
+@pytest.fixture
+def feedback(archive: Archive) -> Feedback:
+    events = [event(seq, MONDAY + timedelta(hours=seq)) for seq in range(1, 41)] + [event(0, MONDAY, "s9", dog=0.2)]
+    archive.record_all(events)
+    archive.complete_all([(stored.id, alert(stored.id.seq) if stored.id.seq else None) for stored in events])
+    casebook = Casebook(archive)
+    learner = Learner(archive, casebook, false_alerts_a_day=2.0, start=0.6, history_days=30)
+    return Feedback(archive, casebook, learner)
+
+
+def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:
+    done = CliRunner().invoke(app, [*line, "--set", f"redis.url={store_url}", "--json"])
+    assert done.exit_code in {0, 1}, done.output
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_what_people_say_is_exported_with_labels_to_learn_from(
+    feedback: Feedback, store_url: str, tmp_path: Path
+) -> None:
+    feedback.give(alert=alert(1), match="s9.boot.0", verdict="same", now=MONDAY)
+    feedback.give(alert=alert(2), match=None, verdict="wrong-category", categories=["music"], now=MONDAY)
+    feedback.give(alert=alert(3), match=None, verdict="wrong-category", now=MONDAY)
+    feedback.give(alert=alert(4), match=None, verdict="different", now=MONDAY)
+    feedback.give(alert=alert(5), match=None, verdict="ignore", now=MONDAY)
+    out = tmp_path / "feedback.jsonl"
+    assert run(store_url, "feedback", "export", str(out)) == (0, {"verdicts": 5, "file": str(out)})
+    assert [pair.verdict.verdict for pair in read_verdicts(out)][:1] == ["same"]
+    data = load_feedback(out, VGGISH.id)
+    assert set(data.groups.tolist()) == {"feedback"}
+    told = {tuple(np.flatnonzero(row).tolist()) for row in data.labels}
+    assert len(data) == 4
+    assert told == {(DOG,), (CATEGORIES.index("music"),), ()}
+    assert len(load_feedback(out, VGGISH.id, times=3)) == 12
+    with pytest.raises(Invalid, match="no verdict that labels"):
+        load_feedback(out, LOGMEL.id)
+
+
+def test_a_damaged_file_of_verdicts_is_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    path.write_text('{"verdict": {}}\n')
+    with pytest.raises(Invalid, match="line 1"):
+        read_verdicts(path)
+
+
+def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: Feedback, store_url: str) -> None:
+    code, told = run(store_url, "feedback", "give", "s1.boot.1", "different", "--note", "a van", "--by", "me")
+    assert code == 0
+    assert told["threshold"]["verdicts"] == 1  # type: ignore[index]
+    (given,) = feedback.everything()
+    assert (given.verdict, given.note, given.by) == ("different", "a van", "me")
+
+
+def test_a_candidate_threshold_is_put_to_use_only_if_it_does_better(
+    archive: Archive, feedback: Feedback, store_url: str
+) -> None:
+    for seq in range(1, 31):
+        feedback.give(alert=alert(seq), match=None, verdict="different", now=MONDAY)
+    line = ("shadow", "--site", "demo", "--pin", "--threshold")
+    code, judged = run(store_url, *line, "dog=0.2")
+    assert (code, judged["better"]) == (1, False)
+    feedback.give(alert=alert(31), match=None, verdict="same", now=MONDAY)
+    casebook = Casebook(archive)
+    learnt = casebook.thresholds("demo")["dog"].value
+    assert learnt == 0.6
+    code, judged = run(store_url, *line, "dog=0.9")
+    assert (code, judged["better"], judged["verdicts"]) == (0, True, 31)
+    assert casebook.thresholds("demo")["dog"].value == 0.9
+
+
+def test_a_candidate_network_takes_over_only_if_it_does_better(
+    archive: Archive, feedback: Feedback, store_url: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    sounds = rng.integers(0, 256, (2, *VGGISH.shape), dtype=np.uint8)
+    heard = Scorer(load(shipped(VGGISH.id))).presence(Scorer(load(shipped(VGGISH.id))).embed(sounds[:1]))[0]
+    category = CATEGORIES[int(heard.argmax())]
+    archive.record_all([replace(event(100, MONDAY, "s9"), features=sounds[0])])
+    for seq in range(101, 131):
+        archive.record_all([replace(event(seq, MONDAY), features=sounds[seq % 2])])
+        about = alert(seq, category)
+        about = about.model_copy(update={"matches": [about.matches[0].model_copy(update={"event": "s9.boot.100"})]})
+        archive.complete_all([(EventId("s1", "boot", seq), about)])
+        feedback.give(alert=about, match=None, verdict="different" if seq % 2 else "same", now=MONDAY)
+    target = tmp_path / "used.safetensors"
+    line = ("shadow", "--promote", str(target), "--checkpoint")
+    code, judged = run(store_url, *line, str(shipped(VGGISH.id)))
+    assert (code, judged["verdicts"], judged["present"]) == (1, 30, judged["candidate"])
+    assert not target.exists()
+    code, judged = run(store_url, *line, str(baseline(VGGISH.id, "paper")))
+    assert judged["present"] != judged["candidate"]
+    assert target.exists() == judged["better"] == (code == 0)
