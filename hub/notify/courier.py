@@ -9,6 +9,7 @@
 """
 
 import logging
+import math
 import random
 import threading
 import time
@@ -71,7 +72,7 @@ class Courier:
         self._wording = wording
         self._hub = hub
         self._outcomes = {name: metrics.notifications.labels(outbox.name, name) for name in OUTCOMES}
-        self._waiting = metrics.waiting.labels(outbox.name)
+        metrics.waiting.labels(outbox.name).set_function(lambda: _count(outbox))
         self._give_up_after_s = give_up_after_s
         self._retry_cap_s = retry_cap_s
         self._now = now
@@ -122,7 +123,6 @@ class Courier:
         if self._rules.digest_due(self._outbox.held_since(), self._now()):
             self._outbox.release()
         self._take(wait_s)
-        self._waiting.set(self._outbox.count())
         failed, first_tries, after_s = 0, 0, 0.0
         for message in list(self._in_hand.values()):
             if self._stopping.is_set():
@@ -211,3 +211,10 @@ class Courier:
     def _finish(self, message: Outgoing, outcome: str, count: int = 1) -> None:
         del self._in_hand[message.name]
         self._outcomes[outcome].inc(count)
+
+
+def _count(outbox: Outbox) -> float:
+    try:
+        return outbox.count()
+    except Unavailable:
+        return math.nan

@@ -1,0 +1,271 @@
+"""A courier, its outbox on every store, and a receiver that misbehaves: order, patience, digests, dead letters.
+
+Rounds are made by hand, so that the clock can be too.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.metrics import HubMetrics
+from hub.notify.courier import Courier
+from hub.notify.outbox import Outbox
+from hub.notify.policy import PATIENCE, Hours, Rules
+from hub.notify.post import Poster
+from hub.notify.teller import Address, Teller
+from hub.notify.text import Wording
+from hub.notify.webhook import Webhook
+from shared.errors import Unavailable
+from shared.events import EventId
+from shared.messages import Severity
+from tests.processes import Redis, eventually
+from tests.receivers import Answer, Posted, Receiver, receiving
+from tests.values import alert
+
+BERLIN = ZoneInfo("Europe/Berlin")
+EVENING = datetime(2026, 6, 1, 23, tzinfo=BERLIN).astimezone(UTC)
+QUIET = Rules(zone=BERLIN, quiet=Hours.parse("22:00-06:00"))
+ALWAYS = Rules(zone=BERLIN)
+DAY_S = 86_400.0
+
+
+@dataclass
+class Bench:
+    """What a test needs of a hub."""
+
+    archive: Archive
+    receiver: Receiver
+    now: datetime = EVENING
+    metrics: HubMetrics = field(default_factory=lambda: HubMetrics(CollectorRegistry()))
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.archive.client, "ops")
+
+    def courier(self, rules: Rules = ALWAYS, hub: str = "one", give_up_after_s: float = 1e9) -> Courier:
+        return Courier(
+            outbox=self.outbox,
+            notifier=Webhook(Poster(self.receiver.url, timeout_s=5), None),
+            rules=rules,
+            wording=Wording(BERLIN, "http://hub"),
+            hub=hub,
+            metrics=self.metrics,
+            give_up_after_s=give_up_after_s,
+            retry_cap_s=0.2,
+            now=lambda: self.now,
+        )
+
+    def alerts(self, first: int, end: int, severity: Severity = "notice") -> None:
+        raised = [alert(name).model_copy(update={"severity": severity}) for name in names(first, end)]
+        self.archive.complete_all([(EventId.parse(one.event), one) for one in raised])
+        Teller(self.archive.client, hub="one", addresses=[Address(self.outbox)]).step()
+
+    def outcomes(self) -> dict[str, int]:
+        (family,) = [f for f in self.metrics.registry.collect() if f.name == "earwitness_hub_notifications"]
+        rows = [s for s in family.samples if s.name.endswith("_total")]
+        return {row.labels["outcome"]: int(row.value) for row in rows if row.value}
+
+
+@pytest.fixture
+def bench(archive: Archive) -> Iterator[Bench]:
+    with receiving() as receiver:
+        yield Bench(archive, receiver)
+
+
+def names(first: int, end: int) -> list[str]:
+    return [f"street-1.boot.{seq}" for seq in range(first, end)]
+
+
+def told(posts: list[Posted]) -> list[list[str]]:
+    """The alerts of each message."""
+    return [[one["event"] for one in json.loads(post.body)["alerts"]] for post in posts]
+
+
+def each(first: int, end: int) -> list[list[str]]:
+    return [[name] for name in names(first, end)]
+
+
+def test_alerts_are_told_one_by_one_in_order(bench: Bench) -> None:
+    bench.alerts(0, 20)
+    courier = bench.courier()
+    assert courier.round() == 0.0
+    assert told(bench.receiver.taken) == each(0, 20)
+    assert (bench.outbox.count(), bench.outcomes()) == (0, {"sent": 20})
+
+
+def test_a_receiver_that_is_down_is_tried_once_a_round_and_told_in_order_when_it_is_back(bench: Bench) -> None:
+    bench.alerts(0, 5)
+    courier = bench.courier()
+    bench.receiver.always = Answer(503)
+    for _ in range(3):
+        assert courier.round() <= 0.2
+    assert told(bench.receiver.posted) == each(0, 1) * 3
+    trouble = bench.outbox.trouble()
+    assert trouble is not None
+    assert "503" in trouble.reason
+    bench.receiver.always = Answer()
+    bench.alerts(5, 8)
+    courier.round()
+    courier.round()
+    assert told(bench.receiver.taken) == each(0, 8)
+    assert bench.outcomes() == {"sent": 8, "retried": 3}
+    assert bench.outbox.trouble() is None
+
+
+def test_a_receiver_that_asks_for_patience_is_left_alone(bench: Bench) -> None:
+    bench.alerts(0, 1)
+    bench.receiver.always = Answer(429, {"Retry-After": "40"})
+    assert bench.courier().round() == 40.0
+
+
+def test_a_message_that_fails_again_and_again_does_not_hold_up_the_others_for_ever(bench: Bench) -> None:
+    bench.alerts(0, 4)
+    courier = bench.courier()
+    for _ in range(PATIENCE):
+        bench.receiver.answers.append(Answer(500))
+        courier.round()
+    assert bench.receiver.taken == []
+    bench.receiver.answers.append(Answer(500))
+    courier.round()
+    assert told(bench.receiver.taken) == each(1, 4)
+    courier.round()
+    assert told(bench.receiver.taken) == [*each(1, 4), *each(0, 1)]
+
+
+def test_what_is_refused_is_a_dead_letter_at_once_and_the_rest_goes_on(bench: Bench) -> None:
+    bench.alerts(0, 3)
+    bench.receiver.answers.append(Answer(410))
+    courier = bench.courier()
+    assert courier.round() == 0.0
+    assert told(bench.receiver.taken) == each(1, 3)
+    (letter,) = bench.outbox.dead()
+    assert (letter.events, letter.attempts) == (tuple(names(0, 1)), 1)
+    assert "410" in letter.reason
+    bench.outbox.put_back([letter])
+    courier.round()
+    assert told(bench.receiver.taken) == [*each(1, 3), *each(0, 1)]
+    assert bench.outcomes() == {"sent": 3, "dead": 1}
+
+
+def test_what_cannot_be_told_for_a_day_is_given_up(bench: Bench) -> None:
+    bench.now = datetime.now(UTC)  # what waits is dated by the store
+    bench.alerts(0, 2)
+    bench.receiver.always = Answer(500)
+    courier = bench.courier(give_up_after_s=DAY_S)
+    courier.round()
+    bench.now += timedelta(days=1, minutes=1)
+    assert courier.round() == 0.0
+    assert [letter.events for letter in bench.outbox.dead()] == [tuple(names(0, 1)), tuple(names(1, 2))]
+    assert [letter.attempts for letter in bench.outbox.dead()] == [2, 1]
+    assert bench.outbox.count() == 0
+
+
+def test_in_quiet_hours_all_but_the_urgent_waits_and_comes_as_one_in_the_morning(bench: Bench) -> None:
+    courier = bench.courier(QUIET)
+    bench.alerts(0, 2)
+    bench.alerts(2, 3, "urgent")
+    bench.alerts(3, 4, "recurring")
+    courier.round()
+    assert told(bench.receiver.taken) == each(2, 3)
+    assert (bench.outbox.held_count(), bench.outbox.count()) == (3, 0)
+    bench.now = datetime(2026, 6, 2, 5, 59, tzinfo=BERLIN)
+    courier.round()
+    assert len(bench.receiver.taken) == 1
+    bench.now = datetime(2026, 6, 2, 6, 0, tzinfo=BERLIN)
+    bench.alerts(4, 5)
+    courier.round()
+    assert told(bench.receiver.taken) == [names(2, 3), names(4, 5), [*names(0, 2), *names(3, 4)]]
+    digest = json.loads(bench.receiver.taken[-1].body)
+    assert digest["title"].startswith("3 alerts, Mon 1 Jun")
+    assert bench.outcomes() == {"sent": 3, "held": 3}
+
+
+def test_what_could_not_be_told_before_quiet_hours_is_held_when_they_begin(bench: Bench) -> None:
+    courier = bench.courier(QUIET)
+    bench.now = datetime(2026, 6, 1, 21, 59, tzinfo=BERLIN)
+    bench.alerts(0, 1)
+    bench.receiver.answers.append(Answer(500))
+    courier.round()
+    bench.now += timedelta(minutes=1)
+    courier.round()
+    assert (len(bench.receiver.posted), bench.outbox.held_count()) == (1, 1)
+
+
+def test_alerts_beyond_the_most_a_day_wait_for_the_digest(bench: Bench) -> None:
+    rules = replace(ALWAYS, most_a_day=3)
+    courier = bench.courier(rules)
+    bench.alerts(0, 5)
+    bench.alerts(5, 6, "urgent")
+    courier.round()
+    assert told(bench.receiver.taken) == [*each(0, 3), *each(5, 6)]
+    bench.now = datetime(2026, 6, 2, 8, 0, tzinfo=BERLIN)
+    bench.alerts(6, 7)
+    courier.round()
+    assert told(bench.receiver.taken)[4:] == [names(3, 5)], "a digest does not count, but the day is not over"
+    bench.now = EVENING + timedelta(hours=24, minutes=1)
+    bench.alerts(7, 8)
+    courier.round()
+    assert told(bench.receiver.taken)[5:] == each(7, 8)
+    assert bench.outbox.held_count() == 1
+
+
+def test_a_digest_that_fails_is_tried_again_as_one(bench: Bench) -> None:
+    courier = bench.courier(QUIET)
+    bench.alerts(0, 3)
+    courier.round()
+    bench.now = datetime(2026, 6, 2, 6, 1, tzinfo=BERLIN)
+    bench.receiver.answers.append(Answer(500))
+    courier.round()
+    courier.round()
+    assert told(bench.receiver.posted) == [names(0, 3)] * 2
+    first, second = (post.headers["earwitness-delivery"] for post in bench.receiver.posted)
+    assert first == second
+
+
+def test_what_another_hub_took_over_is_left_to_it(bench: Bench) -> None:
+    bench.alerts(0, 2)
+    bench.receiver.always = Answer(500)
+    one = bench.courier()
+    one.round()
+    bench.receiver.always = Answer()
+    for message in bench.outbox.take("two", left_over=True, idle_s=0.0):
+        bench.outbox.done([message.name])
+    assert one.round() == 0.0
+    assert bench.receiver.taken == []
+
+
+def test_what_a_hub_had_in_hand_when_it_died_is_told_by_the_next_of_its_name(bench: Bench) -> None:
+    bench.alerts(0, 3)
+    bench.receiver.always = Answer(500)
+    bench.courier().round()
+    bench.receiver.always = Answer()
+    bench.courier().round()
+    assert told(bench.receiver.taken) == each(0, 3)
+
+
+def test_a_store_that_goes_away_between_sending_and_noting_it_does_not_make_it_told_twice(
+    redis_server: Redis,
+) -> None:
+    archive = Archive(redis_server.url, timeout_s=0.5)
+    with receiving() as receiver:
+        bench = Bench(archive, receiver)
+        bench.alerts(0, 3)
+        courier = bench.courier()
+        receiver.before = redis_server.freeze
+        courier.start()
+        eventually(lambda: len(receiver.taken) == 1, 20, "the first is told")
+        receiver.before = None
+        with pytest.raises(Unavailable):  # as long as the courier waits for the store to answer
+            archive.count()
+        redis_server.thaw()
+        eventually(lambda: len(receiver.taken) == 3, 20, "all is told")
+        eventually(lambda: bench.outbox.count() == 0, 20, "all is noted")
+        courier.stop()
+        assert told(receiver.posted) == each(0, 3)
+    archive.close()
