@@ -18,9 +18,10 @@ from hub.bench.commands import app as bench
 from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
 from hub.notify import commands as notify_commands
+from hub.opening import open_archive, open_audio, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.search.match import Exclusion, Query
-from hub.service import Hub, fill, open_archive, open_audio, open_retrieval
+from hub.service import Hub, fill
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
 from hub.training import report_commands, sketch_commands

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.archive import Archive
+from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.service import open_archive
 from hub.settings import HubSettings
 from hub.stored import DeadLetter
 from shared.errors import Invalid, Unavailable

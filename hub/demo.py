@@ -30,7 +30,6 @@ from hub.embedded import Servers, embedded_servers, free_port, shielded_from_ctr
 from hub.options import JsonOption
 from shared.errors import Unavailable
 from shared.messages import AlertMessage
-from shared.taxonomy import present
 
 HUB_READY_WITHIN_S: Final = 180.0
 DELIVERED_WITHIN_S: Final = 60.0
@@ -246,14 +245,16 @@ def _watch(
 def describe(alert: AlertMessage) -> str:
     """An alert in two lines: what was heard, and the best match with the reason."""
     best = alert.matches[0]
-    heard = ", ".join(present(alert.presence.values())) or "nothing certain"
-    why = ", ".join(f"{name} {p:.0%}" for name, p in best.shared.items())
+    about = ", ".join(alert.categories)
+    above = "" if alert.above_ambient_db is None else f", {alert.above_ambient_db:+.0f} dB to ambient"
+    likely = alert.probability or 0.0
     more = f" (and {len(alert.matches) - 1} more)" if len(alert.matches) > 1 else ""
+    both = ", ".join(f"{name} {p:.0%}" for name, p in best.shared.items())
     return (
-        f"[bold]{alert.captured_at:%H:%M:%S} {alert.site}/{alert.sensor}[/bold] heard {heard} "
-        f"at {alert.laeq:.0f} {alert.level_unit}\n"
-        f"         like {best.captured_at:%H:%M:%S} {best.site}/{best.sensor}: level {best.level:.2f} of 8, "
-        f"both have {why}{more}"
+        f"[bold]{alert.captured_at:%H:%M:%S} {alert.site}/{alert.sensor}: {about}[/bold] "
+        f"at {alert.laeq:.0f} {alert.level_unit}{above}\n"
+        f"         {likely:.0%} likely the same kind of sound as {best.captured_at:%H:%M:%S} "
+        f"{best.site}/{best.sensor}{more}: both have {both}"
     )
 
 

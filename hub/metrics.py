@@ -39,10 +39,18 @@ class HubMetrics:
         )
         self.waiting = Gauge(
             "earwitness_hub_notifications_waiting",
-            "Messages that a notifier has yet to be sent",
+            "Messages that a notifier has yet to be sent; NaN while the store is away",
             ["notifier"],
             registry=registry,
         )
+        self.shadow = Counter(
+            "earwitness_hub_shadow_alerts",
+            "Alerts that the candidate network in the shadow would have raised too, or not",
+            ["agrees"],
+            registry=registry,
+        )
+        for agrees in ("yes", "no"):
+            self.shadow.labels(agrees)
         self.retries = Counter("earwitness_hub_retries", "Waits for a store that was away or full", registry=registry)
         self.pauses = Counter(
             "earwitness_hub_intake_pauses",

@@ -4,8 +4,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,128 +15,35 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
-from hub.audio.choose import choose_space, extractor_for
 from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.feedback import Feedback
 from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
-from hub.flagging.learning import Learner
-from hub.flagging.rule import FlagRule
+from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
 from hub.follow import Follower, reconcile
 from hub.intake import Intake
 from hub.metrics import HubMetrics
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import load
 from hub.notify.ways import WaysOut
+from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
 from hub.patterns import Patterns
 from hub.pipeline import Pipeline
-from hub.places import Places
-from hub.search.engine import EngineIndex
-from hub.search.index import Index
-from hub.search.match import Backend
-from hub.search.reach import Reach
 from hub.search.recall import RecallWatch
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
-from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
+from hub.settings import HubSettings
 from hub.stored import ms_of
 from hub.threads import yield_early
 from hub.web.api import Health, create_app
-from shared.backbones import bring, space_named
-from shared.errors import Invalid, Unavailable
-from shared.extractor import Extractor
-from shared.space import SHORT_NAMES
+from shared.errors import Unavailable
+from shared.messages import AlertMessage
 
 log = logging.getLogger(__name__)
 
 TIDY_EVERY_S: Final = 60.0
-
-
-def open_archive(settings: HubSettings) -> Archive:
-    """The archive these settings name; nothing is sent to the server yet."""
-    return Archive(
-        settings.redis.url.get_secret_value(),
-        timeout_s=settings.redis.timeout_s,
-        dead_letter_limit=settings.archive.dead_letter_limit,
-    )
-
-
-def open_retrieval(settings: HubSettings) -> Retrieval:
-    """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
-
-    Raises:
-        Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
-            that lacks the query engine which `search.backend` asks for.
-    """
-    for description in settings.model.backbones:
-        bring(description)
-    if settings.model.space is not None:
-        space_named(settings.model.space)
-    paths = settings.model.checkpoints or tuple(shipped(space) for space in SHORT_NAMES.values())
-    scorers = [Scorer(load(path)) for path in paths]
-    spaces = [scorer.space.id for scorer in scorers]
-    if len(set(spaces)) < len(spaces):
-        raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
-    return Retrieval(scorers, lambda scorer: _backend(settings, scorer))
-
-
-def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
-    search = settings.search
-    if search.backend == "engine" and scorer.sketch is None:
-        log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
-    if search.backend == "memory" or scorer.sketch is None:
-        return Index(scorer, Reach(search.recall, scorer.candidates, search.candidates))
-    return EngineIndex(
-        settings.redis.url.get_secret_value(),
-        scorer,
-        candidates=lambda: search.candidates or scorer.candidates,
-        timeout_s=settings.redis.timeout_s,
-    )
-
-
-def rule_of(settings: FlaggingSettings) -> FlagRule:
-    """The flagging rule that these settings describe."""
-    return FlagRule(
-        min_presence=settings.min_presence,
-        min_shared=settings.min_shared,
-        threshold=settings.threshold,
-        min_above_ambient_db=settings.min_above_ambient_db,
-        own_recent_s=settings.own_recent_s,
-        max_matches=settings.max_matches,
-        gap_s=settings.episode_gap_s,
-        cooldown_s=settings.cooldown_s,
-    )
-
-
-def learner_of(settings: FlaggingSettings, archive: Archive, casebook: Casebook) -> Learner:
-    """What learns thresholds, as these settings say."""
-    return Learner(
-        archive,
-        casebook,
-        false_alerts_a_day=settings.false_alerts_a_day,
-        start=settings.threshold,
-        history_days=settings.history_days,
-    )
-
-
-def places_of(settings: PlacesSettings) -> Places:
-    """The map that these settings describe."""
-    return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
-
-
-def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
-    """What turns clips into features, and a sentence that says which feature space that is and why.
-
-    Raises:
-        Invalid: no checkpoint scores the feature space that clips would get.
-    """
-    weights_dir = settings.model.weights_dir.expanduser()
-    choice = choose_space(settings.model.space, weights_dir)
-    if choice.space.id not in retrieval.spaces:
-        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
-    return extractor_for(choice.space.id, weights_dir), choice.reason
 
 
 def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] = ()) -> str:
@@ -193,7 +101,7 @@ class Hub:
         flagging, rule = settings.flagging, rule_of(settings.flagging)
         self._learner = learner_of(flagging, self._archive, self._casebook)
         self._feedback = Feedback(self._archive, self._casebook, self._learner)
-        self._explainer = Explainer(self._archive, self._retrieval, self._casebook, rule)
+        self._explainer = Explainer(self._retrieval, self._casebook, rule)
         self._completer = Completer(
             self._casebook,
             self._patterns,
@@ -201,6 +109,7 @@ class Hub:
             rule,
             recurring_days=flagging.recurring_days,
             urgent_above_db=flagging.urgent_above_db,
+            shadow=self._candidate(settings.model.shadow),
         )
         pipeline = Pipeline(
             archive=self._archive,
@@ -225,7 +134,23 @@ class Hub:
             zone=ZoneInfo(settings.places.timezone),
             hub=settings.hub.name,
             metrics=self._metrics,
+            complete=self._completer.complete,
         )
+
+    def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
+        """What a candidate network, if there is one, states of an alert; counted."""
+        if path is None:
+            return lambda _: None
+        shadow = Shadow(self._archive, Scorer(load(path)))
+
+        def stated(alert: AlertMessage) -> float | None:
+            likeness = shadow.likeness(alert)
+            if likeness is not None:
+                agrees = likeness >= (alert.threshold or 0.0)
+                self._metrics.shadow.labels("yes" if agrees else "no").inc()
+            return likeness
+
+        return stated
 
     def run(self) -> None:
         """Work until `stop`: wait for the store, load the index, serve HTTP, take events.

@@ -61,6 +61,9 @@ class ModelSettings(Group):
         (), description="descriptions (.toml) of further feature spaces that sensors send embeddings of"
     )
     checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
+    shadow: Path | None = Field(
+        None, description="a candidate checkpoint: each alert also says what it would have stated"
+    )
 
 
 class IntakeSettings(Group):

@@ -203,7 +203,8 @@ class AlertMessage(Message):
     `categories` are those the alert is about, the surest first; `probability` that of the surest, `threshold` what it
     had to reach at this site. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
     sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
-    `linked` and `severity` are there once the hub has looked them up, before the alert is told to anyone.
+    `linked`, `severity` and `shadow` (what a candidate network would have stated) are there once the hub has looked
+    them up, before the alert is told to anyone.
     """
 
     version: Literal[1] = VERSION
@@ -224,6 +225,7 @@ class AlertMessage(Message):
     severity: Severity = "notice"
     recurrence: RecurrenceMessage | None = None
     linked: list[str] = Field(default_factory=list)
+    shadow: Probability | None = None
 
     @model_validator(mode="after")
     def _known_categories(self) -> "AlertMessage":

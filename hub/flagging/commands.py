@@ -14,10 +14,10 @@ from hub.casebook import Casebook
 from hub.feedback import Feedback, Verdict, VerdictKind
 from hub.flagging.shadow import Comparison, compare, compare_thresholds
 from hub.model.checkpoint import load
+from hub.opening import learner_of, open_archive, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
-from hub.service import learner_of, open_archive, open_retrieval
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
 from shared.errors import Invalid

@@ -1,5 +1,9 @@
-"""Completing an alert before anyone is told: what recurs there, who else hears it, how much it matters."""
+"""Completing an alert before anyone is told: what recurs there, who else hears it, how much it matters.
 
+A candidate network that runs in the shadow says here what it would have stated; nothing else heeds it.
+"""
+
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -26,6 +30,7 @@ class Completer:
         rule: for the gap between what is simultaneous.
         recurring_days: heard on so many days, an alert is `recurring`.
         urgent_above_db: so far above ambient, a recurring alert is `urgent`.
+        shadow: what a candidate network states of an alert; None if there is no candidate.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Completer:
         *,
         recurring_days: int,
         urgent_above_db: float,
+        shadow: Callable[[AlertMessage], float | None] = lambda _: None,
     ) -> None:
         self._casebook = casebook
         self._patterns = patterns
@@ -44,6 +50,7 @@ class Completer:
         self._rule = rule
         self._recurring_days = recurring_days
         self._urgent_above_db = urgent_above_db
+        self._shadow = shadow
 
     def complete(self, alert: AlertMessage) -> AlertMessage:
         """The alert with its recurrence, its linked episodes and its severity.
@@ -61,6 +68,7 @@ class Completer:
             update={
                 "recurrence": told(pattern, category, elsewhere, alert.captured_at),
                 "linked": self._linked(alert, place),
+                "shadow": self._shadow(alert),
                 "severity": self.severity(pattern.days, alert.above_ambient_db),
             }
         )

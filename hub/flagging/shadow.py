@@ -11,6 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hub.archive import Archive
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from shared.messages import AlertMessage
+from shared.taxonomy import CATEGORIES
+
 FEWEST: Final = 20
 """Verdicts needed for a judgement."""
 SURE: Final = 0.95
@@ -18,6 +24,36 @@ _DRAWS: Final = 4_000
 _EDGE: Final = 1e-3
 
 Values = npt.NDArray[np.float64]
+
+
+class Shadow:
+    """A candidate network that looks at alerts beside the one in use.
+
+    Args:
+        archive: where events are.
+        scorer: of the candidate.
+    """
+
+    def __init__(self, archive: Archive, scorer: Scorer) -> None:
+        self._archive = archive
+        self._space = scorer.space.id
+        self._retrieval = Retrieval([scorer])
+
+    def likeness(self, alert: AlertMessage) -> float | None:
+        """What the candidate states of an alert: the highest likeness to a match in what the alert is about.
+
+        Returns:
+            In [0, 1]; None of an event of another feature space, or one that expired.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        events = self._archive.fetch([alert.event, *(match.event for match in alert.matches)])
+        own = [event for event in events if event.space == self._space]
+        if len(own) < 2 or str(own[0].id) != alert.event:
+            return None
+        rows = self._retrieval.likeness(self._space, self._retrieval.compare(own[0], own[1:]))
+        return float(rows[:, [CATEGORIES.index(name) for name in alert.categories]].max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.archive import Archive
 from hub.casebook import Casebook
 from hub.flagging.rule import FlagRule
 from hub.model.presence import BOTH, NEITHER, ONE
@@ -59,14 +58,12 @@ class Explainer:
     """Explains matches.
 
     Args:
-        archive: for the networks' towers of events.
         retrieval: what scores.
         casebook: for thresholds.
         rule: for what counts as shared, and thresholds where a site has none.
     """
 
-    def __init__(self, archive: Archive, retrieval: Retrieval, casebook: Casebook, rule: FlagRule) -> None:
-        self._archive = archive
+    def __init__(self, retrieval: Retrieval, casebook: Casebook, rule: FlagRule) -> None:
         self._retrieval = retrieval
         self._casebook = casebook
         self._rule = rule

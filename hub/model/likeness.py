@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.model.calibration import Calibration
+from hub.model.calibration import Calibration, Curve
 from hub.model.presence import BOTH, ONE
 
 Likeness = npt.NDArray[np.float32]
@@ -37,8 +37,19 @@ def likeness(
     if calibration is None:
         return np.asarray(at_least_seven(matrices)[:, None] * both, dtype=np.float32)
     agree = calibration.at_least(AGREE, match=True)(ranks)
-    columns = [curve(both[:, number]) for number, curve in enumerate(calibration.both)]
+    columns = [_beyond(curve, both[:, number]) for number, curve in enumerate(calibration.both)]
     return np.asarray(agree[:, None] * np.stack(columns, axis=1), dtype=np.float32)
+
+
+def _beyond(curve: Curve, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A curve's probabilities; beyond the highest score it was measured at, on a line to certainty at 1.
+
+    Of a category that hardly occurred in the clips set aside, nothing is known of high scores: there the network is
+    taken at its word, which is more than the last of the low scores would say. Verdicts correct it.
+    """
+    x, y = curve.x[-1], curve.y[-1]
+    line = y + (1.0 - y) * (scores - x) / max(1.0 - x, 1e-6)
+    return np.asarray(np.where(scores > x, line, curve(scores)), dtype=np.float32)
 
 
 def at_least_seven(matrices: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

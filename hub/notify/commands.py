@@ -15,8 +15,8 @@ from hub.notify.outbox import Outbox, Refused, known_names
 from hub.notify.teller import MQTT
 from hub.notify.text import Text
 from hub.notify.ways import Way, open_notifiers
+from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.service import open_archive
 from hub.settings import HubSettings
 from shared.errors import EarwitnessError, Invalid
 from shared.messages import AlertMessage, MatchMessage

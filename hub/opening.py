@@ -1,0 +1,110 @@
+"""The parts of a hub, opened as the settings say; the hub's commands use them one by one, `hub.service` all."""
+
+import logging
+from zoneinfo import ZoneInfo
+
+from hub.archive import Archive
+from hub.audio.choose import choose_space, extractor_for
+from hub.casebook import Casebook
+from hub.flagging.learning import Learner
+from hub.flagging.rule import FlagRule
+from hub.model.checkpoint import load, shipped
+from hub.places import Places
+from hub.search.engine import EngineIndex
+from hub.search.index import Index
+from hub.search.match import Backend
+from hub.search.reach import Reach
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
+from shared.backbones import bring, space_named
+from shared.errors import Invalid
+from shared.extractor import Extractor
+from shared.space import SHORT_NAMES
+
+log = logging.getLogger(__name__)
+
+
+def open_archive(settings: HubSettings) -> Archive:
+    """The archive these settings name; nothing is sent to the server yet."""
+    return Archive(
+        settings.redis.url.get_secret_value(),
+        timeout_s=settings.redis.timeout_s,
+        dead_letter_limit=settings.archive.dead_letter_limit,
+    )
+
+
+def open_retrieval(settings: HubSettings) -> Retrieval:
+    """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
+
+    Raises:
+        Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
+            that lacks the query engine which `search.backend` asks for.
+    """
+    for description in settings.model.backbones:
+        bring(description)
+    if settings.model.space is not None:
+        space_named(settings.model.space)
+    paths = settings.model.checkpoints or tuple(shipped(space) for space in SHORT_NAMES.values())
+    scorers = [Scorer(load(path)) for path in paths]
+    spaces = [scorer.space.id for scorer in scorers]
+    if len(set(spaces)) < len(spaces):
+        raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
+    return Retrieval(scorers, lambda scorer: _backend(settings, scorer))
+
+
+def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
+    search = settings.search
+    if search.backend == "engine" and scorer.sketch is None:
+        log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
+    if search.backend == "memory" or scorer.sketch is None:
+        return Index(scorer, Reach(search.recall, scorer.candidates, search.candidates))
+    return EngineIndex(
+        settings.redis.url.get_secret_value(),
+        scorer,
+        candidates=lambda: search.candidates or scorer.candidates,
+        timeout_s=settings.redis.timeout_s,
+    )
+
+
+def rule_of(settings: FlaggingSettings) -> FlagRule:
+    """The flagging rule that these settings describe."""
+    return FlagRule(
+        min_presence=settings.min_presence,
+        min_shared=settings.min_shared,
+        threshold=settings.threshold,
+        min_above_ambient_db=settings.min_above_ambient_db,
+        own_recent_s=settings.own_recent_s,
+        max_matches=settings.max_matches,
+        gap_s=settings.episode_gap_s,
+        cooldown_s=settings.cooldown_s,
+    )
+
+
+def learner_of(settings: FlaggingSettings, archive: Archive, casebook: Casebook) -> Learner:
+    """What learns thresholds, as these settings say."""
+    return Learner(
+        archive,
+        casebook,
+        false_alerts_a_day=settings.false_alerts_a_day,
+        start=settings.threshold,
+        history_days=settings.history_days,
+    )
+
+
+def places_of(settings: PlacesSettings) -> Places:
+    """The map that these settings describe."""
+    return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
+
+
+def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
+    """What turns clips into features, and a sentence that says which feature space that is and why.
+
+    Raises:
+        Invalid: no checkpoint scores the feature space that clips would get.
+    """
+    weights_dir = settings.model.weights_dir.expanduser()
+    choice = choose_space(settings.model.space, weights_dir)
+    if choice.space.id not in retrieval.spaces:
+        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
+    return extractor_for(choice.space.id, weights_dir), choice.reason

@@ -1,0 +1,123 @@
+"""Looking at events again, with a real store: why they match, and what a candidate network would have stated."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hub.archive import Archive
+from hub.audio.choose import extractor_for
+from hub.casebook import Casebook
+from hub.flagging.rule import FlagRule
+from hub.flagging.shadow import Shadow
+from hub.flagging.why import Explainer
+from hub.model.checkpoint import baseline, load, shipped
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from hub.stored import StoredEvent
+from shared.errors import Invalid
+from shared.messages import AlertMessage, MatchMessage
+from shared.scene import Cast, mix
+from shared.space import LOGMEL, SMALL, VGGISH
+from shared.taxonomy import CATEGORIES
+from tests.contract.test_casebook import MONDAY, event
+from tests.values import stored
+
+SAW = CATEGORIES.index("powered-saw")
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer(load(shipped(SMALL.id)))
+
+
+@pytest.fixture(scope="module")
+def heard(scorer: Scorer) -> list[StoredEvent]:
+    """Two saws and a dog, as the shipped network hears them."""
+    rng = np.random.default_rng(3)
+    extractor = extractor_for(SMALL.id, Path())
+    cast = Cast.drawn(3, per_category=1)
+    scenes = [mix([name], rng, 16_000, cast=cast) for name in ("powered-saw", "powered-saw", "dog")]
+    features = np.stack([extractor.extract(scene.waveform, 16_000) for scene in scenes])
+    presence = scorer.presence(scorer.embed(features))
+    return [
+        replace(
+            event(number, MONDAY + timedelta(hours=number)),
+            space=SMALL.id,
+            features=own,
+            presence=tuple(map(float, row)),
+        )
+        for number, (own, row) in enumerate(zip(features, presence, strict=True))
+    ]
+
+
+def explainer(archive: Archive, scorer: Scorer, threshold: float = 0.3) -> Explainer:
+    return Explainer(Retrieval([scorer]), Casebook(archive), FlagRule(threshold=threshold))
+
+
+def test_two_saws_match_because_of_the_saw_and_would_not_without(
+    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+) -> None:
+    why = explainer(archive, scorer).why(heard[1], heard[0])
+    assert why.lead == "powered-saw"
+    assert why.likeness > why.threshold == 0.3
+    assert [row.category for row in why.categories] == list(CATEGORIES)
+    assert all(row.both + row.neither + row.one == pytest.approx(1.0, abs=1e-3) for row in why.categories)
+    assert "If only one of them had contained powered-saw" in why.breaks[0]
+    assert why.frames.shape == why.match_frames.shape == (SMALL.frames,)
+    assert why.frames.max() == why.match_frames.max() == pytest.approx(1.0)
+
+
+def test_a_saw_and_a_dog_are_no_match(archive: Archive, scorer: Scorer, heard: list[StoredEvent]) -> None:
+    why = explainer(archive, scorer).why(heard[2], heard[0])
+    assert why.likeness < 0.3
+    assert why.lead != "powered-saw"
+
+
+def test_attention_is_told_of_every_kind_of_network(archive: Archive) -> None:
+    for path, space in ((shipped(LOGMEL.id), LOGMEL), (baseline(VGGISH.id, "paper"), VGGISH)):
+        own = replace(stored(0), space=space.id, features=np.full(space.shape, 128, np.uint8), presence=(0.5,) * 8)
+        drawn = explainer(archive, Scorer(load(path))).attention(own)
+        assert drawn.max() == pytest.approx(1.0)
+        assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
+def test_events_of_different_feature_spaces_are_not_compared(
+    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+) -> None:
+    with pytest.raises(Invalid, match="cannot be compared"):
+        explainer(archive, scorer).why(heard[0], event(9, MONDAY))
+
+
+def alert(of: StoredEvent, match: StoredEvent) -> AlertMessage:
+    past = MatchMessage(
+        event=str(match.id), site="demo", sensor="s1", captured_at=MONDAY, level=8.0, shared={"powered-saw": 0.9}
+    )
+    return AlertMessage(
+        event=str(of.id),
+        site="demo",
+        sensor="s1",
+        captured_at=of.captured_at,
+        laeq=60.0,
+        lafmax=65.0,
+        level_unit="dB",
+        presence={},
+        matches=[past],
+        categories=["powered-saw"],
+    )
+
+
+def test_a_candidate_in_the_shadow_states_what_it_thinks_of_an_alert(
+    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+) -> None:
+    archive.record_all(heard)
+    shadow = Shadow(archive, scorer)
+    saws, dog = shadow.likeness(alert(heard[1], heard[0])), shadow.likeness(alert(heard[2], heard[0]))
+    assert saws is not None
+    assert dog is not None
+    assert saws == pytest.approx(explainer(archive, scorer).why(heard[1], heard[0]).likeness, abs=0.02)
+    assert dog < 0.1 < saws
+    assert Shadow(archive, Scorer(load(shipped(VGGISH.id)))).likeness(alert(heard[1], heard[0])) is None
+    assert shadow.likeness(alert(event(77, MONDAY), heard[0])) is None, "that event is not there"
