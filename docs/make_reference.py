@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import typer
 from prometheus_client import CollectorRegistry
@@ -29,11 +30,28 @@ def settings(kind: type[BaseSettings]) -> Iterator[str]:
         assert isinstance(model, type)  # noqa: S101
         assert issubclass(model, BaseModel)  # noqa: S101
         yield f"\n### `[{group}]`\n\n{summary(model)}\n"
-        yield "| setting | default | meaning | environment |\n|---|---|---|---|"
+        yield from fields(model, group, f"{prefix}{group.upper()}")
         for name, one in model.model_fields.items():
-            default = "(none)" if one.default is None else f"`{one.default}`"
-            variable = f"`{prefix}{group.upper()}__{name.upper()}`"
-            yield f"| `{group}.{name}` | {default} | {one.description} | {variable} |"
+            if (named := named_tables(one.annotation)) is not None:
+                yield f"\n#### `[{group}.{name}.NAME]`\n\n{summary(named)} NAME is yours to choose.\n"
+                yield from fields(named, f"{group}.{name}.NAME", f"{prefix}{group.upper()}__{name.upper()}__NAME")
+
+
+def fields(model: type[BaseModel], path: str, variable: str) -> Iterator[str]:
+    """A table of one group's settings; those that hold named tables come in tables of their own."""
+    yield "| setting | default | meaning | environment |\n|---|---|---|---|"
+    for name, one in model.model_fields.items():
+        if named_tables(one.annotation) is None:
+            default = "(needed)" if one.is_required() else "(none)" if one.default is None else f"`{one.default}`"
+            yield f"| `{path}.{name}` | {default} | {one.description} | `{variable}__{name.upper()}` |"
+
+
+def named_tables(annotation: object) -> type[BaseModel] | None:
+    """The model of settings that come as tables of any name; None of others."""
+    if get_origin(annotation) is not dict:
+        return None
+    kind = get_args(annotation)[1]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def commands(app: typer.Typer, program: str) -> Iterator[str]:
