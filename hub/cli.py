@@ -70,7 +70,7 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
 @app.command()
 @reported
 def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Print the effective settings, then try the broker, the store and the models; exit 1 if one fails.
+    """Print the effective settings, then try broker, store, models and notifiers' settings; exit 1 if one fails.
 
     Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
     """
@@ -80,6 +80,7 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
         _tried("broker", lambda: _check_broker(settings)),
         _tried("store", lambda: _check_store(settings)),
         _tried("models", lambda: _check_models(settings)),
+        _tried("notifiers", lambda: notify_commands.described(settings)),
     ]
     strays = unknown_variables(HubSettings)
     if json_:

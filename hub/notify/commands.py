@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hub.notify.outbox import Outbox, Refused, known_names
@@ -35,6 +36,16 @@ def _ways(settings: HubSettings) -> list[Way]:
     return open_notifiers(settings.notify, ZoneInfo(settings.places.timezone))
 
 
+def described(settings: HubSettings) -> str:
+    """The ways out that settings name, in words; nothing is sent.
+
+    Raises:
+        Invalid: one that cannot be used.
+    """
+    names = [MQTT, *(f"{way.name} ({way.kind})" for way in _ways(settings))]
+    return f"alerts go to {', '.join(names)}; try one with `earwitness-hub notify test NAME`"
+
+
 def _client(settings: HubSettings) -> Any:  # noqa: ANN401 - the client is untyped
     return open_archive(settings).client
 
@@ -54,7 +65,7 @@ def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
         return
     table = Table("name", "kind", "waiting", "held", "dead", "last failure")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(escape(str(value)) for value in row.values()))
     Console().print(table)
 
 
@@ -138,9 +149,8 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     table = Table("notifier", "id", "given up", "attempts", "alerts", "reason")
     for name, letter in found:
         alerts = letter.events[0] if len(letter.events) == 1 else f"{len(letter.events)} of a digest"
-        table.add_row(
-            *(name, letter.id, f"{letter.at:%Y-%m-%d %H:%M:%S}"), *(str(letter.attempts), alerts, letter.reason)
-        )
+        at = f"{letter.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(name, letter.id, at, str(letter.attempts), alerts, escape(letter.reason))
     Console().print(table if found else "no dead letters")
 
 

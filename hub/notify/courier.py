@@ -32,7 +32,8 @@ AT_ONCE: Final = 32
 """Most messages taken and not done with."""
 _WAIT_S: Final = 0.5
 _LEFT_OVER_EVERY_S: Final = 20.0
-"""Less than an entry's idle time: what waits here long stays ours."""
+_IDLE_S: Final = 120.0
+"""Longer than one attempt may take: what is under way here is no other hub's."""
 _GRACE_S: Final = 2.0
 """How long a hub that stops waits for an answer that is under way; the message is sent again after the next start."""
 OUTCOMES: Final = ("sent", "retried", "held", "dead")
@@ -87,9 +88,13 @@ class Courier:
         """Begin to deliver."""
         self._thread.start()
 
+    def wind_down(self) -> None:
+        """Begin no further attempt."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End; what is not delivered by then is delivered after the next start, or by another hub."""
-        self._stopping.set()
+        self.wind_down()
         if self._thread.is_alive():
             self._thread.join(_GRACE_S)
 
@@ -153,6 +158,7 @@ class Courier:
             limit=AT_ONCE if left_over else room,  # what is in hand is left over too
             wait_s=0.0 if self._in_hand else wait_s,
             left_over=left_over,
+            idle_s=_IDLE_S,
         )
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
@@ -186,6 +192,7 @@ class Courier:
         for message in list(self._sent):
             self._outbox.done([message.name], told=() if message.digest else message.events, at=self._now())
             self._sent.remove(message)
+            log.info("alerts told", extra={"notifier": self._outbox.name, "alerts": " ".join(message.events)})
 
     def _failed(self, message: Outgoing, error: Unavailable) -> tuple[Unavailable, int] | None:
         now = self._now()

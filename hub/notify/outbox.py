@@ -145,7 +145,7 @@ class Outbox:
 
     @translated
     def keep(self, hub: str, name: str) -> bool:
-        """Whether a message is still this hub's to send; if so, others leave it alone for another `IDLE_S`.
+        """Whether a message is still this hub's to send; if so, its idle time begins anew.
 
         Raises:
             Unavailable: the store is away.

@@ -101,10 +101,12 @@ class Poster:
 
     def _verdict(self, error: urllib.error.HTTPError) -> Unavailable | Invalid:
         try:
-            said = error.read(ANSWER_CAP_BYTES).decode("utf-8", "replace")
+            answer = error.fp  # one read: who drips a long answer is not listened to
+            said = answer.read1(ANSWER_CAP_BYTES) if isinstance(answer, http.client.HTTPResponse) else b""
         except (OSError, http.client.HTTPException):
-            said = ""
-        words = f"{self.host} answered {error.code} {_short(error.reason)}: {_short(said)}".rstrip(": ")
+            said = b""
+        why, more = _short(str(error.reason)), _short(said.decode("utf-8", "replace"))
+        words = f"{self.host} answered {error.code} {why}: {more}".rstrip(": ")
         if 400 <= error.code < 500 and error.code not in _COME_AGAIN:
             return Invalid(words)
         if 300 <= error.code < 400:
@@ -135,5 +137,5 @@ def _date(value: str) -> datetime:
 
 
 def _short(words: str) -> str:
-    words = " ".join(words.split())
+    words = " ".join("".join(one if one.isprintable() else " " for one in words).split())
     return words if len(words) <= _WORDS else words[:_WORDS] + "..."

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -32,7 +32,7 @@ class WaySettings(Group):
     most_a_day: int | None = Field(
         20, ge=0, description="most alerts told one by one in 24 hours; further ones wait for the digest"
     )
-    timeout_s: float = Field(10.0, gt=0, le=60, description="longest wait for one answer")
+    timeout_s: float = Field(10.0, gt=0, le=30, description="longest wait for one answer")
     template: Path | None = Field(None, description="template of an alert's text, instead of the one that ships")
     digest_template: Path | None = Field(None, description="the same of a digest's text")
 
@@ -116,10 +116,7 @@ class AlertmanagerSettings(HttpSettings):
 class AppriseSettings(WaySettings):
     """An address that Apprise reaches: e-mail, chat, SMS and a hundred more."""
 
-    timeout_s: float = Field(30.0, gt=0, le=300, description="longest time for one message")
-
-
-Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    timeout_s: float = Field(30.0, gt=0, le=90, description="longest time for one message")
 
 
 class NotifySettings(Group):
@@ -131,9 +128,9 @@ class NotifySettings(Group):
     give_up_after_s: float = Field(
         86_400.0, gt=0, description="a message that cannot be sent for so long becomes a dead letter"
     )
-    webhooks: dict[Named, WebhookSettings] = Field({}, description="webhooks by name")
-    alertmanagers: dict[Named, AlertmanagerSettings] = Field({}, description="Alertmanagers by name")
-    apprise: dict[Named, AppriseSettings] = Field({}, description="Apprise addresses by name")
+    webhooks: dict[NamePattern, WebhookSettings] = Field({}, description="webhooks by name")
+    alertmanagers: dict[NamePattern, AlertmanagerSettings] = Field({}, description="Alertmanagers by name")
+    apprise: dict[NamePattern, AppriseSettings] = Field({}, description="Apprise addresses by name")
 
     @model_validator(mode="after")
     def _each_name_once(self) -> "NotifySettings":

@@ -167,5 +167,8 @@ class WaysOut:
 
     def stop(self) -> None:
         """End; what was not told by then is told after the next start, or by another hub."""
+        for part in self._parts:
+            if isinstance(part, Courier):  # those that wait for an answer then do so side by side
+                part.wind_down()
         for part in reversed(self._parts):
             part.stop()

@@ -1,7 +1,9 @@
 """Ways out against real servers: HTTP receivers, Alertmanager, mail, and a whole hub that raises an alert."""
 
 import json
+import logging
 import re
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -93,8 +95,8 @@ def test_a_name_and_password_in_the_address_log_in(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422])
 def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
-    receiver.always = Answer(status, body=b"go\naway")
-    with pytest.raises(Invalid, match=f"127.0.0.1:{receiver.port} answered {status}.*: go away"):
+    receiver.always = Answer(status, body=b"go\n\x1b[2J[/red]away")
+    with pytest.raises(Invalid, match=rf"127.0.0.1:{receiver.port} answered {status}.*: go \[2J\[/red\]away"):
         webhook(f"{receiver.url}/secret-token").send([alert()], TEXT)
 
 
@@ -287,7 +289,7 @@ def test_the_commands_show_what_waits_and_send_a_test(
             pipe.execute()
     (first, _) = ops.take("one")
     ops.note_failure(first.name, "no", NOON)
-    ops.bury(first, "gone", 1)
+    ops.bury(first, "[/red]gone", 1)
 
     code, printed = run("list", "--json", *options)
     rows = {row["name"]: row for row in json.loads(printed)}
@@ -305,7 +307,7 @@ def test_the_commands_show_what_waits_and_send_a_test(
 
     code, printed = run("dead", "list", "--json", *options)
     (letter,) = json.loads(printed)
-    assert (letter["notifier"], letter["reason"], letter["alerts"]) == ("ops", "gone", [alert().event])
+    assert (letter["notifier"], letter["reason"], letter["alerts"]) == ("ops", "[/red]gone", [alert().event])
     assert "gone" in run("dead", "list", *options)[1]
     assert run("dead", "retry", "ops", *options)[0] == 2, "which?"
     assert run("dead", "retry", "ops", "1-1", *options)[0] == 2, "there is no such letter"
@@ -328,3 +330,38 @@ def test_the_commands_show_what_waits_and_send_a_test(
     assert (code, json.loads(printed.splitlines()[0])["outcome"]) == (2, "refused")
     assert run("test", "nobody", *options)[0] == 2
     assert run("test", "mqtt", *options)[0] == 2
+
+
+@pytest.fixture
+def log_again() -> Iterator[None]:
+    """`check` silences this process's log."""
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("log_again")
+def test_a_template_that_cannot_be_used_is_told_by_check_and_keeps_the_hub_from_starting(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, receiver: Receiver
+) -> None:
+    template = tmp_path / "own.j2"
+    template.write_text("title\n\n{{ alert.sensr }}\n")
+    config = config_of(tmp_path, receiver, redis_server.url)
+    config.write_text(f'{config.read_text()}template = "{template}"\n')
+    words = f"notify.webhooks.night: template {template}, line 3"
+    hub = TellingHub(tmp_path / "hub", mosquitto.port, redis_server.url, config=config)
+    ran = subprocess.run(hub.command(), capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    checked = CliRunner().invoke(
+        app, ["check", "--json", "--config", str(config), "--set", f"mqtt.port={mosquitto.port}"]
+    )
+    findings = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
+    assert checked.exit_code == 1
+    assert not findings["notifiers"]["ok"]
+    assert words in findings["notifiers"]["text"]
+    assert KEY.decode() not in checked.stdout
+    config_of(tmp_path, receiver, redis_server.url)
+    checked = CliRunner().invoke(app, ["check", "--config", str(config), "--set", f"mqtt.port={mosquitto.port}"])
+    assert checked.exit_code == 0
+    assert "ops (webhook)" in checked.stdout
