@@ -10,8 +10,7 @@ done with. It fails, and is judged again, if another hub changed one of these se
 has one alert, whichever hubs take its clips.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import redis
+from pydantic_core import from_json, to_json
 
 from hub.archive import PREFIX, Archive, translated
 from hub.flagging.budget import FLOOR, Threshold
@@ -90,9 +90,7 @@ class Casebook:
                     opened = _opened(pipe, places, sites)
                     conclusions = judge(opened)
                     pipe.multi()
-                    for place in places:
-                        pipe.set(_recent(place), json.dumps(recent_document(opened.recents[place])))
-                    _queue(pipe, conclusions)
+                    _queue(pipe, conclusions, {place: opened.recents[place] for place in places})
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -150,7 +148,7 @@ class Casebook:
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([_episode(name) for name in ids]) if ids else []
-        return [episode_of(json.loads(row)) for row in rows if row is not None]
+        return [episode_of(from_json(row)) for row in rows if row is not None]
 
     @translated
     def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
@@ -192,12 +190,12 @@ class Casebook:
     def thresholds(self, site: str) -> dict[str, Threshold]:
         """What a site has learnt, by category; nothing if it has not yet."""
         row = self._redis.get(_thresholds(site))
-        return {name: Threshold(**own) for name, own in json.loads(row).items()} if row else {}
+        return {name: Threshold(**own) for name, own in from_json(row).items()} if row else {}
 
     @translated
     def set_thresholds(self, site: str, learnt: Mapping[str, Threshold]) -> None:
         """Put thresholds to use, from the next event on."""
-        self._redis.set(_thresholds(site), json.dumps({name: own.document() for name, own in learnt.items()}))
+        self._redis.set(_thresholds(site), to_json({name: own.document() for name, own in learnt.items()}))
 
     @translated
     def hush(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
@@ -209,7 +207,7 @@ class Casebook:
                     recent = _recent_from(pipe.get(_recent(place)))
                     recent.calls[category] = Call(alert, from_ms, until_ms)
                     pipe.multi()
-                    pipe.set(_recent(place), json.dumps(recent_document(recent)))
+                    pipe.set(_recent(place), to_json(recent_document(recent)))
                     pipe.execute()
                 except redis.WatchError:
                     continue
@@ -241,43 +239,62 @@ def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  
             recents[place] = _recent_from(pipe.get(_recent(place)))
         return recents[place]
 
-    learnt = {site: json.loads(row) if row else {} for site, row in zip(sites, rows[len(places) :], strict=True)}
+    learnt = {site: from_json(row) if row else {} for site, row in zip(sites, rows[len(places) :], strict=True)}
     values = {site: {name: own["value"] for name, own in known.items()} for site, known in learnt.items()}
     return Opened(recents, values, look)
 
 
-def _queue(pipe: Any, conclusions: Sequence[Conclusion]) -> None:  # noqa: ANN401 - the client is untyped
-    newest: dict[str, int] = {}
-    bits = set()
-    latest: dict[str, Episode] = {}
-    opened = set()
+def _queue(pipe: Any, conclusions: Sequence[Conclusion], recents: Mapping[str, Recent]) -> None:  # noqa: ANN401
+    """What is to be kept, in few commands: each costs more than what it carries."""
+    episodes: dict[str, Episode] = {}
+    opened: dict[str, dict[str, int]] = {}
     for conclusion in conclusions:
-        at, site = ms_of(conclusion.event.captured_at), conclusion.event.site
-        newest[site] = max(newest.get(site, 0), at)
-        bits.add((conclusion.event.place, at // _HOUR_MS))
+        _queue_hour(pipe, conclusion.event, recents[conclusion.event.place])
         for episode in conclusion.episodes:
-            latest[episode.id] = episode
+            episodes[episode.id] = episode
             if episode.clips == 1:
-                opened.add(episode.id)
+                for key in (_EPISODES, _of(episode.place, episode.category)):
+                    opened.setdefault(key, {})[episode.id] = episode.opened_ms
+    for key, entries in opened.items():
+        pipe.zadd(key, entries)
+    for key, values in _likely(episodes.values()).items():
+        pipe.hset(key, mapping=values)
+    rows = {_episode(episode.id): to_json(episode_row(episode)) for episode in episodes.values()}
+    rows |= {_recent(place): to_json(recent_document(recent)) for place, recent in recents.items()}
+    if rows:
+        pipe.mset(rows)
+    newest = {c.event.site: ms_of(c.event.captured_at) for c in sorted(conclusions, key=_captured)}
     for site, at in newest.items():
         pipe.sadd(_SITES, site)
         pipe.hsetnx(_site(site), "first_ms", at)
         pipe.hset(_site(site), "newest_ms", at)
-    for place, hour in bits:
-        year = _year(hour * _HOUR_MS)
-        pipe.setbit(_heard(place, year), hour - _first_hour(year), 1)
-    for episode in latest.values():
-        pipe.set(_episode(episode.id), json.dumps(episode_row(episode)))
-        if episode.id in opened:
-            pipe.zadd(_EPISODES, {episode.id: episode.opened_ms})
-            pipe.zadd(_of(episode.place, episode.category), {episode.id: episode.opened_ms})
+
+
+def _likely(episodes: Iterable[Episode]) -> dict[str, dict[str, str]]:
+    """By key, the fields that tell the likeness of these episodes, as far as it is worth remembering."""
+    likely: dict[str, dict[str, str]] = {}
+    for episode in episodes:
         if episode.best >= FLOOR:
             value = f"{episode.opened_ms}:{episode.best:.4f}"
-            pipe.hset(_likeness(episode.site, episode.category), episode.id, value)
+            likely.setdefault(_likeness(episode.site, episode.category), {})[episode.id] = value
+    return likely
+
+
+def _captured(conclusion: Conclusion) -> datetime:
+    return conclusion.event.captured_at
+
+
+def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa: ANN401 - the client is untyped
+    """Note the hour in which a sensor was heard, once."""
+    at = ms_of(event.captured_at)
+    if at // _HOUR_MS != recent.hour:
+        recent.hour = at // _HOUR_MS
+        year = _year(at)
+        pipe.setbit(_heard(event.place, year), recent.hour - _first_hour(year), 1)
 
 
 def _recent_from(row: bytes | None) -> Recent:
-    return recent_of(json.loads(row)) if row else Recent()
+    return recent_of(from_json(row)) if row else Recent()
 
 
 def _year(ms: int) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hub.archive import Archive
 from hub.clips import Clips
 from hub.flagging.judge import Judge
-from hub.flagging.rule import Found, found
+from hub.flagging.rule import Found
 from hub.metrics import HubMetrics
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
@@ -278,10 +278,11 @@ class Pipeline:
         similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(kept)
         for space in {space for space, _ in requests}:
             rows = [row for row, (own, _) in enumerate(requests) if own == space]
-            every = self._retrieval.likeness(space, [match for row in rows for match in answers[row]])
+            matches = [match for row in rows for match in answers[row]]
+            every = self._retrieval.likeness(space, matches, self._judge.rule.min_shared)
             ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
             for row, likeness in zip(rows, np.split(every, ends), strict=True):
-                similar[row] = found(self._judge.rule, answers[row], likeness)
+                similar[row] = Found(answers[row], likeness)
         return similar
 
     def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:

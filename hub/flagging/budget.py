@@ -176,5 +176,6 @@ def _lowest(values: Values, cost: Values, share: float, start: float) -> float:
     paid = int((cost <= share * (1.0 + 1e-9)).sum())
     if paid < len(values):
         # Above the first one that is not paid for; a hair, so that its equals are left out too.
-        return float(np.clip(max(start, np.nextafter(np.float32(values[paid]), np.float32(1.0))), FLOOR, CEILING))
+        above = float(np.nextafter(np.float32(values[paid]), np.float32(1.0)))
+        return max(start, FLOOR, min(above, CEILING))
     return max(start, FLOOR)

@@ -7,13 +7,14 @@ that come late, as after an outage, find the episode they belong to among the re
 Times are ms since 1970 UTC; levels are LAeq in the sensor's unit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from shared.taxonomy import CATEGORIES
 
-KEPT: Final = 4
+KEPT: Final = 3
 """Episodes of each category that a sensor's `Recent` holds."""
 KEEPS: Final = 0.7
 """A category that sounds already counts as heard from this share of the probability that opens an episode."""
@@ -110,6 +111,7 @@ class Recent:
         ambient: level that is exceeded nine tenths of the time, LA90 of clips; meaningless before a first clip.
         unit: of `ambient`.
         clips: that the ambient level was learnt from.
+        hour: since 1970 UTC, the last one known to be heard.
     """
 
     episodes: dict[str, list[Episode]] = field(default_factory=dict)
@@ -117,6 +119,7 @@ class Recent:
     ambient: float = 0.0
     unit: str = ""
     clips: int = 0
+    hour: int = -1
 
     def above_ambient_db(self, laeq: float) -> float | None:
         """How far a level lies above the ambient; None while that is not known."""
@@ -161,8 +164,12 @@ class Recent:
 
     def put(self, episode: Episode) -> Episode:
         """Take an episode in the place of what was known of it."""
-        others = [e for e in self.episodes.get(episode.category, []) if e.id != episode.id]
-        self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[-KEPT:]
+        known = self.episodes.setdefault(episode.category, [])
+        if known and known[-1].id == episode.id:
+            known[-1] = episode
+        else:
+            others = [e for e in known if e.id != episode.id]
+            self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[-KEPT:]
         return episode
 
     def _learn_ambient(self, heard: Heard) -> None:
@@ -200,12 +207,8 @@ def simultaneous(episode: Episode, others: Sequence[Episode], gap_ms: int) -> li
     ]
 
 
-_FIELDS: Final = tuple(Episode.__dataclass_fields__)
-
-
-def episode_row(episode: Episode) -> list[Any]:
-    """An episode as a list of JSON values, in the order of its fields."""
-    return [getattr(episode, name) for name in _FIELDS]
+episode_row: Final[Callable[[Episode], tuple[Any, ...]]] = attrgetter(*Episode.__dataclass_fields__)
+"""An episode as JSON values, in the order of its fields."""
 
 
 def episode_of(row: Sequence[Any]) -> Episode:
@@ -219,6 +222,7 @@ def recent_document(recent: Recent) -> dict[str, Any]:
         "episodes": [episode_row(e) for own in recent.episodes.values() for e in own],
         "calls": {name: [call.alert, call.from_ms, call.until_ms] for name, call in recent.calls.items()},
         "ambient": [round(recent.ambient, 2), recent.unit, recent.clips],
+        "hour": recent.hour,
     }
 
 
@@ -229,4 +233,5 @@ def recent_of(document: Mapping[str, Any]) -> Recent:
         episode = Episode(*row)
         recent.episodes.setdefault(episode.category, []).append(episode)
     recent.ambient, recent.unit, recent.clips = document["ambient"]
+    recent.hour = document["hour"]
     return recent

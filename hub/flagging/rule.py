@@ -78,14 +78,6 @@ class Judged:
     above_ambient_db: float | None
 
 
-def found(rule: FlagRule, matches: Sequence[Match], likeness: Likeness) -> Found:
-    """Matches with their likeness, where they share a category at all."""
-    if not matches:
-        return Found((), likeness)
-    shared = np.stack([match.matrix[:, BOTH] for match in matches]) >= rule.min_shared
-    return Found(matches, np.where(shared, likeness, np.float32(0.0)))
-
-
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
     """Categories that both events likely contain, with P(both), likeliest first."""
     both = match.matrix[:, BOTH].tolist()
@@ -119,7 +111,8 @@ def judge(
     episodes = []
     for episode in taken:
         likeness = best.get(episode.category, 0.0)
-        episode = recent.put(replace(episode, best=max(episode.best, likeness)))  # noqa: PLW2901
+        if likeness > episode.best:
+            episode = recent.put(replace(episode, best=likeness))  # noqa: PLW2901
         alert = episode.alert or _called(recent, episode, heard)
         if not alert and loud and 0.0 < likeness >= thresholds.get(episode.category, rule.threshold):
             alert = nearby_alert(episode)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.likeness import Likeness
-from hub.model.presence import SITUATIONS, level_of_similarity
+from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.search.index import Index
 from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
@@ -160,15 +160,24 @@ class Retrieval:
                     self.answered(backend, query, found)
         return answers
 
-    def likeness(self, space: str, matches: Sequence[Match]) -> Likeness:
-        """Probability that a query of this space and each of its matches are the same kind of sound: float32 [n, 8].
+    def likeness(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
+        """Probability that a query of this space and each of its matches are the same kind of sound.
+
+        Args:
+            space: id of the feature space.
+            matches: n of them.
+            min_shared: lowest P(both) of a category that counts as shared.
+
+        Returns:
+            float32 [n, 8]; 0 where the category is not shared.
 
         Raises:
             Invalid: no model for this space.
         """
         ranks = np.array([match.rank for match in matches], dtype=np.float32)
         matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
-        return self._scorer(space).likeness(ranks, matrices)
+        likeness = self._scorer(space).likeness(ranks, matrices)
+        return np.where(matrices[:, :, BOTH] >= min_shared, likeness, np.float32(0.0))
 
     def compare(self, event: StoredEvent, others: Sequence[StoredEvent]) -> list[Match]:
         """An event and each of some others of its feature space, in their order, scored exactly.

@@ -121,3 +121,12 @@ def test_a_candidate_in_the_shadow_states_what_it_thinks_of_an_alert(
     assert dog < 0.1 < saws
     assert Shadow(archive, Scorer(load(shipped(VGGISH.id)))).likeness(alert(heard[1], heard[0])) is None
     assert shadow.likeness(alert(event(77, MONDAY), heard[0])) is None, "that event is not there"
+
+
+def test_a_category_that_is_not_shared_has_no_likeness(scorer: Scorer, heard: list[StoredEvent]) -> None:
+    retrieval = Retrieval([scorer])
+    matches = retrieval.compare(heard[1], [heard[0], heard[2]])
+    plain, shared = retrieval.likeness(SMALL.id, matches), retrieval.likeness(SMALL.id, matches, 0.5)
+    assert shared[0, SAW] == plain[0, SAW] > 0.0
+    assert shared[1, SAW] == 0.0
+    assert not retrieval.likeness(SMALL.id, matches, 1.0).any()
