@@ -1,0 +1,153 @@
+"""Clips of a street as sensors would send them: made, heard by the backbone, measured; on all cores.
+
+Of each mixture that is asked for, some clips are made, every one another performance of the same sources. Where more
+are needed, each is the beginning of one and the end of another, every value moved a little: no two clips are equal.
+This module loads no PyTorch, so that processes which hear start soon.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.bench.street import CLIP_S, PERFORMANCES, Clip, Sound
+from hub.search.recombined import recombined
+from shared.audio import Waveform
+from shared.backbones import SMALL_FILE
+from shared.backbones.backbone import Backbone
+from shared.events import Levels
+from shared.scene import CEILING, background, perform
+from shared.space import SMALL, Features
+
+RATE_HZ: Final = 16_000
+NIGHT_DBFS: Final = -58.0
+DAY_DBFS: Final = -48.0
+"""Level of the background, RMS, give or take a few decibels."""
+_SPREAD_DB: Final = 1.5
+_MOVED_DB: Final = 0.5
+"""How much the level of a recombined clip differs from that of the clip it begins with; standard deviation."""
+_AT_ONCE: Final = 16
+_FEW: Final = 64
+"""Clips that are heard in this process."""
+_BLOCK: Final = RATE_HZ // 8
+"""Samples in the time constant of the fast level."""
+
+Mixture = tuple[bool, tuple[Sound, ...]]
+"""Whether it is night, and what sounds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Clips as the hub gets them.
+
+    Attributes:
+        features: uint8 [n, frames, dimension] of `SMALL`.
+        laeq: float32 [n], level of the clip in dBFS, not weighted.
+        lafmax: float32 [n], the highest eighth of a second of it.
+    """
+
+    features: Features
+    laeq: npt.NDArray[np.float32]
+    lafmax: npt.NDArray[np.float32]
+
+    def levels(self, number: int) -> Levels:
+        """Levels of one clip."""
+        return Levels(float(self.laeq[number]), float(self.lafmax[number]))
+
+
+def mixed(mixture: Mixture, rng: np.random.Generator) -> Waveform:
+    """One clip of a mixture, float32 [10 s at `RATE_HZ`]."""
+    night, sounds = mixture
+    level_db = (NIGHT_DBFS if night else DAY_DBFS) + rng.uniform(-_SPREAD_DB, _SPREAD_DB)
+    made = _at(background(rng, RATE_HZ, CLIP_S), level_db)
+    for sound in sounds:
+        own = perform(sound.category, sound.character, rng, RATE_HZ, CLIP_S)
+        made = made + _at(own, level_db + sound.above_db)
+    peak = float(np.abs(made).max())
+    return np.asarray(made * min(1.0, CEILING / peak), dtype=np.float32)
+
+
+def measured(waveform: Waveform) -> tuple[float, float]:
+    """Level of a clip and of its loudest eighth of a second, dBFS, not weighted; a full-scale sine has 0."""
+    power = np.square(waveform[: len(waveform) // _BLOCK * _BLOCK], dtype=np.float64).reshape(-1, _BLOCK).mean(axis=1)
+    mean, most = (10.0 * np.log10(2.0 * value + 1e-12) for value in (power.mean(), power.max()))
+    return float(mean), float(most)
+
+
+def hear(clips: Sequence[Clip], seed: int, told: Callable[[float], None] = lambda _: None) -> Heard:
+    """What the hub would get of these clips.
+
+    Args:
+        clips: in any order.
+        seed: of the performances.
+        told: of the share that is done.
+    """
+    wanted: dict[Mixture, list[int]] = {}
+    for number, clip in enumerate(clips):
+        wanted.setdefault((clip.night, clip.sounds), []).append(number)
+    tasks = [
+        (mixture, (seed, kind, take))
+        for kind, (mixture, numbers) in enumerate(wanted.items())
+        for take in range(min(len(numbers), _performances(mixture)))
+    ]
+    features, laeq, lafmax = _all(tasks, told)
+    made = Heard(
+        np.empty((len(clips), *SMALL.shape), np.uint8), *(np.empty(len(clips), np.float32) for _ in range(2))
+    )
+    rng, begin = np.random.default_rng([seed, len(clips)]), 0
+    for mixture, numbers in wanted.items():
+        count = min(len(numbers), _performances(mixture))
+        own = slice(begin, begin + count)
+        begin += count
+        alike = rng.integers(count, size=len(numbers) - count)
+        made.features[numbers] = np.concatenate([features[own], recombined(features[own], len(alike), rng)])
+        moved = np.concatenate([np.zeros(count), rng.normal(0.0, _MOVED_DB, len(alike))])
+        for of, into in ((laeq, made.laeq), (lafmax, made.lafmax)):
+            into[numbers] = np.concatenate([of[own], of[own][alike]]) + moved
+    return made
+
+
+def _performances(mixture: Mixture) -> int:
+    return min((sound.performances for sound in mixture[1]), default=PERFORMANCES)
+
+
+_Task = tuple[Mixture, tuple[int, int, int]]
+_Results = tuple[Features, npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+def _all(tasks: Sequence[_Task], told: Callable[[float], None]) -> _Results:
+    parts = [tasks[at : at + _AT_ONCE] for at in range(0, len(tasks), _AT_ONCE)]
+    done: list[_Results] = []
+    if len(tasks) <= _FEW:
+        done = [_some(part) for part in parts]
+    else:
+        # Begun anew and not forked: this process may have threads by now.
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            for result in pool.map(_some, parts):
+                done.append(result)
+                told(len(done) / len(parts))
+    features, laeq, lafmax = (np.concatenate(column) for column in zip(*done, strict=True))
+    return features, laeq, lafmax
+
+
+_backbones: list[Backbone] = []
+
+
+def _some(tasks: Sequence[_Task]) -> _Results:
+    """Features and levels of some clips, in a process that keeps its backbone."""
+    if not _backbones:
+        _backbones.append(Backbone(SMALL_FILE))
+    waves = [mixed(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]
+    levels = np.array([measured(wave) for wave in waves], dtype=np.float32)
+    return _backbones[0].extract_many([(wave, RATE_HZ) for wave in waves]), levels[:, 0], levels[:, 1]
+
+
+def _at(signal: npt.NDArray[np.floating], level_db: float) -> npt.NDArray[np.float64]:
+    """A signal at an RMS level in dB re full scale."""
+    rms = float(np.sqrt(np.mean(np.square(signal))))
+    return np.asarray(signal * (10.0 ** (level_db / 20.0) / max(rms, 1e-12)), dtype=np.float64)

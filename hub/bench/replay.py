@@ -1,0 +1,159 @@
+"""A hub without broker, web and clock: events go through its own pipeline, as fast as it takes them.
+
+The time of the events is the time of everything: thresholds are learnt when they are due by it, alerts are completed
+as of their own moment, verdicts are given then.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.casebook import Casebook
+from hub.embedded import embedded_servers
+from hub.feedback import Feedback
+from hub.flagging.budget import Threshold
+from hub.flagging.complete import Completer
+from hub.flagging.judge import Judge
+from hub.flagging.learning import Learner
+from hub.metrics import HubMetrics
+from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
+from hub.patterns import Patterns
+from hub.pipeline import Outcome, Pipeline
+from hub.settings import HubSettings
+from hub.stored import ms_of
+from hub.threads import one_thread
+from shared.errors import Invalid
+from shared.events import Event
+from shared.messages import AlertMessage, encode_event
+from shared.topics import SensorTopic
+
+DAY_MS: Final = 86_400_000
+
+Verdict = Callable[[AlertMessage], bool]
+"""Whether a person says of an alert that it is right."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """A hub that is given events, and what came of them.
+
+    Attributes:
+        alerts: completed, in order.
+        completing_ms: that each took.
+        thresholds: of the site at the end of each day, by category.
+    """
+
+    archive: Archive
+    casebook: Casebook
+    pipeline: Pipeline
+    learner: Learner
+    completer: Completer
+    feedback: Feedback
+    now: list[datetime]
+    verdict: Verdict | None = None
+    alerts: list[AlertMessage] = field(default_factory=list)
+    completing_ms: list[float] = field(default_factory=list)
+    thresholds: list[dict[str, Threshold]] = field(default_factory=list)
+
+    def take(self, events: Sequence[Event]) -> None:
+        """A batch of events: archive, search, judge, tell, be told, learn.
+
+        Args:
+            events: in the order of their times, all of one site, none before those of an earlier batch.
+
+        Raises:
+            Invalid: the hub refused one.
+        """
+        site, self.now[0] = events[-1].site, events[-1].captured_at
+        self._close_days(site)
+        messages = [(str(SensorTopic(site, event.id.sensor, "event")), encode_event(event)) for event in events]
+        for handled in self.pipeline.handle_all(messages):
+            if handled.outcome is not Outcome.ARCHIVED:
+                raise Invalid(f"an event came to be a {handled.outcome.value}")
+            if handled.alert is not None:
+                self._tell(handled.alert)
+        self.learner.learn_due()
+
+    def all(self, batches: Iterable[Sequence[Event]], told: Callable[[int], None] = lambda _: None) -> float:
+        """Take batches one after another, in a thread that computes alone, as the hub's own does.
+
+        Args:
+            batches: as `take` wants them.
+            told: of the number of events so far.
+
+        Returns:
+            How long it took, in seconds.
+        """
+        started, count = time.monotonic(), 0
+        with ThreadPoolExecutor(1, initializer=one_thread) as alone:
+            for batch in batches:
+                alone.submit(self.take, batch).result()
+                count += len(batch)
+                told(count)
+        return time.monotonic() - started
+
+    def _tell(self, alert: AlertMessage) -> None:
+        started = time.perf_counter()
+        completed = self.completer.complete(alert)
+        self.completing_ms.append(1000 * (time.perf_counter() - started))
+        self.alerts.append(completed)
+        if self.verdict is not None:
+            right = self.verdict(completed)
+            self.feedback.give(
+                alert=completed, match=None, verdict="same" if right else "different", now=alert.captured_at
+            )
+
+    def _close_days(self, site: str) -> None:
+        times = self.casebook.times(site)
+        if times is not None:
+            days = (ms_of(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
+            while len(self.thresholds) < days:
+                self.thresholds.append(self.casebook.thresholds(site))
+
+
+@contextlib.contextmanager
+def replaying(settings: HubSettings, verdict: Verdict | None = None) -> Iterator[Replay]:
+    """A hub with an empty store of its own.
+
+    Args:
+        settings: the hub's; where its store is does not matter.
+        verdict: of the person who is told alerts; None: nobody answers.
+
+    Raises:
+        Invalid: settings or a checkpoint that cannot be used.
+    """
+    with embedded_servers() as servers, contextlib.ExitStack() as stack:
+        redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})
+        archive = open_archive(settings.model_copy(update={"redis": redis}))
+        stack.callback(archive.close)
+        retrieval = open_retrieval(settings)
+        extractor, _ = open_audio(settings, retrieval)
+        flagging, rule, places = settings.flagging, rule_of(settings.flagging), places_of(settings.places)
+        casebook = Casebook(archive)
+        learner = learner_of(flagging, archive, casebook)
+        completer = Completer(
+            casebook,
+            Patterns(casebook, places, settings.archive.retention_days),
+            places,
+            rule,
+            recurring_days=flagging.recurring_days,
+            urgent_above_db=flagging.urgent_above_db,
+        )
+        now: list[datetime] = [datetime.now().astimezone()]
+        pipeline = Pipeline(
+            archive=archive,
+            retrieval=retrieval,
+            extractor=extractor,
+            judge=Judge(casebook, places, rule),
+            metrics=HubMetrics(CollectorRegistry()),
+            now=lambda: now[0],
+        )
+        feedback = Feedback(archive, casebook, learner)
+        yield Replay(archive, casebook, pipeline, learner, completer, feedback, now, verdict)
