@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hub.archive import PREFIX, Archive, index_of, indexes_of, translated
 from hub.stored import StoredEvent
+from shared.taxonomy import CATEGORIES
 
 _EVENTS: Final = f"{PREFIX}:events"
 _FIRST_BATCH: Final = 128
@@ -64,6 +65,16 @@ class Level:
 
     at_ms: int
     laeq: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many episodes of a category there were at a place, and when the last one began, ms since 1970 UTC."""
+
+    place: str
+    category: str
+    times: int
+    last_ms: int
 
 
 class Catalogue:
@@ -163,6 +174,23 @@ class Catalogue:
             place: [Level(cursor.ms, float(laeq)) for cursor in own if (laeq := next(laeqs)[0]) is not None]
             for place, own in zip(places, found, strict=True)
         }
+
+    @translated
+    def tallies(self, places: Sequence[str]) -> list[Tally]:
+        """Episodes of each category at some places, where there are any, the most first."""
+        pairs = [(place, category) for place in places for category in CATEGORIES]
+        pipe = self._redis.pipeline(transaction=False)
+        for place, category in pairs:
+            key = f"{PREFIX}:episodes:{place}:{category}"
+            pipe.zcard(key)
+            pipe.zrevrange(key, 0, 0, withscores=True)
+        answers = pipe.execute()
+        found = [
+            Tally(place, category, times, int(last[0][1]))
+            for (place, category), times, last in zip(pairs, answers[::2], answers[1::2], strict=True)
+            if last
+        ]
+        return sorted(found, key=lambda tally: -tally.times)
 
     @translated
     def complete(self) -> int:

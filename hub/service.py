@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
 from hub.casebook import Casebook
+from hub.catalogue import Catalogue
 from hub.clips import Clips
 from hub.feedback import Feedback
 from hub.flagging.complete import Completer
@@ -37,7 +38,8 @@ from hub.search.snapshot import Snapshots
 from hub.settings import HubSettings
 from hub.stored import ms_of
 from hub.threads import yield_early
-from hub.web.api import Health, create_app
+from hub.web.app import create_app
+from hub.web.parts import Health, Parts
 from shared.errors import Unavailable
 from shared.messages import AlertMessage
 
@@ -88,7 +90,7 @@ class Hub:
         self._stopping = threading.Event()
         self._archive = open_archive(settings)
         self._retrieval = open_retrieval(settings)
-        extractor, reason = open_audio(settings, self._retrieval)
+        self._extractor, reason = open_audio(settings, self._retrieval)
         log.info(reason)
         self._metrics = HubMetrics(CollectorRegistry())
         folder = settings.search.snapshot_dir
@@ -114,7 +116,7 @@ class Hub:
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
-            extractor=extractor,
+            extractor=self._extractor,
             judge=Judge(self._casebook, self._places, rule),
             metrics=self._metrics,
             clips=self._clips,
@@ -164,8 +166,8 @@ class Hub:
             return
         after = fill(self._archive, self._retrieval, self._snapshots)
         self._metrics.indexed.set_function(lambda: len(self._retrieval))
-        app = create_app(self._archive, self._retrieval, self._metrics, self.health, self._settings.flagging)
-        server = _Server(app, self._settings.web.host, self._settings.web.port)
+        Catalogue(self._archive).complete()
+        server = _Server(create_app(self._parts()), self._settings.web.host, self._settings.web.port)
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
@@ -187,6 +189,23 @@ class Hub:
                 self._recall.stop()
             self._save()
             self._archive.close()
+
+    def _parts(self) -> Parts:
+        """What pages and API are made of."""
+        return Parts(
+            archive=self._archive,
+            casebook=self._casebook,
+            retrieval=self._retrieval,
+            extractor=self._extractor,
+            metrics=self._metrics,
+            health=self.health,
+            settings=self._settings,
+            feedback=self._feedback,
+            patterns=self._patterns,
+            explainer=self._explainer,
+            places=self._places,
+            stopping=self._stopping,
+        )
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -272,7 +291,9 @@ class _Server:
             listener = socket.create_server((host, port))
         except OSError as error:
             raise Unavailable(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        )
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
         )

@@ -1,0 +1,135 @@
+"""Events: lists, one, what is similar and why, its sound and its picture."""
+
+import hashlib
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from hub.catalogue import Wanted
+from hub.stored import StoredEvent, ms_of
+from hub.web.api.words import (
+    EVENT,
+    After,
+    Category,
+    EventName,
+    Limit,
+    Matches,
+    Place,
+    Since,
+    Time,
+    Until,
+    errors,
+)
+from hub.web.asking import filter_of, like_event
+from hub.web.cursors import cursor_of, text_of
+from hub.web.images import VERSION, fingerprint, png, spectrogram
+from hub.web.lookup import event_of
+from hub.web.parts import Parts
+from hub.web.sound import kept_path, path_of
+from hub.web.views import EventList, EventView, SimilarList, WhyView, event_view, why_view
+from shared.audio import decode_flac
+from shared.taxonomy import CATEGORIES
+
+Answers = dict[int | str, dict[str, Any]]
+
+_CACHED: Final = "private, max-age=86400"
+_PICTURE: Final[Answers] = {
+    200: {"content": {"image/png": {}}, "description": "the picture"},
+    304: {"description": "as before"},
+}
+_AUDIO: Final[Answers] = {
+    200: {"content": {"audio/flac": {}}, "description": "the FLAC file"},
+    206: {"content": {"audio/flac": {}, "multipart/byteranges": {}}, "description": "the parts asked for by `Range`"},
+    416: {"content": {"text/plain": {}}, "description": "a `Range` beyond the file"},
+    400: {"content": {"text/plain": {}}, "description": "a `Range` that is not understood"},
+}
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The routes of events."""
+    router = APIRouter(prefix="/events", tags=["events"])
+
+    @router.get("", responses=errors(422, 503))
+    def events(
+        limit: Limit = 50,
+        after: After = None,
+        since: Since = None,
+        until: Until = None,
+        place: Place = None,
+        category: Category = None,
+        min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
+    ) -> EventList:
+        """Archived events, newest first."""
+        wanted = Wanted(_ms(since), _ms(until), place, category, min_laeq)
+        page = parts.catalogue.events(wanted, limit=limit, after=cursor_of(after))
+        return EventList(events=[event_view(event) for event in page.events], next=text_of(page.next))
+
+    @router.get("/{event_id}", responses=errors(404, 422, 503))
+    def event(event_id: EventName) -> EventView:
+        """One event."""
+        return event_view(event_of(parts.archive, event_id))
+
+    @router.get("/{event_id}/similar", responses=errors(404, 422, 503))
+    def similar(
+        event_id: EventName,
+        k: Matches = 10,
+        since: Since = None,
+        until: Until = None,
+        place: Place = None,
+        category: Category = None,
+        min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
+        own_recent_clips: Annotated[
+            bool, Query(description="include clips of the same sensor close in time")
+        ] = False,
+    ) -> SimilarList:
+        """Similar events of the archive, most similar first, with the categories both likely contain."""
+        number = None if category is None else CATEGORIES.index(category)
+        chosen = filter_of(since_ms=_ms(since), until_ms=_ms(until), place=place, category=number, min_laeq=min_laeq)
+        found = event_of(parts.archive, event_id)
+        matches = like_event(parts, found, k, chosen, own_recent_clips=own_recent_clips)
+        return SimilarList(event=event_id, matches=matches)
+
+    @router.get("/{event_id}/why", responses=errors(404, 422, 503))
+    def why(event_id: EventName, match: Annotated[str, Query(pattern=EVENT, description="another event")]) -> WhyView:
+        """Why another event matches this one, category by category, and what would have to differ."""
+        first, second = event_of(parts.archive, event_id), event_of(parts.archive, match)
+        return why_view(first, second, parts.explainer.why(first, second))
+
+    @router.get("/{event_id}/audio", response_class=FileResponse, responses={**_AUDIO, **errors(404, 422, 503)})
+    def audio(event_id: EventName) -> FileResponse:
+        """The event's sound, if it was kept."""
+        path = kept_path(parts, event_of(parts.archive, event_id))
+        return FileResponse(path, media_type="audio/flac", headers={"Cache-Control": _CACHED})
+
+    @router.get(
+        "/{event_id}/spectrogram.png", response_class=Response, responses={**_PICTURE, **errors(404, 422, 503)}
+    )
+    def picture(
+        event_id: EventName,
+        request: Request,
+        width: Annotated[int, Query(ge=16, le=1600, description="pixels")] = 800,
+        height: Annotated[int, Query(ge=16, le=600, description="pixels")] = 192,
+    ) -> Response:
+        """The event's spectrogram; where no sound was kept, the numbers that the hub compares, over time."""
+        found = event_of(parts.archive, event_id)
+        heard = path_of(parts, found) is not None
+        named = f"{VERSION} {event_id} {heard} {width} {height}"
+        tag = f'"{hashlib.sha256(named.encode()).hexdigest()[:24]}"'
+        headers = {"ETag": tag, "Cache-Control": _CACHED}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(_drawn(parts, found, width, height), media_type="image/png", headers=headers)
+
+    return router
+
+
+def _drawn(parts: Parts, event: StoredEvent, width: int, height: int) -> bytes:
+    path = path_of(parts, event)
+    if path is None:
+        return png(fingerprint(event.space, event.features), width=width, height=height, smooth=False)
+    return png(spectrogram(*decode_flac(path.read_bytes())), width=width, height=height, smooth=True)
+
+
+def _ms(at: Time | None) -> int | None:
+    return None if at is None else ms_of(at)

@@ -1,0 +1,127 @@
+"""Everything as CSV or JSON lines, streamed page by page."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from hub.catalogue import Cursor, Wanted
+from hub.feedback import Verdict
+from hub.stored import StoredEvent, ms_of
+from hub.web.api.words import Category, Place, Since, Site, Until, errors
+from hub.web.listing import WantedAlerts, alerts, verdicts
+from hub.web.parts import Parts
+from hub.web.tables import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
+from hub.web.views import event_view
+from shared.messages import AlertMessage
+from shared.taxonomy import CATEGORIES
+
+_PAGE: Final = 200
+_EVENT: Final = (
+    "id",
+    "site",
+    "sensor",
+    "captured_at",
+    "received_at",
+    "duration_s",
+    "laeq",
+    "lafmax",
+    "level_unit",
+    "space",
+    "audio",
+    *CATEGORIES,
+)
+_ALERT: Final = (
+    "event",
+    "site",
+    "sensor",
+    "captured_at",
+    "severity",
+    "categories",
+    "probability",
+    "threshold",
+    "laeq",
+    "lafmax",
+    "level_unit",
+    "above_ambient_db",
+    "times",
+    "days",
+    "regularity",
+    "next_start",
+    "next_end",
+    "next_probability",
+    "matches",
+    "linked",
+)
+_VERDICT: Final = tuple(Verdict.model_fields)
+
+
+def _media(what: str, rows: str) -> dict[int | str, dict[str, Any]]:
+    content = {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()}
+    return {200: {"content": content, "description": f"{what}, {rows}"}, **errors(404, 422, 503)}
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The routes of exports."""
+    router = APIRouter(prefix="/export", tags=["export"])
+
+    @router.get("/events.{form}", response_class=StreamingResponse, responses=_media("events", "newest first"))
+    def events(
+        form: Format, since: Since = None, until: Until = None, place: Place = None, category: Category = None
+    ) -> StreamingResponse:
+        """Events with levels and the probability of each category."""
+        wanted = Wanted(_ms(since), _ms(until), place, category)
+
+        def page(after: Cursor | None) -> tuple[Sequence[StoredEvent], Cursor | None]:
+            found = parts.catalogue.events(wanted, limit=_PAGE, after=after)
+            return found.events, found.next
+
+        return _sent("events", form, _EVENT, (_event_row(event) for event in paged(page)))
+
+    @router.get("/alerts.{form}", response_class=StreamingResponse, responses=_media("alerts", "newest first"))
+    def alerts_(
+        form: Format, since: Since = None, site: Site = None, place: Place = None, category: Category = None
+    ) -> StreamingResponse:
+        """Alerts, one a row; as JSON lines, whole."""
+        wanted = WantedAlerts(site=site, place=place, category=category, since=since)
+        found = paged(lambda after: alerts(parts, wanted, limit=_PAGE, after=after))
+        if form == "jsonl":
+            return _sent("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
+        return _sent("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
+
+    @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
+    def feedback(form: Format) -> StreamingResponse:
+        """What people said, one verdict a row."""
+        found = paged(lambda after: verdicts(parts, limit=_PAGE, after=after))
+        return _sent("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
+
+    return router
+
+
+def _sent(name: str, form: Format, columns: tuple[str, ...], rows: Iterator[Row]) -> StreamingResponse:
+    lines = csv_lines(columns, rows) if form == "csv" else json_lines(rows)
+    headers = {"Content-Disposition": f'attachment; filename="earwitness-{name}.{form}"'}
+    return StreamingResponse(lines, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def _event_row(event: StoredEvent) -> Row:
+    row = event_view(event).model_dump(mode="json")
+    return {**row, **{name: round(p, 4) for name, p in row.pop("presence").items()}}
+
+
+def _alert_row(alert: AlertMessage) -> Row:
+    row = alert.model_dump(mode="json")
+    recurrence = row.pop("recurrence") or {}
+    window = recurrence.get("next") or {}
+    return {
+        **row,
+        **{name: recurrence.get(name) for name in ("times", "days", "regularity")},
+        **{f"next_{name}": window.get(name) for name in ("start", "end", "probability")},
+        "matches": [match.event for match in alert.matches],
+    }
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else ms_of(at)

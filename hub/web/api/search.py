@@ -1,0 +1,170 @@
+"""Search by an archived event, as JSON, or by a recording, as an upload."""
+
+import json
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from hub.search.match import Filter
+from hub.stored import ms_of
+from hub.web.api.words import CATEGORY, EVENT, PLACE, Ours, Time, errors
+from hub.web.asking import UPLOAD_CAP_BYTES, Likeliest, filter_of, like_event, like_recording
+from hub.web.lookup import event_of
+from hub.web.parts import Parts
+from hub.web.views import EVENT_EXAMPLE
+from shared.errors import Invalid
+from shared.messages import MatchMessage
+from shared.taxonomy import CATEGORIES
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Filters(BaseModel):
+    """Which events a search looks at; all by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Time | None = None
+    until: Time | None = None
+    place: str | None = Field(None, pattern=PLACE, description="of this `site/sensor`")
+    category: str | None = Field(None, pattern=CATEGORY, description="likely containing this category")
+    min_laeq: float | None = Field(None, ge=-200, le=200, description="at least this loud, dB")
+
+    def filter(self) -> Filter:
+        """As a search takes it."""
+        return filter_of(
+            since_ms=None if self.since is None else ms_of(self.since),
+            until_ms=None if self.until is None else ms_of(self.until),
+            place=self.place,
+            category=None if self.category is None else CATEGORIES.index(self.category),
+            min_laeq=self.min_laeq,
+        )
+
+
+class Asked(BaseModel):
+    """A search by an archived event."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"event": EVENT_EXAMPLE, "filters": {"category": "music"}, "k": 10}},
+    )
+
+    event: str = Field(pattern=EVENT)
+    filters: Filters = Filters()
+    k: int = Field(10, ge=1, le=100, description="most matches", strict=True)
+
+
+class AskedBySound(Filters):
+    """The fields of an upload beside the recording itself."""
+
+    k: int = Field(10, ge=1, le=100, description="most matches")
+
+
+class FoundView(MatchMessage):
+    """A match of a search; `at_s` is where in the recording its likest piece begins, in seconds."""
+
+    at_s: float = 0.0
+
+
+class FoundList(BaseModel):
+    """What a search found, most similar first."""
+
+    matches: list[FoundView]
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The route of searches."""
+    router = APIRouter(tags=["search"])
+
+    @router.post(
+        "/search",
+        openapi_extra={"requestBody": _body()},
+        responses=errors(403, 404, 413, 415, 422, 503),
+    )
+    async def search(request: Request, _ours: Ours = None) -> FoundList:
+        """Find the events most similar to an archived one (JSON), or to a recording (multipart field `recording`)."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            asked = read(Asked, await _json(request))
+            return await run_in_threadpool(_by_event, parts, asked)
+        if kind == "multipart/form-data":
+            async with request.form(max_files=1, max_fields=10) as form:
+                data, fields = await recording_of(form)
+            return await run_in_threadpool(_by_sound, parts, data, read(AskedBySound, fields))
+        raise HTTPException(415, "send application/json or multipart/form-data")
+
+    return router
+
+
+async def recording_of(form: FormData) -> tuple[bytes, dict[str, str]]:
+    """The upload of a form, and its other fields that are not empty.
+
+    Raises:
+        Invalid: no upload, or one over the cap.
+    """
+    upload = form.get("recording")
+    if not isinstance(upload, UploadFile):
+        raise Invalid("the field `recording` must hold a file")
+    data = await upload.read(UPLOAD_CAP_BYTES + 1)
+    if len(data) > UPLOAD_CAP_BYTES:
+        raise HTTPException(413, f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
+    return data, {name: value for name, value in form.items() if isinstance(value, str) and value}
+
+
+def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - whatever was sent
+    """Fields as a model.
+
+    Raises:
+        Invalid: they do not fit; says which and why.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid(faults(error.errors())) from error
+
+
+def faults(errors_: Any) -> str:  # noqa: ANN401 - pydantic's and FastAPI's
+    """The first few faults in words, without the values that were sent."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors_[:4])
+
+
+async def _json(request: Request) -> Any:  # noqa: ANN401
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise Invalid("the body is no JSON") from error
+
+
+def _by_event(parts: Parts, asked: Asked) -> FoundList:
+    event = event_of(parts.archive, asked.event)
+    return FoundList(matches=[_view(Likeliest(m)) for m in like_event(parts, event, asked.k, asked.filters.filter())])
+
+
+def _by_sound(parts: Parts, data: bytes, asked: AskedBySound) -> FoundList:
+    return FoundList(matches=[_view(found) for found in like_recording(parts, data, asked.k, asked.filter())])
+
+
+def _view(found: Likeliest) -> FoundView:
+    return FoundView(**found.match.model_dump(), at_s=found.at_s)
+
+
+_FILE: Final = {
+    "recording": {"type": "string", "format": "binary", "description": "wav, flac or ogg, to 60 s, 20 MB"}
+}
+
+
+def _body() -> dict[str, Any]:
+    """The request's two forms, with their schemas written out."""
+    form = AskedBySound.model_json_schema()
+    form["properties"] = {**_FILE, **form["properties"]}
+    form["required"] = ["recording"]
+    asked = Asked.model_json_schema()
+    asked["properties"]["filters"] = Filters.model_json_schema()
+    asked.pop("$defs", None)
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": asked}, "multipart/form-data": {"schema": form}},
+    }

@@ -1,0 +1,64 @@
+"""Parameters and errors that several resources share, as OpenAPI describes them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Header, Path, Query
+from pydantic import AfterValidator, AwareDatetime
+
+from hub.web.guard import HEADER
+from hub.web.views import EVENT_EXAMPLE, Problem
+from shared.errors import Invalid
+from shared.taxonomy import CATEGORIES
+
+NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
+EVENT: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15}$"
+EPISODE: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15}\.[0-7]$"
+CATEGORY: Final = "^(" + "|".join(CATEGORIES) + ")$"
+
+
+def _in_range(at: datetime) -> datetime:
+    if not 1970 <= at.year < 9999:
+        raise ValueError("the year must lie in 1970 to 9998")
+    return at
+
+
+def _no_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid("text that is no Unicode") from error
+    return text
+
+
+Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
+After = Annotated[str | None, Query(max_length=200, description="`next` of an earlier answer: what comes after it")]
+Time = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Since = Annotated[Time | None, Query(description="at this time or later", examples=["2026-06-01T00:00:00Z"])]
+Until = Annotated[Time | None, Query(description="at this time or before", examples=["2026-06-02T00:00:00Z"])]
+Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]
+Site = Annotated[str | None, Query(pattern=NAME, description="of this site", examples=["demo"])]
+Category = Annotated[str | None, Query(pattern=CATEGORY, description="of this category", examples=["music"])]
+EventName = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
+EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
+Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]
+Ours = Annotated[
+    str | None,
+    Header(alias=HEADER, description="any text; must be there unless the hub's own page asks"),
+]
+
+_TEXTS: Final[Mapping[int, str]] = {
+    403: f"asked from elsewhere without the header `{HEADER}`",
+    404: "there is none",
+    413: "more than the cap was sent",
+    415: "a body of another kind",
+    422: "a parameter or body that is not understood, or that does not fit",
+    503: "the store is away; try again after `Retry-After` seconds",
+}
+
+
+def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Error answers as OpenAPI documents them."""
+    return {code: {"model": Problem, "description": _TEXTS[code]} for code in codes}

@@ -1,0 +1,106 @@
+"""The hub's web application: pages, JSON API under `/api/v1`, health and metrics, over FastAPI."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from hub.web.api import alerts, episodes, events, export, live, places, search
+from hub.web.api.search import faults
+from hub.web.guard import Guard
+from hub.web.pages import every as pages
+from hub.web.parts import Parts
+from hub.web.stream import Feed
+from shared.errors import Invalid, Unavailable
+
+_ABOUT = """A network of noise sensors that remembers what it heard.
+
+Lists are in pages: ask again with `after` = `next` until `next` is null; a page may be short. Times are UTC, levels
+dB or dBFS. Requests that change something need the header `X-Earwitness`, whatever it says."""
+
+
+class HealthView(BaseModel):
+    """Whether the hub can do its work."""
+
+    ok: bool
+    broker: bool
+    store: bool
+    events: int
+    dead_letters: int
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The hub's web application over its parts."""
+    feed = Feed(parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        feed.start()
+        yield
+
+    app = FastAPI(
+        title="Earwitness hub",
+        version="1",
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    api = APIRouter(prefix="/api/v1")
+    for resource in (events, episodes, alerts, places, search, export):
+        api.include_router(resource.routes(parts))
+    api.include_router(live.routes(feed))
+    app.include_router(api)
+    _add_operator_routes(app, parts)
+    pages.add(app, parts)
+    _add_answers_to_errors(app, parts)
+    app.add_middleware(Guard)
+    return app
+
+
+def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
+    @app.get(
+        "/healthz",
+        response_model=HealthView,
+        responses={503: {"model": HealthView, "description": "broker or store is away"}},
+        tags=["operation"],
+    )
+    def healthz() -> JSONResponse:
+        """200 if broker and store are there, 503 if not."""
+        report = parts.health()
+        return JSONResponse({"ok": report.ok, **asdict(report)}, status_code=200 if report.ok else 503)
+
+    @app.get("/metrics", include_in_schema=False)
+    def prometheus() -> Response:
+        return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_answers_to_errors(app: FastAPI, parts: Parts) -> None:
+    """Every error has one shape, `detail` in words; who asks for a page is answered with one."""
+
+    def answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+        if pages.wanted(request):
+            return pages.problem(parts, request, code, detail, headers)
+        return JSONResponse({"detail": detail}, status_code=code, headers=headers)
+
+    @app.exception_handler(Unavailable)
+    def unavailable(request: Request, error: Exception) -> Response:
+        return answer(request, 503, str(error), {"Retry-After": "5"})
+
+    @app.exception_handler(Invalid)
+    def invalid(request: Request, error: Exception) -> Response:
+        return answer(request, 422, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def misunderstood(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, 422, faults(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    def failed(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, str(error.detail), dict(error.headers or {}))

@@ -1,0 +1,126 @@
+"""Lists that pages and API show alike: alerts, episodes and what people said, filtered and in pages."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from hub.catalogue import Cursor
+from hub.feedback import Verdict
+from hub.flagging.episode import Episode
+from hub.stored import ms_of
+from hub.web.cursors import page_of
+from hub.web.parts import Parts
+from hub.web.views import utc
+from shared.messages import AlertMessage, Severity
+from shared.taxonomy import CATEGORIES
+
+_BATCH: Final = 200
+LOOKED_AT: Final = 2_000
+"""Alerts that one request looks at; a page may be short of alerts and yet have a next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAlerts:
+    """Which alerts are listed; all by default."""
+
+    site: str | None = None
+    place: str | None = None
+    category: str | None = None
+    severity: Severity | None = None
+    since: datetime | None = None
+
+    def fits(self, alert: AlertMessage) -> bool:
+        """Whether an alert is one of them."""
+        return (
+            self.site in {None, alert.site}
+            and self.place in {None, f"{alert.site}/{alert.sensor}"}
+            and self.severity in {None, alert.severity}
+            and (self.category is None or self.category in alert.categories)
+        )
+
+
+def alerts(
+    parts: Parts, wanted: WantedAlerts, *, limit: int, after: Cursor | None = None
+) -> tuple[list[AlertMessage], Cursor | None]:
+    """A page of alerts, newest first, and where the next one begins.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    chosen: list[AlertMessage] = []
+    looked_at = 0
+    while looked_at < LOOKED_AT:
+        found, following = page_of(lambda n, ms: _before(parts, n, ms), _of_alert, _BATCH, after)
+        for number, alert in enumerate(found):
+            if wanted.since is not None and alert.captured_at < wanted.since:
+                return chosen, None
+            if wanted.fits(alert):
+                chosen.append(alert)
+                if len(chosen) == limit:
+                    ended = number == len(found) - 1 and following is None
+                    return chosen, None if ended else _of_alert(alert)
+        if following is None:
+            return chosen, None
+        looked_at += len(found)
+        after = following
+    return chosen, after
+
+
+def _before(parts: Parts, limit: int, before_ms: int | None) -> list[AlertMessage]:
+    return parts.archive.alerts(limit=limit, before=None if before_ms is None else utc(before_ms))
+
+
+def _of_alert(alert: AlertMessage) -> Cursor:
+    return Cursor(ms_of(alert.captured_at), alert.event)
+
+
+def episodes(
+    parts: Parts,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    since: datetime | None = None,
+    place: str | None = None,
+    category: str | None = None,
+) -> tuple[list[Episode], Cursor | None]:
+    """A page of episodes, newest first, and where the next one begins.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    since_ms = None if since is None else ms_of(since)
+
+    def one(where: str | None, what: str | None) -> Callable[[int, int | None], Sequence[Episode]]:
+        return lambda n, ms: parts.casebook.episodes(
+            limit=n, before_ms=ms, since_ms=since_ms, place=where, category=what
+        )
+
+    if place is None and category is None:
+        return page_of(one(None, None), _of_episode, limit, after)
+    # An index serves each pair of a place and a category: those asked for are merged.
+    places = [place] if place else [sensor.place for sensor in parts.archive.sensors()]
+    lists = [one(where, what) for where in places for what in ([category] if category else CATEGORIES)]
+
+    def merged(n: int, ms: int | None) -> list[Episode]:
+        found = [episode for fetch in lists for episode in fetch(n, ms)]
+        return sorted(found, key=_of_episode, reverse=True)[:n]
+
+    return page_of(merged, _of_episode, limit, after)
+
+
+def _of_episode(episode: Episode) -> Cursor:
+    return Cursor(episode.opened_ms, episode.id)
+
+
+def verdicts(parts: Parts, *, limit: int, after: Cursor | None = None) -> tuple[list[Verdict], Cursor | None]:
+    """A page of what people said, newest first, and where the next one begins.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+
+    def before(n: int, ms: int | None) -> list[Verdict]:
+        return parts.feedback.verdicts(limit=n, before=None if ms is None else utc(ms))
+
+    return page_of(before, lambda verdict: Cursor(ms_of(verdict.at), verdict.subject), limit, after)

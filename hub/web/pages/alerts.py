@@ -1,0 +1,103 @@
+"""Alerts: the inbox, one alert with its past and its next time, and what people say of it."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.datastructures import URL
+
+from hub.feedback import Verdict, VerdictKind
+from hub.web.cursors import cursor_of, text_of
+from hub.web.listing import WantedAlerts, alerts
+from hub.web.lookup import alert_of, category_of, event_of
+from hub.web.pages.event import explained
+from hub.web.pages.shell import Shell
+from hub.web.saying import Said, give, threshold
+from hub.web.sound import path_of
+from shared.errors import Invalid
+from shared.events import check_name
+from shared.messages import Severity
+
+_PAGE: Final = 30
+_SEVERITIES: Final[tuple[Severity, ...]] = ("notice", "recurring", "urgent")
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The routes of alerts."""
+    router = APIRouter()
+    parts = shell.parts
+
+    @router.get("/alerts")
+    def inbox(
+        request: Request,
+        after: str | None = None,
+        site: str | None = None,
+        category: str | None = None,
+        severity: str | None = None,
+    ) -> HTMLResponse:
+        wanted = WantedAlerts(
+            site=check_name(site, "site") if site else None,
+            category=category_of(category),
+            severity=_severity(severity),
+        )
+        found, following = alerts(parts, wanted, limit=_PAGE, after=cursor_of(after))
+        return shell.page(
+            request,
+            "alerts.html",
+            alerts=found,
+            next=text_of(following),
+            said={alert.event: state_of(parts.feedback.of_alert(alert.event)) for alert in found},
+            chosen=wanted,
+            sites=parts.casebook.sites(),
+            severities=_SEVERITIES,
+        )
+
+    @router.get("/alerts/{alert_id}")
+    def alert(request: Request, alert_id: str, before: float | None = None) -> HTMLResponse:
+        found = alert_of(parts.archive, alert_id)
+        event = event_of(parts.archive, alert_id)
+        said = {verdict.match: verdict for verdict in parts.feedback.of_alert(alert_id)}
+        lead = next(iter(found.categories), "")
+        return shell.page(
+            request,
+            "alert.html",
+            alert=found,
+            event=event,
+            lead=lead,
+            audible=path_of(parts, event) is not None,
+            attention=parts.explainer.attention(event).tolist(),
+            alike=explained(shell, event, list(found.matches)),
+            said=said,
+            before=before,
+            threshold=threshold(parts, found.site, lead),
+        )
+
+    @router.post("/alerts/{alert_id}/say")
+    def say(  # one form for the alert, one for each match
+        alert_id: str,
+        verdict: Annotated[VerdictKind, Form()],
+        match: Annotated[str, Form()] = "",
+        category: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
+        note: Annotated[str, Form(max_length=500)] = "",
+        by: Annotated[str, Form(max_length=64)] = "",
+    ) -> RedirectResponse:
+        given = give(parts, alert_id, Said(verdict, match or None, tuple(category), note.strip(), by.strip()))
+        there = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.before:.4f}")
+        return RedirectResponse(f"{there}#said", status_code=303)
+
+    return router
+
+
+def _severity(text: str | None) -> Severity | None:
+    for known in _SEVERITIES:
+        if text == known:
+            return known
+    if text:
+        raise Invalid(f"unknown severity {text!r}; there are {', '.join(_SEVERITIES)}")
+    return None
+
+
+def state_of(said: list[Verdict]) -> str:
+    """What people made of an alert, in a word."""
+    whole = next((verdict for verdict in said if verdict.match is None), None)
+    return (whole or said[-1]).verdict if said else ""

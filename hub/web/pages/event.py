@@ -1,0 +1,108 @@
+"""One event: what it sounds and looks like, the happening it belongs to, and what it is like."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from hub.catalogue import Wanted
+from hub.flagging.episode import KEEPS, Episode
+from hub.flagging.why import Why
+from hub.search.match import Filter
+from hub.stored import StoredEvent, ms_of
+from hub.web.asking import like_event
+from hub.web.lookup import event_of
+from hub.web.pages.shell import Shell
+from hub.web.sound import path_of
+from shared.errors import Invalid
+from shared.messages import MatchMessage
+from shared.taxonomy import CATEGORIES
+
+_SIMILAR: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A similar past event beside why it is one."""
+
+    match: MatchMessage
+    event: StoredEvent
+    why: Why
+    audible: bool
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The route of events."""
+    router = APIRouter()
+    parts = shell.parts
+
+    @router.get("/events/{event_id}")
+    def event(request: Request, event_id: str) -> HTMLResponse:
+        found = event_of(parts.archive, event_id)
+        presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
+        try:
+            attention = parts.explainer.attention(found).tolist()
+            similar = like_event(parts, found, _SIMILAR, Filter())
+        except Invalid:  # of a feature space that has no model any more
+            attention, similar = [], []
+        alert = parts.archive.alert(event_id)
+        return shell.page(
+            request,
+            "event.html",
+            event=found,
+            presence=presence,
+            lead=presence[0][0],
+            attention=attention,
+            audible=path_of(parts, found) is not None,
+            keeps_sound=parts.settings.archive.clips_dir is not None,
+            ambient=_above_ambient(shell, found),
+            episodes=_episodes(shell, found),
+            alike=explained(shell, found, similar),
+            alert=alert,
+            said={verdict.match: verdict for verdict in parts.feedback.of_alert(event_id)} if alert else {},
+            flagged={match.event for match in alert.matches} if alert else set(),
+            before=_neighbour(shell, found),
+        )
+
+    return router
+
+
+def explained(shell: Shell, event: StoredEvent, matches: list[MatchMessage]) -> list[Alike]:
+    """Matches with their events and why they match; those that are gone, or of another space, are left out."""
+    parts = shell.parts
+    others = {str(other.id): other for other in parts.archive.fetch([match.event for match in matches])}
+    return [
+        Alike(match, other, parts.explainer.why(event, other), path_of(parts, other) is not None)
+        for match in matches
+        if (other := others.get(match.event)) is not None and other.space == event.space
+    ]
+
+
+def _above_ambient(shell: Shell, event: StoredEvent) -> float | None:
+    """How far an event lies above what its sensor hears nine tenths of the time now."""
+    recent = shell.parts.casebook.recent([event.place])[event.place]
+    return recent.above_ambient_db(event.levels.laeq) if recent.unit == event.levels.unit else None
+
+
+def _episodes(shell: Shell, event: StoredEvent) -> list[Episode]:
+    """The episodes that an event belongs to, the clearest first."""
+    at = ms_of(event.captured_at)
+    likely = [name for name, p in zip(CATEGORIES, event.presence, strict=True) if p >= _heard(shell)]
+    found = [
+        episode
+        for category in likely
+        for episode in shell.parts.casebook.episodes(limit=2, before_ms=at + 1, place=event.place, category=category)
+        if episode.opened_ms <= at < episode.last_ms
+    ]
+    return sorted(found, key=lambda episode: -episode.clarity)
+
+
+def _heard(shell: Shell) -> float:
+    return KEEPS * shell.parts.settings.flagging.min_presence
+
+
+def _neighbour(shell: Shell, event: StoredEvent) -> StoredEvent | None:
+    """The clip before at the same sensor."""
+    page = shell.parts.catalogue.events(Wanted(place=event.place, until_ms=ms_of(event.captured_at) - 1), limit=1)
+    return next(iter(page.events), None)

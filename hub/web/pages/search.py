@@ -1,0 +1,93 @@
+"""Search by a past event, at an address that can be passed on, or by a recording."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from hub.stored import StoredEvent
+from hub.web.api.search import Asked, AskedBySound, Filters, read, recording_of
+from hub.web.asking import Likeliest, like_event, like_recording
+from hub.web.lookup import event_of
+from hub.web.pages.shell import Shell
+from hub.web.sound import path_of
+from shared.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A match of a search, and its event."""
+
+    found: Likeliest
+    event: StoredEvent
+    audible: bool
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The routes of searches."""
+    router = APIRouter()
+    parts = shell.parts
+
+    def page(
+        request: Request,
+        found: list[Likeliest] | None,
+        fields: dict[str, str],
+        query: StoredEvent | None = None,
+        problem: str = "",
+        name: str = "",
+    ) -> HTMLResponse:
+        events = parts.archive.fetch([one.match.event for one in found or []])
+        by_id = {str(event.id): event for event in events}
+        results = [
+            Result(one, by_id[one.match.event], path_of(parts, by_id[one.match.event]) is not None)
+            for one in found or []
+            if one.match.event in by_id
+        ]
+        made = shell.page(
+            request,
+            "search.html",
+            results=None if found is None else results,
+            fields=fields,
+            query=query,
+            problem=problem,
+            recording=name,
+            places=[sensor.place for sensor in parts.archive.sensors()],
+        )
+        made.status_code = 422 if problem else 200
+        return made
+
+    @router.get("/search")
+    def by_event(request: Request) -> HTMLResponse:
+        fields = {name: value for name, value in request.query_params.items() if value}
+        if "event" not in fields:
+            return page(request, None, fields)
+        try:
+            asked = read(Asked, {"event": fields["event"].strip(), "filters": _filters(fields), "k": 12})
+        except Invalid as error:
+            return page(request, None, fields, problem=str(error))
+        event = event_of(parts.archive, asked.event)
+        found = like_event(parts, event, asked.k, asked.filters.filter())
+        return page(request, [Likeliest(match) for match in found], fields, query=event)
+
+    @router.post("/search")
+    async def by_sound(request: Request) -> HTMLResponse:
+        async with request.form(max_files=1, max_fields=10) as form:
+            upload = form.get("recording")
+            name = str(getattr(upload, "filename", "") or "")
+            fields: dict[str, str] = {}
+            try:
+                data, fields = await recording_of(form)
+                if not data:
+                    raise Invalid("choose a recording first")  # noqa: TRY301 - told on the page like any other
+                asked = read(AskedBySound, {**_filters(fields), "k": 12})
+                found = await run_in_threadpool(like_recording, parts, data, asked.k, asked.filter())
+            except Invalid as error:
+                return await run_in_threadpool(page, request, None, fields, None, str(error), name)
+            return await run_in_threadpool(page, request, found, fields, None, "", name)
+
+    return router
+
+
+def _filters(fields: dict[str, str]) -> dict[str, str]:
+    return {name: fields[name] for name in Filters.model_fields if fields.get(name)}

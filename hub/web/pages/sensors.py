@@ -1,0 +1,54 @@
+"""Sensors: who is heard, who is not, how loud it is and how late clips come."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from hub.stored import Sensor, StoredEvent
+from hub.web.condition import Condition, condition
+from hub.web.pages.shell import Shell
+from hub.web.plots import Strip, strip
+
+_CLIPS: Final = 60
+_WORST_FIRST: Final = ("lost", "silent", "stopped", "hearing")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sensor as the page tells it."""
+
+    sensor: Sensor
+    condition: Condition
+    strip: Strip | None
+    last: StoredEvent | None
+    placed: bool
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The route of sensors."""
+    router = APIRouter()
+    parts = shell.parts
+
+    @router.get("/sensors")
+    def sensors(request: Request) -> HTMLResponse:
+        now = datetime.now(UTC)
+        known = parts.archive.sensors()
+        levels = parts.catalogue.levels([sensor.place for sensor in known], _CLIPS)
+        last = {event.place: event for event in parts.archive.fetch([s.last_event for s in known if s.last_event])}
+        rows = [
+            Row(
+                sensor=sensor,
+                condition=condition(sensor, now),
+                strip=strip(levels[sensor.place]),
+                last=last.get(sensor.place),
+                placed=sensor.place in parts.places.positions,
+            )
+            for sensor in known
+        ]
+        rows.sort(key=lambda row: (_WORST_FIRST.index(row.condition.word), row.sensor.place))
+        return shell.page(request, "sensors.html", rows=rows)
+
+    return router

@@ -1,0 +1,140 @@
+"""What all pages share: templates, how times and numbers are written, and the frame around them."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from hub.web.parts import Parts
+from hub.web.views import utc
+from shared.taxonomy import CATEGORIES
+
+_TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+NAMES: Final[Mapping[str, str]] = {
+    "engine": "Engine",
+    "machinery-impact": "Machinery impact",
+    "non-machinery-impact": "Other impact",
+    "powered-saw": "Powered saw",
+    "alert-signal": "Siren or horn",
+    "music": "Music",
+    "human-voice": "Voices",
+    "dog": "Dog",
+}
+"""How people call the categories."""
+_SECTIONS: Final = (
+    ("/", "Now"),
+    ("/alerts", "Alerts"),
+    ("/patterns", "Patterns"),
+    ("/map", "Map"),
+    ("/search", "Search"),
+    ("/sensors", "Sensors"),
+    ("/settings", "Settings"),
+)
+
+
+class Shell:
+    """Renders pages.
+
+    Args:
+        parts: of the hub.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._zone = parts.places.timezone
+        self._templates = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(
+            when=self.when,
+            clock=self.clock,
+            day=self.day,
+            span=self.span,
+            ago=ago,
+            lasting=lasting,
+            percent=percent,
+            named=named,
+            level=level,
+        )
+        self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=utc)
+
+    def page(self, request: Request, template: str, **values: Any) -> HTMLResponse:  # noqa: ANN401
+        """A template, filled.
+
+        Args:
+            request: that is answered.
+            template: file name.
+            values: that it wants, beside those of the frame.
+        """
+        now = datetime.now(UTC)
+        frame = {"path": request.url.path, "now": now, "zone": str(self._zone), "hub": self.parts.settings.hub.name}
+        made = self._templates.get_template(template).render(frame | values)
+        return HTMLResponse(made, headers={"Cache-Control": "no-store"})
+
+    def local(self, at: datetime) -> datetime:
+        """A time on the hub's clock."""
+        return at.astimezone(self._zone)
+
+    def when(self, at: datetime) -> Markup:
+        """Day and time: "Fri 5 Jun, 22:14"; with the year if it is another one."""
+        own = self.local(at)
+        year = "" if own.year == datetime.now(self._zone).year else f" {own.year}"
+        return _time(own, f"{own:%a} {own.day} {own:%b}{year}, {own:%H:%M}")
+
+    def clock(self, at: datetime) -> Markup:
+        """Time of day to the second."""
+        own = self.local(at)
+        return _time(own, f"{own:%H:%M:%S}")
+
+    def day(self, at: datetime | date) -> Markup:
+        """The day alone."""
+        own = self.local(at) if isinstance(at, datetime) else at
+        year = "" if own.year == datetime.now(self._zone).year else f" {own.year}"
+        return Markup('<time datetime="{}">{}</time>').format(f"{own:%Y-%m-%d}", f"{own.day} {own:%b}{year}")
+
+    def span(self, start: datetime, end: datetime) -> Markup:
+        """From when to when: "Fri 5 Jun, 22:00 to 01:00"."""
+        last = self.local(end)
+        return Markup("{} to {}").format(self.when(start), _time(last, f"{last:%H:%M}"))
+
+
+def _time(at: datetime, text: str) -> Markup:
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), text)
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago, roughly."""
+    past = now - at
+    return "just now" if past < timedelta(seconds=20) else f"{lasting(past.total_seconds())} ago"
+
+
+def lasting(seconds: float) -> str:
+    """A duration, roughly: "40 s", "12 min", "3 h", "9 days"."""
+    for limit, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def percent(probability: float | None) -> str:
+    """A probability as people read it."""
+    return "unknown" if probability is None else f"{probability:.0%}".replace("%", " %")
+
+
+def named(category: str) -> str:
+    """A category as people call it."""
+    return NAMES.get(category, category)
+
+
+def level(value: float, unit: str) -> str:
+    """A level, with a minus sign that is one."""
+    return f"{value:.0f} {unit}".replace("-", "−")  # noqa: RUF001 - the sign of typography

@@ -1,0 +1,237 @@
+"""What happens, told live to any number of pages: server-sent events, read from the archive's stream of changes.
+
+1. One thread reads `ew:changes`, whichever hub writes it. An event is told once it was judged, with the episodes it
+   belongs to, its alert, and its sensor as they are then; each change's position is the id of its last message.
+2. Each client has a queue of its own; one that does not keep up is let go, and comes back with the id it saw last.
+3. What a client missed is read from the same stream; if that is too much, it is told to load anew (`reset`).
+"""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hub.archive import PREFIX, translated
+from hub.stored import StoredEvent, ms_of
+from hub.web.parts import Parts
+from hub.web.views import episode_view, event_view, sensor_view
+from shared.errors import EarwitnessError, Unavailable
+from shared.messages import AlertMessage
+
+log = logging.getLogger(__name__)
+
+_CHANGES: Final = f"{PREFIX}:changes"
+_BLOCK_MS: Final = 200
+_BATCH: Final = 256
+_JUDGED_WITHIN_S: Final = 5.0
+"""An event that no hub has judged by then is told as it is."""
+_SENSORS_EVERY_S: Final = 2.0
+_RETRY_S: Final = 1.0
+_QUEUE: Final = 2_000
+MISSED: Final = 1_000
+"""Most changes that are told again to a client that comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One server-sent event; `position` is there if everything up to it was told."""
+
+    kind: str
+    data: str
+    position: str | None = None
+
+    def text(self) -> str:
+        """As it is sent. Source: WHATWG HTML, 9.2.6."""
+        name = f"id: {self.position}\n" if self.position else ""
+        return f"{name}event: {self.kind}\ndata: {self.data}\n\n"
+
+
+@dataclass(eq=False)
+class Client:
+    """Who listens: a queue in a loop of its own; None ends it."""
+
+    loop: asyncio.AbstractEventLoop
+    joined_at: str
+    queue: "asyncio.Queue[News | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+
+    def put(self, news: Iterable[News | None]) -> None:
+        """Add to the queue, from any thread; a full one ends instead."""
+
+        def add() -> None:
+            for one in news:
+                if self.queue.full():
+                    while not self.queue.empty():
+                        self.queue.get_nowait()
+                    self.queue.put_nowait(None)
+                    return
+                self.queue.put_nowait(one)
+
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(add)
+
+
+class Feed:
+    """Tells clients what happens.
+
+    Args:
+        parts: of the hub; the feed ends soon after `parts.stopping` is set.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._redis = parts.archive.client
+        self._clients: set[Client] = set()
+        self._lock = threading.Lock()
+        self._told_to = "0-0"
+        self._states: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._told_to = self._newest()
+        self._thread.start()
+
+    def join(self, loop: asyncio.AbstractEventLoop) -> Client:
+        """Listen from now on."""
+        with self._lock:
+            client = Client(loop, self._told_to)
+            if self._parts.stopping.is_set():
+                client.queue.put_nowait(None)
+            self._clients.add(client)
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Listen no more."""
+        with self._lock:
+            self._clients.discard(client)
+
+    @translated
+    def missed(self, after: str, upto: str) -> list[News]:
+        """What happened after one position, up to another.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        rows = self._redis.xrange(_CHANGES, f"({after}", upto, count=MISSED + 1)
+        oldest = self._redis.xrange(_CHANGES, count=1)
+        if len(rows) > MISSED or not oldest or _order(after) < _order(oldest[0][0].decode()):
+            return [News("reset", "{}", upto)]
+        return self._news([(name.decode(), row[b"added"].decode()) for name, row in rows if b"added" in row])
+
+    def _run(self) -> None:
+        waiting: deque[tuple[str, str, float]] = deque()
+        read_to, sensors_at = self._told_to, 0.0
+        while not self._parts.stopping.is_set():
+            try:
+                rows = self._changes(read_to)
+                now = time.monotonic()
+                waiting += [(name, event, now) for name, event in rows if event]
+                read_to = rows[-1][0] if rows else read_to
+                self._tell(waiting, read_to)
+                if now >= sensors_at:
+                    self._tell_states()
+                    sensors_at = now + _SENSORS_EVERY_S
+            except EarwitnessError as error:
+                log.warning("the live feed waits", extra={"reason": str(error)})
+                self._parts.stopping.wait(_RETRY_S)
+        with self._lock:
+            for client in self._clients:
+                client.put([None])
+
+    def _tell(self, waiting: "deque[tuple[str, str, float]]", read_to: str) -> None:
+        """Tell those that were judged, in order, and forget them."""
+        ready: list[tuple[str, str]] = []
+        if waiting:
+            judged = self._judged([event for _, event, _ in list(waiting)[:_BATCH]])
+            for done in judged:
+                name, event, since = waiting[0]
+                if not done and time.monotonic() - since < _JUDGED_WITHIN_S:
+                    break
+                ready.append((name, event))
+                waiting.popleft()
+        news = self._news(ready) if ready and self._clients else []
+        with self._lock:
+            self._told_to = ready[-1][0] if waiting and ready else self._told_to if waiting else read_to
+            for client in self._clients:
+                client.put(news)
+
+    def _news(self, changes: Sequence[tuple[str, str]]) -> list[News]:
+        """What there is to tell of events that came, by position."""
+        events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
+        recents = self._parts.casebook.recent(sorted({event.place for event in events.values()}))
+        sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors()} if events else {}
+        news = []
+        for position, name in changes:
+            event = events.get(name)
+            if event is None:
+                continue
+            alert = self._parts.archive.alert(name)
+            news.append(News("event", event_view(event).model_dump_json()))
+            if event.place in sensors:
+                news.append(News("sensor", sensor_view(sensors[event.place]).model_dump_json()))
+            news += self._of_episodes(event, recents)
+            if alert is not None:
+                news.append(News("alert", alert.model_dump_json()))
+            last = news.pop()
+            news.append(News(last.kind, last.data, position))
+        return news
+
+    def _of_episodes(self, event: StoredEvent, recents: dict[str, Any]) -> list[News]:
+        start_ms = ms_of(event.captured_at)
+        own = [episode for many in recents[event.place].episodes.values() for episode in many]
+        return [
+            News("episode", episode_view(episode).model_dump_json())
+            for episode in own
+            if episode.opened_ms <= start_ms < episode.last_ms
+        ]
+
+    def _tell_states(self) -> None:
+        """Tell sensors whose announced state is another than before."""
+        sensors = self._parts.archive.sensors()
+        changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
+        self._states = {sensor.place: sensor.state for sensor in sensors}
+        with self._lock:
+            for client in self._clients:
+                client.put([News("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
+
+    @translated
+    def _changes(self, after: str) -> list[tuple[str, str]]:
+        """Positions and events that came after one, waited for a moment; "" of an event that went."""
+        answer = self._redis.xread({_CHANGES: after}, count=_BATCH, block=_BLOCK_MS)
+        rows = answer[0][1] if answer else []
+        return [(name.decode(), row.get(b"added", b"").decode()) for name, row in rows]
+
+    @translated
+    def _judged(self, events: Sequence[str]) -> list[bool]:
+        """Whether events were judged, and their alerts completed."""
+        pipe = self._redis.pipeline(transaction=False)
+        for event in events:
+            pipe.hget(f"{PREFIX}:event:{event}", "completed")
+            pipe.get(f"{PREFIX}:alert:{event}")
+        rows = pipe.execute()
+        return [
+            completed is not None
+            and (alert is None or AlertMessage.model_validate_json(alert).recurrence is not None)
+            for completed, alert in zip(rows[::2], rows[1::2], strict=True)
+        ]
+
+    def _newest(self) -> str:
+        try:
+            return self._parts.archive.position()
+        except Unavailable:
+            return "0-0"
+
+
+def hello(position: str) -> News:
+    """What a client is told first, so that it can come back from there."""
+    return News("hello", json.dumps({"position": position}), position)
+
+
+def _order(position: str) -> tuple[int, int]:
+    ms, _, number = position.partition("-")
+    return int(ms), int(number or 0)

@@ -1,0 +1,331 @@
+"""What the API tells of things, and how it is made of what the hub keeps. Times are UTC; levels are dB."""
+
+import math
+from datetime import UTC, date, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.feedback import Verdict
+from hub.flagging.budget import Threshold
+from hub.flagging.episode import Episode
+from hub.flagging.recurrence import Pattern
+from hub.flagging.why import Why
+from hub.stored import Sensor, StoredEvent
+from shared.events import LevelUnit
+from shared.messages import AlertMessage, MatchMessage, Probability
+from shared.taxonomy import CATEGORIES
+
+EVENT_EXAMPLE = "street-1.5f2c.17"
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str = Field(examples=[f"no event {EVENT_EXAMPLE}"])
+
+
+class EventView(BaseModel):
+    """An archived event: one clip; `presence` holds the probability of each category."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": EVENT_EXAMPLE,
+                "site": "demo",
+                "sensor": "street-1",
+                "captured_at": "2026-06-01T21:14:50Z",
+                "received_at": "2026-06-01T21:15:01Z",
+                "duration_s": 10.0,
+                "laeq": 71.3,
+                "lafmax": 84.0,
+                "level_unit": "dB",
+                "space": "earwitness-small-u8/1",
+                "presence": {**dict.fromkeys(CATEGORIES, 0.02), "powered-saw": 0.94},
+                "audio": True,
+            }
+        }
+    )
+
+    id: str
+    site: str
+    sensor: str
+    captured_at: datetime
+    received_at: datetime
+    duration_s: float
+    laeq: float
+    lafmax: float
+    level_unit: LevelUnit
+    space: str
+    presence: dict[str, Probability]
+    audio: bool = Field(description="whether its sound was kept")
+
+
+class EventList(BaseModel):
+    """Events, newest first; ask again with `after` = `next` for older ones. The end is where `next` is null."""
+
+    events: list[EventView]
+    next: str | None
+
+
+class SimilarList(BaseModel):
+    """Similar past events, most similar first, and why: shared categories with P(both)."""
+
+    event: str
+    matches: list[MatchMessage]
+
+
+class RowView(BaseModel):
+    """One category of a presence matrix: probability that both, neither or one of two events contain it."""
+
+    category: str
+    both: float
+    neither: float
+    one: float
+
+
+class WhyView(BaseModel):
+    """Why two events match: the presence matrix, how sure, what would break the match, what drew attention."""
+
+    event: str
+    match: str
+    lead: str = Field(description="category in which they are likest; empty if they share none")
+    likeness: float = Field(description="probability that they are the same kind of sound")
+    threshold: float = Field(description="likeness that an alert needs here")
+    categories: list[RowView]
+    breaks: list[str] = Field(description="what would have to differ")
+    frames: list[float] = Field(description="attention that each n-th of the event drew, in [0, 1]")
+    match_frames: list[float] = Field(description="the same of the match")
+
+
+class EpisodeView(BaseModel):
+    """One happening of one category at one sensor, from its first clip to its last."""
+
+    id: str
+    site: str
+    sensor: str
+    category: str
+    opened_at: datetime
+    last_at: datetime
+    clips: int
+    loudest: float
+    likeness: float = Field(description="highest probability of being the same kind of sound as a past event")
+    clearest: str = Field(description="event in which the category is surest")
+    clarity: float = Field(description="how sure, in [0, 1]")
+    alert: str | None = Field(description="alert that it raised or belongs to")
+
+
+class EpisodeList(BaseModel):
+    """Episodes, the newest first; ask again with `after` = `next`."""
+
+    episodes: list[EpisodeView]
+    next: str | None
+
+
+class AlertList(BaseModel):
+    """Alerts, newest first; ask again with `after` = `next`."""
+
+    alerts: list[AlertMessage]
+    next: str | None
+
+
+class VerdictList(BaseModel):
+    """What people said, newest first; ask again with `after` = `next`."""
+
+    feedback: list[Verdict]
+    next: str | None
+
+
+class ThresholdView(BaseModel):
+    """From which likeness a category raises alerts at a site, and what that is expected to cost."""
+
+    category: str
+    value: float
+    learnt: bool = Field(description="whether the site has learnt it; else it is the setting")
+    false_a_day: float
+    low: float = Field(description="of false alerts a day, lower end of a 90 % interval")
+    high: float
+    alerts_a_day: float
+    episodes: int
+    days: float
+    verdicts: int
+
+
+class ThresholdList(BaseModel):
+    """Thresholds of a site."""
+
+    site: str
+    thresholds: list[ThresholdView]
+
+
+class GivenView(BaseModel):
+    """A verdict that was kept, and how it moved the threshold of its category."""
+
+    verdict: Verdict
+    before: float
+    after: float
+
+
+class WindowView(BaseModel):
+    """When it is likely next, against how likely any window of that length is."""
+
+    start: datetime
+    end: datetime
+    probability: float
+    base_rate: float
+
+
+class TestedView(BaseModel):
+    """How earlier forecasts did: windows foretold, those that came true, and how many chance would have hit."""
+
+    windows: int
+    hits: int
+    expected_by_chance: float
+
+
+class PatternView(BaseModel):
+    """What is known of a category's comings and goings at a sensor."""
+
+    site: str
+    sensor: str
+    category: str
+    times: int
+    days: int
+    first_at: datetime | None
+    last_at: datetime | None
+    median_duration_s: float
+    regularity: str
+    profile: list[list[float | None]] = Field(
+        description="share of hours with it, [7][24] from Monday 0:00 local; null where nothing was heard"
+    )
+    next: WindowView | None
+    tested: TestedView | None
+    calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
+
+
+class SensorView(BaseModel):
+    """A sensor, its last event and the state it announced."""
+
+    site: str
+    sensor: str
+    state: str
+    events: int
+    last_event: str
+    last_captured_at: datetime | None
+    last_received_at: datetime | None
+
+
+class SensorList(BaseModel):
+    """All sensors that ever spoke."""
+
+    sensors: list[SensorView]
+
+
+def event_view(event: StoredEvent) -> EventView:
+    """An event as the API tells it."""
+    return EventView(
+        id=str(event.id),
+        site=event.site,
+        sensor=event.id.sensor,
+        captured_at=event.captured_at,
+        received_at=event.received_at,
+        duration_s=event.duration_s,
+        laeq=event.levels.laeq,
+        lafmax=event.levels.lafmax,
+        level_unit=event.levels.unit,
+        space=event.space,
+        presence={name: min(1.0, max(0.0, p)) for name, p in zip(CATEGORIES, event.presence, strict=True)},
+        audio=bool(event.clip),
+    )
+
+
+def episode_view(episode: Episode) -> EpisodeView:
+    """An episode as the API tells it."""
+    site, _, sensor = episode.place.partition("/")
+    return EpisodeView(
+        id=episode.id,
+        site=site,
+        sensor=sensor,
+        category=episode.category,
+        opened_at=utc(episode.opened_ms),
+        last_at=utc(episode.last_ms),
+        clips=episode.clips,
+        loudest=episode.loudest,
+        likeness=episode.best,
+        clearest=episode.clearest,
+        clarity=episode.clarity,
+        alert=episode.alert or None,
+    )
+
+
+def why_view(event: StoredEvent, match: StoredEvent, why: Why) -> WhyView:
+    """An explanation as the API tells it."""
+    return WhyView(
+        event=str(event.id),
+        match=str(match.id),
+        lead=why.lead,
+        likeness=why.likeness,
+        threshold=why.threshold,
+        categories=[
+            RowView(category=row.category, both=row.both, neither=row.neither, one=row.one) for row in why.categories
+        ],
+        breaks=list(why.breaks),
+        frames=why.frames.tolist(),
+        match_frames=why.match_frames.tolist(),
+    )
+
+
+def threshold_view(category: str, learnt: Threshold | None, start: float) -> ThresholdView:
+    """A threshold as the API tells it; where none is learnt, the setting."""
+    own = learnt or Threshold(start)
+    return ThresholdView(
+        category=category,
+        value=own.value,
+        learnt=learnt is not None,
+        false_a_day=own.false_a_day,
+        low=own.low,
+        high=own.high,
+        alerts_a_day=own.alerts_a_day,
+        episodes=int(own.episodes),
+        days=own.days,
+        verdicts=int(own.verdicts),
+    )
+
+
+def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
+    """A pattern as the API tells it."""
+    site, _, sensor = place.partition("/")
+    window, tested = found.next, found.tested
+    return PatternView(
+        site=site,
+        sensor=sensor,
+        category=category,
+        times=found.times,
+        days=found.days,
+        first_at=found.first_at,
+        last_at=found.last_at,
+        median_duration_s=found.median_duration_s,
+        regularity=found.regularity,
+        profile=[[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()],
+        next=window and WindowView(**{name: getattr(window, name) for name in WindowView.model_fields}),
+        tested=tested and TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields}),
+        calendar=calendar,
+    )
+
+
+def sensor_view(sensor: Sensor) -> SensorView:
+    """A sensor as the API tells it."""
+    site, _, name = sensor.place.partition("/")
+    return SensorView(
+        site=site,
+        sensor=name,
+        state=sensor.state,
+        events=sensor.events,
+        last_event=sensor.last_event,
+        last_captured_at=sensor.last_captured_at,
+        last_received_at=sensor.last_received_at,
+    )
+
+
+def utc(ms: int) -> datetime:
+    """The time that is so many ms after 1970."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
