@@ -249,6 +249,18 @@ def test_what_a_hub_had_in_hand_when_it_died_is_told_by_the_next_of_its_name(ben
     assert told(bench.receiver.taken) == each(0, 3)
 
 
+def test_two_hubs_tell_each_alert_once(bench: Bench) -> None:
+    couriers = [bench.courier(hub=hub) for hub in ("one", "two")]
+    for courier in couriers:
+        courier.start()
+    for first in range(0, 200, 10):
+        bench.alerts(first, first + 10)
+    eventually(lambda: bench.outbox.count() == 0, 30, "all is told")
+    for courier in couriers:
+        courier.stop()
+    assert sorted(told(bench.receiver.posted)) == sorted(each(0, 200))
+
+
 def test_a_store_that_goes_away_between_sending_and_noting_it_does_not_make_it_told_twice(
     redis_server: Redis,
 ) -> None:

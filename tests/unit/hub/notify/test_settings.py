@@ -1,17 +1,21 @@
 """Settings of the ways out: what is wrong is said in words, and no secret is shown."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from hub.notify.text import Wording
 from hub.notify.ways import open_notifiers
 from hub.settings import HubSettings
 from shared.errors import Invalid
 from shared.settings import load
+from tests.values import alert
 
+ROOT = Path(__file__).parents[4]
 UTC = ZoneInfo("UTC")
 FULL = """
 [notify]
@@ -134,3 +138,22 @@ def test_the_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("\n")
     with pytest.raises(Invalid, match="empty"):
         given.notify.webhooks["ops"].key()
+
+
+def documented(language: str) -> str:
+    (block,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "alerts.md").read_text(), re.DOTALL)
+    return str(block)
+
+
+def test_the_settings_of_the_documentation_work(tmp_path: Path) -> None:
+    (tmp_path / "webhook.key").write_text("s3cret\n")
+    text = documented("toml").replace("/etc/earwitness/", f"{tmp_path}/")
+    ways = open_notifiers(settings(tmp_path, text).notify, UTC)
+    assert [way.name for way in ways] == ["ticketing", "prometheus", "inspectors"]
+
+
+def test_the_template_of_the_documentation_works(tmp_path: Path) -> None:
+    (tmp_path / "own.j2").write_text(documented("jinja"))
+    text = Wording(UTC, "http://h", alert=tmp_path / "own.j2").text([alert()])
+    assert text.title == "dog in demo (notice)"
+    assert text.body == "Heard by street-1, Mon 1 Jun 12:00.\nhttp://h/alerts/street-1.boot.0"
