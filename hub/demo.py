@@ -126,7 +126,7 @@ def run(source: Source, for_s: float | None, stop: threading.Event, console: Con
     ):
         if not _wait_until_healthy(process, web, stop):
             return Summary(0, 0, 0, 0, 0, 0)
-        console.print(f"hub ready: {web}/docs   {web}/metrics")
+        console.print(f"hub ready: {web}   (API: {web}/docs, metrics: {web}/metrics)")
         start = datetime.now(UTC) - timedelta(seconds=source.speed * (for_s or UNBOUNDED_S))
         processes = _start_sensors(source, servers, Path(folder), start)
         console.print(f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n")
