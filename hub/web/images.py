@@ -1,6 +1,7 @@
 """Pictures of events as PNG: the spectrogram of the sound that was kept, else the numbers that the hub compares.
 
-A spectrogram is log-mel power, low pitch at the bottom, one column each 20 ms; the loudest 70 dB of it. Numbers are
+A spectrogram is log-mel power, low pitch at the bottom, one column each 20 ms; at most the
+loudest 70 dB of it. Numbers are
 drawn as a fingerprint: time to the right, one row each value of the feature space.
 """
 
@@ -28,6 +29,8 @@ BANDS: Final = 96
 SHOWN_DB: Final = 70.0
 _LOWEST_HZ: Final = 50.0
 _FLOOR: Final = 1e-10
+_LEAST_DB: Final = 25.0
+_OVER_MEDIAN: Final = 1.25
 _STOPS: Final = (
     (0.00, (14, 22, 27)),
     (0.30, (21, 62, 75)),
@@ -47,7 +50,8 @@ def spectrogram(waveform: Waveform, rate_hz: int) -> Values:
         rate_hz: its sample rate in Hz.
     """
     sound = torch.from_numpy(np.ascontiguousarray(resample(waveform, rate_hz, RATE_HZ)))
-    bank = mel_bank(rate_hz=RATE_HZ, fft=WINDOW, bands=BANDS, low_hz=_LOWEST_HZ, high_hz=RATE_HZ / 2)
+    top_hz = min(rate_hz, RATE_HZ) / 2
+    bank = mel_bank(rate_hz=RATE_HZ, fft=WINDOW, bands=BANDS, low_hz=min(_LOWEST_HZ, top_hz / 2), high_hz=top_hz)
     with torch.inference_mode():
         spectrum = torch.stft(
             torch.nn.functional.pad(sound, (WINDOW // 2, WINDOW // 2)),
@@ -85,8 +89,10 @@ def png(values: Values, *, width: int, height: int, smooth: bool) -> bytes:
 
 
 def _scaled(decibels: npt.NDArray[np.float32]) -> Values:
+    """Decibels as [0, 1], the loudest being 1: what lies between it and the median takes most of the scale."""
     top = float(decibels.max())
-    return np.asarray(np.clip((decibels - top) / SHOWN_DB + 1.0, 0.0, 1.0), dtype=np.float32)
+    room = min(SHOWN_DB, max(_LEAST_DB, _OVER_MEDIAN * (top - float(np.median(decibels)))))
+    return np.asarray(np.clip((decibels - top) / room + 1.0, 0.0, 1.0), dtype=np.float32)
 
 
 def _coloured(values: Values) -> npt.NDArray[np.uint8]:

@@ -12,8 +12,8 @@ from hub.places import EARTH_M, Position
 STRIP: Final = (240, 36)
 """Width and height of a strip chart."""
 PLAN_WIDTH: Final = 800
-_PLAN_HEIGHTS: Final = (320, 620)
-_MARGIN: Final = 70
+_PLAN_HEIGHTS: Final = (240, 420)
+_MARGIN: Final = 60
 _LEAST_RANGE_DB: Final = 10.0
 _LEAST_PLAN_M: Final = 200.0
 STEPS: Final = 5
@@ -104,6 +104,14 @@ class Plan:
     dots: Mapping[str, tuple[float, float]]
     scale: float
     scale_m: int
+
+    @property
+    def lines(self) -> tuple[list[float], list[float]]:
+        """Where a grid as wide as the scale bar is drawn: across and down."""
+        return (
+            [round(self.scale * n, 1) for n in range(1, int(self.width / self.scale) + 1)],
+            [round(self.scale * n, 1) for n in range(1, int(self.height / self.scale) + 1)],
+        )
 
 
 def plan(positions: Mapping[str, Position]) -> Plan | None:

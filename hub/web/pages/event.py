@@ -69,14 +69,16 @@ def routes(shell: Shell) -> APIRouter:
 
 
 def explained(shell: Shell, event: StoredEvent, matches: list[MatchMessage]) -> list[Alike]:
-    """Matches with their events and why they match; those that are gone, or of another space, are left out."""
+    """Matches with their events and why they match; those that are gone, of another space, or share no kind of
+    sound, are left out."""
     parts = shell.parts
     others = {str(other.id): other for other in parts.archive.fetch([match.event for match in matches])}
-    return [
+    alike = [
         Alike(match, other, parts.explainer.why(event, other), path_of(parts, other) is not None)
         for match in matches
         if (other := others.get(match.event)) is not None and other.space == event.space
     ]
+    return [one for one in alike if one.why.lead]
 
 
 def _above_ambient(shell: Shell, event: StoredEvent) -> float | None:

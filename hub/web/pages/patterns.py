@@ -19,7 +19,7 @@ _ROWS: Final = 60
 _FORETOLD: Final = 12
 """Rows whose rhythm is told in words in the list; it takes a moment each."""
 _WEEKS: Final = 13
-_EPISODES: Final = 12
+_EPISODES: Final = 8
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 

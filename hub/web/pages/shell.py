@@ -1,6 +1,6 @@
 """What all pages share: templates, how times and numbers are written, and the frame around them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from hub.search.match import PRESENT
 from hub.web.parts import Parts
 from hub.web.views import utc
 from shared.taxonomy import CATEGORIES
@@ -26,6 +27,8 @@ NAMES: Final[Mapping[str, str]] = {
     "dog": "Dog",
 }
 """How people call the categories."""
+_STRONG: Final = 0.6
+"""Share of the most attention that counts as much."""
 _SECTIONS: Final = (
     ("/", "Now"),
     ("/alerts", "Alerts"),
@@ -63,6 +66,9 @@ class Shell:
             lasting=lasting,
             percent=percent,
             named=named,
+            heard=heard,
+            attended=attended,
+            plainly=plainly,
             level=level,
         )
         self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=utc)
@@ -133,6 +139,37 @@ def percent(probability: float | None) -> str:
 def named(category: str) -> str:
     """A category as people call it."""
     return NAMES.get(category, category)
+
+
+def heard(presence: Sequence[float]) -> list[str]:
+    """Categories that an event likely contains, the likeliest first."""
+    likely = [(p, name) for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
+    return [name for _, name in sorted(likely, reverse=True)]
+
+
+def attended(attention: Sequence[float], duration_s: float) -> str:
+    """Which seconds of a clip drew attention.
+
+    Args:
+        attention: of each n-th of the clip, in [0, 1], the most being 1.
+        duration_s: of the clip.
+    """
+    strong = [share >= _STRONG for share in attention]
+    if not any(strong) or 2 * sum(strong) > len(strong):
+        return "Attention is spread over the whole clip."
+    edges = [n for n in range(len(strong) + 1) if [*strong, False][n] != [False, *strong][n]]
+    step_s = duration_s / len(strong)
+    spans = [
+        f"{first * step_s:.0f} to {last * step_s:.0f} s" for first, last in zip(edges[::2], edges[1::2], strict=True)
+    ]
+    return f"Most attention went to {', '.join(spans)}: the bright part of the bar below."
+
+
+def plainly(sentence: str) -> str:
+    """A sentence about categories with their everyday names."""
+    for category, name in sorted(NAMES.items(), key=lambda pair: -len(pair[0])):
+        sentence = sentence.replace(f"contained {category}", f"contained {name.lower()}")
+    return sentence.replace("%", " %")
 
 
 def level(value: float, unit: str) -> str:
