@@ -69,8 +69,7 @@ def routes(shell: Shell) -> APIRouter:
 
 
 def explained(shell: Shell, event: StoredEvent, matches: list[MatchMessage]) -> list[Alike]:
-    """Matches with their events and why they match; those that are gone, of another space, or share no kind of
-    sound, are left out."""
+    """Matches with their events and why they match; those are left out that are gone or share no kind of sound."""
     parts = shell.parts
     others = {str(other.id): other for other in parts.archive.fetch([match.event for match in matches])}
     alike = [
