@@ -55,6 +55,7 @@ class AlertFigures:
         stated: mean probability that alerts stated.
         precision_by_happening: share right by happening, of all alerts.
         precision_by_happening_planted: of those about a planted happening.
+        same_source_planted: share of these with the same source among their matches.
         recall: of planted occurrences.
         duplicates: alerts beyond one per happening.
         wrong: why alerts are wrong by kind: counts by category and reason.
@@ -86,6 +87,7 @@ class AlertFigures:
     stated: float
     precision_by_happening: float
     precision_by_happening_planted: float
+    same_source_planted: float
     recall: Recall
     duplicates: int
     wrong: dict[str, int]
@@ -173,9 +175,7 @@ def alert_figures(
         f"{SITE}/{_sensor(n)}": (_POSITIONS[0] + _APART_DEGREES * (n if n < 2 else 10 * n), _POSITIONS[1])
         for n in range(drawn.sensors)
     }
-    settings = settings.model_copy(
-        update={"places": settings.places.model_copy(update={"positions": positions})}
-    )
+    settings = settings.model_copy(update={"places": settings.places.model_copy(update={"positions": positions})})
     events = list(drawn.events())
     by_event = {str(event.id): clip for event, clip in zip(events, drawn.clips, strict=True)}
     by_name = {one.name: one for one in drawn.happenings}
@@ -234,6 +234,7 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
         stated=float(np.mean([alert.probability or 0.0 for alert in alerts])),
         precision_by_happening=float(np.mean(right)),
         precision_by_happening_planted=sum(right) / max(len(own), 1),
+        same_source_planted=sum(measure.same_source(truth, alert) for alert in own) / max(len(own), 1),
         recall=measure.recall(truth),
         duplicates=measure.duplicates(truth),
         wrong=dict(

@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hub.bench.alerts import alert_figures, days_of
+from hub.bench.calendar import draw
 from hub.bench.embed import costs
 from hub.bench.ingest import ingest_figures
 from hub.bench.score import score_figures
 from hub.bench.start import start_figures
 from hub.bench.vggish import vggish_figures
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
-from hub.options import JsonOption, reported
+from hub.options import JsonOption, SetOption, reported, settings_from
 from hub.training import plots
 from shared.errors import Unavailable
 from shared.space import SHORT_NAMES, VGGISH
@@ -177,6 +179,29 @@ def start(
 
 @app.command()
 @reported
+def alerts(
+    days: Annotated[int, typer.Option(min=2, help="replayed")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="of everything that is random")] = 0,
+    sensors: Annotated[int, typer.Option(min=1, help="that listen")] = 3,
+    feedback: Annotated[bool, typer.Option(help="have somebody say of every alert whether it is right")] = False,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw a calendar of the replay in")] = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """How good alerts are: a synthetic street's days, replayed through a hub with a store of its own.
+
+    Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
+    """
+    settings = settings_from(None, override)
+    with _progress() as told:
+        figures, truth = alert_figures(days_of(days, seed, sensors, told), settings, feedback=feedback, told=told)
+    if plot is not None:
+        draw(plot, truth)
+    _tell(f"alerts of {days} days", figures.document(), json_)
+
+
+@app.command()
+@reported
 def vggish(
     repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 5,
     json_: JsonOption = False,
@@ -222,8 +247,8 @@ def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
         return
     table = Table("figure", "value", title=title)
     for name, value in figures.items():
-        if isinstance(value, list):
-            for row in value:
+        if isinstance(value, list | dict):
+            for row in [value] if isinstance(value, dict) else value:
                 table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
         else:
             table.add_row(name, _short(value))

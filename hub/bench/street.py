@@ -157,7 +157,8 @@ def _saws(days: int, sensor: int, character: int, rng: Random) -> Iterator[Happe
     sound = Sound(KINDS[SAW], character, 16.0, PERFORMANCES)
     for day in range(0, days, 2):
         begin = day * DAY_S + 23 * HOUR_S + rng.uniform(-600, 600)
-        yield Happening(f"{SAW}-{day}", SAW, ((sensor, sound),), _bouts(begin, rng.uniform(600, 1_200), (30, 90), rng))
+        bouts = _bouts(begin, rng.uniform(600, 1_200), (30, 90), rng)
+        yield Happening(f"{SAW}-{day}", SAW, ((sensor, sound),), bouts)
 
 
 def _bouts(

@@ -1,8 +1,8 @@
 """What alerts were worth, measured against what truly happened.
 
-An alert is *right by kind*, which is what its likeness promises, if its first category truly sounds in its clip and in
-a flagged match, and the two clips truly agree on at least seven of the eight categories; *by its best match* if that
-holds of the match with the highest likeness, of which the stated probability is. It is *right by happening* if a
+An alert is *right by kind*, which is what its likeness promises, if its first category truly sounds in its clip and
+in a flagged match, and the two clips truly agree on at least seven of the eight categories; *by its best match* if
+that holds of the match with the highest likeness, of which the stated probability is. It is *right by happening* if a
 planted source sounds in its clip, its first category is that source's, and its best match is of the same source.
 """
 
@@ -88,6 +88,13 @@ def right_by_happening(truth: Truth, alert: AlertMessage) -> bool:
     return source != "" and truth.planted(alert.matches[0].event, category) == source
 
 
+def same_source(truth: Truth, alert: AlertMessage) -> bool:
+    """Whether an alert is about a planted source, and any of its matches is of the same."""
+    category = alert.categories[0]
+    source = truth.planted(alert.event, category)
+    return source != "" and any(truth.planted(match.event, category) == source for match in alert.matches)
+
+
 def about(truth: Truth, alert: AlertMessage) -> list[Happening]:
     """The happenings an alert is about: those in its clip, of its categories."""
     return [one for name in alert.categories for one in truth.of(alert.event, name)]
@@ -168,6 +175,7 @@ class Windows:
         told: with a window.
         judged: of these, whose window was over before the replay was.
         came_true: share of the judged in which the category truly sounded there.
+        heard: share of the judged in which the hub has an episode of it there, whatever that was.
         stated: mean probability that they stated.
         base_stated: mean base rate that they stated.
         by_chance: share of windows as long at any hour of the same days that would have come true.
@@ -177,6 +185,7 @@ class Windows:
     told: int
     judged: int
     came_true: float
+    heard: float
     stated: float
     base_stated: float
     by_chance: float
@@ -192,7 +201,7 @@ def windows(truth: Truth, alerts: Sequence[AlertMessage], since_s: float, until_
         until_s: the replay's end.
     """
     told = [(alert, alert.recurrence.next) for alert in alerts if alert.recurrence and alert.recurrence.next]
-    hits, chances, stated, base = [], [], [], []
+    hits, heard, chances, stated, base = [], [], [], [], []
     for alert, window in told:
         begin, end = (at.timestamp() - truth.start_ms / 1000 for at in (window.start, window.end))
         if end > until_s:
@@ -202,11 +211,14 @@ def windows(truth: Truth, alerts: Sequence[AlertMessage], since_s: float, until_
         length = end - begin
         starts = [since_s + 3_600.0 * n for n in range(int((until_s - since_s - length) // 3_600) + 1)]
         hits.append(_sounds(bouts, begin, end))
+        heard.append(_sounds(_spans(truth, place, category), begin, end))
         chances.append(sum(_sounds(bouts, at, at + length) for at in starts) / max(len(starts), 1))
         stated.append(window.probability)
         base.append(window.base_rate)
 
-    return Windows(len(alerts), len(told), len(hits), *(_mean(values) for values in (hits, stated, base, chances)))
+    return Windows(
+        len(alerts), len(told), len(hits), *(_mean(values) for values in (hits, heard, stated, base, chances))
+    )
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -217,6 +229,13 @@ def _mean(values: Sequence[float]) -> float:
 def _bouts(truth: Truth, one: Happening, place: str, category: str) -> Sequence[tuple[float, float]]:
     heard = one.category == category and any(truth.places[sensor] == place for sensor, _ in one.heard)
     return one.bouts if heard else ()
+
+
+def _spans(truth: Truth, place: str, category: str) -> Iterable[tuple[float, float]]:
+    """Begin and end of episodes, s from the first midnight."""
+    for episode in truth.episodes:
+        if (episode.place, episode.category) == (place, category):
+            yield (episode.opened_ms - truth.start_ms) / 1000, (episode.last_ms - truth.start_ms) / 1000
 
 
 def _sounds(bouts: Iterable[tuple[float, float]], begin_s: float, end_s: float) -> bool:
@@ -266,6 +285,16 @@ def kept(
         own = [alert for alert in alerts if alert.categories[0] == name]
         wrong = [alert for alert in own if not right_by_kind(truth, alert, best=True)]
         was = before.get(name, {})
-        said = (was.get(key, 0.0) for key in ("value", "false_a_day", "low", "high"))
-        made.append(Kept(name, *said, len(wrong) / days, len(own) / days, last.get(name, 0.0)))
+        made.append(
+            Kept(
+                category=name,
+                threshold=was.get("value", 0.0),
+                false_a_day=was.get("false_a_day", 0.0),
+                low=was.get("low", 0.0),
+                high=was.get("high", 0.0),
+                actual_a_day=len(wrong) / days,
+                alerts_a_day=len(own) / days,
+                last=last.get(name, 0.0),
+            )
+        )
     return made
