@@ -17,6 +17,7 @@ from hub.bench.alerts import alert_figures, days_of
 from hub.bench.calendar import draw
 from hub.bench.embed import costs
 from hub.bench.ingest import ingest_figures
+from hub.bench.recordings import recording_figures
 from hub.bench.score import score_figures
 from hub.bench.start import start_figures
 from hub.bench.vggish import vggish_figures
@@ -198,6 +199,29 @@ def alerts(
     if plot is not None:
         draw(plot, truth)
     _tell(f"alerts of {days} days", figures.document(), json_)
+
+
+@app.command()
+@reported
+def replay(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="with clips/ and labels.csv")],
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Replay a real network's recordings in the order of their times, and print its alerts as people read them.
+
+    Example: earwitness-hub bench replay sonyc/ --set places.timezone=America/New_York
+    """
+    with _progress() as told:
+        figures = recording_figures(folder, settings_from(None, override), told)
+    if json_:
+        typer.echo(json.dumps(figures.document()))
+        return
+    for text in figures.texts:
+        typer.echo(f"{text.title}\n{text.body}")
+        heard, match = (", ".join(of) or "nothing" for of in (text.heard, text.match))
+        typer.echo(f"-- verified: {heard}; best match: {match}; {text.fault}\n")
+    _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
 
 
 @app.command()

@@ -34,8 +34,6 @@ _MOVED_DB: Final = 0.5
 _AT_ONCE: Final = 16
 _FEW: Final = 64
 """Clips that are heard in this process."""
-_BLOCK: Final = RATE_HZ // 8
-"""Samples in the time constant of the fast level."""
 
 Mixture = tuple[bool, tuple[Sound, ...]]
 """Whether it is night, and what sounds."""
@@ -72,9 +70,10 @@ def mixed(mixture: Mixture, rng: np.random.Generator) -> Waveform:
     return np.asarray(made * min(1.0, CEILING / peak), dtype=np.float32)
 
 
-def measured(waveform: Waveform) -> tuple[float, float]:
+def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
     """Level of a clip and of its loudest eighth of a second, dBFS, not weighted; a full-scale sine has 0."""
-    power = np.square(waveform[: len(waveform) // _BLOCK * _BLOCK], dtype=np.float64).reshape(-1, _BLOCK).mean(axis=1)
+    block = rate_hz // 8
+    power = np.square(waveform[: len(waveform) // block * block], dtype=np.float64).reshape(-1, block).mean(axis=1)
     mean, most = (10.0 * np.log10(2.0 * value + 1e-12) for value in (power.mean(), power.max()))
     return float(mean), float(most)
 
@@ -143,7 +142,7 @@ def _some(tasks: Sequence[_Task]) -> _Results:
     if not _backbones:
         _backbones.append(Backbone(SMALL_FILE))
     waves = [mixed(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]
-    levels = np.array([measured(wave) for wave in waves], dtype=np.float32)
+    levels = np.array([measured(wave, RATE_HZ) for wave in waves], dtype=np.float32)
     return _backbones[0].extract_many([(wave, RATE_HZ) for wave in waves]), levels[:, 0], levels[:, 1]
 
 
