@@ -12,7 +12,7 @@ import numpy as np
 from hub.bench import truth as measure
 from hub.bench.heard import Heard, hear
 from hub.bench.replay import Replay, Verdict, replaying
-from hub.bench.street import DAY_S, KINDS, Clip, Happening, clips, street
+from hub.bench.street import DAY_S, KINDS, PERFORMANCES, Clip, Happening, clips, street
 from hub.bench.truth import Kept, Recall, Truth, Windows
 from hub.settings import HubSettings
 from shared.errors import Invalid
@@ -142,19 +142,23 @@ class Days:
             counted[clip.sensor] += 1
 
 
-def days_of(days: int, seed: int, sensors: int, told: Told = lambda *_: None) -> Days:
+def days_of(
+    days: int, seed: int, sensors: int, performances: int = PERFORMANCES, told: Told = lambda *_: None
+) -> Days:
     """Draw a street's days and hear them.
 
     Args:
         days: from 1.
         seed: of everything random.
         sensors: from 1.
+        performances: different clips that are made of each mixture at most.
         told: progress.
     """
     rng = np.random.default_rng(seed)
     happenings = street(days, sensors, rng)
     sent = clips(happenings, days, sensors, rng)
-    return Days(days, seed, sensors, happenings, sent, hear(sent, seed, lambda share: told("hearing", share)))
+    heard = hear(sent, seed, performances, lambda share: told("hearing", share))
+    return Days(days, seed, sensors, happenings, sent, heard)
 
 
 def alert_figures(

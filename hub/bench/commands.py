@@ -20,6 +20,7 @@ from hub.bench.ingest import ingest_figures
 from hub.bench.recordings import recording_figures
 from hub.bench.score import score_figures
 from hub.bench.start import start_figures
+from hub.bench.street import PERFORMANCES
 from hub.bench.vggish import vggish_figures
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.options import JsonOption, SetOption, reported, settings_from
@@ -184,6 +185,10 @@ def alerts(
     days: Annotated[int, typer.Option(min=2, help="replayed")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="of everything that is random")] = 0,
     sensors: Annotated[int, typer.Option(min=1, help="that listen")] = 3,
+    performances: Annotated[
+        int,
+        typer.Option(min=1, help="different clips made of a source that comes back; more are put together of them"),
+    ] = PERFORMANCES,
     feedback: Annotated[bool, typer.Option(help="have somebody say of every alert whether it is right")] = False,
     plot: Annotated[Path | None, typer.Option(help="SVG to draw a calendar of the replay in")] = None,
     override: SetOption = None,
@@ -195,7 +200,8 @@ def alerts(
     """
     settings = settings_from(None, override)
     with _progress() as told:
-        figures, truth = alert_figures(days_of(days, seed, sensors, told), settings, feedback=feedback, told=told)
+        drawn = days_of(days, seed, sensors, performances, told)
+        figures, truth = alert_figures(drawn, settings, feedback=feedback, told=told)
     if plot is not None:
         draw(plot, truth)
     _tell(f"alerts of {days} days", figures.document(), json_)

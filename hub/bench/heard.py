@@ -78,12 +78,15 @@ def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
     return float(mean), float(most)
 
 
-def hear(clips: Sequence[Clip], seed: int, told: Callable[[float], None] = lambda _: None) -> Heard:
+def hear(
+    clips: Sequence[Clip], seed: int, most: int = PERFORMANCES, told: Callable[[float], None] = lambda _: None
+) -> Heard:
     """What the hub would get of these clips.
 
     Args:
         clips: in any order.
         seed: of the performances.
+        most: different clips that are made of one mixture, from 1.
         told: of the share that is done.
     """
     wanted: dict[Mixture, list[int]] = {}
@@ -92,7 +95,7 @@ def hear(clips: Sequence[Clip], seed: int, told: Callable[[float], None] = lambd
     tasks = [
         (mixture, (seed, kind, take))
         for kind, (mixture, numbers) in enumerate(wanted.items())
-        for take in range(min(len(numbers), _performances(mixture)))
+        for take in range(min(len(numbers), most, _performances(mixture)))
     ]
     features, laeq, lafmax = _all(tasks, told)
     made = Heard(
@@ -100,7 +103,7 @@ def hear(clips: Sequence[Clip], seed: int, told: Callable[[float], None] = lambd
     )
     rng, begin = np.random.default_rng([seed, len(clips)]), 0
     for mixture, numbers in wanted.items():
-        count = min(len(numbers), _performances(mixture))
+        count = min(len(numbers), most, _performances(mixture))
         own = slice(begin, begin + count)
         begin += count
         alike = rng.integers(count, size=len(numbers) - count)
