@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from hub.web.api import alerts, episodes, events, export, live, places, search
 from hub.web.api.search import faults
@@ -103,4 +104,15 @@ def _add_answers_to_errors(app: FastAPI, parts: Parts) -> None:
 
     @app.exception_handler(HTTPException)
     def failed(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+            headers["Allow"] = methods
+        return answer(request, error.status_code, str(error.detail), headers)
+
+
+def _methods(app: FastAPI, path: str) -> str:
+    """What a path of the API may be asked; the router would tell of the first of its routes alone."""
+    for template, operations in app.openapi()["paths"].items():
+        if compile_path(template)[0].fullmatch(path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return ""

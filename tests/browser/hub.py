@@ -44,15 +44,15 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path, count: int) -> Iterator[Demo]:
-    """A hub with so many events, for as long as the context lasts."""
+def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
+    """A hub with so many events over so many days, for as long as the context lasts."""
     broker, store = Mosquitto(folder / "mosquitto", persistent=False), Redis(folder / "redis")
     broker.start()
     store.start()
     archive = Archive(store.url)
     clips = folder / "clips"
     try:
-        fill(archive, open_retrieval(HubSettings()), count=count, clips=Clips(clips))
+        fill(archive, open_retrieval(HubSettings()), count=count, days=days, clips=Clips(clips))
         hub = Configured(folder / "hub", broker.port, store.url, configuration(folder, clips))
         hub.start()
         try:

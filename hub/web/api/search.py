@@ -1,10 +1,10 @@
 """Search by an archived event, as JSON, or by a recording, as an upload."""
 
 import json
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
@@ -44,6 +44,11 @@ class Filters(BaseModel):
         )
 
 
+def _whole(value: object) -> object:
+    """10.0 is an integer too, as JSON Schema has it; "10" is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Asked(BaseModel):
     """A search by an archived event."""
 
@@ -54,7 +59,7 @@ class Asked(BaseModel):
 
     event: str = Field(pattern=EVENT)
     filters: Filters = Filters()
-    k: int = Field(10, ge=1, le=100, description="most matches", strict=True)
+    k: Annotated[int, BeforeValidator(_whole)] = Field(10, ge=1, le=100, description="most matches", strict=True)
 
 
 class AskedBySound(Filters):
@@ -82,7 +87,7 @@ def routes(parts: Parts) -> APIRouter:
     @router.post(
         "/search",
         openapi_extra={"requestBody": _body()},
-        responses=errors(403, 404, 413, 415, 422, 503),
+        responses=errors(400, 403, 404, 413, 415, 422, 503),
     )
     async def search(request: Request, _ours: Ours = None) -> FoundList:
         """Find the events most similar to an archived one (JSON), or to a recording (multipart field `recording`)."""

@@ -1,17 +1,18 @@
 """Parameters and errors that several resources share, as OpenAPI describes them."""
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
+from hub.web.cursors import FORM
 from hub.web.guard import HEADER
 from hub.web.views import EVENT_EXAMPLE, Problem
-from shared.errors import Invalid
 from shared.taxonomy import CATEGORIES
 
+_TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
 EVENT: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15}$"
@@ -19,23 +20,18 @@ EPISODE: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15
 CATEGORY: Final = "^(" + "|".join(CATEGORIES) + ")$"
 
 
-def _in_range(at: datetime) -> datetime:
-    if not 1970 <= at.year < 9999:
-        raise ValueError("the year must lie in 1970 to 9998")
-    return at
-
-
-def _no_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Invalid("text that is no Unicode") from error
-    return text
+def _written_out(value: object) -> object:
+    """Times as RFC 3339 has them; pydantic alone would also take seconds since 1970."""
+    if isinstance(value, str) and not re.fullmatch(_TIME, value, re.IGNORECASE):
+        raise ValueError("write a time with its zone, like 2026-06-01T12:00:00Z")
+    return value
 
 
 Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
-After = Annotated[str | None, Query(max_length=200, description="`next` of an earlier answer: what comes after it")]
-Time = Annotated[AwareDatetime, AfterValidator(_in_range)]
+After = Annotated[
+    str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: what comes after it")
+]
+Time = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 Since = Annotated[Time | None, Query(description="at this time or later", examples=["2026-06-01T00:00:00Z"])]
 Until = Annotated[Time | None, Query(description="at this time or before", examples=["2026-06-02T00:00:00Z"])]
 Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]
@@ -50,6 +46,7 @@ Ours = Annotated[
 ]
 
 _TEXTS: Final[Mapping[int, str]] = {
+    400: "a body that cannot be read",
     403: f"asked from elsewhere without the header `{HEADER}`",
     404: "there is none",
     413: "more than the cap was sent",

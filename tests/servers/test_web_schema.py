@@ -1,0 +1,47 @@
+"""The API keeps to its own description: generated requests, right ones and wrong ones, to a hub with an archive."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.browser.hub import Demo, demo
+
+EACH = 25
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with demo(tmp_path_factory.mktemp("schema"), 400, days=2) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_no_answer_breaks_the_description(hub: Demo, mode: GenerationMode) -> None:
+    # The live stream never ends; it has tests of its own.
+    schema = schemathesis.openapi.from_url(f"{hub.url}/openapi.json").exclude(path="/api/v1/stream")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) > 20
+    for operation in operations:
+        if mode is GenerationMode.NEGATIVE and not (operation.query or operation.path_parameters or operation.body):
+            continue  # nothing can be wrong
+
+        @seed(1)
+        @settings(
+            max_examples=EACH,
+            deadline=None,
+            database=None,
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def keeps_to_it(case: schemathesis.Case) -> None:
+            # No schema can say what a recording is: bytes that are none are refused.
+            by_sound = case.media_type == "multipart/form-data"
+            excluded = [positive_data_acceptance] if by_sound else []
+            case.call_and_validate(headers={"X-Earwitness": "test"}, excluded_checks=excluded)
+
+        keeps_to_it()
