@@ -211,6 +211,9 @@ def alerts(
 @reported
 def replay(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="with clips/ and labels.csv")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="look at the alerts of this sensor, as sensor-07; may be repeated")
+    ] = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -219,7 +222,7 @@ def replay(
     Example: earwitness-hub bench replay sonyc/ --set places.timezone=America/New_York
     """
     with _progress() as told:
-        figures = recording_figures(folder, settings_from(None, override), told)
+        figures = recording_figures(folder, settings_from(None, override), only or (), told)
     if json_:
         typer.echo(json.dumps(figures.document()))
         return

@@ -7,7 +7,7 @@ was is not known; clips of one sensor and hour are put four minutes apart, in th
 
 import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ class RecordingFigures:
         clips: replayed.
         sensors: that made them.
         days: different dates on which they were made.
-        alerts: raised.
+        alerts: raised, of those sensors that are looked at.
         precision_by_kind: share of alerts that are right by kind.
         stated: mean probability that they stated.
         wrong: counts by category and reason.
@@ -136,13 +136,17 @@ def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
 
 
 def recording_figures(
-    folder: Path, settings: HubSettings, told: Callable[[str, float], None] = lambda *_: None
+    folder: Path,
+    settings: HubSettings,
+    only: Sequence[str] = (),
+    told: Callable[[str, float], None] = lambda *_: None,
 ) -> RecordingFigures:
     """Replay recordings and read the alerts.
 
     Args:
         folder: as of `recordings`.
         settings: the hub's; positions are those of the recordings.
+        only: sensors whose alerts are looked at; all if none.
         told: progress.
 
     Raises:
@@ -162,7 +166,7 @@ def recording_figures(
             clips[str(event.id)] = Clip(0, 0.0, night=False, sounds=_sounds(one.labels), happenings=())
             replay.take([event])
             told("replaying", (number + 1) / len(found))
-        alerts = tuple(replay.alerts)
+        alerts = tuple(alert for alert in replay.alerts if not only or alert.sensor in only)
     truth = Truth(0, list(positions), {}, clips, alerts, ())
     wording = Wording(zone, _PAGE)
     texts = tuple(_told(truth, alert, wording) for alert in alerts)
