@@ -4,14 +4,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+import httpx
 
 from hub.archive import Archive
 from hub.clips import Clips
 from hub.opening import open_retrieval
 from hub.settings import HubSettings
+from shared.events import Embedding, Event, EventId, Levels
+from shared.messages import encode_event
+from shared.mqtt import Connected, Link
+from shared.space import SMALL, Features
+from shared.topics import SensorTopic
 from tests.browser.demo import configuration, fill
-from tests.processes import HubProcess, Mosquitto, Redis
+from tests.processes import HubProcess, Mosquitto, Redis, eventually
 
 
 class Configured(HubProcess):
@@ -63,3 +71,24 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
         archive.close()
         store.stop()
         broker.stop()
+
+
+def heard(demo_: Demo, place: str, features: Features, seq: int, boot: str = "live") -> str:
+    """Send an event as a sensor does: its id."""
+    site, _, sensor = place.partition("/")
+    event = Event(
+        id=EventId(sensor, boot, seq),
+        site=site,
+        captured_at=datetime.now(UTC),
+        duration_s=10.0,
+        rate_hz=16_000,
+        levels=Levels(70.0, 80.0, "dB"),
+        body=Embedding(SMALL.id, features),
+    )
+    link = Link(demo_.broker.settings, f"sender-{sensor}-{boot}-{seq}")
+    link.start()
+    assert isinstance(link.signals.get(timeout=10), Connected)
+    link.publish(str(SensorTopic(site, sensor, "event")), encode_event(event), content_type="application/cbor")
+    eventually(lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}").status_code == 200, 20, "it is archived")
+    link.stop()
+    return str(event.id)

@@ -101,7 +101,7 @@ def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) 
 
 
 def test_an_event_tells_levels_and_presence(hub: HubProcess) -> None:
-    first = events(hub, "limit=1&sensor=test/sound")[0]
+    first = events(hub, "limit=1&place=test/sound")[0]
     event = hub.get(f"/api/v1/events/{first['id']}")
     assert event == first
     assert event["level_unit"] == "dBFS"
@@ -112,7 +112,7 @@ def test_an_event_tells_levels_and_presence(hub: HubProcess) -> None:
 
 
 def test_similar_events_are_of_the_same_space_best_first_and_not_the_event_itself(hub: HubProcess) -> None:
-    event = events(hub, "limit=1&sensor=test/numbers-0")[0]
+    event = events(hub, "limit=1&place=test/numbers-0")[0]
     matches = hub.get(f"/api/v1/events/{event['id']}/similar?k=20")["matches"]
     assert isinstance(matches, list)
     ranks = [match["rank"] for match in matches]
@@ -160,7 +160,7 @@ def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> 
         ("/api/v1/events/a.b.1", 404),
         ("/api/v1/events/a.b.1/similar", 404),
         ("/api/v1/events?limit=0", 422),
-        ("/api/v1/events?before=yesterday", 422),
+        ("/api/v1/events?since=yesterday", 422),
     ],
 )
 def test_a_mistaken_request_is_told_so(hub: HubProcess, path: str, status: int) -> None:

@@ -74,7 +74,7 @@ def test_a_space_that_the_hub_was_told_of_is_archived_and_searched(sent: HubProc
     eventually(lambda: sent.metric("earwitness_hub_events_archived_total") == 2 * EACH, 60, "all is archived")
     assert sent.metric("earwitness_hub_dead_letters_total") == 0
     assert archived(sent) == [("mine", "mine-u8/1")] * EACH + [("ours", "earwitness-small-u8/1")] * EACH
-    events = sent.get("/api/v1/events?limit=1&sensor=demo/mine")["events"]
+    events = sent.get("/api/v1/events?limit=1&place=demo/mine")["events"]
     assert isinstance(events, list)
     matches = sent.get(f"/api/v1/events/{events[0]['id']}/similar?k=20")["matches"]
     assert isinstance(matches, list)

@@ -1,28 +1,20 @@
 """The API keeps to its own description: generated requests, right ones and wrong ones, to a hub with an archive."""
 
-from collections.abc import Iterator
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.browser.hub import Demo, demo
+from tests.browser.hub import Demo
 
 EACH = 25
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with demo(tmp_path_factory.mktemp("schema"), 400, days=2) as running:
-        yield running
-
-
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_no_answer_breaks_the_description(hub: Demo, mode: GenerationMode) -> None:
+def test_no_answer_breaks_the_description(web: Demo, mode: GenerationMode) -> None:
     # The live stream never ends; it has tests of its own.
-    schema = schemathesis.openapi.from_url(f"{hub.url}/openapi.json").exclude(path="/api/v1/stream")
+    schema = schemathesis.openapi.from_url(f"{web.url}/openapi.json").exclude(path="/api/v1/stream")
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) > 20
     for operation in operations:
