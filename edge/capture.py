@@ -114,7 +114,7 @@ class Capture:
                 event_id,
                 site=self._settings.sensor.site,
                 captured_at=stamp(self._start, self._taken),
-                clock=_clock() if self._source.live else "unknown",
+                clock=clock() if self._source.live else "unknown",
                 calibration_db=self._settings.levels.calibration_db,
                 extractor=self._extractor,
             )
@@ -148,6 +148,6 @@ class Capture:
         log.warning("unreadable clip skipped", extra={"what": item.what, "reason": item.reason})
 
 
-def _clock() -> ClockStatus:
+def clock() -> ClockStatus:
     """Synchronised if systemd-timesyncd says so; otherwise nothing is known."""
     return "synchronised" if _SYNCHRONISED.exists() else "unknown"

@@ -1,20 +1,28 @@
 """`earwitness-edge check`: try everything a run needs, and say what to do about what fails."""
 
+import contextlib
 import queue
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from edge.capture import clock
 from edge.features import open_extractor
 from edge.settings import EdgeSettings
 from edge.sources import Unreadable, open_source
 from edge.spool import Spool
 from shared.errors import EarwitnessError, Invalid, Unavailable
-from shared.mqtt import Connected, Disconnected, Link
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link
+from shared.topics import ROOT
+from shared.unreachable import certificate_ends, explained
 
 BROKER_S: Final = 5.0
 """How long the broker may take to answer."""
+WARNED_AHEAD: Final = timedelta(days=30)
+"""So long before a certificate ends it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +75,75 @@ def _try_features(settings: EdgeSettings) -> str:
 
 
 def _try_spool(settings: EdgeSettings) -> str:
-    spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
+    path, cap = settings.spool_path(), settings.spool.cap_bytes
+    spool = Spool(path, cap)
     waiting = spool.pending()
     spool.close()
-    return f"{settings.spool_path()}: {waiting} events wait"
+    free = shutil.disk_usage(path.parent).free
+    words = f"{path}: {waiting} events wait"
+    if free < cap:
+        words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.cap_bytes ({cap / 1e6:,.0f} MB)"
+    return words
 
 
 def _try_broker(settings: EdgeSettings) -> str:
-    """Connect under a name of our own and leave no session behind."""
+    """Connect and leave no session behind; where names are certificates', a running agent is put aside for a moment.
+
+    Raises:
+        Unavailable: there is no way in.
+        Invalid: the broker does not let this sensor publish.
+    """
     mqtt = settings.mqtt.for_a_moment()
     where = f"{mqtt.host}:{mqtt.port}"
     link = Link(mqtt, f"{settings.client_id()}-check")
-    reason = f"no answer within {BROKER_S:.0f} s"
+    told: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
             case Connected():
-                return f"connected to {where}"
+                reason = _published(link, settings)
+                if reason is None or reason >= FAILURE:
+                    raise Invalid(f"connected to {where}, but {_refused(settings, reason)}")
+                return f"connected to {where}, which lets {_place(settings)} publish{_doubts(settings)}"
             case Disconnected(reason=told):
-                reason = told
+                pass
     except queue.Empty:
         pass
     finally:
         link.stop()
-    raise Unavailable(f"no broker at {where} ({reason}): start it, or set mqtt.host, mqtt.port and the login")
+    raise Unavailable(explained(mqtt, told))
+
+
+def _refused(settings: EdgeSettings, reason: int | None) -> str:
+    place = _place(settings)
+    why = "no answer" if reason is None else f"reason {reason}"
+    return (
+        f"the broker does not let {place} publish ({why}): the certificate or user name must be this sensor's, and"
+        f" the ACL must grant event, state and check below {ROOT}/{place}"
+    )
+
+
+def _place(settings: EdgeSettings) -> str:
+    return f"{settings.sensor.site}/{settings.sensor.name}"
+
+
+def _published(link: Link, settings: EdgeSettings) -> int | None:
+    """The broker's answer to an empty message where nobody listens; None if there is none in time."""
+    mid = link.publish(f"{ROOT}/{_place(settings)}/check", b"")
+    with contextlib.suppress(queue.Empty):
+        while True:
+            match link.signals.get(timeout=BROKER_S):
+                case Acknowledged(mid=answered, reason=reason) if answered == mid:
+                    return reason
+    return None
+
+
+def _doubts(settings: EdgeSettings) -> str:
+    """What works now and may not for long."""
+    doubts = ""
+    ends = certificate_ends(settings.mqtt)
+    if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
+        doubts += f"; the broker's certificate ends on {ends:%Y-%m-%d}"
+    if clock() != "synchronised":
+        doubts += "; whether this clock is right is unknown (no systemd-timesyncd): events bear its time"
+    return doubts

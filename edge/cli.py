@@ -6,15 +6,17 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 
 from edge.agent import Agent
 from edge.check import examine
 from edge.settings import EdgeSettings
 from shared.backbones import find
+from shared.commented import commented
 from shared.errors import EarwitnessError, Invalid
 from shared.events import CLIP_S
 from shared.log import set_up
@@ -34,6 +36,17 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="GROUP.FIELD=VALUE", help="Override one setting; may be repeated."),
 ]
+IMPORTANT: Final = {
+    "sensor": ("site", "name"),
+    "mqtt": ("host", "port"),
+    "source": ("kind", "device", "rate_hz"),
+    "features": ("space",),
+    "levels": ("calibration_db",),
+    "spool": ("path", "cap_bytes"),
+    "log": ("level", "format"),
+}
+"""Settings that `config` shows although they are not set."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
@@ -75,6 +88,19 @@ def run(
         _fail(str(error), 2 if isinstance(error, Invalid) else 1)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command("config")
+def config_(config: Config = None, overrides: Overrides = None) -> None:
+    """Print a settings file that explains itself, with what is set in it; the most important settings as comments.
+
+    [b]Example[/b]
+
+        earwitness-edge config --set sensor.name=corner --set mqtt.host=broker.example > edge.toml
+    """
+    settings = _settings(config, overrides)
+    values = {name: _set_in(getattr(settings, name)) for name in type(settings).model_fields}
+    typer.echo(commented(EdgeSettings, values, IMPORTANT), nl=False)
 
 
 @app.command()
@@ -150,6 +176,10 @@ def bench(
 def main() -> None:
     """Entry point of `earwitness-edge` and `python -m edge`."""
     app(prog_name="earwitness-edge")
+
+
+def _set_in(group: BaseModel) -> dict[str, object]:
+    return {name: getattr(group, name) for name in group.model_fields_set}
 
 
 def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:

@@ -2,9 +2,8 @@
 
 import json
 import logging
-import queue
 import signal
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,10 @@ from rich.table import Table
 from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
+from hub.check import examine
 from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
+from hub.init import init
 from hub.notify import commands as notify_commands
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
@@ -27,11 +28,10 @@ from hub.training import commands as training_commands
 from hub.training import report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
-from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.errors import Invalid
 from shared.events import EventId
 from shared.log import set_up
 from shared.messages import MatchMessage
-from shared.mqtt import Connected, Disconnected, Link
 from shared.settings import unknown_variables
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app = typer.Typer(
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notify_commands.app, name="notify")
 app.command()(reported(demo.demo))
+app.command()(init)
 training_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
@@ -70,24 +71,19 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
 @app.command()
 @reported
 def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Print the effective settings, then try broker, store, models and notifiers' settings; exit 1 if one fails.
+    """Print the effective settings, then try broker, store, models, notifiers and folders; exit 1 if one fails.
 
     Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
     """
     settings = settings_from(config, override)
     logging.disable(logging.WARNING)
-    findings = [
-        _tried("broker", lambda: _check_broker(settings)),
-        _tried("store", lambda: _check_store(settings)),
-        _tried("models", lambda: _check_models(settings)),
-        _tried("notifiers", lambda: notify_commands.described(settings)),
-    ]
+    findings = examine(settings)
     strays = unknown_variables(HubSettings)
     if json_:
         report = {
             "settings": settings.model_dump(mode="json"),
             "unknown_variables": strays,
-            "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in findings],
+            "checks": [asdict(finding) for finding in findings],
         }
         typer.echo(json.dumps(report))
     else:
@@ -97,9 +93,11 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
                 typer.echo(f"  {field} = {value}")
         for name in strays:
             typer.echo(f"unknown environment variable {name}: it has no effect", err=True)
-        for name, ok, text in findings:
-            typer.echo(f"{'ok  ' if ok else 'FAIL'} {name}: {text}")
-    if not all(ok for _, ok, _ in findings):
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.text}")
+            for doubt in finding.doubts:
+                typer.echo(f"WARN {finding.name}: {doubt}")
+    if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
@@ -146,45 +144,6 @@ def _show(matches: list[MatchMessage], *, json_: bool) -> None:
         at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(match.event, f"{match.site}/{match.sensor}", at, f"{match.level:.2f}", why or "-")
     Console().print(table if matches else "the archive holds nothing to compare with")
-
-
-def _tried(name: str, attempt: Callable[[], str]) -> tuple[str, bool, str]:
-    try:
-        return name, True, attempt()
-    except EarwitnessError as error:
-        return name, False, str(error)
-
-
-def _check_broker(settings: HubSettings) -> str:
-    """Connect under a name of our own and leave no session behind."""
-    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
-    reason = "it accepts connections but does not answer: is it an MQTT 5 broker?"
-    link = Link(settings.mqtt.for_a_moment(), f"earwitness-check-{settings.hub.name}")
-    link.start()
-    try:
-        match link.signals.get(timeout=10.0):
-            case Connected():
-                return f"connected to {where} with MQTT 5"
-            case Disconnected(reason=told):
-                reason = told
-    except queue.Empty:
-        pass
-    finally:
-        link.stop()
-    raise Unavailable(f"no broker at {where} ({reason}): start it, or set mqtt.host, mqtt.port and the login")
-
-
-def _check_store(settings: HubSettings) -> str:
-    archive = open_archive(settings)
-    archive.verify()
-    durable = "append-only file on" if archive.durable() else "no append-only file: a crash of the store loses events"
-    return f"{archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction; {durable}"
-
-
-def _check_models(settings: HubSettings) -> str:
-    retrieval = open_retrieval(settings)
-    _, reason = open_audio(settings, retrieval)
-    return f"scores {', '.join(retrieval.spaces)}. {reason}"
 
 
 def main() -> None:

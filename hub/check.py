@@ -1,0 +1,208 @@
+"""`earwitness-hub check`: everything a hub needs is tried, and what is wrong told in words that say what to do."""
+
+import os
+import queue
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from hub.archive import Archive
+from hub.notify import commands as notify_commands
+from hub.opening import open_archive, open_audio, open_retrieval
+from hub.settings import HubSettings
+from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.mqtt import Connected, Disconnected, Link, Received
+from shared.topics import ALL_STATES
+from shared.unreachable import certificate_ends, explained
+
+BROKER_S: Final = 10.0
+STATES_S: Final = 0.5
+"""How long after the last one another retained state may take."""
+SKEW_S: Final = 2.0
+"""Clocks that differ by more are told."""
+AHEAD_S: Final = 30.0
+"""A sensor that reports sound from so far in the future has a wrong clock, or replays."""
+WARNED_AHEAD: Final = timedelta(days=30)
+"""So long before a certificate ends it is told."""
+LITTLE_BYTES: Final = 1024**3
+_RIGHTS: Final = "the user in redis.url lacks rights: users.acl as `earwitness-hub init` writes it has them"
+_STORE_HINTS: Final = {
+    "WRONGPASS": "correct user and password in redis.url",
+    "invalid username-password": "correct user and password in redis.url",
+    "Authentication required": "the store asks for a password: redis://user:password@host:port/db in redis.url",
+    "NOPERM": _RIGHTS,
+    "no permissions": _RIGHTS,
+    "Connection refused": "start it, or correct redis.url",
+    "Name or service not known": "correct the host in redis.url, or look at DNS",
+    "loading the dataset": "it is reading its files after a start; wait",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        name: what.
+        ok: whether a hub could run.
+        text: what was found, or what is wrong and what to do.
+        doubts: what works now and may not for long, or is not as it should be.
+    """
+
+    name: str
+    ok: bool
+    text: str
+    doubts: tuple[str, ...] = ()
+
+
+Tried = tuple[str, list[str]]
+
+
+def examine(settings: HubSettings) -> list[Finding]:
+    """Try broker, store, models, notifiers' settings and folders."""
+    tries: list[tuple[str, Callable[[HubSettings], Tried]]] = [
+        ("broker", _broker),
+        ("store", _store),
+        ("models", _models),
+        ("notifiers", lambda own: (notify_commands.described(own), [])),
+        ("folders", _folders),
+    ]
+    return [_tried(name, attempt, settings) for name, attempt in tries]
+
+
+def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSettings) -> Finding:
+    try:
+        text, doubts = attempt(settings)
+    except EarwitnessError as error:
+        return Finding(name, ok=False, text=_hinted(str(error)) if name == "store" else str(error))
+    return Finding(name, ok=True, text=text, doubts=tuple(doubts))
+
+
+def _broker(settings: HubSettings) -> Tried:
+    """Connect under a name of our own, look whether states can be read, and leave no session behind."""
+    mqtt = settings.mqtt.for_a_moment()
+    link = Link(mqtt, f"earwitness-check-{settings.hub.name}")
+    told: str | None = None
+    link.start()
+    try:
+        match link.signals.get(timeout=BROKER_S):
+            case Connected():
+                link.subscribe(ALL_STATES)
+                states = len({received.topic for received in _received(link)})
+                doubts = list(_ending(settings))
+                if not states:
+                    doubts.append("no sensor's state is there: none came yet, or the ACL lets us read nothing")
+                return (
+                    f"connected to {mqtt.host}:{mqtt.port} with MQTT 5; {states} sensors have told their state",
+                    doubts,
+                )
+            case Disconnected(reason=told):
+                pass
+    except queue.Empty:
+        pass
+    finally:
+        link.stop()
+    raise Unavailable(explained(mqtt, told))
+
+
+def _received(link: Link) -> Iterator[Received]:
+    """Messages, until none comes for a while."""
+    try:
+        while True:
+            signal = link.signals.get(timeout=STATES_S)
+            if isinstance(signal, Received):
+                yield signal
+    except queue.Empty:
+        return
+
+
+def _ending(settings: HubSettings) -> Iterator[str]:
+    """Certificates that end soon."""
+    ends = {"the broker's certificate": certificate_ends(settings.mqtt)}
+    if settings.mqtt.cert_file is not None:
+        own = x509.load_pem_x509_certificate(settings.mqtt.cert_file.read_bytes())
+        ends["this hub's certificate"] = own.not_valid_after_utc
+    for whose, when in ends.items():
+        if when is not None and when - datetime.now(UTC) < WARNED_AHEAD:
+            yield f"{whose} ends on {when:%Y-%m-%d}: `earwitness-hub init DIR --renew`"
+
+
+def _store(settings: HubSettings) -> Tried:
+    archive = open_archive(settings)
+    archive.verify()
+    doubts = []
+    if not archive.durable():
+        doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
+    doubts += _clocks(archive)
+    text = f"{archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
+    return text, doubts
+
+
+def _clocks(archive: Archive) -> Iterator[str]:
+    """Clocks that are off: the store's beside ours, and those of sensors whose last event is from the future."""
+    seconds, microseconds = archive.client.time()
+    skew = time.time() - (int(seconds) + int(microseconds) / 1e6)
+    if abs(skew) > SKEW_S:
+        yield f"this machine's clock is {skew:+.0f} s from the store's: set one of them (NTP)"
+    ahead = [
+        sensor.place
+        for sensor in archive.sensors()
+        if sensor.last_captured_at is not None
+        and sensor.last_received_at is not None
+        and (sensor.last_captured_at - sensor.last_received_at).total_seconds() > AHEAD_S
+    ]
+    if ahead:
+        more = f" and {len(ahead) - 5} more" if len(ahead) > 5 else ""
+        yield f"events from the future, so clocks ahead or replays: {', '.join(ahead[:5])}{more}"
+
+
+def _hinted(reason: str) -> str:
+    hint = next((hint for sign, hint in _STORE_HINTS.items() if sign.lower() in reason.lower()), None)
+    return f"{reason}: {hint}" if hint else reason
+
+
+def _models(settings: HubSettings) -> Tried:
+    retrieval = open_retrieval(settings)
+    _, reason = open_audio(settings, retrieval)
+    return f"scores {', '.join(retrieval.spaces)}. {reason}", []
+
+
+def _folders(settings: HubSettings) -> Tried:
+    """Whether what the hub writes can be written.
+
+    Raises:
+        Invalid: it cannot.
+    """
+    folders = {"archive.clips_dir": settings.archive.clips_dir, "search.snapshot_dir": settings.search.snapshot_dir}
+    words, doubts = [], []
+    for name, folder in folders.items():
+        if folder is None:
+            words.append(f"{name} is not set")
+            continue
+        free = _free(name, folder)
+        words.append(f"{folder} can be written")
+        if free < LITTLE_BYTES:
+            doubts.append(f"{name}: the disk has {free / 1e6:,.0f} MB left")
+    return "; ".join(words), doubts
+
+
+def _free(name: str, folder: Path) -> int:
+    """Bytes left where a folder is, once a file could be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        whose = f"uid {os.getuid()}"
+        raise Invalid(
+            f"{name}: {folder} cannot be written by {whose} ({error.strerror}): chown or free it"
+        ) from error
+    return shutil.disk_usage(folder).free

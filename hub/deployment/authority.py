@@ -1,0 +1,209 @@
+"""A certificate authority of two: one for servers and hubs, one for sensors.
+
+1. Sensors and hubs verify the broker by the servers' authority.
+2. The broker lets a client in at the sensors' port only by the sensors' authority, at the hubs' port only by the
+   servers': the certificate of a stolen sensor opens nothing else, whatever name it bears.
+3. A certificate's common name is the user name at the broker: `hub`, `listener`, or a sensor's `site/sensor`.
+
+Keys are on the curve P-256, which every TLS 1.2 and 1.3 stack knows and a Pi signs with in a millisecond.
+Source: RFC 5280 (4.2.1, extensions; 5, revocation lists; appendix A.1, 64 characters of a common name).
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from shared.errors import Invalid
+
+NAME_CAP: Final = 64
+"""Longest common name."""
+AUTHORITY_DAYS: Final = 20 * 365
+SERVER_DAYS: Final = 825
+"""What clients at large accept of a server's certificate."""
+CLIENT_DAYS: Final = 5 * 365
+BACKDATED: Final = timedelta(days=1)
+"""A device without a clock of its own wakes up in the past; its certificates are valid a day before they are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate and its key, as PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+class Authority:
+    """One certificate authority, with the list of certificates it has revoked.
+
+    Args:
+        certificate: of the authority.
+        key: of the authority.
+        revoked: its revocation list so far, or None.
+    """
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        revoked: x509.CertificateRevocationList | None = None,
+    ) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._revoked = list(revoked) if revoked is not None else []
+
+    @classmethod
+    def founded(cls, name: str, now: datetime) -> "Authority":
+        """A new authority.
+
+        Args:
+            name: what people read in its certificates.
+            now: the time, UTC.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = (
+            _begun(subject, subject, key, now, timedelta(days=AUTHORITY_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(authority=True), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
+
+    @classmethod
+    def read(cls, certificate: Path, key: Path, revoked: Path) -> "Authority":
+        """An authority from its files.
+
+        Raises:
+            Invalid: a file is missing or is not what it should be.
+        """
+        try:
+            private = serialization.load_pem_private_key(key.read_bytes(), None)
+            found = x509.load_pem_x509_certificate(certificate.read_bytes())
+            crl = x509.load_pem_x509_crl(revoked.read_bytes())
+        except OSError as error:
+            raise Invalid(f"the authority's {error.filename} cannot be read: {error.strerror}") from error
+        except (ValueError, TypeError) as error:
+            raise Invalid(f"the authority in {certificate.parent} is damaged: {error}") from error
+        if not isinstance(private, ec.EllipticCurvePrivateKey):
+            raise Invalid(f"{key} is not a key of ours: it is on no elliptic curve")
+        return cls(found, private, crl)
+
+    def kept(self) -> Issued:
+        """The authority's own certificate and key."""
+        return Issued(self._certificate.public_bytes(serialization.Encoding.PEM), _written(self._key))
+
+    def issue(self, name: str, now: datetime, *, hosts: Sequence[str] = ()) -> Issued:
+        """A new key and a certificate for it.
+
+        Args:
+            name: the common name, which the broker takes as the user name.
+            now: the time, UTC.
+            hosts: names and addresses of a server; a client's certificate has none.
+
+        Raises:
+            Invalid: a name that is too long, or a host that is no name and no address.
+        """
+        if len(name) > NAME_CAP:
+            raise Invalid(f"{name!r} has {len(name)} characters; a certificate's name has at most {NAME_CAP}")
+        key = ec.generate_private_key(ec.SECP256R1())
+        days = SERVER_DAYS if hosts else CLIENT_DAYS
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            _begun(subject, self._certificate.subject, key, now, timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        if hosts:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False
+            )
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Issued(certificate.public_bytes(serialization.Encoding.PEM), _written(key))
+
+    def revoke(self, certificate: bytes, now: datetime) -> None:
+        """Put a certificate (PEM) on the list; one that is there already stays.
+
+        Raises:
+            Invalid: no certificate, or not of this authority.
+        """
+        try:
+            found = x509.load_pem_x509_certificate(certificate)
+            found.verify_directly_issued_by(self._certificate)
+        except Exception as error:
+            raise Invalid("this is no certificate of this authority") from error
+        if all(entry.serial_number != found.serial_number for entry in self._revoked):
+            entry = x509.RevokedCertificateBuilder().serial_number(found.serial_number).revocation_date(now)
+            self._revoked.append(entry.build())
+
+    def revocations(self, now: datetime) -> bytes:
+        """The revocation list as PEM. It never goes out of date: a broker refuses everybody by a list that has."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - BACKDATED)
+            .next_update(self._certificate.not_valid_after_utc)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(len(self._revoked) + 1), critical=False)
+        )
+        for entry in self._revoked:
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, valid: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now.astimezone(UTC) - BACKDATED)
+        .not_valid_after(now.astimezone(UTC) + valid)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(host)
+    except ValueError as error:
+        raise Invalid(f"{host!r} is neither a name in ASCII nor an address") from error
+
+
+def _written(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

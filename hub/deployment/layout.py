@@ -1,0 +1,124 @@
+"""Where a deployment's servers, their files and their data are: right here, as Debian has them, or in containers.
+
+`init` writes one folder per server; a layout says under which paths and names the servers will find each other, so
+that what is written needs no editing after it was copied or mounted.
+"""
+
+import getpass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+from shared.errors import Invalid
+
+LayoutName = Literal["here", "debian", "containers"]
+SERVERS: Final = ("mosquitto", "redis", "hub", "prometheus", "alertmanager")
+PORTS: Final[Mapping[str, int]] = {
+    "sensors": 8883,
+    "hubs": 8884,
+    "redis": 6379,
+    "web": 8080,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths, names and ports as the servers see them.
+
+    Attributes:
+        name: which of the three.
+        files: folder of each server's configuration.
+        secrets: folder of each server's keys and passwords.
+        data: folder that each server writes to.
+        hosts: name or address under which each server is reached by the others.
+        bind: address at which everything listens that is not for sensors.
+        user: who the broker is, once it has started as root.
+        ports: of the broker for sensors and for hubs, and of the others.
+    """
+
+    name: LayoutName
+    files: Mapping[str, str]
+    secrets: Mapping[str, str]
+    data: Mapping[str, str]
+    hosts: Mapping[str, str]
+    bind: str
+    user: str
+    ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
+
+    def address(self, server: str, port: str | None = None) -> str:
+        """`host:port` of a server; its port has its name unless another is named."""
+        return f"{self.hosts[server]}:{self.ports[port or server]}"
+
+
+def ports_of(given: list[str]) -> dict[str, int]:
+    """The ports, with some of them given as `name=number`.
+
+    Raises:
+        Invalid: an unknown name or no port's number.
+    """
+    ports = dict(PORTS)
+    for one in given:
+        name, _, number = one.partition("=")
+        if name not in ports or not number.isdecimal() or not 0 < int(number) < 65_536:
+            raise Invalid(f"--port {one!r}: write NAME=NUMBER with a name of {', '.join(ports)}")
+        ports[name] = int(number)
+    return ports
+
+
+def layout_of(name: LayoutName, folder: Path, ports: Mapping[str, int]) -> Layout:
+    """A layout by its name.
+
+    Args:
+        name: `here`, `debian` or `containers`.
+        folder: where `init` writes; only `here` runs from it.
+        ports: of all servers.
+    """
+    if name == "here":
+        own = {server: str(folder / server) for server in SERVERS}
+        data = {server: str(folder / "data" / server) for server in SERVERS}
+        return Layout(name, own, own, data, _everywhere("127.0.0.1"), "127.0.0.1", getpass.getuser(), ports)
+    if name == "debian":
+        files = {
+            "mosquitto": "/etc/mosquitto",
+            "redis": "/etc/redis",
+            "hub": "/etc/earwitness",
+            "prometheus": "/etc/prometheus",
+            "alertmanager": "/etc/prometheus",
+        }
+        data = {
+            "mosquitto": "/var/lib/mosquitto",
+            "redis": "/var/lib/redis",
+            "hub": "/var/lib/earwitness-hub",
+            "prometheus": "/var/lib/prometheus/metrics2",
+            "alertmanager": "/var/lib/prometheus/alertmanager",
+        }
+        return Layout(name, files, files, data, _everywhere("127.0.0.1"), "127.0.0.1", "mosquitto", ports)
+    files = {
+        "mosquitto": "/mosquitto/config",
+        "redis": "/usr/local/etc/redis",
+        "hub": "/etc/earwitness",
+        "prometheus": "/etc/prometheus",
+        "alertmanager": "/etc/alertmanager",
+    }
+    secrets = dict.fromkeys(SERVERS, "/run/secrets") | {"mosquitto": files["mosquitto"]}
+    data = {
+        "mosquitto": "/mosquitto/data",
+        "redis": "/data",
+        "hub": "/var/lib/earwitness-hub",
+        "prometheus": "/prometheus",
+        "alertmanager": "/alertmanager",
+    }
+    hosts = {server: server for server in SERVERS}
+    return Layout(name, files, secrets, data, hosts, "0.0.0.0", "mosquitto", ports)  # noqa: S104 - inside containers
+
+
+def _everywhere(host: str) -> dict[str, str]:
+    return dict.fromkeys(SERVERS, host)
+
+
+def below(folder: str, *parts: str) -> str:
+    """A path as a server sees it: always with slashes."""
+    return str(PurePosixPath(folder, *parts))

@@ -1,0 +1,101 @@
+"""Settings files that explain themselves: made from the settings' own descriptions, so that they cannot go stale.
+
+What is given stands as it is; beside it the most important settings stand as comments, with their defaults, and the
+others by name. A default's line is a setting once its `#` is gone; one that is not set wants a value besides.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+WIDTH: Final = 100
+
+Values = Mapping[str, Mapping[str, Any]]
+
+
+def commented(kind: type[BaseSettings], values: Values, important: Mapping[str, tuple[str, ...]]) -> str:
+    """A settings file as TOML with comments.
+
+    Args:
+        kind: the program's settings class, every field of which is a group.
+        values: what is set, by group and field; secrets are written as they are.
+        important: fields that are shown although they are not set, by group.
+
+    Raises:
+        pydantic.ValidationError: a value that the settings would not take.
+    """
+    parts = []
+    for name, field in kind.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            group = annotation.model_validate(dict(values.get(name, {})))
+            parts.append("\n".join(_group(name, group, important.get(name, ()))))
+    return "\n\n".join(parts) + "\n"
+
+
+def _group(name: str, group: BaseModel, important: tuple[str, ...]) -> Iterator[str]:
+    yield from _comment(group.__doc__ or "")
+    yield f"[{name}]"
+    tables: list[tuple[str, Mapping[str, BaseModel]]] = []
+    others = []
+    for field, info in type(group).model_fields.items():
+        value = getattr(group, field)
+        if field in group.model_fields_set:
+            if _is_table(value):
+                tables.append((field, value))
+                continue
+            yield from _comment(info.description or "")
+            yield f"{field} = {_toml(value)}"
+        elif field in important:
+            yield from _comment(_described(info))
+            yield f"# {field} = {_toml(_example(value))}"
+        else:
+            others.append(field)
+    if others:
+        yield from _comment(f"also: {', '.join(others)}")
+    for field, named in tables:
+        for key, table in named.items():
+            yield ""
+            yield f"[{name}.{field}.{key}]"
+            for inner in sorted(table.model_fields_set):
+                yield from _comment(type(table).model_fields[inner].description or "")
+                yield f"{inner} = {_toml(getattr(table, inner))}"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(one, BaseModel) for one in value.values())
+
+
+def _described(info: FieldInfo) -> str:
+    return f"{info.description or ''}{' (not set)' if info.default is None else ''}"
+
+
+def _example(value: object) -> object:
+    """A default; one that is not set is shown as an empty text."""
+    return "" if value is None else value
+
+
+def _comment(text: str) -> Iterator[str]:
+    paragraph = " ".join(text.split())
+    yield from textwrap.wrap(paragraph, WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; JSON's texts, numbers and lists are TOML's."""
+    match value:
+        case list() | tuple():
+            return f"[{', '.join(_toml(one) for one in value)}]"
+        case dict():
+            pairs = (f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case SecretStr():
+            return _toml(value.get_secret_value())
+        case bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,139 @@
+"""Why a broker does not let us in, in words that say what to do; for the `check` of both programs.
+
+The connection's own error is seldom enough: with TLS 1.3 a broker that refuses our certificate just goes silent. So
+each layer is tried once more, by itself: the name, the port, the broker's certificate, ours, the login.
+Source: RFC 8446, 6.2 (alerts); X509_V_ERR_* of OpenSSL's x509_vfy.h.
+"""
+
+import contextlib
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.settings import MqttSettings
+
+PATIENCE_S: Final = 5.0
+_REFUSAL_S: Final = 1.5
+"""How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
+_NOT_YET, _EXPIRED = 9, 10
+_OTHER_NAME = frozenset({62, 64})
+_ALERTS: Final = {
+    "UNKNOWN_CA": "was not made by the authority that it trusts at this port (sensors' and hubs' ports differ)",
+    "CERTIFICATE_REVOKED": "was revoked: make a new one",
+    "CERTIFICATE_EXPIRED": "has expired: make a new one (`earwitness-hub init DIR --renew`)",
+    "CERTIFICATE_REQUIRED": "is missing: set mqtt.cert_file and mqtt.key_file",
+    "BAD_CERTIFICATE": "cannot be used",
+    "CERTIFICATE_UNKNOWN": "cannot be used",
+    "DECRYPT_ERROR": "cannot be used",
+    "HANDSHAKE_FAILURE": "is missing or cannot be used: set mqtt.cert_file and mqtt.key_file",
+}
+
+
+def explained(settings: MqttSettings, told: str | None) -> str:
+    """Why a connection failed, and what to do.
+
+    Args:
+        settings: those of the connection.
+        told: what the connection said, if it said anything.
+    """
+    where = f"{settings.host}:{settings.port}"
+    try:
+        connection = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+    except socket.gaierror:
+        return f"no broker at {where}: the name {settings.host} is unknown here; correct mqtt.host, or look at DNS"
+    except ConnectionRefusedError:
+        return f"no broker at {where}: nothing listens there; start it, or correct mqtt.host and mqtt.port"
+    except OSError as error:
+        return f"no broker at {where}: no way there ({error}); look at the network and at firewalls"
+    with contextlib.closing(connection):
+        found = _of_tls(settings, connection) if settings.tls else _of_plain(settings, connection)
+    if found is not None:
+        return f"the broker at {where} {found}"
+    if told is not None and any(word in told.lower() for word in ("not authorized", "user name", "banned")):
+        return (
+            f"the broker at {where} refuses the login ({told}): correct mqtt.username and mqtt.password_file, or what"
+            " the broker knows"
+        )
+    return f"the broker at {where} does not let us in ({told or 'it says nothing: is it an MQTT 5 broker?'})"
+
+
+def certificate_ends(settings: MqttSettings) -> datetime | None:
+    """When the broker's certificate ends; None without TLS, or if it cannot be told now."""
+    if not settings.tls:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+        with (
+            contextlib.closing(plain),
+            _context(settings).wrap_socket(plain, server_hostname=settings.host) as secure,
+        ):
+            ends = (secure.getpeercert() or {}).get("notAfter")
+            return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC)
+    return None
+
+
+def _of_tls(settings: MqttSettings, connection: socket.socket) -> str | None:
+    try:
+        with _context(settings).wrap_socket(connection, server_hostname=settings.host) as secure:
+            secure.settimeout(_REFUSAL_S)
+            secure.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        return _of_their_certificate(settings, error)
+    except TimeoutError:
+        return None
+    except ssl.SSLError as error:
+        reason = str(error.reason or error).upper()
+        for alert, words in _ALERTS.items():
+            if alert in reason:
+                return f"refuses our certificate: it {words}"
+        return f"does not speak TLS at this port ({error.reason}): correct mqtt.port, or set mqtt.tls = false"
+    except OSError as error:
+        return f"ends the connection at once ({error}): is mqtt.port one of TLS?"
+    return None
+
+
+def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerificationError) -> str:
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if error.verify_code in _OTHER_NAME:
+        names = ", ".join(_names(settings)) or "other names"
+        return f"has a certificate for {names}, not for {settings.host}: correct mqtt.host, or make a new certificate"
+    if error.verify_code == _NOT_YET:
+        return f"has a certificate that is not valid yet: this machine's clock says {now}; set it"
+    if error.verify_code == _EXPIRED:
+        return (
+            f"has a certificate that has expired (`earwitness-hub init DIR --renew`), or this clock is wrong: {now}"
+        )
+    whose = settings.ca_file or "the system's authorities"
+    return f"has a certificate that {whose} did not make ({error.verify_message}): correct mqtt.ca_file or mqtt.host"
+
+
+def _names(settings: MqttSettings) -> list[str]:
+    """For whom the broker's certificate is; it is verified, but for the name."""
+    context = _context(settings)
+    context.check_hostname = False
+    with contextlib.suppress(OSError):
+        plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+        with contextlib.closing(plain), context.wrap_socket(plain) as secure:
+            certificate: dict[str, Any] = dict(secure.getpeercert() or {})
+            return [name for _, name in certificate.get("subjectAltName", ())]
+    return []
+
+
+def _of_plain(settings: MqttSettings, connection: socket.socket) -> str | None:
+    """Whether TLS is spoken where none is expected."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is said over this connection
+    try:
+        with context.wrap_socket(connection, server_hostname=settings.host):
+            return "speaks TLS at this port: set mqtt.tls = true and mqtt.ca_file, or correct mqtt.port"
+    except OSError as error:  # an alert is an answer too: only TLS gives it
+        return "speaks TLS at this port: set mqtt.tls = true" if "ALERT" in str(error).upper() else None
+
+
+def _context(settings: MqttSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
