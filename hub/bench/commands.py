@@ -17,6 +17,7 @@ from hub.bench.alerts import alert_figures, days_of
 from hub.bench.calendar import draw
 from hub.bench.embed import costs
 from hub.bench.ingest import ingest_figures
+from hub.bench.pages import page_figures
 from hub.bench.recordings import recording_figures
 from hub.bench.score import score_figures
 from hub.bench.start import start_figures
@@ -231,6 +232,24 @@ def replay(
         heard, match = (", ".join(of) or "nothing" for of in (text.heard, text.match))
         typer.echo(f"-- verified: {heard}; best match: {match}; {text.fault}\n")
     _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
+
+
+@app.command()
+@reported
+def pages(
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    repeats: Annotated[int, typer.Option(min=1, help="of every page; medians are told")] = 20,
+    json_: JsonOption = False,
+) -> None:
+    """Milliseconds that each page and each call of the API takes.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench pages --events 100000 --json
+    """
+    with _progress() as told:
+        figures = page_figures(events=events, repeats=repeats, told=told)
+    _tell("pages", asdict(figures), json_)
 
 
 @app.command()
