@@ -286,6 +286,8 @@ class Link:
     ) -> None:
         if self._up.is_set():
             self._ended(str(code))
+        elif not self._down.is_set():  # as one does that refuses our certificate
+            self._ended(f"the broker ended the connection before it let us in: {code}")
         self._down.set()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:

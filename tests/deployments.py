@@ -1,0 +1,89 @@
+"""A deployment as `earwitness-hub init` writes it, and its broker and store."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from hub.cli import app
+from hub.deployment.layout import PORTS
+from hub.embedded import free_port
+from shared.settings import MqttSettings
+from tests.processes import Server, accepts, program
+
+SENSORS = ("harbour/street-1", "harbour/street-2")
+
+
+def init(*arguments: str) -> tuple[int, str]:
+    """Run `earwitness-hub init`; its exit code and what it printed."""
+    ran = CliRunner().invoke(app, ["init", *arguments])
+    return ran.exit_code, ran.output
+
+
+class Founded:
+    """A folder that `init` wrote, for this machine, on free ports.
+
+    Args:
+        folder: a new one.
+        more: further arguments of `init`.
+    """
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        self.folder = folder
+        self.ports = {name: free_port() for name in PORTS}
+        chosen = [part for name, port in self.ports.items() for part in ("--port", f"{name}={port}")]
+        sensors = [part for sensor in SENSORS for part in ("--sensor", sensor)]
+        code, printed = init(str(folder), "--broker", "localhost", *chosen, *sensors, *more)
+        assert code == 0, printed
+
+    @property
+    def hub_toml(self) -> Path:
+        return self.folder / "hub" / "hub.toml"
+
+    def sensor(self, place: str, **other: object) -> MqttSettings:
+        """How a sensor reaches the broker, were its folder where it belongs."""
+        own = self.folder / "sensors" / place
+        return self._client(own, "sensor", self.ports["sensors"], other)
+
+    def client(self, name: str, **other: object) -> MqttSettings:
+        """How `hub` or `listener` reach the broker."""
+        return self._client(self.folder / name, name, self.ports["hubs"], other)
+
+    def _client(self, folder: Path, name: str, port: int, other: dict[str, object]) -> MqttSettings:
+        values: dict[str, object] = {
+            "host": "localhost",
+            "port": port,
+            "tls": True,
+            "ca_file": folder / "servers.crt",
+            "cert_file": folder / f"{name}.crt",
+            "key_file": folder / f"{name}.key",
+            "reconnect_cap_s": 0.2,
+        }
+        return MqttSettings.model_validate(values | other)
+
+
+class FoundedBroker(Server):
+    """Mosquitto with the generated configuration."""
+
+    def __init__(self, folder: Path, founded: Founded) -> None:
+        super().__init__(folder)
+        self.founded = founded
+
+    def command(self) -> list[str]:
+        return [program("mosquitto"), "-c", str(self.founded.folder / "mosquitto" / "mosquitto.conf")]
+
+    def ready(self) -> bool:
+        return all(accepts(self.founded.ports[name]) for name in ("sensors", "hubs"))
+
+
+class FoundedStore(Server):
+    """Redis with the generated configuration."""
+
+    def __init__(self, folder: Path, founded: Founded) -> None:
+        super().__init__(folder)
+        self.founded = founded
+
+    def command(self) -> list[str]:
+        return [program("redis-server"), str(self.founded.folder / "redis" / "redis.conf")]
+
+    def ready(self) -> bool:
+        return accepts(self.founded.ports["redis"])

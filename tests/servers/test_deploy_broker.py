@@ -1,0 +1,267 @@
+"""The generated certificates and rights, at a real broker: who is let in, and who may say what."""
+
+import queue
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from edge.check import examine
+from edge.settings import EdgeSettings
+from hub.deployment.authority import CLIENT_DAYS, Authority
+from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal
+from shared.settings import MqttSettings
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, shared_events
+from tests.deployments import SENSORS, Founded, FoundedBroker, init
+from tests.processes import eventually
+
+NOT_AUTHORISED = 0x87
+ONE, TWO = SENSORS
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Founded:
+    return Founded(tmp_path_factory.mktemp("deployment") / "noise")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, founded: Founded) -> Iterator[FoundedBroker]:
+    server = FoundedBroker(tmp_path_factory.mktemp("broker"), founded)
+    server.start()
+    yield server
+    server.stop()
+
+
+class Client:
+    """A connection for a test."""
+
+    def __init__(self, settings: MqttSettings, name: str = "test") -> None:
+        self.link = Link(settings.for_a_moment(), name)
+        self.link.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.link.stop()
+
+    def connected(self) -> bool:
+        """Whether we are let in; a broker that refuses a certificate may say nothing."""
+        try:
+            return isinstance(self.link.signals.get(timeout=2), Connected)
+        except queue.Empty:
+            return False
+
+    def said(self, topic: str) -> int:
+        """The broker's answer to a message."""
+        mid = self.link.publish(topic, b"heard")
+        while True:
+            match self.next():
+                case Acknowledged(mid=answered, reason=reason) if answered == mid:
+                    return reason
+
+    def next(self) -> Signal:
+        return self.link.signals.get(timeout=5)
+
+    def heard(self) -> list[str]:
+        """The topics of what came, until nothing comes for a moment."""
+        topics = []
+        try:
+            while True:
+                signal = self.link.signals.get(timeout=0.3)
+                if isinstance(signal, Received):
+                    topics.append(signal.topic)
+        except queue.Empty:
+            return topics
+
+
+def checked(founded: Founded, tmp_path: Path, place: str = ONE, **other: object) -> tuple[bool, str]:
+    """What `earwitness-edge check` finds about the broker."""
+    site, name = place.split("/")
+    settings = EdgeSettings.model_validate(
+        {
+            "sensor": {"site": site, "name": name},
+            "mqtt": founded.sensor(ONE, **other),
+            "spool": {"path": tmp_path / "spool.db"},
+        }
+    )
+    (finding,) = (one for one in examine(settings) if one.what == "broker")
+    return finding.ok, finding.words
+
+
+def test_a_sensor_may_publish_its_own_and_nothing_else(founded: Founded, broker: FoundedBroker) -> None:
+    assert broker.process is not None
+    with Client(founded.client("hub"), "hub") as hub, Client(founded.sensor(ONE)) as sensor:
+        assert hub.connected()
+        assert sensor.connected()
+        hub.link.subscribe(shared_events("hubs"))
+        hub.link.subscribe(ALL_STATES)
+        eventually(lambda: sensor.said(f"earwitness/v1/{ONE}/event") == 0, 10, "the hub has subscribed")
+        assert sensor.said(f"earwitness/v1/{ONE}/state") == 0
+        refused = (f"{TWO}/event", f"{TWO}/state", "harbour/alert", f"{ONE}/other", "harbour/event")
+        assert [sensor.said(f"earwitness/v1/{topic}") for topic in refused] == [NOT_AUTHORISED] * len(refused)
+        assert set(hub.heard()) == {f"earwitness/v1/{ONE}/event", f"earwitness/v1/{ONE}/state"}
+
+
+def test_a_sensor_hears_nothing(founded: Founded, broker: FoundedBroker) -> None:
+    assert broker.process is not None
+    with Client(founded.sensor(ONE)) as one, Client(founded.sensor(TWO)) as two, Client(founded.client("hub")) as hub:
+        assert one.connected()
+        assert two.connected()
+        assert hub.connected()
+        for topics in (ALL_EVENTS, ALL_STATES, ALL_ALERTS, "#"):
+            two.link.subscribe(topics)
+        one.said(f"earwitness/v1/{ONE}/event")
+        hub.said("earwitness/v1/harbour/alert")
+        assert two.heard() == []
+
+
+def test_alerts_reach_the_listener_who_may_say_nothing(founded: Founded, broker: FoundedBroker) -> None:
+    assert broker.process is not None
+    with Client(founded.client("hub"), "h") as hub, Client(founded.client("listener"), "l") as listener:
+        assert hub.connected()
+        assert listener.connected()
+        listener.link.subscribe(ALL_ALERTS)
+        eventually(lambda: hub.said("earwitness/v1/harbour/alert") == 0, 10, "the listener has subscribed")
+        assert "earwitness/v1/harbour/alert" in listener.heard()
+        assert listener.said("earwitness/v1/harbour/alert") == NOT_AUTHORISED
+        assert listener.said(f"earwitness/v1/{ONE}/event") == NOT_AUTHORISED
+
+
+def test_a_sensor_cannot_take_over_the_session_of_another_or_of_a_hub(
+    founded: Founded, broker: FoundedBroker
+) -> None:
+    assert broker.process is not None
+    with Client(founded.client("hub"), "earwitness-hub-hub-1") as hub, Client(founded.sensor(TWO), TWO) as two:
+        assert hub.connected()
+        assert two.connected()
+        for name in ("earwitness-hub-hub-1", TWO):
+            with Client(founded.sensor(ONE), name) as thief:
+                assert thief.connected()
+        assert hub.link.connected
+        assert two.link.connected
+
+
+def test_each_port_takes_certificates_of_its_own_authority_only(
+    founded: Founded, broker: FoundedBroker, tmp_path: Path
+) -> None:
+    assert broker.process is not None
+    ca, now = founded.folder / "ca", datetime.now(UTC)
+    sensors = Authority.read(ca / "sensors.crt", ca / "sensors.key", ca / "sensors.crl")
+    forged = sensors.issue("hub", now)
+    foreign = Authority.founded("Earwitness sensors", now).issue(ONE, now)
+    expired = sensors.issue(ONE, now - timedelta(days=CLIENT_DAYS + 1))
+    files = {}
+    for name, issued in {"forged": forged, "foreign": foreign, "expired": expired}.items():
+        (tmp_path / f"{name}.crt").write_bytes(issued.certificate)
+        (tmp_path / f"{name}.key").write_bytes(issued.key)
+        files[name] = {"cert_file": tmp_path / f"{name}.crt", "key_file": tmp_path / f"{name}.key"}
+    for settings in (
+        founded.client("hub", **files["forged"]),
+        founded.sensor(ONE, port=founded.ports["hubs"]),
+        founded.client("hub", port=founded.ports["sensors"]),
+        founded.sensor(ONE, **files["foreign"]),
+        founded.sensor(ONE, **files["expired"]),
+        founded.sensor(ONE, cert_file=None, key_file=None),
+    ):
+        with Client(settings) as client:
+            assert not client.connected()
+    said = {name: checked(founded, tmp_path, **files[name])[1] for name in ("foreign", "expired")}
+    assert "refuses our certificate: it was not made by the authority" in said["foreign"]
+    assert "refuses our certificate: it has expired" in said["expired"]
+
+
+def test_a_client_refuses_a_broker_that_is_another(founded: Founded, broker: FoundedBroker, tmp_path: Path) -> None:
+    assert broker.process is not None
+    stranger = Authority.founded("Earwitness servers", datetime.now(UTC)).kept().certificate
+    (tmp_path / "stranger.crt").write_bytes(stranger)
+    ok, words = checked(founded, tmp_path, ca_file=tmp_path / "stranger.crt")
+    assert not ok
+    assert f"a certificate that {tmp_path / 'stranger.crt'} did not make" in words
+    assert "correct mqtt.ca_file" in words
+    ok, words = checked(founded, tmp_path, host="127.0.0.2")
+    assert not ok
+    assert "has a certificate for localhost, 127.0.0.1, not for 127.0.0.2: correct mqtt.host" in words
+
+
+def test_check_says_what_is_wrong_with_the_way_to_the_broker(
+    founded: Founded, broker: FoundedBroker, tmp_path: Path
+) -> None:
+    assert broker.process is not None
+    ok, words = checked(founded, tmp_path)
+    assert ok, words
+    assert f"which lets {ONE} publish" in words
+    for other, sentence in (
+        ({"host": "nowhere.invalid"}, "the name nowhere.invalid is unknown here; correct mqtt.host"),
+        ({"port": 1}, "nothing listens there; start it, or correct mqtt.host and mqtt.port"),
+        ({"cert_file": None, "key_file": None}, "refuses our certificate: it is missing: set mqtt.cert_file"),
+        ({"port": founded.ports["hubs"]}, "was not made by the authority that it trusts at this port"),
+        (
+            {"tls": False, "ca_file": None, "cert_file": None, "key_file": None},
+            "speaks TLS at this port: set mqtt.tls = true",
+        ),
+    ):
+        ok, words = checked(founded, tmp_path, **other)
+        assert not ok
+        assert sentence in words
+
+
+def test_check_says_when_the_certificate_is_another_sensors(
+    founded: Founded, broker: FoundedBroker, tmp_path: Path
+) -> None:
+    assert broker.process is not None
+    ok, words = checked(founded, tmp_path, place=TWO)
+    assert not ok
+    assert f"the broker does not let {TWO} publish (reason 135)" in words
+    assert "the certificate or user name must be this sensor's" in words
+
+
+def test_a_sensor_that_was_shut_out_stays_out_and_the_others_stay_in(tmp_path: Path) -> None:
+    founded = Founded(tmp_path / "noise")
+    server = FoundedBroker(tmp_path / "broker", founded)
+    server.start()
+    try:
+        with Client(founded.sensor(ONE)) as client:
+            assert client.connected()
+        code, printed = init(str(founded.folder), "--revoke", ONE)
+        assert code == 0
+        assert "sensors.crl" in printed
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "revoked" in checked(founded, tmp_path)[1], 10, "the broker has read its list again")
+        with Client(founded.sensor(TWO)) as client:
+            assert client.connected()
+        assert init(str(founded.folder), "--sensor", ONE, "--renew")[0] == 0
+        with Client(founded.sensor(ONE)) as client:
+            assert client.connected()
+    finally:
+        server.stop()
+
+
+def test_new_certificates_of_the_servers_are_taken_by_all(tmp_path: Path) -> None:
+    founded = Founded(tmp_path / "noise")
+    before = (founded.folder / "mosquitto" / "broker.crt").read_bytes()
+    assert init(str(founded.folder), "--renew")[0] == 0
+    assert (founded.folder / "mosquitto" / "broker.crt").read_bytes() != before
+    server = FoundedBroker(tmp_path / "broker", founded)
+    server.start()
+    try:
+        for settings in (founded.sensor(ONE), founded.client("hub"), founded.client("listener")):
+            with Client(settings) as client:
+                assert client.connected()
+    finally:
+        server.stop()
+
+
+def test_a_broker_that_is_not_one_is_told(founded: Founded, broker: FoundedBroker, tmp_path: Path) -> None:
+    assert broker.process is not None
+    settings = EdgeSettings.model_validate(
+        {"mqtt": {"port": founded.ports["hubs"]}, "spool": {"path": tmp_path / "spool.db"}}
+    )
+    (finding,) = (one for one in examine(settings) if one.what == "broker")
+    assert not finding.ok
+    with Client(founded.sensor(ONE, port=1)) as client:
+        assert isinstance(client.next(), Disconnected)
