@@ -1,0 +1,195 @@
+"""`earwitness-hub check` against real servers that are not as they should be: the sentences an operator reads."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from edge.check import examine as examine_edge
+from edge.settings import EdgeSettings
+from hub.archive import Archive
+from hub.check import Finding, examine
+from hub.deployment.authority import SERVER_DAYS, Authority
+from hub.settings import HubSettings
+from shared.settings import load
+from tests.deployments import Founded, FoundedBroker, FoundedStore
+from tests.processes import Mosquitto, Redis, eventually
+
+
+@pytest.fixture
+def founded(tmp_path: Path) -> Founded:
+    return Founded(tmp_path / "noise")
+
+
+@pytest.fixture
+def servers(tmp_path: Path, founded: Founded) -> Iterator[FoundedStore]:
+    """The deployment's broker and store."""
+    broker, store = FoundedBroker(tmp_path / "broker", founded), FoundedStore(tmp_path / "store", founded)
+    broker.start()
+    store.start()
+    yield store
+    broker.stop()
+    store.stop()
+
+
+def found(settings: HubSettings) -> dict[str, Finding]:
+    return {finding.name: finding for finding in examine(settings)}
+
+
+def of_store(url: str, mqtt_port: int) -> Finding:
+    return found(load(HubSettings, None, [f"redis.url={url}", f"mqtt.port={mqtt_port}"]))["store"]
+
+
+def test_what_init_wrote_is_well(founded: Founded, servers: FoundedStore) -> None:
+    assert servers.process is not None
+    findings = found(load(HubSettings, founded.hub_toml, []))
+    assert [name for name, finding in findings.items() if not finding.ok] == []
+    assert findings["store"].doubts == ()
+    assert "no sensor's state is there" in findings["broker"].doubts[0]
+    assert "can be written" in findings["folders"].text
+
+
+def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Founded, servers: FoundedStore) -> None:
+    assert servers.process is not None
+    port = founded.ports["redis"]
+    for wrong, sentence in (
+        (f"redis://hub:guessed@127.0.0.1:{port}/0", "correct user and password in redis.url"),
+        (f"redis://127.0.0.1:{port}/0", "the store asks for a password"),
+        (f"redis://health:x@127.0.0.1:{port}/0", "the user in redis.url lacks rights"),
+    ):
+        finding = of_store(wrong, founded.ports["hubs"])
+        assert not finding.ok
+        assert sentence in finding.text
+        assert "guessed" not in finding.text
+    hub = redis.Redis.from_url(load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value(), protocol=2)
+    refused: tuple[Callable[[], object], ...] = (
+        hub.flushall,
+        lambda: hub.keys("*"),
+        lambda: hub.config_get("*"),
+        lambda: hub.shutdown(nosave=True),
+    )
+    for command in refused:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            command()
+    password = (founded.folder / "redis" / "operator.password").read_text().strip()
+    operator = redis.Redis(port=port, username="operator", password=password, protocol=2)
+    assert operator.config_get("appendonly") == {"appendonly": "yes"}
+    health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - anybody may ask
+    assert health.ping()
+
+
+def test_a_store_that_forgets_is_told(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> None:
+    assert of_store(redis_server.url, mosquitto.port).doubts == ()
+    client = redis.Redis.from_url(redis_server.url, protocol=2)
+    client.config_set("appendonly", "no")
+    assert "set `appendonly yes`" in of_store(redis_server.url, mosquitto.port).doubts[0]
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    finding = of_store(redis_server.url, mosquitto.port)
+    assert not finding.ok
+    assert "maxmemory-policy noeviction" in finding.text
+    redis_server.stop()
+    finding = of_store(redis_server.url, mosquitto.port)
+    assert not finding.ok
+    assert "start it, or correct redis.url" in finding.text
+    assert tmp_path.exists()
+
+
+def test_sensors_whose_clock_is_ahead_are_told(mosquitto: Mosquitto, redis_server: Redis) -> None:
+    now = int(time.time() * 1000)
+    client = redis.Redis.from_url(redis_server.url, protocol=2)
+    for name, ahead_ms in (("harbour/fast", 3_600_000), ("harbour/right", -5_000)):
+        client.sadd("ew:sensors", name)
+        client.hset(
+            f"ew:sensor:{name}", mapping={"last_captured_ms": now + ahead_ms, "last_received_ms": now, "events": 1}
+        )
+    archive = Archive(redis_server.url)
+    assert {sensor.place for sensor in archive.sensors()} == {"harbour/fast", "harbour/right"}
+    archive.close()
+    (doubt,) = of_store(redis_server.url, mosquitto.port).doubts
+    assert "harbour/fast" in doubt
+    assert "harbour/right" not in doubt
+
+
+def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    taken = tmp_path / "a file"
+    taken.write_text("")
+    overrides = [
+        f"mqtt.port={mosquitto.port}",
+        f"redis.url={redis_server.url}",
+        f"archive.clips_dir={taken}",
+        f'model.checkpoints=["{taken}"]',
+    ]
+    findings = found(load(HubSettings, None, overrides))
+    assert not findings["folders"].ok
+    assert f"{taken} cannot be written by uid" in findings["folders"].text
+    assert not findings["models"].ok
+    assert str(taken) in findings["models"].text
+
+
+def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, founded: Founded) -> None:
+    ca = founded.folder / "ca"
+    servers = Authority.read(ca / "servers.crt", ca / "servers.key", ca / "servers.crl")
+    then = datetime.now(UTC) - timedelta(days=SERVER_DAYS - 10)
+    issued = servers.issue("broker", then, hosts=["localhost"])
+    (founded.folder / "mosquitto" / "broker.crt").write_bytes(issued.certificate)
+    (founded.folder / "mosquitto" / "broker.key").write_bytes(issued.key)
+    broker = FoundedBroker(tmp_path / "broker", founded)
+    broker.start()
+    try:
+        hub = load(HubSettings, founded.hub_toml, ["mqtt.host=localhost"])
+        assert any("the broker's certificate ends on" in doubt for doubt in found(hub)["broker"].doubts)
+        edge = EdgeSettings.model_validate(
+            {
+                "sensor": {"site": "harbour", "name": "street-1"},
+                "mqtt": founded.sensor("harbour/street-1"),
+                "spool": {"path": tmp_path / "spool.db"},
+            }
+        )
+        words = next(one.words for one in examine_edge(edge) if one.what == "broker")
+        assert "the broker's certificate ends on" in words
+    finally:
+        broker.stop()
+
+
+def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, redis_server: Redis) -> None:
+    conf = mosquitto.folder / "mosquitto.conf"
+    passwords = mosquitto.folder / "passwords"
+    passwords.write_text("")
+    conf.write_text(conf.read_text().replace("allow_anonymous true", f"password_file {passwords}"))
+    mosquitto.stop()
+    mosquitto.start()
+    overrides = [f"mqtt.port={mosquitto.port}", "mqtt.username=hub", "mqtt.password=guess"]
+    finding = found(load(HubSettings, None, [*overrides, f"redis.url={redis_server.url}"]))["broker"]
+    assert not finding.ok
+    assert "refuses the login" in finding.text
+    assert "correct mqtt.username and mqtt.password_file" in finding.text
+    assert "guess" not in finding.text
+
+
+def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    def of_spool(**spool: object) -> tuple[bool, str]:
+        settings = EdgeSettings.model_validate({"mqtt": mosquitto.settings, "spool": spool})
+        finding = next(one for one in examine_edge(settings) if one.what == "spool")
+        return finding.ok, finding.words
+
+    (tmp_path / "taken").write_text("")
+    ok, words = of_spool(path=tmp_path / "taken" / "spool.db")
+    assert not ok
+    assert str(tmp_path / "taken") in words
+    ok, words = of_spool(path=tmp_path / "spool.db", cap_bytes=10**18)
+    assert ok
+    assert "less than spool.cap_bytes" in words
+
+
+def test_a_hub_under_generated_rights_does_all_its_work(founded: Founded, servers: FoundedStore) -> None:
+    assert servers.process is not None
+    archive = Archive(load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value())
+    archive.verify()
+    assert archive.count() == 0
+    eventually(archive.durable, 5, "the store keeps a log")
+    archive.close()
