@@ -22,7 +22,6 @@ import numpy as np
 from hub.archive import Archive
 from hub.bench.processes import Told, hub_process, servers
 from hub.casebook import Casebook
-from hub.embedded import free_port
 from hub.flagging.judge import Judge
 from hub.flagging.rule import FlagRule, Found
 from hub.model.checkpoint import load, shipped
@@ -79,8 +78,7 @@ def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> 
         store = Archive(url)
         stack.callback(store.close)
         _fill(store, events, told)
-        port = free_port()
-        stack.enter_context(hub_process(folder, mqtt_port, url, (f"web.port={port}",), told))
+        port = stack.enter_context(hub_process(folder, mqtt_port, url, (), told))
         base = f"http://127.0.0.1:{port}"
         addresses = list(_addresses(base))
         timings = []

@@ -103,8 +103,8 @@ def servers(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 @contextlib.contextmanager
-def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[None]:
-    """`earwitness-hub serve` with these settings, once it is healthy; stopped in the end as operators do."""
+def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[int]:
+    """The port of `earwitness-hub serve` with these settings, once healthy; stopped in the end as operators do."""
     port = free_port()
     settings = (
         f"mqtt.port={mqtt_port}",
@@ -127,7 +127,7 @@ def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], 
                 return False
 
         until(healthy, 300.0, lambda: told("starting the hub", 0.5))
-        yield
+        yield port
 
 
 @contextlib.contextmanager
