@@ -27,6 +27,7 @@ from hub.follow import Follower, reconcile
 from hub.intake import Intake
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
+from hub.notify.homeassistant import Announcer
 from hub.notify.ways import WaysOut
 from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
 from hub.patterns import Patterns
@@ -138,6 +139,14 @@ class Hub:
             metrics=self._metrics,
             complete=self._completer.complete,
         )
+        self._announcer = Announcer(
+            self._archive,
+            self._casebook,
+            settings=settings.homeassistant,
+            mqtt=settings.mqtt,
+            hub=settings.hub.name,
+            page_url=settings.notify.page_url,
+        )
 
     def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
         """What a candidate network, if there is one, states of an alert; counted."""
@@ -176,12 +185,14 @@ class Hub:
             self._recall.start()
         server.start()
         self._ways.start()
+        self._announcer.start()
         yield_early()
         try:
             self._intake.run()
         finally:
             self._stopping.set()
             self._ways.stop()
+            self._announcer.stop()
             server.stop()
             tidier.join()
             if follower is not None:

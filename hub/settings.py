@@ -156,6 +156,26 @@ class PlacesSettings(Group):
         return name
 
 
+class HomeAssistantSettings(Group):
+    """Telling Home Assistant of every sensor, by MQTT discovery."""
+
+    discovery: bool = Field(
+        default=False, description="publish a device for each sensor; once turned off, the devices are removed"
+    )
+    prefix: str = Field(
+        "homeassistant",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="discovery prefix, as Home Assistant's MQTT integration has it",
+    )
+    every_s: float = Field(30.0, ge=1, le=3600, description="shortest time between two messages on one topic")
+    expire_after_s: int = Field(
+        180, ge=10, description="a level that was not heard of for so long is shown as unavailable"
+    )
+    forget_after_days: float = Field(
+        30.0, gt=0, description="devices of sensors that sent nothing for so long are removed"
+    )
+
+
 class WebSettings(Group):
     """The HTTP side: API, health, metrics."""
 
@@ -180,5 +200,6 @@ class HubSettings(BaseSettings):
     flagging: FlaggingSettings = FlaggingSettings()
     places: PlacesSettings = PlacesSettings()
     notify: NotifySettings = NotifySettings()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

@@ -1,6 +1,7 @@
 """MQTT topics as validated values; no other module spells a topic.
 
-`earwitness/v1/<site>/<sensor>/{state,event}` and `earwitness/v1/<site>/alert`.
+Of sensors `earwitness/v1/<site>/<sensor>/{state,event}`; of hubs `earwitness/v1/<site>/alert` and, where Home
+Assistant is told, `earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and `earwitness/v1/hubs/<hub>/online`.
 Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.8.2 (shared subscriptions).
 """
 
@@ -13,6 +14,7 @@ from shared.events import check_name
 ROOT: Final = "earwitness/v1"
 
 SensorKind = Literal["state", "event"]
+ToldKind = Literal["level", "episode", "last-alert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,43 @@ class AlertTopic:
 
     def __str__(self) -> str:
         return f"{ROOT}/{self.site}/alert"
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTopic:
+    """Where a hub tells the newest of a sensor, retained: its level, its last episode, its last alert.
+
+    Raises:
+        Invalid: a site or sensor that is not a valid id.
+    """
+
+    site: str
+    sensor: str
+    kind: ToldKind
+
+    def __post_init__(self) -> None:
+        check_name(self.site, "site")
+        check_name(self.sensor, "sensor")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineTopic:
+    """Where a hub says, retained, whether it is `online` or `offline`; also its last will.
+
+    Raises:
+        Invalid: a hub's name that is not a valid id.
+    """
+
+    hub: str
+
+    def __post_init__(self) -> None:
+        check_name(self.hub, "hub")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/hubs/{self.hub}/online"
 
 
 ALL_STATES: Final = f"{ROOT}/+/+/state"

@@ -1,0 +1,317 @@
+"""What Home Assistant finds on a real broker: devices and values, retained, right, and gone when they should be.
+
+`DEVICE` holds what Home Assistant documents of device discovery, and what its code (2025.4) insists on.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from jsonschema import Draft202012Validator
+
+from hub.homeassistant import Describer, Told
+from shared.events import Levels
+from shared.mqtt import Connected, Link, Received
+from shared.taxonomy import CATEGORIES
+from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+
+TOPIC = re.compile(r"homeassistant/device/[a-zA-Z0-9_-]+/config")
+HIGH = "homeassistant/device/earwitness_test_high/config"
+TEXT = {"type": "string", "minLength": 1}
+WHERE = {"type": "string", "pattern": "^[^+#]+$"}
+AVAILABILITY = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {
+            "topic": WHERE,
+            "payload_available": TEXT,
+            "payload_not_available": TEXT,
+            "value_template": TEXT,
+        },
+        "required": ["topic"],
+        "additionalProperties": False,
+    },
+}
+ENTITY = {
+    "platform": TEXT,
+    "unique_id": TEXT,
+    "name": TEXT,
+    "icon": {"type": "string", "pattern": "^mdi:"},
+    "entity_category": {"enum": ["config", "diagnostic"]},
+    "state_topic": WHERE,
+    "value_template": TEXT,
+    "json_attributes_topic": WHERE,
+    "availability": AVAILABILITY,
+    "availability_mode": {"enum": ["all", "any", "latest"]},
+    "expire_after": {"type": "integer", "minimum": 1},
+}
+SENSOR = {
+    **ENTITY,
+    "platform": {"const": "sensor"},
+    "device_class": {"enum": ["sound_pressure", "enum", "timestamp"]},
+    "unit_of_measurement": TEXT,
+    "state_class": {"const": "measurement"},
+    "suggested_display_precision": {"type": "integer", "minimum": 0},
+    "options": {"type": "array", "minItems": 1, "items": TEXT},
+}
+BINARY = {**ENTITY, "platform": {"const": "binary_sensor"}, "device_class": {"const": "connectivity"}}
+NEEDED = ["platform", "unique_id", "state_topic"]
+DEVICE = Draft202012Validator(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["device", "origin", "components"],
+        "properties": {
+            "device": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["identifiers"],
+                "properties": {
+                    "identifiers": {"type": "array", "minItems": 1, "items": TEXT},
+                    "name": TEXT,
+                    "manufacturer": TEXT,
+                    "model": TEXT,
+                    "configuration_url": {"type": "string", "pattern": "^https?://"},
+                },
+            },
+            "origin": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name"],
+                "properties": {"name": TEXT, "sw_version": TEXT, "support_url": TEXT},
+            },
+            "components": {
+                "type": "object",
+                "additionalProperties": {
+                    "oneOf": [
+                        {"additionalProperties": False, "required": NEEDED, "properties": kind}
+                        for kind in (SENSOR, BINARY)
+                    ],
+                    # A unit of sound pressure needs its device class, and the other way round.
+                    "if": {"properties": {"device_class": {"const": "sound_pressure"}}, "required": ["device_class"]},
+                    "then": {"properties": {"unit_of_measurement": {"enum": ["dB", "dBA"]}}},
+                    "else": {
+                        "if": {"required": ["options"]},
+                        "then": {
+                            "properties": {
+                                "device_class": {"const": "enum"},
+                                "state_class": False,
+                                "unit_of_measurement": False,
+                            }
+                        },
+                    },
+                },
+            },
+        },
+    }
+)
+
+
+class Watcher:
+    """Sees what a subscriber sees: what is retained, and each change."""
+
+    def __init__(self, broker: Mosquitto, name: str = "watcher") -> None:
+        self.seen: dict[str, bytes] = {}
+        self._link = Link(broker.settings.for_a_moment(), name, on_signal=self._take)
+        self._link.start()
+
+    def _take(self, signal: object) -> None:
+        if isinstance(signal, Connected):
+            self._link.subscribe("#", qos=0)
+        if isinstance(signal, Received):
+            self.seen[signal.topic] = signal.payload
+
+    def json(self, topic: str) -> Any:
+        return json.loads(self.seen.get(topic) or b"null")
+
+    def devices(self) -> list[str]:
+        return [topic for topic, payload in self.seen.items() if TOPIC.fullmatch(topic) and payload]
+
+    def stop(self) -> None:
+        self._link.stop()
+
+
+@pytest.fixture
+def watch(mosquitto: Mosquitto) -> Iterator[Callable[[], Watcher]]:
+    """Subscribers that begin to look when they are asked for: what they see first is what is retained."""
+    watchers: list[Watcher] = []
+
+    def begin() -> Watcher:
+        watchers.append(Watcher(mosquitto, f"watcher-{len(watchers)}"))
+        return watchers[-1]
+
+    yield begin
+    for watcher in watchers:
+        watcher.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[Callable[..., HubProcess]]:
+    hubs: list[HubProcess] = []
+
+    def begin(name: str = "one", *settings: str) -> HubProcess:
+        told = ("homeassistant.discovery=true", "homeassistant.every_s=1", "homeassistant.expire_after_s=7200")
+        hub = HubProcess(
+            tmp_path / name,
+            mosquitto.port,
+            redis_server.url,
+            *told,
+            f"hub.name={name}",
+            "flagging.threshold=0",
+            "flagging.own_recent_s=0",
+            *settings,
+        )
+        hub.start()
+        hubs.append(hub)
+        return hub
+
+    yield begin
+    for hub in hubs:
+        hub.stop()
+
+
+def play(folder: Path, broker: Mosquitto, name: str, count: int = 60) -> None:
+    source = write_embeddings(folder / f"{name}.npz", count, seed=len(name))
+    EdgeProcess(
+        folder / name,
+        broker.port,
+        "sensor.site=test",
+        f"sensor.name={name}",
+        "source.kind=embeddings",
+        f"source.path={source}",
+        "source.speed=400",
+        f"source.limit={count}",
+    ).finish()
+
+
+def whole(watcher: Watcher) -> bool:
+    """Whether everything there is to tell of a sensor has been told."""
+    kinds = ("level", "episode", "last-alert")
+    return bool(watcher.seen.get(HIGH)) and all(watcher.seen.get(f"earwitness/v1/test/high/{kind}") for kind in kinds)
+
+
+def test_devices_and_values_are_retained_and_outlive_a_restart(
+    tmp_path: Path, mosquitto: Mosquitto, start: Callable[..., HubProcess], watch: Callable[[], Watcher]
+) -> None:
+    hub = start("one", "notify.page_url=https://noise.example/")
+    play(tmp_path, mosquitto, "high")
+    first = watch()
+    eventually(lambda: whole(first), 30, "all is told")
+    hub.stop()
+    eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"offline", 5, "a hub that leaves says so")
+    hub.start()
+    eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"online", 20, "it is back")
+    late = watch()
+    eventually(lambda: whole(late) and len(late.seen) == len(first.seen), 10, "all is retained")
+    device = late.json(HIGH)
+    DEVICE.validate(device)
+    assert device["device"]["configuration_url"] == "https://noise.example/sensors"
+    entities = device["components"]
+    assert set(entities) == {"connection", "level", "episode", "alert"}
+    named = {
+        entity[key]
+        for entity in entities.values()
+        for key in ("state_topic", "json_attributes_topic")
+        if key in entity
+    }
+    named |= {one["topic"] for entity in entities.values() for one in entity.get("availability", [])}
+    assert named <= set(late.seen), "every topic that is named has something retained"
+    assert entities["level"]["unit_of_measurement"] == "dBFS"
+    level = late.json(entities["level"]["state_topic"])
+    assert level["unit"] == "dBFS"
+    assert (
+        late.json(entities["episode"]["state_topic"])["category"]
+        in entities["episode"]["options"]
+        == list(CATEGORIES)
+    )
+    alert = late.json(entities["alert"]["state_topic"])
+    assert datetime.fromisoformat(alert["captured_at"]).tzinfo is not None
+    assert alert["page"] == f"https://noise.example/alerts/{alert['event']}"
+    kept = hub.get(f"/api/v1/alerts/{alert['event']}")
+    assert kept["severity"] == alert["severity"]
+    assert late.json(entities["connection"]["state_topic"])["state"] == "disconnected", "the sensor has ended"
+
+
+def test_a_dead_hub_is_offline_and_another_takes_over(
+    tmp_path: Path, mosquitto: Mosquitto, start: Callable[..., HubProcess], watch: Callable[[], Watcher]
+) -> None:
+    hubs = {name: start(name) for name in ("one", "two")}
+    play(tmp_path, mosquitto, "high")
+    watcher = watch()
+    eventually(lambda: whole(watcher), 30, "all is told")
+
+    def teller() -> str:
+        return str(watcher.json(HIGH)["components"]["alert"]["availability"][0]["topic"].split("/")[3])
+
+    before = teller()
+    other = {"one": "two", "two": "one"}[before]
+    assert watcher.seen.get(f"earwitness/v1/hubs/{other}/online") is None, "one of two tells"
+    hubs[before].kill()
+    eventually(
+        lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 5, "the will is told"
+    )
+    eventually(lambda: teller() == other, 30, "the other tells")
+    assert watcher.seen[f"earwitness/v1/hubs/{other}/online"] == b"online"
+
+
+def test_a_sensor_that_is_gone_and_telling_turned_off_leave_nothing_behind(
+    tmp_path: Path,
+    mosquitto: Mosquitto,
+    redis_server: Redis,
+    start: Callable[..., HubProcess],
+    watch: Callable[[], Watcher],
+) -> None:
+    hub = start()
+    play(tmp_path, mosquitto, "high")
+    play(tmp_path, mosquitto, "deep", count=5)
+    watcher = watch()
+    eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are told")
+    redis.Redis.from_url(redis_server.url).srem("ew:sensors", "test/deep")
+    eventually(lambda: watcher.devices() == [HIGH], 10, "the device of a sensor that is gone is removed")
+    eventually(lambda: not watcher.seen.get("earwitness/v1/test/deep/level"), 10, "and its values")
+    hub.stop()
+    start("one", "homeassistant.discovery=false")
+    told = re.compile(r"homeassistant/.*|.*/(level|episode|last-alert|online)")
+    eventually(lambda: not any(told.fullmatch(t) for t in watch_again(watch).seen), 20, "nothing is left")
+
+
+def watch_again(watch: Callable[[], Watcher]) -> Watcher:
+    """A new subscriber, once it has seen what is retained: the sensors' own states always are."""
+    watcher = watch()
+    eventually(lambda: any(topic.endswith("/state") for topic in watcher.seen), 10, "something is retained")
+    return watcher
+
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [("dB", ("dBA", "sound_pressure")), ("dBFS", ("dBFS", None))],
+    ids=["calibrated", "not calibrated"],
+)
+def test_a_level_has_a_unit_that_home_assistant_takes(unit: Any, told: tuple[str, str | None]) -> None:
+    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
+    device = describer.device(Told("site", "street", "e", NOW, Levels(60.0, 70.0, unit)))
+    DEVICE.validate(device)
+    level = device["components"]["level"]
+    assert (level["unit_of_measurement"], level.get("device_class")) == told
+    assert {one["topic"] for one in level["availability"]} == {
+        "earwitness/v1/hubs/hub-1/online",
+        "earwitness/v1/site/street/state",
+    }
+    assert level["availability_mode"] == "all"
+
+
+def test_an_old_level_is_not_told_as_if_it_were_new() -> None:
+    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
+    told = Told("site", "street", "e", NOW - timedelta(seconds=181), Levels(60.0, 70.0))
+    assert list(describer.messages(told, NOW)) == ["homeassistant/device/earwitness_site_street/config"]
+    assert len(describer.messages(told, NOW - timedelta(seconds=2))) == 2
