@@ -261,7 +261,7 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
 
 
 def _compose_env(folder: Path, layout: Layout) -> str:
-    """What deploy/compose.yaml asks for; containers run as whoever owns these files."""
+    """What deploy/compose.yaml asks for; containers run as whoever owns these files, who should not be root."""
     place = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial")).resolve()
     ports = {f"EARWITNESS_PORT_{name.upper()}": number for name, number in layout.ports.items()}
     values = {"EARWITNESS_DIR": place, "EARWITNESS_USER": f"{os.getuid()}:{os.getgid()}", **ports}

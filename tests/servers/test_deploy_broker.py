@@ -78,7 +78,7 @@ class Client:
             return topics
 
 
-def checked(founded: Founded, tmp_path: Path, place: str = ONE, **other: object) -> tuple[bool, str]:
+def checked(founded: Founded, tmp_path: Path, place: str = ONE, /, **other: object) -> tuple[bool, str]:
     """What `earwitness-edge check` finds about the broker."""
     site, name = place.split("/")
     settings = EdgeSettings.model_validate(
@@ -213,7 +213,7 @@ def test_check_says_when_the_certificate_is_another_sensors(
     founded: Founded, broker: FoundedBroker, tmp_path: Path
 ) -> None:
     assert broker.process is not None
-    ok, words = checked(founded, tmp_path, place=TWO)
+    ok, words = checked(founded, tmp_path, TWO)
     assert not ok
     assert f"the broker does not let {TWO} publish (reason 135)" in words
     assert "the certificate or user name must be this sensor's" in words

@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+# The hub. Build it from the sources' root: docker build --file deploy/hub.Dockerfile --tag earwitness-hub .
+# For amd64 and arm64: docker buildx build --platform linux/amd64,linux/arm64 --file deploy/hub.Dockerfile ...
+ARG PYTHON=python:3.11.13-slim-bookworm
+FROM ${PYTHON} AS build
+# PyTorch's small build; for a GPU, another index.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/earwitness
+# The large part first: it stays in the builder's cache while only our own code changes.
+RUN /opt/earwitness/bin/pip install --index-url "${TORCH_INDEX}" torch torchaudio
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY shared shared
+COPY edge edge
+COPY hub hub
+RUN /opt/earwitness/bin/pip install '.[hub]' \
+ && find /opt/earwitness -name __pycache__ -type d -prune -exec rm -rf {} +
+
+FROM ${PYTHON}
+RUN groupadd --gid 10001 earwitness \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/earwitness-hub earwitness \
+ && install -d -o earwitness -g earwitness /var/lib/earwitness-hub
+COPY --from=build /opt/earwitness /opt/earwitness
+ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+USER 10001:10001
+WORKDIR /var/lib/earwitness-hub
+EXPOSE 8080
+# Healthy: broker and store are there. A start may read a million events first.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=180s --retries=4 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["earwitness-hub"]
+CMD ["serve", "--config", "/run/secrets/hub.toml"]
