@@ -13,6 +13,11 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "reference.md").read_text() == made, "run: python docs/make_reference.py"
 
 
+def test_the_description_of_the_api_is_what_the_code_says() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_openapi.py"))["page"]()
+    assert (ROOT / "docs" / "openapi.json").read_text() == made, "run: python docs/make_openapi.py"
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "hub").rglob("*.md")]
     assert len(pages) > 5

@@ -1,0 +1,170 @@
+"""Writes docs/asyncapi.yaml from the messages and topics: `python docs/make_asyncapi.py`. A test keeps the two equal.
+
+Operations are the hub's: what it receives, a sensor sends. Source: AsyncAPI 3.0.0; MQTT bindings 0.2.0.
+"""
+
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from hub.homeassistant import EpisodeMessage, LastAlertMessage, LevelMessage
+from shared.events import NAME
+from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
+from shared.settings import MqttSettings
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, ROOT, shared_events
+
+FILE = Path(__file__).parent / "asyncapi.yaml"
+SCHEMAS = "#/components/schemas/"
+OWN = f"{ROOT}/{{site}}/{{sensor}}"
+PARAMETERS = {
+    "site": "The sensor's site",
+    "sensor": "The sensor's name, unique within its site",
+    "hub": "The hub's name",
+    "prefix": "Home Assistant's discovery prefix",
+}
+
+
+def named(topic_filter: str) -> str:
+    """A filter's address with names for its levels: the first is the site, the second the sensor."""
+    return topic_filter.replace("+", "{site}", 1).replace("+", "{sensor}", 1)
+
+
+def words(thing: type) -> str:
+    """A docstring without its line ends."""
+    return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(thing) or "").split("\n\n"))
+
+
+def channel(address: str, message: str, description: str) -> dict[str, Any]:
+    """A channel with one message; parameters are those of its address."""
+    parameters = {
+        name: {"description": f"{text}; matches `{NAME.pattern}`." if name != "prefix" else f"{text}."}
+        for name, text in PARAMETERS.items()
+        if f"{{{name}}}" in address
+    }
+    return {
+        "address": address,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "parameters": parameters,
+    }
+
+
+def message(model: type[BaseModel], content_type: str = JSON_CONTENT_TYPE) -> dict[str, Any]:
+    """A message whose payload is a model's."""
+    return {
+        "name": model.__name__,
+        "title": model.__name__.removesuffix("Message"),
+        "summary": words(model).partition("\n")[0],
+        "contentType": content_type,
+        "payload": {"$ref": f"{SCHEMAS}{model.__name__}"},
+    }
+
+
+def operation(action: str, name: str, summary: str, *, retain: bool, **more: object) -> dict[str, Any]:
+    """What the hub does with a channel."""
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{name}"},
+        "summary": summary,
+        "bindings": {"mqtt": {"qos": 1, "retain": retain, "bindingVersion": "0.2.0"}},
+        **more,
+    }
+
+
+def schemas() -> Mapping[str, Any]:
+    """JSON schemas of all messages that have a model."""
+    models = (EventMessage, StateMessage, AlertMessage, LevelMessage, EpisodeMessage, LastAlertMessage)
+    _, made = models_json_schema([(one, "validation") for one in models], ref_template=f"{SCHEMAS}{{model}}")
+    return dict(made["$defs"])
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    settings = MqttSettings()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Earwitness on MQTT",
+            "version": version("earwitness"),
+            "description": "What sensors and hubs tell each other, and what everybody may hear. Operations are the"
+            " hub's. Made by `python docs/make_asyncapi.py`; do not edit.",
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": JSON_CONTENT_TYPE,
+        "servers": {
+            "broker": {
+                "host": f"{settings.host}:{settings.port}",
+                "protocol": "mqtt",
+                "protocolVersion": "5.0",
+                "description": "Any MQTT 5 broker, such as Mosquitto 2; with TLS usually on port 8883.",
+            }
+        },
+        "channels": {
+            "events": channel(named(ALL_EVENTS), "event", "Clips of a sensor, or their embeddings."),
+            "states": channel(named(ALL_STATES), "state", "A sensor's state; also its last will."),
+            "alerts": channel(named(ALL_ALERTS), "alert", "Alerts of a site."),
+            "levels": channel(f"{OWN}/level", "level", "A sensor's newest level."),
+            "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
+            "lastAlerts": channel(f"{OWN}/last-alert", "lastAlert", "A sensor's last alert."),
+            "online": channel(f"{ROOT}/hubs/{{hub}}/online", "online", "Whether a hub tells; also its last will."),
+            "discovery": channel(
+                "{prefix}/device/earwitness_{site}_{sensor}/config", "device", "A sensor, for Home Assistant."
+            ),
+        },
+        "operations": {
+            "takeEvents": operation(
+                "receive", "events", f"Hubs divide events among themselves: `{shared_events('hubs')}`.", retain=False
+            ),
+            "noteStates": operation("receive", "states", "Every hub hears of every state.", retain=True),
+            "raiseAlerts": operation("send", "alerts", "One alert per happening.", retain=False),
+            **{
+                name: operation("send", where, f"{text}, if `homeassistant.discovery` is on.", retain=True)
+                for name, where, text in (
+                    ("tellLevels", "levels", "Told while clips come"),
+                    ("tellEpisodes", "episodes", "Told when it changes"),
+                    ("tellLastAlerts", "lastAlerts", "Told once it is complete"),
+                    ("tellOnline", "online", "Told by the hub that tells the others"),
+                    ("announceDevices", "discovery", "Told when it changes, and cleared when the sensor is gone"),
+                )
+            },
+        },
+        "components": {
+            "messages": {
+                "event": message(EventMessage, EVENT_CONTENT_TYPE),
+                "state": message(StateMessage),
+                "alert": message(AlertMessage),
+                "level": message(LevelMessage),
+                "episode": message(EpisodeMessage),
+                "lastAlert": message(LastAlertMessage),
+                "online": {
+                    "name": "Online",
+                    "contentType": "text/plain",
+                    "payload": {"type": "string", "enum": ["online", "offline"]},
+                },
+                "device": {
+                    "name": "Device",
+                    "summary": "Device discovery as Home Assistant documents it.",
+                    "externalDocs": {
+                        "url": "https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload"
+                    },
+                    "payload": {"type": "object", "required": ["device", "origin", "components"]},
+                },
+            },
+            "schemas": schemas(),
+        },
+    }
+
+
+def page() -> str:
+    """The document as YAML."""
+    return yaml.safe_dump(document(), sort_keys=False, width=118, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    FILE.write_text(page())
