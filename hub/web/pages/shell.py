@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hub.search.match import PRESENT
 from hub.web.parts import Parts
@@ -27,6 +27,7 @@ NAMES: Final[Mapping[str, str]] = {
     "dog": "Dog",
 }
 """How people call the categories."""
+_NARROW: Final = "\N{NO-BREAK SPACE}"
 _STRONG: Final = 0.6
 """Share of the most attention that counts as much."""
 _SECTIONS: Final = (
@@ -69,6 +70,7 @@ class Shell:
             heard=heard,
             attended=attended,
             plainly=plainly,
+            coded=coded,
             level=level,
         )
         self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=utc)
@@ -133,7 +135,7 @@ def lasting(seconds: float) -> str:
 
 def percent(probability: float | None) -> str:
     """A probability as people read it."""
-    return "unknown" if probability is None else f"{probability:.0%}".replace("%", " %")
+    return "unknown" if probability is None else f"{100 * probability:.0f}{_NARROW}%"
 
 
 def named(category: str) -> str:
@@ -169,9 +171,17 @@ def plainly(sentence: str) -> str:
     """A sentence about categories with their everyday names."""
     for category, name in sorted(NAMES.items(), key=lambda pair: -len(pair[0])):
         sentence = sentence.replace(f"contained {category}", f"contained {name.lower()}")
-    return sentence.replace("%", " %")
+    return sentence.replace("%", f"{_NARROW}%")
+
+
+def coded(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
 
 
 def level(value: float, unit: str) -> str:
     """A level, with a minus sign that is one."""
-    return f"{value:.0f} {unit}".replace("-", "−")  # noqa: RUF001 - the sign of typography
+    return f"{value:.0f}{_NARROW}{unit}".replace("-", "\N{MINUS SIGN}")

@@ -99,7 +99,7 @@ def test_attention_in_words() -> None:
 
 def test_numbers_and_names_as_people_read_them() -> None:
     assert [lasting(s) for s in (5, 600, 7_200, 864_000)] == ["5 s", "10 min", "2 h", "10 days"]
-    assert percent(0.345) == "34 %"
+    assert percent(0.345) == "34\N{NO-BREAK SPACE}%"
     assert plainly("If only one of them had contained non-machinery-impact: 95% would become 0%.") == (
-        "If only one of them had contained other impact: 95 % would become 0 %."
+        "If only one of them had contained other impact: 95\N{NO-BREAK SPACE}% would become 0\N{NO-BREAK SPACE}%."
     )

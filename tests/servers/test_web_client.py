@@ -1,0 +1,67 @@
+"""The client of docs/api.md does what the page says."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from shared.scene import Cast, mix
+from tests.browser.hub import Demo, heard
+
+CLIENT = Path(__file__).parents[2] / "docs" / "client.py"
+
+
+@pytest.fixture
+def client(web: Demo) -> Any:
+    return runpy.run_path(str(CLIENT))["Hub"](web.url)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "saw.wav"
+    soundfile.write(path, mix(["powered-saw"], np.random.default_rng(1), 16_000, cast=Cast.drawn(7)).waveform, 16_000)
+    return path
+
+
+def test_it_lists_everything_and_finds_what_is_similar(client: Any, web: Demo) -> None:
+    events = list(client.every("events"))
+    assert len(events) == web.archive.count()
+    alert = next(client.every("alerts"))
+    assert len(client.similar(alert["event"], k=3)) == 3
+
+
+def test_it_searches_with_a_recording(client: Any, recording: Path) -> None:
+    assert len(client.heard_before(recording, k=4)) == 4
+
+
+def test_it_says_whether_an_alert_was_right(client: Any) -> None:
+    alert = next(client.every("alerts"))["event"]
+    assert client.say(alert, "same", by="Ada")["verdict"]["verdict"] == "same"
+    assert any(verdict["alert"] == alert for verdict in client.every("feedback"))
+
+
+def test_it_listens_and_comes_back_to_where_it_was(client: Any, web: Demo) -> None:
+    stored = web.archive.events(limit=1)[0]
+    told = client.listen()
+    assert next(told)[0] == "hello"
+    first = heard(web, "schanze/roof", stored.features, 1, "client")
+    kind, event, _ = next(told)
+    assert (kind, event["id"]) == ("event", first)
+    position = next(last for kind, _, last in told if kind in {"sensor", "episode", "alert"})
+    told.close()
+    again = client.listen(position)
+    kinds = [next(again)[0] for _ in range(2)]
+    assert "hello" in kinds
+
+
+def test_as_a_program_it_prints_alerts_and_answers_for_recordings(web: Demo, recording: Path) -> None:
+    for arguments, words in (((), "times"), ((str(recording),), "%")):
+        command = [sys.executable, str(CLIENT), web.url, *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        assert words in ran.stdout
