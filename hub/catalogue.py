@@ -11,13 +11,20 @@ next one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hub.archive import PREFIX, Archive, index_of, indexes_of, translated
 from hub.stored import StoredEvent
 from shared.taxonomy import CATEGORIES
 
 _EVENTS: Final = f"{PREFIX}:events"
+_LAEQS: Final = f"""
+local found = {{}}
+for i, event in ipairs(ARGV) do
+  found[i] = redis.call('HGET', '{PREFIX}:event:' .. event, 'laeq') or ''
+end
+return found
+"""
 _FIRST_BATCH: Final = 128
 _LAST_BATCH: Final = 4_096
 LOOKED_AT: Final = 20_000
@@ -87,6 +94,7 @@ class Catalogue:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._redis = archive.client
+        self._read_laeqs = self._redis.register_script(_LAEQS)
 
     @translated
     def events(self, wanted: Wanted, *, limit: int, after: Cursor | None = None) -> Page:
@@ -143,16 +151,17 @@ class Catalogue:
         if wanted.min_laeq is None:
             yield from batch
             return
-        rows = self._fields(batch, "laeq")
-        for cursor, (laeq,) in zip(batch, rows, strict=True):
-            if laeq is not None and float(laeq) >= wanted.min_laeq:
+        for cursor, laeq in zip(batch, self._laeqs(batch), strict=True):
+            if laeq is not None and laeq >= wanted.min_laeq:
                 yield cursor
 
-    def _fields(self, batch: Sequence[Cursor], *names: str) -> Any:  # noqa: ANN401 - the client is untyped
-        pipe = self._redis.pipeline(transaction=False)
-        for cursor in batch:
-            pipe.hmget(f"{PREFIX}:event:{cursor.id}", *names)
-        return pipe.execute()
+    def _laeqs(self, batch: Sequence[Cursor]) -> list[float | None]:
+        """Levels of events; None of one that went."""
+        found: list[float | None] = []
+        for start in range(0, len(batch), _LAST_BATCH):
+            names = [cursor.id for cursor in batch[start : start + _LAST_BATCH]]
+            found += [float(laeq) if laeq else None for laeq in self._read_laeqs(args=names)]
+        return found
 
     @translated
     def count(self, wanted: Wanted) -> int:
@@ -169,9 +178,9 @@ class Catalogue:
         for place in places:
             pipe.zrevrange(index_of(place), 0, limit - 1, withscores=True)
         found = [[Cursor(int(ms), key.decode()) for key, ms in reversed(rows)] for rows in pipe.execute()]
-        laeqs = iter(self._fields([cursor for own in found for cursor in own], "laeq"))
+        laeqs = iter(self._laeqs([cursor for own in found for cursor in own]))
         return {
-            place: [Level(cursor.ms, float(laeq)) for cursor in own if (laeq := next(laeqs)[0]) is not None]
+            place: [Level(cursor.ms, laeq) for cursor in own if (laeq := next(laeqs)) is not None]
             for place, own in zip(places, found, strict=True)
         }
 
