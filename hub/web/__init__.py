@@ -6,7 +6,7 @@
 | `parts` | what it is made of |
 | `api/`, `pages/` | one module of routes per resource, one per page |
 | `listing`, `asking`, `saying`, `lookup` | what both do: lists, searches, verdicts, one thing by its id |
-| `views`, `tables`, `images`, `plots` | how things are told: JSON, CSV, PNG, SVG |
+| `views`, `pattern_views`, `tables`, `images`, `plots` | how things are told: JSON, CSV, PNG, SVG |
 | `stream` | the live feed |
 | `guard` | headers of every answer, who may change something |
 """

@@ -1,14 +1,12 @@
 """What the API tells of things, and how it is made of what the hub keeps. Times are UTC; levels are dB."""
 
-import math
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.feedback import Verdict
 from hub.flagging.budget import Threshold
 from hub.flagging.episode import Episode
-from hub.flagging.recurrence import Pattern
 from hub.flagging.why import Why
 from hub.stored import Sensor, StoredEvent
 from shared.events import LevelUnit
@@ -165,43 +163,6 @@ class GivenView(BaseModel):
     after: float
 
 
-class WindowView(BaseModel):
-    """When it is likely next, against how likely any window of that length is."""
-
-    start: datetime
-    end: datetime
-    probability: float
-    base_rate: float
-
-
-class TestedView(BaseModel):
-    """How earlier forecasts did: windows foretold, those that came true, and how many chance would have hit."""
-
-    windows: int
-    hits: int
-    expected_by_chance: float
-
-
-class PatternView(BaseModel):
-    """What is known of a category's comings and goings at a sensor."""
-
-    site: str
-    sensor: str
-    category: str
-    times: int
-    days: int
-    first_at: datetime | None
-    last_at: datetime | None
-    median_duration_s: float
-    regularity: str
-    profile: list[list[float | None]] = Field(
-        description="share of hours with it, [7][24] from Monday 0:00 local; null where nothing was heard"
-    )
-    next: WindowView | None
-    tested: TestedView | None
-    calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
-
-
 class SensorView(BaseModel):
     """A sensor, its last event and the state it announced."""
 
@@ -288,27 +249,6 @@ def threshold_view(category: str, learnt: Threshold | None, start: float) -> Thr
         episodes=int(own.episodes),
         days=own.days,
         verdicts=int(own.verdicts),
-    )
-
-
-def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
-    """A pattern as the API tells it."""
-    site, _, sensor = place.partition("/")
-    window, tested = found.next, found.tested
-    return PatternView(
-        site=site,
-        sensor=sensor,
-        category=category,
-        times=found.times,
-        days=found.days,
-        first_at=found.first_at,
-        last_at=found.last_at,
-        median_duration_s=found.median_duration_s,
-        regularity=found.regularity,
-        profile=[[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()],
-        next=window and WindowView(**{name: getattr(window, name) for name in WindowView.model_fields}),
-        tested=tested and TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields}),
-        calendar=calendar,
     )
 
 

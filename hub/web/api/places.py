@@ -7,8 +7,9 @@ from fastapi import APIRouter, HTTPException, Path
 
 from hub.web.api.words import CATEGORY, NAME, errors
 from hub.web.parts import Parts
+from hub.web.pattern_views import PatternView, pattern_view
 from hub.web.saying import thresholds as of_site
-from hub.web.views import PatternView, SensorList, ThresholdList, pattern_view, sensor_view
+from hub.web.views import SensorList, ThresholdList, sensor_view
 
 Name = Annotated[str, Path(pattern=NAME)]
 

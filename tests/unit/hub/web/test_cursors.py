@@ -16,7 +16,9 @@ def test_a_cursor_survives_its_text(ms: int, name: str) -> None:
 
 
 def test_no_cursor_is_the_beginning() -> None:
-    assert cursor_of(None) is cursor_of("") is text_of(None) is None
+    assert cursor_of(None) is None
+    assert cursor_of("") is None
+    assert text_of(None) is None
 
 
 @pytest.mark.parametrize("text", ["nonsense", "12", "~a", "x~a", "12~A B", "99999999999999~a", "-1~a"])

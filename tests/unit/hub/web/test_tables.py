@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.catalogue import Cursor
-from hub.web.tables import cell, csv_lines, json_lines, paged
+from hub.web.tables import Row, cell, csv_lines, json_lines, paged
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1"])
@@ -34,7 +34,7 @@ def test_csv_reads_back(texts: list[str]) -> None:
 
 
 def test_json_lines_read_back() -> None:
-    rows = [{"a": "ä\n", "b": None}, {"a": [1, 2]}]
+    rows: list[Row] = [{"a": "ä\n", "b": None}, {"a": [1, 2]}]
     lines = "".join(json_lines(iter(rows))).splitlines()
     assert [json.loads(line) for line in lines] == rows
 

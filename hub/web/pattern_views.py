@@ -1,0 +1,66 @@
+"""What the API tells of patterns: what comes back, when, and when next."""
+
+import math
+from datetime import date, datetime
+
+from pydantic import BaseModel, Field
+
+from hub.flagging.recurrence import Pattern
+
+
+class WindowView(BaseModel):
+    """When it is likely next, against how likely any window of that length is."""
+
+    start: datetime
+    end: datetime
+    probability: float
+    base_rate: float
+
+
+class TestedView(BaseModel):
+    """How earlier forecasts did: windows foretold, those that came true, and how many chance would have hit."""
+
+    windows: int
+    hits: int
+    expected_by_chance: float
+
+
+class PatternView(BaseModel):
+    """What is known of a category's comings and goings at a sensor."""
+
+    site: str
+    sensor: str
+    category: str
+    times: int
+    days: int
+    first_at: datetime | None
+    last_at: datetime | None
+    median_duration_s: float
+    regularity: str
+    profile: list[list[float | None]] = Field(
+        description="share of hours with it, [7][24] from Monday 0:00 local; null where nothing was heard"
+    )
+    next: WindowView | None
+    tested: TestedView | None
+    calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
+
+
+def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
+    """A pattern as the API tells it."""
+    site, _, sensor = place.partition("/")
+    window, tested = found.next, found.tested
+    return PatternView(
+        site=site,
+        sensor=sensor,
+        category=category,
+        times=found.times,
+        days=found.days,
+        first_at=found.first_at,
+        last_at=found.last_at,
+        median_duration_s=found.median_duration_s,
+        regularity=found.regularity,
+        profile=[[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()],
+        next=window and WindowView(**{name: getattr(window, name) for name in WindowView.model_fields}),
+        tested=tested and TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields}),
+        calendar=calendar,
+    )
