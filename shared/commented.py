@@ -9,9 +9,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+
+from shared.errors import Invalid
 
 WIDTH: Final = 100
 
@@ -27,13 +29,17 @@ def commented(kind: type[BaseSettings], values: Values, important: Mapping[str, 
         important: fields that are shown although they are not set, by group.
 
     Raises:
-        pydantic.ValidationError: a value that the settings would not take.
+        Invalid: a value that the settings would not take.
     """
     parts = []
     for name, field in kind.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            group = annotation.model_validate(dict(values.get(name, {})))
+            try:
+                group = annotation.model_validate(dict(values.get(name, {})))
+            except ValidationError as error:
+                faults = [f"{'.'.join(map(str, (name, *e['loc'])))}: {e['msg']}" for e in error.errors()]
+                raise Invalid("settings: " + "; ".join(faults)) from error
             parts.append("\n".join(_group(name, group, important.get(name, ()))))
     return "\n\n".join(parts) + "\n"
 

@@ -1,0 +1,164 @@
+"""The whole deployment on this machine: sensors in, an alert out of Alertmanager's webhook, and nothing left after.
+
+`deployment` is it, running, with its addresses; further tests of what runs (dashboards' queries, say) take it too.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import accepts, eventually
+
+ROOT = Path(__file__).parents[2]
+UP_S = 90.0
+
+
+@dataclass
+class Deployment:
+    """A running deployment.
+
+    Attributes:
+        process: `deploy/up.py`.
+        printed: the file it prints to: where everything is, then every alert that came out of Alertmanager.
+        addresses: `web`, `prometheus` and `alertmanager` as URLs; `mqtt_sensors`, `mqtt_hubs` and `redis` as
+            host:port; `folder`.
+    """
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+    addresses: dict[str, str]
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(line) for line in self.printed.read_text().splitlines(keepends=True) if line.endswith("\n")
+        ]
+
+    def told(self) -> list[dict[str, Any]]:
+        """What Alertmanager told its webhook."""
+        return [line for line in self.lines() if "alert" in line]
+
+    def json(self, server: str, path: str, **parameters: str) -> Any:
+        """What a server answers."""
+        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+        with urllib.request.urlopen(f"{self.addresses[server]}{path}{query}", timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """What Prometheus finds."""
+        return list(self.json("prometheus", "/api/v1/query", query=promql)["data"]["result"])
+
+    def ports(self) -> list[int]:
+        return [int(one.rsplit(":", 1)[1]) for name, one in self.addresses.items() if name != "folder"]
+
+    def processes(self) -> list[str]:
+        """The command lines of whatever runs from the folder, wherever it was started."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # it has ended
+                continue
+            if self.addresses["folder"] in command and entry.parent.name != str(os.getpid()):
+                found.append(command)
+        return found
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Broker with TLS, store, hub, Prometheus, Alertmanager and two sensors; taken down at the end."""
+    place = tmp_path_factory.mktemp("up")
+    printed, log = place / "printed", place / "log"
+    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
+    with printed.open("wb") as out, log.open("wb") as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors)
+    running = Deployment(process, printed, {})
+
+    def is_up() -> bool:
+        assert process.poll() is None, log.read_text()
+        return any("up" in line for line in running.lines())
+
+    try:
+        eventually(is_up, UP_S, f"the deployment is up; see {log}")
+        running.addresses = running.lines()[0]["up"]
+        yield running
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(120)
+
+
+def test_sensors_deliver_and_an_alert_comes_out_of_alertmanager(deployment: Deployment) -> None:
+    eventually(lambda: bool(deployment.told()), 60, "Alertmanager told its webhook of an alert")
+    (first, *_) = deployment.told()
+    assert first["receiver"] == "inspectors"
+    labels = first["alert"]["labels"]
+    assert labels["alertname"] == "SimilarPastEvents"
+    assert labels["site"] == "demo"
+    assert labels["sensor"] in {"street-1", "street-2"}
+    page = first["alert"]["annotations"]["page"]
+    assert page.startswith(deployment.addresses["web"])
+    with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 - our own hub
+        assert answer.status == 200
+    assert deployment.json("web", "/healthz")["ok"]
+
+
+def test_prometheus_finds_all_its_targets_up(deployment: Deployment) -> None:
+    jobs = {"earwitness-hub", "prometheus", "alertmanager"}
+    eventually(lambda: {one["metric"]["job"] for one in deployment.query("up == 1")} == jobs, 45, "targets are up")
+    eventually(
+        lambda: any(float(one["value"][1]) > 0 for one in deployment.query("earwitness_hub_events_archived_total")),
+        45,
+        "the hub's metrics arrive",
+    )
+    managers = deployment.json("prometheus", "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert len(managers) == 1
+
+
+def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
+    folder = Path(deployment.addresses["folder"])
+    hub = [sys.executable, "-m", "hub", "check", "--json", "--config", str(folder / "hub" / "hub.toml")]
+    told = json.loads(subprocess.run(hub, capture_output=True, text=True, check=True, timeout=60).stdout)
+    words = {finding["name"]: finding["text"] for finding in told["checks"]}
+    assert "2 sensors have told their state" in words["broker"]
+    own = folder / "sensors" / "demo" / "street-1"
+    files = {"ca_file": "servers.crt", "cert_file": "sensor.crt", "key_file": "sensor.key"}
+    settings = {f"mqtt.{name}": own / file for name, file in files.items()}
+    settings["spool.path"] = folder / "other.db"
+    flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    flags += ["--set", "source.kind=scene"]
+    edge = [sys.executable, "-m", "edge", "check", "--config", str(own / "edge.toml"), *flags]
+    ran = subprocess.run(edge, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+    assert "lets demo/street-1 publish" in ran.stdout
+
+
+def test_at_the_end_it_goes_down_and_leaves_nothing(deployment: Deployment) -> None:
+    """The last of this module's tests: what follows would find nothing."""
+    assert len(deployment.processes()) > 5
+    assert all(accepts(port) for port in deployment.ports())
+    deployment.process.send_signal(signal.SIGTERM)
+    assert deployment.process.wait(60) == 0
+    assert deployment.lines()[-1] == {"down": True}
+    assert deployment.processes() == []
+    assert [port for port in deployment.ports() if accepts(port)] == []
+
+
+def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(tmp_path / "noise"), "--free-ports"]
+    broken = {**os.environ, "EARWITNESS_HUB_INTAKE__CAPACITY": "none"}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=broken)
+    assert ran.returncode == 1
+    assert "hub has ended (2): see" in ran.stderr
+    gone = Deployment(subprocess.Popen(["true"]), tmp_path, {"folder": str(tmp_path / "noise")})
+    gone.process.wait()
+    assert gone.processes() == []
