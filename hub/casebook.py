@@ -3,7 +3,8 @@
 Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `ew:episodes` time index (ms), one per
 `ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
 `ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
-`ew:site:<site>` hash of a site's first and newest times, `ew:thresholds:<site>` JSON.
+`ew:site:<site>` hash of a site's first and newest times, `ew:others:<site>` JSON times of its
+alerts about what belongs to no rhythm, `ew:thresholds:<site>` JSON.
 
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
 done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
@@ -31,6 +32,7 @@ _HOUR_MS: Final = 3_600_000
 _EPISODES: Final = f"{PREFIX}:episodes"
 _SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
+_OTHERS_KEPT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Opened:
     Attributes:
         recents: of each sensor of the batch, to be changed, and of others that were looked at.
         thresholds: of each site, by category; where a site has learnt none, there is none.
+        others: of each site, when it had its latest alerts about what belongs to no rhythm, to be added to.
         look: what another sensor did lately, as it is now.
     """
 
     recents: dict[str, Recent]
     thresholds: dict[str, dict[str, float]]
+    others: dict[str, list[int]]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
 
 
@@ -88,9 +92,13 @@ class Casebook:
             while True:
                 try:
                     opened = _opened(pipe, places, sites)
+                    before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
                     _queue(pipe, conclusions, {place: opened.recents[place] for place in places})
+                    for site, times in opened.others.items():
+                        if len(times) > before[site]:
+                            pipe.set(_others(site), to_json(times[-_OTHERS_KEPT:]))
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -151,6 +159,12 @@ class Casebook:
         return [episode_of(from_json(row)) for row in rows if row is not None]
 
     @translated
+    def first_opened_ms(self, place: str, category: str) -> int | None:
+        """When the oldest episode of a category at a place opened; None if there is none."""
+        rows = self._redis.zrange(_of(place, category), 0, 0, withscores=True)
+        return int(rows[0][1]) if rows else None
+
+    @translated
     def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Hours since 1970 UTC in which a sensor was heard, between two times: int64 [n], rising."""
         found = []
@@ -172,16 +186,18 @@ class Casebook:
         return None if first is None else (int(first), int(newest))
 
     @translated
-    def likeness(self, site: str, since_ms: int) -> dict[str, list[float]]:
-        """Likeness of a site's episodes since a time, by category, where it is `FLOOR` or more.
+    def likeness(self, site: str, since_ms: int, apart_ms: int) -> dict[str, list[float]]:
+        """Likeness of a site's happenings since a time, by category, where it is `FLOOR` or more.
 
-        Those from before that time are forgotten.
+        Episodes of one sensor that opened at most `apart_ms` after each other are one happening, as like as the
+        likest: they would have had one alert. What is from before that time is forgotten.
         """
         made: dict[str, list[float]] = {}
         for category in CATEGORIES:
             key = _likeness(site, category)
             rows = [(name, *value.split(b":")) for name, value in self._redis.hgetall(key).items()]
-            made[category] = [float(likeness) for _, at, likeness in rows if int(at) >= since_ms]
+            kept = [(_sensor_of(name), int(at), float(best)) for name, at, best in rows if int(at) >= since_ms]
+            made[category] = happenings(kept, apart_ms)
             if old := [name for name, at, _ in rows if int(at) < since_ms]:
                 self._redis.hdel(key, *old)
         return made
@@ -227,11 +243,30 @@ class Casebook:
         return len(ids)
 
 
+def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> list[float]:
+    """The highest likeness of each run of episodes, given as sensor, opening time and likeness."""
+    made: list[float] = []
+    last: tuple[bytes, int] | None = None
+    for sensor, at, likeness in sorted(episodes):
+        if last is not None and last[0] == sensor and at - last[1] <= apart_ms:
+            made[-1] = max(made[-1], likeness)
+        else:
+            made.append(likeness)
+        last = (sensor, at)
+    return made
+
+
+def _sensor_of(episode: bytes) -> bytes:
+    return episode.partition(b".")[0]
+
+
 def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - the client is untyped
-    keys = [_recent(place) for place in places]
+    keys = [*(_recent(place) for place in places), *(_others(site) for site in sites)]
     pipe.watch(*keys)
     rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
-    recents = {place: _recent_from(row) for place, row in zip(places, rows[: len(places)], strict=True)}
+    found = [rows[: len(places)], rows[len(places) : len(keys)], rows[len(keys) :]]
+    recents = {place: _recent_from(row) for place, row in zip(places, found[0], strict=True)}
+    others = {site: list(from_json(row)) if row else [] for site, row in zip(sites, found[1], strict=True)}
 
     def look(place: str) -> Recent:
         if place not in recents:
@@ -239,9 +274,9 @@ def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  
             recents[place] = _recent_from(pipe.get(_recent(place)))
         return recents[place]
 
-    learnt = {site: from_json(row) if row else {} for site, row in zip(sites, rows[len(places) :], strict=True)}
+    learnt = {site: from_json(row) if row else {} for site, row in zip(sites, found[2], strict=True)}
     values = {site: {name: own["value"] for name, own in known.items()} for site, known in learnt.items()}
-    return Opened(recents, values, look)
+    return Opened(recents, values, others, look)
 
 
 def _queue(pipe: Any, conclusions: Sequence[Conclusion], recents: Mapping[str, Recent]) -> None:  # noqa: ANN401
@@ -324,6 +359,10 @@ def _likeness(site: str, category: str) -> str:
 
 def _heard(place: str, year: int) -> str:
     return f"{PREFIX}:heard:{place}:{year}"
+
+
+def _others(site: str) -> str:
+    return f"{PREFIX}:others:{site}"
 
 
 def _site(site: str) -> str:

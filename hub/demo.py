@@ -156,6 +156,7 @@ def _hub(servers: Servers) -> Iterator[tuple[subprocess.Popen[str], str]]:
         f"redis.url={servers.redis_url}",
         f"web.port={port}",
         "log.level=warning",
+        "flagging.false_alerts_a_day=1000",  # there is something to see within a minute, not a day
     )
     try:
         yield process, f"http://127.0.0.1:{port}"

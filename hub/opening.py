@@ -8,6 +8,7 @@ from hub.audio.choose import choose_space, extractor_for
 from hub.casebook import Casebook
 from hub.flagging.learning import Learner
 from hub.flagging.rule import FlagRule
+from hub.health.hearing import Ear
 from hub.model.checkpoint import load, shipped
 from hub.places import Places
 from hub.search.engine import EngineIndex
@@ -31,6 +32,7 @@ def open_archive(settings: HubSettings) -> Archive:
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
         dead_letter_limit=settings.archive.dead_letter_limit,
+        ear=Ear(settings.health.floor_db, settings.health.floor_dbfs, settings.health.steady_db),
     )
 
 
@@ -78,6 +80,8 @@ def rule_of(settings: FlaggingSettings) -> FlagRule:
         max_matches=settings.max_matches,
         gap_s=settings.episode_gap_s,
         cooldown_s=settings.cooldown_s,
+        rhythm=settings.rhythm,
+        others_a_day=settings.false_alerts_a_day,
     )
 
 
@@ -89,6 +93,7 @@ def learner_of(settings: FlaggingSettings, archive: Archive, casebook: Casebook)
         false_alerts_a_day=settings.false_alerts_a_day,
         start=settings.threshold,
         history_days=settings.history_days,
+        cooldown_s=settings.cooldown_s,
     )
 
 

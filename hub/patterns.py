@@ -1,17 +1,65 @@
 """What recurs at a place: episodes of one category, read from the casebook and put into a pattern."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from hub.casebook import Casebook
 from hub.flagging.episode import Episode
 from hub.flagging.recurrence import Pattern, Span, pattern
+from hub.flagging.rhythm import belonging
 from hub.places import Places
 from hub.stored import ms_of
 
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+_SHORTEST_MS: Final = 2 * _DAY_MS
+"""There is no rhythm in less."""
 MOST: Final = 2_000
 """Episodes looked at, the newest."""
+
+
+class Rhythms:
+    """Whether what a sensor hears belongs to a rhythm; looked up once an hour, of event time.
+
+    Args:
+        casebook: where episodes are.
+        places: for the time zone.
+        history_days: how far back episodes are looked at.
+    """
+
+    def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
+        self._casebook = casebook
+        self._zone = places.timezone
+        self._history_ms = round(history_days * _DAY_MS)
+        self._known = lru_cache(maxsize=8_192)(self._looked_up)
+
+    def belonging(self, place: str, category: str, at_ms: int) -> float:
+        """Probability that a category is heard at a place because of a rhythm, in [0, 1].
+
+        Args:
+            place: `site/sensor`.
+            category: of the taxonomy.
+            at_ms: when, ms since 1970 UTC; only what began in earlier hours is looked at.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        return self._known(place, category, at_ms // _HOUR_MS)
+
+    def _looked_up(self, place: str, category: str, hour: int) -> float:
+        at_ms = hour * _HOUR_MS
+        since_ms = at_ms - self._history_ms
+        first = self._casebook.first_opened_ms(place, category)
+        if first is None or at_ms - first < _SHORTEST_MS:  # spares the rest, as long as there can be no rhythm
+            return 0.0
+        episodes = self._casebook.episodes(
+            limit=MOST, before_ms=at_ms, since_ms=since_ms, place=place, category=category
+        )
+        heard = self._casebook.heard_hours(place, since_ms, at_ms)
+        now = datetime.fromtimestamp(at_ms / 1000, UTC)
+        return belonging([Span(e.opened_ms, e.last_ms) for e in episodes], heard, now, self._zone)
 
 
 class Patterns:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.health.settings import HealthSettings
 from hub.notify.settings import NotifySettings
 from shared.settings import Group, LogSettings, MqttSettings
 
@@ -100,7 +101,10 @@ class FlaggingSettings(Group):
     """When a similar past event is worth an alert."""
 
     false_alerts_a_day: float = Field(
-        2.0, gt=0, description="budget of each site: thresholds are as low as so many false alerts a day allow"
+        2.0,
+        gt=0,
+        description="budget of each site: thresholds are as low as so many false alerts a day allow, and there are no"
+        " more alerts a day about what belongs to no rhythm",
     )
     threshold: float = Field(
         0.6,
@@ -129,8 +133,11 @@ class FlaggingSettings(Group):
         ge=0,
         description="so long after an episode with an alert, its category is heard there without a new alert",
     )
-    recurring_days: int = Field(
-        3, ge=2, description="heard on so many days at a place, an alert is escalated to `recurring`"
+    rhythm: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="probability of belonging to a rhythm from which an alert is `recurring`, and outside the budget",
     )
     urgent_above_db: float = Field(
         10.0, ge=0, description="so far above the ambient level, a recurring alert is escalated to `urgent`"
@@ -202,4 +209,5 @@ class HubSettings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     web: WebSettings = WebSettings()
+    health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()

@@ -143,7 +143,6 @@ def replaying(settings: HubSettings, verdict: Verdict | None = None) -> Iterator
             Patterns(casebook, places, settings.archive.retention_days),
             places,
             rule,
-            recurring_days=flagging.recurring_days,
             urgent_above_db=flagging.urgent_above_db,
         )
         now: list[datetime] = [datetime.now().astimezone()]

@@ -32,6 +32,7 @@ def alert_of(
         threshold=thresholds.get(lead, rule.threshold),
         episode=next(episode.id for episode in judged.episodes if episode.category == lead),
         above_ambient_db=judged.above_ambient_db,
+        severity="recurring" if judged.recurring else "notice",
     )
 
 

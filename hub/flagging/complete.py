@@ -28,7 +28,6 @@ class Completer:
         patterns: what recurs.
         places: which sensors are near each other.
         rule: for the gap between what is simultaneous.
-        recurring_days: heard on so many days, an alert is `recurring`.
         urgent_above_db: so far above ambient, a recurring alert is `urgent`.
         shadow: what a candidate network states of an alert; None if there is no candidate.
     """
@@ -40,7 +39,6 @@ class Completer:
         places: Places,
         rule: FlagRule,
         *,
-        recurring_days: int,
         urgent_above_db: float,
         shadow: Callable[[AlertMessage], float | None] = lambda _: None,
     ) -> None:
@@ -48,7 +46,6 @@ class Completer:
         self._patterns = patterns
         self._places = places
         self._rule = rule
-        self._recurring_days = recurring_days
         self._urgent_above_db = urgent_above_db
         self._shadow = shadow
 
@@ -69,15 +66,14 @@ class Completer:
                 "recurrence": told(pattern, category, elsewhere, alert.captured_at),
                 "linked": self._linked(alert, place),
                 "shadow": self._shadow(alert),
-                "severity": self.severity(pattern.days, alert.above_ambient_db),
+                "severity": self.severity(alert),
             }
         )
 
-    def severity(self, days: int, above_ambient_db: float | None) -> Severity:
-        """How much an alert matters that was heard on so many days, so far above the ambient level."""
-        if days < self._recurring_days:
-            return "notice"
-        return "urgent" if (above_ambient_db or 0.0) >= self._urgent_above_db else "recurring"
+    def severity(self, alert: AlertMessage) -> Severity:
+        """How much an alert matters: urgent if what it is about recurs, and is far above the ambient level."""
+        far = (alert.above_ambient_db or 0.0) >= self._urgent_above_db
+        return "urgent" if alert.severity != "notice" and far else alert.severity
 
     def _linked(self, alert: AlertMessage, place: str) -> list[str]:
         """Simultaneous episodes of nearby sensors."""

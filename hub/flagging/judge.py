@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hub.casebook import Casebook, Conclusion, Opened
 from hub.flagging.alert import alert_of
 from hub.flagging.episode import Episode, Heard, simultaneous
-from hub.flagging.rule import FlagRule, Found, judge
+from hub.flagging.rule import Around, FlagRule, Found, judge
+from hub.patterns import Rhythms
 from hub.places import Places
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
@@ -18,11 +19,13 @@ class Judge:
         casebook: where episodes and thresholds are.
         places: which sensors are near each other: what they hear at the same time is one happening.
         rule: what an alert needs.
+        history_days: how far back rhythms are looked for.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, rule: FlagRule) -> None:
+    def __init__(self, casebook: Casebook, places: Places, rule: FlagRule, history_days: float = 90.0) -> None:
         self._casebook = casebook
         self._places = places
+        self._rhythms = Rhythms(casebook, places, history_days)
         self.rule = rule
 
     def conclude(self, events: Sequence[StoredEvent], similar: Sequence[Found]) -> list[AlertMessage | None]:
@@ -44,7 +47,6 @@ class Judge:
         return [conclusion.alert for conclusion in self._casebook.conclude(events, judged)]
 
     def _conclusion(self, event: StoredEvent, similar: Found, opened: Opened) -> Conclusion:
-        thresholds = opened.thresholds.get(event.site, {})
         start_ms = ms_of(event.captured_at)
         heard = Heard(
             event=str(event.id),
@@ -64,5 +66,11 @@ class Judge:
                         return other.alert
             return ""
 
-        judged = judge(self.rule, heard, opened.recents[event.place], similar, thresholds, nearby_alert)
-        return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, thresholds))
+        around = Around(
+            thresholds=opened.thresholds.get(event.site, {}),
+            others=opened.others[event.site],
+            nearby_alert=nearby_alert,
+            belonging=lambda episode: self._rhythms.belonging(episode.place, episode.category, start_ms),
+        )
+        judged = judge(self.rule, heard, opened.recents[event.place], similar, around)
+        return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, around.thresholds))

@@ -23,16 +23,25 @@ class Learner:
         false_alerts_a_day: budget of each site.
         start: lowest threshold.
         history_days: how far back history counts.
+        cooldown_s: episodes that open within it after each other would have had one alert.
     """
 
     def __init__(
-        self, archive: Archive, casebook: Casebook, *, false_alerts_a_day: float, start: float, history_days: float
+        self,
+        archive: Archive,
+        casebook: Casebook,
+        *,
+        false_alerts_a_day: float,
+        start: float,
+        history_days: float,
+        cooldown_s: float = 1_800.0,
     ) -> None:
         self._redis = archive.client
         self._casebook = casebook
         self._budget = false_alerts_a_day
         self._start = start
         self._history_ms = round(history_days * _DAY_MS)
+        self._cooldown_ms = round(cooldown_s * 1000)
         self._learnt_at: dict[str, int] = {}
 
     def learn_due(self) -> list[str]:
@@ -60,7 +69,7 @@ class Learner:
         """
         first, newest = self._casebook.times(site) or (0, 0)
         since = max(first, newest - self._history_ms)
-        history = self._casebook.likeness(site, since)
+        history = self._casebook.likeness(site, since, self._cooldown_ms)
         said = self._said(site)
         records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS

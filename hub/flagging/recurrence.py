@@ -109,7 +109,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _History:
+class History:
     """Consecutive hours, the present one the last.
 
     Attributes:
@@ -147,7 +147,7 @@ def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -
     now_ms = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     past = sorted((s.opened_ms, min(s.last_ms, now_ms)) for s in spans if s.opened_ms <= now_ms)
     episodes = np.array(past, dtype=np.int64).reshape(-1, 2)
-    history = _history(episodes, heard, now_ms // _HOUR_MS, zone)
+    history = history_of([Span(*row) for row in past], heard, now_ms // _HOUR_MS, zone)
     days = len({_at(opened, zone).date() for opened, _ in past})
     enough = days >= FEWEST_DAYS
     return Pattern(
@@ -167,12 +167,13 @@ def _at(ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ms / 1000, zone)
 
 
-def _history(episodes: Ints, heard: Ints, present: int, zone: ZoneInfo) -> _History:
-    """Hours from the first heard, half a year ago at most.
+def history_of(spans: Sequence[Span], heard: Ints, present: int, zone: ZoneInfo) -> History:
+    """Hours from the first heard, half a year ago at most, to the present one (since 1970 UTC).
 
     An hour in which an episode began or was last heard was evidently heard. The present hour is not over.
     """
-    opened, last = (episodes // _HOUR_MS).T
+    opened = np.array([span.opened_ms for span in spans], dtype=np.int64) // _HOUR_MS
+    last = np.minimum(np.array([span.last_ms for span in spans], dtype=np.int64) // _HOUR_MS, present)
     heard = np.concatenate([heard, opened, last])
     heard = heard[(heard > present - MEMORY) & (heard <= present)]
     first = int(heard.min(initial=present))
@@ -184,7 +185,7 @@ def _history(episodes: Ints, heard: Ints, present: int, zone: ZoneInfo) -> _Hist
     np.add.at(edges, np.maximum(last - first + 1, 0), -1)
     active = (np.cumsum(edges[:n]) > 0) & observed
     observed[-1] = False
-    return _History(first, active, observed, _local(first, n + WEEK, zone))
+    return History(first, active, observed, _local(first, n + WEEK, zone))
 
 
 def _local(first: int, count: int, zone: ZoneInfo) -> Ints:
@@ -202,7 +203,7 @@ def _shift_s(hour: int, zone: ZoneInfo) -> int:
     return round((datetime.fromtimestamp(hour * _HOUR_S, zone).utcoffset() or timedelta()).total_seconds())
 
 
-def _profile(history: _History) -> npt.NDArray[np.float32]:
+def _profile(history: History) -> npt.NDArray[np.float32]:
     """Share of the local hours of the week that were active, of those heard: float32 [7, 24], NaN where none was."""
     at = history.hour_of_week[: len(history.active)]
     hits, counts = (
@@ -212,7 +213,7 @@ def _profile(history: _History) -> npt.NDArray[np.float32]:
     return np.asarray(share.reshape(7, DAY), dtype=np.float32)
 
 
-def _next(history: _History, zone: ZoneInfo) -> Window | None:
+def _next(history: History, zone: ZoneInfo) -> Window | None:
     found = next_window(history.active, history.observed, history.hour_of_week)
     if found is None:
         return None
@@ -221,7 +222,7 @@ def _next(history: _History, zone: ZoneInfo) -> Window | None:
     return Window(begin, end, found.probability, found.base_rate)
 
 
-def _tested(history: _History, last_ms: Ints) -> Tested | None:
+def _tested(history: History, last_ms: Ints) -> Tested | None:
     """Forecasts at the ends of episodes in the last third of the history, at most 20, evenly spread."""
     n = len(history.active)
     ends = np.unique(last_ms // _HOUR_MS - history.first)
@@ -231,7 +232,7 @@ def _tested(history: _History, last_ms: Ints) -> Tested | None:
     return held_out(history.active, history.observed, history.hour_of_week, ends.tolist())
 
 
-def _regularity(history: _History, opened_ms: Ints, zone: ZoneInfo) -> str:
+def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
     """On which days, and when, in words.
 
     For each three hours of the day and each choice of days (a set of days of the week, or every other day): how much
@@ -259,7 +260,7 @@ def _regularity(history: _History, opened_ms: Ints, zone: ZoneInfo) -> str:
     return f"{_days(int(chosen) + 1, night=not 10 <= at < 42)} around {at // 2:02}:{at % 2 * 30:02}"
 
 
-def _by_local_hour(history: _History) -> tuple[Bools, Bools, int]:
+def _by_local_hour(history: History) -> tuple[Bools, Bools, int]:
     """Active and counted hours of whole local days, an unknown day before and after; and which the first one is."""
     local = history.local[: len(history.active)]
     first_day, last_day = int(local[0]) // DAY, int(local[-1]) // DAY

@@ -4,10 +4,14 @@ A clip is flagged for a category if it and a similar past event both likely cont
 resemblance: the level of similarity counts it; the paper, section 3.1), if their likeness reaches the site's
 threshold for the category, and if it is loud enough over the ambient level. One alert per episode; and for a while
 after an episode with an alert, what follows at that place belongs to the same alert.
+
+What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, a site has at most
+so many alerts a day as its budget of false ones allows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +20,8 @@ from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
+
+_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class FlagRule:
         max_matches: most matches in one alert.
         gap_s: longest silence within an episode.
         cooldown_s: so long after an episode with an alert, what is heard of its category belongs to that alert.
+        rhythm: probability of belonging to a rhythm from which something is told in any case, in [0, 1].
+        others_a_day: most alerts a day and site about what belongs to no rhythm, over 0; 0.5 is one in two days.
     """
 
     min_presence: float = 0.5
@@ -41,6 +49,8 @@ class FlagRule:
     max_matches: int = 5
     gap_s: float = 60.0
     cooldown_s: float = 1_800.0
+    rhythm: float = 0.6
+    others_a_day: float = 2.0
 
     @property
     def gap_ms(self) -> int:
@@ -69,6 +79,7 @@ class Judged:
         episodes: it belongs to, as they are now.
         flagged: categories that the alert is about, with their likeness, the surest first; none: no alert.
         matches: the flagged matches, each with its highest likeness in a flagged category.
+        recurring: whether the alert is about something that belongs to a rhythm.
         above_ambient_db: its level over the ambient one; None if not known yet.
     """
 
@@ -76,6 +87,24 @@ class Judged:
     flagged: Mapping[str, float]
     matches: Sequence[tuple[Match, float]]
     above_ambient_db: float | None
+    recurring: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """What a clip is judged by beside its own sensor.
+
+    Attributes:
+        thresholds: of its site, by category; the rule's own where there is none.
+        others: when the site had its latest alerts about what belongs to no rhythm, ms since 1970 UTC; added to.
+        nearby_alert: the alert of a simultaneous episode of a nearby sensor, or "".
+        belonging: probability that an episode belongs to a rhythm.
+    """
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
+    nearby_alert: Callable[[Episode], str] = lambda _: ""
+    belonging: Callable[[Episode], float] = lambda _: 0.0
 
 
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
@@ -85,14 +114,7 @@ def shared_presence(match: Match, threshold: float) -> dict[str, float]:
     return dict(sorted(shared.items(), key=lambda item: -item[1]))
 
 
-def judge(
-    rule: FlagRule,
-    heard: Heard,
-    recent: Recent,
-    similar: Found,
-    thresholds: Mapping[str, float],
-    nearby_alert: Callable[[Episode], str] = lambda _: "",
-) -> Judged:
+def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: Around) -> Judged:
     """Take a clip into its sensor's episodes, and decide whether it is worth an alert.
 
     Args:
@@ -100,28 +122,48 @@ def judge(
         heard: the clip.
         recent: of its sensor; changed.
         similar: what was found for it.
-        thresholds: of its site, by category; the rule's own where there is none.
-        nearby_alert: the alert of a simultaneous episode of a nearby sensor, or "".
+        around: what else is known.
     """
     above = recent.above_ambient_db(heard.laeq)
-    taken = recent.take(heard, rule.min_presence, rule.gap_ms)
-    best = dict(zip(CATEGORIES, similar.likeness.max(axis=0).tolist(), strict=True)) if similar.matches else {}
     loud = above is None or above >= rule.min_above_ambient_db
-    flagged: dict[str, float] = {}
-    episodes = []
-    for episode in taken:
+    best = dict(zip(CATEGORIES, similar.likeness.max(axis=0).tolist(), strict=True)) if similar.matches else {}
+    episodes = {episode.id: episode for episode in recent.take(heard, rule.min_presence, rule.gap_ms)}
+    worthy: dict[str, float] = {}
+    for episode in list(episodes.values()):
         likeness = best.get(episode.category, 0.0)
         if likeness > episode.best:
-            episode = recent.put(replace(episode, best=likeness))  # noqa: PLW2901
+            episodes[episode.id] = episode = recent.put(replace(episode, best=likeness))  # noqa: PLW2901
         alert = episode.alert or _called(recent, episode, heard)
-        if not alert and loud and 0.0 < likeness >= thresholds.get(episode.category, rule.threshold):
-            alert = nearby_alert(episode)
+        if not alert and loud and 0.0 < likeness >= around.thresholds.get(episode.category, rule.threshold):
+            alert = around.nearby_alert(episode)
             if not alert:
-                flagged[episode.category] = likeness
-                alert = heard.event
-        episodes.append(_belonging(rule, recent, episode, heard, alert) if alert else episode)
-    flagged = dict(sorted(flagged.items(), key=lambda item: -item[1]))
-    return Judged(episodes, flagged, _flagged_matches(rule, similar, flagged, thresholds), above)
+                worthy[episode.id] = likeness
+        if alert:
+            episodes[episode.id] = _belonging(rule, recent, episode, heard, alert)
+    recurring = any(around.belonging(episodes[name]) >= rule.rhythm for name in worthy)
+    if worthy and not recurring:
+        if not room(around.others, heard.start_ms, rule.others_a_day):
+            worthy = {}
+        else:
+            around.others.append(heard.start_ms)
+    for name in worthy:
+        episodes[name] = _belonging(rule, recent, episodes[name], heard, heard.event)
+    surest = sorted(worthy.items(), key=lambda item: -item[1])
+    flagged = {episodes[name].category: likeness for name, likeness in surest}
+    matches = _flagged_matches(rule, similar, flagged, around.thresholds)
+    return Judged(list(episodes.values()), flagged, matches, above, recurring)
+
+
+def room(others: Sequence[int], at_ms: int, a_day: float) -> bool:
+    """Whether a budget of alerts has room for another one at a time.
+
+    Args:
+        others: times of those there were, ms.
+        at_ms: time of the one that is to come.
+        a_day: how many may lie within 24 hours; below 1, one within so much longer.
+    """
+    most, window_ms = (int(a_day), _DAY_MS) if a_day >= 1 else (1, round(_DAY_MS / a_day))
+    return sum(abs(at_ms - other) < window_ms for other in others) < most
 
 
 def _called(recent: Recent, episode: Episode, heard: Heard) -> str:

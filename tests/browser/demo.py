@@ -168,7 +168,7 @@ def fill(
     places = Places(POSITIONS, 500.0, ZONE)
     judge = Judge(casebook, places, rule)
     patterns = Patterns(casebook, places, 90.0)
-    completer = Completer(casebook, patterns, places, rule, recurring_days=3, urgent_above_db=10.0)
+    completer = Completer(casebook, patterns, places, rule, urgent_above_db=10.0)
     boots = dict.fromkeys(PLACES, 0)
     for start in range(0, len(table), _BATCH):
         batch = table[start : start + _BATCH]

@@ -68,7 +68,7 @@ def conclude(
     archive: Archive, casebook: Casebook, events: list[StoredEvent], likeness: float = 0.9, **rule: float
 ) -> list[AlertMessage | None]:
     archive.record_all(events)
-    judge = Judge(casebook, PLACES, FlagRule(**{"threshold": 0.5, **rule}))  # type: ignore[arg-type]
+    judge = Judge(casebook, PLACES, FlagRule(**{"threshold": 0.5, "others_a_day": 1e9, **rule}))  # type: ignore[arg-type]
     return judge.conclude(events, [alike(likeness)] * len(events))
 
 
@@ -116,25 +116,43 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(archive: Archive, 
     assert second is None
     assert third is not None
     patterns = Patterns(casebook, PLACES, 30)
-    completer = Completer(casebook, patterns, PLACES, FlagRule(), recurring_days=3, urgent_above_db=10)
+    completer = Completer(casebook, patterns, PLACES, FlagRule(), urgent_above_db=10)
     told = completer.complete(first)
     assert [name.rpartition(".")[0] for name in told.linked] == ["s2.boot.0"]
     assert told.recurrence is not None
     assert (told.recurrence.times, told.recurrence.elsewhere) == (1, ["demo/s9"])
 
 
-def test_an_alert_that_recurs_is_escalated(archive: Archive, casebook: Casebook) -> None:
+def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(archive: Archive, casebook: Casebook) -> None:
     alerts = []
-    for day in range(5):
-        alerts += conclude(archive, casebook, [event(day, MONDAY + timedelta(days=day))])
-    completer = Completer(
-        casebook, Patterns(casebook, PLACES, 30), PLACES, FlagRule(), recurring_days=3, urgent_above_db=10
-    )
-    completed = [completer.complete(alert) for alert in alerts if alert is not None]
-    assert [alert.severity for alert in completed] == ["notice", "notice", *["recurring"] * 3]
-    assert [alert.recurrence.days for alert in completed if alert.recurrence] == [1, 2, 3, 4, 5]
-    assert completer.severity(5, 12.0) == "urgent"
-    assert completer.severity(2, 12.0) == "notice"
+    for day in range(12):
+        for hour in range(24):
+            at = MONDAY + timedelta(days=day, hours=hour - 7)
+            alerts += conclude(
+                archive, casebook, [event(24 * day + hour, at, dog=0.9 if hour == 7 else 0.0)], others_a_day=1.0
+            )
+    told = [alert for alert in alerts if alert is not None]
+    assert [alert.severity for alert in told][-4:] == ["recurring"] * 4
+    assert told[0].severity == "notice"
+    completer = Completer(casebook, Patterns(casebook, PLACES, 30), PLACES, FlagRule(), urgent_above_db=10)
+    last = completer.complete(told[-1])
+    assert last.recurrence is not None
+    assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
+    assert last.severity == "recurring"
+    assert completer.severity(told[-1].model_copy(update={"above_ambient_db": 12.0})) == "urgent"
+    assert completer.severity(told[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
+
+
+def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(archive: Archive, casebook: Casebook) -> None:
+    alerts = []
+    for hour in range(72):
+        at = MONDAY + timedelta(hours=hour)
+        alerts += conclude(archive, casebook, [event(hour, at), event(hour, at, "far")], others_a_day=2.0)
+    told = [alert for alert in alerts if alert is not None and alert.severity == "notice"]
+    assert 4 <= len(told) <= 6
+    for alert in told:
+        day = [other for other in told if timedelta(0) <= other.captured_at - alert.captured_at < timedelta(days=1)]
+        assert len(day) <= 2
 
 
 def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: Archive, store_url: str) -> None:

@@ -31,7 +31,14 @@ from tests.processes import Redis, eventually
 from tests.values import NOON, event, stored
 
 ALL_FLAGGED = FlagRule(
-    min_presence=0.0, min_shared=0.0, threshold=0.0, own_recent_s=0.0, max_matches=3, gap_s=0.0, cooldown_s=0.0
+    min_presence=0.0,
+    min_shared=0.0,
+    threshold=0.0,
+    own_recent_s=0.0,
+    max_matches=3,
+    gap_s=0.0,
+    cooldown_s=0.0,
+    others_a_day=1e9,
 )
 SCORERS = [Scorer(load(shipped(space.id))) for space in (VGGISH, LOGMEL)]
 

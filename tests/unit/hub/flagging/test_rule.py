@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.flagging.episode import AMBIENT_CLIPS, Episode, Heard, Recent
-from hub.flagging.rule import FlagRule, Found, Judged, judge, shared_presence
+from hub.flagging.rule import Around, FlagRule, Found, Judged, judge, room, shared_presence
 from hub.model.presence import BOTH, NEITHER, ONE
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
@@ -38,7 +38,7 @@ def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
     rule = FlagRule(threshold=0.6)
 
     def flagged(likeness: float, thresholds: dict[str, float]) -> bool:
-        return bool(judge(rule, clip(0, 0, "dog"), Recent(), similar(dog=likeness), thresholds).flagged)
+        return bool(judge(rule, clip(0, 0, "dog"), Recent(), similar(dog=likeness), Around(thresholds)).flagged)
 
     assert (flagged(0.7, {}), flagged(0.5, {})) == (True, False)
     assert (flagged(0.7, {"dog": 0.8}), flagged(0.9, {"dog": 0.8}), flagged(0.7, {"music": 0.8})) == (
@@ -49,22 +49,23 @@ def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
 
 
 def test_what_is_not_heard_in_the_clip_raises_no_alert() -> None:
-    assert not judge(FlagRule(), clip(0, 0, "music"), Recent(), similar(dog=0.9), {}).flagged
+    assert not judge(FlagRule(), clip(0, 0, "music"), Recent(), similar(dog=0.9), Around()).flagged
 
 
 def test_quiet_clips_raise_no_alert_once_the_ambient_level_is_known() -> None:
     rule, recent = FlagRule(min_above_ambient_db=6.0), Recent()
     for seq in range(AMBIENT_CLIPS):
         recent.take(clip(seq, seq * 10_000), 0.5, MINUTE)
-    assert not judge(rule, clip(50, 10 * MINUTE, "dog", laeq=65.0), recent, similar(dog=0.9), {}).flagged
-    judged = judge(rule, clip(51, 11 * MINUTE, "dog", laeq=67.0), recent, similar(dog=0.9), {})
+    assert not judge(rule, clip(50, 10 * MINUTE, "dog", laeq=65.0), recent, similar(dog=0.9), Around()).flagged
+    judged = judge(rule, clip(51, 11 * MINUTE, "dog", laeq=67.0), recent, similar(dog=0.9), Around())
     assert judged.flagged == {"dog": pytest.approx(0.9)}
     assert judged.above_ambient_db == pytest.approx(7.0, abs=0.6)
 
 
 def run(rule: FlagRule, minutes: list[float], recent: Recent) -> list[Judged]:
     return [
-        judge(rule, clip(n, round(at * MINUTE), "dog"), recent, similar(dog=0.9), {}) for n, at in enumerate(minutes)
+        judge(rule, clip(n, round(at * MINUTE), "dog"), recent, similar(dog=0.9), Around())
+        for n, at in enumerate(minutes)
     ]
 
 
@@ -76,7 +77,7 @@ def test_an_episode_has_one_alert_and_what_follows_soon_belongs_to_it() -> None:
 
 
 def test_one_clip_raises_one_alert_about_all_its_flagged_categories() -> None:
-    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.7, dog=0.9), {})
+    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.7, dog=0.9), Around())
     assert list(judged.flagged) == ["dog", "music"]
     assert [m.event for m, _ in judged.matches] == ["a.b.1"]
     assert judged.matches[0][1] == pytest.approx(0.9)
@@ -89,7 +90,7 @@ def test_an_episode_that_a_nearby_sensor_told_of_joins_its_alert() -> None:
         asked.append(episode)
         return "other.b.7"
 
-    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), similar(dog=0.9), {}, nearby)
+    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), similar(dog=0.9), Around(nearby_alert=nearby))
     assert not judged.flagged
     assert [e.alert for e in judged.episodes] == ["other.b.7"]
     assert [e.category for e in asked] == ["dog"]
@@ -99,7 +100,7 @@ def test_an_episode_that_a_nearby_sensor_told_of_joins_its_alert() -> None:
 def test_no_two_alerts_lie_closer_than_the_cooldown_whatever_comes_when(
     minutes: list[float], gap: float, cooldown: float
 ) -> None:
-    rule = FlagRule(gap_s=gap * 60, cooldown_s=cooldown * 60)
+    rule = FlagRule(gap_s=gap * 60, cooldown_s=cooldown * 60, others_a_day=1e9)
     judged = run(rule, sorted(minutes), Recent())
     told = [at for at, j in zip(sorted(minutes), judged, strict=True) if j.flagged]
     assert told[:1] == [min(minutes)]
@@ -111,3 +112,35 @@ def test_shared_categories_come_likeliest_first() -> None:
     shared = shared_presence(match({"engine": 0.6, "dog": 0.9, "music": 0.2}), 0.5)
     assert list(shared) == ["dog", "engine"]
     assert list(shared.values()) == pytest.approx([0.9, 0.6])
+
+
+def test_what_belongs_to_no_rhythm_is_told_as_often_as_the_budget_allows() -> None:
+    rule, hours = FlagRule(others_a_day=2.0), [0.0, 2.0, 4.0, 20.0, 24.5, 25.0, 26.5]
+    judged = run(rule, [60 * hour for hour in hours], Recent())
+    assert [hour for hour, j in zip(hours, judged, strict=True) if j.flagged] == [0.0, 2.0, 24.5, 26.5]
+    assert not any(j.recurring for j in judged)
+
+
+def test_what_belongs_to_a_rhythm_is_always_told_and_costs_nothing() -> None:
+    around = Around(others=[0, 1], belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
+    spent, rule = list(around.others), FlagRule(others_a_day=2.0)
+    assert not judge(rule, clip(0, MINUTE, "music"), Recent(), similar(music=0.9), around).flagged
+    judged = judge(rule, clip(1, MINUTE, "dog"), Recent(), similar(dog=0.9), around)
+    assert judged.flagged
+    assert judged.recurring
+    assert around.others == spent
+
+
+def test_what_the_budget_had_no_room_for_is_told_if_it_still_sounds_when_there_is() -> None:
+    rule, recent, day = FlagRule(others_a_day=1.0, gap_s=3_600), Recent(), 24 * 60 * MINUTE
+    around = Around(others=[-day + 5 * MINUTE])
+    told = [bool(judge(rule, clip(n, n * MINUTE, "dog"), recent, similar(dog=0.9), around).flagged) for n in range(8)]
+    assert told == [n == 5 for n in range(8)]
+
+
+def test_half_an_alert_a_day_is_one_in_two_days() -> None:
+    day = 24 * 60 * MINUTE
+    assert not room([0], day, 0.5)
+    assert room([0], 2 * day, 0.5)
+    assert room([0], day, 1.0)
+    assert not room([0, 1], day - 1, 2.9)
