@@ -17,6 +17,7 @@ from edge.check import examine
 from edge.settings import EdgeSettings
 from shared.backbones import find
 from shared.commented import commented
+from shared.completion import settings
 from shared.errors import EarwitnessError, Invalid
 from shared.events import CLIP_S
 from shared.log import set_up
@@ -24,7 +25,6 @@ from shared.settings import load, unknown_variables
 from shared.space import SMALL
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -34,7 +34,12 @@ app = typer.Typer(
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with one table per group.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="GROUP.FIELD=VALUE", help="Override one setting; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="GROUP.FIELD=VALUE",
+        help="Override one setting; may be repeated.",
+        autocompletion=settings(EdgeSettings),
+    ),
 ]
 IMPORTANT: Final = {
     "sensor": ("site", "name"),

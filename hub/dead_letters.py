@@ -84,13 +84,14 @@ def remove(
     everything: AllOption = False,
     config: ConfigOption = None,
     override: SetOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Remove dead letters for good."""
     archive = open_archive(settings_from(config, override))
     chosen = _chosen(archive, ids or [], everything)
     for letter in chosen:
         archive.unbury(letter.id)
-    typer.echo(f"{len(chosen)} removed")
+    typer.echo(json.dumps({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
 
 
 def _chosen(archive: Archive, ids: list[str], everything: bool) -> list[DeadLetter]:

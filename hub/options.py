@@ -8,6 +8,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from hub.settings import HubSettings
+from shared.completion import settings
 from shared.errors import EarwitnessError, Invalid
 from shared.settings import load
 
@@ -16,7 +17,12 @@ ConfigOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="one setting, as group.field=value; may be repeated", show_default=False),
+    typer.Option(
+        "--set",
+        help="one setting, as group.field=value; may be repeated",
+        show_default=False,
+        autocompletion=settings(HubSettings),
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 

@@ -19,6 +19,7 @@ from hub.training.sensor_bench import SensorBench
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
 from shared.backbones import space_named
+from shared.completion import spaces, words
 from shared.errors import Invalid
 
 SpaceOption = Annotated[
@@ -26,6 +27,7 @@ SpaceOption = Annotated[
     typer.Option(
         help="feature space: vggish, earwitness-small, logmel, or the description (.toml) of a backbone",
         show_default=False,
+        autocompletion=spaces,
     ),
 ]
 HoldOutOption = Annotated[
@@ -59,7 +61,11 @@ def train(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(recipes.METHODS)}; the space's own if not given", show_default=False),
+        typer.Option(
+            help=f"{', '.join(recipes.METHODS)}; the space's own if not given",
+            show_default=False,
+            autocompletion=words(recipes.METHODS),
+        ),
     ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = _WEIGHTS,

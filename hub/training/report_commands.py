@@ -35,6 +35,7 @@ def report(
     work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
     cache: CacheOption = CACHE,
     run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
+    json_: JsonOption = False,
 ) -> None:
     """Train and measure all networks that are compared, and write results.md with tables and plots.
 
@@ -57,7 +58,10 @@ def report(
             laboratory.run(experiment)
     records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
     write_results(records, into)
-    typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
+    if json_:
+        typer.echo(json.dumps({"file": str(into / "results.md"), "records": len(records), "planned": len(planned)}))
+    else:
+        typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
 
 
 @reported

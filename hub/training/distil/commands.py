@@ -1,12 +1,13 @@
 """The hub's command `distil`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from hub.options import reported
+from hub.options import JsonOption, reported
 from shared.errors import Unavailable
 
 
@@ -24,6 +25,7 @@ def distil(
     ),
     blocks: Annotated[int, typer.Option(min=1, help="blocks of 4,096 mixtures; 20 s each on two cores")] = 130,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    json_: JsonOption = False,
 ) -> None:
     """Make the backbone earwitness-small anew: fetch free recordings, and learn from YAMNet what they are.
 
@@ -41,7 +43,10 @@ def distil(
     work = work.expanduser().resolve()
     plan = DistilPlan(blocks=blocks, seed=seed)
     description = make(work, into, data or (), leave_out, plan, console.print)
-    typer.echo(f"Wrote {description}. Its retrieval checkpoint: earwitness-hub train --space {description} ...")
+    if json_:
+        typer.echo(json.dumps({"description": str(description)}))
+    else:
+        typer.echo(f"Wrote {description}. Its retrieval checkpoint: earwitness-hub train --space {description} ...")
 
 
 def register(app: typer.Typer) -> None:
