@@ -15,6 +15,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import numpy as np
 import redis
 
+from hub.health.hearing import NOTE, Ear
 from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
@@ -44,15 +45,19 @@ _DUE: Final = f"{PREFIX}:alerts:due"
 _BATCH: Final = 256
 _PAGE: Final = 10_000
 
-_RECORD: Final = """
+_OWN: Final = 11
+"""Arguments of the script before an event's fields."""
+_RECORD: Final = f"""{NOTE}
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.call('HEXISTS', KEYS[1], 'completed')
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4])
 redis.call('HINCRBY', KEYS[4], 'events', 1)
+note(KEYS[4], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[2]), tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]),
+  ARGV[11])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
 for i = 6, #KEYS do
   redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
@@ -91,9 +96,12 @@ class Archive:
         url: as `redis.Redis.from_url` takes it.
         timeout_s: longest wait for one answer.
         dead_letter_limit: most dead letters that may wait.
+        ear: what a microphone that lives is known by.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0, dead_letter_limit: int = 10_000) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = 5.0, dead_letter_limit: int = 10_000, ear: Ear | None = None
+    ) -> None:
         try:
             self._redis: Any = redis.Redis.from_url(
                 url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2
@@ -101,6 +109,7 @@ class Archive:
         except ValueError:  # its text may quote a part of the password
             raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
         self._dead_letter_limit = dead_letter_limit
+        self._ear = ear or Ear()
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - the client is untyped
@@ -164,6 +173,7 @@ class Archive:
             len(keys),
             *keys,
             *(key, fields["captured_ms"], event.place, fields["received_ms"], CHANGES_KEPT),
+            *self._ear.arguments(event),
             *flat,
         )
 

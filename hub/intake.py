@@ -19,13 +19,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from hub.metrics import HubMetrics
+from hub.metrics import HubMetrics, exemplar
 from hub.pipeline import Handled, Item, Outcome
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
 from shared.mqtt import Connected, Disconnected, Link, Received, Signal, full_jitter
 from shared.settings import MqttSettings
-from shared.topics import ALL_STATES, shared_events
+from shared.topics import ALL_STATES, HEARTBEAT_SITE, SensorTopic, shared_events
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Intake:
         capacity: most messages received and not yet handled.
         pipeline: handles messages.
         metrics: counters.
+        hub: name of the hub whose heartbeats are taken too.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Intake:
         capacity: int,
         pipeline: Handler,
         metrics: HubMetrics,
+        hub: str | None = None,
     ) -> None:
+        self._beats = None if hub is None else str(SensorTopic(HEARTBEAT_SITE, hub, "beat"))
         self._group = group
         self._capacity = capacity
         self._pipeline = pipeline
@@ -86,6 +89,7 @@ class Intake:
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         metrics.queue_length.set_function(self._queue.qsize)
+        metrics.capacity.set(capacity)
 
     @property
     def connected(self) -> bool:
@@ -167,6 +171,8 @@ class Intake:
                 self._prepared.put(first)
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
+                if self._beats is not None:
+                    self._link.subscribe(self._beats)
                 log.info("connected to the broker", extra={"session_present": first.session_present})
             case Disconnected():
                 self._metrics.connected.set(0)
@@ -242,9 +248,9 @@ class Intake:
 
     def _handled(self, message: Received, handled: Handled) -> None:
         self._taken += 1
-        if handled.outcome is not Outcome.STATE:
+        if handled.outcome not in {Outcome.STATE, Outcome.BEAT}:
             self._metrics.received.inc()
         if handled.alert is not None:
-            self._metrics.alert_delay.observe(time.monotonic() - message.received_s)
+            self._metrics.alert_delay.observe(time.monotonic() - message.received_s, exemplar(handled.alert.event))
         self._link.acknowledge(message)
         self._acknowledged += 1

@@ -19,6 +19,7 @@ from hub.archive import Archive
 from hub.clips import Clips
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
+from hub.health.heartbeat import Answers
 from hub.metrics import HubMetrics
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
@@ -27,16 +28,10 @@ from shared.audio import decode_flac
 from shared.errors import Invalid
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
-from shared.messages import (
-    EVENT_CAP_BYTES,
-    AlertMessage,
-    StateMessage,
-    decode_event,
-    decode_json,
-)
+from shared.messages import EVENT_CAP_BYTES, AlertMessage, StateMessage, decode_event, decode_json
 from shared.space import Features
 from shared.taxonomy import COUNT
-from shared.topics import SensorTopic
+from shared.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +42,7 @@ class Outcome(Enum):
     ARCHIVED = "archived"
     REPEAT = "repeat"
     STATE = "state"
+    BEAT = "heartbeat"
     DEAD_LETTER = "dead letter"
 
 
@@ -97,6 +93,7 @@ class Pipeline:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
+        self._answers = Answers(archive.client)
         self._retrieval = retrieval
         self._extractor = extractor
         self._judge = judge
@@ -129,7 +126,7 @@ class Pipeline:
         run: dict[EventId, Item] = {}
         for item in items:
             event = item.event
-            if event is not None and item.problem is None and event.id not in run:
+            if event is not None and item.problem is None and event.id not in run and event.site != HEARTBEAT_SITE:
                 run[event.id] = item
                 continue
             yield from self._finish(list(run.values()))
@@ -185,10 +182,15 @@ class Pipeline:
             item.towers = own
 
     def _alone(self, item: Item) -> Handled:
-        """A state, a message that cannot be taken, or an event that came twice."""
+        """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
         try:
             if item.problem is not None:
                 raise item.problem
+            if item.event is not None and item.event.site == HEARTBEAT_SITE:
+                self._retrieval.presence_all(item.space, item.towers[None])
+                self._retrieval.search_all([(item.space, Query(item.towers, 1))])
+                self._answers.put(item.event)
+                return Handled(Outcome.BEAT)
             if item.event is not None:
                 self._metrics.duplicates.inc()
                 return Handled(Outcome.REPEAT)
@@ -292,6 +294,10 @@ class Pipeline:
         self._metrics.alerts.inc(sum(alert is not None for alert in alerts))
         self._metrics.batch.observe(len(kept))
         self._metrics.last_event.set(kept[-1][0].received_at.timestamp())
+        for stored, item in kept:
+            if item.event is not None and not item.event.historical:
+                delay = stored.received_at - stored.captured_at
+                self._metrics.delivery.observe(delay.total_seconds() - stored.duration_s)
 
     def _keep(self, event: Event) -> str:
         if self._clips is not None and isinstance(event.body, Flac):

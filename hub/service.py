@@ -1,7 +1,6 @@
 """The hub as a whole: its parts put together, started, kept tidy and stopped."""
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import uvicorn
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
@@ -24,6 +21,7 @@ from hub.flagging.judge import Judge
 from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
 from hub.follow import Follower, reconcile
+from hub.health.observed import Observed
 from hub.intake import Intake
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
@@ -36,6 +34,7 @@ from hub.search.recall import RecallWatch
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
+from hub.server import Server
 from hub.settings import HubSettings
 from hub.stored import ms_of
 from hub.threads import yield_early
@@ -129,6 +128,10 @@ class Hub:
             capacity=settings.intake.capacity,
             pipeline=pipeline,
             metrics=self._metrics,
+            hub=settings.hub.name if settings.health.heartbeat_s else None,
+        )
+        self._observed = Observed(
+            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics
         )
         self._ways = WaysOut(
             self._archive.client,
@@ -176,7 +179,7 @@ class Hub:
         after = fill(self._archive, self._retrieval, self._snapshots)
         self._metrics.indexed.set_function(lambda: len(self._retrieval))
         Catalogue(self._archive).complete()
-        server = _Server(create_app(self._parts()), self._settings.web.host, self._settings.web.port)
+        server = Server(create_app(self._parts()), self._settings.web.host, self._settings.web.port)
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
@@ -184,6 +187,7 @@ class Hub:
             follower.start()
             self._recall.start()
         server.start()
+        self._observed.start()
         self._ways.start()
         self._announcer.start()
         yield_early()
@@ -191,6 +195,7 @@ class Hub:
             self._intake.run()
         finally:
             self._stopping.set()
+            self._observed.stop()
             self._ways.stop()
             self._announcer.stop()
             server.stop()
@@ -292,28 +297,3 @@ class Hub:
                 for clip in gone.values():
                     self._clips.remove(clip)
             log.info("old events removed", extra={"events": len(gone)})
-
-
-class _Server:
-    """uvicorn in a thread of its own, on a socket that is bound here, where a failure can still be told."""
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        try:
-            listener = socket.create_server((host, port))
-        except OSError as error:
-            raise Unavailable(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish open requests and end."""
-        self._server.should_exit = True
-        self._thread.join(timeout=5.0)

@@ -13,16 +13,19 @@ from shared.events import check_name
 
 ROOT: Final = "earwitness/v1"
 
-SensorKind = Literal["state", "event"]
+HEARTBEAT_SITE: Final = "heartbeat"
+"""The site that heartbeats are of; no sensor may be."""
+
+SensorKind = Literal["state", "event", "beat"]
 ToldKind = Literal["level", "episode", "last-alert"]
 
 
 @dataclass(frozen=True, slots=True)
 class SensorTopic:
-    """A topic that belongs to one sensor.
+    """A topic that belongs to one sensor, or, of kind `beat`, to a hub that sends heartbeats.
 
     Raises:
-        Invalid: a site or sensor that is not a valid id.
+        Invalid: a site or sensor that is not a valid id, or a sensor at the site of heartbeats.
     """
 
     site: str
@@ -32,6 +35,8 @@ class SensorTopic:
     def __post_init__(self) -> None:
         check_name(self.site, "site")
         check_name(self.sensor, "sensor")
+        if (self.site == HEARTBEAT_SITE) != (self.kind == "beat"):
+            raise Invalid(f"site {HEARTBEAT_SITE!r} is for heartbeats, and they are of no other")
 
     def __str__(self) -> str:
         return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
@@ -51,12 +56,14 @@ class SensorTopic:
             return cls(site=site, sensor=sensor, kind="event")
         if kind == "state":
             return cls(site=site, sensor=sensor, kind="state")
+        if kind == "beat":
+            return cls(site=site, sensor=sensor, kind="beat")
         raise Invalid(f"{topic!r} ends in an unknown kind {kind!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class AlertTopic:
-    """Where a site's alerts are published.
+    """Where a site's alerts are published; those of the site of heartbeats, where hubs alone listen.
 
     Raises:
         Invalid: a site that is not a valid id.
@@ -68,7 +75,7 @@ class AlertTopic:
         check_name(self.site, "site")
 
     def __str__(self) -> str:
-        return f"{ROOT}/{self.site}/alert"
+        return BEATS_TOLD if self.site == HEARTBEAT_SITE else f"{ROOT}/{self.site}/alert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,8 @@ class OnlineTopic:
         return f"{ROOT}/hubs/{self.hub}/online"
 
 
+BEATS_TOLD: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/told"
+"""Where heartbeats come back to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"
 ALL_EVENTS: Final = f"{ROOT}/+/+/event"
 ALL_ALERTS: Final = f"{ROOT}/+/alert"

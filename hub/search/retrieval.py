@@ -45,6 +45,11 @@ class Retrieval:
         return tuple(self._scorers)
 
     @property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """The models, one per feature space."""
+        return tuple(self._scorers.values())
+
+    @property
     def indexes(self) -> tuple[Index, ...]:
         """The backends that are in this process, and so must be filled at the start and follow the archive."""
         return tuple(backend for backend in self._backends.values() if isinstance(backend, Index))

@@ -61,6 +61,7 @@ class Scorer:
     Attributes:
         sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
         fingerprint: 16 hex digits that change with the weights, and with what is made of them.
+        record: training record of the checkpoint.
         tolerance: `ranks` are at most so far from exact ones.
 
     Raises:
@@ -89,6 +90,7 @@ class Scorer:
             self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
         self.tolerance = self._ranker.tolerance
         self.fingerprint = _fingerprint(self._network, checkpoint.sketch)
+        self.record = checkpoint.record
 
     @property
     def space(self) -> FeatureSpace:

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from hub.health.exposition import expose
 from hub.web.api import alerts, episodes, events, export, live, places, search
 from hub.web.api.search import faults
 from hub.web.guard import Guard
@@ -78,8 +78,9 @@ def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
         return JSONResponse({"ok": report.ok, **asdict(report)}, status_code=200 if report.ok else 503)
 
     @app.get("/metrics", include_in_schema=False)
-    def prometheus() -> Response:
-        return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    def prometheus(request: Request) -> Response:
+        told, content_type = expose(parts.metrics.registry, request.headers.get("accept"))
+        return Response(told, headers={"Content-Type": content_type})
 
 
 def _add_answers_to_errors(app: FastAPI, parts: Parts) -> None:

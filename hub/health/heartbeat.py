@@ -1,0 +1,200 @@
+"""The heartbeat: a message that goes all the way from a sensor's topic to the alerts and back, again and again.
+
+1. `Heart` publishes an event of the site `heartbeat` on a topic of its own, as a sensor would.
+2. Intake and pipeline take it like any event, and search what resembles it, but archive nothing of it and judge
+   nothing: `answer` keeps an alert of it for a minute, in no list, and puts that into the outbox of the way to MQTT.
+3. The publisher of alerts sends it to the topic on which hubs alone listen.
+4. `Heart` hears it, and knows how long all of that took.
+
+So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
+the teller and the other ways out, for which `earwitness_store_alerts_waiting` and the notifiers' own metrics are.
+"""
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from hub.archive import PREFIX, translated
+from hub.metrics import HubMetrics, exemplar
+from hub.notify.outbox import Outbox
+from hub.notify.teller import MQTT
+from shared.errors import Invalid, Unavailable
+from shared.events import CLIP_S, Embedding, Event, EventId, Levels
+from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, MatchMessage, decode_json, encode_event
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received
+from shared.settings import MqttSettings
+from shared.space import FeatureSpace
+from shared.topics import BEATS_TOLD, HEARTBEAT_SITE, SensorTopic
+
+log = logging.getLogger(__name__)
+
+KEPT_S: Final = 60
+"""How long a heartbeat's alert is in the store; what was not published by then never is."""
+_TICK_S: Final = 0.5
+
+
+def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
+    """A heartbeat as a sensor's event, silent."""
+    return Event(
+        id=EventId(hub, boot, number),
+        site=HEARTBEAT_SITE,
+        captured_at=now,
+        duration_s=CLIP_S,
+        rate_hz=16_000,
+        levels=Levels(-100.0, -100.0),
+        body=Embedding(space.id, np.zeros(space.shape, dtype=np.uint8)),
+    )
+
+
+def alert_of(event: Event) -> AlertMessage:
+    """What comes back of a heartbeat: an alert that resembles nothing but itself."""
+    own = MatchMessage(
+        event=str(event.id),
+        site=event.site,
+        sensor=event.id.sensor,
+        captured_at=event.captured_at,
+        level=0.0,
+        shared={},
+    )
+    return AlertMessage(
+        event=str(event.id),
+        site=event.site,
+        sensor=event.id.sensor,
+        captured_at=event.captured_at,
+        laeq=event.levels.laeq,
+        lafmax=event.levels.lafmax,
+        level_unit=event.levels.unit,
+        presence={},
+        matches=[own],
+    )
+
+
+class Answers:
+    """Where heartbeats go from the pipeline: into the store, and from there on their way back.
+
+    Args:
+        client: the store's client.
+    """
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - the client is untyped
+        self._redis = client
+        self._outbox = Outbox(client, MQTT)
+
+    @translated
+    def put(self, event: Event) -> None:
+        """Put a heartbeat on its way back.
+
+        Raises:
+            Unavailable: the store is away; putting it again is safe.
+        """
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(f"{PREFIX}:alert:{event.id}", alert_of(event).model_dump_json(), ex=KEPT_S)
+            self._outbox.put(pipe, [str(event.id)])
+            pipe.execute()
+
+
+class Heart:
+    """Beats, in a thread of its own, while a hub runs.
+
+    Args:
+        settings: where the broker is.
+        hub: name of this hub.
+        space: a feature space that it has a model of.
+        every_s: time between beats, in seconds.
+        metrics: where round trips are told.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, *, hub: str, space: FeatureSpace, every_s: float, metrics: HubMetrics
+    ) -> None:
+        self._hub = hub
+        self._space = space
+        self._every_s = every_s
+        self._metrics = metrics
+        self._boot = uuid.uuid4().hex[:12]
+        self._number = 0
+        self._sent: dict[str, float] = {}  # monotonic time by event, of those that are under way
+        self._warned = False
+        self._listening = False
+        self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat")
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._link.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._link.stop()
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while not self._stopping.is_set():
+            now_s = time.monotonic()
+            if now_s >= due_s and self._listening:
+                self._give_up(now_s)
+                self._beat(now_s)
+                due_s = now_s + self._every_s
+            try:
+                self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, due_s - now_s))))
+            except queue.Empty:
+                continue
+
+    def _beat(self, now_s: float) -> None:
+        event = beat_of(self._hub, self._boot, self._number, self._space, datetime.now(UTC))
+        topic = str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat"))
+        try:
+            self._link.publish(topic, encode_event(event), content_type=EVENT_CONTENT_TYPE)
+        except Unavailable:
+            return
+        self._number += 1
+        self._sent[str(event.id)] = now_s
+
+    def _give_up(self, now_s: float) -> None:
+        """Count beats as missed that are too old to come back."""
+        for event in [event for event, sent_s in self._sent.items() if now_s - sent_s > KEPT_S]:
+            del self._sent[event]
+            self._metrics.beats.labels("missed").inc()
+            log.warning("heartbeat missed", extra={"event": event, "after_s": KEPT_S})
+
+    def _hear(self, signal: object) -> None:
+        match signal:
+            case Connected():
+                self._link.subscribe(BEATS_TOLD)
+                self._listening = True
+            case Disconnected():
+                self._listening = False
+            case Acknowledged(reason=reason) if reason >= FAILURE and not self._warned:
+                self._warned = True
+                log.warning(
+                    "the broker refuses heartbeats: its ACL must let hubs read and write %s",
+                    str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
+                    extra={"reason_code": reason},
+                )
+            case Received() as received:
+                self._link.acknowledge(received)
+                self._back(received)
+
+    def _back(self, received: Received) -> None:
+        try:
+            event = decode_json(AlertMessage, received.payload).event
+        except Invalid as error:
+            log.warning("not a heartbeat", extra={"topic": received.topic, "reason": str(error)})
+            return
+        sent_s = self._sent.pop(event, None)
+        if sent_s is None:  # another hub's, or told twice
+            return
+        self._metrics.beats.labels("answered").inc()
+        self._metrics.beat_delay.observe(received.received_s - sent_s, exemplar(event))
+        self._metrics.last_beat.set(time.time())

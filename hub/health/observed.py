@@ -1,0 +1,122 @@
+"""Everything that is measured of a running hub beside its work, put together, started and stopped."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from hub.archive import Archive
+from hub.casebook import Casebook
+from hub.feedback import Feedback
+from hub.health.drift import DriftLook, Judge
+from hub.health.heartbeat import Heart
+from hub.health.sensors import SensorLook
+from hub.health.store import StoreLook
+from hub.health.watch import Regular, Watch
+from hub.metrics import HubMetrics
+from hub.search.index import Index
+from hub.search.retrieval import Retrieval
+from hub.settings import HubSettings
+
+_DAY_S: Final = 86_400.0
+
+
+class IndexLook:
+    """Tells how much memory the rows of the index take.
+
+    Args:
+        indexes: in this process.
+        metrics: where it is told.
+    """
+
+    def __init__(self, indexes: Sequence[Index], metrics: HubMetrics) -> None:
+        self._indexes = indexes
+        self._metrics = metrics
+
+    def look(self, _now: datetime) -> None:
+        """Tell the bytes of each index."""
+        self._metrics.index_bytes.put({(one.scorer.space.id,): float(_bytes(one)) for one in self._indexes})
+
+    def lost(self) -> None:
+        """Nothing: it asks no store."""
+
+
+def _bytes(index: Index) -> int:
+    """Bytes of the rows that are filled; those that are not take no memory yet."""
+    total = 0
+    for chunk, rows in index.chunks().values():
+        columns = (chunk.towers, chunk.captured_ms, chunk.place, chunk.laeq, chunk.present, chunk.gone)
+        total += rows * sum(int(np.prod(column.shape[1:])) * column.itemsize for column in columns)
+        total += rows * chunk.sketches.shape[1] * chunk.sketches.element_size()
+    return total
+
+
+class Observed:
+    """Looks at store, sensors, index and drift, and the heartbeat.
+
+    Args:
+        settings: all of them.
+        archive: events.
+        casebook: episodes.
+        feedback: verdicts.
+        retrieval: models and indexes.
+        metrics: where it is told.
+    """
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        archive: Archive,
+        casebook: Casebook,
+        feedback: Feedback,
+        retrieval: Retrieval,
+        metrics: HubMetrics,
+    ) -> None:
+        health = settings.health
+        folders = {"clips": settings.archive.clips_dir, "snapshots": settings.search.snapshot_dir}
+        written = {name: folder for name, folder in folders.items() if folder is not None}
+        metrics.store_retention.set(settings.archive.retention_days * _DAY_S)
+        metrics.store_letter_limit.set(settings.archive.dead_letter_limit)
+        metrics.recall_target.set(settings.search.recall)
+        sensors = SensorLook(archive, metrics, most=health.sensor_series, forget_s=health.forget_days * _DAY_S)
+        drift = DriftLook(
+            archive,
+            casebook,
+            metrics,
+            [Judge(scorer.space, scorer.fingerprint, scorer.record) for scorer in retrieval.scorers],
+            window=timedelta(hours=health.drift_hours),
+            least=health.drift_events,
+            first=timedelta(days=health.reference_days),
+        )
+        self._watch = Watch(
+            [
+                Regular(StoreLook(archive, feedback, metrics, written), health.every_s),
+                Regular(sensors, health.every_s),
+                Regular(IndexLook(retrieval.indexes, metrics), health.every_s),
+                Regular(drift, health.drift_every_s),
+            ]
+        )
+        self._heart: Heart | None = None
+        if health.heartbeat_s:
+            self._heart = Heart(
+                settings.mqtt,
+                hub=settings.hub.name,
+                space=retrieval.scorers[0].space,
+                every_s=health.heartbeat_s,
+                metrics=metrics,
+            )
+        else:
+            metrics.last_beat.set(float("nan"))
+
+    def start(self) -> None:
+        """Begin to look, and to beat."""
+        self._watch.start()
+        if self._heart is not None:
+            self._heart.start()
+
+    def stop(self) -> None:
+        """End."""
+        if self._heart is not None:
+            self._heart.stop()
+        self._watch.stop()

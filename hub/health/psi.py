@@ -1,0 +1,132 @@
+"""How far a distribution is from what it was: the population stability index, and the distributions it is taken of.
+
+Of events that are there, counts in bins are kept: of each category's presence and of likeness in tenths, and of the
+mean embedding along a few fixed directions, in tenths of the reference.
+
+Source: Siddiqi, Credit Risk Scorecards, 2006: below 0.1 nothing changed, over 0.25 much did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import Invalid
+from shared.taxonomy import COUNT
+
+BINS: Final = 10
+DIRECTIONS: Final = 8
+_SEED: Final = 0
+
+Counts = npt.NDArray[np.int64]
+"""int64 [k, BINS]."""
+
+
+def psi(now: Counts, reference: Counts) -> npt.NDArray[np.float64]:
+    """Population stability index of each of k distributions: float64 [k], from 0.
+
+    Every bin is given half an event more, so that an empty one does not count for everything; and what two samples of
+    one and the same distribution would differ by on average is taken off.
+
+    Args:
+        now: int64 [k, bins].
+        reference: the same.
+    """
+    p, q = (_shares(counts) for counts in (reference, now))
+    by_chance = (now.shape[1] - 1) * (1.0 / now.sum(axis=1).clip(1) + 1.0 / reference.sum(axis=1).clip(1))
+    value: npt.NDArray[np.float64] = np.maximum(0.0, ((q - p) * np.log(q / p)).sum(axis=1) - by_chance)
+    return value
+
+
+def _shares(counts: Counts) -> npt.NDArray[np.float64]:
+    smoothed = counts + 0.5
+    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def tenths(values: npt.NDArray[np.floating]) -> Counts:
+    """Counts of probabilities, floating [n, k] in [0, 1], in tenths: int64 [k, 10]."""
+    bins = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
+    return np.stack([np.bincount(column, minlength=BINS) for column in bins.T])
+
+
+def directions(features: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Mean embeddings along fixed random directions: float64 [n, 8], of features uint8 [n, frames, dimension]."""
+    signs = np.random.default_rng(_SEED).choice((-1.0, 1.0), (features.shape[-1], DIRECTIONS))
+    return np.asarray(features.mean(axis=1) @ signs / np.sqrt(features.shape[-1]), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What events of a feature space were like.
+
+    Attributes:
+        presence: counts in tenths, int64 [8, 10].
+        edges: of the tenths of mean embeddings, float64 [8, 9].
+        embedding: counts between them, int64 [8, 10].
+
+    Raises:
+        Invalid: another shape.
+    """
+
+    presence: Counts
+    edges: npt.NDArray[np.float64]
+    embedding: Counts
+
+    def __post_init__(self) -> None:
+        shapes = (self.presence.shape, self.edges.shape, self.embedding.shape)
+        if shapes != ((COUNT, BINS), (DIRECTIONS, BINS - 1), (DIRECTIONS, BINS)):
+            raise Invalid(f"a reference of {shapes} is not understood")
+
+    @property
+    def events(self) -> int:
+        """How many events it was made of."""
+        return int(self.presence[0].sum())
+
+    @classmethod
+    def made(cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8]) -> "Reference":
+        """Of events.
+
+        Args:
+            presence: float32 [n, 8].
+            features: uint8 [m, frames, dimension], of all of them or of some.
+        """
+        along = directions(features)
+        edges = np.quantile(along, np.arange(1, BINS) / BINS, axis=0).T
+        return cls(tenths(presence), edges, _between(along, edges))
+
+    def presence_psi(self, presence: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """How far other events' presence, float32 [n, 8], is from it: float64 [8]."""
+        return psi(tenths(presence), self.presence)
+
+    def embedding_psi(self, features: npt.NDArray[np.uint8]) -> float:
+        """How far other events' features, uint8 [n, frames, dimension], are from it, on average of the directions."""
+        return float(psi(_between(directions(features), self.edges), self.embedding).mean())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {name: getattr(self, name).tolist() for name in ("presence", "edges", "embedding")}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Reference":
+        """From JSON values.
+
+        Raises:
+            Invalid: they are not a reference.
+        """
+        try:
+            presence, embedding = (np.array(document[name], dtype=np.int64) for name in ("presence", "embedding"))
+            return cls(presence, np.array(document["edges"], dtype=np.float64), embedding)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Invalid(f"the reference is not understood: {error}") from error
+
+
+def _between(along: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Counts:
+    """Counts int64 [8, 10] of values [n, 8] between edges [8, 9]."""
+    return np.stack(
+        [
+            np.bincount(np.searchsorted(own, column, side="right"), minlength=BINS)
+            for own, column in zip(edges, along.T, strict=True)
+        ]
+    )

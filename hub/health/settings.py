@@ -1,0 +1,35 @@
+"""Settings of what is measured, and told as metrics."""
+
+from pydantic import Field
+
+from shared.settings import Group
+
+
+class HealthSettings(Group):
+    """What is measured of hub, store, sensors and models."""
+
+    every_s: float = Field(10.0, gt=0, le=60, description="time between looks at store and sensors")
+    sensor_series: int = Field(
+        1_000, ge=0, description="most sensors with metrics of their own: those heard last; none at 0"
+    )
+    forget_days: float = Field(
+        7.0, gt=0, description="a sensor that was not heard for so long has no metrics any more"
+    )
+    floor_db: float = Field(
+        20.0, ge=-200, le=200, description="below this LAeq, in dB, a calibrated microphone is dead"
+    )
+    floor_dbfs: float = Field(
+        -100.0, ge=-200, le=200, description="below this LAeq, in dBFS, a microphone is dead that is not calibrated"
+    )
+    steady_db: float = Field(
+        0.3, gt=0, le=20, description="a level that stays this close to what it was counts as no variation"
+    )
+    heartbeat_s: float = Field(
+        30.0, ge=0, description="time between heartbeats, from a sensor's topic to the alerts and back; none at 0"
+    )
+    drift_every_s: float = Field(300.0, gt=0, description="time between measurements of drift")
+    drift_hours: float = Field(24.0, gt=0, description="drift is measured on the events of so many hours")
+    drift_events: int = Field(200, ge=20, description="least events that drift is measured on")
+    reference_days: float = Field(
+        3.0, gt=0, description="a network's first days, with which later ones are compared, unless its record tells"
+    )

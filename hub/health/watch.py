@@ -1,0 +1,83 @@
+"""Has somebody look at things now and then, in a thread of its own, so that a scrape waits for nothing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from shared.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class Look(Protocol):
+    """Looks at something and tells it as metrics."""
+
+    def look(self, now: datetime) -> None:
+        """Tell how it is now."""
+        ...
+
+    def lost(self) -> None:
+        """The store is away: what was told of it is no longer known."""
+        ...
+
+
+@dataclass(slots=True)
+class Regular:
+    """A look, and how often it is taken, in seconds."""
+
+    look: Look
+    every_s: float
+    due_s: float = field(default=0.0)
+
+
+class Watch:
+    """Takes looks in turn until it is stopped.
+
+    Args:
+        looks: each with the time between two of them.
+        now: the time, UTC.
+    """
+
+    def __init__(self, looks: Sequence[Regular], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._looks = looks
+        self._now = now
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the look in hand."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.round(time.monotonic())
+            self._stopping.wait(max(0.0, min(one.due_s for one in self._looks) - time.monotonic()))
+
+    def round(self, now_s: float) -> None:
+        """Take the looks that are due.
+
+        Args:
+            now_s: monotonic time.
+        """
+        for one in self._looks:
+            if now_s < one.due_s or self._stopping.is_set():
+                continue
+            one.due_s = now_s + one.every_s
+            try:
+                one.look.look(self._now())
+            except Unavailable as error:
+                log.warning("cannot look", extra={"at": type(one.look).__name__, "reason": str(error)})
+                one.look.lost()
+            except Exception:  # our bug; but a hub that works and is not watched is better than one that ends
+                log.exception("cannot look", extra={"at": type(one.look).__name__})
+                one.look.lost()
