@@ -10,7 +10,7 @@ from hub.feedback import Verdict, VerdictKind
 from hub.web.cursors import cursor_of, text_of
 from hub.web.listing import WantedAlerts, alerts
 from hub.web.lookup import alert_of, category_of, event_of
-from hub.web.pages.event import explained
+from hub.web.pages.event import attention_of, explained
 from hub.web.pages.shell import Shell
 from hub.web.saying import Said, give, threshold
 from hub.web.sound import path_of
@@ -65,7 +65,7 @@ def routes(shell: Shell) -> APIRouter:
             event=event,
             lead=lead,
             audible=path_of(parts, event) is not None,
-            attention=parts.explainer.attention(event).tolist(),
+            attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             said=said,
             before=before,

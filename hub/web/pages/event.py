@@ -15,7 +15,6 @@ from hub.web.asking import like_event
 from hub.web.lookup import event_of
 from hub.web.pages.shell import Shell
 from hub.web.sound import path_of
-from shared.errors import Invalid
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES
 
@@ -41,11 +40,8 @@ def routes(shell: Shell) -> APIRouter:
     def event(request: Request, event_id: str) -> HTMLResponse:
         found = event_of(parts.archive, event_id)
         presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
-        try:
-            attention = parts.explainer.attention(found).tolist()
-            similar = like_event(parts, found, _SIMILAR, Filter())
-        except Invalid:  # of a feature space that has no model any more
-            attention, similar = [], []
+        comparable = found.space in parts.retrieval.spaces
+        similar = like_event(parts, found, _SIMILAR, Filter()) if comparable else []
         alert = parts.archive.alert(event_id)
         return shell.page(
             request,
@@ -53,7 +49,7 @@ def routes(shell: Shell) -> APIRouter:
             event=found,
             presence=presence,
             lead=presence[0][0],
-            attention=attention,
+            attention=attention_of(shell, found),
             audible=path_of(parts, found) is not None,
             keeps_sound=parts.settings.archive.clips_dir is not None,
             ambient=_above_ambient(shell, found),
@@ -68,9 +64,17 @@ def routes(shell: Shell) -> APIRouter:
     return router
 
 
+def attention_of(shell: Shell, event: StoredEvent) -> list[float]:
+    """What drew attention; nothing of an event whose feature space has no model any more."""
+    known = event.space in shell.parts.retrieval.spaces
+    return shell.parts.explainer.attention(event).tolist() if known else []
+
+
 def explained(shell: Shell, event: StoredEvent, matches: list[MatchMessage]) -> list[Alike]:
     """Matches with their events and why they match; those are left out that are gone or share no kind of sound."""
     parts = shell.parts
+    if event.space not in parts.retrieval.spaces:
+        return []
     others = {str(other.id): other for other in parts.archive.fetch([match.event for match in matches])}
     alike = [
         Alike(match, other, parts.explainer.why(event, other), path_of(parts, other) is not None)

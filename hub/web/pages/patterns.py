@@ -16,7 +16,7 @@ from hub.web.pages.shell import Shell
 from hub.web.plots import calendar, shade
 
 _ROWS: Final = 60
-_FORETOLD: Final = 12
+_FORETOLD: Final = 8
 """Rows whose rhythm is told in words in the list; it takes a moment each."""
 _WEEKS: Final = 13
 _EPISODES: Final = 8
@@ -37,10 +37,10 @@ def routes(shell: Shell) -> APIRouter:
     parts = shell.parts
     known: dict[tuple[str, str, int, str], Pattern] = {}
 
-    def pattern_of(place: str, category: str, tally: str) -> Pattern:
-        """A pattern, kept until something is heard again or the hour is over."""
+    def pattern_of(place: str, category: str, version: str = "") -> Pattern:
+        """A pattern, kept until the hour is over, or until there is another version."""
         now = datetime.now(UTC)
-        key = (place, category, int(now.timestamp()) // 3600, tally)
+        key = (place, category, int(now.timestamp()) // 3600, version)
         if key not in known:
             if len(known) > 4 * _FORETOLD * _ROWS:
                 known.clear()
@@ -51,7 +51,7 @@ def routes(shell: Shell) -> APIRouter:
     def patterns(request: Request) -> HTMLResponse:
         tallies = parts.catalogue.tallies([sensor.place for sensor in parts.archive.sensors()])[:_ROWS]
         told = [
-            (tally, pattern_of(tally.place, tally.category, _version(tally)) if number < _FORETOLD else None)
+            (tally, pattern_of(tally.place, tally.category) if number < _FORETOLD else None)
             for number, tally in enumerate(tallies)
         ]
         return shell.page(request, "patterns.html", told=told)
