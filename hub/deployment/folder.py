@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import jinja2
 from cryptography import x509
@@ -29,9 +29,8 @@ from hub.deployment.layout import SERVERS, Layout, below
 from hub.settings import HubSettings
 from shared.commented import commented
 from shared.errors import Invalid
-from shared.events import check_name
 from shared.messages import EVENT_CAP_BYTES
-from shared.topics import ROOT
+from shared.topics import ROOT, SensorTopic, ToldKind
 
 SENSOR_FOLDER: Final = "/etc/earwitness"
 """Where a sensor's folder is on the sensor."""
@@ -252,6 +251,8 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
         data=layout.data.get(server),
         webhook=plan.webhook,
         root=ROOT,
+        told=get_args(ToldKind),
+        prefix=HubSettings.model_fields["homeassistant"].default.prefix,
         sensor_folder=SENSOR_FOLDER,
         queue_bytes=_QUEUE_BYTES,
         message_bytes=EVENT_CAP_BYTES + 64 * 1024,
@@ -277,7 +278,8 @@ def place_of(sensor: str) -> tuple[str, str]:
     site, slash, name = sensor.strip().partition("/")
     if not slash:
         raise Invalid(f"{sensor!r}: write a sensor as site/sensor")
-    return check_name(site, "site"), check_name(name, "sensor")
+    SensorTopic(site, name, "state")
+    return site, name
 
 
 def _authority(folder: Path, name: str) -> Authority:

@@ -5,16 +5,27 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
 import pytest
 
 from edge.check import examine
 from edge.settings import EdgeSettings
 from hub.deployment.authority import CLIENT_DAYS, Authority
+from hub.settings import HubSettings
 from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal
 from shared.settings import MqttSettings
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, shared_events
+from shared.topics import (
+    ALL_ALERTS,
+    ALL_EVENTS,
+    ALL_STATES,
+    AlertTopic,
+    OnlineTopic,
+    SensorTopic,
+    ToldKind,
+    ToldTopic,
+    shared_events,
+)
 from tests.deployments import SENSORS, Founded, FoundedBroker, init
 from tests.processes import eventually
 
@@ -117,6 +128,21 @@ def test_a_sensor_hears_nothing(founded: Founded, broker: FoundedBroker) -> None
         one.said(f"earwitness/v1/{ONE}/event")
         hub.said("earwitness/v1/harbour/alert")
         assert two.heard() == []
+
+
+def test_a_hub_may_tell_all_it_tells_and_the_listener_hears_it(founded: Founded, broker: FoundedBroker) -> None:
+    assert broker.process is not None
+    device = f"{HubSettings().homeassistant.prefix}/device/x/config"
+    told = [*(str(ToldTopic("harbour", "street-1", kind)) for kind in get_args(ToldKind)), str(OnlineTopic("hub-1"))]
+    told += [device, str(SensorTopic("harbour", "street-1", "state")), str(AlertTopic("harbour"))]
+    with Client(founded.client("hub"), "h") as hub, Client(founded.client("listener"), "l") as listener:
+        assert hub.connected()
+        assert listener.connected()
+        listener.link.subscribe("#")
+        eventually(lambda: hub.said(told[-1]) == 0, 10, "the listener has subscribed")
+        assert [hub.said(topic) for topic in told] == [0] * len(told)
+        assert hub.said(f"earwitness/v1/{ONE}/event") == 0
+        assert set(listener.heard()) == set(told)
 
 
 def test_alerts_reach_the_listener_who_may_say_nothing(founded: Founded, broker: FoundedBroker) -> None:
