@@ -1,0 +1,56 @@
+"""How mkdocs makes the site: pages that live elsewhere in the repository become pages of it. A hook of `mkdocs.yml`.
+
+README.md is the first page; ARCHITECTURE.md, CHANGELOG.md and the model cards are pages as well, and links to them and
+from them lead where they should. Links to other files of the repository, which are no pages, become plain words.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Final
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+ELSEWHERE: Final = {
+    "README.md": "index.md",
+    "ARCHITECTURE.md": "architecture.md",
+    "CHANGELOG.md": "changelog.md",
+    "hub/model/weights/vggish.md": "models/vggish.md",
+    "hub/model/weights/earwitness-small.md": "models/earwitness-small.md",
+    "hub/model/weights/logmel.md": "models/logmel.md",
+    "hub/model/weights/baselines/README.md": "models/baselines.md",
+    "hub/model/weights/baselines/vggish-paper.md": "models/vggish-paper.md",
+    "hub/model/weights/baselines/vggish-tagger.md": "models/vggish-tagger.md",
+    "hub/model/weights/baselines/earwitness-small-start.md": "models/earwitness-small-start.md",
+    "shared/backbones/earwitness-small.md": "models/earwitness-small-backbone.md",
+}
+"""Pages that are not below docs/, and where they are on the site."""
+_LINK: Final = re.compile(r"\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages from elsewhere."""
+    for source, place in ELSEWHERE.items():
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Have links lead to where their targets are on the site."""
+    del config
+    here = next((one for one, place in ELSEWHERE.items() if place == page.file.src_uri), f"docs/{page.file.src_uri}")
+
+    def mended(found: re.Match[str]) -> str:
+        words, target, anchor = found[1], found[2], found[3] or ""
+        wanted = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
+        place = ELSEWHERE.get(wanted, wanted.removeprefix("docs/"))
+        if (ROOT / wanted).is_dir():
+            place = f"{place}/README.md"
+        if files.get_file_from_path(place) is None and (ROOT / wanted).exists():
+            return f"{words} (`{wanted}`)"
+        return f"[{words}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
+
+    return _LINK.sub(mended, markdown)
