@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from operator import and_
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +58,7 @@ class AlertFigures:
         precision_by_happening_planted: of those about a planted happening.
         same_source_planted: share of these with the same source among their matches.
         recall: of planted occurrences.
+        recall_later: of those in the last third of the days.
         duplicates: alerts beyond one per happening.
         wrong: why alerts are wrong by kind: counts by category and reason.
         alerts_of: counts by category.
@@ -65,6 +67,8 @@ class AlertFigures:
         next_noise: by all other alerts in it.
         said: regularity of the last alert about each planted source.
         escalated: share of alerts that are recurring or urgent.
+        escalated_planted: share of those about planted happenings that are.
+        planted_escalated: share of the recurring or urgent that are about planted happenings.
         completing_ms: median time for completing an alert.
         completing_p95_ms: 95th percentile.
         seconds: for the replay.
@@ -89,6 +93,7 @@ class AlertFigures:
     precision_by_happening_planted: float
     same_source_planted: float
     recall: Recall
+    recall_later: Recall
     duplicates: int
     wrong: dict[str, int]
     alerts_of: dict[str, int]
@@ -97,6 +102,8 @@ class AlertFigures:
     next_noise: Windows
     said: dict[str, str]
     escalated: float
+    escalated_planted: float
+    planted_escalated: float
     completing_ms: float
     completing_p95_ms: float
     seconds: float
@@ -217,6 +224,7 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
     faults = [measure.fault_by_kind(truth, alert) for alert in alerts]
     right = [measure.right_by_happening(truth, alert) for alert in alerts]
     wrong = [alert for alert, fault in zip(alerts, faults, strict=True) if fault != measure.RIGHT]
+    urgent = [alert.severity != "notice" for alert in alerts]
     daily = Counter(int(truth.at_s(alert) // DAY_S) for alert in alerts)
     before = {name: one.document() for name, one in replay.thresholds[days - last - 1].items()} if days > 1 else {}
     now = {name: one.value for name, one in replay.casebook.thresholds(SITE).items()}
@@ -240,6 +248,7 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
         precision_by_happening_planted=sum(right) / max(len(own), 1),
         same_source_planted=sum(measure.same_source(truth, alert) for alert in own) / max(len(own), 1),
         recall=measure.recall(truth),
+        recall_later=measure.recall(truth, since_s),
         duplicates=measure.duplicates(truth),
         wrong=dict(
             Counter(f"{alert.categories[0]}: {f}" for alert, f in zip(alerts, faults, strict=True) if f != "right")
@@ -249,7 +258,9 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
         next_planted=measure.windows(truth, [one for one in own if one in late], since_s, until_s),
         next_noise=measure.windows(truth, [one for one in others if one in late], since_s, until_s),
         said={source: _said(truth, own, source) for source in KINDS},
-        escalated=sum(alert.severity != "notice" for alert in alerts) / len(alerts),
+        escalated=sum(urgent) / len(alerts),
+        escalated_planted=sum(map(and_, urgent, planted)) / max(sum(planted), 1),
+        planted_escalated=sum(map(and_, urgent, planted)) / max(sum(urgent), 1),
         completing_ms=float(np.median(replay.completing_ms)),
         completing_p95_ms=float(np.quantile(replay.completing_ms, 0.95)),
         seconds=seconds,

@@ -131,13 +131,18 @@ class Recall:
     told_once: int
 
 
-def recall(truth: Truth) -> Recall:
-    """Count what became of planted occurrences."""
+def recall(truth: Truth, since_s: float = 0.0) -> Recall:
+    """Count what became of planted occurrences.
+
+    Args:
+        truth: of the replay.
+        since_s: those that began before this are left out, s from the first midnight.
+    """
     told: dict[str, list[AlertMessage]] = {}
     for alert in truth.alerts:
         for one in about(truth, alert):
             told.setdefault(one.name, []).append(alert)
-    occurrences = [one for source in KINDS for one in _planted(truth, source)[1:]]
+    occurrences = [one for source in KINDS for one in _planted(truth, source)[1:] if one.begin_s >= since_s]
     own = joined = right = twice = once = 0
     for one in occurrences:
         alerts, theirs = told.get(one.name, []), list(_episodes(truth, one))
