@@ -15,7 +15,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import numpy as np
 import redis
 
-from hub.health.hearing import NOTE, Ear
+from hub.health.hearing import FIELD, NOTE, Ear
 from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
@@ -54,10 +54,11 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
-redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4])
+local hearing = note(redis.call('HGET', KEYS[4], '{FIELD}'), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[2]),
+  tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11])
+redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4],
+  '{FIELD}', hearing)
 redis.call('HINCRBY', KEYS[4], 'events', 1)
-note(KEYS[4], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[2]), tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]),
-  ARGV[11])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
 for i = 6, #KEYS do
   redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])

@@ -7,34 +7,42 @@ microphone's floor; and when it last moved away from where it had stayed.
 `NOTE` is a part of the archive's script: it runs once for each event that is new, and never for a repeat.
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from hub.stored import StoredEvent
 
+FIELD: Final = "hearing"
+"""The field of the sensor's hash."""
+_NUMBERS: Final = struct.Struct("<11d")
+"""First, highest and count of the latest boot, and of the other; missing, level, where it stayed, times in ms."""
+
 NOTE: Final = """
-local function note(key, boot, seq, ms, level, loud, steady, unit)
-  local h = redis.call('HMGET', key, 'b1', 'f1', 't1', 'c1', 'b2', 'f2', 't2', 'c2', 'missing', 'stay', 'varied_ms',
-    'sound_ms')
-  local at = h[1] == boot and 1 or h[5] == boot and 5 or 0
-  local missing, first, top, count = tonumber(h[9] or 0), seq, seq, 1
-  if at > 0 then
-    first, top, count = tonumber(h[at + 1]), tonumber(h[at + 2]), tonumber(h[at + 3])
-    missing = missing - (top - first + 1 - count)
-    first, top, count = math.min(first, seq), math.max(top, seq), count + 1
-    missing = missing + (top - first + 1 - count)
-  elseif h[1] then
-    redis.call('HSET', key, 'b2', h[1], 'f2', h[2], 't2', h[3], 'c2', h[4])
+local function note(known, boot, seq, ms, level, loud, steady, unit)
+  local f1, t1, c1, f2, t2, c2, missing, stay, varied, sound = seq, seq, 1, 0, 0, 0, 0, level, ms, ms
+  local b1, b2, _ = boot, '-', 0
+  if known then
+    f1, t1, c1, f2, t2, c2, missing, _, stay, varied, sound = struct.unpack('<ddddddddddd', known)
+    b1, b2 = string.match(known, '^(%S+) (%S+)', 89)
+    if boot == b1 then
+      local before = t1 - f1 - c1
+      f1, t1, c1 = math.min(f1, seq), math.max(t1, seq), c1 + 1
+      missing = missing + (t1 - f1 - c1) - before
+    elseif boot == b2 then
+      local before = t2 - f2 - c2
+      f2, t2, c2 = math.min(f2, seq), math.max(t2, seq), c2 + 1
+      missing = missing + (t2 - f2 - c2) - before
+    else
+      b2, f2, t2, c2 = b1, f1, t1, c1
+      b1, f1, t1, c1 = boot, seq, seq, 1
+    end
+    if math.abs(level - stay) >= steady then stay, varied = level, math.max(varied, ms) end
+    if loud then sound = math.max(sound, ms) end
   end
-  local n = at == 5 and '2' or '1'
-  local stay, varied, sound = tonumber(h[10] or 1e9), tonumber(h[11] or ms), tonumber(h[12] or ms)
-  if math.abs(level - stay) >= steady then stay, varied = level, math.max(varied, ms) end
-  if loud then sound = math.max(sound, ms) end
-  redis.call('HSET', key, 'b' .. n, boot, 'f' .. n, string.format('%.0f', first), 't' .. n,
-    string.format('%.0f', top), 'c' .. n, count, 'missing', string.format('%.0f', math.max(0, missing)),
-    'stay', stay, 'varied_ms', string.format('%.0f', varied), 'sound_ms', string.format('%.0f', sound),
-    'level', level, 'unit', unit)
+  return struct.pack('<ddddddddddd', f1, t1, c1, f2, t2, c2, missing, level, stay, varied, sound)
+    .. b1 .. ' ' .. b2 .. ' ' .. unit
 end
 """
 
@@ -81,11 +89,9 @@ class Hearing:
 
 def hearing_of(row: Mapping[bytes, bytes]) -> Hearing:
     """From the fields of a sensor's hash."""
-    level, sound, varied = row.get(b"level"), row.get(b"sound_ms"), row.get(b"varied_ms")
-    return Hearing(
-        missing=int(row.get(b"missing", b"0")),
-        level=None if level is None else float(level),
-        unit=row.get(b"unit", b"").decode(),
-        sound_s=None if sound is None else int(sound) / 1000,
-        varied_s=None if varied is None else int(varied) / 1000,
-    )
+    kept = row.get(FIELD.encode())
+    if kept is None:
+        return Hearing(0, None, "", None, None)
+    *_, missing, level, _, varied_ms, sound_ms = _NUMBERS.unpack_from(kept)
+    unit = kept[_NUMBERS.size :].decode().split()[2]
+    return Hearing(int(missing), level, unit, sound_ms / 1000, varied_ms / 1000)

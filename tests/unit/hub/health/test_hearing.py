@@ -1,0 +1,70 @@
+"""What events tell of their sensor, on every store."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+from hub.archive import PREFIX, Archive
+from hub.health.hearing import Ear, Hearing, hearing_of
+from hub.stored import Recorded, StoredEvent
+from shared.events import EventId, Levels
+from tests.values import NOON, stored
+
+
+def heard(seq: int, boot: str = "boot", *, after_s: float = 0.0, laeq: float = -40.0) -> StoredEvent:
+    event = stored(seq, after_s=after_s)
+    return replace(event, id=EventId("street-1", boot, seq), levels=Levels(laeq, laeq))
+
+
+def hearing(archive: Archive) -> Hearing:
+    return hearing_of(archive.client.hgetall(f"{PREFIX}:sensor:demo/street-1"))
+
+
+def test_numbers_that_never_came_are_missing_and_those_that_come_late_no_longer(archive: Archive) -> None:
+    archive.record_all([heard(seq) for seq in (7, 8, 11)])
+    assert hearing(archive).missing == 2
+    archive.record_all([heard(10), heard(9), heard(5)])
+    assert hearing(archive).missing == 1
+
+
+def test_a_repeat_is_not_counted_again(archive: Archive) -> None:
+    archive.record_all([heard(0), heard(2)])
+    assert archive.record(heard(2)) is Recorded.UNFINISHED
+    assert hearing(archive).missing == 1
+
+
+def test_whatever_the_order_two_boots_miss_what_is_not_there(archive: Archive) -> None:
+    rng = random.Random(1)
+    first, second = rng.sample(range(40), 25), rng.sample(range(2**53 - 50, 2**53 - 1), 30)
+    events = [heard(seq, "one") for seq in first] + [heard(seq, "two") for seq in second]
+    head, rest = events[:20], events[20:]
+    rng.shuffle(rest)
+    archive.record_all([*head, *rest])
+    holes = [max(seqs) - min(seqs) + 1 - len(seqs) for seqs in (first, second)]
+    assert hearing(archive).missing == sum(holes)
+
+
+def test_a_new_start_of_a_sensor_begins_a_new_count_and_keeps_what_was_missing(archive: Archive) -> None:
+    archive.record_all([heard(seq, boot) for boot in ("a", "b", "c") for seq in (0, 2)])
+    assert hearing(archive).missing == 3
+
+
+def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: Archive) -> None:
+    levels = [-40.0, -40.1, -39.9, -45.0, -110.0, -110.0, -110.1]
+    archive.record_all([heard(seq, after_s=10.0 * seq, laeq=laeq) for seq, laeq in enumerate(levels)])
+    told = hearing(archive)
+    assert told.level == -110.1
+    assert told.unit == "dBFS"
+    assert told.sound_s == (NOON + timedelta(seconds=30)).timestamp()
+    assert told.varied_s == (NOON + timedelta(seconds=40)).timestamp()
+
+
+def test_a_floor_belongs_to_a_unit() -> None:
+    ear = Ear(floor_db=20.0, floor_dbfs=-100.0)
+    levels = [Levels(19.9, 19.9, "dB"), Levels(20.0, 20.0, "dB"), Levels(-100.1, -100.1), Levels(-99.9, -99.9)]
+    loud = [ear.arguments(replace(stored(), levels=own))[3] for own in levels]
+    assert loud == [0, 1, 0, 1]
+
+
+def test_of_a_sensor_that_sent_nothing_nothing_is_known() -> None:
+    assert hearing_of({b"state": b"ready"}) == Hearing(0, None, "", None, None)
