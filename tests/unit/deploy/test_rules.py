@@ -1,0 +1,265 @@
+"""The rules, by Prometheus' own tool: each alert fires when it should and not before, and has its runbook."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.processes import program
+
+ROOT = Path(__file__).parents[3]
+RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.yml"))
+HUB = {"job": "earwitness-hub", "instance": "hub:8080"}
+ONE = {"site": "demo", "sensor": "street-1"}
+PAGES = ("page", "ticket")
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An alert, what the hubs told minute by minute, and when it fires and when it does not.
+
+    Args:
+        series: by name and further labels, values as promtool writes them: `0+5x60` is 0, 5, 10, ...
+        fires: by labels other than its severity, at this minute.
+        quiet: minutes at which it does not.
+    """
+
+    alert: str
+    series: dict[str, str]
+    fires: int
+    labels: tuple[dict[str, str], ...]
+    quiet: tuple[int, ...] = (1,)
+    hub: dict[str, str] = field(default_factory=lambda: HUB)
+
+    def document(self) -> dict[str, Any]:
+        asked = f'ALERTS{{alertname="{self.alert}", alertstate="firing"}}'
+        severity = ALERTS[self.alert]["labels"]["severity"]
+        told = [
+            {
+                "labels": name_of("ALERTS", alertname=self.alert, alertstate="firing", severity=severity, **own),
+                "value": 1,
+            }
+            for own in self.labels
+        ]
+        return {
+            "interval": "1m",
+            "name": self.alert,
+            "input_series": [{"series": with_hub(name, self.hub), "values": v} for name, v in self.series.items()],
+            "promql_expr_test": [
+                {"expr": asked, "eval_time": f"{self.fires}m", "exp_samples": told},
+                *({"expr": asked, "eval_time": f"{minute}m", "exp_samples": []} for minute in self.quiet),
+            ],
+        }
+
+
+def name_of(metric: str, **labels: str) -> str:
+    inner = ", ".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"{metric}{{{inner}}}"
+
+
+def with_hub(series: str, hub: dict[str, str]) -> str:
+    """A series with the labels that scraping adds."""
+    name, _, inner = series.partition("{")
+    own = dict(re.findall(r'(\w+)="([^"]*)"', inner))
+    return name_of(name, **own, **hub)
+
+
+def sensor(metric: str, **labels: str) -> str:
+    return name_of(f"earwitness_sensor_{metric}", **ONE, **labels)
+
+
+def states(silent: int, hearing: int, values: str) -> dict[str, str]:
+    """States of many sensors: some go silent as `values` says, the others do not."""
+    told = {}
+    for number in range(silent + hearing):
+        for state in ("hearing", "silent"):
+            name = name_of("earwitness_sensor_state", site="demo", sensor=f"s-{number}", state=state)
+            well = "1+0x60" if state == "hearing" else "0+0x60"
+            told[name] = values if state == "silent" and number < silent else well
+            if state == "hearing" and number < silent:
+                told[name] = " ".join("0" if value == "1" else "1" for value in values.split())
+    return told
+
+
+LATER = " ".join(["0"] * 10 + ["1"] * 50)
+CASES = [
+    Case("EarwitnessHubDown", {"up": "1x10 0x20"}, 14, (HUB,), (5, 11)),
+    Case("EarwitnessHubDown", {'up{job="prometheus"}': "1x30"}, 14, ({"job": "earwitness-hub"},), (), {}),
+    Case(
+        "EarwitnessNoHeartbeat", {"earwitness_hub_heartbeat_timestamp_seconds": "0+60x10 600x20"}, 18, (HUB,), (12,)
+    ),
+    Case("EarwitnessBrokerAway", {"earwitness_hub_broker_connected": "1x5 0x20"}, 10, (HUB,), (7,)),
+    Case(
+        "EarwitnessQueueGrowing",
+        {"earwitness_hub_intake_queue_length": "0x10 200x40", "earwitness_hub_intake_capacity": "256x50"},
+        *(30, (HUB,), (15,)),
+    ),
+    Case("EarwitnessQueueGrowing", {"earwitness_hub_intake_pauses_total": "0x10 0+1x30"}, 24, (HUB,), (10,)),
+    Case(
+        "EarwitnessAlertsLate",
+        {
+            'earwitness_hub_alert_seconds_bucket{le="3"}': "0+0x100",
+            'earwitness_hub_alert_seconds_bucket{le="10"}': "0+1x100",
+            'earwitness_hub_alert_seconds_bucket{le="+Inf"}': "0+1x100",
+        },
+        *(40, ({},), (5,)),
+    ),
+    Case(
+        "EarwitnessDiskFull",
+        {
+            'earwitness_hub_disk_free_bytes{folder="clips"}': "50x5 9x30",
+            'earwitness_hub_disk_size_bytes{folder="clips"}': "100x35",
+        },
+        *(20, ({**HUB, "folder": "clips"},), (8,)),
+    ),
+    Case("EarwitnessStoreAway", {"earwitness_store_up": "1x5 0x20"}, 10, (HUB,), (6,)),
+    Case(
+        "EarwitnessStoreMemory",
+        {"earwitness_store_memory_used_bytes": "50x5 90x30", "earwitness_store_memory_limit_bytes": "100x35"},
+        *(20, ({},), (8,)),
+    ),
+    Case("EarwitnessStoreNotDurable", {"earwitness_store_durable": "1x5 0x30"}, 25, ({},), (10,)),
+    Case(
+        "EarwitnessRetentionBehind",
+        {
+            "earwitness_store_oldest_event_timestamp_seconds": "0x3000",
+            "earwitness_store_retention_seconds": "3600x3000",
+        },
+        *(1_600, ({},), (1_400,)),
+    ),
+    Case("EarwitnessDeadLetters", {"earwitness_store_dead_letters": "0x5 3x30"}, 20, ({},), (8,)),
+    Case(
+        "EarwitnessDeadLettersNearLimit",
+        {"earwitness_store_dead_letters": "10x5 81x30", "earwitness_store_dead_letters_limit": "100x35"},
+        *(8, ({},), (3,)),
+    ),
+    Case("EarwitnessAlertsNotTold", {"earwitness_store_alerts_waiting": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)),
+    Case(
+        "EarwitnessNotifierFailing",
+        {
+            'earwitness_hub_notifications_total{notifier="chat", outcome="retried"}': "0x5 0+1x40",
+            'earwitness_hub_notifications_total{notifier="chat", outcome="sent"}': "5x45",
+            'earwitness_hub_notifications_total{notifier="mail", outcome="retried"}': "0x5 0+1x40",
+            'earwitness_hub_notifications_total{notifier="mail", outcome="sent"}': "0+1x45",
+        },
+        *(20, ({"notifier": "chat"},), (5,)),
+    ),
+    Case(
+        "EarwitnessNotificationsDead",
+        {'earwitness_store_notifications_dead{notifier="mail"}': "0x5 1x30"},
+        *(20, ({"notifier": "mail"},), (8,)),
+    ),
+    Case(
+        "EarwitnessSensorSilent", states(2, 8, LATER), 20, tuple({"site": "demo", "sensor": f"s-{n}"} for n in (0, 1))
+    ),
+    Case("EarwitnessManySensorsSilent", states(6, 4, LATER), 20, ({},), (9,)),
+    Case("EarwitnessSensorSilent", states(6, 4, LATER), 9, (), (20,)),
+    Case("EarwitnessManySensorsSilent", states(2, 1, LATER), 9, (), (20,)),
+    Case(
+        "EarwitnessMicrophoneDead",
+        {
+            sensor("last_heard_timestamp_seconds"): "0+60x120",
+            sensor("sound_timestamp_seconds"): "0+60x10 600x110",
+            sensor("variation_timestamp_seconds"): "0+60x120",
+        },
+        *(60, (ONE,), (30,)),
+    ),
+    Case(
+        "EarwitnessMicrophoneDead",
+        {
+            sensor("last_heard_timestamp_seconds"): "0+60x600",
+            sensor("sound_timestamp_seconds"): "0+60x600",
+            sensor("variation_timestamp_seconds"): "0+60x10 600x600",
+        },
+        *(400, (ONE,), (300,)),
+    ),
+    Case("EarwitnessDeliveryGaps", {sensor("events_missing"): "4x60 9x120"}, 80, (ONE,), (62, 150)),
+    Case(
+        "EarwitnessDeliveryLate",
+        {
+            'earwitness_hub_delivery_seconds_bucket{le="60.0"}': "0+6x120",
+            "earwitness_hub_delivery_seconds_count": "0+10x120",
+        },
+        *(100, ({},), (20,)),
+    ),
+    Case(
+        "EarwitnessRecallLow",
+        {
+            'earwitness_hub_search_recall_ratio{space="vggish"}': "1x10 0.9x100",
+            "earwitness_hub_search_recall_target_ratio": "0.99x110",
+        },
+        *(90, ({**HUB, "space": "vggish"},), (60,)),
+    ),
+    Case(
+        "EarwitnessPresenceDrift",
+        {'earwitness_model_presence_psi{space="vggish", category="dog"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish", "category": "dog"},), (300,)),
+    ),
+    Case(
+        "EarwitnessEmbeddingDrift",
+        {'earwitness_model_embedding_psi{space="vggish"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish"},), (300,)),
+    ),
+    Case("EarwitnessLikenessDrift", {"earwitness_model_likeness_psi": "0.1x10 0.4x500"}, 400, ({},), (300,)),
+    Case(
+        "EarwitnessCalibrationOff",
+        {
+            "earwitness_model_stated_ratio": "0.9x120",
+            "earwitness_model_right_ratio": "0.5x120",
+            'earwitness_store_verdicts{verdict="same"}': "10x10 15x110",
+            'earwitness_store_verdicts{verdict="different"}': "10x120",
+        },
+        *(100, ({},), (60,)),
+    ),
+]
+
+
+def test_the_rules_are_well_formed() -> None:
+    ran = subprocess.run(
+        [program("promtool"), "check", "rules", *map(str, RULES)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_alert_has_a_case() -> None:
+    assert {case.alert for case in CASES if case.labels} == set(ALERTS)
+
+
+def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+    document = {
+        "rule_files": [str(path) for path in RULES],
+        "evaluation_interval": "1m",
+        "tests": [case.document() for case in CASES],
+    }
+    path = tmp_path / "cases.yml"
+    path.write_text(json.dumps(document))
+    ran = subprocess.run([program("promtool"), "test", "rules", path], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_says_how_urgent_it_is_and_has_a_runbook(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in PAGES
+    assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"(?m)^#+ (.+)$", (ROOT / page).read_text())
+    assert anchor == name.lower()
+    assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_runbook_is_of_an_alert() -> None:
+    text = (ROOT / "docs" / "operate.md").read_text()
+    assert set(re.findall(r"(?m)^### (Earwitness\w+)$", text)) == set(ALERTS)
