@@ -60,10 +60,15 @@ class Judge:
 
         def nearby_alert(episode: Episode) -> str:
             for place in self._places.near(event.place):
-                others = opened.look(place).episodes.get(episode.category, [])
-                for other in simultaneous(episode, others, self.rule.gap_ms):
+                recent = opened.look(place)
+                for other in simultaneous(episode, recent.episodes.get(episode.category, []), self.rule.gap_ms):
                     if other.alert:
                         return other.alert
+                # After a pause either sensor may be the first to hear that it goes on. What lasts longer than a
+                # cool-down is somebody's "ignore", which is of that place alone.
+                call = recent.calls.get(episode.category)
+                if call and call.from_ms <= start_ms < call.until_ms <= heard.end_ms + self.rule.cooldown_ms:
+                    return call.alert
             return ""
 
         around = Around(

@@ -57,6 +57,11 @@ class FlagRule:
         """`gap_s` in ms."""
         return round(self.gap_s * 1000)
 
+    @property
+    def cooldown_ms(self) -> int:
+        """`cooldown_s` in ms."""
+        return round(self.cooldown_s * 1000)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -173,10 +178,9 @@ def _called(recent: Recent, episode: Episode, heard: Heard) -> str:
 
 def _belonging(rule: FlagRule, recent: Recent, episode: Episode, heard: Heard, alert: str) -> Episode:
     """The episode as one of this alert, which lasts for as long as it goes on, and a while longer."""
-    cooldown_ms = round(rule.cooldown_s * 1000)
     call = recent.calls.get(episode.category, Call("", heard.start_ms, 0))
-    if call.alert == alert or heard.end_ms + cooldown_ms > call.until_ms:
-        until_ms = max(heard.end_ms + cooldown_ms, call.until_ms if call.alert == alert else 0)
+    if call.alert == alert or heard.end_ms + rule.cooldown_ms > call.until_ms:
+        until_ms = max(heard.end_ms + rule.cooldown_ms, call.until_ms if call.alert == alert else 0)
         from_ms = min(heard.start_ms, call.from_ms) if call.alert == alert else heard.start_ms
         recent.calls[episode.category] = Call(alert, from_ms, until_ms)
     return episode if episode.alert == alert else recent.put(replace(episode, alert=alert))

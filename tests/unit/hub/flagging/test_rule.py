@@ -63,10 +63,9 @@ def test_quiet_clips_raise_no_alert_once_the_ambient_level_is_known() -> None:
 
 
 def run(rule: FlagRule, minutes: list[float], recent: Recent) -> list[Judged]:
-    return [
-        judge(rule, clip(n, round(at * MINUTE), "dog"), recent, similar(dog=0.9), Around())
-        for n, at in enumerate(minutes)
-    ]
+    around = Around()
+    clips = [clip(number, round(at * MINUTE), "dog") for number, at in enumerate(minutes)]
+    return [judge(rule, heard, recent, similar(dog=0.9), around) for heard in clips]
 
 
 def test_an_episode_has_one_alert_and_what_follows_soon_belongs_to_it() -> None:
