@@ -235,6 +235,24 @@ def test_a_verdict_moves_the_threshold_at_once(
     assert casebook.thresholds("demo")["dog"].value < before.value
 
 
+def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(
+    archive: Archive, casebook: Casebook
+) -> None:
+    conclude(archive, casebook, [event(0, MONDAY)])
+    later = MONDAY + timedelta(minutes=10)
+    assert conclude(archive, casebook, [event(1, later, "s2"), event(2, later, "far")])[0] is None
+    near = casebook.episodes(place="demo/s2", category="dog")
+    assert [episode.alert for episode in near] == ["s1.boot.0"]
+    assert conclude(archive, casebook, [event(3, later + timedelta(hours=1), "s2")])[0] is not None, "long over"
+
+
+def test_ignore_at_one_place_hushes_no_other(archive: Archive, casebook: Casebook, learner: Learner) -> None:
+    (alerted,) = conclude(archive, casebook, [event(0, MONDAY)])
+    assert alerted is not None
+    Feedback(archive, casebook, learner).give(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    assert conclude(archive, casebook, [event(1, MONDAY + timedelta(days=2), "s2")])[0] is not None
+
+
 def test_ignore_hushes_a_category_at_a_place_for_a_week(
     archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
 ) -> None:
