@@ -293,8 +293,8 @@ def test_no_happening_is_told_twice_and_no_day_brings_more_than_happens(
         assert (
             sum(timedelta(0) <= at - before < timedelta(days=1) for before in others[: number + 1]) <= figures.budget
         )
-    at = [one.captured_at for one in truth.alerts]
-    assert at == sorted(at)
+    times = [one.captured_at for one in truth.alerts]
+    assert times == sorted(times)
     for one in truth.alerts:
         assert all(match.captured_at <= one.captured_at for match in one.matches)
         assert one.recurrence is not None
