@@ -56,7 +56,7 @@ def hub(folder: Path, broker: Mosquitto, store: Redis, alerts: Link) -> Iterator
         store.url,
         f"archive.clips_dir={folder / 'clips'}",
         "flagging.own_recent_s=1",
-        "flagging.min_level=5",
+        "flagging.threshold=0",
         "flagging.min_shared=0.2",
     )
     process.start()
