@@ -19,7 +19,9 @@ from shared.errors import Invalid
 FolderArgument = Annotated[Path, typer.Argument(help="the deployment's folder: a new one, or one that init wrote")]
 BrokerOption = Annotated[
     list[str] | None,
-    typer.Option(help="name or address under which sensors reach the broker; repeat it for others that lead there"),
+    typer.Option(
+        help="how sensors reach the broker: a name or address; may be repeated; with --renew, a further one"
+    ),
 ]
 SensorOption = Annotated[list[str] | None, typer.Option(help="add a sensor, as site/sensor; may be repeated")]
 SensorsOption = Annotated[
@@ -66,7 +68,7 @@ def init(
     for one in wanted:
         deployment.place_of(one)  # before anything is written
     done: list[str] = []
-    if broker:
+    if broker and not renew:
         plan = deployment.Plan(
             layout=layout_of(layout, folder, ports_of(port or [])),
             brokers=broker,
@@ -86,7 +88,7 @@ def init(
         written = deployment.add_sensors(folder, wanted, now, renew=renew)
         done += [f"{path}: copy it onto the sensor, to {deployment.SENSOR_FOLDER}" for path in written]
     elif renew:
-        deployment.renew(folder, now)
+        deployment.renew(folder, now, broker or [])
         done.append("new certificates of broker, hub and listener: copy them as the first time, and restart these")
     if not done:
         raise Invalid(f"{folder} is there already; say what to add or change: --sensor, --sensors, --renew, --revoke")

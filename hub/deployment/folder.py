@@ -140,14 +140,15 @@ def named(template: str, site: str, name: str) -> str:
     return template
 
 
-def renew(folder: Path, now: datetime) -> None:
-    """Issue the certificates of broker, hubs and listener anew, for the same names.
+def renew(folder: Path, now: datetime, brokers: Sequence[str] = ()) -> None:
+    """Issue the certificates of broker, hubs and listener anew; the broker's may get further names.
 
     Raises:
         Invalid: not a folder of ours, or damaged.
     """
     authority = _authority(folder, "servers")
-    _write_pair(folder / "mosquitto", "broker", authority.issue("broker", now, hosts=_hosts(folder)))
+    hosts = list(dict.fromkeys([*_hosts(folder), *brokers]))
+    _write_pair(folder / "mosquitto", "broker", authority.issue("broker", now, hosts=hosts))
     for client in CLIENTS:
         _write_pair(folder / client, client, authority.issue(client, now))
 

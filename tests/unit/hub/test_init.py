@@ -117,6 +117,12 @@ def test_certificates_are_for_whom_they_should_be_and_for_how_long(tmp_path: Pat
     assert load(EdgeSettings, sensor.with_name("edge.toml"), []).mqtt.host == "broker.example"
 
 
+def test_a_further_name_of_the_broker_comes_with_a_new_certificate(tmp_path: Path) -> None:
+    folder = Founded(tmp_path / "noise").folder
+    assert init(str(folder), "--renew", "--broker", "broker.example")[0] == 0
+    assert hosts(folder / "mosquitto" / "broker.crt") == ["localhost", "127.0.0.1", "broker.example"]
+
+
 def test_openssl_is_content_even_where_it_is_strict(founded: Path) -> None:
     for authority, leaf, purpose in (
         ("servers", "mosquitto/broker.crt", "sslserver"),
