@@ -18,6 +18,7 @@ from hub.check import examine
 from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
 from hub.init import init
+from hub.leave import leave
 from hub.notify import commands as notify_commands
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
@@ -44,6 +45,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notify_commands.app, name="notify")
 app.command()(reported(demo.demo))
 app.command()(init)
+app.command()(leave)
 training_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)

@@ -196,6 +196,10 @@ class Link:
         """Ask for a subscription; do so after every `Connected`, as the broker may have lost it."""
         self._client.subscribe(topic_filter, qos=qos)
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Give up a subscription; what waits for us already still comes."""
+        self._client.unsubscribe(topic_filter)
+
     def acknowledge(self, message: Received) -> None:
         """Tell the broker that a received message is ours now; one of an older connection is left alone."""
         if message.qos > 0 and message.epoch == self._epoch and self.connected:

@@ -1,0 +1,115 @@
+"""`earwitness-hub leave`: what waits at the broker for a hub that is gone goes to the others, and its session ends.
+
+A broker divides events among the sessions of a group, whether their hubs are there or not: the share of one that is
+gone waits for it, and is lost when its session ends. So this takes the hub's place for a while:
+
+1. It connects under the hub's name, and gives up the subscriptions: from then on the others get everything.
+2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
+3. When nothing waits any more, the session is ended.
+
+If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
+"""
+
+import queue
+from collections import deque
+from typing import Final
+
+import typer
+
+from hub.options import ConfigOption, SetOption, reported, settings_from
+from hub.settings import HubSettings
+from shared.errors import Unavailable
+from shared.messages import EVENT_CONTENT_TYPE
+from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received
+from shared.topics import ALL_STATES, shared_events
+from shared.unreachable import explained
+
+CONNECT_S: Final = 10.0
+QUIET_S: Final = 3.0
+"""When nothing came for so long, nothing waits."""
+AT_ONCE: Final = 16
+
+
+@reported
+def leave(config: ConfigOption = None, override: SetOption = None) -> None:
+    """Hand what waits for a hub that is gone for good to the others, and end its session at the broker.
+
+    Example: earwitness-hub leave --config /etc/earwitness/hub.toml --set hub.name=hub-2
+    """
+    settings = settings_from(config, override)
+    handed = hand_over(settings)
+    typer.echo(f"{settings.hub.name} has left: {handed} events went to the other hubs")
+
+
+def hand_over(settings: HubSettings) -> int:
+    """Do it.
+
+    Returns:
+        How many events were handed over.
+
+    Raises:
+        Unavailable: no broker, no other hub, or the hub is running.
+    """
+    name = f"earwitness-hub-{settings.hub.name}"
+    link = Link(settings.mqtt, name, receive_maximum=AT_ONCE)
+    link.start()
+    try:
+        _connected(link, settings)
+        link.unsubscribe(shared_events(settings.hub.group))
+        link.unsubscribe(ALL_STATES)
+        handed = _hand_over_all(link, settings)
+    finally:
+        link.stop()
+    last = Link(settings.mqtt.for_a_moment(), name)
+    last.start()
+    try:
+        _connected(last, settings)
+    finally:
+        last.stop()
+    return handed
+
+
+def _connected(link: Link, settings: HubSettings) -> None:
+    told: str | None = None
+    try:
+        match link.signals.get(timeout=CONNECT_S):
+            case Connected():
+                return
+            case Disconnected(reason=told):
+                pass
+    except queue.Empty:
+        pass
+    raise Unavailable(explained(settings.mqtt, told))
+
+
+def _hand_over_all(link: Link, settings: HubSettings) -> int:
+    """Publish again what comes, until nothing does; acknowledge in the order in which it came."""
+    under_way: deque[tuple[int, Received]] = deque()
+    answered: set[int] = set()
+    handed = 0
+    while True:
+        try:
+            signal = link.signals.get(timeout=QUIET_S)
+        except queue.Empty:
+            if not under_way:
+                return handed
+            raise Unavailable("the broker does not answer: nothing is lost, try again") from None
+        match signal:
+            case Disconnected():
+                raise Unavailable(
+                    f"{settings.hub.name} took its place again: it is running, so stop it first; nothing is lost"
+                )
+            case Received() if signal.topic.endswith("/event"):
+                mid = link.publish(signal.topic, signal.payload, content_type=EVENT_CONTENT_TYPE)
+                under_way.append((mid, signal))
+            case Received():  # others have states and heartbeats of their own
+                link.acknowledge(signal)
+            case Acknowledged(mid=mid, reason=reason):
+                if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
+                    raise Unavailable("no other hub takes events: start one first; nothing is lost")
+                answered.add(mid)
+        while under_way and under_way[0][0] in answered:
+            mid, received = under_way.popleft()
+            answered.discard(mid)
+            link.acknowledge(received)
+            handed += 1

@@ -1,0 +1,97 @@
+"""A hub that is gone for good: its share goes to the others, and nothing is lost whatever happens meanwhile."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from typer.testing import CliRunner
+
+from hub.cli import app
+from shared.mqtt import Acknowledged, Connected, Link, Received
+from shared.topics import shared_events
+from tests.processes import Mosquitto
+
+
+@contextmanager
+def connected(mosquitto: Mosquitto, name: str) -> Iterator[Link]:
+    link = Link(mosquitto.settings, name)
+    link.start()
+    assert isinstance(link.signals.get(timeout=5), Connected)
+    try:
+        yield link
+    finally:
+        link.stop()
+
+
+def subscribed(mosquitto: Mosquitto, name: str) -> None:
+    """A hub of which the broker keeps a session; it is gone again."""
+    with connected(mosquitto, f"earwitness-hub-{name}") as link:
+        link.subscribe(shared_events("hubs"))
+        drained(link)
+
+
+def drained(link: Link) -> set[bytes]:
+    """What comes, acknowledged, until nothing does."""
+    payloads = set()
+    try:
+        while True:
+            signal = link.signals.get(timeout=0.7)
+            if isinstance(signal, Received):
+                payloads.add(signal.payload)
+                link.acknowledge(signal)
+    except queue.Empty:
+        return payloads
+
+
+def heard(mosquitto: Mosquitto, numbers: range) -> set[bytes]:
+    """Events that a sensor publishes."""
+    payloads = [f"event {number}".encode() for number in numbers]
+    with connected(mosquitto, "sensor") as sensor:
+        for payload in payloads:
+            sensor.publish("earwitness/v1/demo/street-1/event", payload)
+            assert isinstance(sensor.signals.get(timeout=5), Acknowledged)
+    return set(payloads)
+
+
+def leave(mosquitto: Mosquitto, name: str) -> tuple[int, str]:
+    settings = ("--set", f"mqtt.port={mosquitto.port}", "--set", f"hub.name={name}")
+    ran = CliRunner().invoke(app, ["leave", *settings])
+    return ran.exit_code, ran.output
+
+
+def test_the_share_of_a_hub_that_is_gone_goes_to_the_others(mosquitto: Mosquitto) -> None:
+    subscribed(mosquitto, "gone")
+    subscribed(mosquitto, "here")
+    sent = heard(mosquitto, range(40))
+    with connected(mosquitto, "earwitness-hub-here") as here:
+        before = drained(here)
+        assert 0 < len(before) < len(sent), "the broker keeps a share for the hub that is gone"
+        code, printed = leave(mosquitto, "gone")
+        assert (code, printed) == (0, f"gone has left: {len(sent) - len(before)} events went to the other hubs\n")
+        assert before | drained(here) == sent
+        later = heard(mosquitto, range(100, 110))
+        assert drained(here) == later, "its session has ended"
+
+
+def test_without_another_hub_nothing_is_handed_over_and_nothing_is_lost(mosquitto: Mosquitto) -> None:
+    subscribed(mosquitto, "gone")
+    sent = heard(mosquitto, range(5))
+    code, printed = leave(mosquitto, "gone")
+    assert code == 1
+    assert "no other hub takes events: start one first" in printed
+    with connected(mosquitto, "earwitness-hub-gone") as back:
+        assert drained(back) == sent
+
+
+def test_a_hub_that_runs_is_not_put_out(mosquitto: Mosquitto) -> None:
+    with connected(mosquitto, "earwitness-hub-busy"):
+        code, printed = leave(mosquitto, "busy")
+    assert code == 1
+    assert "it is running, so stop it first" in printed
+
+
+def test_without_a_broker_it_says_so(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    code, printed = leave(mosquitto, "gone")
+    assert code == 1
+    assert "nothing listens there" in printed
