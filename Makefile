@@ -6,13 +6,13 @@ TORCH_INDEX ?=
 DEMO_ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-fast check clean
+.PHONY: install demo test test-fast check docs clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) torch torchaudio)
-	$(BIN)/pip install --editable ".[edge,hub,train,distil,dev]"
+	$(BIN)/pip install --editable ".[edge,hub,train,distil,dev,docs]"
 	touch $@
 
 demo: install
@@ -29,6 +29,13 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/up.py
+
+# Pages that are made from the code, then the site, in build/site.
+docs: install
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_asyncapi.py
+	$(BIN)/python docs/make_openapi.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
