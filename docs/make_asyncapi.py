@@ -17,7 +17,7 @@ from hub.homeassistant import EpisodeMessage, LastAlertMessage, LevelMessage
 from shared.events import NAME
 from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
 from shared.settings import MqttSettings
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, ROOT, shared_events
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, HEARTBEAT_SITE, ROOT, shared_events
 
 FILE = Path(__file__).parent / "asyncapi.yaml"
 SCHEMAS = "#/components/schemas/"
@@ -47,12 +47,12 @@ def channel(address: str, message: str, description: str) -> dict[str, Any]:
         for name, text in PARAMETERS.items()
         if f"{{{name}}}" in address
     }
-    return {
+    made = {
         "address": address,
         "description": description,
         "messages": {message: {"$ref": f"#/components/messages/{message}"}},
-        "parameters": parameters,
     }
+    return made | ({"parameters": parameters} if parameters else {})
 
 
 def message(model: type[BaseModel], content_type: str = JSON_CONTENT_TYPE) -> dict[str, Any]:
@@ -113,6 +113,8 @@ def document() -> dict[str, Any]:
             "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
             "lastAlerts": channel(f"{OWN}/last-alert", "lastAlert", "A sensor's last alert."),
             "online": channel(f"{ROOT}/hubs/{{hub}}/online", "online", "Whether a hub tells; also its last will."),
+            "beats": channel(f"{ROOT}/{HEARTBEAT_SITE}/{{hub}}/beat", "event", "Heartbeats, each to its own hub."),
+            "beatsTold": channel(BEATS_TOLD, "alert", "Where heartbeats come back to their hubs."),
             "discovery": channel(
                 "{prefix}/device/earwitness_{site}_{sensor}/config", "device", "A sensor, for Home Assistant."
             ),
@@ -123,6 +125,10 @@ def document() -> dict[str, Any]:
             ),
             "noteStates": operation("receive", "states", "Every hub hears of every state.", retain=True),
             "raiseAlerts": operation("send", "alerts", "One alert per happening.", retain=False),
+            "sendBeats": operation("send", "beats", "A hub watches itself.", retain=False),
+            "takeBeats": operation("receive", "beats", "Taken as events are, and kept nowhere.", retain=False),
+            "tellBeats": operation("send", "beatsTold", "By the way that alerts go.", retain=False),
+            "hearBeats": operation("receive", "beatsTold", "The time it took is a metric.", retain=False),
             **{
                 name: operation("send", where, f"{text}, if `homeassistant.discovery` is on.", retain=True)
                 for name, where, text in (

@@ -17,7 +17,7 @@ from hub.metrics import HubMetrics
 from hub.settings import HubSettings
 from shared.events import Event
 from shared.messages import AlertMessage, EventMessage, StateMessage
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, shared_events
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, OnlineTopic, ToldKind, ToldTopic, shared_events
 
 PAGE = Path(__file__).parent / "reference.md"
 
@@ -84,9 +84,18 @@ def messages() -> Iterator[str]:
     yield f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to `{shared_events('hubs')}` |"
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
+    for kind in get_args(ToldKind):
+        yield f"| `{told(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
+    online = str(OnlineTopic("x")).replace("/x/", "/+/")
+    yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
     for model in (EventMessage, StateMessage, AlertMessage):
         yield f"\n**{model.__name__}**: {summary(model)} Fields: "
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
+
+
+def told(kind: ToldKind) -> str:
+    """The filter of one kind of what hubs tell of sensors."""
+    return str(ToldTopic("x", "x", kind)).replace("/x/x/", "/+/+/")
 
 
 def summary(thing: type) -> str:

@@ -1,7 +1,7 @@
 """How mkdocs makes the site: pages that live elsewhere in the repository become pages of it. A hook of `mkdocs.yml`.
 
-README.md is the first page; ARCHITECTURE.md, CHANGELOG.md and the model cards are pages as well, and links to them and
-from them lead where they should. Links to other files of the repository, which are no pages, become plain words.
+README.md is the first page; ARCHITECTURE.md, CHANGELOG.md and the model cards are pages as well, and links to them
+and from them lead where they should. Links to other files of the repository, which are no pages, become plain words.
 """
 
 import posixpath

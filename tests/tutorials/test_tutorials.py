@@ -23,7 +23,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 UP = "ip link set lo up"
-LIMIT_S = 280
+LIMIT_S = 580
 
 
 @dataclass(frozen=True, slots=True)
