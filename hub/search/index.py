@@ -105,7 +105,10 @@ class Index:
 
     def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
         """`measure` for many queries, in one scan."""
-        measured = self.view().measured(self.scorer, queries, between)
+        view = self.view()
+        if not view.chunks:
+            return [[] for _ in queries]
+        measured = view.measured(self.scorer, queries, between)
         for positions, _ in measured:
             if len(positions):
                 self.reach.observe(positions)

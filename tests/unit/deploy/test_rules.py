@@ -8,19 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.processes import program
+from tests.unit.deploy.expressions import ROOT, RULES, rules
 
-ROOT = Path(__file__).parents[3]
-RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.yml"))
 HUB = {"job": "earwitness-hub", "instance": "hub:8080"}
 ONE = {"site": "demo", "sensor": "street-1"}
 PAGES = ("page", "ticket")
-
-
-def rules() -> list[dict[str, Any]]:
-    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}

@@ -1,0 +1,171 @@
+"""Dashboard of the hub: what comes in, goes through and goes out, and what room there is."""
+
+from typing import Final
+
+from panels import Panel, Rows
+
+RATE: Final = "$__rate_interval"
+HUB: Final = 'instance=~"$hub"'
+QUANTILE: Final = "histogram_quantile({q}, sum by (le{by}) (rate(earwitness_hub_{name}_bucket{{{hub}}}[{rate}])))"
+
+
+def quantiles(name: str) -> list[tuple[str, str]]:
+    """Half of all and 95 % of all within, of a histogram of the hub."""
+    return [(QUANTILE.format(q=q, by="", name=name, hub=HUB, rate=RATE), f"{q:.0%}") for q in (0.5, 0.95)]
+
+
+def rates(*names: tuple[str, str]) -> list[tuple[str, str]]:
+    """Rates of counters of the hub, with their legends."""
+    return [(f"sum(rate(earwitness_hub_{name}_total{{{HUB}}}[{RATE}]))", legend) for name, legend in names]
+
+
+INTERNALS: Final[Rows] = [
+    (
+        "In",
+        [
+            Panel(
+                "Events a second",
+                "none",
+                rates(
+                    ("events_received", "received"), ("events_archived", "archived"), ("events_duplicate", "repeats")
+                ),
+            ),
+            Panel(
+                "Queue",
+                "percentunit",
+                [(f"earwitness:intake_queue:ratio{{{HUB}}}", "{{instance}}")],
+                "Of intake.capacity. When it is full the hub reads no more, and events wait at the broker.",
+                steps=(0.5, 0.9),
+            ),
+            Panel(
+                "Trouble",
+                "none",
+                rates(
+                    ("dead_letters", "dead letters"), ("retries", "waits for the store"), ("intake_pauses", "pauses")
+                ),
+                "A second. All of them are zero on a good day.",
+            ),
+        ],
+    ),
+    (
+        "Through",
+        [
+            Panel(
+                "Heartbeat",
+                "s",
+                quantiles("heartbeat_seconds"),
+                "From a sensor's topic through pipeline, store and outbox and back.",
+                exemplars=True,
+            ),
+            Panel("Receipt to alert", "s", quantiles("alert_seconds"), exemplars=True),
+            Panel(
+                "Stages, 95 %",
+                "s",
+                [(QUANTILE.format(q=0.95, by=", stage", name="stage_seconds", hub=HUB, rate=RATE), "{{stage}}")],
+                "Of a batch of events.",
+            ),
+            Panel("End of clip to receipt", "s", quantiles("delivery_seconds")),
+            Panel(
+                "Events a batch",
+                "none",
+                [
+                    (
+                        (
+                            f"sum(rate(earwitness_hub_batch_events_sum{{{HUB}}}[{RATE}]))"
+                            f" / sum(rate(earwitness_hub_batch_events_count{{{HUB}}}[{RATE}]))"
+                        ),
+                        "on average",
+                    )
+                ],
+                "Near 64 the hub is at its limit.",
+            ),
+            Panel(
+                "Connections",
+                "none",
+                [
+                    (f"earwitness_hub_broker_connected{{{HUB}}}", "broker {{instance}}"),
+                    (f"earwitness_store_up{{{HUB}}}", "store {{instance}}"),
+                ],
+                most=1,
+            ),
+        ],
+    ),
+    (
+        "Out",
+        [
+            Panel(
+                "Alerts an hour",
+                "none",
+                [
+                    (f"sum(increase(earwitness_hub_alerts_total{{{HUB}}}[1h]))", "raised"),
+                    ("max(earwitness_store_alerts_waiting)", "not yet with the broker"),
+                ],
+            ),
+            Panel(
+                "Notifications",
+                "none",
+                [
+                    (
+                        f"sum by (notifier, outcome) (increase(earwitness_hub_notifications_total{{{HUB}}}[1h]))",
+                        "{{notifier}} {{outcome}}",
+                    )
+                ],
+                "Within an hour.",
+            ),
+            Panel(
+                "Wait for a person",
+                "none",
+                [
+                    ("max(earwitness_store_dead_letters)", "dead letters of sensors"),
+                    ("max by (notifier) (earwitness_store_notifications_dead)", "given up by {{notifier}}"),
+                    ("max by (notifier) (earwitness_hub_notifications_waiting)", "waiting for {{notifier}}"),
+                ],
+            ),
+        ],
+    ),
+    (
+        "Room",
+        [
+            Panel(
+                "Store memory",
+                "bytes",
+                [
+                    ("max(earwitness_store_memory_used_bytes)", "used"),
+                    ("max(earwitness_store_memory_limit_bytes)", "limit"),
+                ],
+            ),
+            Panel(
+                "Archive",
+                "none",
+                [("max(earwitness_store_events)", "events"), ("max(earwitness_store_alerts)", "alerts")],
+            ),
+            Panel(
+                "Disks, free",
+                "percentunit",
+                [
+                    (
+                        f"earwitness_hub_disk_free_bytes{{{HUB}}} / earwitness_hub_disk_size_bytes{{{HUB}}}",
+                        "{{instance}} {{folder}}",
+                    )
+                ],
+                steps=(0.2, 0.1),
+                rising=False,
+            ),
+            Panel(
+                "Hub memory",
+                "bytes",
+                [
+                    (f'process_resident_memory_bytes{{{HUB}, job="earwitness-hub"}}', "{{instance}} all"),
+                    (f"earwitness_hub_index_bytes{{{HUB}}}", "{{instance}} index {{space}}"),
+                ],
+            ),
+            Panel(
+                "Processor",
+                "percentunit",
+                [(f'rate(process_cpu_seconds_total{{{HUB}, job="earwitness-hub"}}[{RATE}])', "{{instance}}")],
+                "1 is one core.",
+            ),
+            Panel("Index", "none", [(f"earwitness_hub_index_events{{{HUB}}}", "{{instance}} events")]),
+        ],
+    ),
+]

@@ -1,0 +1,95 @@
+"""Dashboard of the models: whether searches find what is there, drift, and what people say."""
+
+from typing import Final
+
+from panels import Panel, Rows
+
+MODELS: Final[Rows] = [
+    (
+        "Search",
+        [
+            Panel(
+                "Recall",
+                "percentunit",
+                [
+                    ("min by (space) (earwitness_hub_search_recall_ratio)", "{{space}}"),
+                    ("max(earwitness_hub_search_recall_target_ratio)", "wanted"),
+                ],
+                "Share of an exact scan's ten best that searches find; measured on live queries.",
+            ),
+            Panel("Candidates", "none", [("max by (space) (earwitness_hub_search_candidates)", "{{space}}")]),
+            Panel("Gap of the last match", "none", [("max by (space) (earwitness_hub_search_gap)", "{{space}}")]),
+        ],
+    ),
+    (
+        "Drift: below 0.1 nothing changed, over 0.25 much did",
+        [
+            Panel(
+                "Presence",
+                "none",
+                [("earwitness:model_presence_psi", "{{category}} {{space}}")],
+                "How far each category's presence is from the reference: population stability index.",
+                steps=(0.1, 0.25),
+            ),
+            Panel(
+                "Embeddings",
+                "none",
+                [("earwitness:model_embedding_psi", "{{space}}")],
+                "The sound itself, before any network of ours: microphones, windscreens, places.",
+                steps=(0.1, 0.25),
+            ),
+            Panel(
+                "Likeness",
+                "none",
+                [("max(earwitness_model_likeness_psi)", "of episodes")],
+                "How much happenings resemble past ones.",
+                steps=(0.1, 0.25),
+            ),
+            Panel(
+                "Heard, and learnt from",
+                "percentunit",
+                [
+                    ("max by (category, space) (earwitness_model_presence_ratio)", "{{category}} heard ({{space}})"),
+                    (
+                        (
+                            "max by (category, space) (earwitness_model_trained_presence_ratio)"
+                            " and on (space) earwitness_model_presence_ratio"
+                        ),
+                        "{{category}} learnt ({{space}})",
+                    ),
+                ],
+                "Share of clips with each category.",
+                width=16,
+            ),
+            Panel(
+                "Measured on",
+                "none",
+                [
+                    ("max by (space) (earwitness_model_drift_events)", "lately, {{space}}"),
+                    ("max by (space) (earwitness_model_reference_events)", "reference, {{space}}"),
+                ],
+                "Events. With no reference yet there is no drift to tell.",
+            ),
+        ],
+    ),
+    (
+        "What people say",
+        [
+            Panel(
+                "Calibration",
+                "percentunit",
+                [
+                    ("max(earwitness_model_stated_ratio)", "stated"),
+                    ("max(earwitness_model_right_ratio)", "right"),
+                ],
+                "Of alerts judged within 30 days: how sure they were, and how often people agreed.",
+            ),
+            Panel("Verdicts", "none", [("max by (verdict) (earwitness_store_verdicts)", "{{verdict}}")]),
+            Panel(
+                "Candidate network in the shadow",
+                "none",
+                [("sum by (agrees) (earwitness_hub_shadow_alerts_total)", "agrees: {{agrees}}")],
+            ),
+        ],
+    ),
+]

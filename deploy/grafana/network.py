@@ -1,0 +1,111 @@
+"""Dashboards of the sensors: the whole network, and one of them."""
+
+from typing import Final
+
+from panels import Panel, Rows, number
+
+SENSOR: Final = 'site="$site", sensor="$sensor"'
+AGE: Final = "time() - max({})"
+OVERVIEW: Final[Rows] = [
+    (
+        "Now",
+        [
+            number("Sensors heard", "none", 'sum(earwitness:sensor_state{state="hearing"})'),
+            number("Sensors not heard", "none", 'sum(earwitness:sensor_state{state=~"silent|lost"})', (1, 5)),
+            number("Events a second", "none", "earwitness:events_archived:rate5m"),
+            number("Alerts in 24 hours", "none", "sum(increase(earwitness_hub_alerts_total[24h]))"),
+            number("Heartbeat, since", "s", AGE.format("earwitness_hub_heartbeat_timestamp_seconds"), (90, 180)),
+            number("Store memory", "percentunit", "earwitness:store_memory:ratio", (0.7, 0.85)),
+        ],
+    ),
+    (
+        "What needs somebody",
+        [
+            Panel(
+                "Firing",
+                "none",
+                [('ALERTS{alertname=~"Earwitness.*", alertstate="firing"}', "")],
+                "docs/operate.md has a section for each.",
+                "table",
+                12,
+            ),
+            Panel(
+                "Sensors that are not heard",
+                "none",
+                [('earwitness:sensor_state{state=~"silent|lost"} == 1', "")],
+                "silent: nothing for ten minutes; lost: the broker noticed that it went.",
+                "table",
+                12,
+            ),
+        ],
+    ),
+    (
+        "The network",
+        [
+            Panel("Sensors by state", "none", [("earwitness:sensors:count_by_state", "{{state}}")]),
+            Panel("Events a second", "none", [("sum by (site) (earwitness:sensor_events:rate5m)", "{{site}}")]),
+            Panel(
+                "Late events",
+                "percentunit",
+                [("earwitness:events_late:ratio_rate1h", "over a minute late")],
+                "Share received more than a minute after their end, within an hour.",
+                steps=(0.05, 0.2),
+            ),
+            Panel(
+                "Level, loudest ten",
+                "dB",
+                [("topk(10, earwitness:sensor_laeq_decibels)", "{{site}}/{{sensor}} ({{unit}})")],
+                "LAeq of clips of ten seconds. dB and dBFS do not compare.",
+                width=12,
+            ),
+            Panel(
+                "Missing events, worst ten",
+                "none",
+                [("topk(10, earwitness:sensor_events_missing)", "{{site}}/{{sensor}}")],
+                "Numbers that never came, since the sensor is known. A slope is a loss that goes on.",
+                width=12,
+            ),
+        ],
+    ),
+]
+ONE_SENSOR: Final[Rows] = [
+    (
+        "$site/$sensor",
+        [
+            number(
+                "Heard", "none", f'max(earwitness:sensor_state{{{SENSOR}, state="hearing"}})', (1, 1), rising=False
+            ),
+            number(
+                "Last heard, since",
+                "s",
+                AGE.format(f"earwitness:sensor_last_heard_timestamp_seconds{{{SENSOR}}}"),
+                (60, 600),
+            ),
+            number("Clip to receipt", "s", f"max(earwitness_sensor_delivery_seconds{{{SENSOR}}})", (60, 300)),
+            number("Missing events", "none", f"max(earwitness:sensor_events_missing{{{SENSOR}}})", (1, 100)),
+            number(
+                "Sound, since",
+                "s",
+                AGE.format(f"earwitness_sensor_sound_timestamp_seconds{{{SENSOR}}}"),
+                (600, 1_800),
+                text="Since its level last lay above that of a dead microphone.",
+            ),
+            number(
+                "Movement, since",
+                "s",
+                AGE.format(f"earwitness_sensor_variation_timestamp_seconds{{{SENSOR}}}"),
+                (3_600, 21_600),
+                text="Since its level last moved by health.steady_db.",
+            ),
+        ],
+    ),
+    (
+        "Over time",
+        [
+            Panel("Level", "dB", [(f"earwitness:sensor_laeq_decibels{{{SENSOR}}}", "LAeq ({{unit}})")], width=24),
+            Panel("State", "none", [(f"earwitness:sensor_state{{{SENSOR}}}", "{{state}}")], most=1),
+            Panel("Events a second", "none", [(f"earwitness:sensor_events:rate5m{{{SENSOR}}}", "events")]),
+            Panel("Missing events", "none", [(f"earwitness:sensor_events_missing{{{SENSOR}}}", "missing")]),
+        ],
+    ),
+]

@@ -1,0 +1,48 @@
+"""Dashboards are what the code makes, and name nothing that the hub does not tell."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.unit.deploy.expressions import DASHBOARDS, ROOT, Asked, alerting, drawn, listed, names, recorded, told
+
+
+def test_dashboards_are_up_to_date() -> None:
+    script = ROOT / "deploy" / "grafana" / "make_dashboards.py"
+    made = subprocess.run([sys.executable, script, "--print"], capture_output=True, text=True, check=True)
+    there = {path.name: path.read_text() for path in DASHBOARDS}
+    assert json.loads(made.stdout) == there, "run: python deploy/grafana/make_dashboards.py"
+
+
+@pytest.mark.parametrize("asked", [*recorded(), *alerting(), *drawn(), *listed()], ids=lambda asked: asked.where)
+def test_expressions_name_only_what_there_is(asked: Asked) -> None:
+    assert names(asked.expr)
+    assert names(asked.expr) <= told()
+
+
+def test_dashboards_are_told_apart_and_their_panels_have_room() -> None:
+    uids = []
+    for path in DASHBOARDS:
+        document = json.loads(path.read_text())
+        uids.append(document["uid"])
+        places = Counter((p["gridPos"]["x"], p["gridPos"]["y"]) for p in document["panels"])
+        assert max(places.values()) == 1
+        assert all(p["gridPos"]["x"] + p["gridPos"]["w"] <= 24 for p in document["panels"])
+    assert len(set(uids)) == len(uids) == 4
+
+
+def test_every_metric_that_a_person_should_see_is_seen_somewhere() -> None:
+    seen = set().union(*(names(asked.expr) for asked in [*recorded(), *alerting(), *drawn()]))
+    own = {name for name in told() if name.startswith("earwitness_") and not name.endswith(("_sum", "_count"))}
+    unseen = {
+        "earwitness_hub_alerts_published_total",  # holds heartbeats too
+        "earwitness_hub_last_event_timestamp_seconds",  # of use in a query by hand
+        "earwitness_hub_heartbeats_total",
+        "earwitness_hub_batch_events_bucket",
+        "earwitness_store_sensors",
+        "earwitness_store_sensors_left_out",
+    }
+    assert own - seen == unseen
