@@ -10,13 +10,14 @@ gone waits for it, and is lost when its session ends. So this takes the hub's pl
 If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
 """
 
+import json
 import queue
 from collections import deque
 from typing import Final
 
 import typer
 
-from hub.options import ConfigOption, SetOption, reported, settings_from
+from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
@@ -31,14 +32,17 @@ AT_ONCE: Final = 16
 
 
 @reported
-def leave(config: ConfigOption = None, override: SetOption = None) -> None:
+def leave(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """Hand what waits for a hub that is gone for good to the others, and end its session at the broker.
 
     Example: earwitness-hub leave --config /etc/earwitness/hub.toml --set hub.name=hub-2
     """
     settings = settings_from(config, override)
     handed = hand_over(settings)
-    typer.echo(f"{settings.hub.name} has left: {handed} events went to the other hubs")
+    if json_:
+        typer.echo(json.dumps({"hub": settings.hub.name, "handed_over": handed}))
+    else:
+        typer.echo(f"{settings.hub.name} has left: {handed} events went to the other hubs")
 
 
 def hand_over(settings: HubSettings) -> int:
