@@ -1,117 +1,22 @@
-"""What Home Assistant finds on a real broker: devices and values, retained, right, and gone when they should be.
-
-`DEVICE` holds what Home Assistant documents of device discovery, and what its code (2025.4) insists on.
-"""
+"""What Home Assistant finds on a real broker: devices and values, retained, right, and gone when they should be."""
 
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from jsonschema import Draft202012Validator
 
-from hub.homeassistant import Describer, Told
-from shared.events import Levels
 from shared.mqtt import Connected, Link, Received
 from shared.taxonomy import CATEGORIES
+from tests.discovery import DEVICE
 from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
 
 TOPIC = re.compile(r"homeassistant/device/[a-zA-Z0-9_-]+/config")
 HIGH = "homeassistant/device/earwitness_test_high/config"
-TEXT = {"type": "string", "minLength": 1}
-WHERE = {"type": "string", "pattern": "^[^+#]+$"}
-AVAILABILITY = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "type": "object",
-        "properties": {
-            "topic": WHERE,
-            "payload_available": TEXT,
-            "payload_not_available": TEXT,
-            "value_template": TEXT,
-        },
-        "required": ["topic"],
-        "additionalProperties": False,
-    },
-}
-ENTITY = {
-    "platform": TEXT,
-    "unique_id": TEXT,
-    "name": TEXT,
-    "icon": {"type": "string", "pattern": "^mdi:"},
-    "entity_category": {"enum": ["config", "diagnostic"]},
-    "state_topic": WHERE,
-    "value_template": TEXT,
-    "json_attributes_topic": WHERE,
-    "availability": AVAILABILITY,
-    "availability_mode": {"enum": ["all", "any", "latest"]},
-    "expire_after": {"type": "integer", "minimum": 1},
-}
-SENSOR = {
-    **ENTITY,
-    "platform": {"const": "sensor"},
-    "device_class": {"enum": ["sound_pressure", "enum", "timestamp"]},
-    "unit_of_measurement": TEXT,
-    "state_class": {"const": "measurement"},
-    "suggested_display_precision": {"type": "integer", "minimum": 0},
-    "options": {"type": "array", "minItems": 1, "items": TEXT},
-}
-BINARY = {**ENTITY, "platform": {"const": "binary_sensor"}, "device_class": {"const": "connectivity"}}
-NEEDED = ["platform", "unique_id", "state_topic"]
-DEVICE = Draft202012Validator(
-    {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["device", "origin", "components"],
-        "properties": {
-            "device": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["identifiers"],
-                "properties": {
-                    "identifiers": {"type": "array", "minItems": 1, "items": TEXT},
-                    "name": TEXT,
-                    "manufacturer": TEXT,
-                    "model": TEXT,
-                    "configuration_url": {"type": "string", "pattern": "^https?://"},
-                },
-            },
-            "origin": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name"],
-                "properties": {"name": TEXT, "sw_version": TEXT, "support_url": TEXT},
-            },
-            "components": {
-                "type": "object",
-                "additionalProperties": {
-                    "oneOf": [
-                        {"additionalProperties": False, "required": NEEDED, "properties": kind}
-                        for kind in (SENSOR, BINARY)
-                    ],
-                    # A unit of sound pressure needs its device class, and the other way round.
-                    "if": {"properties": {"device_class": {"const": "sound_pressure"}}, "required": ["device_class"]},
-                    "then": {"properties": {"unit_of_measurement": {"enum": ["dB", "dBA"]}}},
-                    "else": {
-                        "if": {"required": ["options"]},
-                        "then": {
-                            "properties": {
-                                "device_class": {"const": "enum"},
-                                "state_class": False,
-                                "unit_of_measurement": False,
-                            }
-                        },
-                    },
-                },
-            },
-        },
-    }
-)
 
 
 class Watcher:
@@ -288,31 +193,3 @@ def watch_again(watch: Callable[..., Watcher]) -> Watcher:
     watcher = watch()
     eventually(lambda: any(topic.endswith("/state") for topic in watcher.seen), 10, "something is retained")
     return watcher
-
-
-NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("unit", "told"),
-    [("dB", ("dBA", "sound_pressure")), ("dBFS", ("dBFS", None))],
-    ids=["calibrated", "not calibrated"],
-)
-def test_a_level_has_a_unit_that_home_assistant_takes(unit: Any, told: tuple[str, str | None]) -> None:
-    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
-    device = describer.device(Told("site", "street", "e", NOW, Levels(60.0, 70.0, unit)))
-    DEVICE.validate(device)
-    level = device["components"]["level"]
-    assert (level["unit_of_measurement"], level.get("device_class")) == told
-    assert {one["topic"] for one in level["availability"]} == {
-        "earwitness/v1/hubs/hub-1/online",
-        "earwitness/v1/site/street/state",
-    }
-    assert level["availability_mode"] == "all"
-
-
-def test_an_old_level_is_not_told_as_if_it_were_new() -> None:
-    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
-    told = Told("site", "street", "e", NOW - timedelta(seconds=181), Levels(60.0, 70.0))
-    assert list(describer.messages(told, NOW)) == ["homeassistant/device/earwitness_site_street/config"]
-    assert len(describer.messages(told, NOW - timedelta(seconds=2))) == 2
