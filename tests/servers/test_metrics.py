@@ -1,0 +1,320 @@
+"""A real Prometheus scrapes a real hub, with broker, store, sensors, alerts and feedback.
+
+Every expression of rules and dashboards is asked of it. The heartbeat goes its way, and nobody else sees it.
+"""
+
+import json
+import math
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from hub.archive import Archive
+from shared.events import Embedding, Event
+from shared.messages import encode_event
+from shared.mqtt import Acknowledged, Connected, Link, Received
+from shared.space import VGGISH
+from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, SensorTopic
+from tests.browser.hub import Configured
+from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, Server, eventually, program, write_embeddings
+from tests.receivers import Receiver
+from tests.unit.deploy.expressions import RULES, Asked, alerting, drawn, listed, recorded, selectors
+from tests.values import event
+
+EMPTY = {
+    'ALERTS{alertname=~"Earwitness.*", alertstate="firing"}': "nothing fires while all is well",
+    'earwitness:sensor_state{state=~"silent|lost"} == 1': "every sensor is heard, or was stopped on purpose",
+}
+"""Expressions that say nothing until something breaks, and why; besides those of alerts, which are made to."""
+SELECTORS_EMPTY = {'up{job="prometheus"}': "scraped by nobody in this test"}
+
+
+SETTINGS = """
+[archive]
+clips_dir = "{clips}"
+[redis]
+timeout_s = 1
+[search]
+measured_share = 1
+[flagging]
+threshold = 0.05
+min_shared = 0.05
+min_presence = 0.2
+cooldown_s = 0
+false_alerts_a_day = 1000
+[notify.webhooks.desk]
+url = "{webhook}"
+[health]
+heartbeat_s = 0.5
+every_s = 0.5
+drift_every_s = 1
+drift_events = 20
+reference_days = 0.00001
+"""
+
+
+class Prometheus(Server):
+    """Debian's Prometheus, scraping one hub every second with the rules of deploy/prometheus."""
+
+    def __init__(self, folder: Path, hub_port: int) -> None:
+        super().__init__(folder)
+        groups = folder / "rules"
+        groups.mkdir()
+        for path in RULES:
+            (groups / path.name).write_text(path.read_text())
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [f"{groups}/*.yml"],
+            "scrape_configs": [
+                {"job_name": "earwitness-hub", "static_configs": [{"targets": [f"127.0.0.1:{hub_port}"]}]}
+            ],
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+    def command(self) -> list[str]:
+        return [
+            program("prometheus"),
+            f"--config.file={self.folder}/prometheus.yml",
+            f"--storage.tsdb.path={self.folder}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--enable-feature=exemplar-storage",
+        ]
+
+    def ready(self) -> bool:
+        try:
+            return bool(httpx.get(f"http://127.0.0.1:{self.port}/-/ready").status_code == 200)
+        except httpx.TransportError:
+            return False
+
+    def api(self, path: str, **parameters: str) -> list[dict[str, object]]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        answer = httpx.get(url)
+        assert answer.status_code == 200, f"{parameters}: {answer.text}"
+        data = answer.json()["data"]
+        return list(data["result"] if isinstance(data, dict) else data)
+
+    def ask(self, expr: str) -> list[float]:
+        """Values of an expression now, those that are numbers."""
+        values = [float(str(one["value"][1])) for one in self.api("query", query=expr)]  # type: ignore[index]
+        return [value for value in values if not math.isnan(value)]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A network that is scraped."""
+
+    hub: HubProcess
+    prometheus: Prometheus
+    broker: Mosquitto
+    store: Redis
+    webhook: Receiver
+    heard: list[str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.hub.port}"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A hub with a sensor that goes on and two that ended, one of which lost an event; alerts, told and judged."""
+    folder = tmp_path_factory.mktemp("metrics")
+    broker, store = Mosquitto(folder / "mosquitto"), Redis(folder / "redis", "--appendonly", "yes")
+    broker.start()
+    store.start()
+    webhook = Receiver()
+    heard: list[str] = []
+    link = listener(broker, heard)
+    config = folder / "hub.toml"
+    config.write_text(SETTINGS.format(clips=folder / "clips", webhook=webhook.url))
+    hub = Configured(folder / "hub", broker.port, store.url, config)
+    (folder / "clips").mkdir()
+    hub.start()
+    prometheus = Prometheus(folder / "prometheus", hub.port)
+    prometheus.start()
+    eventually(lambda: prometheus.ask("earwitness_hub_alerts_total") == [0.0], 30, "zeros are there beforehand")
+    started = datetime.now(UTC)
+    common = ("sensor.site=test", f"source.start={started.isoformat()}")
+    data = write_embeddings(folder / "embeddings.npz", 200)
+    sound = EdgeProcess(
+        folder / "sound", broker.port, *common, "sensor.name=sound", "source.speed=100", "source.limit=30"
+    )
+    live = EdgeProcess(
+        folder / "live",
+        broker.port,
+        *common,
+        *("source.kind=embeddings", f"source.path={data}", "sensor.name=live", "source.speed=20", "source.loop=true"),
+    )
+    try:
+        assert sound.finish()["captured"] == 30
+        send(broker, numbers())
+        eventually(lambda: hub.metric("earwitness_store_alerts") > 0, 30, "an alert")
+        alert = httpx.get(f"http://127.0.0.1:{hub.port}/api/v1/alerts?limit=1").json()["alerts"][0]["event"]
+        said = httpx.post(
+            f"http://127.0.0.1:{hub.port}/api/v1/alerts/{alert}/feedback",
+            json={"verdict": "same"},
+            headers={"X-Earwitness": "test"},
+        )
+        assert said.status_code == 201, said.text
+        yield Running(hub, prometheus, broker, store, webhook, heard)
+    finally:
+        live.kill()
+        for server in (prometheus, hub, store, broker):
+            server.stop()
+        link.stop()
+        webhook.stop()
+
+
+def numbers() -> list[Event]:
+    """Five events of each of forty sensors, captured now, of a few kinds."""
+    kinds = np.random.default_rng(0).integers(0, 256, (4, *VGGISH.shape), dtype=np.uint8)
+    return [
+        replace(
+            event(seq, sensor=f"numbers-{number}"),
+            site="test",
+            captured_at=datetime.now(UTC) - timedelta(milliseconds=200 - 5 * number - seq),
+            body=Embedding(VGGISH.id, kinds[number % 4]),
+        )
+        for number in range(40)
+        for seq in range(5)
+    ]
+
+
+def send(broker: Mosquitto, events: Sequence[Event]) -> None:
+    """Publish events as their sensors do, and wait until the broker has them."""
+    link = Link(broker.settings, "sender")
+    link.start()
+    assert isinstance(link.signals.get(timeout=10), Connected)
+    for one in events:
+        link.publish(str(SensorTopic(one.site, one.id.sensor, "event")), encode_event(one))
+    for _ in events:
+        assert isinstance(link.signals.get(timeout=10), Acknowledged)
+    link.stop()
+
+
+def listener(broker: Mosquitto, heard: list[str]) -> Link:
+    """Somebody who listens to everything that is for others, and notes the topics."""
+
+    def on_signal(signal: object) -> None:
+        if isinstance(signal, Connected):
+            for topic_filter in (ALL_ALERTS, ALL_EVENTS, ALL_STATES):
+                link.subscribe(topic_filter)
+        if isinstance(signal, Received):
+            heard.append(signal.topic)
+            link.acknowledge(signal)
+
+    link = Link(broker.settings, "everybody", on_signal=on_signal)
+    link.start()
+    return link
+
+
+@pytest.mark.parametrize("asked", [*recorded(), *drawn(), *listed()], ids=lambda asked: asked.where)
+def test_every_expression_of_dashboards_and_recording_rules_returns_data(running: Running, asked: Asked) -> None:
+    if asked.expr in EMPTY:
+        running.prometheus.ask(asked.filled)
+    else:
+        eventually(lambda: bool(running.prometheus.ask(asked.filled)), 40, asked.filled)
+
+
+@pytest.mark.parametrize("asked", alerting(), ids=lambda asked: asked.where)
+def test_every_alerts_series_are_there_before_it_fires(running: Running, asked: Asked) -> None:
+    running.prometheus.ask(asked.filled)
+    for selector in selectors(asked.expr):
+        if selector not in SELECTORS_EMPTY:
+            eventually(lambda s=selector: bool(running.prometheus.ask(s)), 40, selector)  # type: ignore[misc]
+
+
+def test_no_alert_fires_on_a_network_that_is_well(running: Running) -> None:
+    firing = running.prometheus.api("query", query='ALERTS{alertstate="firing"}')
+    assert not firing
+
+
+def test_exemplars_name_the_events_that_alerts_were_raised_for(running: Running) -> None:
+    def found() -> list[dict[str, object]]:
+        now = datetime.now(UTC)
+        return running.prometheus.api(
+            "query_exemplars",
+            query="earwitness_hub_alert_seconds_bucket",
+            start=(now - timedelta(hours=1)).isoformat(),
+            end=now.isoformat(),
+        )
+
+    eventually(lambda: bool(found()), 30, "an exemplar")
+    exemplars = json.dumps(found())
+    assert '"event": "live.' in exemplars or '"event": "numbers.' in exemplars or '"event": "sound.' in exemplars
+
+
+def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> None:
+    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
+    eventually(
+        lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before + 2, 30, "heartbeats come back"
+    )
+    assert running.hub.metric("earwitness_hub_heartbeat_timestamp_seconds") > datetime.now(UTC).timestamp() - 30
+    for path, key in (("events", "events"), ("alerts", "alerts"), ("episodes", "episodes")):
+        found = httpx.get(f"{running.url}/api/v1/{path}?limit=200").json()[key]
+        assert found
+        assert "heartbeat" not in json.dumps(found)
+    archive = Archive(running.store.url)
+    assert "heartbeat" not in {sensor.place.partition("/")[0] for sensor in archive.sensors()}
+    assert not archive.client.exists("ew:site:heartbeat")
+    assert archive.dead_letter_count() == 0
+    archive.close()
+    assert running.heard
+    assert not [topic for topic in running.heard if "heartbeat" in topic]
+    assert running.webhook.taken
+    assert not [posted for posted in running.webhook.taken if b"heartbeat" in posted.body]
+
+
+def test_an_event_that_never_comes_is_told_until_it_comes_late(running: Running) -> None:
+    def missing() -> float | None:
+        return sample(running.hub, "earwitness_sensor_events_missing", sensor="gaps")
+
+    send(running.broker, [event(seq, sensor="gaps") for seq in (0, 1, 4)])
+    eventually(lambda: missing() == 2, 20, "two are missing")
+    send(running.broker, [event(2, sensor="gaps")])
+    eventually(lambda: missing() == 1, 20, "one came late")
+
+
+def sample(hub: HubProcess, name: str, **labels: str) -> float | None:
+    """One series as the hub tells it now."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            if one.name == name and labels.items() <= one.labels.items():
+                return float(one.value)
+    return None
+
+
+def test_while_the_store_hangs_that_is_told_and_no_sensor_stays_at_its_last_level(running: Running) -> None:
+    running.store.freeze()
+    try:
+        eventually(lambda: running.hub.metric("earwitness_store_up") == 0, 30, "the store is away")
+        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 10, "no level is told")
+        assert math.isnan(running.hub.metric("earwitness_store_events"))
+    finally:
+        running.store.thaw()
+    eventually(lambda: running.hub.metric("earwitness_store_up") == 1, 30, "the store is back")
+    eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is not None, 30, "levels are told")
+    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
+    eventually(lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before, 30, "the heart beats")
+
+
+def test_a_word_on_the_heartbeats_topic_that_is_none_does_no_harm(running: Running) -> None:
+    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
+    link = Link(running.broker.settings, "stranger")
+    link.start()
+    assert isinstance(link.signals.get(timeout=10), Connected)
+    link.publish(BEATS_TOLD, b"?")
+    assert isinstance(link.signals.get(timeout=10), Acknowledged)
+    link.stop()
+    eventually(lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before, 30, "the heart beats")
