@@ -199,10 +199,9 @@ def alerts(
 
     Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
     """
-    settings = settings_from(None, override)
     with _progress() as told:
         drawn = days_of(days, seed, sensors, performances, told)
-        figures, truth = alert_figures(drawn, settings, feedback=feedback, told=told)
+        figures, truth = alert_figures(drawn, settings_from(None, override), feedback=feedback, told=told)
     if plot is not None:
         draw(plot, truth)
     _tell(f"alerts of {days} days", figures.document(), json_)
@@ -228,9 +227,7 @@ def replay(
         typer.echo(json.dumps(figures.document()))
         return
     for text in figures.texts:
-        typer.echo(f"{text.title}\n{text.body}")
-        heard, match = (", ".join(of) or "nothing" for of in (text.heard, text.match))
-        typer.echo(f"-- verified: {heard}; best match: {match}; {text.fault}\n")
+        typer.echo(f"{text}\n")
     _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
 
 

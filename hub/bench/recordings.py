@@ -70,6 +70,10 @@ class Told:
     match: tuple[str, ...]
     fault: str
 
+    def __str__(self) -> str:
+        heard, match = (", ".join(of) or "nothing" for of in (self.heard, self.match))
+        return f"{self.title}\n{self.body}\n-- verified: {heard}; best match: {match}; {self.fault}"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingFigures:
