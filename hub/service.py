@@ -109,7 +109,6 @@ class Hub:
             self._patterns,
             self._places,
             rule,
-            recurring_days=flagging.recurring_days,
             urgent_above_db=flagging.urgent_above_db,
             shadow=self._candidate(settings.model.shadow),
         )
@@ -117,7 +116,7 @@ class Hub:
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=Judge(self._casebook, self._places, rule),
+            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days),
             metrics=self._metrics,
             clips=self._clips,
         )
