@@ -294,10 +294,9 @@ class Pipeline:
         self._metrics.alerts.inc(sum(alert is not None for alert in alerts))
         self._metrics.batch.observe(len(kept))
         self._metrics.last_event.set(kept[-1][0].received_at.timestamp())
-        for stored, item in kept:
+        for event, item in kept:
             if item.event is not None and not item.event.historical:
-                delay = stored.received_at - stored.captured_at
-                self._metrics.delivery.observe(delay.total_seconds() - stored.duration_s)
+                self._metrics.delivery.observe(event.delivery_s)
 
     def _keep(self, event: Event) -> str:
         if self._clips is not None and isinstance(event.body, Flac):

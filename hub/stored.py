@@ -64,6 +64,11 @@ class StoredEvent:
         """`site/sensor`."""
         return f"{self.site}/{self.id.sensor}"
 
+    @property
+    def delivery_s(self) -> float:
+        """From its end to its receipt, in seconds; below 0 if the sensor's clock is ahead."""
+        return (self.received_at - self.captured_at).total_seconds() - self.duration_s
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
