@@ -4,6 +4,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -68,7 +69,10 @@ class StoreLook:
         metrics.store_dead.put({})
 
     def _look_at_disks(self) -> None:
-        usage = {name: shutil.disk_usage(folder) for name, folder in self._folders.items() if folder.exists()}
+        usage = {}
+        for name, folder in self._folders.items():
+            with suppress(OSError):  # it is made with the first file; whether it can be, `check` tells
+                usage[name] = shutil.disk_usage(folder)
         self._metrics.disk_free.put({(name,): float(disk.free) for name, disk in usage.items()})
         self._metrics.disk_size.put({(name,): float(disk.total) for name, disk in usage.items()})
 
@@ -77,7 +81,7 @@ class StoreLook:
         metrics = self._metrics
         memory, kept = self._redis.info("memory"), self._redis.info("persistence")
         metrics.store_memory.set(memory["used_memory"])
-        metrics.store_limit.set(memory["maxmemory"] or memory["total_system_memory"])
+        metrics.store_limit.set(memory.get("maxmemory") or memory.get("total_system_memory", math.nan))
         written = kept.get("aof_last_write_status", "ok") == "ok"
         metrics.store_durable.set(int(bool(kept.get("aof_enabled", 0)) and written))
         metrics.store_events.set(self._archive.count())
