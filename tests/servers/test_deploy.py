@@ -80,7 +80,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     printed, log = place / "printed", place / "log"
     command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
     with printed.open("wb") as out, log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=out, stderr=errors)
+        quick = {**os.environ, "EARWITNESS_HUB_HEALTH__HEARTBEAT_S": "2"}
+        process = subprocess.Popen(command, stdout=out, stderr=errors, env=quick)
     running = Deployment(process, printed, {})
 
     def is_up() -> bool:
@@ -122,6 +123,15 @@ def test_prometheus_finds_all_its_targets_up(deployment: Deployment) -> None:
     )
     managers = deployment.json("prometheus", "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
     assert len(managers) == 1
+
+
+def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment: Deployment) -> None:
+    eventually(
+        lambda: bool(deployment.query("earwitness_hub_heartbeat_timestamp_seconds > 0")), 45, "a heartbeat came back"
+    )
+    data = Path(deployment.addresses["folder"]) / "data"
+    for log in ("hub.log", "demo-street-1.log", "demo-street-2.log"):
+        assert "refuse" not in (data / log).read_text()
 
 
 def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
