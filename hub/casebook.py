@@ -167,11 +167,12 @@ class Casebook:
     @translated
     def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Hours since 1970 UTC in which a sensor was heard, between two times: int64 [n], rising."""
-        found = []
-        for year in range(_year(since_ms), _year(until_ms) + 1):
-            bits = np.unpackbits(np.frombuffer(self._redis.get(_heard(place, year)) or b"", dtype=np.uint8))
-            found.append(np.flatnonzero(bits) + _first_hour(year))
-        hours = np.concatenate(found).astype(np.int64) if found else np.empty(0, dtype=np.int64)
+        years = range(_year(since_ms), max(_year(since_ms), _year(until_ms)) + 1)
+        rows = self._redis.mget([_heard(place, year) for year in years])
+        bits = (np.unpackbits(np.frombuffer(row or b"", dtype=np.uint8)) for row in rows)
+        hours = np.concatenate(
+            [np.flatnonzero(own) + _first_hour(year) for year, own in zip(years, bits, strict=True)]
+        ).astype(np.int64)
         return hours[(hours >= since_ms // _HOUR_MS) & (hours <= until_ms // _HOUR_MS)]
 
     @translated

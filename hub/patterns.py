@@ -16,6 +16,8 @@ _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 _SHORTEST_MS: Final = 2 * _DAY_MS
 """There is no rhythm in less."""
+LONGEST_DAYS: Final = 366.0
+"""Nothing older is looked at, however long it is kept."""
 MOST: Final = 2_000
 """Episodes looked at, the newest."""
 
@@ -32,7 +34,7 @@ class Rhythms:
     def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
         self._casebook = casebook
         self._zone = places.timezone
-        self._history_ms = round(history_days * _DAY_MS)
+        self._history_ms = round(min(history_days, LONGEST_DAYS) * _DAY_MS)
         self._known = lru_cache(maxsize=8_192)(self._looked_up)
 
     def belonging(self, place: str, category: str, at_ms: int) -> float:
@@ -74,7 +76,7 @@ class Patterns:
     def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
         self._casebook = casebook
         self._places = places
-        self._history = timedelta(days=history_days)
+        self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> Pattern:
         """How often, when and how regularly a category is heard at a place, and when it is likely next.

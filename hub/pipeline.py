@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,9 @@ from shared.taxonomy import COUNT
 from shared.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)
+
+MATCHES: Final = 10
+"""Looked for, at least: what calibrations say of matches was measured on the ten best."""
 
 
 class Outcome(Enum):
@@ -275,7 +279,7 @@ class Pipeline:
         requests = []
         for number, (stored, item) in enumerate(kept):
             exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._judge.rule.own_recent_s)
-            requests.append((item.space, Query(item.towers, self._judge.rule.max_matches * 4, exclusion)))
+            requests.append((item.space, Query(item.towers, max(self._judge.rule.max_matches, MATCHES), exclusion)))
         answers = self._retrieval.search_all(requests)
         similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(kept)
         for space in {space for space, _ in requests}:

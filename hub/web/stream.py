@@ -1,7 +1,8 @@
 """What happens, told live to any number of pages: server-sent events, read from the archive's stream of changes.
 
-1. One thread reads `ew:changes`, whichever hub writes it. An event is told once it was judged, with the episodes it
-   belongs to, its alert, and its sensor as they are then; each change's position is the id of its last message.
+1. While anybody listens, one thread reads `ew:changes`, whichever hub writes it. An event is told once it was judged,
+   with the episodes it belongs to, its alert, and its sensor as they are then; each change's position is the id of
+   its last message.
 2. Each client has a queue of its own; one that does not keep up is let go, and comes back with the id it saw last.
 3. What a client missed is read from the same stream; if that is too much, it is told to load anew (`reset`).
 """
@@ -32,6 +33,7 @@ _JUDGED_WITHIN_S: Final = 5.0
 """An event that no hub has judged by then is told as it is."""
 _SENSORS_EVERY_S: Final = 2.0
 _RETRY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.5
 _QUEUE: Final = 2_000
 MISSED: Final = 1_000
 """Most changes that are told again to a client that comes back."""
@@ -87,6 +89,7 @@ class Feed:
         self._redis = parts.archive.client
         self._clients: set[Client] = set()
         self._lock = threading.Lock()
+        self._joined = threading.Event()
         self._told_to = "0-0"
         self._states: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -103,6 +106,7 @@ class Feed:
             if self._parts.stopping.is_set():
                 client.queue.put_nowait(None)
             self._clients.add(client)
+        self._joined.set()
         return client
 
     def leave(self, client: Client) -> None:
@@ -128,6 +132,11 @@ class Feed:
         read_to, sensors_at = self._told_to, 0.0
         while not self._parts.stopping.is_set():
             try:
+                if self._idle():
+                    waiting.clear()
+                    read_to = self._told_to
+                    self._joined.wait(_LOOK_EVERY_S)
+                    continue
                 rows = self._changes(read_to)
                 now = time.monotonic()
                 waiting += [(name, event, now) for name, event in rows if event]
@@ -142,6 +151,17 @@ class Feed:
         with self._lock:
             for client in self._clients:
                 client.put([None])
+
+    def _idle(self) -> bool:
+        """Whether nobody listens; whoever comes then hears what happens from now on."""
+        self._joined.clear()
+        if self._clients:
+            return False
+        newest = self._newest()
+        with self._lock:
+            if not self._clients:
+                self._told_to = newest
+            return not self._clients
 
     def _tell(self, waiting: "deque[tuple[str, str, float]]", read_to: str) -> None:
         """Tell those that were judged, in order, and forget them."""

@@ -13,10 +13,12 @@ from edge.settings import EdgeSettings
 from hub.archive import Archive
 from hub.check import Finding, examine
 from hub.deployment.authority import SERVER_DAYS, Authority
+from hub.opening import open_archive
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedBroker, FoundedStore
 from tests.processes import Mosquitto, Redis, eventually
+from tests.values import alert, stored
 
 
 @pytest.fixture
@@ -79,6 +81,19 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
     assert operator.config_get("appendonly") == {"appendonly": "yes"}
     health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - anybody may ask
     assert health.ping()
+
+
+def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, servers: FoundedStore) -> None:
+    """Redis replays its file as the default user, whom nobody can be: transactions and scripts as well."""
+    archive = open_archive(load(HubSettings, founded.hub_toml, []))
+    events = [stored(seq) for seq in range(20)]
+    archive.record_all(events)
+    archive.complete_all([(event.id, alert(str(event.id))) for event in events])
+    servers.kill()
+    servers.start()
+    eventually(lambda: archive.count() == 20, 10, "all events are there again")
+    assert archive.alert_count() == 20
+    archive.close()
 
 
 def test_a_store_that_forgets_is_told(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> None:
