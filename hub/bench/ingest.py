@@ -23,6 +23,7 @@ from hub.archive import Archive
 from hub.bench.large import real_clips
 from hub.bench.processes import Told, events_of, hub_process, prefill, servers, until
 from hub.search.recombined import recombined
+from shared.errors import Unavailable
 from shared.messages import encode_event
 from shared.space import VGGISH, Features
 from shared.topics import ALL_ALERTS, SensorTopic
@@ -191,8 +192,12 @@ def _bare(port: int, messages: list[bytes]) -> float:
         client.ack(message.mid, message.qos)
         arrived.put(time.monotonic())
 
+    subscribed = threading.Event()
     listener.on_message = take
+    listener.on_subscribe = lambda *_: subscribed.set()
     listener.subscribe(topic, qos=1)
+    if not subscribed.wait(10.0):
+        raise Unavailable("the broker does not take a subscription")
     sender = _client(port, "bench-bare-sender")
     started = time.monotonic()
     for number in range(count):
