@@ -18,6 +18,8 @@ Likeness = npt.NDArray[np.float32]
 
 AGREE: Final = 7
 """Categories that must agree."""
+MOST: Final = 0.99
+"""Nothing is surer: a calibration that never failed was measured on some dozens of clips."""
 
 
 def likeness(
@@ -36,7 +38,7 @@ def likeness(
     both = matrices[:, :, BOTH]
     if calibration is None:
         return np.asarray(at_least_seven(matrices)[:, None] * both, dtype=np.float32)
-    agree = calibration.at_least(AGREE, match=True)(ranks)
+    agree = calibration.at_least(AGREE, match=True)(ranks).clip(max=MOST)
     columns = [_beyond(curve, both[:, number]) for number, curve in enumerate(calibration.both)]
     return np.asarray(agree[:, None] * np.stack(columns, axis=1), dtype=np.float32)
 
