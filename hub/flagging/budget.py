@@ -5,7 +5,7 @@
    pulled towards none while verdicts are few.
 3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
    would have cost. Each category gets the lowest threshold that its share of the budget pays for; what a category
-   leaves over goes to the others. The likest of a category may always pass.
+   leaves over goes to the others.
 
 Source: Platt 1999, with the slope left at 1 (2.); a sum of probabilities is an expected count (3.).
 """
@@ -175,8 +175,7 @@ def _lowest(values: Values, cost: Values, share: float, start: float) -> float:
     """
     paid = int((cost <= share * (1.0 + 1e-9)).sum())
     if paid < len(values):
-        # Above the first one that is not paid for; a hair, so that its equals are left out too. But a category never
-        # falls silent: its likest may pass, for what belongs to no rhythm is counted besides.
+        # Above the first one that is not paid for; a hair, so that its equals are left out too.
         above = float(np.nextafter(np.float32(values[paid]), np.float32(1.0)))
-        return max(start, FLOOR, min(above, CEILING, float(values[0])))
+        return max(start, FLOOR, min(above, CEILING))
     return max(start, FLOOR)

@@ -53,15 +53,14 @@ def test_thresholds_never_cost_more_than_the_budget_if_a_threshold_can_help_it(
 ) -> None:
     made = thresholds({n: Record(v) for n, v in drawn.items()}, days, false_alerts_a_day=budget, start=0.5)
     assert all(FLOOR <= t.value <= max(CEILING, 0.5) for t in made.values())
-    likest = sum((1 - max(v)) * v.count(max(v)) for v in drawn.values() if v) / max(days, 1.0)
     sure = sum(p >= CEILING for values in drawn.values() for p in values)
-    assert sum(t.false_a_day for t in made.values()) <= budget + likest + sure * (1 - CEILING) + 1e-9
+    assert sum(t.false_a_day for t in made.values()) <= budget + sure * (1 - CEILING) + 1e-9
 
 
-def test_a_category_whose_likest_are_too_dear_is_not_silent() -> None:
+def test_a_category_that_is_too_dear_is_not_told() -> None:
     made = thresholds({"engine": Record([0.9] * 900)}, 30.0, false_alerts_a_day=2.0, start=0.5)
-    assert made["engine"].value == 0.9
-    assert made["engine"].alerts_a_day == 30.0
+    assert made["engine"].value > 0.9
+    assert made["engine"].alerts_a_day == 0.0
 
 
 def test_the_interval_holds_the_rate_at_least_nine_times_in_ten() -> None:
