@@ -15,12 +15,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.processes import accepts, eventually
+from tests.unit.deploy.expressions import EMPTY, drawn, listed
 
 ROOT = Path(__file__).parents[2]
 UP_S = 90.0
+
+
+SOON = {
+    "HEALTH__HEARTBEAT_S": "2",
+    "HEALTH__EVERY_S": "1",
+    "HEALTH__DRIFT_EVENTS": "20",
+    "SEARCH__MEASURED_SHARE": "1",
+}
+"""What usually takes minutes or days, so that a test sees it."""
+_FAST = "drift is of what was captured by now, and these sensors play twenty times faster: test_metrics asks for it"
+SLOW = {
+    "max(earwitness_model_likeness_psi)": _FAST,
+    "earwitness:model_presence_psi": _FAST,
+    "earwitness:model_embedding_psi": _FAST,
+}
 
 
 @dataclass
@@ -80,7 +97,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     printed, log = place / "printed", place / "log"
     command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
     with printed.open("wb") as out, log.open("wb") as errors:
-        quick = {**os.environ, "EARWITNESS_HUB_HEALTH__HEARTBEAT_S": "2"}
+        quick = {**os.environ, **{f"EARWITNESS_HUB_{name}": value for name, value in SOON.items()}}
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=quick)
     running = Deployment(process, printed, {})
 
@@ -123,6 +140,29 @@ def test_prometheus_finds_all_its_targets_up(deployment: Deployment) -> None:
     )
     managers = deployment.json("prometheus", "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
     assert len(managers) == 1
+
+
+def test_every_question_of_the_dashboards_has_an_answer(deployment: Deployment) -> None:
+    eventually(lambda: bool(deployment.told()), 60, "there is an alert to answer")
+    (alert, *_) = deployment.json("web", "/api/v1/alerts", limit="1")["alerts"]
+    said = httpx.post(
+        f"{deployment.addresses['web']}/api/v1/alerts/{alert['event']}/feedback",
+        json={"verdict": "same"},
+        headers={"X-Earwitness": "test"},
+    )
+    assert said.status_code == 201, said.text
+    asked = {one.of("demo", "street-1") for one in (*drawn(), *listed()) if one.expr not in EMPTY | SLOW}
+    unanswered: set[str] = set()
+
+    def all_answered() -> bool:
+        unanswered.clear()
+        unanswered.update(expr for expr in asked if not deployment.query(expr))
+        return not unanswered
+
+    try:
+        eventually(all_answered, 90, "all are answered")
+    except AssertionError:
+        pytest.fail(f"without an answer: {sorted(unanswered)}")
 
 
 def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment: Deployment) -> None:

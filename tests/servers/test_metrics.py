@@ -27,14 +27,9 @@ from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, Sensor
 from tests.browser.hub import Configured
 from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, Server, eventually, program, write_embeddings
 from tests.receivers import Receiver
-from tests.unit.deploy.expressions import RULES, Asked, alerting, drawn, listed, recorded, selectors
+from tests.unit.deploy.expressions import EMPTY, RULES, Asked, alerting, drawn, listed, recorded, selectors
 from tests.values import event
 
-EMPTY = {
-    'ALERTS{alertname=~"Earwitness.*", alertstate="firing"}': "nothing fires while all is well",
-    'earwitness:sensor_state{state=~"silent|lost"} == 1': "every sensor is heard, or was stopped on purpose",
-}
-"""Expressions that say nothing until something breaks, and why; besides those of alerts, which are made to."""
 SELECTORS_EMPTY = {'up{job="prometheus"}': "scraped by nobody in this test"}
 
 
