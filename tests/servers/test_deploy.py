@@ -28,6 +28,7 @@ UP_S = 90.0
 SOON = {
     "HEALTH__HEARTBEAT_S": "2",
     "HEALTH__EVERY_S": "1",
+    "HEALTH__DRIFT_EVERY_S": "1",
     "HEALTH__DRIFT_EVENTS": "20",
     "SEARCH__MEASURED_SHARE": "1",
 }
