@@ -55,10 +55,9 @@ def test_search_measures_recall_memory_and_faiss_and_draws_the_curve(data: Path,
 def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
     found = run("ingest", "--archive", "500", "--seconds", "3", "--rate", "50")
     assert found["lost"] == 0
-    assert found["sent"] == 150
-    assert found["alerts"] in range(1, 151), "one for a happening, not for a clip"
     assert isinstance(found["sent"], int)
     assert 50 <= found["sent"] <= 160
+    assert found["alerts"] in range(1, found["sent"] + 1), "one for a happening, not for a clip"
     assert isinstance(found["p95_alert_s"], float)
     assert found["p95_alert_s"] > 0
     assert isinstance(found["bare_paho_per_s"], float)
