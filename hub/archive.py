@@ -41,7 +41,8 @@ DEAD_LETTER_HEAD_BYTES: Final = 64 * 1024
 CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
 _CHANGES: Final = f"{PREFIX}:changes"
-_DUE: Final = f"{PREFIX}:alerts:due"
+DUE: Final = f"{PREFIX}:alerts:due"
+"""Stream of the events whose alerts nobody was told of yet."""
 _BATCH: Final = 256
 _PAGE: Final = 10_000
 
@@ -202,7 +203,7 @@ class Archive:
             if alert is not None:
                 pipe.set(_alert(alert.event), alert.model_dump_json())
                 pipe.zadd(f"{PREFIX}:alerts", {alert.event: ms_of(alert.captured_at)})
-                pipe.xadd(_DUE, {"event": alert.event})
+                pipe.xadd(DUE, {"event": alert.event})
             pipe.hset(_event(str(event)), "completed", 1)
 
     @translated

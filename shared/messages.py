@@ -27,7 +27,7 @@ STATE_CAP_BYTES: Final = 16 * 1024
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Severity = Literal["notice", "recurring", "urgent"]
-"""`recurring`: heard on several days before; `urgent`: that, and far above ambient."""
+"""`recurring`: it belongs to a rhythm; `urgent`: that, and far above ambient. Source: docs/flagging.md."""
 
 
 class Message(BaseModel):

@@ -41,7 +41,7 @@ class Threshold:
         low: of them, lower end of a 90 % interval.
         high: upper end.
         alerts_a_day: all alerts a day above it, in the history.
-        episodes: in the history, of likeness `FLOOR` or more.
+        episodes: happenings in the history, of likeness `FLOOR` or more.
         days: length of the history.
         verdicts: of people, that it takes into account.
         shift: of the log-odds, that these say is needed.

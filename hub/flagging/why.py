@@ -111,7 +111,7 @@ class Explainer:
         """The single differences that would take the likeness below the threshold, or the two that would."""
         before = self._likeness(space, pair.rank, pair.matrix)[lead]
         if before < threshold:
-            return [f"It is no match worth an alert: {before:.0%} is below the {threshold:.0%} needed here."]
+            return [f"It is no match worth an alert: {before:.1%} is below the {threshold:.1%} needed here."]
         told: list[tuple[float, str]] = []
         for size in (1, 2):
             for changed in itertools.combinations(range(len(CATEGORIES)), size):

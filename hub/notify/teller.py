@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hub.archive import PREFIX, translated
+from hub.archive import DUE, PREFIX, translated
 from hub.notify.outbox import EVENTS, NAMES, Outbox
 from hub.notify.stream import Entry, Stream
 from shared.errors import Invalid, Unavailable
@@ -25,7 +25,6 @@ from shared.mqtt import full_jitter
 
 log = logging.getLogger(__name__)
 
-DUE: Final = f"{PREFIX}:alerts:due"
 MQTT: Final = "mqtt"
 """The name of the way that is always there."""
 _TELLERS: Final = "publishers"
