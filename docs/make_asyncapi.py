@@ -17,7 +17,17 @@ from hub.homeassistant import EpisodeMessage, LastAlertMessage, LevelMessage
 from shared.events import NAME
 from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
 from shared.settings import MqttSettings
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, HEARTBEAT_SITE, ROOT, shared_events
+from shared.topics import (
+    ALL_ALERTS,
+    ALL_EVENTS,
+    ALL_STATES,
+    BEATS_TOLD,
+    CLOSED,
+    HEARTBEAT_SITE,
+    OPEN,
+    ROOT,
+    shared_events,
+)
 
 FILE = Path(__file__).parent / "asyncapi.yaml"
 SCHEMAS = "#/components/schemas/"
@@ -113,6 +123,9 @@ def document() -> dict[str, Any]:
             "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
             "lastAlerts": channel(f"{OWN}/last-alert", "lastAlert", "A sensor's last alert."),
             "online": channel(f"{ROOT}/hubs/{{hub}}/online", "online", "Whether a hub tells; also its last will."),
+            "intake": channel(
+                f"{ROOT}/hubs/{{hub}}/intake", "intake", "Whether a hub takes events; also its last will."
+            ),
             "beats": channel(f"{ROOT}/{HEARTBEAT_SITE}/{{hub}}/beat", "event", "Heartbeats, each to its own hub."),
             "beatsTold": channel(BEATS_TOLD, "alert", "Where heartbeats come back to their hubs."),
             "discovery": channel(
@@ -125,6 +138,9 @@ def document() -> dict[str, Any]:
             ),
             "noteStates": operation("receive", "states", "Every hub hears of every state.", retain=True),
             "raiseAlerts": operation("send", "alerts", "One alert per happening.", retain=False),
+            "tellIntake": operation(
+                "send", "intake", "Sensors keep what they hear while every intake is closed.", retain=True
+            ),
             "sendBeats": operation("send", "beats", "A hub watches itself.", retain=False),
             "takeBeats": operation("receive", "beats", "Taken as events are, and kept nowhere.", retain=False),
             "tellBeats": operation("send", "beatsTold", "By the way that alerts go.", retain=False),
@@ -152,6 +168,11 @@ def document() -> dict[str, Any]:
                     "name": "Online",
                     "contentType": "text/plain",
                     "payload": {"type": "string", "enum": ["online", "offline"]},
+                },
+                "intake": {
+                    "name": "Intake",
+                    "contentType": "text/plain",
+                    "payload": {"type": "string", "enum": [OPEN.decode(), CLOSED.decode()]},
                 },
                 "device": {
                     "name": "Device",

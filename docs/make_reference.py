@@ -17,7 +17,16 @@ from hub.metrics import HubMetrics
 from hub.settings import HubSettings
 from shared.events import Event
 from shared.messages import AlertMessage, EventMessage, StateMessage
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, OnlineTopic, ToldKind, ToldTopic, shared_events
+from shared.topics import (
+    ALL_ALERTS,
+    ALL_EVENTS,
+    ALL_INTAKES,
+    ALL_STATES,
+    OnlineTopic,
+    ToldKind,
+    ToldTopic,
+    shared_events,
+)
 
 PAGE = Path(__file__).parent / "reference.md"
 
@@ -87,6 +96,7 @@ def messages() -> Iterator[str]:
     for kind in get_args(ToldKind):
         yield f"| `{told(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
     online = str(OnlineTopic("x")).replace("/x/", "/+/")
+    yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
     for model in (EventMessage, StateMessage, AlertMessage):
         yield f"\n**{model.__name__}**: {summary(model)} Fields: "

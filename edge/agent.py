@@ -89,7 +89,12 @@ class Agent:
             will=Will(self._topic, self._state("lost")),
             on_signal=self._inbox.put,
         )
-        self._publisher = Publisher(self._link, self._spool, settings.spool.resend_window_s)
+        self._publisher = Publisher(
+            self._link,
+            self._spool,
+            resend_window_s=settings.spool.resend_window_s,
+            patience_s=settings.spool.patience_s,
+        )
         self._capture = Capture(
             settings, self._source, self._spool, self._boot, self._wake, extractor=self._extractor
         )

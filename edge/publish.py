@@ -11,10 +11,12 @@ import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from edge.hubs import Hubs
 from edge.spool import Spool
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Signal
+from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Received, Signal
+from shared.topics import ALL_INTAKES
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ class Outlet(Protocol):
     ) -> int:
         """Send; return the message id, or raise `Unavailable`."""
 
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        """Ask for messages."""
+
 
 class Publisher:
     """Moves rows from the spool to the broker. All methods belong to one thread.
@@ -106,15 +111,25 @@ class Publisher:
     Args:
         outlet: the broker's side.
         spool: where rows come from and are acknowledged.
-        resend_window_s: how far back rows are sent again when the broker has lost its memory.
+        resend_window_s: how far back rows are sent again after a reconnection.
+        patience_s: how long no hub may take events before they are held.
         window: the rules; a new one by default.
     """
 
-    def __init__(self, outlet: Outlet, spool: Spool, resend_window_s: float, window: Window | None = None) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        spool: Spool,
+        *,
+        resend_window_s: float,
+        patience_s: float,
+        window: Window | None = None,
+    ) -> None:
         self._outlet = outlet
         self._spool = spool
         self._resend_window_s = resend_window_s
         self._window = window or Window()
+        self._hubs = Hubs(patience_s)
         self._online = False
         self._warned = False
         self.published = 0
@@ -135,24 +150,26 @@ class Publisher:
         delivered: list[int] = []
         for signal in signals:
             match signal:
-                case Connected(session_present=present):
+                case Connected():
                     self._online = True
+                    self._hubs.reconnected()
+                    self._outlet.subscribe(ALL_INTAKES, qos=0)
                     self.published += self._spool.acknowledge(delivered, wall_s)
                     delivered = []
-                    if not present:
-                        self._reopen(wall_s)
+                    self._reopen(wall_s)
                 case Disconnected():
                     self._online = False
                 case Acknowledged(mid=mid, reason=reason):
                     delivered += self._judge(mid, reason, now_s)
-                case _:
-                    pass
+                case Received(topic=topic, payload=payload):
+                    self._hubs.heard(topic, payload, now_s)
         if delivered:
             self.published += self._spool.acknowledge(delivered, wall_s)
 
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
-        room = self._window.room(now_s) if self._online else 0
+        held = self._hubs.hold(now_s)
+        room = self._window.room(now_s) if self._online and not held else 0
         if room == 0:
             return 0
         sent = 0
@@ -181,6 +198,7 @@ class Publisher:
         return []
 
     def _reopen(self, wall_s: float) -> None:
+        """Send again what the broker may have acknowledged and lost: if it was killed, nothing tells."""
         reopened = self._spool.reopen(wall_s - self._resend_window_s)
         if reopened:
-            log.warning("broker lost its memory; events are sent again", extra={"events": reopened})
+            log.info("connected again; the latest events are sent once more", extra={"events": reopened})

@@ -95,7 +95,13 @@ class SpoolSettings(Group):
         60.0,
         ge=0,
         le=86_400,
-        description="how long acknowledged clips are kept, to send again if the broker loses its memory",
+        description="how long acknowledged clips are kept, to be sent again after a reconnection",
+    )
+    patience_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="how long no hub may take events before they are kept here instead of at the broker",
     )
 
 

@@ -17,6 +17,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from hub.metrics import HubMetrics, exemplar
@@ -25,7 +26,7 @@ from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
 from shared.mqtt import Connected, Disconnected, Link, Received, Signal, full_jitter
 from shared.settings import MqttSettings
-from shared.topics import ALL_STATES, HEARTBEAT_SITE, SensorTopic, shared_events
+from shared.topics import ALL_STATES, HEARTBEAT_SITE, IntakeTopic, SensorTopic, shared_events
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class Intake:
         capacity: most messages received and not yet handled.
         pipeline: handles messages.
         metrics: counters.
-        hub: name of the hub whose heartbeats are taken too.
+        hub: name of the hub.
+        beats: whether its heartbeats are taken too.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class Intake:
         capacity: int,
         pipeline: Handler,
         metrics: HubMetrics,
-        hub: str | None = None,
+        hub: str,
+        beats: bool,
     ) -> None:
-        self._beats = None if hub is None else str(SensorTopic(HEARTBEAT_SITE, hub, "beat"))
+        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "beat")) if beats else None
+        self._told = str(IntakeTopic(hub))
         self._group = group
         self._capacity = capacity
         self._pipeline = pipeline
@@ -88,7 +92,8 @@ class Intake:
         self._broken: BaseException | None = None
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
-        metrics.queue_length.set_function(self._queue.qsize)
+        metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
+        metrics.connected.set_function(lambda: float(self.connected))
         metrics.capacity.set(capacity)
 
     @property
@@ -167,21 +172,27 @@ class Intake:
         prepared = False
         match first:
             case Connected():
-                self._metrics.connected.set(1)
                 self._prepared.put(first)
                 self._link.subscribe(shared_events(self._group))
                 self._link.subscribe(ALL_STATES)
                 if self._beats is not None:
                     self._link.subscribe(self._beats)
+                else:
+                    self._withdraw()
                 log.info("connected to the broker", extra={"session_present": first.session_present})
             case Disconnected():
-                self._metrics.connected.set(0)
+                pass
             case Received():
                 messages, other = self._waiting(first)
                 prepared = self._prepare(messages)
                 if other is not None:
                     self._act(other)
         return prepared
+
+    def _withdraw(self) -> None:
+        """Without heartbeats nothing is said of the intake; what an earlier run said must not stand."""
+        with suppress(Unavailable):  # then there is another connection to say it on
+            self._link.publish(self._told, b"", retain=True)
 
     def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""

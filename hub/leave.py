@@ -5,7 +5,7 @@ gone waits for it, and is lost when its session ends. So this takes the hub's pl
 
 1. It connects under the hub's name, and gives up the subscriptions: from then on the others get everything.
 2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
-3. When nothing waits any more, the session is ended.
+3. When nothing waits any more, the session is ended, and what the hub said of its intake is withdrawn.
 
 If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
 """
@@ -22,7 +22,7 @@ from hub.settings import HubSettings
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received
-from shared.topics import ALL_STATES, shared_events
+from shared.topics import ALL_STATES, IntakeTopic, shared_events
 from shared.unreachable import explained
 
 CONNECT_S: Final = 10.0
@@ -68,6 +68,7 @@ def hand_over(settings: HubSettings) -> int:
     last.start()
     try:
         _connected(last, settings)
+        last.publish(str(IntakeTopic(settings.hub.name)), b"", retain=True)
     finally:
         last.stop()
     return handed

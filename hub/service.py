@@ -127,7 +127,8 @@ class Hub:
             capacity=settings.intake.capacity,
             pipeline=pipeline,
             metrics=self._metrics,
-            hub=settings.hub.name if settings.health.heartbeat_s else None,
+            hub=settings.hub.name,
+            beats=settings.health.heartbeat_s > 0,
         )
         self._observed = Observed(
             settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics

@@ -5,7 +5,8 @@
 3. Messages are acknowledged by hand, in the caller's order, and only on the connection they came on: packet ids
    are reused by the next one.
 
-Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 4.6.0-2.
+Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.14.2.1
+(disconnect reason codes), 4.6.0-2.
 """
 
 import logging
@@ -34,6 +35,8 @@ FAILURE: Final = 0x80
 """Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 """The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
+
+WITH_WILL: Final = "Disconnect with will message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,12 @@ Signal = Connected | Disconnected | Received | Acknowledged
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker publishes for us if we vanish."""
+    """What the broker publishes for us if we vanish; `at_stop`: and also when we leave on purpose."""
 
     topic: str
     payload: bytes
     retain: bool = True
+    at_stop: bool = False
 
 
 def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
@@ -140,6 +144,9 @@ class Link:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="mqtt-link", daemon=True)
         self._client = self._make_client(client_id, will)
+        self._farewell = ReasonCode(
+            PacketTypes.DISCONNECT, WITH_WILL if will and will.at_stop else "Normal disconnection"
+        )
 
     @property
     def connected(self) -> bool:
@@ -151,7 +158,7 @@ class Link:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send DISCONNECT (which cancels the will), then wait for the threads."""
+        """Send DISCONNECT, which cancels the will unless that is `at_stop`, then wait for the threads."""
         self._stopping.set()
         self._open.set()
         self._close()
@@ -259,7 +266,7 @@ class Link:
         self._client.loop_stop()
 
     def _close(self) -> None:
-        self._client.disconnect()
+        self._client.disconnect(reasoncode=self._farewell)
         if not self._up.is_set():
             self._down.set()
 

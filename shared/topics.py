@@ -1,7 +1,8 @@
 """MQTT topics as validated values; no other module spells a topic.
 
-Of sensors `earwitness/v1/<site>/<sensor>/{state,event}`; of hubs `earwitness/v1/<site>/alert` and, where Home
-Assistant is told, `earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and `earwitness/v1/hubs/<hub>/online`.
+Of sensors `earwitness/v1/<site>/<sensor>/{state,event}`; of hubs `earwitness/v1/<site>/alert`,
+`earwitness/v1/hubs/<hub>/intake` and, where Home Assistant is told,
+`earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and `earwitness/v1/hubs/<hub>/online`.
 Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.8.2 (shared subscriptions).
 """
 
@@ -115,6 +116,27 @@ class OnlineTopic:
         return f"{ROOT}/hubs/{self.hub}/online"
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeTopic:
+    """Where a hub says, retained, whether it takes events, `open` or `closed`; also its last will.
+
+    Raises:
+        Invalid: a hub's name that is not a valid id.
+    """
+
+    hub: str
+
+    def __post_init__(self) -> None:
+        check_name(self.hub, "hub")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/hubs/{self.hub}/intake"
+
+
+OPEN: Final = b"open"
+CLOSED: Final = b"closed"
+"""What is said on an `IntakeTopic`."""
+ALL_INTAKES: Final = f"{ROOT}/hubs/+/intake"
 BEATS_TOLD: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/told"
 """Where heartbeats come back to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"

@@ -87,20 +87,19 @@ class Server(abc.ABC):
 class Mosquitto(Server):
     """Debian's MQTT 5 broker."""
 
-    def __init__(self, folder: Path, *, persistent: bool = True) -> None:
+    def __init__(self, folder: Path, *, persistent: bool = True, queue: int = 100_000) -> None:
         super().__init__(folder)
         lines = [
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             "user root",
-            "max_queued_messages 100000",
+            f"max_queued_messages {queue}",
         ]
         if persistent:
             lines += [
                 "persistence true",
                 f"persistence_location {self.folder}/",
-                "autosave_on_changes true",
-                "autosave_interval 100",
+                "autosave_interval 30",
             ]
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 

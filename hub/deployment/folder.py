@@ -30,7 +30,7 @@ from hub.settings import HubSettings
 from shared.commented import commented
 from shared.errors import Invalid
 from shared.messages import EVENT_CAP_BYTES
-from shared.topics import ROOT, SensorTopic, ToldKind
+from shared.topics import ALL_INTAKES, ROOT, SensorTopic, ToldKind
 
 SENSOR_FOLDER: Final = "/etc/earwitness"
 """Where a sensor's folder is on the sensor."""
@@ -252,6 +252,7 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
         data=layout.data.get(server),
         webhook=plan.webhook,
         root=ROOT,
+        intakes=ALL_INTAKES,
         told=get_args(ToldKind),
         prefix=HubSettings.model_fields["homeassistant"].default.prefix,
         sensor_folder=SENSOR_FOLDER,

@@ -6,6 +6,9 @@
 3. The publisher of alerts sends it to the topic on which hubs alone listen.
 4. `Heart` hears it, and knows how long all of that took.
 
+While they come back, the hub says on a retained topic that its intake is open; when one does not, that it is closed,
+as its last will does when it ends. Sensors then keep what they hear instead of filling the broker (`edge.hubs`).
+
 So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
 the teller and the other ways out, for which `earwitness_store_alerts_waiting` and the notifiers' own metrics are.
 """
@@ -15,6 +18,7 @@ import queue
 import threading
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,10 +31,10 @@ from hub.notify.teller import MQTT
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S, Embedding, Event, EventId, Levels
 from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, MatchMessage, decode_json, encode_event
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Will
 from shared.settings import MqttSettings
 from shared.space import FeatureSpace
-from shared.topics import BEATS_TOLD, HEARTBEAT_SITE, SensorTopic
+from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, IntakeTopic, SensorTopic
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +126,10 @@ class Heart:
         self._sent: dict[str, float] = {}  # monotonic time by event, of those that are under way
         self._warned = False
         self._listening = False
-        self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat")
+        self._intake = str(IntakeTopic(hub))
+        self._said = CLOSED
+        will = Will(self._intake, CLOSED, at_stop=True)
+        self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -167,12 +174,15 @@ class Heart:
             del self._sent[event]
             self._metrics.beats.labels("missed").inc()
             log.warning("heartbeat missed", extra={"event": event, "after_s": KEPT_S})
+            self._say(CLOSED)
 
     def _hear(self, signal: object) -> None:
         match signal:
             case Connected():
                 self._link.subscribe(BEATS_TOLD)
                 self._listening = True
+                self._said = CLOSED
+                self._say(OPEN)  # until a heartbeat is missed
             case Disconnected():
                 self._listening = False
             case Acknowledged(reason=reason) if reason >= FAILURE and not self._warned:
@@ -198,3 +208,12 @@ class Heart:
         self._metrics.beats.labels("answered").inc()
         self._metrics.beat_delay.observe(received.received_s - sent_s, exemplar(event))
         self._metrics.last_beat.set(time.time())
+        self._say(OPEN)
+
+    def _say(self, intake: bytes) -> None:
+        """Tell sensors whether events are taken, if they were told otherwise."""
+        if intake == self._said:
+            return
+        with suppress(Unavailable):
+            self._link.publish(self._intake, intake, retain=True)
+            self._said = intake

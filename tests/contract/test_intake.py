@@ -1,6 +1,8 @@
 """Intake with a real broker: what waits is handled together, in order, and acknowledged in order."""
 
+import contextlib
 import itertools
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,8 @@ from hub.intake import BATCH, Intake
 from hub.metrics import HubMetrics
 from hub.pipeline import Handled, Item, Outcome
 from shared.errors import Unavailable
-from shared.mqtt import Acknowledged, Link
+from shared.mqtt import Acknowledged, Link, Received
+from shared.topics import ALL_INTAKES, CLOSED, IntakeTopic
 from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
@@ -50,7 +53,9 @@ class Recorder:
 
 
 @contextmanager
-def running(broker: Mosquitto, recorder: Recorder, capacity: int = 1_000) -> Iterator[HubMetrics]:
+def running(
+    broker: Mosquitto, recorder: Recorder, capacity: int = 1_000, *, beats: bool = True
+) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
     intake = Intake(
         settings=broker.settings,
@@ -59,6 +64,8 @@ def running(broker: Mosquitto, recorder: Recorder, capacity: int = 1_000) -> Ite
         capacity=capacity,
         pipeline=recorder,
         metrics=metrics,
+        hub="test",
+        beats=beats,
     )
     thread = threading.Thread(target=intake.run, daemon=True)
     thread.start()
@@ -108,7 +115,7 @@ def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(mosqui
         hold(recorder, send)
         for number in range(2, 150):
             send(number)
-        eventually(lambda: waiting(metrics) == 148, 10, "148 wait")
+        eventually(lambda: waiting(metrics) == 150, 10, "all wait, with those in hand")
         assert recorder.batches == [[0]]
         recorder.go.set()
         eventually(lambda: len(recorder.done) == 150, 10, "all is handled")
@@ -123,7 +130,7 @@ def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosqu
         hold(recorder, send)
         for number in range(2, 7):
             send(number)
-        eventually(lambda: waiting(metrics) == 5, 10, "5 wait")
+        eventually(lambda: waiting(metrics) == 7, 10, "all wait, with those in hand")
         recorder.go.set()
         eventually(lambda: len(recorder.done) == 7, 20, "all is handled")
     assert recorder.batches == [[0], [1], [2, 3, 4, 5, 6], [4, 5, 6]]
@@ -143,6 +150,8 @@ def test_an_error_of_ours_ends_the_intake_and_is_told(mosquitto: Mosquitto) -> N
         capacity=10,
         pipeline=Broken(),
         metrics=metrics,
+        hub="test",
+        beats=True,
     )
     with ThreadPoolExecutor() as pool, sender(mosquitto) as send:
         running_hub = pool.submit(hub.run)
@@ -177,3 +186,35 @@ def test_a_hub_that_is_overrun_takes_everything_in_the_end(mosquitto: Mosquitto)
         assert waiting(metrics) == 0
     firsts = list(dict.fromkeys(recorder.done))
     assert all(a < b for a, b in itertools.pairwise(firsts)), "in order, whatever came twice"
+
+
+def test_a_queue_that_is_full_is_told_to_be(mosquitto: Mosquitto) -> None:
+    recorder = Recorder()
+    with running(mosquitto, recorder, capacity=10) as metrics, sender(mosquitto) as send:
+        for number in range(20):
+            send(number)
+        eventually(lambda: (waiting(metrics) or 0) >= 10, 10, "capacity is reached")
+        recorder.go.set()
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto: Mosquitto, beats: bool) -> None:
+    recorder = Recorder()
+    recorder.go.set()
+    with sender(mosquitto) as send:
+        link = Link(mosquitto.settings, "watcher")
+        link.start()
+        eventually(lambda: link.connected, 10, "the watcher is connected")
+        link.publish(str(IntakeTopic("test")), CLOSED, retain=True)
+        with running(mosquitto, recorder, beats=beats):
+            send(0)
+            eventually(lambda: recorder.done == [0], 10, "the hub runs")
+        link.subscribe(ALL_INTAKES)
+        said = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                signal = link.signals.get(timeout=0.5)
+                if isinstance(signal, Received):
+                    said.append(signal.payload)
+        link.stop()
+    assert said == ([CLOSED] if beats else [])

@@ -34,10 +34,12 @@ def play(folder: Path, port: int, sensor: str, *settings: str, count: int = EACH
     )
 
 
-def through_a_fault(folder: Path, port: int, redis_url: str, fault: Callable[[], object]) -> None:
+def through_a_fault(
+    folder: Path, port: int, redis_url: str, fault: Callable[[], object], settings: tuple[str, ...] = ()
+) -> None:
     """Play both sensors, strike after a third is archived, and check that all arrives exactly once."""
     archive = Archive(redis_url)
-    edges = [play(folder, port, f"street-{n}") for n in range(SENSORS)]
+    edges = [play(folder, port, f"street-{n}", *settings) for n in range(SENSORS)]
     eventually(lambda: archive.count() > SENSORS * EACH // 3, 120, "a third is archived")
     assert archive.count() < SENSORS * EACH, "the fault must strike in mid-stream"
     fault()
@@ -59,6 +61,28 @@ def test_a_broker_killed_and_restarted_loses_nothing(
 
     through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
     assert hub.ready()
+
+
+def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    edge = play(tmp_path, mosquitto.port, "street-1")
+    hub.start()
+    archive = Archive(redis_server.url)
+    try:
+        eventually(lambda: archive.count() > 0, 30, "events come")
+        hub.stop()
+        mosquitto.stop()  # sessions are on disk from now on
+        mosquitto.start()
+        eventually(lambda: "source ended" in edge.log.read_text(), 60, "the rest is captured while no hub is there")
+        mosquitto.kill()
+        mosquitto.start()
+        assert edge.finish()["captured"] == EACH
+    finally:
+        hub.start()
+    eventually(lambda: archive.count() == EACH, 60, f"{EACH} events are archived")
+    hub.stop()
 
 
 def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, redis_server: Redis) -> None:
@@ -86,6 +110,27 @@ def test_a_hub_killed_and_restarted_loses_nothing_and_archives_nothing_twice(
         hub.start()
 
     through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+
+
+def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses_nothing(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    broker = Mosquitto(tmp_path / "broker", queue=100)
+    broker.start()
+    hub = HubProcess(tmp_path / "hub", broker.port, redis_server.url)
+    hub.start()
+
+    def fault() -> None:
+        hub.kill()
+        logs = [tmp_path / f"street-{n}" / "log" for n in range(SENSORS)]
+        eventually(lambda: all("source ended" in log.read_text() for log in logs), 60, "all is captured")
+        hub.start()
+
+    try:
+        through_a_fault(tmp_path, broker.port, redis_server.url, fault, ("spool.patience_s=0",))
+    finally:
+        hub.stop()
+        broker.stop()
 
 
 def test_a_store_that_hangs_stops_the_hub_from_taking_and_loses_nothing(

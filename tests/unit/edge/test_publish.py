@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from edge.publish import Delivered, Kept, Publisher, Window
 from edge.spool import Spool
 from shared.errors import Unavailable
-from shared.mqtt import Acknowledged, Connected, Disconnected, Signal
+from shared.mqtt import Acknowledged, Connected, Disconnected, Received, Signal
+from shared.topics import CLOSED, OPEN, IntakeTopic
 
 SUCCESS, NOBODY, QUOTA, NOT_AUTHORISED = 0x00, 0x10, 0x97, 0x87
 
@@ -112,6 +113,9 @@ class Broker:
         self.under_way[mid] = payload
         return mid
 
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
+
     def answer(self, mid: int, reason: int) -> Signal:
         payload = self.under_way.pop(mid)
         if reason == SUCCESS:
@@ -132,7 +136,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def test_nothing_is_sent_before_the_connection_is_up(spool: Spool) -> None:
     broker = Broker()
-    publisher = Publisher(broker, spool, resend_window_s=60.0)
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     broker.up = True
     assert publisher.pump(0.0) == 0
@@ -143,7 +147,7 @@ def test_nothing_is_sent_before_the_connection_is_up(spool: Spool) -> None:
 def test_a_row_under_way_is_not_sent_twice_after_a_reconnection(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0)
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     publisher.handle([Connected(session_present=False, epoch=1)], 0.0, 0.0)
     publisher.pump(0.0)
@@ -153,29 +157,48 @@ def test_a_row_under_way_is_not_sent_twice_after_a_reconnection(spool: Spool) ->
     assert (publisher.published, spool.pending()) == (1, 0)
 
 
-def test_a_broker_that_lost_its_memory_gets_the_last_minute_again(spool: Spool) -> None:
+@pytest.mark.parametrize("present", [True, False])
+def test_a_broker_that_may_have_lost_its_memory_gets_the_last_minute_again(spool: Spool, present: bool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0)
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     for at_s, name in ((0.0, "old"), (100.0, "new")):
         spool.put(name, "t", name.encode())
         publisher.pump(at_s)
         publisher.handle([broker.answer(max(broker.under_way), SUCCESS)], at_s, at_s)
-    publisher.handle([Disconnected("crash", 1), Connected(session_present=False, epoch=2)], 101.0, 101.0)
+    publisher.handle([Disconnected("crash", 1), Connected(session_present=present, epoch=2)], 101.0, 101.0)
     assert [waiting.event for waiting in spool.next(9)] == ["new"]
 
 
 def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0)
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     publisher.pump(0.0)
     answer = broker.answer(1, SUCCESS)
     publisher.handle([answer, Disconnected("crash", 1), Connected(session_present=False, epoch=2)], 1.0, 1.0)
     assert spool.pending() == 1
+
+
+def said(hub: str, payload: bytes) -> Received:
+    return Received(str(IntakeTopic(hub)), payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
+
+
+def test_what_no_hub_takes_stays_in_the_spool_until_one_does(spool: Spool) -> None:
+    broker = Broker()
+    broker.up = True
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher.handle([Connected(session_present=True, epoch=1), said("one", CLOSED)], 0.0, 0.0)
+    spool.put("a", "t", b"a")
+    spool.put("b", "t", b"b")
+    assert publisher.pump(59.0) == 2, "a restart is left to the broker"
+    spool.put("c", "t", b"c")
+    assert publisher.pump(60.0) == 0
+    publisher.handle([said("one", OPEN)], 61.0, 61.0)
+    assert publisher.pump(61.0) == 1
 
 
 class NothingIsLost(RuleBasedStateMachine):
@@ -191,7 +214,9 @@ class NothingIsLost(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.spool = Spool(Path(self.folder.name) / "s.db", 10**6)
-        self.publisher = Publisher(self.broker, self.spool, resend_window_s=1e9, window=Window(limit=3))
+        self.publisher = Publisher(
+            self.broker, self.spool, resend_window_s=1e9, patience_s=60.0, window=Window(limit=3)
+        )
 
     def tell(self, *signals: Signal) -> None:
         self.publisher.handle(list(signals), self.now_s, self.now_s)
@@ -226,15 +251,20 @@ class NothingIsLost(RuleBasedStateMachine):
         if self.broker.up and self.broker.under_way:
             self.tell(self.broker.answer(min(self.broker.under_way), reason))
 
+    @rule(payload=st.sampled_from([OPEN, CLOSED, b""]))
+    def hub_speaks(self, payload: bytes) -> None:
+        if self.broker.up:
+            self.tell(said("one", payload))
+
     @rule()
     def deliver(self) -> None:
         self.broker.deliver()
 
-    @rule()
-    def crash_of_the_broker(self) -> None:
+    @rule(present=st.booleans())
+    def crash_of_the_broker(self, present: bool) -> None:
         self.broker.queued = []
         self.broker.up = True
-        self.tell(Disconnected("crash", 1), Connected(session_present=False, epoch=2))
+        self.tell(Disconnected("crash", 1), Connected(session_present=present, epoch=2))
 
     @rule()
     def crash_of_the_agent(self) -> None:
@@ -245,7 +275,7 @@ class NothingIsLost(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.connect()
-        self.tell(Connected(session_present=True, epoch=3))
+        self.tell(Connected(session_present=True, epoch=3), said("one", OPEN))
         for _ in range(2 * self.put_so_far + 10):
             self.now_s += 31.0
             self.publisher.pump(self.now_s)

@@ -1,0 +1,56 @@
+"""What a hub says of its intake: open while heartbeats come back, closed when one does not, and when it ends."""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.health import heartbeat
+from hub.health.heartbeat import Heart, alert_of
+from hub.metrics import HubMetrics
+from shared.messages import decode_event, encode_json
+from shared.mqtt import Connected, Link, Received
+from shared.space import VGGISH
+from shared.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
+from tests.processes import Mosquitto
+
+BEAT = SensorTopic("heartbeat", "one", "beat")
+
+
+@pytest.fixture
+def watcher(mosquitto: Mosquitto) -> Iterator[Link]:
+    link = Link(mosquitto.settings, "watcher")
+    link.start()
+    assert isinstance(link.signals.get(timeout=5), Connected)
+    link.subscribe(str(BEAT))
+    link.subscribe(ALL_INTAKES)
+    yield link
+    link.stop()
+
+
+def until(watcher: Link, wanted: bytes, *, answering: bool) -> None:
+    """Wait until the hub says so of its intake, with or without answers to its heartbeats."""
+    while True:
+        message = watcher.signals.get(timeout=10)
+        if not isinstance(message, Received):
+            continue
+        watcher.acknowledge(message)
+        if message.topic == str(BEAT) and answering:
+            watcher.publish(BEATS_TOLD, encode_json(alert_of(decode_event(message.payload, BEAT))))
+        elif message.topic != str(BEAT) and message.payload == wanted:
+            return
+
+
+def test_a_hub_says_whether_it_takes_events(
+    mosquitto: Mosquitto, watcher: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "KEPT_S", 0.5)
+    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=0.1, metrics=HubMetrics(CollectorRegistry()))
+    heart.start()
+    try:
+        until(watcher, OPEN, answering=True)
+        until(watcher, CLOSED, answering=False)
+        until(watcher, OPEN, answering=True)
+    finally:
+        heart.stop()
+    until(watcher, CLOSED, answering=False)
