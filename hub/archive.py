@@ -55,7 +55,7 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
-local hearing = note(redis.call('HGET', KEYS[4], '{FIELD}'), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[2]),
+local hearing = note(redis.call('HGET', KEYS[4], '{FIELD}'), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[4]),
   tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4],
   '{FIELD}', hearing)

@@ -26,7 +26,7 @@ from hub.search.match import Exclusion, Query
 from hub.service import Hub, fill
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import report_commands, sketch_commands
+from hub.training import reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.errors import Invalid
@@ -49,6 +49,7 @@ app.command()(leave)
 training_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
+reference_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
 audio_commands.register(app)

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -34,7 +41,7 @@ class Renamed:
     until: str
 
 
-RENAMED: Final[tuple[Renamed, ...]] = ()
+RENAMED: Final = (Renamed("earwitness_hub_notifications_waiting", "earwitness_store_notifications_waiting", "0.2.0"),)
 
 
 class Listed(Collector):
@@ -80,6 +87,7 @@ class HubMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # nobody asks for them
         self.registry = registry
         self._hub()
         self._search()
@@ -99,17 +107,12 @@ class HubMetrics:
         self.duplicates = self._counter("hub_events_duplicate", "Events that had been archived before")
         self.dead_letters = self._counter("hub_dead_letters", "Messages that could not be taken")
         self.alerts = self._counter("hub_alerts", "Alerts raised")
-        self.published = self._counter("hub_alerts_published", "Alerts, and heartbeats, that the broker has")
+        self.published = self._counter("hub_alerts_published", "Alerts that the broker has")
         self.notifications = self._counter(
             "hub_notifications",
             "Messages to notifiers: sent, retried (an attempt failed), held (alerts, for a digest), dead (given up)",
             "notifier",
             "outcome",
-        )
-        self.waiting = self._gauge(
-            "hub_notifications_waiting",
-            "Messages that a notifier has yet to be sent; NaN while the store is away",
-            "notifier",
         )
         self.shadow = self._counter(
             "hub_shadow_alerts",
@@ -143,18 +146,28 @@ class HubMetrics:
             (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             "stage",
         )
-        for stage in ("decode", "features", "archive", "retrieve", "complete"):
+        for stage in ("decode", "features", "archive", "retrieve", "judge"):
             self.stage.labels(stage)
-        self.beats = self._counter("hub_heartbeats", "Heartbeats that the broker took", "outcome")
+        self.beats = self._counter(
+            "hub_heartbeats", "Heartbeats that came back, and that did not within a minute", "outcome"
+        )
         for outcome in ("answered", "missed"):
             self.beats.labels(outcome)
         self.beat_delay = self._histogram(
             "hub_heartbeat_seconds",
             "From a heartbeat's sending, through broker, pipeline, store and outbox, until it is back",
-            (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+            (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300),
         )
         self.last_beat = self._gauge(
             "hub_heartbeat_timestamp_seconds", "When a heartbeat last came back; 0 if none yet, NaN if none is sent"
+        )
+        self.looked = self._gauge(
+            "hub_look_timestamp_seconds", "When the hub last looked, at store, sensors and more, and could", "at"
+        )
+        self.certificate_end = self._listed(
+            "hub_certificate_end_timestamp_seconds",
+            "When a certificate of the hub's connection to the broker ends",
+            "of",
         )
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Size of the disk of a folder", "folder")
@@ -192,6 +205,9 @@ class HubMetrics:
         self.store_sensors = self._gauge("store_sensors", "Sensors that ever spoke")
         self.store_verdicts = self._listed("store_verdicts", "What people said of alerts and matches", "verdict")
         self.store_verdicts.put({(verdict,): 0.0 for verdict in VERDICTS})
+        self.store_unsent = self._listed(
+            "store_notifications_waiting", "Messages that a notifier has yet to be sent", "notifier"
+        )
         self.store_dead = self._listed(
             "store_notifications_dead", "Messages that a notifier gave up, waiting for a person", "notifier"
         )
@@ -228,12 +244,13 @@ class HubMetrics:
     def _models(self) -> None:
         self.presence_psi = self._listed(
             "model_presence_psi",
-            "Population stability index of a category's presence against the reference; over 0.25 is drift",
+            "Population stability index of a category's presence against what was first heard here, or learnt from",
             "space",
             "category",
+            "against",
         )
         self.embedding_psi = self._listed(
-            "model_embedding_psi", "Population stability index of embeddings against the reference", "space"
+            "model_embedding_psi", "Population stability index of embeddings, likewise", "space", "against"
         )
         self.likeness_psi = self._listed(
             "model_likeness_psi", "Population stability index of episodes' likeness against the reference"
@@ -245,7 +262,7 @@ class HubMetrics:
             "model_trained_presence_ratio", "The same of the clips that the network learnt from", "space", "category"
         )
         self.drift_events = self._listed("model_drift_events", "Events that drift was last measured on", "space")
-        self.reference_events = self._listed("model_reference_events", "Events of the reference", "space")
+        self.reference_events = self._listed("model_reference_events", "Events of a reference", "space", "against")
         self.stated = self._gauge(
             "model_stated_ratio", "Mean likeness that alerts stated, of those people judged in 30 days; NaN if none"
         )
@@ -254,6 +271,7 @@ class HubMetrics:
         )
         for gauge in (self.stated, self.right):
             gauge.set(math.nan)
+        self.judged = self._gauge("model_judged_alerts", "Alerts that people judged in 30 days")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"earwitness_{name}", text, labels, registry=self.registry)

@@ -233,7 +233,7 @@ class Pipeline:
         kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
         with stage.labels("retrieve").time():
             similar = self._similar(kept)
-        with stage.labels("complete").time():
+        with stage.labels("judge").time():
             alerts = self._judge.conclude([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
         told = {_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}

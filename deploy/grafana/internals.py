@@ -40,10 +40,15 @@ INTERNALS: Final[Rows] = [
             Panel(
                 "Trouble",
                 "none",
-                rates(
-                    ("dead_letters", "dead letters"), ("retries", "waits for the store"), ("intake_pauses", "pauses")
-                ),
-                "A second. All of them are zero on a good day.",
+                [
+                    (f"sum(increase(earwitness_hub_{name}_total{{{HUB}}}[1h]))", legend)
+                    for name, legend in (
+                        ("dead_letters", "dead letters"),
+                        ("retries", "waits for the store"),
+                        ("intake_pauses", "pauses"),
+                    )
+                ],
+                "Within an hour. All of them are zero on a good day.",
             ),
         ],
     ),
@@ -98,6 +103,7 @@ INTERNALS: Final[Rows] = [
                 "none",
                 [
                     (f"sum(increase(earwitness_hub_alerts_total{{{HUB}}}[1h]))", "raised"),
+                    (f"sum(increase(earwitness_hub_alerts_published_total{{{HUB}}}[1h]))", "with the broker"),
                     ("max(earwitness_store_alerts_waiting)", "not yet with the broker"),
                 ],
             ),
@@ -118,7 +124,7 @@ INTERNALS: Final[Rows] = [
                 [
                     ("max(earwitness_store_dead_letters)", "dead letters of sensors"),
                     ("max by (notifier) (earwitness_store_notifications_dead)", "given up by {{notifier}}"),
-                    ("max by (notifier) (earwitness_hub_notifications_waiting)", "waiting for {{notifier}}"),
+                    ("max by (notifier) (earwitness_store_notifications_waiting)", "waiting for {{notifier}}"),
                 ],
             ),
         ],

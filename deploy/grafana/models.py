@@ -15,7 +15,7 @@ MODELS: Final[Rows] = [
                     ("min by (space) (earwitness_hub_search_recall_ratio)", "{{space}}"),
                     ("max(earwitness_hub_search_recall_target_ratio)", "wanted"),
                 ],
-                "Share of an exact scan's ten best that searches find; measured on live queries.",
+                "Share of an exact scan's ten best that searches find, on live queries; not of the backend `engine`.",
             ),
             Panel("Candidates", "none", [("max by (space) (earwitness_hub_search_candidates)", "{{space}}")]),
             Panel("Gap of the last match", "none", [("max by (space) (earwitness_hub_search_gap)", "{{space}}")]),
@@ -27,14 +27,14 @@ MODELS: Final[Rows] = [
             Panel(
                 "Presence",
                 "none",
-                [("earwitness:model_presence_psi", "{{category}} {{space}}")],
-                "How far each category's presence is from the reference: population stability index.",
+                [('earwitness:model_presence_psi{against="here"}', "{{category}} {{space}}")],
+                "How far each category's presence is from what was first heard here: population stability index.",
                 steps=(0.1, 0.25),
             ),
             Panel(
                 "Embeddings",
                 "none",
-                [("earwitness:model_embedding_psi", "{{space}}")],
+                [('earwitness:model_embedding_psi{against="here"}', "{{space}}")],
                 "The sound itself, before any network of ours: microphones, windscreens, places.",
                 steps=(0.1, 0.25),
             ),
@@ -44,6 +44,16 @@ MODELS: Final[Rows] = [
                 [("max(earwitness_model_likeness_psi)", "of episodes")],
                 "How much happenings resemble past ones.",
                 steps=(0.1, 0.25),
+            ),
+            Panel(
+                "Unlike what was learnt from",
+                "none",
+                [
+                    ('earwitness:model_presence_psi{against="training"}', "{{category}} {{space}}"),
+                    ('earwitness:model_embedding_psi{against="training"}', "embeddings {{space}}"),
+                ],
+                "The same index against the network's training record. Every place is unlike it; the more it is, the"
+                " more training with feedback is worth.",
             ),
             Panel(
                 "Heard, and learnt from",
@@ -59,14 +69,16 @@ MODELS: Final[Rows] = [
                     ),
                 ],
                 "Share of clips with each category.",
-                width=16,
             ),
             Panel(
                 "Measured on",
                 "none",
                 [
                     ("max by (space) (earwitness_model_drift_events)", "lately, {{space}}"),
-                    ("max by (space) (earwitness_model_reference_events)", "reference, {{space}}"),
+                    (
+                        "max by (space, against) (earwitness_model_reference_events)",
+                        "reference {{against}}, {{space}}",
+                    ),
                 ],
                 "Events. With no reference yet there is no drift to tell.",
             ),
@@ -88,7 +100,8 @@ MODELS: Final[Rows] = [
             Panel(
                 "Candidate network in the shadow",
                 "none",
-                [("sum by (agrees) (earwitness_hub_shadow_alerts_total)", "agrees: {{agrees}}")],
+                [("sum by (agrees) (increase(earwitness_hub_shadow_alerts_total[$__range]))", "agrees: {{agrees}}")],
+                "Of the time shown.",
             ),
         ],
     ),

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
+from string import ascii_uppercase
 from typing import Final, Literal
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
@@ -81,17 +83,17 @@ def thresholds(one: Panel) -> dashboard.ThresholdsConfig:
     return config.steps([model.Threshold(value=v, color=c) for v, c in zip(values, colors, strict=True)])
 
 
-def built(one: Panel) -> stat.Panel | table.Panel | timeseries.Panel:
-    """A panel as Grafana has it."""
+def built(one: Panel, number: int) -> stat.Panel | table.Panel | timeseries.Panel:
+    """A panel as Grafana has it; `number` tells it from the others."""
     kinds: dict[Kind, type[stat.Panel | table.Panel | timeseries.Panel]] = {
         "stat": stat.Panel,
         "table": table.Panel,
         "lines": timeseries.Panel,
     }
     panel = kinds[one.kind]().title(one.title).unit(one.unit).datasource(SOURCE).thresholds(thresholds(one))
-    panel = panel.description(one.text).span(one.width).height(4 if one.kind == "stat" else 8)
-    for expr, legend in one.queries:
-        panel = panel.with_target(query(one, expr, legend))
+    panel = panel.description(one.text).span(one.width).height(4 if one.kind == "stat" else 8).id(number)
+    for letter, (expr, legend) in zip(ascii_uppercase, one.queries, strict=False):
+        panel = panel.with_target(query(one, expr, legend).ref_id(letter))
     if isinstance(panel, timeseries.Panel):
         legend_options = common.VizLegendOptions().display_mode(common_model.LegendDisplayMode.LIST)
         panel = panel.legend(legend_options.placement(common_model.LegendPlacement.BOTTOM).show_legend(True))
@@ -146,9 +148,10 @@ def of(uid: str, title: str, rows: Rows, variables: Sequence[tuple[str, str]] = 
                 .current(model.VariableOption(text="All", value="$__all", selected=True))
             )
         board = board.with_variable(variable)
+    numbers = count(1)
     for row, panels in rows:
-        board = board.with_row(dashboard.Row(row))
+        board = board.with_row(dashboard.Row(row).id(next(numbers)))
         for panel in panels:
-            board = board.with_panel(built(panel))
+            board = board.with_panel(built(panel, next(numbers)))
     document = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     return json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -1,9 +1,10 @@
 """Drift: whether what the network hears and says is still what it was, measured on what the archive holds anyway.
 
 Nothing is added to the way of an event. Every few minutes a sample of the last day's events is read, evenly over
-time, and compared with a reference: that of the network's training record if there is one, else the first days in
-which this network heard, kept in the store for all hubs. Likeness is compared by episodes; its reference is of the
-later half of these days, as at first there is little to resemble.
+time, and compared with two references: what the network learnt from, as its training record tells, which says how
+unlike this place is; and the first days in which it heard here, kept in the store for all hubs, which says whether
+something changed. Likeness is compared by episodes; its reference is of the later half of these days, as at first
+there is little to resemble.
 
 Keys: `ew:drift:<space>:<network>` and `ew:drift:likeness:<networks>`, each a hash of `since_ms`, and of `reference`,
 JSON, once it is known. To have it made anew, say after sensors were moved, delete the key.
@@ -24,13 +25,22 @@ from hub.health.psi import Reference, psi, tenths
 from hub.metrics import HubMetrics
 from hub.search.match import PRESENT
 from hub.stored import ms_of
+from shared.events import EventId
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 SAMPLE: Final = 2_000
 """Events whose presence is read."""
+_MOST: Final = 20_000
+"""Events looked through for these, where other feature spaces have most of them."""
 EMBEDDED: Final = 300
 """Of these, those whose features are read too: they are much larger."""
+SPAN_MS: Final = 15 * 60_000
+"""Events of one sensor within so long count as one that tells anything."""
+LEAST_SPANS: Final = 72
+"""With fewer, chance alone drifts."""
+TRAINING, HERE = "training", "here"
+"""What is compared with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +67,21 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
-    """A sample of a feature space's events: presence float32 [n, 8], features uint8 [m, frames, dimension]."""
+    """A sample of a feature space's events.
+
+    Attributes:
+        presence: float32 [n, 8].
+        features: uint8 [m, frames, dimension], of some of them.
+        spans: how many of them are independent of each other.
+    """
 
     presence: npt.NDArray[np.float32]
     features: Features
+    spans: int
+
+    def enough(self, least: int) -> bool:
+        """Whether something can be said of it."""
+        return len(self.presence) >= least and self.spans >= LEAST_SPANS
 
 
 class DriftLook:
@@ -114,16 +135,18 @@ class DriftLook:
             space = judge.space
             sample = self._sample(space, since_ms, now_ms)
             measured[(space.id,)] = len(sample.presence)
-            reference = self._reference(judge, now_ms)
-            referred[(space.id,)] = reference.events if reference else 0
-            if len(sample.presence) < self._least:
+            references = self._references(judge, now_ms)
+            referred |= {(space.id, against): float(one.events) for against, one in references.items()}
+            if not sample.enough(self._least):
                 continue
             heard = (sample.presence >= PRESENT).mean(axis=0)
             share |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, heard, strict=True)}
-            if reference is not None:
-                drifted = reference.presence_psi(sample.presence)
-                presence |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, drifted, strict=True)}
-                embedding[(space.id,)] = reference.embedding_psi(sample.features)
+            for against, reference in references.items():
+                drifted = reference.presence_psi(sample.presence, sample.spans)
+                presence |= {
+                    (space.id, name, against): float(value) for name, value in zip(CATEGORIES, drifted, strict=True)
+                }
+                embedding[space.id, against] = reference.embedding_psi(sample.features, sample.spans)
         self._metrics.presence_psi.put(presence)
         self._metrics.presence_share.put(share)
         self._metrics.embedding_psi.put(embedding)
@@ -134,9 +157,14 @@ class DriftLook:
     def lost(self) -> None:
         """Nothing: the figures are of a day, and stay true for longer than a store is away."""
 
-    def _reference(self, judge: Judge, now_ms: int) -> Reference | None:
+    def _references(self, judge: Judge, now_ms: int) -> dict[str, Reference]:
+        """What there is to compare with."""
+        found = {HERE: self._first_heard(judge, now_ms)}
         if "reference" in judge.record:
-            return Reference.of(judge.record["reference"])
+            found[TRAINING] = Reference.of(judge.record["reference"])
+        return {against: reference for against, reference in found.items() if reference is not None}
+
+    def _first_heard(self, judge: Judge, now_ms: int) -> Reference | None:
         key = f"{PREFIX}:drift:{judge.space.id}:{judge.fingerprint}"
         since_ms, known = self._known(key, now_ms)
         if known is not None:
@@ -144,9 +172,10 @@ class DriftLook:
         if now_ms - since_ms < self._first_ms:
             return None
         sample = self._sample(judge.space, since_ms, now_ms)
-        if len(sample.presence) < self._least:
+        if not sample.enough(self._least):
             return None
-        return Reference.of(self._settled(key, Reference.made(sample.presence, sample.features).document()))
+        made = Reference.made(sample.presence, sample.features, sample.spans)
+        return Reference.of(self._settled(key, made.document()))
 
     def _look_at_likeness(self, since_ms: int, now_ms: int) -> None:
         key = f"{PREFIX}:drift:likeness:{'-'.join(judge.fingerprint for judge in self._judges)}"
@@ -179,27 +208,33 @@ class DriftLook:
         return json.loads(self._redis.hget(key, "reference"))
 
     @translated
-    def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int) -> Sampled:
-        """Events of a space captured between two times, evenly over them."""
+    def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> Sampled:
+        """Events of a space captured between two times, evenly over them: those among so many of all spaces."""
         key = f"{PREFIX}:events"
         before = int(self._redis.zcount(key, "-inf", f"({since_ms}"))
         count = int(self._redis.zcount(key, since_ms, until_ms))
-        ranks = np.unique(np.linspace(before, before + count - 1, min(count, SAMPLE)).astype(np.int64))
+        ranks = np.unique(np.linspace(before, before + count - 1, min(count, among)).astype(np.int64))
         pipe = self._redis.pipeline(transaction=False)
         for rank in ranks:
             pipe.zrange(key, int(rank), int(rank))
         events = [found[0] for found in pipe.execute() if found]
         for event in events:
-            pipe.hmget(f"{PREFIX}:event:{event.decode()}", "space", "presence")
+            pipe.hmget(f"{PREFIX}:event:{event.decode()}", "space", "presence", "captured_ms")
         rows = [
-            (event, row[1]) for event, row in zip(events, pipe.execute(), strict=True) if row[0] == space.id.encode()
+            (event, *row[1:])
+            for event, row in zip(events, pipe.execute(), strict=True)
+            if row[0] == space.id.encode()
         ]
-        presence = [np.frombuffer(values, dtype="<f4") for _, values in rows]
+        if 0 < len(rows) < self._least and among < min(count, _MOST):
+            return self._sample(space, since_ms, until_ms, min(_MOST, 2 * among * self._least // len(rows)))
+        presence = [np.frombuffer(values, dtype="<f4") for _, values, _ in rows]
+        spans = {(EventId.parse(event.decode()).sensor, int(captured) // SPAN_MS) for event, _, captured in rows}
         step = max(1, -(-len(rows) // EMBEDDED))
-        for event, _ in rows[::step]:
+        for event, *_ in rows[::step]:
             pipe.hget(f"{PREFIX}:event:{event.decode()}", "features")
         features = [np.frombuffer(values, dtype=np.uint8) for values in pipe.execute() if values]
         return Sampled(
             np.array(presence, dtype=np.float32).reshape(-1, len(CATEGORIES)),
             np.array(features, dtype=np.uint8).reshape(-1, *space.shape),
+            len(spans),
         )

@@ -2,7 +2,8 @@
 
 Numbers: of its two latest boots the first and highest sequence number and how many came between; what is missing is
 added up over all boots, and what comes late is taken off again. Level: the last one; until when it lay above the
-microphone's floor; and when it last moved away from where it had stayed.
+microphone's floor; and when it last moved away from where it had stayed. Times are of receipt, as that of the last
+event is: of a backlog, or where a clock is wrong, those of capture would tell of a dead microphone.
 
 `NOTE` is a part of the archive's script: it runs once for each event that is new, and never for a repeat.
 """

@@ -39,7 +39,9 @@ from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, IntakeTopic,
 log = logging.getLogger(__name__)
 
 KEPT_S: Final = 60
-"""How long a heartbeat's alert is in the store; what was not published by then never is."""
+"""How long a heartbeat's alert is in the store, and after which one that is not back counts as missed."""
+_FORGOTTEN_S: Final = 600
+"""After which nobody waits for it any more."""
 _TICK_S: Final = 0.5
 
 
@@ -124,6 +126,7 @@ class Heart:
         self._boot = uuid.uuid4().hex[:12]
         self._number = 0
         self._sent: dict[str, float] = {}  # monotonic time by event, of those that are under way
+        self._missed: set[str] = set()  # of these
         self._warned = False
         self._listening = False
         self._intake = str(IntakeTopic(hub))
@@ -169,12 +172,16 @@ class Heart:
         self._sent[str(event.id)] = now_s
 
     def _give_up(self, now_s: float) -> None:
-        """Count beats as missed that are too old to come back."""
-        for event in [event for event, sent_s in self._sent.items() if now_s - sent_s > KEPT_S]:
-            del self._sent[event]
-            self._metrics.beats.labels("missed").inc()
-            log.warning("heartbeat missed", extra={"event": event, "after_s": KEPT_S})
-            self._say(CLOSED)
+        """Count beats as missed that are not back in time; forget those that will never be."""
+        for event, sent_s in list(self._sent.items()):
+            if now_s - sent_s > KEPT_S and event not in self._missed:
+                self._missed.add(event)
+                self._metrics.beats.labels("missed").inc()
+                log.warning("heartbeat missed", extra={"event": event, "after_s": KEPT_S})
+                self._say(CLOSED)
+            if now_s - sent_s > _FORGOTTEN_S:
+                del self._sent[event]
+                self._missed.discard(event)
 
     def _hear(self, signal: object) -> None:
         match signal:
@@ -205,9 +212,12 @@ class Heart:
         sent_s = self._sent.pop(event, None)
         if sent_s is None:  # another hub's, or told twice
             return
-        self._metrics.beats.labels("answered").inc()
         self._metrics.beat_delay.observe(received.received_s - sent_s, exemplar(event))
         self._metrics.last_beat.set(time.time())
+        if event in self._missed:  # a backlog: it is worked on, and need not grow
+            self._missed.discard(event)
+            return
+        self._metrics.beats.labels("answered").inc()
         self._say(OPEN)
 
     def _say(self, intake: bytes) -> None:

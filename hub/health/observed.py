@@ -9,10 +9,12 @@ import numpy as np
 from hub.archive import Archive
 from hub.casebook import Casebook
 from hub.feedback import Feedback
+from hub.health.certificates import CertificateLook
 from hub.health.drift import DriftLook, Judge
 from hub.health.heartbeat import Heart
 from hub.health.sensors import SensorLook
 from hub.health.store import StoreLook
+from hub.health.verdicts import VerdictLook
 from hub.health.watch import Regular, Watch
 from hub.metrics import HubMetrics
 from hub.search.index import Index
@@ -20,6 +22,7 @@ from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
 
 _DAY_S: Final = 86_400.0
+_HOUR_S: Final = 3_600.0
 
 
 class IndexLook:
@@ -91,11 +94,14 @@ class Observed:
         )
         self._watch = Watch(
             [
-                Regular(StoreLook(archive, feedback, metrics, written), health.every_s),
+                Regular(StoreLook(archive, metrics, written), health.every_s),
                 Regular(sensors, health.every_s),
                 Regular(IndexLook(retrieval.indexes, metrics), health.every_s),
+                Regular(VerdictLook(archive, feedback, metrics), health.every_s),
                 Regular(drift, health.drift_every_s),
-            ]
+                Regular(CertificateLook(settings.mqtt, metrics), _HOUR_S),
+            ],
+            lambda at, time_s: metrics.looked.labels(at).set(time_s),
         )
         self._heart: Heart | None = None
         if health.heartbeat_s:

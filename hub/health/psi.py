@@ -24,24 +24,33 @@ Counts = npt.NDArray[np.int64]
 """int64 [k, BINS]."""
 
 
-def psi(now: Counts, reference: Counts) -> npt.NDArray[np.float64]:
+def psi(now: Counts, reference: Counts, spans: int | None = None, of: int | None = None) -> npt.NDArray[np.float64]:
     """Population stability index of each of k distributions: float64 [k], from 0.
 
     Every bin is given half an event more, so that an empty one does not count for everything; and what two samples of
-    one and the same distribution would differ by on average is taken off.
+    one and the same distribution would differ by on average is taken off. Events of one sensor within minutes are
+    much alike, so that many may tell no more than a few do: `spans` says how many.
 
     Args:
         now: int64 [k, bins].
         reference: the same.
+        spans: how many of `now` are independent of each other; all of them if not given.
+        of: the same of the reference.
     """
-    p, q = (_shares(counts) for counts in (reference, now))
-    by_chance = (now.shape[1] - 1) * (1.0 / now.sum(axis=1).clip(1) + 1.0 / reference.sum(axis=1).clip(1))
+    few, many = _telling(now, spans), _telling(reference, of)
+    q, p = _shares(now, few), _shares(reference, many)
+    by_chance = (now.shape[1] - 1) * (1.0 / few + 1.0 / many)
     value: npt.NDArray[np.float64] = np.maximum(0.0, ((q - p) * np.log(q / p)).sum(axis=1) - by_chance)
     return value
 
 
-def _shares(counts: Counts) -> npt.NDArray[np.float64]:
-    smoothed = counts + 0.5
+def _telling(counts: Counts, spans: int | None) -> npt.NDArray[np.float64]:
+    events = counts.sum(axis=1).clip(1).astype(np.float64)
+    return events if spans is None else events.clip(max=max(1, spans))
+
+
+def _shares(counts: Counts, telling: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    smoothed = counts * (telling / counts.sum(axis=1).clip(1))[:, None] + 0.5
     return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
@@ -65,6 +74,7 @@ class Reference:
         presence: counts in tenths, int64 [8, 10].
         edges: of the tenths of mean embeddings, float64 [8, 9].
         embedding: counts between them, int64 [8, 10].
+        spans: how many of the events are independent of each other.
 
     Raises:
         Invalid: another shape.
@@ -73,6 +83,7 @@ class Reference:
     presence: Counts
     edges: npt.NDArray[np.float64]
     embedding: Counts
+    spans: int
 
     def __post_init__(self) -> None:
         shapes = (self.presence.shape, self.edges.shape, self.embedding.shape)
@@ -85,28 +96,31 @@ class Reference:
         return int(self.presence[0].sum())
 
     @classmethod
-    def made(cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8]) -> "Reference":
+    def made(cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8], spans: int) -> "Reference":
         """Of events.
 
         Args:
             presence: float32 [n, 8].
             features: uint8 [m, frames, dimension], of all of them or of some.
+            spans: how many of them are independent of each other.
         """
         along = directions(features)
         edges = np.quantile(along, np.arange(1, BINS) / BINS, axis=0).T
-        return cls(tenths(presence), edges, _between(along, edges))
+        return cls(tenths(presence), edges, _between(along, edges), spans)
 
-    def presence_psi(self, presence: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """How far other events' presence, float32 [n, 8], is from it: float64 [8]."""
-        return psi(tenths(presence), self.presence)
+    def presence_psi(self, presence: npt.NDArray[np.float32], spans: int) -> npt.NDArray[np.float64]:
+        """How far other events' presence, float32 [n, 8], of so many spans is from it: float64 [8]."""
+        return psi(tenths(presence), self.presence, spans, self.spans)
 
-    def embedding_psi(self, features: npt.NDArray[np.uint8]) -> float:
+    def embedding_psi(self, features: npt.NDArray[np.uint8], spans: int) -> float:
         """How far other events' features, uint8 [n, frames, dimension], are from it, on average of the directions."""
-        return float(psi(_between(directions(features), self.edges), self.embedding).mean())
+        return float(psi(_between(directions(features), self.edges), self.embedding, spans, self.spans).mean())
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
-        return {name: getattr(self, name).tolist() for name in ("presence", "edges", "embedding")}
+        return {name: getattr(self, name).tolist() for name in ("presence", "edges", "embedding")} | {
+            "spans": self.spans
+        }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Reference":
@@ -117,8 +131,9 @@ class Reference:
         """
         try:
             presence, embedding = (np.array(document[name], dtype=np.int64) for name in ("presence", "embedding"))
-            return cls(presence, np.array(document["edges"], dtype=np.float64), embedding)
-        except (KeyError, TypeError, ValueError) as error:
+            edges = np.array(document["edges"], dtype=np.float64)
+            return cls(presence, edges, embedding, int(document.get("spans", presence[0].sum())))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Invalid(f"the reference is not understood: {error}") from error
 
 

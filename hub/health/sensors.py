@@ -1,8 +1,9 @@
 """A look at the sensors: how each is, what of its events is missing, and what its microphone hears.
 
-Only sensors that announced themselves or whose events were archived are known; those heard last have metrics of their
-own, up to a limit. What was measured is told only while the sensor is heard, so that a dead sensor does not stay at
-its last level; what else is told of it goes once it was not heard for long.
+Only sensors that announced themselves or whose events were archived are known. They have metrics of their own, up to
+a limit the first by name, so that one which falls silent is not the one left out. What was measured is told only
+while a sensor is heard, so that a dead one does not stay at its last level; what else is told of it goes once it was
+not heard for long.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ class Looked:
 
 
 def chosen(looked: Sequence[Looked], now: datetime, *, most: int, forget_s: float) -> list[Looked]:
-    """Those that have metrics of their own: not forgotten, and if they are too many those heard last.
+    """Those that have metrics of their own: not forgotten, and if they are too many the first by name.
 
     One that was never heard is there for as long as it says that it is ready.
     """
@@ -50,7 +51,7 @@ def chosen(looked: Sequence[Looked], now: datetime, *, most: int, forget_s: floa
         if (now - one.heard_at).total_seconds() < forget_s
         or (one.sensor.last_received_at is None and one.sensor.state == "ready")
     ]
-    return sorted(there, key=lambda one: (-one.heard_at.timestamp(), one.sensor.place))[:most]
+    return sorted(there, key=lambda one: one.sensor.place)[:most]
 
 
 class SensorLook:

@@ -10,7 +10,7 @@ class HealthSettings(Group):
 
     every_s: float = Field(10.0, gt=0, le=60, description="time between looks at store and sensors")
     sensor_series: int = Field(
-        1_000, ge=0, description="most sensors with metrics of their own: those heard last; none at 0"
+        1_000, ge=0, description="most sensors with metrics of their own, the first by name; none at 0"
     )
     forget_days: float = Field(
         7.0, gt=0, description="a sensor that was not heard for so long has no metrics any more"
@@ -31,5 +31,5 @@ class HealthSettings(Group):
     drift_hours: float = Field(24.0, gt=0, description="drift is measured on the events of so many hours")
     drift_events: int = Field(200, ge=20, description="least events that drift is measured on")
     reference_days: float = Field(
-        3.0, gt=0, description="a network's first days, with which later ones are compared, unless its record tells"
+        7.0, gt=0, description="a network's first days, with which later ones are compared, unless its record tells"
     )

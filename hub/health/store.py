@@ -2,21 +2,15 @@
 
 import math
 import shutil
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from hub.archive import PREFIX, Archive, translated
-from hub.feedback import Feedback
-from hub.metrics import VERDICTS, HubMetrics
+from hub.metrics import HubMetrics
 from hub.notify.outbox import Outbox, known_names
 from hub.notify.teller import unpublished_count
-from hub.stored import ms_of
-
-JUDGED_MS = 30 * 86_400_000
-"""Verdicts of so long say how well likeness is calibrated, in ms."""
 
 
 class StoreLook:
@@ -24,31 +18,25 @@ class StoreLook:
 
     Args:
         archive: in that store.
-        feedback: what people said.
         metrics: where it is told.
         folders: what the hub writes to, by name.
     """
 
-    def __init__(
-        self, archive: Archive, feedback: Feedback, metrics: HubMetrics, folders: Mapping[str, Path]
-    ) -> None:
+    def __init__(self, archive: Archive, metrics: HubMetrics, folders: Mapping[str, Path]) -> None:
         self._archive = archive
         self._redis = archive.client
-        self._feedback = feedback
         self._metrics = metrics
         self._folders = folders
-        self._said = ""
 
-    def look(self, now: datetime) -> None:
+    def look(self, _now: datetime) -> None:
         """Tell how store and disks are.
 
         Raises:
             Unavailable: the store is away.
         """
-        self._look_at_disks()
         self._ask()
-        self._look_at_verdicts(now)
         self._metrics.store_up.set(1)
+        self._look_at_disks()
 
     def lost(self) -> None:
         """Tell that the store is away; nothing is known of what it keeps."""
@@ -66,6 +54,7 @@ class StoreLook:
             metrics.store_sensors,
         ):
             gauge.set(math.nan)
+        metrics.store_unsent.put({})
         metrics.store_dead.put({})
 
     def _look_at_disks(self) -> None:
@@ -90,29 +79,6 @@ class StoreLook:
         metrics.store_oldest.set(oldest[0][1] / 1000 if oldest else math.nan)
         metrics.store_waiting.set(unpublished_count(self._redis))
         metrics.store_letters.set(self._archive.dead_letter_count())
-        names = known_names(self._redis)
-        metrics.store_dead.put({(name,): float(Outbox(self._redis, name).dead_count()) for name in names})
-
-    def _look_at_verdicts(self, now: datetime) -> None:
-        """Read the verdicts, if there are others than at the last look."""
-        said = self._signature(now)
-        if said == self._said:
-            return
-        verdicts = self._feedback.everything()
-        counts = Counter(one.verdict for one in verdicts)
-        self._metrics.store_verdicts.put({(kind,): float(counts[kind]) for kind in VERDICTS})
-        judged = [
-            (one.likeness, one.right)
-            for one in verdicts
-            if one.right is not None and ms_of(one.at) > ms_of(now) - JUDGED_MS
-        ]
-        self._metrics.stated.set(sum(likeness for likeness, _ in judged) / len(judged) if judged else math.nan)
-        self._metrics.right.set(sum(right for _, right in judged) / len(judged) if judged else math.nan)
-        self._said = said
-
-    @translated
-    def _signature(self, now: datetime) -> str:
-        """Changes whenever something was said, and once a day."""
-        key = f"{PREFIX}:feedback:index"
-        newest = self._redis.zrange(key, -1, -1, withscores=True)
-        return f"{self._redis.zcard(key)} {newest} {now.date()}"
+        outboxes = [Outbox(self._redis, name) for name in known_names(self._redis)]
+        metrics.store_unsent.put({(one.name,): float(one.count()) for one in outboxes})
+        metrics.store_dead.put({(one.name,): float(one.dead_count()) for one in outboxes})

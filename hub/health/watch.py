@@ -39,11 +39,18 @@ class Watch:
 
     Args:
         looks: each with the time between two of them.
+        seen: told, after each look that could be taken, its name and the time in seconds since 1970 UTC.
         now: the time, UTC.
     """
 
-    def __init__(self, looks: Sequence[Regular], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        looks: Sequence[Regular],
+        seen: Callable[[str, float], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._looks = looks
+        self._seen = seen
         self._now = now
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -73,11 +80,14 @@ class Watch:
             if now_s < one.due_s or self._stopping.is_set():
                 continue
             one.due_s = now_s + one.every_s
+            now = self._now()
             try:
-                one.look.look(self._now())
+                one.look.look(now)
             except Unavailable as error:
                 log.warning("cannot look", extra={"at": type(one.look).__name__, "reason": str(error)})
                 one.look.lost()
             except Exception:  # our bug; but a hub that works and is not watched is better than one that ends
                 log.exception("cannot look", extra={"at": type(one.look).__name__})
                 one.look.lost()
+            else:
+                self._seen(type(one.look).__name__.removesuffix("Look").lower(), now.timestamp())

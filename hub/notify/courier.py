@@ -9,7 +9,6 @@
 """
 
 import logging
-import math
 import random
 import threading
 import time
@@ -73,7 +72,6 @@ class Courier:
         self._wording = wording
         self._hub = hub
         self._outcomes = {name: metrics.notifications.labels(outbox.name, name) for name in OUTCOMES}
-        metrics.waiting.labels(outbox.name).set_function(lambda: _count(outbox))
         self._give_up_after_s = give_up_after_s
         self._retry_cap_s = retry_cap_s
         self._now = now
@@ -218,10 +216,3 @@ class Courier:
     def _finish(self, message: Outgoing, outcome: str, count: int = 1) -> None:
         del self._in_hand[message.name]
         self._outcomes[outcome].inc(count)
-
-
-def _count(outbox: Outbox) -> float:
-    try:
-        return outbox.count()
-    except Unavailable:
-        return math.nan

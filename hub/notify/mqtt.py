@@ -18,7 +18,7 @@ from shared.errors import Unavailable
 from shared.messages import JSON_CONTENT_TYPE, encode_json
 from shared.mqtt import FAILURE, Acknowledged, Link, full_jitter
 from shared.settings import MqttSettings
-from shared.topics import AlertTopic
+from shared.topics import HEARTBEAT_SITE, AlertTopic
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Publisher:
         self._hub = hub
         self._metrics = metrics
         self._link = Link(settings, client_id)
-        self._under_way: dict[int, str] = {}
-        self._taken: list[str] = []  # by the broker, which the outbox is still to be told
+        self._under_way: dict[int, Outgoing] = {}
+        self._taken: list[Outgoing] = []  # by the broker, which the outbox is still to be told
         self._look_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
@@ -94,7 +94,7 @@ class Publisher:
         due = self._outbox.take(self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over)
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
-        under_way = {*self._under_way.values(), *self._taken}
+        under_way = {message.name for message in (*self._under_way.values(), *self._taken)}
         for message in due:
             if message.name not in under_way:
                 self._send(message)
@@ -106,7 +106,7 @@ class Publisher:
         except Unavailable:  # the connection ended just now
             self._look_at = 0.0
         else:
-            self._under_way[mid] = message.name
+            self._under_way[mid] = message
 
     def _note_answers(self, wait_s: float) -> None:
         """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
@@ -115,15 +115,19 @@ class Publisher:
             while True:
                 match signal:
                     case Acknowledged(mid=mid, reason=reason) if mid in self._under_way:
-                        entry = self._under_way.pop(mid)
+                        message = self._under_way.pop(mid)
                         if reason < FAILURE:
-                            self._taken.append(entry)
+                            self._taken.append(message)
                         else:
                             log.warning("alert refused by the broker", extra={"reason_code": reason})
                 signal = self._link.signals.get_nowait()
         except queue.Empty:
             pass
         if self._taken:
-            self._outbox.done(self._taken)
-            self._metrics.published.inc(len(self._taken))
+            self._outbox.done([message.name for message in self._taken])
+            self._metrics.published.inc(sum(not _is_beat(message) for message in self._taken))
             self._taken = []
+
+
+def _is_beat(message: Outgoing) -> bool:
+    return all(alert.site == HEARTBEAT_SITE for alert in message.alerts)

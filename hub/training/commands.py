@@ -15,6 +15,7 @@ from hub.options import JsonOption, reported
 from hub.training import plots, recipes
 from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, K
+from hub.training.reference import with_reference
 from hub.training.sensor_bench import SensorBench
 from hub.training.stages import TaggedEpoch
 from hub.training.train import Epoch
@@ -133,6 +134,7 @@ def train(
 
         trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
     facts = recipes.facts(trained, sources, aside)
+    trained = with_reference(trained, clips)
     save(out, replace(trained, record={**trained.record, "network": order.method, "seed": seed, **facts}))
     if plot is not None:
         plots.training(plot, trained.record["history"])

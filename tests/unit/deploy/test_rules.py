@@ -14,7 +14,7 @@ from tests.unit.deploy.expressions import ROOT, RULES, rules
 
 HUB = {"job": "earwitness-hub", "instance": "hub:8080"}
 ONE = {"site": "demo", "sensor": "street-1"}
-PAGES = ("page", "ticket")
+PAGES = ("page", "ticket", "none")
 
 
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
@@ -107,8 +107,35 @@ CASES = [
             'earwitness_hub_alert_seconds_bucket{le="3"}': "0+0x100",
             'earwitness_hub_alert_seconds_bucket{le="10"}': "0+1x100",
             'earwitness_hub_alert_seconds_bucket{le="+Inf"}': "0+1x100",
+            "earwitness_hub_alert_seconds_count": "0+1x100",
         },
-        *(40, ({},), (5,)),
+        *(60, ({},), (5, 30)),
+    ),
+    Case(
+        "EarwitnessAlertsLate",
+        {
+            'earwitness_hub_alert_seconds_bucket{le="3"}': "0x100",
+            'earwitness_hub_alert_seconds_bucket{le="10"}': "0x5 1x100",
+            'earwitness_hub_alert_seconds_bucket{le="+Inf"}': "0x5 1x100",
+            "earwitness_hub_alert_seconds_count": "0x5 1x100",
+        },
+        *(60, (), (30, 90)),
+    ),
+    Case("EarwitnessHubRestarting", {"process_start_time_seconds": "0x10 700 760 820 880x10"}, 14, (HUB,), (10,)),
+    Case(
+        "EarwitnessCertificateEnds",
+        {'earwitness_hub_certificate_end_timestamp_seconds{of="broker"}': f"{31 * 86_400}x2000"},
+        *(1_600, ({"of": "broker"},), (1_400,)),
+    ),
+    Case(
+        "EarwitnessLookStale",
+        {'earwitness_hub_look_timestamp_seconds{at="store"}': "0+60x10 600x30", "earwitness_store_up": "1x40"},
+        *(20, ({**HUB, "at": "store"},), (12,)),
+    ),
+    Case(
+        "EarwitnessLookStale",
+        {'earwitness_hub_look_timestamp_seconds{at="store"}': "0+60x10 600x30", "earwitness_store_up": "0x40"},
+        *(20, (), (30,)),
     ),
     Case(
         "EarwitnessDiskFull",
@@ -161,6 +188,29 @@ CASES = [
     Case("EarwitnessManySensorsSilent", states(6, 4, LATER), 20, ({},), (9,)),
     Case("EarwitnessSensorSilent", states(6, 4, LATER), 9, (), (20,)),
     Case("EarwitnessManySensorsSilent", states(2, 1, LATER), 9, (), (20,)),
+    Case("EarwitnessManySensorsSilent", states(3, 0, LATER), 20, ({},), (9,)),
+    Case("EarwitnessSensorsLeftOut", {"earwitness_store_sensors_left_out": "0x5 3x100"}, 80, ({},), (30,)),
+    Case(
+        "EarwitnessMonitoringBroken",
+        {'up{job="alertmanager"}': "1x5 0x20"},
+        *(15, ({"job": "alertmanager"},), (8,), {}),
+    ),
+    Case("EarwitnessWatchdog", {"up": "1x5"}, 3, ({},), ()),
+    # Two hubs tell the same of what they share: it is counted once.
+    Case(
+        "EarwitnessDeadLetters",
+        {"earwitness_store_dead_letters": "0x5 3x30", 'earwitness_store_dead_letters{replica="2"}': "0x5 3x30"},
+        *(20, ({},), (8,)),
+    ),
+    Case(
+        "EarwitnessSensorSilent",
+        {
+            sensor("state", state="silent"): "0x5 1x10 _x10 1x30",
+            sensor("state", state="silent", replica="2"): "0x5 1x10 _x10 1x30",
+            sensor("state", state="hearing"): "1x5 0x10 _x10 0x30",
+        },
+        *(22, (ONE,), (4,)),
+    ),
     Case(
         "EarwitnessMicrophoneDead",
         {
@@ -198,13 +248,13 @@ CASES = [
     ),
     Case(
         "EarwitnessPresenceDrift",
-        {'earwitness_model_presence_psi{space="vggish", category="dog"}': "0.1x10 0.4x500"},
-        *(400, ({"space": "vggish", "category": "dog"},), (300,)),
+        {'earwitness_model_presence_psi{space="vggish", category="dog", against="here"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish", "category": "dog", "against": "here"},), (300,)),
     ),
     Case(
         "EarwitnessEmbeddingDrift",
-        {'earwitness_model_embedding_psi{space="vggish"}': "0.1x10 0.4x500"},
-        *(400, ({"space": "vggish"},), (300,)),
+        {'earwitness_model_embedding_psi{space="vggish", against="here"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish", "against": "here"},), (300,)),
     ),
     Case("EarwitnessLikenessDrift", {"earwitness_model_likeness_psi": "0.1x10 0.4x500"}, 400, ({},), (300,)),
     Case(
@@ -212,8 +262,7 @@ CASES = [
         {
             "earwitness_model_stated_ratio": "0.9x120",
             "earwitness_model_right_ratio": "0.5x120",
-            'earwitness_store_verdicts{verdict="same"}': "10x10 15x110",
-            'earwitness_store_verdicts{verdict="different"}': "10x120",
+            "earwitness_model_judged_alerts": "19x10 20x110",
         },
         *(100, ({},), (60,)),
     ),

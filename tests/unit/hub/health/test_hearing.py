@@ -55,8 +55,8 @@ def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: A
     told = hearing(archive)
     assert told.level == -110.1
     assert told.unit == "dBFS"
-    assert told.sound_s == (NOON + timedelta(seconds=30)).timestamp()
-    assert told.varied_s == (NOON + timedelta(seconds=40)).timestamp()
+    assert told.sound_s == (NOON + timedelta(seconds=30 + 11)).timestamp()
+    assert told.varied_s == (NOON + timedelta(seconds=40 + 11)).timestamp()
 
 
 def test_a_floor_belongs_to_a_unit() -> None:
@@ -68,3 +68,11 @@ def test_a_floor_belongs_to_a_unit() -> None:
 
 def test_of_a_sensor_that_sent_nothing_nothing_is_known() -> None:
     assert hearing_of({b"state": b"ready"}) == Hearing(0, None, "", None, None)
+
+
+def test_a_backlog_of_hours_is_no_dead_microphone(archive: Archive) -> None:
+    late = NOON + timedelta(hours=3)
+    archive.record_all(
+        [replace(heard(seq, after_s=10.0 * seq, laeq=-40.0 - seq), received_at=late) for seq in range(5)]
+    )
+    assert (hearing(archive).sound_s, hearing(archive).varied_s) == (late.timestamp(), late.timestamp())

@@ -60,8 +60,14 @@ class Recording:
 
 def test_looks_are_taken_when_they_are_due_and_one_that_fails_stops_no_other() -> None:
     away, broken, well = Recording(Unavailable("away")), Recording(ValueError("bug")), Recording()
-    watch = Watch([Regular(away, 10.0), Regular(broken, 10.0), Regular(well, 30.0)], now=lambda: datetime.now(UTC))
+    seen = list[str]()
+    watch = Watch(
+        [Regular(away, 10.0), Regular(broken, 10.0), Regular(well, 30.0)],
+        seen=lambda at, _: seen.append(at),
+        now=lambda: datetime.now(UTC),
+    )
     for now_s in (100.0, 105.0, 110.0):
         watch.round(now_s)
     assert [len(one.seen) for one in (away, broken, well)] == [2, 2, 1]
     assert [one.lost_count for one in (away, broken, well)] == [2, 2, 0]
+    assert seen == ["recording"], "only a look that could be taken counts"

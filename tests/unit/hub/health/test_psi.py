@@ -18,6 +18,17 @@ def test_samples_of_one_distribution_have_not_moved() -> None:
         assert np.mean(found) < 0.2 * 20 / size + 0.05
 
 
+def test_runs_of_clips_that_are_alike_are_no_drift() -> None:
+    rng = np.random.default_rng(0)
+    reference = counts(rng.random(2_000))
+    found = [
+        float(psi(counts(np.repeat(rng.random(spans), length)), reference, spans)[0])
+        for spans, length in ((72, 4), (100, 20), (72, 40))
+        for _ in range(100)
+    ]
+    assert np.mean(np.array(found) > 0.25) < 0.02
+
+
 def test_what_moved_is_told_and_the_further_the_more() -> None:
     rng = np.random.default_rng(0)
     reference = counts(rng.beta(2, 5, 2_000))
@@ -46,14 +57,14 @@ def test_a_reference_is_what_it_was_after_it_was_written_and_read() -> None:
     rng = np.random.default_rng(0)
     presence = rng.random((300, 8), dtype=np.float32)
     features = rng.integers(100, 156, (300, 10, 128), dtype=np.uint8)
-    made = Reference.made(presence, features)
+    made = Reference.made(presence, features, 300)
     again = Reference.of(made.document())
     assert again.events == 300
     other = rng.integers(90, 170, (300, 10, 128), dtype=np.uint8)
-    assert again.embedding_psi(other) == made.embedding_psi(other)
-    assert again.embedding_psi(features) == 0.0
-    assert (again.presence_psi(presence) == 0.0).all()
-    assert again.embedding_psi(rng.integers(150, 256, (300, 10, 128), dtype=np.uint8)) > 0.25
+    assert again.embedding_psi(other, 300) == made.embedding_psi(other, 300)
+    assert again.embedding_psi(features, 300) == 0.0
+    assert (again.presence_psi(presence, 300) == 0.0).all()
+    assert again.embedding_psi(rng.integers(150, 256, (300, 10, 128), dtype=np.uint8), 300) > 0.25
 
 
 @pytest.mark.parametrize("document", [{}, {"presence": [], "edges": [], "embedding": []}, {"presence": "x"}])

@@ -73,10 +73,10 @@ def test_a_dead_sensor_does_not_stay_at_its_last_level_and_is_forgotten_in_the_e
     assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {}
 
 
-def test_of_too_many_sensors_those_heard_last_are_told(archive: Archive, metrics: HubMetrics) -> None:
+def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(archive: Archive, metrics: HubMetrics) -> None:
     archive.record_all([stored(n, sensor=f"s-{n}", after_s=n) for n in range(5)])
     SensorLook(archive, metrics, most=2, forget_s=DAY_S).look(RECEIVED)
-    assert sorted(series(metrics, "earwitness_sensor_state")) == ["s-3", "s-4"]
+    assert sorted(series(metrics, "earwitness_sensor_state")) == ["s-0", "s-1"]
     assert metrics.registry.get_sample_value("earwitness_store_sensors_left_out") == 3
     assert metrics.registry.get_sample_value("earwitness_store_sensors") == 5
 

@@ -10,14 +10,17 @@ import typer
 from typer.testing import CliRunner
 
 from hub.audio import commands as audio_commands
+from hub.health.psi import Reference
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
-from hub.training import commands, recipes
+from hub.search.scorer import Scorer
+from hub.training import commands, recipes, reference_commands
 from shared.scene import make_scene
-from shared.space import LOGMEL, SMALL, VGGISH
+from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 app = typer.Typer()
 commands.register(app)
+reference_commands.register(app)
 audio_commands.register(app)
 run = CliRunner().invoke
 
@@ -37,6 +40,35 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("space", [VGGISH, SMALL])
+def test_what_ships_tells_what_it_learnt_from(space: FeatureSpace) -> None:
+    record = load(shipped(space.id)).record
+    learnt = Reference.of(record["reference"])
+    assert learnt.events == learnt.spans == record["domain"]
+
+
+def test_a_checkpoint_from_before_is_told_what_it_learnt_from(recordings: Path, tmp_path: Path) -> None:
+    before = load(shipped(SMALL.id))
+    out = tmp_path / "told.safetensors"
+    line = [
+        "reference",
+        "--checkpoint",
+        str(shipped(SMALL.id)),
+        "--data",
+        str(recordings),
+        "--out",
+        str(out),
+        "--json",
+    ]
+    told = run(app, [*line, "--out", str(out), "--json", "--cache", str(tmp_path / "cache")])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout) == {"checkpoint": str(out), "clips": 18}
+    after = load(out)
+    assert Reference.of(after.record["reference"]).events == 18
+    assert after.record["history"] == before.record["history"]
+    assert Scorer(after).fingerprint == Scorer(before).fingerprint
+
+
 def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.safetensors"
     line = ["train", "--space", "logmel", "--data", str(recordings), "--scenes", "20", "--epochs", "1"]
@@ -51,6 +83,8 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     assert found.record["clips"] == 12 + 20
     assert found.record["plan"]["seed"] == 4
     assert found.record["data"] == {"folders": [recordings.name], "scenes": 20}
+    learnt = Reference.of(found.record["reference"])
+    assert learnt.events == 12 + 20
 
     line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--hold-out", "sensor-2", *kept]
     measured = run(app, [*line, "--checkpoint", str(out), "--json"])
