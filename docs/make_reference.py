@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from edge.cli import app as edge_app
+from edge.metrics import EdgeMetrics
+from edge.reading import Reading
 from edge.settings import EdgeSettings
 from hub.cli import app as hub_app
 from hub.metrics import HubMetrics
@@ -87,6 +89,16 @@ def metrics() -> Iterator[str]:
         yield f"| `{name}` | {family.type} | {family.documentation} |"
 
 
+def edge_metrics() -> Iterator[str]:
+    """A table of the agent's metrics."""
+    reading = Reading(*[0] * 7, *[False] * 3, None, None)
+    agent = EdgeMetrics(lambda: reading, site="x", sensor="x", spool_cap_bytes=0, info={})
+    yield "| metric | type | meaning |\n|---|---|---|"
+    for family in agent.collect():
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        yield f"| `{name}` | {family.type} | {family.documentation} |"
+
+
 def messages() -> Iterator[str]:
     """Topics, and the fields of what travels on them."""
     yield "| topic | message | delivery |\n|---|---|---|"
@@ -127,6 +139,8 @@ def page() -> str:
         *messages(),
         "\n## Metrics (`/metrics` of the hub)\n",
         *metrics(),
+        "\n## Metrics of `earwitness-edge` (where `metrics.port` is set)\n",
+        *edge_metrics(),
         "\n## Settings of `earwitness-hub`",
         *settings(HubSettings),
         "\n## Settings of `earwitness-edge`",

@@ -12,14 +12,16 @@ import queue
 import threading
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import Capture
+from edge.capture import Capture, clock
 from edge.features import open_extractor
 from edge.publish import Publisher
+from edge.reading import Reading
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
@@ -125,7 +127,8 @@ class Agent:
         self._link.start()
         self._worker.start()
         try:
-            self._loop(stop, drain_s)
+            with self._exposed():
+                self._loop(stop, drain_s)
             self._farewell()
         finally:
             self._halt.set()
@@ -214,6 +217,39 @@ class Agent:
                 software=f"earwitness-edge {version('earwitness')}",
                 since=self._since,
             )
+        )
+
+    def _exposed(self) -> AbstractContextManager[object]:
+        """The metrics, served if they are asked for; nobody else needs what they take."""
+        if not self._settings.metrics.port:
+            return nullcontext()
+        from edge.metrics import EdgeMetrics, Exposed  # noqa: PLC0415
+
+        told = StateMessage.model_validate_json(self._state("ready"))
+        metrics = EdgeMetrics(
+            self._read,
+            site=told.site,
+            sensor=told.sensor,
+            spool_cap_bytes=self._settings.spool.cap_bytes,
+            info={"software": told.software, "source": told.source, "form": told.form},
+        )
+        return Exposed(metrics, self._settings.metrics)
+
+    def _read(self) -> Reading:
+        tally, spool, publisher = self._capture.tally, self._spool, self._publisher
+        return Reading(
+            captured=tally.captured,
+            dropped=tally.dropped,
+            unreadable=tally.unreadable,
+            failures=tally.failures,
+            published=publisher.published,
+            spool_events=spool.waiting,
+            spool_bytes=spool.held_bytes,
+            connected=self._link.connected,
+            held=publisher.held,
+            synchronised=clock() == "synchronised",
+            captured_s=tally.captured_s,
+            published_s=publisher.published_s,
         )
 
     def _summary(self) -> Summary:

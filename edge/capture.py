@@ -36,6 +36,8 @@ class Tally:
     captured: int = 0
     dropped: int = 0
     unreadable: int = 0
+    failures: int = 0
+    captured_s: float | None = None
 
 
 class Capture:
@@ -86,6 +88,7 @@ class Capture:
             except Unavailable as error:
                 if not self._source.live:
                     raise
+                self.tally.failures += 1
                 log.error("microphone failed, trying again", extra={"reason": str(error)})  # noqa: TRY400
                 stop.wait(REOPEN_S)
             else:
@@ -123,6 +126,7 @@ class Capture:
             return
         if self._keep(str(event_id), encode_event(event), stop):
             self.tally.captured += 1
+            self.tally.captured_s = time.time()
             self._spooled()
         elif self._source.live:
             self.tally.dropped += 1

@@ -27,7 +27,8 @@ class Hubs:
         self._patience_s = patience_s
         self._open: dict[str, bool] = {}
         self._closed_since_s: float | None = None
-        self._told = False
+        self.held = False
+        """What `hold` said last."""
 
     def reconnected(self) -> None:
         """What was said is about to be said again; what is not, was withdrawn meanwhile."""
@@ -55,7 +56,7 @@ class Hubs:
         held = (
             bool(self._open) and self._closed_since_s is not None and now_s - self._closed_since_s >= self._patience_s
         )
-        if held != self._told:
-            self._told = held
+        if held != self.held:
+            self.held = held
             log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
         return held

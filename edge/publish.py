@@ -133,11 +133,17 @@ class Publisher:
         self._online = False
         self._warned = False
         self.published = 0
+        self.published_s: float | None = None
 
     @property
     def online(self) -> bool:
         """Whether the broker is connected, as far as the signals handled so far tell."""
         return self._online
+
+    @property
+    def held(self) -> bool:
+        """Whether no hub takes events, so that they are kept."""
+        return self._hubs.held
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Take note of what the broker said, in order.
@@ -154,7 +160,7 @@ class Publisher:
                     self._online = True
                     self._hubs.reconnected()
                     self._outlet.subscribe(ALL_INTAKES, qos=0)
-                    self.published += self._spool.acknowledge(delivered, wall_s)
+                    self._acknowledge(delivered, wall_s)
                     delivered = []
                     self._reopen(wall_s)
                 case Disconnected():
@@ -163,8 +169,7 @@ class Publisher:
                     delivered += self._judge(mid, reason, now_s)
                 case Received(topic=topic, payload=payload):
                     self._hubs.heard(topic, payload, now_s)
-        if delivered:
-            self.published += self._spool.acknowledge(delivered, wall_s)
+        self._acknowledge(delivered, wall_s)
 
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
@@ -181,6 +186,11 @@ class Publisher:
             self._window.sent(mid, waiting.row)
             sent += 1
         return sent
+
+    def _acknowledge(self, rows: list[int], wall_s: float) -> None:
+        if rows:
+            self.published += self._spool.acknowledge(rows, wall_s)
+            self.published_s = wall_s
 
     def _judge(self, mid: int, reason: int, now_s: float) -> list[int]:
         match self._window.answered(mid, reason, now_s):

@@ -150,6 +150,16 @@ class Spool:
         with self._lock:
             return self._pending
 
+    @property
+    def held_bytes(self) -> int:
+        """Payload bytes on disk, acknowledged rows included; read without waiting for a write."""
+        return self._bytes
+
+    @property
+    def waiting(self) -> int:
+        """What `pending` tells, read without waiting for a write: it may be one event off."""
+        return self._pending
+
     def close(self) -> None:
         """Release the file. The spool cannot be used afterwards."""
         with self._lock:

@@ -45,8 +45,8 @@ def psi(now: Counts, reference: Counts, spans: int | None = None, of: int | None
 
 
 def _telling(counts: Counts, spans: int | None) -> npt.NDArray[np.float64]:
-    events = counts.sum(axis=1).clip(1).astype(np.float64)
-    return events if spans is None else events.clip(max=max(1, spans))
+    most = np.inf if spans is None else max(1, spans)
+    return np.asarray(counts.sum(axis=1).clip(1, most), dtype=np.float64)
 
 
 def _shares(counts: Counts, telling: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ from hub.metrics import HubMetrics
 ROOT = Path(__file__).parents[3]
 RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.yml"))
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
-VARIABLES = {"$__rate_interval": "10m", "$hub": ".*"}
+VARIABLES = {"$__range": "1h", "$__rate_interval": "10m", "$hub": ".*"}
 BUILT_IN = {"up", "ALERTS"}
 EMPTY = {
     'ALERTS{alertname=~"Earwitness.*", alertstate="firing"}': "nothing fires while all is well",

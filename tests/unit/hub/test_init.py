@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,14 +15,15 @@ from cryptography import x509
 
 from edge.settings import EdgeSettings
 from hub.deployment.authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.deployment.folder import IMPORTANT, named
+from hub.deployment.folder import IMPORTANT
+from hub.deployment.sensors import named
 from hub.settings import HubSettings
 from shared.commented import commented
 from shared.errors import Invalid
 from shared.settings import load
 from tests.deployments import Founded, init
 
-SECRETS = {"hub.toml", "users.acl", "operator.password", "alertmanager.yml", "grafana.password"}
+SECRETS = {"hub.toml", "users.acl", "redis.operator.password", "alertmanager.yml", "grafana.password"}
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,16 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
         (("--sensor", "harbour/street-1"), "harbour/street-1: there already"),
         (("--sensor", "harbour/street-9", "--sensor", "harbour/street-2"), "harbour/street-2: there already"),
         ((), "say what to add or change"),
+        (("--sensor", "harbour/street-9", "--port", "web=8081"), "--port: for a new folder only"),
+        (
+            ("--renew", "--layout", "here", "--page-url", "https://x.example"),
+            "--layout, --page-url: for a new folder",
+        ),
+        (
+            ("--revoke", "harbour/street-1", "--timezone", "UTC", "--webhook", "http://x.example"),
+            "--timezone, --webhook",
+        ),
+        (("--renew", "--broker", "https://broker.example"), "without mqtts:// and port"),
         (("--sensor", "street-1"), "write a sensor as site/sensor"),
         (("--sensor", "Harbour/street-1"), "site 'Harbour' must match"),
         (("--sensor", f"harbour/{'s' * 60}"), "at most 64"),
@@ -169,7 +181,12 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     ("arguments", "words"),
     [
         ((), "say how sensors will reach the broker"),
-        (("--broker", "brücke.example"), "neither a name in ASCII nor an address"),
+        *(
+            (("--broker", host), "neither a host's name in ASCII nor an address: write broker.example or 192.0.2.7")
+            for host in ("brücke.example", "", "a b", "mqtts://broker.example", "broker.example:8883", "192.0.2.300")
+        ),
+        (("--broker", "-x.example"), "neither a host's name"),
+        (("--broker", "x", "--broker", f"{'x' * 64}.example"), "neither a host's name"),
         (("--broker", "x", "--port", "web=0"), "write NAME=NUMBER"),
         (("--broker", "x", "--port", "smtp=25"), "write NAME=NUMBER"),
         (("--broker", "x", "--timezone", "Mars/Olympus"), "is no IANA time zone"),
@@ -183,6 +200,32 @@ def test_what_cannot_be_used_is_refused_in_words_and_leaves_nothing(
     assert code == 2, printed
     assert words in printed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_containers_do_not_run_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (str(tmp_path / "noise"), "--broker", "broker.example", "--layout", "containers")
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    code, printed = init(*arguments)
+    assert code == 2
+    assert "have an ordinary user run init" in printed
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("os.getuid", lambda: 10_001)
+    assert init(*arguments)[0] == 0
+    environment = (tmp_path / "noise" / "compose.env").read_text()
+    assert "EARWITNESS_USER=10001:" in environment
+    assert "COMPOSE_PROJECT_NAME=earwitness\n" in environment  # else it would be that of the folder, `deploy`
+
+
+def test_a_folder_that_configurations_cannot_name_is_told(tmp_path: Path) -> None:
+    code, printed = init(str(tmp_path / "the noise"), "--broker", "broker.example")
+    assert code == 2
+    assert "has white space" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_servers_folder_has_no_other_servers_secrets(founded: Path) -> None:
+    """Whole folders become a server's secret in Kubernetes."""
+    assert {path.name for path in (founded / "redis").iterdir()} == {"redis.conf", "users.acl"}
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -227,6 +270,22 @@ def test_revoked_certificates_stay_on_the_list(tmp_path: Path) -> None:
     authority = Authority.founded("another", datetime.now(UTC))
     with pytest.raises(Invalid, match="no certificate of this authority"):
         authority.revoke((own / "street-1" / "sensor.crt").read_bytes(), datetime.now(UTC))
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_sensor_is_shut_out_by_every_certificate_it_ever_had(tmp_path: Path, older: bool) -> None:
+    folder = Founded(tmp_path / "noise").folder
+    own = folder / "sensors" / "harbour" / "street-1" / "sensor.crt"
+    if older:
+        shutil.rmtree(folder / "ca" / "issued")  # as a version that kept none of them left it
+    serials = {certificate(own).serial_number}
+    for _ in range(2):
+        assert init(str(folder), "--sensor", "harbour/street-1", "--renew")[0] == 0
+        serials.add(certificate(own).serial_number)
+    assert init(str(folder), "--revoke", "harbour/street-1")[0] == 0
+    crl = x509.load_pem_x509_crl((folder / "mosquitto" / "sensors.crl").read_bytes())
+    assert {entry.serial_number for entry in crl} == serials
+    assert len(serials) == 3
 
 
 def test_a_damaged_authority_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""Every metric of a sensor's agent, defined once, and the server that tells them; loaded only if a port is set.
+
+Names follow the Prometheus conventions, as the hub's do (`hub/metrics.py`), and so do the labels `site` and `sensor`.
+All is read when it is asked for, from plain values that the agent keeps anyway: nothing waits for a scrape, and no
+scrape waits for a disk.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.capture import Tally, clock
+from edge.publish import Publisher
+from edge.settings import MetricsSettings
+from edge.spool import Spool
+from shared.messages import StateMessage
+
+log = logging.getLogger(__name__)
+
+SENSOR: Final = ("site", "sensor")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The parts of a running agent whose values are told.
+
+    Attributes:
+        tally: of what was captured.
+        spool: where events wait.
+        publisher: what moves them to the broker.
+    """
+
+    tally: Tally
+    spool: Spool
+    publisher: Publisher
+
+
+Read = Callable[[Watched], float]
+
+COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
+    ("clips_captured", "Clips put in the spool", lambda of: of.tally.captured),
+    ("clips_dropped", "Clips given up because the spool took no more", lambda of: of.tally.dropped),
+    ("clips_unreadable", "Clips skipped because they could not be read", lambda of: of.tally.unreadable),
+    (
+        "events_published",
+        "Events that the broker took, with backlog and what was sent again",
+        lambda of: of.publisher.published,
+    ),
+    ("source_failures", "Times that the microphone failed, and was opened again", lambda of: of.tally.failures),
+)
+"""Name without `_total`, meaning, and where the value is."""
+
+GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
+    ("spool_events", "Events in the spool that the broker does not have yet", lambda of: of.spool.fill().pending),
+    (
+        "spool_bytes",
+        "Bytes of events in the spool, with those kept for a while to be sent again",
+        lambda of: of.spool.fill().size_bytes,
+    ),
+    ("spool_limit_bytes", "Bytes of events that the spool may hold", lambda of: of.spool.fill().cap_bytes),
+    ("broker_connected", "1 while connected to the broker", lambda of: of.publisher.online),
+    ("events_held", "1 while events stay in the spool because no hub takes them", lambda of: of.publisher.held),
+    (
+        "clock_synchronised",
+        "1 if systemd-timesyncd says that the clock is right, 0 if nothing is known",
+        lambda _: clock() == "synchronised",
+    ),
+    (
+        "last_clip_timestamp_seconds",
+        "When a clip was last put in the spool; 0 if none yet",
+        lambda of: of.tally.last_captured_s,
+    ),
+    (
+        "last_published_timestamp_seconds",
+        "When the broker last took an event; 0 if none yet",
+        lambda of: of.publisher.last_published_s,
+    ),
+)
+"""Name, meaning, and where the value is."""
+
+
+class EdgeMetrics(Collector):
+    """The metrics of one agent.
+
+    Args:
+        announced: how the sensor announces itself to the broker; its site and name label every series.
+        watched: what is read at each scrape, on the scrape's thread.
+    """
+
+    def __init__(self, announced: StateMessage, watched: Watched) -> None:
+        self._labels = (announced.site, announced.sensor)
+        self._about = {"software": announced.software, "source": announced.source, "form": announced.form}
+        self._watched = watched
+
+    def describe(self) -> Iterable[Metric]:
+        """All metrics without series."""
+        return described()
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, as they are now."""
+        info = _info()
+        info.add_metric(self._labels, self._about)
+        yield info
+        for family, read in _families():
+            family.add_metric(self._labels, float(read(self._watched)))
+            yield family
+
+
+def described() -> Iterator[Metric]:
+    """All metrics without series, which takes no agent."""
+    yield _info()
+    for family, _ in _families():
+        yield family
+
+
+def _info() -> InfoMetricFamily:
+    return InfoMetricFamily("earwitness_edge", "What runs here, what it listens to, what it sends", labels=SENSOR)
+
+
+def _families() -> Iterator[tuple[CounterMetricFamily | GaugeMetricFamily, Read]]:
+    for name, text, read in COUNTERS:
+        yield CounterMetricFamily(f"earwitness_edge_{name}", text, labels=SENSOR), read
+    for name, text, read in GAUGES:
+        yield GaugeMetricFamily(f"earwitness_edge_{name}", text, labels=SENSOR), read
+
+
+@contextmanager
+def served(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
+    """Tell metrics over HTTP meanwhile; where that cannot be, say so and go on, as a sensor is there to listen.
+
+    Args:
+        metrics: what is told.
+        settings: where.
+    """
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    where = {"host": settings.host, "port": settings.port}
+    try:
+        server, thread = start_http_server(settings.port, addr=settings.host, registry=registry)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.warning("metrics are not served: change metrics.host or metrics.port", extra={**where, "reason": reason})
+        yield
+        return
+    log.info("metrics are served", extra=where)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
