@@ -1,6 +1,6 @@
 """The whole deployment on this machine, without containers: `python deploy/up.py FOLDER`; Ctrl-C takes it down.
 
-1. `earwitness-hub init` writes FOLDER, unless it is there: then it is started as it is.
+1. `earwitness-hub init` writes FOLDER, unless this program did so before: then it is started as it is.
 2. Debian's Mosquitto (TLS, client certificates), Redis, Prometheus and Alertmanager are started from it, and a hub.
 3. Two sensors with certificates of their own play the synthetic street.
 4. What Alertmanager tells its webhook is printed, one JSON object per line; the first line says where everything is.
@@ -71,6 +71,7 @@ class Deployment:
             f"--config.file={own / 'prometheus' / 'prometheus.yml'}",
             f"--storage.tsdb.path={data / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+            "--enable-feature=exemplar-storage",
         )
         self._run(
             "prometheus-alertmanager",
@@ -198,6 +199,9 @@ def up(
         ports = {name: free_port() for name in names} if free_ports else usual
         prepared(folder, {name: ports[name] for name in PORTS}, ports["webhook"])
         remembered.write_text(json.dumps(ports))
+    elif not remembered.is_file():
+        typer.echo(f"{folder} was not begun by up.py, which knows no ports of it: see NEXT.md there", err=True)
+        raise typer.Exit(2)
     ports = json.loads(remembered.read_text())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

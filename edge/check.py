@@ -3,10 +3,12 @@
 import contextlib
 import queue
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from edge.capture import clock
@@ -76,14 +78,28 @@ def _try_features(settings: EdgeSettings) -> str:
 
 def _try_spool(settings: EdgeSettings) -> str:
     path, cap = settings.spool_path(), settings.spool.cap_bytes
-    spool = Spool(path, cap)
-    waiting = spool.pending()
-    spool.close()
-    free = shutil.disk_usage(path.parent).free
-    words = f"{path}: {waiting} events wait"
+    try:
+        there = next(one for one in (path, *path.parents) if one.exists())
+        if there == path:
+            words = f"{path}: {_waiting(path, cap)} events wait"
+        else:  # none is left behind: it would belong to whoever checks, and the agent could not write it
+            with tempfile.TemporaryDirectory(dir=there) as passing:
+                _waiting(Path(passing) / path.name, cap)
+            words = f"{path}: none yet; one could be made in {there}, which belongs to uid {there.stat().st_uid}"
+    except OSError as error:
+        raise Unavailable(f"spool {path}: {error.strerror or error}") from error
+    free = shutil.disk_usage(there).free
     if free < cap:
         words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.cap_bytes ({cap / 1e6:,.0f} MB)"
     return words
+
+
+def _waiting(path: Path, cap_bytes: int) -> int:
+    """How many events wait in a spool, which is made if it is not there."""
+    spool = Spool(path, cap_bytes)
+    waiting = spool.pending()
+    spool.close()
+    return waiting
 
 
 def _try_broker(settings: EdgeSettings) -> str:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -175,7 +174,7 @@ def _models(settings: HubSettings) -> Tried:
 
 
 def _folders(settings: HubSettings) -> Tried:
-    """Whether what the hub writes can be written.
+    """Whether what the hub writes can be written; nothing is made there, as it would belong to whoever checks.
 
     Raises:
         Invalid: it cannot.
@@ -186,23 +185,24 @@ def _folders(settings: HubSettings) -> Tried:
         if folder is None:
             words.append(f"{name} is not set")
             continue
-        free = _free(name, folder)
-        words.append(f"{folder} can be written")
+        try:
+            there = next(one for one in (folder, *folder.parents) if one.exists())
+            with tempfile.TemporaryFile(dir=there) as file:
+                file.write(b"x")
+                file.flush()
+            owner = there.stat().st_uid
+        except OSError as error:
+            whose = f"uid {os.getuid()}"
+            raise Invalid(
+                f"{name}: {folder} cannot be written by {whose} ({error.strerror}): chown or free it"
+            ) from error
+        if os.getuid() == 0:  # root can write anywhere, which says nothing of the hub's own user
+            words.append(f"{folder}: a hub that runs as uid {owner}, to whom {there} belongs, can write there")
+            if owner == 0:
+                doubts.append(f"{name}: {there} is root's: a hub that runs as another user cannot write there")
+        else:
+            words.append(f"{folder} can be written")
+        free = shutil.disk_usage(there).free
         if free < LITTLE_BYTES:
             doubts.append(f"{name}: the disk has {free / 1e6:,.0f} MB left")
     return "; ".join(words), doubts
-
-
-def _free(name: str, folder: Path) -> int:
-    """Bytes left where a folder is, once a file could be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
-            file.flush()
-    except OSError as error:
-        whose = f"uid {os.getuid()}"
-        raise Invalid(
-            f"{name}: {folder} cannot be written by {whose} ({error.strerror}): chown or free it"
-        ) from error
-    return shutil.disk_usage(folder).free

@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 from hub.deployment import folder as deployment
+from hub.deployment.authority import host_of
 from hub.deployment.layout import PORTS, LayoutName, layout_of, ports_of
+from hub.deployment.sensors import SENSOR_FOLDER, add_sensors, place_of
+from hub.deployment.sensors import revoke as revoke_sensor
 from hub.options import JsonOption, reported
 from shared.errors import Invalid
 
@@ -40,10 +43,13 @@ RenewOption = Annotated[
     ),
 ]
 RevokeOption = Annotated[list[str] | None, typer.Option(help="shut a sensor out, as site/sensor; may be repeated")]
+_FOUNDING = ("layout", "port", "page_url", "timezone", "webhook")
+"""Options that only a new folder takes."""
 
 
 @reported
 def init(
+    context: typer.Context,
     folder: FolderArgument,
     broker: BrokerOption = None,
     sensor: SensorOption = None,
@@ -65,8 +71,7 @@ def init(
     """
     folder, now = folder.absolute(), datetime.now(UTC)
     wanted = [*(sensor or []), *_listed(sensors)]
-    for one in wanted:
-        deployment.place_of(one)  # before anything is written
+    _verify(wanted, broker or [])
     done: list[str] = []
     if broker and not renew:
         plan = deployment.Plan(
@@ -79,14 +84,14 @@ def init(
         )
         deployment.found(folder, plan, now)
         done.append(f"{folder}: all is written; {folder / 'NEXT.md'} says what to do next")
-    elif not (folder / "ca").is_dir():
-        raise Invalid(f"{folder} is no deployment yet: say how sensors will reach the broker, --broker NAME")
+    else:
+        _expect(folder, context)
     for one in revoke or []:
-        deployment.revoke(folder, one, now)
-        done.append(f"{one} is shut out once the broker has {folder / 'mosquitto' / 'sensors.crl'}, and SIGHUP")
+        revoke_sensor(folder, one, now)
+        done.append(f"{one} is shut out once the broker has {folder / 'mosquitto' / 'sensors.crl'}, and is restarted")
     if wanted:
-        written = deployment.add_sensors(folder, wanted, now, renew=renew)
-        done += [f"{path}: copy it onto the sensor, to {deployment.SENSOR_FOLDER}" for path in written]
+        written = add_sensors(folder, wanted, now, renew=renew)
+        done += [f"{path}: copy it onto the sensor, to {SENSOR_FOLDER}" for path in written]
     elif renew:
         deployment.renew(folder, now, broker or [])
         done.append("new certificates of broker, hub and listener: copy them as the first time, and restart these")
@@ -97,6 +102,25 @@ def init(
     else:
         for line in done:
             typer.echo(line)
+
+
+def _verify(sensors: Sequence[str], brokers: Sequence[str]) -> None:
+    """Refuse names that cannot be used, before anything is written."""
+    for sensor in sensors:
+        place_of(sensor)
+    for broker in brokers:
+        host_of(broker)
+
+
+def _expect(folder: Path, context: typer.Context) -> None:
+    """Refuse a folder that is no deployment yet, and options that would change nothing in one that is."""
+    if not (folder / "ca").is_dir():
+        raise Invalid(f"{folder} is no deployment yet: say how sensors will reach the broker, --broker NAME")
+    sources = {name: context.get_parameter_source(name) for name in _FOUNDING}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise Invalid(f"{flags}: for a new folder only; edit the configurations in {folder} and copy them again")
 
 
 def _listed(path: Path | None) -> Sequence[str]:
@@ -119,9 +143,9 @@ def _edge_toml(broker: str, port: int) -> str:
         "mqtt.host": broker,
         "mqtt.port": port,
         "mqtt.tls": "true",
-        "mqtt.ca_file": f"{deployment.SENSOR_FOLDER}/servers.crt",
-        "mqtt.cert_file": f"{deployment.SENSOR_FOLDER}/sensor.crt",
-        "mqtt.key_file": f"{deployment.SENSOR_FOLDER}/sensor.key",
+        "mqtt.ca_file": f"{SENSOR_FOLDER}/servers.crt",
+        "mqtt.cert_file": f"{SENSOR_FOLDER}/sensor.crt",
+        "mqtt.key_file": f"{SENSOR_FOLDER}/sensor.key",
         "source.kind": "microphone",
         "spool.path": "/var/lib/earwitness-edge/spool.db",
     }

@@ -6,10 +6,12 @@
 3. A certificate's common name is the user name at the broker: `hub`, `listener`, or a sensor's `site/sensor`.
 
 Keys are on the curve P-256, which every TLS 1.2 and 1.3 stack knows and a Pi signs with in a millisecond.
-Source: RFC 5280 (4.2.1, extensions; 5, revocation lists; appendix A.1, 64 characters of a common name).
+Source: RFC 5280 (4.2.1, extensions; 5, revocation lists; appendix A.1, 64 characters of a common name); RFC 1123
+(2.1, names of hosts).
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +33,9 @@ SERVER_DAYS: Final = 825
 CLIENT_DAYS: Final = 5 * 365
 BACKDATED: Final = timedelta(days=1)
 """A device without a clock of its own wakes up in the past; its certificates are valid a day before they are made."""
+
+_LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Authority:
         )
         if hosts:
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False
+                x509.SubjectAlternativeName([host_of(host) for host in hosts]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
         return Issued(certificate.public_bytes(serialization.Encoding.PEM), _written(key))
@@ -163,6 +168,24 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def host_of(host: str) -> x509.GeneralName:
+    """How a certificate names a host.
+
+    Raises:
+        Invalid: neither a name nor an address.
+    """
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(host):
+        raise Invalid(
+            f"{host!r} is neither a host's name in ASCII nor an address: write broker.example or 192.0.2.7, without"
+            " mqtts:// and port"
+        )
+    return x509.DNSName(host)
+
+
 def _begun(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, valid: timedelta
 ) -> x509.CertificateBuilder:
@@ -190,17 +213,6 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _alternative(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(host)
-    except ValueError as error:
-        raise Invalid(f"{host!r} is neither a name in ASCII nor an address") from error
 
 
 def _written(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -1,7 +1,9 @@
 """The folder that `earwitness-hub init` writes, and what may change in it later.
 
-    ca/            both authorities with their keys: keep it away from every server
-    mosquitto/ redis/ hub/ prometheus/ alertmanager/     each server's configuration, keys and passwords
+    ca/            both authorities with their keys: keep it away from every server; issued/ has every sensor's
+                   certificates, so that those before a renewal can be revoked, too
+    mosquitto/ redis/ hub/ prometheus/ alertmanager/     each server's configuration, keys and passwords, no other's
+    redis.operator.password                              for whoever looks after the store
     listener/      a certificate for whoever wants to hear alerts on MQTT
     sensors/       edge.toml, from which every sensor's is made, and a folder per sensor to be copied onto it whole
     data/          what servers write, unless they have places of their own
@@ -15,7 +17,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,16 +26,16 @@ from typing import Any, Final, get_args
 import jinja2
 from cryptography import x509
 
-from hub.deployment.authority import Authority, Issued
+from hub.deployment.authority import CLIENT_DAYS, SERVER_DAYS, Authority
+from hub.deployment.files import authority_of, read, write, write_pair
 from hub.deployment.layout import SERVERS, Layout, below
+from hub.deployment.sensors import SENSOR_FOLDER
 from hub.settings import HubSettings
 from shared.commented import commented
 from shared.errors import Invalid
 from shared.messages import EVENT_CAP_BYTES
-from shared.topics import ALL_INTAKES, ROOT, SensorTopic, ToldKind
+from shared.topics import ALL_INTAKES, ROOT, ToldKind
 
-SENSOR_FOLDER: Final = "/etc/earwitness"
-"""Where a sensor's folder is on the sensor."""
 AUTHORITIES: Final = ("servers", "sensors")
 CLIENTS: Final = ("hub", "listener")
 IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
@@ -79,8 +81,13 @@ def found(folder: Path, plan: Plan, now: datetime) -> None:
     """Write a new deployment.
 
     Raises:
-        Invalid: the folder is there already, or cannot be written, or a name that cannot be used.
+        Invalid: the folder is there already, or cannot be written or named, or a name that cannot be used; or its
+            owner would be root, and containers run as its owner.
     """
+    if any(letter.isspace() for letter in str(folder)):
+        raise Invalid(
+            f"{str(folder)!r} has white space, which the servers' configurations cannot name: choose another"
+        )
     if folder.exists():
         raise Invalid(f"{folder} is there already; nothing was written: name a folder that is not there yet")
     partial = folder.with_name(f".{folder.name}.partial")
@@ -95,75 +102,17 @@ def found(folder: Path, plan: Plan, now: datetime) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: bool = False) -> list[Path]:
-    """Write a folder for each sensor: its certificate, key and settings.
-
-    Args:
-        folder: of the deployment.
-        sensors: as `site/sensor`.
-        now: the time, UTC.
-        renew: whether sensors that have a folder get a new certificate; their settings stay.
-
-    Returns:
-        The sensors' folders.
-
-    Raises:
-        Invalid: a name that cannot be used, or a sensor that has a folder already; then none was written.
-    """
-    places = [place_of(sensor) for sensor in dict.fromkeys(sensors)]
-    there = [f"{site}/{name}" for site, name in places if (folder / "sensors" / site / name).exists()]
-    if there and not renew:
-        raise Invalid(f"{', '.join(there)}: there already; nothing was written. New certificates: --renew")
-    authority = _authority(folder, "sensors")
-    issued = [(site, name, authority.issue(f"{site}/{name}", now)) for site, name in places]
-    template = _read(folder / "sensors" / "edge.toml").decode()
-    for site, name, certificate in issued:
-        own = folder / "sensors" / site / name
-        own.mkdir(parents=True, exist_ok=True)
-        _write_pair(own, "sensor", certificate)
-        _write(own / "servers.crt", _read(folder / "ca" / "servers.crt"))
-        if not (own / "edge.toml").exists():
-            _write(own / "edge.toml", named(template, site, name))
-    return [folder / "sensors" / site / name for site, name in places]
-
-
-def named(template: str, site: str, name: str) -> str:
-    """A sensor's settings, from those of all.
-
-    Raises:
-        Invalid: the template no longer has its lines `site = "site"` and `name = "sensor"`.
-    """
-    for line, own in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
-        if template.splitlines().count(line) != 1:
-            raise Invalid(f"sensors/edge.toml needs the line {line} once: it becomes each sensor's own")
-        template = template.replace(line, own)
-    return template
-
-
 def renew(folder: Path, now: datetime, brokers: Sequence[str] = ()) -> None:
     """Issue the certificates of broker, hubs and listener anew; the broker's may get further names.
 
     Raises:
         Invalid: not a folder of ours, or damaged.
     """
-    authority = _authority(folder, "servers")
+    authority = authority_of(folder, "servers")
     hosts = list(dict.fromkeys([*_hosts(folder), *brokers]))
-    _write_pair(folder / "mosquitto", "broker", authority.issue("broker", now, hosts=hosts))
+    write_pair(folder / "mosquitto", "broker", authority.issue("broker", now, hosts=hosts))
     for client in CLIENTS:
-        _write_pair(folder / client, client, authority.issue(client, now))
-
-
-def revoke(folder: Path, sensor: str, now: datetime) -> None:
-    """Shut a sensor out: put its certificate on the broker's list.
-
-    Raises:
-        Invalid: there is no such sensor in this folder.
-    """
-    site, name = place_of(sensor)
-    authority = _authority(folder, "sensors")
-    authority.revoke(_read(folder / "sensors" / site / name / "sensor.crt"), now)
-    for place in ("ca", "mosquitto"):
-        _write(folder / place / "sensors.crl", authority.revocations(now))
+        write_pair(folder / client, client, authority.issue(client, now))
 
 
 def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
@@ -177,24 +126,29 @@ def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
     (folder / "ca").chmod(0o700)
     authorities = {name: Authority.founded(f"Earwitness {name}", now) for name in AUTHORITIES}
     for name, authority in authorities.items():
-        _write_pair(folder / "ca", name, authority.kept())
+        write_pair(folder / "ca", name, authority.kept())
         for place in ("ca", "mosquitto"):
-            _write(folder / place / f"{name}.crl", authority.revocations(now))
-        _write(folder / "mosquitto" / f"{name}.crt", authority.kept().certificate)
+            write(folder / place / f"{name}.crl", authority.revocations(now))
+        write(folder / "mosquitto" / f"{name}.crt", authority.kept().certificate)
     servers = authorities["servers"]
     hosts = list(dict.fromkeys([*plan.brokers, layout.hosts["mosquitto"], "localhost", "127.0.0.1"]))
-    _write_pair(folder / "mosquitto", "broker", servers.issue("broker", now, hosts=hosts))
+    write_pair(folder / "mosquitto", "broker", servers.issue("broker", now, hosts=hosts))
     for client in CLIENTS:
-        _write_pair(folder / client, client, servers.issue(client, now))
-        _write(folder / client / "servers.crt", servers.kept().certificate)
+        write_pair(folder / client, client, servers.issue(client, now))
+        write(folder / client / "servers.crt", servers.kept().certificate)
     passwords = {user: secrets.token_urlsafe(32) for user in ("hub", "operator", "grafana")}
-    _write(folder / "redis" / "operator.password", f"{passwords['operator']}\n", secret=True)
+    write(folder / "redis.operator.password", f"{passwords['operator']}\n", secret=True)
     if layout.name == "containers":
-        _write(folder / "grafana.password", passwords["grafana"], secret=True)
-        _write(folder / "compose.env", _compose_env(folder, layout))
-    _write(folder / "hub" / "hub.toml", hub_toml(plan, passwords["hub"]), secret=True)
-    _write(folder / "sensors" / "edge.toml", plan.edge_toml)
+        write(folder / "grafana.password", passwords["grafana"], secret=True)
+        write(folder / "compose.env", _compose_env(folder, layout))
+    write(folder / "hub" / "hub.toml", hub_toml(plan, passwords["hub"]), secret=True)
+    write(folder / "sensors" / "edge.toml", plan.edge_toml)
+    debian = (
+        ("prometheus/prometheus.default", "prometheus.default"),
+        ("alertmanager/prometheus-alertmanager.default", "prometheus-alertmanager.default"),
+    )
     for path, template in (
+        *(debian if layout.name == "debian" else ()),
         ("mosquitto/mosquitto.conf", "mosquitto.conf"),
         ("mosquitto/acl", "acl"),
         ("redis/redis.conf", "redis.conf"),
@@ -205,7 +159,7 @@ def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
     ):
         server = path.partition("/")[0]
         text = _rendered(template, plan, server, passwords)
-        _write(folder / path, text, secret=path.endswith(("acl", "alertmanager.yml")) and server != "mosquitto")
+        write(folder / path, text, secret=path.endswith(("acl", "alertmanager.yml")) and server != "mosquitto")
 
 
 def hub_toml(plan: Plan, password: str) -> str:
@@ -245,7 +199,6 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
         autoescape=False,  # noqa: S701 - configuration files, not pages
     )
     return environment.get_template(f"{template}.j2").render(
-        plan=plan,
         layout=layout,
         files=layout.files.get(server),
         secrets=layout.secrets.get(server),
@@ -256,6 +209,8 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
         told=get_args(ToldKind),
         prefix=HubSettings.model_fields["homeassistant"].default.prefix,
         sensor_folder=SENSOR_FOLDER,
+        server_days=SERVER_DAYS,
+        client_days=CLIENT_DAYS,
         queue_bytes=_QUEUE_BYTES,
         message_bytes=EVENT_CAP_BYTES + 64 * 1024,
         hub_hash=hashlib.sha256(passwords["hub"].encode()).hexdigest(),
@@ -264,55 +219,29 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
 
 
 def _compose_env(folder: Path, layout: Layout) -> str:
-    """What deploy/compose.yaml asks for; containers run as whoever owns these files, who should not be root."""
-    place = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial")).resolve()
-    ports = {f"EARWITNESS_PORT_{name.upper()}": number for name, number in layout.ports.items()}
-    values = {"EARWITNESS_DIR": place, "EARWITNESS_USER": f"{os.getuid()}:{os.getgid()}", **ports}
-    return "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def place_of(sensor: str) -> tuple[str, str]:
-    """Site and name of a sensor that is written `site/sensor`.
+    """What deploy/compose.yaml asks for; containers run as whoever owns these files.
 
     Raises:
-        Invalid: it is not.
+        Invalid: that is root, as whom Mosquitto would look for another user, and end.
     """
-    site, slash, name = sensor.strip().partition("/")
-    if not slash:
-        raise Invalid(f"{sensor!r}: write a sensor as site/sensor")
-    SensorTopic(site, name, "state")
-    return site, name
-
-
-def _authority(folder: Path, name: str) -> Authority:
-    own = folder / "ca"
-    return Authority.read(own / f"{name}.crt", own / f"{name}.key", own / f"{name}.crl")
+    if os.getuid() == 0:
+        raise Invalid(
+            "containers would run as root, who would own the folder: have an ordinary user run init, as in"
+            " `sudo --user USER earwitness-hub init ...`; nothing was written"
+        )
+    place = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial")).resolve()
+    ports = {f"EARWITNESS_PORT_{name.upper()}": number for name, number in layout.ports.items()}
+    values = {
+        "COMPOSE_PROJECT_NAME": "earwitness",
+        "EARWITNESS_DIR": place,
+        "EARWITNESS_USER": f"{os.getuid()}:{os.getgid()}",
+        **ports,
+    }
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def _hosts(folder: Path) -> list[str]:
     """For whom the broker's certificate is now."""
-    certificate = x509.load_pem_x509_certificate(_read(folder / "mosquitto" / "broker.crt"))
+    certificate = x509.load_pem_x509_certificate(read(folder / "mosquitto" / "broker.crt"))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name.value) for name in names]
-
-
-def _write_pair(folder: Path, name: str, issued: Issued) -> None:
-    _write(folder / f"{name}.key", issued.key, secret=True)
-    _write(folder / f"{name}.crt", issued.certificate)
-
-
-def _write(path: Path, content: str | bytes, *, secret: bool = False) -> None:
-    """Write a file whole or not at all; a secret one is never readable by others, not for a moment."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    partial.replace(path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Invalid(f"cannot read {path}: {error.strerror}") from error

@@ -30,9 +30,9 @@ class Layout:
 
     Attributes:
         name: which of the three.
-        files: folder of each server's configuration.
-        secrets: folder of each server's keys and passwords.
-        data: folder that each server writes to.
+        files: folder of each server's configuration, where another file or `NEXT.md` names it.
+        secrets: folder of its keys and passwords; likewise.
+        data: folder that it writes to; likewise.
         hosts: name or address under which each server is reached by the others.
         bind: address at which everything listens that is not for sensors.
         user: who the broker is, once it has started as root.
@@ -85,32 +85,16 @@ def layout_of(name: LayoutName, folder: Path, ports: Mapping[str, int]) -> Layou
             "mosquitto": "/etc/mosquitto",
             "redis": "/etc/redis",
             "hub": "/etc/earwitness",
-            "prometheus": "/etc/prometheus",
-            "alertmanager": "/etc/prometheus",
         }
         data = {
             "mosquitto": "/var/lib/mosquitto",
             "redis": "/var/lib/redis",
             "hub": "/var/lib/earwitness-hub",
-            "prometheus": "/var/lib/prometheus/metrics2",
-            "alertmanager": "/var/lib/prometheus/alertmanager",
         }
         return Layout(name, files, files, data, _everywhere("127.0.0.1"), "127.0.0.1", "mosquitto", ports)
-    files = {
-        "mosquitto": "/mosquitto/config",
-        "redis": "/usr/local/etc/redis",
-        "hub": "/etc/earwitness",
-        "prometheus": "/etc/prometheus",
-        "alertmanager": "/etc/alertmanager",
-    }
-    secrets = dict.fromkeys(SERVERS, "/run/secrets") | {"mosquitto": files["mosquitto"]}
-    data = {
-        "mosquitto": "/mosquitto/data",
-        "redis": "/data",
-        "hub": "/var/lib/earwitness-hub",
-        "prometheus": "/prometheus",
-        "alertmanager": "/alertmanager",
-    }
+    files = {"mosquitto": "/mosquitto/config", "hub": "/etc/earwitness"}
+    secrets = {"mosquitto": files["mosquitto"], "redis": "/run/secrets", "hub": "/run/secrets"}
+    data = {"mosquitto": "/mosquitto/data", "redis": "/data", "hub": "/var/lib/earwitness-hub"}
     hosts = {server: server for server in SERVERS}
     return Layout(name, files, secrets, data, hosts, "0.0.0.0", "mosquitto", ports)  # noqa: S104 - inside containers
 

@@ -137,11 +137,11 @@ class DriftLook:
             measured[(space.id,)] = len(sample.presence)
             references = self._references(judge, now_ms)
             referred |= {(space.id, against): float(one.events) for against, one in references.items()}
-            if not sample.enough(self._least):
+            if len(sample.presence) < self._least:
                 continue
             heard = (sample.presence >= PRESENT).mean(axis=0)
             share |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, heard, strict=True)}
-            for against, reference in references.items():
+            for against, reference in references.items() if sample.enough(self._least) else ():
                 drifted = reference.presence_psi(sample.presence, sample.spans)
                 presence |= {
                     (space.id, name, against): float(value) for name, value in zip(CATEGORIES, drifted, strict=True)

@@ -36,8 +36,11 @@ SOON = {
 _FAST = "drift is of what was captured by now, and these sensors play twenty times faster: test_metrics asks for it"
 SLOW = {
     "max(earwitness_model_likeness_psi)": _FAST,
-    "earwitness:model_presence_psi": _FAST,
-    "earwitness:model_embedding_psi": _FAST,
+    **{
+        f'earwitness:model_{what}_psi{{against="{against}"}}': _FAST
+        for what in ("presence", "embedding")
+        for against in ("here", "training")
+    },
 }
 
 
@@ -202,6 +205,14 @@ def test_at_the_end_it_goes_down_and_leaves_nothing(deployment: Deployment) -> N
     assert deployment.lines()[-1] == {"down": True}
     assert deployment.processes() == []
     assert [port for port in deployment.ports() if accepts(port)] == []
+
+
+def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr == f"{tmp_path} was not begun by up.py, which knows no ports of it: see NEXT.md there\n"
 
 
 def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:

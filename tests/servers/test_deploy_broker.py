@@ -2,17 +2,21 @@
 
 import queue
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, get_args
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.check import examine
 from edge.settings import EdgeSettings
 from hub.deployment.authority import CLIENT_DAYS, Authority
 from hub.settings import HubSettings
+from shared.messages import EVENT_CAP_BYTES
 from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal
 from shared.settings import MqttSettings
 from shared.topics import (
@@ -253,6 +257,27 @@ def test_check_says_when_the_certificate_is_another_sensors(
     assert not ok
     assert f"the broker does not let {TWO} publish (reason 135)" in words
     assert "the certificate or user name must be this sensor's" in words
+
+
+@pytest.mark.parametrize("version", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])
+def test_a_message_that_is_too_large_is_cut_off_and_the_largest_event_is_not(
+    founded: Founded, broker: FoundedBroker, version: MQTTProtocolVersion
+) -> None:
+    assert broker.process is not None
+    settings = founded.sensor(ONE)
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version, reconnect_on_failure=False)
+    client.tls_set(str(settings.ca_file), str(settings.cert_file), str(settings.key_file))
+    gone = threading.Event()
+    client.on_disconnect = lambda *_: gone.set()
+    client.connect("localhost", settings.port)
+    client.loop_start()
+    try:
+        client.publish(f"earwitness/v1/{ONE}/event", bytes(EVENT_CAP_BYTES), qos=1).wait_for_publish(20)
+        assert not gone.is_set()
+        client.publish(f"earwitness/v1/{ONE}/event", bytes(EVENT_CAP_BYTES + 2**20), qos=1)
+        assert gone.wait(20)
+    finally:
+        client.loop_stop()
 
 
 def test_a_sensor_that_was_shut_out_stays_out_and_the_others_stay_in(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_what_init_wrote_is_well(founded: Founded, servers: FoundedStore) -> Non
     assert [name for name, finding in findings.items() if not finding.ok] == []
     assert findings["store"].doubts == ()
     assert "no sensor's state is there" in findings["broker"].doubts[0]
-    assert "can be written" in findings["folders"].text
+    assert findings["folders"].ok
+    assert all("is root's" in doubt for doubt in findings["folders"].doubts)  # where root runs the tests
 
 
 def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Founded, servers: FoundedStore) -> None:
@@ -76,7 +77,7 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
     for command in refused:
         with pytest.raises(redis.exceptions.NoPermissionError):
             command()
-    password = (founded.folder / "redis" / "operator.password").read_text().strip()
+    password = (founded.folder / "redis.operator.password").read_text().strip()
     operator = redis.Redis(port=port, username="operator", password=password, protocol=2)
     assert operator.config_get("appendonly") == {"appendonly": "yes"}
     health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - anybody may ask
@@ -146,6 +147,26 @@ def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
     assert str(taken) in findings["models"].text
 
 
+def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's own user could write neither a folder nor a spool that root made."""
+    overrides = [f"archive.clips_dir={tmp_path / 'hub' / 'clips'}", "mqtt.port=1", "redis.url=redis://127.0.0.1:1/0"]
+    settings = load(HubSettings, None, overrides)
+    owner = tmp_path.stat().st_uid
+    for uid, words in (
+        (0, f"a hub that runs as uid {owner}, to whom {tmp_path} belongs, can write there"),
+        (10_001, f"{tmp_path / 'hub' / 'clips'} can be written"),
+    ):
+        monkeypatch.setattr("os.getuid", lambda uid=uid: uid)
+        assert words in found(settings)["folders"].text
+    edge = EdgeSettings.model_validate({"mqtt": {"port": 1}, "spool": {"path": tmp_path / "edge" / "spool.db"}})
+    spool = next(one for one in examine_edge(edge) if one.what == "spool")
+    assert spool.ok
+    assert f"one could be made in {tmp_path}, which belongs to uid {owner}" in spool.words
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, founded: Founded) -> None:
     ca = founded.folder / "ca"
     servers = Authority.read(ca / "servers.crt", ca / "servers.key", ca / "servers.crl")
@@ -199,12 +220,3 @@ def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: 
     ok, words = of_spool(path=tmp_path / "spool.db", cap_bytes=10**18)
     assert ok
     assert "less than spool.cap_bytes" in words
-
-
-def test_a_hub_under_generated_rights_does_all_its_work(founded: Founded, servers: FoundedStore) -> None:
-    assert servers.process is not None
-    archive = Archive(load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value())
-    archive.verify()
-    assert archive.count() == 0
-    eventually(archive.durable, 5, "the store keeps a log")
-    archive.close()

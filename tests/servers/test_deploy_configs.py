@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import pytest
 import yaml
 
 from hub.deployment.layout import SERVERS
+from hub.embedded import free_port
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedBroker, FoundedStore, init
-from tests.processes import Mosquitto, Redis, program
+from tests.processes import Mosquitto, Redis, accepts, eventually, program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = "1.31"
+KUSTOMIZATION = DEPLOY / "kubernetes" / "kustomization.yaml"
 LAYOUTS = ("here", "debian", "containers")
 WORST_EXPOSURE = 2.0
 """By `systemd-analyze security`: from 0 (none) to 10."""
@@ -36,9 +39,12 @@ def said(*command: str, cwd: Path | None = None) -> str:
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder of every layout."""
     place = tmp_path_factory.mktemp("layouts")
-    for layout in LAYOUTS:
-        code, printed = init(str(place / layout), "--broker", "broker.example", "--layout", layout)
-        assert code == 0, printed
+    with pytest.MonkeyPatch.context() as patch:
+        for layout in LAYOUTS:
+            if layout == "containers":  # root may run tests, but not containers
+                patch.setattr("os.getuid", lambda: 10_001)
+            code, printed = init(str(place / layout), "--broker", "broker.example", "--layout", layout)
+            assert code == 0, printed
     return {layout: place / layout for layout in LAYOUTS}
 
 
@@ -58,7 +64,7 @@ def test_prometheus_and_alertmanager_take_their_configurations(written: dict[str
     folder = written[layout]
     assert "SUCCESS" in said(program("promtool"), "check", "config", str(folder / "prometheus" / "prometheus.yml"))
     told = said(program("amtool"), "check-config", str(folder / "alertmanager" / "alertmanager.yml"))
-    assert "3 receivers" in told
+    assert "SUCCESS" in told
 
 
 def test_alertmanager_sends_what_was_heard_to_inspectors_and_the_rest_to_operators(written: dict[str, Path]) -> None:
@@ -73,6 +79,45 @@ def test_alertmanager_sends_what_was_heard_to_inspectors_and_the_rest_to_operato
 def test_rules_that_ship_are_rules() -> None:
     for rules in (DEPLOY / "prometheus").glob("*.yml"):
         assert "SUCCESS" in said(program("promtool"), "check", "rules", str(rules))
+
+
+def test_debians_prometheus_and_alertmanager_listen_on_loopback_only(tmp_path: Path) -> None:
+    """Their own defaults listen on every address."""
+    ports = {name: free_port() for name in ("prometheus", "alertmanager")}
+    chosen = [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
+    folder = tmp_path / "noise"
+    assert init(str(folder), "--broker", "broker.example", "--layout", "debian", *chosen)[0] == 0
+    for name, defaults, option in (
+        ("prometheus", "prometheus/prometheus.default", "storage.tsdb.path"),
+        ("alertmanager", "alertmanager/prometheus-alertmanager.default", "storage.path"),
+    ):
+        text = (folder / defaults).read_text()
+        assert f"install -m 0644 {defaults} /etc/default/{Path(defaults).stem}\n" in (folder / "NEXT.md").read_text()
+        (arguments,) = re.findall(r'^ARGS="(.+)"$', text, re.MULTILINE)
+        places = [f"--config.file={folder / name / f'{name}.yml'}", f"--{option}={tmp_path / name}"]
+        command = [program(Path(defaults).stem), *places, *arguments.split()]
+        with (tmp_path / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+        try:
+            eventually(partial(accepts, ports[name]), 20, f"{name} listens; see {tmp_path / 'log'}")
+            listening = said("ss", "-H", "-l", "-n", "-t", "-u", "-p")
+            own = [line.split()[4] for line in listening.splitlines() if f"pid={process.pid}," in line]
+            assert own == [f"127.0.0.1:{ports[name]}"]
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_to_do_next_names_what_is_there_and_edits_before_it_copies(
+    written: dict[str, Path], layout: str
+) -> None:
+    text = (written[layout] / "NEXT.md").read_text()
+    assert text.index("`alertmanager/alertmanager.yml` who is told") < text.index("```console")
+    assert "broker's certificate ends in 825 days, those of hubs, listener and sensors in\n   5 years" in text
+    for line in re.findall(r"^# install [^&\n]*", text, re.MULTILINE):
+        for source in re.findall(r"(?<= )[a-z]+/\S+", line):
+            assert list(written[layout].glob(source)), source
 
 
 @pytest.mark.parametrize("layout", ["debian", "containers"])
@@ -94,7 +139,8 @@ def test_broker_and_store_start_with_what_init_writes(tmp_path: Path) -> None:
     for server in (FoundedBroker(tmp_path / "broker", founded), FoundedStore(tmp_path / "store", founded)):
         server.start()
         server.stop()
-        ours = ("run as root", "unexpected eof", "overcommit")  # the test's doing: who runs it, its look at the port
+        # The test's doing: who runs it, its look at the port; and what is meant for all sensors, as the ACL says.
+        ours = ("run as root", "unexpected eof", "overcommit", "intake' does not contain '%c' or '%u'")
         log = (server.folder / "log").read_text().splitlines()
         told = [line for line in log if re.search(r"(?i)error|warning|deprecated", line)]
         assert [line for line in told if not any(one in line for one in ours)] == []
@@ -145,11 +191,14 @@ def test_compose_is_understood_and_every_container_is_confined(written: dict[str
 
 
 def test_compose_opens_the_sensors_port_and_nothing_else(written: dict[str, Path]) -> None:
-    text = (DEPLOY / "compose.yaml").read_text()
-    published = re.findall(r'"([^"]+:[^"]+)"\]\n', "\n".join(re.findall(r"ports: .*\n", text)) + "\n")
-    open_to_all = [one for one in published if not one.startswith("127.0.0.1:")]
-    assert len(published) == len(composed(written)["services"]) - 1
-    assert open_to_all == ["${EARWITNESS_PORT_SENSORS:-8883}:${EARWITNESS_PORT_SENSORS:-8883}"]
+    services = composed(written)["services"]
+    published = {name: service.get("ports", []) for name, service in services.items()}
+    assert published["redis"] == []
+    every = [port for ports in published.values() for port in ports]
+    assert len(every) == len(services)
+    to_all = [port for port in every if not str(port).startswith("127.0.0.1:")]
+    assert to_all == [{"published": 8883, "target": 8883}]
+    assert "127.0.0.1:8884:8884/tcp" in published["mosquitto"]
 
 
 def test_compose_mounts_only_what_init_writes_or_deploy_holds(written: dict[str, Path]) -> None:
@@ -159,6 +208,10 @@ def test_compose_mounts_only_what_init_writes_or_deploy_holds(written: dict[str,
     assert len(sources) > 10
     missing = [one for one in sources if not one.startswith(str(DEPLOY / "grafana")) and not Path(one).exists()]
     assert missing == []
+    assert f"{DEPLOY / 'prometheus'}:/etc/prometheus/rules:ro" in understood["services"]["prometheus"]["volumes"]
+    assert (
+        written["containers"] / "prometheus" / "rules"
+    ).is_dir()  # else it could not be mounted over a read-only one
 
 
 def test_compose_and_kubernetes_run_the_same_images(written: dict[str, Path]) -> None:
@@ -174,7 +227,7 @@ def test_compose_and_kubernetes_run_the_same_images(written: dict[str, Path]) ->
 
 
 def manifests() -> list[dict[str, Any]]:
-    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    files = sorted(set((DEPLOY / "kubernetes").glob("*.yaml")) - {KUSTOMIZATION})
     return [manifest for file in files for manifest in yaml.safe_load_all(file.read_text())]
 
 
@@ -183,6 +236,33 @@ def test_manifests_are_what_kubernetes_expects() -> None:
     assert {"Namespace", "StatefulSet", "Service", "PodDisruptionBudget", "NetworkPolicy"} <= set(kinds)
     for manifest in manifests():
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_kustomize_takes_every_manifest_and_the_image_from_a_registry() -> None:
+    rendered = list(yaml.safe_load_all(said(program("kubectl"), "kustomize", str(KUSTOMIZATION.parent))))
+    named = {(one["kind"], one["metadata"]["name"]) for one in rendered}
+    assert named == {(one["kind"], one["metadata"]["name"]) for one in manifests()}
+    (hub,) = (one for one in rendered if (one["kind"], one["metadata"]["name"]) == ("StatefulSet", "hub"))
+    (container,) = hub["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/earwitness-hub:0.1.0"
+
+
+def test_prometheus_takes_the_documented_way_to_find_hubs_in_kubernetes(tmp_path: Path) -> None:
+    """Rules ask for the job `earwitness-hub`."""
+    (snippet,) = re.findall(r"```yaml\n(scrape_configs:.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
+    (job,) = yaml.safe_load(snippet)["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs")  # Debian's promtool is built without
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    assert "SUCCESS" in said(program("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
+    assert job["job_name"] == "earwitness-hub"
+    kept = {one["regex"] for one in job["relabel_configs"] if one.get("action") == "keep"}
+    (pod,) = (
+        one["spec"]["template"]
+        for one in manifests()
+        if one["kind"] == "StatefulSet" and one["metadata"]["name"] == "hub"
+    )
+    (port,) = pod["spec"]["containers"][0]["ports"]
+    assert kept == {pod["metadata"]["labels"]["app.kubernetes.io/name"], port["name"]}
 
 
 def test_pods_ask_for_no_rights_and_are_found_by_their_services_and_policies() -> None:

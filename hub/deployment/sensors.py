@@ -1,0 +1,112 @@
+"""Sensors of a deployment: each one's folder, and shutting one out.
+
+Every certificate that a sensor was given is kept in `ca/issued`: one that was renewed is valid until it ends, and so
+must be revoked with the others.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from hub.deployment.files import authority_of, read, write, write_pair
+from shared.errors import Invalid
+from shared.topics import SensorTopic
+
+SENSOR_FOLDER: Final = "/etc/earwitness"
+"""Where a sensor's folder is on the sensor."""
+
+
+def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: bool = False) -> list[Path]:
+    """Write a folder for each sensor: its certificate, key and settings.
+
+    Args:
+        folder: of the deployment.
+        sensors: as `site/sensor`.
+        now: the time, UTC.
+        renew: whether sensors that have a folder get a new certificate; their settings stay.
+
+    Returns:
+        The sensors' folders.
+
+    Raises:
+        Invalid: a name that cannot be used, or a sensor that has a folder already; then none was written.
+    """
+    places = [place_of(sensor) for sensor in dict.fromkeys(sensors)]
+    there = [f"{site}/{name}" for site, name in places if _folder(folder, site, name).exists()]
+    if there and not renew:
+        raise Invalid(f"{', '.join(there)}: there already; nothing was written. New certificates: --renew")
+    authority = authority_of(folder, "sensors")
+    issued = [(site, name, authority.issue(f"{site}/{name}", now)) for site, name in places]
+    template = read(folder / "sensors" / "edge.toml").decode()
+    for site, name, certificate in issued:
+        own = _folder(folder, site, name)
+        own.mkdir(parents=True, exist_ok=True)
+        if (own / "sensor.crt").exists():
+            _keep(folder, site, name, read(own / "sensor.crt"))  # an older version did not
+        _keep(folder, site, name, certificate.certificate)
+        write_pair(own, "sensor", certificate)
+        write(own / "servers.crt", read(folder / "ca" / "servers.crt"))
+        if not (own / "edge.toml").exists():
+            write(own / "edge.toml", named(template, site, name))
+    return [_folder(folder, site, name) for site, name in places]
+
+
+def named(template: str, site: str, name: str) -> str:
+    """A sensor's settings, from those of all.
+
+    Raises:
+        Invalid: the template no longer has its lines `site = "site"` and `name = "sensor"`.
+    """
+    for line, own in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
+        if template.splitlines().count(line) != 1:
+            raise Invalid(f"sensors/edge.toml needs the line {line} once: it becomes each sensor's own")
+        template = template.replace(line, own)
+    return template
+
+
+def revoke(folder: Path, sensor: str, now: datetime) -> None:
+    """Shut a sensor out: put all certificates it ever had on the broker's list.
+
+    Raises:
+        Invalid: there is no such sensor in this folder.
+    """
+    site, name = place_of(sensor)
+    authority = authority_of(folder, "sensors")
+    own, given = _folder(folder, site, name) / "sensor.crt", list(_issued(folder, site, name).glob("*.crt"))
+    if own.exists() or not given:
+        given.append(own)
+    for certificate in given:
+        authority.revoke(read(certificate), now)
+    for place in ("ca", "mosquitto"):
+        write(folder / place / "sensors.crl", authority.revocations(now))
+
+
+def place_of(sensor: str) -> tuple[str, str]:
+    """Site and name of a sensor that is written `site/sensor`.
+
+    Raises:
+        Invalid: it is not.
+    """
+    site, slash, name = sensor.strip().partition("/")
+    if not slash:
+        raise Invalid(f"{sensor!r}: write a sensor as site/sensor")
+    SensorTopic(site, name, "state")
+    return site, name
+
+
+def _keep(folder: Path, site: str, name: str, certificate: bytes) -> None:
+    """Remember a certificate of a sensor for `revoke`."""
+    issued = _issued(folder, site, name)
+    issued.mkdir(parents=True, exist_ok=True)
+    write(issued / f"{x509.load_pem_x509_certificate(certificate).serial_number:x}.crt", certificate)
+
+
+def _folder(folder: Path, site: str, name: str) -> Path:
+    return folder / "sensors" / site / name
+
+
+def _issued(folder: Path, site: str, name: str) -> Path:
+    return folder / "ca" / "issued" / site / name

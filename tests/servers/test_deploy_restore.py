@@ -1,0 +1,60 @@
+"""The store's backup and restore, by the commands that docs/deploy.md gives."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from hub.embedded import free_port
+from hub.opening import open_archive
+from hub.settings import HubSettings
+from shared.settings import load
+from tests.deployments import Founded, FoundedStore
+from tests.processes import accepts, eventually
+from tests.values import alert, stored
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+DRILL = 'redis-server --port 6390 --dir COPY --appendonly yes --aclfile "$PWD/noise/redis/users.acl"'
+
+
+def rewriting(percentage: int, port: int, folder: Path) -> None:
+    """Tell the store as the page does when its log may be rewritten."""
+    pattern = rf"^# (redis-cli .* config set auto-aof-rewrite-percentage {percentage})$"
+    (command,) = re.findall(pattern, DOCUMENTED, re.MULTILINE)
+    command = command.replace("redis-cli", f"redis-cli -p {port}", 1)
+    ran = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "OK", ran.stdout
+
+
+def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Path) -> None:
+    founded, port = Founded(tmp_path / "noise"), free_port()
+    store = FoundedStore(tmp_path / "store", founded)
+    store.start()
+    try:
+        archive = open_archive(load(HubSettings, founded.hub_toml, []))
+        events = [stored(seq) for seq in range(20)]
+        archive.record_all(events)
+        archive.complete_all([(event.id, alert(str(event.id))) for event in events])
+        eventually(archive.durable, 10, "the store keeps a log")
+        rewriting(0, founded.ports["redis"], tmp_path)
+        shutil.copytree(founded.folder / "data" / "redis" / "appendonlydir", tmp_path / "copy" / "appendonlydir")
+        rewriting(100, founded.ports["redis"], tmp_path)
+        archive.record_all([stored(20)])
+        archive.close()
+    finally:
+        store.stop()
+    assert DRILL in DOCUMENTED
+    command = f"exec {DRILL}".replace("6390", str(port)).replace("COPY", "copy")
+    with (tmp_path / "log").open("wb") as log:
+        copy = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        eventually(lambda: accepts(port), 20, f"the copy answers; see {tmp_path / 'log'}")
+        url = load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value()
+        there = url.replace(f":{founded.ports['redis']}/", f":{port}/")
+        restored = open_archive(load(HubSettings, founded.hub_toml, [f"redis.url={there}"]))
+        eventually(lambda: restored.count() == 20, 10, "what was backed up is there, and what came later is not")
+        assert restored.alert_count() == 20
+        restored.close()
+    finally:
+        copy.terminate()
+        copy.wait(20)
