@@ -1,18 +1,18 @@
 """Writes docs/reference.md from the code: `python docs/make_reference.py`. A test keeps the two equal."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args, get_origin
 
 import typer
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from edge.cli import app as edge_app
-from edge.metrics import EdgeMetrics
-from edge.reading import Reading
+from edge.metrics import described
 from edge.settings import EdgeSettings
 from hub.cli import app as hub_app
 from hub.metrics import HubMetrics
@@ -31,6 +31,8 @@ from shared.topics import (
 )
 
 PAGE = Path(__file__).parent / "reference.md"
+SUFFIXES = {"counter": "_total", "info": "_info"}
+"""What Prometheus puts behind the names of metrics of a type."""
 
 
 def settings(kind: type[BaseSettings]) -> Iterator[str]:
@@ -81,22 +83,11 @@ def _walk(command: object, path: str) -> Iterator[tuple[str, str]]:
         yield from _walk(child, f"{path} {name}")
 
 
-def metrics() -> Iterator[str]:
-    """A table of the hub's metrics."""
+def metrics(families: Iterable[Metric]) -> Iterator[str]:
+    """A table of a program's metrics."""
     yield "| metric | type | meaning |\n|---|---|---|"
-    for family in HubMetrics(CollectorRegistry()).registry.collect():
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        yield f"| `{name}` | {family.type} | {family.documentation} |"
-
-
-def edge_metrics() -> Iterator[str]:
-    """A table of the agent's metrics."""
-    reading = Reading(*[0] * 7, *[False] * 3, None, None)
-    agent = EdgeMetrics(lambda: reading, site="x", sensor="x", spool_cap_bytes=0, info={})
-    yield "| metric | type | meaning |\n|---|---|---|"
-    for family in agent.collect():
-        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
-        yield f"| `{name}` | {family.type} | {family.documentation} |"
+    for family in families:
+        yield f"| `{family.name}{SUFFIXES.get(family.type, '')}` | {family.type} | {family.documentation} |"
 
 
 def messages() -> Iterator[str]:
@@ -138,9 +129,10 @@ def page() -> str:
         "\n## Topics and messages\n",
         *messages(),
         "\n## Metrics (`/metrics` of the hub)\n",
-        *metrics(),
-        "\n## Metrics of `earwitness-edge` (where `metrics.port` is set)\n",
-        *edge_metrics(),
+        *metrics(HubMetrics(CollectorRegistry()).registry.collect()),
+        "\n## Metrics (`/metrics` of a sensor, where `metrics.port` is set)\n",
+        "Each has the labels `site` and `sensor`; `earwitness_edge_info` besides `software`, `source` and `form`.\n",
+        *metrics(described()),
         "\n## Settings of `earwitness-hub`",
         *settings(HubSettings),
         "\n## Settings of `earwitness-edge`",

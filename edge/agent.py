@@ -4,7 +4,8 @@
 2. The main thread handles the broker's signals and publishes (`edge.publish`).
 3. After each connect the retained state `ready` goes out before any event; the last will says `lost` with the
    same boot id; a clean stop publishes `disconnected` first.
-4. The run ends when the source has ended and the spool is empty, or when it is told to stop.
+4. Whoever scrapes reads plain values of both, on threads of its own (`edge.metrics`), if a port is set.
+5. The run ends when the source has ended and the spool is empty, or when it is told to stop.
 """
 
 import logging
@@ -18,10 +19,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import Capture, clock
+from edge.capture import Capture
 from edge.features import open_extractor
 from edge.publish import Publisher
-from edge.reading import Reading
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
@@ -88,7 +88,7 @@ class Agent:
         self._link = Link(
             settings.mqtt,
             settings.client_id(),
-            will=Will(self._topic, self._state("lost")),
+            will=Will(self._topic, encode_json(self._state("lost"))),
             on_signal=self._inbox.put,
         )
         self._publisher = Publisher(
@@ -127,9 +127,9 @@ class Agent:
         self._link.start()
         self._worker.start()
         try:
-            with self._exposed():
+            with self._metrics():
                 self._loop(stop, drain_s)
-            self._farewell()
+                self._farewell()
         finally:
             self._halt.set()
             self._link.stop()
@@ -138,6 +138,21 @@ class Agent:
             self._spool.close()
         log.info("sensor stops", extra={"captured": summary.captured, "left_in_spool": summary.spooled})
         return summary
+
+    def _metrics(self) -> AbstractContextManager[None]:
+        """Tells metrics while it is entered, if a port is set."""
+        if self._settings.metrics.port == 0:
+            return nullcontext()
+        try:
+            from edge.metrics import EdgeMetrics, Watched, served  # noqa: PLC0415 - others need no prometheus_client
+        except ImportError as error:
+            log.warning(
+                "metrics are not served: pip install 'earwitness[edge]', or set metrics.port to 0",
+                extra={"reason": str(error)},
+            )
+            return nullcontext()
+        watched = Watched(self._capture.tally, self._spool, self._publisher)
+        return served(EdgeMetrics(self._state("ready"), watched), self._settings.metrics)
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None
@@ -180,7 +195,8 @@ class Agent:
 
     def _announce(self, state: Literal["ready", "disconnected"]) -> int | None:
         try:
-            return self._link.publish(self._topic, self._state(state), retain=True, content_type=JSON_CONTENT_TYPE)
+            payload = encode_json(self._state(state))
+            return self._link.publish(self._topic, payload, retain=True, content_type=JSON_CONTENT_TYPE)
         except Unavailable:
             return None
 
@@ -205,51 +221,16 @@ class Agent:
     def _wake(self) -> None:
         self._inbox.put(_Woken())
 
-    def _state(self, state: Literal["ready", "disconnected", "lost"]) -> bytes:
-        return encode_json(
-            StateMessage(
-                site=self._settings.sensor.site,
-                sensor=self._settings.sensor.name,
-                boot=self._boot,
-                state=state,
-                source=self._settings.source.kind,
-                form=self._extractor.space.id if self._extractor else self._source.form,
-                software=f"earwitness-edge {version('earwitness')}",
-                since=self._since,
-            )
-        )
-
-    def _exposed(self) -> AbstractContextManager[object]:
-        """The metrics, served if they are asked for; nobody else needs what they take."""
-        if not self._settings.metrics.port:
-            return nullcontext()
-        from edge.metrics import EdgeMetrics, Exposed  # noqa: PLC0415
-
-        told = StateMessage.model_validate_json(self._state("ready"))
-        metrics = EdgeMetrics(
-            self._read,
-            site=told.site,
-            sensor=told.sensor,
-            spool_cap_bytes=self._settings.spool.cap_bytes,
-            info={"software": told.software, "source": told.source, "form": told.form},
-        )
-        return Exposed(metrics, self._settings.metrics)
-
-    def _read(self) -> Reading:
-        tally, spool, publisher = self._capture.tally, self._spool, self._publisher
-        return Reading(
-            captured=tally.captured,
-            dropped=tally.dropped,
-            unreadable=tally.unreadable,
-            failures=tally.failures,
-            published=publisher.published,
-            spool_events=spool.waiting,
-            spool_bytes=spool.held_bytes,
-            connected=self._link.connected,
-            held=publisher.held,
-            synchronised=clock() == "synchronised",
-            captured_s=tally.captured_s,
-            published_s=publisher.published_s,
+    def _state(self, state: Literal["ready", "disconnected", "lost"]) -> StateMessage:
+        return StateMessage(
+            site=self._settings.sensor.site,
+            sensor=self._settings.sensor.name,
+            boot=self._boot,
+            state=state,
+            source=self._settings.source.kind,
+            form=self._extractor.space.id if self._extractor else self._source.form,
+            software=f"earwitness-edge {version('earwitness')}",
+            since=self._since,
         )
 
     def _summary(self) -> Summary:

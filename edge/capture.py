@@ -31,13 +31,21 @@ _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 
 @dataclass(slots=True)
 class Tally:
-    """What the worker did so far; written by the worker only."""
+    """What the worker did so far; written by the worker only.
+
+    Attributes:
+        captured: events put in the spool.
+        dropped: clips given up because the spool took no more.
+        unreadable: clips that could not be read.
+        failures: times that a live source failed, to be opened again.
+        last_captured_s: when an event was last put in the spool, in seconds since the epoch; 0 if none yet.
+    """
 
     captured: int = 0
     dropped: int = 0
     unreadable: int = 0
     failures: int = 0
-    captured_s: float | None = None
+    last_captured_s: float = 0.0
 
 
 class Capture:
@@ -126,7 +134,7 @@ class Capture:
             return
         if self._keep(str(event_id), encode_event(event), stop):
             self.tally.captured += 1
-            self.tally.captured_s = time.time()
+            self.tally.last_captured_s = time.time()
             self._spooled()
         elif self._source.live:
             self.tally.dropped += 1

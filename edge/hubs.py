@@ -27,8 +27,12 @@ class Hubs:
         self._patience_s = patience_s
         self._open: dict[str, bool] = {}
         self._closed_since_s: float | None = None
-        self.held = False
-        """What `hold` said last."""
+        self._held = False
+
+    @property
+    def held(self) -> bool:
+        """Whether events must stay in the spool, as `hold` found last."""
+        return self._held
 
     def reconnected(self) -> None:
         """What was said is about to be said again; what is not, was withdrawn meanwhile."""
@@ -56,7 +60,7 @@ class Hubs:
         held = (
             bool(self._open) and self._closed_since_s is not None and now_s - self._closed_since_s >= self._patience_s
         )
-        if held != self.held:
-            self.held = held
+        if held != self._held:
+            self._held = held
             log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
         return held

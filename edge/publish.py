@@ -106,7 +106,7 @@ class Outlet(Protocol):
 
 
 class Publisher:
-    """Moves rows from the spool to the broker. All methods belong to one thread.
+    """Moves rows from the spool to the broker. All methods belong to one thread; attributes may be read from any.
 
     Args:
         outlet: the broker's side.
@@ -114,6 +114,10 @@ class Publisher:
         resend_window_s: how far back rows are sent again after a reconnection.
         patience_s: how long no hub may take events before they are held.
         window: the rules; a new one by default.
+
+    Attributes:
+        published: events the broker took so far, with backlog and repeats.
+        last_published_s: when it last took one, in seconds since the epoch; 0 if none yet.
     """
 
     def __init__(
@@ -133,7 +137,7 @@ class Publisher:
         self._online = False
         self._warned = False
         self.published = 0
-        self.published_s: float | None = None
+        self.last_published_s = 0.0
 
     @property
     def online(self) -> bool:
@@ -142,7 +146,7 @@ class Publisher:
 
     @property
     def held(self) -> bool:
-        """Whether no hub takes events, so that they are kept."""
+        """Whether events stay in the spool because no hub takes them, as of the last `pump`."""
         return self._hubs.held
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
@@ -187,11 +191,6 @@ class Publisher:
             sent += 1
         return sent
 
-    def _acknowledge(self, rows: list[int], wall_s: float) -> None:
-        if rows:
-            self.published += self._spool.acknowledge(rows, wall_s)
-            self.published_s = wall_s
-
     def _judge(self, mid: int, reason: int, now_s: float) -> list[int]:
         match self._window.answered(mid, reason, now_s):
             case Delivered(row):
@@ -206,6 +205,11 @@ class Publisher:
                 )
                 self._warned = True
         return []
+
+    def _acknowledge(self, delivered: list[int], wall_s: float) -> None:
+        if delivered and (taken := self._spool.acknowledge(delivered, wall_s)):
+            self.published += taken
+            self.last_published_s = wall_s
 
     def _reopen(self, wall_s: float) -> None:
         """Send again what the broker may have acknowledged and lost: if it was killed, nothing tells."""

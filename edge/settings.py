@@ -106,13 +106,6 @@ class SpoolSettings(Group):
 
 
 class MetricsSettings(Group):
-    """Where the agent tells Prometheus how it is."""
-
-    host: str = Field("127.0.0.1", description="address to listen on; whoever reaches it may read")
-    port: int = Field(0, ge=0, le=65_535, description="port for /metrics; at 0 nothing listens")
-
-
-class MetricsSettings(Group):
     """Where a Prometheus on this machine, or one that is let in, can ask how the sensor is."""
 
     port: int = Field(0, ge=0, le=65535, description="port of /metrics; none is served at 0")
@@ -132,7 +125,6 @@ class EdgeSettings(BaseSettings):
     features: FeatureSettings = FeatureSettings()
     levels: LevelSettings = LevelSettings()
     spool: SpoolSettings = SpoolSettings()
-    metrics: MetricsSettings = MetricsSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -44,6 +44,21 @@ class Spooled:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a spool is.
+
+    Attributes:
+        pending: messages the broker does not have yet.
+        size_bytes: payload bytes kept, acknowledged rows included.
+        cap_bytes: most of these.
+    """
+
+    pending: int
+    size_bytes: int
+    cap_bytes: int
+
+
 class Spool:
     """A bounded queue on disk.
 
@@ -150,15 +165,10 @@ class Spool:
         with self._lock:
             return self._pending
 
-    @property
-    def held_bytes(self) -> int:
-        """Payload bytes on disk, acknowledged rows included; read without waiting for a write."""
-        return self._bytes
-
-    @property
-    def waiting(self) -> int:
-        """What `pending` tells, read without waiting for a write: it may be one event off."""
-        return self._pending
+    def fill(self) -> Fill:
+        """How full it is, at once: a write under way may be counted already, and is taken back if it fails."""
+        # Without the lock: whoever writes holds it until the disk has it, and an SD card may take seconds.
+        return Fill(self._pending, self._bytes, self._cap_bytes)
 
     def close(self) -> None:
         """Release the file. The spool cannot be used afterwards."""

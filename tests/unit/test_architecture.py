@@ -50,12 +50,12 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not [path for package in FORBIDDEN for path in modules(package) if path.stem in nothing]
 
 
-def test_the_edge_runs_without_torch_or_redis_installed() -> None:
+def test_the_edge_runs_without_torch_redis_or_metrics_installed() -> None:
     code = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchaudio", "redis", "fastapi", "hub"}:
+        if name.split(".")[0] in {"torch", "torchaudio", "redis", "fastapi", "prometheus_client", "hub"}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 from edge.cli import main

@@ -1,120 +1,241 @@
-"""The agent's own metrics: their names, their values, and that they never stand in the way."""
+"""The agent's metrics: their names, their values, and that they never stand in its way."""
 
 import re
-import urllib.request
-from dataclasses import replace
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as classic
 
-from edge.metrics import EdgeMetrics, Exposed
-from edge.reading import Reading
-from edge.settings import MetricsSettings
+from edge.agent import Agent
+from edge.capture import Capture, Tally
+from edge.metrics import EdgeMetrics, Watched, described, served
+from edge.publish import Publisher
+from edge.settings import EdgeSettings, MetricsSettings
+from edge.sources import Item, Sound
+from edge.spool import Spool
 from hub.embedded import free_port
-from tests.processes import EdgeProcess, Mosquitto, eventually, write_embeddings
+from shared.errors import Unavailable
+from shared.messages import StateMessage
+from shared.mqtt import Acknowledged, Connected, Disconnected, Received
+from shared.settings import load
+from shared.topics import CLOSED, OPEN, IntakeTopic
+from tests.processes import accepts, eventually, program
 
-READING = Reading(
-    captured=5,
-    dropped=1,
-    unreadable=2,
-    failures=3,
-    published=4,
-    spool_events=6,
-    spool_bytes=700,
-    connected=True,
-    held=False,
-    synchronised=True,
-    captured_s=1e9,
-    published_s=None,
-)
+CAP = 10**6
 
 
-def metrics_of(reading: Reading = READING) -> EdgeMetrics:
-    info = {"software": "earwitness-edge 0", "source": "scene", "form": "flac"}
-    return EdgeMetrics(lambda: reading, site="demo", sensor="street-1", spool_cap_bytes=1_000, info=info)
+class Broker:
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        self.mid = 0
+
+    def publish(self, *_: object, **__: object) -> int:
+        self.mid += 1
+        return self.mid
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        """Nobody speaks unless a test does."""
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    spool = Spool(tmp_path / "s.db", CAP)
+    yield Watched(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
+    spool.close()
+
+
+def metrics_of(watched: Watched) -> EdgeMetrics:
+    return EdgeMetrics(
+        StateMessage(
+            site="demo",
+            sensor="corner",
+            boot="b",
+            state="ready",
+            source="scene",
+            form="flac",
+            software="earwitness-edge 1",
+            since=datetime.now(UTC),
+        ),
+        watched,
+    )
+
+
+def scrape(watched: Watched) -> str:
+    registry = CollectorRegistry()
+    registry.register(metrics_of(watched))
+    return generate_latest(registry).decode()
 
 
 def values(text: str) -> dict[str, float]:
+    """By name, without the prefix."""
     return {
-        one.name.removeprefix("earwitness_edge_"): one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
+        sample.name.removeprefix("earwitness_edge_"): sample.value
+        for family in classic(text)
+        for sample in family.samples
     }
 
 
-def told(reading: Reading) -> dict[str, float]:
-    registry = CollectorRegistry()
-    registry.register(metrics_of(reading))
-    return values(generate_latest(registry).decode())
-
-
-def test_what_the_agent_does_is_told() -> None:
-    assert told(READING) == {
-        "clips_captured_total": 5,
-        "clips_dropped_total": 1,
-        "clips_unreadable_total": 2,
-        "source_failures_total": 3,
-        "events_published_total": 4,
-        "spool_events": 6,
-        "spool_bytes": 700,
-        "spool_limit_bytes": 1_000,
-        "broker_connected": 1,
-        "events_held": 0,
-        "clock_synchronised": 1,
-        "last_clip_timestamp_seconds": 1e9,
-        "info": 1,
-    }
-
-
-def test_a_time_is_told_once_there_is_one() -> None:
-    assert told(replace(READING, published_s=2e9))["last_published_timestamp_seconds"] == 2e9
-
-
-def test_every_series_names_the_sensor_and_every_name_is_as_prometheus_wants_it() -> None:
-    for family in metrics_of().collect():
-        assert re.fullmatch(r"earwitness_edge(_[a-z]+)*", family.name)
-        assert family.documentation
-        for one in family.samples:
-            assert (one.labels["site"], one.labels["sensor"]) == ("demo", "street-1")
-
-
-def test_a_port_that_is_taken_does_not_end_the_agent(caplog: pytest.LogCaptureFixture) -> None:
-    settings = MetricsSettings(port=free_port())
-    with Exposed(metrics_of(), settings), Exposed(metrics_of(), settings):
-        answer = urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/metrics", timeout=5).read()
-        assert values(answer.decode())["clips_captured_total"] == 5
-    assert "metrics are not told: correct metrics.host or metrics.port" in caplog.text
-    with Exposed(metrics_of(), settings):
-        pass
-    assert caplog.text.count("metrics are not told") == 1, "the port is free again"
-
-
-def test_an_agent_tells_what_waits_while_the_broker_is_away_and_what_it_published(
-    tmp_path: Path, mosquitto: Mosquitto
+def test_all_is_zero_before_anything_happened_but_what_is_set(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mosquitto.kill()
-    port = free_port()
-    data = write_embeddings(tmp_path / "some.npz", 12)
-    source = ("source.kind=embeddings", f"source.path={data}", "source.speed=1000", "source.loop=true")
-    edge = EdgeProcess(tmp_path / "edge", mosquitto.port, "sensor.name=told", *source, f"metrics.port={port}")
+    monkeypatch.setattr("edge.metrics.clock", lambda: "unknown")
+    told = values(scrape(watched))
+    assert {name: value for name, value in told.items() if value} == {"info": 1, "spool_limit_bytes": CAP}
 
-    def now() -> dict[str, float]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                return values(answer.read().decode())
-        except OSError:
-            return {}
 
-    try:
-        eventually(lambda: now().get("spool_events", 0) > 20, 30, "events wait")
-        away = now()
-        assert away["broker_connected"] == 0
-        assert away["events_published_total"] == 0
-        assert away["spool_bytes"] > 20 * 1_280
-        mosquitto.start()
-        eventually(lambda: now().get("broker_connected") == 1, 30, "the broker is back")
-        assert now()["events_held"] == 0
-    finally:
-        edge.kill()
+def test_what_was_captured_and_what_was_not_is_counted(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.metrics.clock", lambda: "synchronised")
+    tally = watched.tally
+    tally.captured, tally.dropped, tally.unreadable, tally.failures, tally.last_captured_s = 5, 4, 3, 2, 1e9
+    told = values(scrape(watched))
+    assert told["clips_captured_total"] == 5
+    assert told["clips_dropped_total"] == 4
+    assert told["clips_unreadable_total"] == 3
+    assert told["source_failures_total"] == 2
+    assert told["last_clip_timestamp_seconds"] == 1e9
+    assert told["clock_synchronised"] == 1
+
+
+def test_a_microphone_that_fails_is_counted_each_time(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.capture.REOPEN_S", 0.0)
+
+    class Microphone:
+        live, form, description = True, "flac", "a microphone"
+
+        def __init__(self) -> None:
+            self.opened = 0
+
+        def items(self, stop: threading.Event) -> Iterator[Item]:
+            assert not stop.is_set()
+            self.opened += 1
+            if self.opened <= 2:
+                raise Unavailable("unplugged")
+            yield Sound(np.zeros(80_000, np.float32), 8_000, datetime.now(UTC))
+
+    capture = Capture(load(EdgeSettings, None, []), Microphone(), watched.spool, "b", lambda: None)
+    capture.run(threading.Event())
+    told = values(scrape(Watched(capture.tally, watched.spool, watched.publisher)))
+    assert (told["source_failures_total"], told["clips_captured_total"]) == (2, 1)
+    assert told["last_clip_timestamp_seconds"] > 1.7e9
+
+
+def test_the_spool_empties_as_events_are_published(watched: Watched) -> None:
+    spool, publisher = watched.spool, watched.publisher
+    for event in "ab":
+        spool.put(event, "t", bytes(100))
+    told = values(scrape(watched))
+    assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (2, 200, 0)
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    assert publisher.pump(0.0) == 2
+    publisher.handle([Acknowledged(mid=1, reason=0, epoch=1)], 1.0, 2e9)
+    told = values(scrape(watched))
+    assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (1, 200, 1)
+    assert (told["events_published_total"], told["last_published_timestamp_seconds"]) == (1, 2e9)
+    spool.purge(3e9)
+    publisher.handle([Disconnected("gone", 1)], 2.0, 2e9)
+    told = values(scrape(watched))
+    assert (told["spool_bytes"], told["broker_connected"]) == (100, 0)
+
+
+def test_events_are_told_to_be_held_while_no_hub_takes_them(watched: Watched) -> None:
+    publisher, topic = watched.publisher, str(IntakeTopic("one"))
+
+    def says(payload: bytes) -> Received:
+        return Received(topic, payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
+
+    publisher.handle([Connected(session_present=True, epoch=1), says(CLOSED)], 0.0, 0.0)
+    publisher.pump(59.0)
+    assert values(scrape(watched))["events_held"] == 0
+    publisher.pump(60.0)
+    assert values(scrape(watched))["events_held"] == 1
+    publisher.handle([says(OPEN)], 61.0, 61.0)
+    publisher.pump(61.0)
+    assert values(scrape(watched))["events_held"] == 0
+
+
+@pytest.mark.timeout(20)
+def test_a_scrape_does_not_wait_for_a_disk(watched: Watched) -> None:
+    with watched.spool._lock:  # as whoever writes does until the disk has it
+        assert values(scrape(watched))["spool_events"] == 0
+
+
+def test_names_and_labels_follow_the_conventions(watched: Watched) -> None:
+    for family in metrics_of(watched).collect():
+        assert re.fullmatch(r"earwitness_edge(_[a-z]+)*", family.name), family.name
+        assert family.documentation
+        for sample in family.samples:
+            assert (sample.labels["site"], sample.labels["sensor"]) == ("demo", "corner")
+            about = {"software", "source", "form"} if family.type == "info" else set()
+            assert set(sample.labels) == {"site", "sensor"} | about
+    ran = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=scrape(watched), capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+
+
+def test_what_is_described_is_what_is_told(watched: Watched) -> None:
+    told = [(one.name, one.type, one.documentation) for one in metrics_of(watched).collect()]
+    assert told == [(one.name, one.type, one.documentation) for one in described()]
+
+
+def ask(port: int, accept: str = "text/plain") -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}).text
+
+
+def test_they_are_served_meanwhile_as_text_and_as_openmetrics(watched: Watched) -> None:
+    settings = MetricsSettings(port=free_port())
+    with served(metrics_of(watched), settings):
+        assert values(ask(settings.port))["clips_captured_total"] == 0
+        told = ask(settings.port, "application/openmetrics-text;version=1.0.0")
+        names = {family.name for family in openmetrics(told)}  # type: ignore[no-untyped-call]
+        assert names == {family.name for family in described()}
+    assert not accepts(settings.port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
+def test_where_they_cannot_be_served_a_warning_says_so(
+    watched: Watched, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = MetricsSettings(port=free_port())
+    with (
+        served(metrics_of(watched), settings),
+        served(metrics_of(watched), MetricsSettings(port=settings.port, host=host)),
+    ):
+        assert values(ask(settings.port))["clips_captured_total"] == 0
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "change metrics.host or metrics.port" in record.message
+    assert record.__dict__["port"] == settings.port
+    assert record.__dict__["reason"]
+
+
+def test_a_sensor_without_the_library_captures_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(sys.modules, "edge.metrics")
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    overrides = (
+        "mqtt.port=1",
+        "source.speed=1e5",
+        "source.limit=3",
+        "metrics.port=1",
+        f"spool.path={tmp_path / 's'}",
+    )
+    agent, stop = Agent(load(EdgeSettings, None, overrides)), threading.Event()
+    thread = threading.Thread(target=agent.run, args=(stop, 0.0))
+    thread.start()
+    eventually(lambda: agent._capture.tally.captured == 3, 20, "all is captured")
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert "pip install 'earwitness[edge]'" in caplog.text

@@ -14,6 +14,7 @@ def test_defaults_are_a_sensor_that_listens_to_a_synthetic_street() -> None:
     settings = load(EdgeSettings, None, [])
     assert (settings.sensor.site, settings.source.kind) == ("demo", "scene")
     assert settings.client_id() == "earwitness-edge-demo-sensor-1"
+    assert (settings.metrics.port, settings.metrics.host) == (0, "127.0.0.1")
 
 
 def test_every_sensor_has_a_spool_of_its_own() -> None:
@@ -45,6 +46,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
         "levels.calibration_db=500",
         "spool.cap_bytes=1",
         "spool.capbytes=100000000",
+        "metrics.port=70000",
         "nothing.at=all",
     ],
 )
