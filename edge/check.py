@@ -1,6 +1,7 @@
 """`earwitness-edge check`: try everything a run needs, and say what to do about what fails."""
 
 import contextlib
+import os
 import queue
 import shutil
 import tempfile
@@ -13,16 +14,19 @@ from typing import Final
 
 from edge.capture import clock
 from edge.features import open_extractor
+from edge.levels import measure
 from edge.settings import EdgeSettings
-from edge.sources import Unreadable, open_source
+from edge.sources import Sound, Source, Unreadable, open_source
 from edge.spool import Spool
 from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link
 from shared.topics import ROOT
-from shared.unreachable import certificate_ends, explained
+from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
 BROKER_S: Final = 5.0
 """How long the broker may take to answer."""
+SILENCE_DBFS: Final = -100.0
+"""No microphone in a room hears so little."""
 WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
 
@@ -62,11 +66,26 @@ def examine(settings: EdgeSettings) -> list[Finding]:
 def _try_source(settings: EdgeSettings) -> str:
     source = open_source(settings)
     if source.live:
-        return source.description
+        return f"{source.description}; {_heard(source)}"
     for item in source.items(threading.Event()):
         if not isinstance(item, Unreadable):
             return f"{source.description}; the first clip is readable"
     raise Invalid(f"{source.description}: not one of them is readable")
+
+
+def _heard(source: Source) -> str:
+    """What ten seconds of a microphone sound like.
+
+    Raises:
+        Unavailable: it delivers nothing.
+    """
+    for item in source.items(threading.Event()):
+        if isinstance(item, Sound):
+            level = measure(item.waveform, item.rate_hz).laeq
+            if level < SILENCE_DBFS:
+                return f"it hears nothing (LAeq {level:.0f} dBFS): look at the cable and at `alsamixer` (F4, capture)"
+            return f"it hears {level:.0f} dBFS (LAeq of ten seconds)"
+    raise Unavailable(f"{source.description} delivers nothing")
 
 
 def _try_features(settings: EdgeSettings) -> str:
@@ -87,7 +106,10 @@ def _try_spool(settings: EdgeSettings) -> str:
                 _waiting(Path(passing) / path.name, cap)
             words = f"{path}: none yet; one could be made in {there}, which belongs to uid {there.stat().st_uid}"
     except OSError as error:
-        raise Unavailable(f"spool {path}: {error.strerror or error}") from error
+        raise Unavailable(
+            f"spool {path} cannot be written by uid {os.getuid()} ({error.strerror or error}): chown or free it, or"
+            " set spool.path"
+        ) from error
     free = shutil.disk_usage(there).free
     if free < cap:
         words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.cap_bytes ({cap / 1e6:,.0f} MB)"
@@ -157,9 +179,12 @@ def _published(link: Link, settings: EdgeSettings) -> int | None:
 def _doubts(settings: EdgeSettings) -> str:
     """What works now and may not for long."""
     doubts = ""
-    ends = certificate_ends(settings.mqtt)
-    if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
-        doubts += f"; the broker's certificate ends on {ends:%Y-%m-%d}"
+    for whose, ends in (
+        ("the broker's", certificate_ends(settings.mqtt)),
+        ("this sensor's", own_certificate_ends(settings.mqtt)),
+    ):
+        if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
+            doubts += f"; {whose} certificate ends on {ends:%Y-%m-%d}"
     if clock() != "synchronised":
-        doubts += "; whether this clock is right is unknown (no systemd-timesyncd): events bear its time"
+        doubts += "; whether this clock is right is not known (only systemd-timesyncd is asked): events bear its time"
     return doubts

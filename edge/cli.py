@@ -17,7 +17,6 @@ from edge.check import examine
 from edge.settings import EdgeSettings
 from shared.backbones import find
 from shared.commented import commented
-from shared.completion import settings
 from shared.errors import EarwitnessError, Invalid
 from shared.events import CLIP_S
 from shared.log import set_up
@@ -38,7 +37,6 @@ Overrides = Annotated[
         "--set",
         metavar="GROUP.FIELD=VALUE",
         help="Override one setting; may be repeated.",
-        autocompletion=settings(EdgeSettings),
     ),
 ]
 IMPORTANT: Final = {

@@ -3,25 +3,29 @@
 import os
 import queue
 import shutil
+import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-from cryptography import x509
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from hub.archive import Archive
 from hub.notify import commands as notify_commands
+from hub.notify.ways import open_notifiers
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings
 from shared.errors import EarwitnessError, Invalid, Unavailable
-from shared.mqtt import Connected, Disconnected, Link, Received
-from shared.topics import ALL_STATES
-from shared.unreachable import certificate_ends, explained
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received
+from shared.topics import ALL_STATES, ROOT
+from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
 BROKER_S: Final = 10.0
+WEB_S: Final = 3.0
 STATES_S: Final = 0.5
 """How long after the last one another retained state may take."""
 SKEW_S: Final = 2.0
@@ -31,6 +35,7 @@ AHEAD_S: Final = 30.0
 WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
 LITTLE_BYTES: Final = 1024**3
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _RIGHTS: Final = "the user in redis.url lacks rights: users.acl as `earwitness-hub init` writes it has them"
 _STORE_HINTS: Final = {
     "WRONGPASS": "correct user and password in redis.url",
@@ -65,12 +70,13 @@ Tried = tuple[str, list[str]]
 
 
 def examine(settings: HubSettings) -> list[Finding]:
-    """Try broker, store, models, notifiers' settings and folders."""
+    """Try broker, store, models, notifiers' settings, the page's address and folders."""
     tries: list[tuple[str, Callable[[HubSettings], Tried]]] = [
         ("broker", _broker),
         ("store", _store),
         ("models", _models),
-        ("notifiers", lambda own: (notify_commands.described(own), [])),
+        ("notifiers", _notifiers),
+        ("web", _web),
         ("folders", _folders),
     ]
     return [_tried(name, attempt, settings) for name, attempt in tries]
@@ -93,6 +99,7 @@ def _broker(settings: HubSettings) -> Tried:
     try:
         match link.signals.get(timeout=BROKER_S):
             case Connected():
+                _may_publish(link)
                 link.subscribe(ALL_STATES)
                 states = len({received.topic for received in _received(link)})
                 doubts = list(_ending(settings))
@@ -111,6 +118,26 @@ def _broker(settings: HubSettings) -> Tried:
     raise Unavailable(explained(mqtt, told))
 
 
+def _may_publish(link: Link) -> None:
+    """Try whether the broker lets this hub publish, where nobody listens.
+
+    Raises:
+        Invalid: it does not.
+    """
+    mid = link.publish(f"{ROOT}/check", b"")
+    while True:
+        match link.signals.get(timeout=BROKER_S):
+            case Acknowledged(mid=answered, reason=reason) if answered == mid:
+                if reason >= FAILURE:
+                    raise Invalid(
+                        f"connected, but the broker does not let this hub publish (reason {reason}): the certificate"
+                        f" or user name must be the hub's, and the ACL grant it {ROOT}/#"
+                    )
+                return
+            case Disconnected(reason=told):
+                raise Unavailable(f"the broker ended the connection as this hub published: {told}")
+
+
 def _received(link: Link) -> Iterator[Received]:
     """Messages, until none comes for a while."""
     try:
@@ -124,10 +151,10 @@ def _received(link: Link) -> Iterator[Received]:
 
 def _ending(settings: HubSettings) -> Iterator[str]:
     """Certificates that end soon."""
-    ends = {"the broker's certificate": certificate_ends(settings.mqtt)}
-    if settings.mqtt.cert_file is not None:
-        own = x509.load_pem_x509_certificate(settings.mqtt.cert_file.read_bytes())
-        ends["this hub's certificate"] = own.not_valid_after_utc
+    ends = {
+        "the broker's certificate": certificate_ends(settings.mqtt),
+        "this hub's certificate": own_certificate_ends(settings.mqtt),
+    }
     for whose, when in ends.items():
         if when is not None and when - datetime.now(UTC) < WARNED_AHEAD:
             yield f"{whose} ends on {when:%Y-%m-%d}: `earwitness-hub init DIR --renew`"
@@ -171,6 +198,37 @@ def _models(settings: HubSettings) -> Tried:
     retrieval = open_retrieval(settings)
     _, reason = open_audio(settings, retrieval)
     return f"scores {', '.join(retrieval.spaces)}. {reason}", []
+
+
+def _notifiers(settings: HubSettings) -> Tried:
+    """Whom alerts go to, and whether links in them open for anybody else."""
+    host = urlsplit(settings.notify.page_url).hostname or ""
+    told = bool(open_notifiers(settings.notify, ZoneInfo(settings.places.timezone)))
+    doubts = []
+    if host in _LOOPBACK and (told or settings.homeassistant.discovery):
+        doubts.append(f"notify.page_url is {settings.notify.page_url}: links in alerts open on this machine only")
+    return notify_commands.described(settings), doubts
+
+
+def _web(settings: HubSettings) -> Tried:
+    """Whether the page's address is free, or a hub is there already.
+
+    Raises:
+        Invalid: neither.
+    """
+    host, port = settings.web.host, settings.web.port
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=WEB_S) as answer:
+                running = b"earwitness_hub" in answer.read()
+        except OSError:
+            running = False
+        if not running:
+            raise Invalid(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
+        return f"a hub is running at {host}:{port}", []
+    return f"{host}:{port} is free", []
 
 
 def _folders(settings: HubSettings) -> Tried:

@@ -70,6 +70,8 @@ def init(
     Example: earwitness-hub init ./noise --broker broker.example --sensor harbour/street-1 --sensor harbour/street-2
     """
     folder, now = folder.absolute(), datetime.now(UTC)
+    if broker and renew and (sensor or sensors):
+        raise Invalid("--broker is for the broker's certificate, --sensor with --renew for a sensor's: one at a time")
     wanted = [*(sensor or []), *_listed(sensors)]
     _verify(wanted, broker or [])
     done: list[str] = []
@@ -92,6 +94,8 @@ def init(
     if wanted:
         written = add_sensors(folder, wanted, now, renew=renew)
         done += [f"{path}: copy it onto the sensor, to {SENSOR_FOLDER}" for path in written]
+        if left := len(set(wanted)) - len(written):
+            done.append(f"{left} there already, and left as they are; new certificates: --renew")
     elif renew:
         deployment.renew(folder, now, broker or [])
         done.append("new certificates of broker, hub and listener: copy them as the first time, and restart these")

@@ -19,7 +19,7 @@ import typer
 
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received
 from shared.topics import ALL_STATES, IntakeTopic, shared_events
@@ -53,12 +53,14 @@ def hand_over(settings: HubSettings) -> int:
 
     Raises:
         Unavailable: no broker, no other hub, or the hub is running.
+        Invalid: the broker keeps nothing for a hub of this name.
     """
     name = f"earwitness-hub-{settings.hub.name}"
     link = Link(settings.mqtt, name, receive_maximum=AT_ONCE)
     link.start()
     try:
-        _connected(link, settings)
+        if not _connected(link, settings):
+            raise Invalid(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
         link.unsubscribe(shared_events(settings.hub.group))
         link.unsubscribe(ALL_STATES)
         handed = _hand_over_all(link, settings)
@@ -74,12 +76,17 @@ def hand_over(settings: HubSettings) -> int:
     return handed
 
 
-def _connected(link: Link, settings: HubSettings) -> None:
+def _connected(link: Link, settings: HubSettings) -> bool:
+    """Wait for the connection; tell whether the broker had a session of it.
+
+    Raises:
+        Unavailable: there is none in time.
+    """
     told: str | None = None
     try:
         match link.signals.get(timeout=CONNECT_S):
-            case Connected():
-                return
+            case Connected(session_present=present):
+                return present
             case Disconnected(reason=told):
                 pass
     except queue.Empty:

@@ -8,7 +8,6 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from hub.settings import HubSettings
-from shared.completion import settings
 from shared.errors import EarwitnessError, Invalid
 from shared.settings import load
 
@@ -21,7 +20,6 @@ SetOption = Annotated[
         "--set",
         help="one setting, as group.field=value; may be repeated",
         show_default=False,
-        autocompletion=settings(HubSettings),
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for machines")]

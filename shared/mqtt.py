@@ -322,12 +322,24 @@ class Link:
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    for name in ("ca_file", "cert_file", "key_file"):
+        path = getattr(settings, name)
+        try:
+            if path is not None:
+                path.open("rb").close()
+        except OSError as error:
+            raise Invalid(f"mqtt.{name} {path} cannot be read: {error.strerror}") from error
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise Invalid(f"mqtt.ca_file, cert_file or key_file cannot be used: {error}") from error
+    except ssl.SSLError as error:
+        wrong = "is not the key of mqtt.cert_file" if error.reason == "KEY_VALUES_MISMATCH" else None
+        raise Invalid(
+            f"mqtt.key_file {settings.key_file} {wrong}"
+            if wrong
+            else f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}"
+        ) from error
     return context
 
 

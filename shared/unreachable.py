@@ -6,6 +6,7 @@ Source: RFC 8446, 6.2 (alerts); X509_V_ERR_* of OpenSSL's x509_vfy.h.
 """
 
 import contextlib
+import re
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -16,12 +17,15 @@ from shared.settings import MqttSettings
 PATIENCE_S: Final = 5.0
 _REFUSAL_S: Final = 1.5
 """How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
+_TIME: Final = rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)"
+_VALIDITY: Final = re.compile(_TIME + rb"(?:\x17\x0d(?P<short>\d{12})Z|\x18\x0f(?P<long>\d{14})Z)")
 _NOT_YET, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
+_RENEW: Final = "`earwitness-hub init DIR --renew`, of a sensor with `--sensor SITE/NAME`, and copy it again"
 _ALERTS: Final = {
     "UNKNOWN_CA": "was not made by the authority that it trusts at this port (sensors' and hubs' ports differ)",
-    "CERTIFICATE_REVOKED": "was revoked: make a new one",
-    "CERTIFICATE_EXPIRED": "has expired: make a new one (`earwitness-hub init DIR --renew`)",
+    "CERTIFICATE_REVOKED": f"was revoked: make a new one, {_RENEW}",
+    "CERTIFICATE_EXPIRED": f"has expired: make a new one, {_RENEW}",
     "CERTIFICATE_REQUIRED": "is missing: set mqtt.cert_file and mqtt.key_file",
     "BAD_CERTIFICATE": "cannot be used",
     "CERTIFICATE_UNKNOWN": "cannot be used",
@@ -70,6 +74,21 @@ def certificate_ends(settings: MqttSettings) -> datetime | None:
         ):
             ends = (secure.getpeercert() or {}).get("notAfter")
             return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC)
+    return None
+
+
+def own_certificate_ends(settings: MqttSettings) -> datetime | None:
+    """When our own certificate ends; None without one, or if it cannot be read.
+
+    Source: RFC 5280, 4.1.2.5 (validity: two times, of two digits of the year until 2049, of four from then on).
+    """
+    if settings.cert_file is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text().strip()))
+        if found is not None:
+            short, long = found["short"], found["long"]
+            return datetime.strptime((long or b"20" + short).decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     return None
 
 

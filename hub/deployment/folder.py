@@ -89,7 +89,7 @@ def found(folder: Path, plan: Plan, now: datetime) -> None:
             f"{str(folder)!r} has white space, which the servers' configurations cannot name: choose another"
         )
     if folder.exists():
-        raise Invalid(f"{folder} is there already; nothing was written: name a folder that is not there yet")
+        raise Invalid(f"{folder} is there already; nothing was written: --broker with --renew adds a name")
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)

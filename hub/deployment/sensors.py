@@ -26,18 +26,18 @@ def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: b
         folder: of the deployment.
         sensors: as `site/sensor`.
         now: the time, UTC.
-        renew: whether sensors that have a folder get a new certificate; their settings stay.
+        renew: whether sensors that have a folder get a new certificate; their settings stay. If not, they are
+            left as they are.
 
     Returns:
-        The sensors' folders.
+        The folders that were written.
 
     Raises:
-        Invalid: a name that cannot be used, or a sensor that has a folder already; then none was written.
+        Invalid: a name that cannot be used; then none was written.
     """
     places = [place_of(sensor) for sensor in dict.fromkeys(sensors)]
-    there = [f"{site}/{name}" for site, name in places if _folder(folder, site, name).exists()]
-    if there and not renew:
-        raise Invalid(f"{', '.join(there)}: there already; nothing was written. New certificates: --renew")
+    if not renew:
+        places = [place for place in places if not _folder(folder, *place).exists()]
     authority = authority_of(folder, "sensors")
     issued = [(site, name, authority.issue(f"{site}/{name}", now)) for site, name in places]
     template = read(folder / "sensors" / "edge.toml").decode()

@@ -1,13 +1,10 @@
 """A look at the certificates of the connection to the broker: on the day that one ends, nothing connects any more."""
 
-from contextlib import suppress
 from datetime import datetime
-
-from cryptography import x509
 
 from hub.metrics import HubMetrics
 from shared.settings import MqttSettings
-from shared.unreachable import certificate_ends
+from shared.unreachable import certificate_ends, own_certificate_ends
 
 
 class CertificateLook:
@@ -24,15 +21,8 @@ class CertificateLook:
 
     def look(self, _now: datetime) -> None:
         """Ask the broker for its certificate, and read the hub's; one that cannot be told now is left out."""
-        ends = {"broker": certificate_ends(self._mqtt), "hub": self._own()}
+        ends = {"broker": certificate_ends(self._mqtt), "hub": own_certificate_ends(self._mqtt)}
         self._metrics.certificate_end.put({(of,): end.timestamp() for of, end in ends.items() if end is not None})
-
-    def _own(self) -> datetime | None:
-        if self._mqtt.cert_file is None:
-            return None
-        with suppress(OSError, ValueError):
-            return x509.load_pem_x509_certificate(self._mqtt.cert_file.read_bytes()).not_valid_after_utc
-        return None
 
     def lost(self) -> None:
         """Nothing: it asks no store."""

@@ -1,5 +1,7 @@
 """`earwitness-hub check` against real servers that are not as they should be: the sentences an operator reads."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,15 +9,19 @@ from pathlib import Path
 
 import pytest
 import redis
+from cryptography import x509
 
 from edge.check import examine as examine_edge
 from edge.settings import EdgeSettings
 from hub.archive import Archive
 from hub.check import Finding, examine
-from hub.deployment.authority import SERVER_DAYS, Authority
+from hub.deployment.authority import CLIENT_DAYS, SERVER_DAYS, Authority
 from hub.opening import open_archive
 from hub.settings import HubSettings
+from shared.errors import Invalid
+from shared.mqtt import Link
 from shared.settings import load
+from shared.unreachable import own_certificate_ends
 from tests.deployments import Founded, FoundedBroker, FoundedStore
 from tests.processes import Mosquitto, Redis, eventually
 from tests.values import alert, stored
@@ -220,3 +226,57 @@ def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: 
     ok, words = of_spool(path=tmp_path / "spool.db", cap_bytes=10**18)
     assert ok
     assert "less than spool.cap_bytes" in words
+
+
+def test_a_certificate_that_is_not_the_hubs_is_told(founded: Founded, servers: FoundedStore) -> None:
+    assert servers.process is not None
+    other = founded.folder / "listener"
+    wrong = (f"mqtt.cert_file={other / 'listener.crt'}", f"mqtt.key_file={other / 'listener.key'}")
+    finding = found(load(HubSettings, founded.hub_toml, list(wrong)))["broker"]
+    assert not finding.ok
+    assert "the broker does not let this hub publish" in finding.text
+
+
+def test_the_pages_address_is_tried_and_links_that_lead_nowhere_are_doubted(
+    founded: Founded, servers: FoundedStore
+) -> None:
+    assert servers.process is not None
+    settings = load(HubSettings, founded.hub_toml, [])
+    findings = found(settings)
+    assert findings["web"].text.endswith("is free")
+    assert "links in alerts open on this machine only" in findings["notifiers"].doubts[0]
+    with socket.create_server((settings.web.host, settings.web.port)) as taken:
+        taken.settimeout(10)
+        threading.Thread(target=taken.accept, daemon=True).start()  # and says nothing
+        finding = found(settings)["web"]
+    assert not finding.ok
+    assert f"web.port {settings.web.port}: Address already in use" in finding.text
+
+
+def test_a_sensors_own_certificate_that_ends_soon_is_told(founded: Founded, servers: FoundedStore) -> None:
+    assert servers.process is not None
+    mqtt = founded.sensor("harbour/street-1")
+    assert mqtt.cert_file is not None
+    ends = own_certificate_ends(mqtt)
+    assert ends == x509.load_pem_x509_certificate(mqtt.cert_file.read_bytes()).not_valid_after_utc
+    authority = Authority.read(*(founded.folder / "ca" / f"sensors.{kind}" for kind in ("crt", "key", "crl")))
+    soon = datetime.now(UTC) - timedelta(days=CLIENT_DAYS - 5)
+    issued = authority.issue("harbour/street-1", soon)
+    mqtt.cert_file.write_bytes(issued.certificate)
+    mqtt.key_file.write_bytes(issued.key)  # type: ignore[union-attr]
+    edge = EdgeSettings.model_validate({"sensor": {"site": "harbour", "name": "street-1"}, "mqtt": mqtt})
+    (broker,) = (one for one in examine_edge(edge) if one.what == "broker")
+    assert broker.ok
+    assert "this sensor's certificate ends on" in broker.words
+
+
+@pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
+def test_a_file_that_is_not_there_is_named(founded: Founded, name: str) -> None:
+    with pytest.raises(Invalid, match=rf"mqtt.{name} /nowhere cannot be read: No such file"):
+        Link(founded.client("hub").model_copy(update={name: Path("/nowhere")}), "test")
+
+
+def test_a_key_of_another_certificate_is_told(founded: Founded) -> None:
+    other = founded.folder / "listener" / "listener.key"
+    with pytest.raises(Invalid, match=r"is not the key of mqtt\.cert_file"):
+        Link(founded.client("hub").model_copy(update={"key_file": other}), "test")

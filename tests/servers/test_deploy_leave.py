@@ -86,6 +86,13 @@ def test_without_another_hub_nothing_is_handed_over_and_nothing_is_lost(mosquitt
         assert drained(back) == sent
 
 
+def test_a_name_that_no_hub_had_is_no_success(mosquitto: Mosquitto) -> None:
+    subscribed(mosquitto, "hub-two")
+    code, printed = leave(mosquitto, "hub-tow")
+    assert code != 0
+    assert "keeps nothing for a hub 'hub-tow': is hub.name right?" in printed
+
+
 def test_a_hub_that_runs_is_not_put_out(mosquitto: Mosquitto) -> None:
     with connected(mosquitto, "earwitness-hub-busy"):
         code, printed = leave(mosquitto, "busy")

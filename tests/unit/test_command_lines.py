@@ -60,9 +60,7 @@ def complete(program: str, *words: str, shell: str = "bash") -> list[str]:
     ("program", "words", "offered"),
     [
         ("earwitness-edge", ["ru"], ["run"]),
-        ("earwitness-edge", ["run", "--set", "mqtt.ho"], ["mqtt.host="]),
         ("earwitness-hub", ["sea"], ["search"]),
-        ("earwitness-hub", ["serve", "--set", "homeassistant.d"], ["homeassistant.discovery="]),
         ("earwitness-hub", ["train", "--space", "ear"], ["earwitness-small"]),
         ("earwitness-hub", ["train", "--network", "pap"], ["paper"]),
     ],

@@ -151,8 +151,7 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     before = contents(founded)
     for arguments, words in (
         (("--broker", "broker.example"), "is there already; nothing was written"),
-        (("--sensor", "harbour/street-1"), "harbour/street-1: there already"),
-        (("--sensor", "harbour/street-9", "--sensor", "harbour/street-2"), "harbour/street-2: there already"),
+        (("--sensor", "harbour/street-1", "--renew", "--broker", "b.example"), "one at a time"),
         ((), "say what to add or change"),
         (("--sensor", "harbour/street-9", "--port", "web=8081"), "--port: for a new folder only"),
         (
@@ -314,3 +313,15 @@ def test_the_edges_template_is_made_by_the_edge_whatever_the_environment(tmp_pat
     template = tmp_path / "noise" / "sensors" / "edge.toml"
     assert "stray" not in template.read_text() + (tmp_path / "noise" / "hub" / "hub.toml").read_text()
     assert set(tomllib.loads(template.read_text())) == set(EdgeSettings.model_fields)
+
+
+def test_a_list_of_sensors_may_hold_those_that_are_there(tmp_path: Path) -> None:
+    folder = Founded(tmp_path / "noise").folder
+    before = (folder / "sensors" / "harbour" / "street-1" / "sensor.crt").read_bytes()
+    names = tmp_path / "sensors.txt"
+    names.write_text("harbour/street-1\nharbour/street-9\n")
+    code, printed = init(str(folder), "--sensors", str(names))
+    assert code == 0, printed
+    assert "1 there already, and left as they are; new certificates: --renew" in printed
+    assert (folder / "sensors" / "harbour" / "street-9" / "sensor.crt").exists()
+    assert (folder / "sensors" / "harbour" / "street-1" / "sensor.crt").read_bytes() == before
