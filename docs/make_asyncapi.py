@@ -118,6 +118,7 @@ def document() -> dict[str, Any]:
         "channels": {
             "events": channel(named(ALL_EVENTS), "event", "Clips of a sensor, or their embeddings."),
             "states": channel(named(ALL_STATES), "state", "A sensor's state; also its last will."),
+            "checks": channel(f"{OWN}/check", "check", "What `earwitness-edge check` tries; nobody listens."),
             "alerts": channel(named(ALL_ALERTS), "alert", "Alerts of a site."),
             "levels": channel(f"{OWN}/level", "level", "A sensor's newest level."),
             "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
@@ -160,6 +161,11 @@ def document() -> dict[str, Any]:
             "messages": {
                 "event": message(EventMessage, EVENT_CONTENT_TYPE),
                 "state": message(StateMessage),
+                "check": {
+                    "name": "Check",
+                    "contentType": "text/plain",
+                    "payload": {"type": "string", "maxLength": 0},
+                },
                 "alert": message(AlertMessage),
                 "level": message(LevelMessage),
                 "episode": message(EpisodeMessage),
