@@ -12,6 +12,7 @@ burst cannot stop all progress.
 
 import itertools
 import logging
+import math
 import queue
 import random
 import threading
@@ -93,7 +94,7 @@ class Intake:
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
-        metrics.connected.set_function(lambda: float(self.connected))
+        metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.capacity.set(capacity)
 
     @property
@@ -109,6 +110,8 @@ class Intake:
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
         one_thread()
+        self._metrics.connected.set_function(lambda: float(self.connected))
+        self._metrics.taking.set(1)
         self._link.start()
         second = threading.Thread(target=self._finish_all, name="finish", daemon=True)
         second.start()
@@ -116,6 +119,7 @@ class Intake:
             while not self._stopping.is_set():
                 self._take_in()
         finally:
+            self._metrics.taking.set(0)
             self._stopping.set()
             second.join()
             self._let_on()

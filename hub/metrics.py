@@ -127,7 +127,8 @@ class HubMetrics:
         )
         self.queue_length = self._gauge("hub_intake_queue_length", "Messages received and not yet handled")
         self.capacity = self._gauge("hub_intake_capacity", "Messages that may wait before the hub reads no more")
-        self.connected = self._gauge("hub_broker_connected", "1 while connected to the broker")
+        self.taking = self._gauge("hub_taking_events", "1 once the hub has loaded its index and takes events")
+        self.connected = self._gauge("hub_broker_connected", "1 while connected to the broker; NaN before it begins")
         self.last_event = self._gauge("hub_last_event_timestamp_seconds", "When the last event was archived")
         self.batch = self._histogram("hub_batch_events", "Events handled together", (1, 2, 4, 8, 16, 32, 64))
         self.delivery = self._histogram(
@@ -159,7 +160,8 @@ class HubMetrics:
             (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300),
         )
         self.last_beat = self._gauge(
-            "hub_heartbeat_timestamp_seconds", "When a heartbeat last came back; 0 if none yet, NaN if none is sent"
+            "hub_heartbeat_timestamp_seconds",
+            "When a heartbeat last came back; 0 if none yet, NaN while none is sent",
         )
         self.looked = self._gauge(
             "hub_look_timestamp_seconds", "When the hub last looked, at store, sensors and more, and could", "at"
@@ -169,6 +171,7 @@ class HubMetrics:
             "When a certificate of the hub's connection to the broker ends",
             "of",
         )
+        self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Size of the disk of a folder", "folder")
 

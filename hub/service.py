@@ -167,27 +167,38 @@ class Hub:
         return stated
 
     def run(self) -> None:
-        """Work until `stop`: wait for the store, load the index, serve HTTP, take events.
+        """Work until `stop`: serve HTTP, wait for the store, load the index, take events.
+
+        Pages and metrics are there from the first moment, so that whoever asks is told that the store is away.
 
         Raises:
             Invalid: the store must not be used.
             Unavailable: the web address cannot be bound, or the store went away while the index was loaded.
         """
-        self._wait_for_store()
-        if self._stopping.is_set():
-            return
-        after = fill(self._archive, self._retrieval, self._snapshots)
-        self._metrics.indexed.set_function(lambda: len(self._retrieval))
-        Catalogue(self._archive).complete()
         server = Server(create_app(self._parts()), self._settings.web.host, self._settings.web.port)
+        self._metrics.indexed.set_function(lambda: len(self._retrieval))
+        server.start()
+        self._observed.start()
+        try:
+            self._wait_for_store()
+            if not self._stopping.is_set():
+                self._work(fill(self._archive, self._retrieval, self._snapshots))
+        finally:
+            self._stopping.set()
+            self._observed.stop()
+            server.stop()
+            self._archive.close()
+
+    def _work(self, after: str) -> None:
+        """Take events until `stop`; changes of the archive since a position are not in the index yet."""
+        Catalogue(self._archive).complete()
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
         if follower is not None:
             follower.start()
             self._recall.start()
-        server.start()
-        self._observed.start()
+        self._observed.beat()
         self._ways.start()
         self._announcer.start()
         yield_early()
@@ -195,16 +206,14 @@ class Hub:
             self._intake.run()
         finally:
             self._stopping.set()
-            self._observed.stop()
+            self._observed.rest()
             self._ways.stop()
             self._announcer.stop()
-            server.stop()
             tidier.join()
             if follower is not None:
                 follower.stop()
                 self._recall.stop()
             self._save()
-            self._archive.close()
 
     def _parts(self) -> Parts:
         """What pages and API are made of."""

@@ -159,9 +159,13 @@ class HubProcess(Server):
         overrides = [part for setting in self.settings for part in ("--set", setting)]
         return [sys.executable, "-m", "hub", "serve", *overrides]
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+
+    def start(self) -> None:
+        self.launch()
         eventually(self.ready, 120, f"the hub is healthy; its log is {self.folder / 'log'}")
 
     def ready(self) -> bool:

@@ -88,6 +88,7 @@ INTERNALS: Final[Rows] = [
                 "Connections",
                 "none",
                 [
+                    (f"earwitness_hub_taking_events{{{HUB}}}", "takes events {{instance}}"),
                     (f"earwitness_hub_broker_connected{{{HUB}}}", "broker {{instance}}"),
                     (f"earwitness_store_up{{{HUB}}}", "store {{instance}}"),
                 ],

@@ -138,6 +138,7 @@ class Heart:
 
     def start(self) -> None:
         """Begin to beat."""
+        self._metrics.last_beat.set(0)
         self._link.start()
         self._thread.start()
 

@@ -112,17 +112,21 @@ class Observed:
                 every_s=health.heartbeat_s,
                 metrics=metrics,
             )
-        else:
-            metrics.last_beat.set(float("nan"))
 
     def start(self) -> None:
-        """Begin to look, and to beat."""
+        """Begin to look."""
         self._watch.start()
+
+    def beat(self) -> None:
+        """Begin to send heartbeats: events are taken from now on."""
         if self._heart is not None:
             self._heart.start()
 
-    def stop(self) -> None:
-        """End."""
+    def rest(self) -> None:
+        """End the heartbeats: events are taken no more."""
         if self._heart is not None:
             self._heart.stop()
+
+    def stop(self) -> None:
+        """End."""
         self._watch.stop()

@@ -1,9 +1,12 @@
 """The hub's first seconds: what it refuses, and how it says so."""
 
 import subprocess
+import urllib.error
 from pathlib import Path
 
-from tests.processes import HubProcess, Mosquitto, Redis
+import pytest
+
+from tests.processes import HubProcess, Mosquitto, Redis, accepts, eventually
 
 
 def first_words(hub: HubProcess) -> tuple[int, str]:
@@ -31,3 +34,22 @@ def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, mosquitto: 
     assert code == 2
     assert "noeviction" in words
     assert "Traceback" not in words
+
+
+def test_a_hub_that_waits_for_its_store_says_so_and_begins_once_it_is_there(
+    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+) -> None:
+    redis_server.kill()
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub.launch()
+    try:
+        eventually(lambda: accepts(hub.port), 60, "it answers")
+        assert hub.metric("earwitness_store_up") == 0
+        assert not hub.ready()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            hub.get("/api/v1/alerts")
+        redis_server.start()
+        eventually(hub.ready, 60, "it has begun")
+        eventually(lambda: hub.metric("earwitness_store_up") == 1, 30, "and says so")
+    finally:
+        hub.stop()

@@ -121,6 +121,15 @@ CASES = [
         },
         *(60, (), (30, 90)),
     ),
+    Case(
+        "EarwitnessHubNotTaking",
+        {"earwitness_hub_taking_events": "1x5 0x60", "earwitness_store_up": "1x65"},
+        *(40, (HUB,), (30,)),
+    ),
+    Case("EarwitnessBrokerAway", {"earwitness_hub_broker_connected": " ".join(["NaN"] * 20)}, 10, (), (15,)),
+    Case(
+        "EarwitnessNoHeartbeat", {"earwitness_hub_heartbeat_timestamp_seconds": " ".join(["NaN"] * 20)}, 10, (), (15,)
+    ),
     Case("EarwitnessHubRestarting", {"process_start_time_seconds": "0x10 700 760 820 880x10"}, 14, (HUB,), (10,)),
     Case(
         "EarwitnessCertificateEnds",
