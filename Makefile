@@ -18,11 +18,14 @@ $(VENV)/.installed: pyproject.toml
 demo: install
 	$(BIN)/earwitness-hub demo $(DEMO_ARGS)
 
+# Two processes, each with servers of its own and one thread for PyTorch: most tests wait for a server.
+test: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+test-fast: export OMP_NUM_THREADS = 1
 test-fast: install
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract
 
 check: install
 	$(BIN)/ruff check .

@@ -66,3 +66,8 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server.start()
     yield server
     server.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that two processes end together."""
+    items.sort(key=lambda item: "tests/tutorials" not in item.path.as_posix())
