@@ -60,9 +60,8 @@ def told(posts: list[Posted], path: str = "/ops") -> list[str]:
     return [one["event"] for post in posts if post.path == path for one in json.loads(post.body)["alerts"]]
 
 
-def test_a_receiver_that_was_down_is_told_all_once_and_in_order(
-    hub: TellingHub, archive: Archive, receiver: Receiver
-) -> None:
+@pytest.mark.usefixtures("hub")
+def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: Archive, receiver: Receiver) -> None:
     raise_alerts(archive, 0, 5)
     eventually(lambda: told(receiver.taken) == names(0, 5), 20, "the first are told")
     receiver.stop()
