@@ -24,7 +24,7 @@ from shared.topics import (
     ALL_EVENTS,
     ALL_INTAKES,
     ALL_STATES,
-    OnlineTopic,
+    HubTopic,
     ToldKind,
     ToldTopic,
     shared_events,
@@ -98,7 +98,7 @@ def messages() -> Iterator[str]:
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
     for kind in get_args(ToldKind):
         yield f"| `{told(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
-    online = str(OnlineTopic("x")).replace("/x/", "/+/")
+    online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
     for model in (EventMessage, StateMessage, AlertMessage):

@@ -50,7 +50,7 @@ class Hubs:
             self._open.pop(topic, None)
         else:
             self._open[topic] = is_open
-        if any(self._open.values()):
+        if not self._open or any(self._open.values()):
             self._closed_since_s = None
         elif self._closed_since_s is None:
             self._closed_since_s = now_s

@@ -29,7 +29,7 @@ from hub.flagging.episode import Episode
 from shared.events import Levels, LevelUnit
 from shared.messages import AlertMessage, Message, Probability, Severity, WindowMessage
 from shared.taxonomy import CATEGORIES
-from shared.topics import OnlineTopic, SensorTopic, ToldKind, ToldTopic
+from shared.topics import HubTopic, SensorTopic, ToldKind, ToldTopic
 
 ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
@@ -151,7 +151,7 @@ class Describer:
     def device(self, told: Told) -> dict[str, Any]:
         """The discovery document of a sensor."""
         name = device_name(told.site, told.sensor)
-        alive = {"topic": str(OnlineTopic(self.hub))}
+        alive = {"topic": str(HubTopic(self.hub, "online"))}
         entities: dict[str, dict[str, Any]] = {
             "connection": {
                 "platform": "binary_sensor",

@@ -25,9 +25,9 @@ from hub.metrics import HubMetrics, exemplar
 from hub.pipeline import Handled, Item, Outcome
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
-from shared.mqtt import Connected, Disconnected, Link, Received, Signal, full_jitter
+from shared.mqtt import Connected, Link, Received, Signal, full_jitter
 from shared.settings import MqttSettings
-from shared.topics import ALL_STATES, HEARTBEAT_SITE, IntakeTopic, SensorTopic, shared_events
+from shared.topics import ALL_STATES, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_events
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Intake:
         beats: bool,
     ) -> None:
         self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "beat")) if beats else None
-        self._told = str(IntakeTopic(hub))
+        self._told = str(HubTopic(hub, "intake"))
         self._group = group
         self._capacity = capacity
         self._pipeline = pipeline
@@ -184,8 +184,6 @@ class Intake:
                 else:
                     self._withdraw()
                 log.info("connected to the broker", extra={"session_present": first.session_present})
-            case Disconnected():
-                pass
             case Received():
                 messages, other = self._waiting(first)
                 prepared = self._prepare(messages)

@@ -22,7 +22,7 @@ from hub.settings import HubSettings
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received
-from shared.topics import ALL_STATES, IntakeTopic, shared_events
+from shared.topics import ALL_STATES, HubTopic, shared_events
 from shared.unreachable import explained
 
 CONNECT_S: Final = 10.0
@@ -70,7 +70,7 @@ def hand_over(settings: HubSettings) -> int:
     last.start()
     try:
         _connected(last, settings)
-        last.publish(str(IntakeTopic(settings.hub.name)), b"", retain=True)
+        last.publish(str(HubTopic(settings.hub.name, "intake")), b"", retain=True)
     finally:
         last.stop()
     return handed

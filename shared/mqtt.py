@@ -35,8 +35,7 @@ FAILURE: Final = 0x80
 """Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 """The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
-
-WITH_WILL: Final = "Disconnect with will message"
+_NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +143,7 @@ class Link:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="mqtt-link", daemon=True)
         self._client = self._make_client(client_id, will)
-        self._farewell = ReasonCode(
-            PacketTypes.DISCONNECT, WITH_WILL if will and will.at_stop else "Normal disconnection"
-        )
+        self._farewell = ReasonCode(PacketTypes.DISCONNECT, _WITH_WILL if will and will.at_stop else _NORMALLY)
 
     @property
     def connected(self) -> bool:
@@ -334,12 +331,9 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file)
     except ssl.SSLError as error:
-        wrong = "is not the key of mqtt.cert_file" if error.reason == "KEY_VALUES_MISMATCH" else None
-        raise Invalid(
-            f"mqtt.key_file {settings.key_file} {wrong}"
-            if wrong
-            else f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}"
-        ) from error
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise Invalid(f"mqtt.key_file {settings.key_file} is not the key of mqtt.cert_file") from error
+        raise Invalid(f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}") from error
     return context
 
 

@@ -19,6 +19,7 @@ HEARTBEAT_SITE: Final = "heartbeat"
 
 SensorKind = Literal["state", "event", "beat"]
 ToldKind = Literal["level", "episode", "last-alert"]
+HubKind = Literal["intake", "online"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,42 +101,29 @@ class ToldTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlineTopic:
-    """Where a hub says, retained, whether it is `online` or `offline`; also its last will.
+class HubTopic:
+    """Where a hub says how it is, retained, and what its last will is told on.
+
+    `intake`: whether it takes events, `open` or `closed`; `online`: whether it tells Home Assistant, `online` or
+    `offline`.
 
     Raises:
         Invalid: a hub's name that is not a valid id.
     """
 
     hub: str
+    kind: HubKind
 
     def __post_init__(self) -> None:
         check_name(self.hub, "hub")
 
     def __str__(self) -> str:
-        return f"{ROOT}/hubs/{self.hub}/online"
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeTopic:
-    """Where a hub says, retained, whether it takes events, `open` or `closed`; also its last will.
-
-    Raises:
-        Invalid: a hub's name that is not a valid id.
-    """
-
-    hub: str
-
-    def __post_init__(self) -> None:
-        check_name(self.hub, "hub")
-
-    def __str__(self) -> str:
-        return f"{ROOT}/hubs/{self.hub}/intake"
+        return f"{ROOT}/hubs/{self.hub}/{self.kind}"
 
 
 OPEN: Final = b"open"
 CLOSED: Final = b"closed"
-"""What is said on an `IntakeTopic`."""
+"""What is said of an intake."""
 ALL_INTAKES: Final = f"{ROOT}/hubs/+/intake"
 BEATS_TOLD: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/told"
 """Where heartbeats come back to their hubs."""

@@ -34,7 +34,7 @@ from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, MatchMessage, deco
 from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Will
 from shared.settings import MqttSettings
 from shared.space import FeatureSpace
-from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, IntakeTopic, SensorTopic
+from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, HubTopic, SensorTopic
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Heart:
         self._missed: set[str] = set()  # of these
         self._warned = False
         self._listening = False
-        self._intake = str(IntakeTopic(hub))
+        self._intake = str(HubTopic(hub, "intake"))
         self._said = CLOSED
         will = Will(self._intake, CLOSED, at_stop=True)
         self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)

@@ -27,7 +27,7 @@ from shared.events import EventId, Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
 from shared.mqtt import FAILURE, Acknowledged, Connected, Link, Will
 from shared.settings import MqttSettings
-from shared.topics import OnlineTopic, ToldTopic
+from shared.topics import HubTopic, ToldTopic
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Announcer:
         self._redis = archive.client
         self._settings = settings
         self._hub = hub
-        self._online = str(OnlineTopic(hub))
+        self._online = str(HubTopic(hub, "online"))
         self._describer = Describer(settings.prefix, hub, page_url, settings.expire_after_s)
         will = Will(self._online, OFFLINE)
         self._link = Link(mqtt.for_a_moment(), f"earwitness-hub-{hub}-homeassistant", will=will)

@@ -16,7 +16,7 @@ from hub.metrics import HubMetrics
 from hub.pipeline import Handled, Item, Outcome
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Link, Received
-from shared.topics import ALL_INTAKES, CLOSED, IntakeTopic
+from shared.topics import ALL_INTAKES, CLOSED, HubTopic
 from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
@@ -205,7 +205,7 @@ def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto
         link = Link(mosquitto.settings, "watcher")
         link.start()
         eventually(lambda: link.connected, 10, "the watcher is connected")
-        link.publish(str(IntakeTopic("test")), CLOSED, retain=True)
+        link.publish(str(HubTopic("test", "intake")), CLOSED, retain=True)
         with running(mosquitto, recorder, beats=beats):
             send(0)
             eventually(lambda: recorder.done == [0], 10, "the hub runs")

@@ -24,8 +24,8 @@ from shared.topics import (
     ALL_EVENTS,
     ALL_STATES,
     AlertTopic,
-    IntakeTopic,
-    OnlineTopic,
+    HubKind,
+    HubTopic,
     SensorTopic,
     ToldKind,
     ToldTopic,
@@ -131,21 +131,21 @@ def test_a_sensor_hears_whether_hubs_take_events_and_nothing_else(founded: Found
         assert hub.connected()
         for topics in (ALL_EVENTS, ALL_STATES, ALL_ALERTS, "#"):
             two.link.subscribe(topics)
-        eventually(lambda: hub.said(str(IntakeTopic("hub-1"))) == 0 and two.heard() != [], 10, "two listens")
+        eventually(lambda: hub.said(str(HubTopic("hub-1", "intake"))) == 0 and two.heard() != [], 10, "two listens")
         one.said(f"earwitness/v1/{ONE}/event")
         hub.said("earwitness/v1/harbour/alert")
-        hub.said(str(OnlineTopic("hub-1")))
+        hub.said(str(HubTopic("hub-1", "online")))
         assert two.heard() == []
-        assert one.said(str(IntakeTopic("hub-1"))) == NOT_AUTHORISED
+        assert one.said(str(HubTopic("hub-1", "intake"))) == NOT_AUTHORISED
 
 
 def test_a_hub_may_tell_all_it_tells_and_the_listener_hears_it(founded: Founded, broker: FoundedBroker) -> None:
     assert broker.process is not None
     device = f"{HubSettings().homeassistant.prefix}/device/x/config"
-    told = [*(str(ToldTopic("harbour", "street-1", kind)) for kind in get_args(ToldKind)), str(OnlineTopic("hub-1"))]
-    told += [
+    told = [
+        *(str(ToldTopic("harbour", "street-1", kind)) for kind in get_args(ToldKind)),
+        *(str(HubTopic("hub-1", kind)) for kind in get_args(HubKind)),
         device,
-        str(IntakeTopic("hub-1")),
         str(SensorTopic("harbour", "street-1", "state")),
         str(AlertTopic("harbour")),
     ]

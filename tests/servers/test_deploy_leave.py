@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from shared.mqtt import Acknowledged, Connected, Link, Received
-from shared.topics import ALL_INTAKES, CLOSED, IntakeTopic, shared_events
+from shared.topics import ALL_INTAKES, CLOSED, HubTopic, shared_events
 from tests.processes import Mosquitto
 
 
@@ -64,7 +64,7 @@ def test_the_share_of_a_hub_that_is_gone_goes_to_the_others(mosquitto: Mosquitto
     subscribed(mosquitto, "here")
     sent = heard(mosquitto, range(40))
     with connected(mosquitto, "earwitness-hub-here") as here:
-        here.publish(str(IntakeTopic("gone")), CLOSED, retain=True)
+        here.publish(str(HubTopic("gone", "intake")), CLOSED, retain=True)
         before = drained(here)
         assert 0 < len(before) < len(sent), "the broker keeps a share for the hub that is gone"
         code, printed = leave(mosquitto, "gone")

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.embedded import free_port
 from shared.mqtt import Connected, Link, Received
-from shared.topics import ALL_EVENTS, CLOSED, IntakeTopic
+from shared.topics import ALL_EVENTS, CLOSED, HubTopic
 from tests.processes import EdgeProcess, Mosquitto, accepts, eventually, program, write_embeddings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
@@ -84,7 +84,7 @@ def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tm
         eventually(lambda: now("events_published_total") > 20, 30, "events are published")
         eventually(lambda: now("spool_events") < 20, 30, "the spool empties")
         assert now("events_held") == 0
-        link.publish(str(IntakeTopic("hub")), CLOSED, retain=True)
+        link.publish(str(HubTopic("hub", "intake")), CLOSED, retain=True)
         eventually(lambda: now("events_held") == 1, 30, "events are held")
         waiting = now("spool_events")
         eventually(lambda: now("spool_events") > waiting + 20, 30, "they wait again")

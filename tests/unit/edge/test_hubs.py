@@ -32,6 +32,15 @@ def test_a_reconnection_does_not_begin_the_wait_anew() -> None:
     assert hubs.hold(60.0)
 
 
+def test_a_hub_that_comes_after_others_left_is_given_time() -> None:
+    hubs = Hubs(60.0)
+    hubs.heard("one", CLOSED, 0.0)
+    hubs.heard("one", b"", 1.0)
+    hubs.heard("two", CLOSED, 1_000.0)
+    assert not hubs.hold(1_059.0)
+    assert hubs.hold(1_060.0)
+
+
 @pytest.mark.parametrize("payload", [b"", b"shut"])
 def test_a_hub_that_left_or_says_what_is_not_known_holds_nothing(payload: bytes) -> None:
     hubs = Hubs(60.0)

@@ -27,7 +27,7 @@ from shared.errors import Unavailable
 from shared.messages import StateMessage
 from shared.mqtt import Acknowledged, Connected, Disconnected, Received
 from shared.settings import load
-from shared.topics import CLOSED, OPEN, IntakeTopic
+from shared.topics import CLOSED, OPEN, HubTopic
 from tests.processes import accepts, eventually, program
 
 CAP = 10**6
@@ -148,7 +148,7 @@ def test_the_spool_empties_as_events_are_published(watched: Watched) -> None:
 
 
 def test_events_are_told_to_be_held_while_no_hub_takes_them(watched: Watched) -> None:
-    publisher, topic = watched.publisher, str(IntakeTopic("one"))
+    publisher, topic = watched.publisher, str(HubTopic("one", "intake"))
 
     def says(payload: bytes) -> Received:
         return Received(topic, payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)

@@ -14,7 +14,7 @@ from edge.publish import Delivered, Kept, Publisher, Window
 from edge.spool import Spool
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Connected, Disconnected, Received, Signal
-from shared.topics import CLOSED, OPEN, IntakeTopic
+from shared.topics import CLOSED, OPEN, HubTopic
 
 SUCCESS, NOBODY, QUOTA, NOT_AUTHORISED = 0x00, 0x10, 0x97, 0x87
 
@@ -184,7 +184,7 @@ def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(s
 
 
 def said(hub: str, payload: bytes) -> Received:
-    return Received(str(IntakeTopic(hub)), payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
+    return Received(str(HubTopic(hub, "intake")), payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
 
 
 def test_what_no_hub_takes_stays_in_the_spool_until_one_does(spool: Spool) -> None:

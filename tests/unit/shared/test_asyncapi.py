@@ -16,7 +16,7 @@ from pydantic_asyncapi.v3 import AsyncAPI
 
 from hub.homeassistant import LevelMessage, config_topic
 from shared.messages import StateMessage
-from shared.topics import HEARTBEAT_SITE, ROOT, AlertTopic, IntakeTopic, OnlineTopic, SensorTopic, ToldTopic
+from shared.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorTopic, ToldTopic
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -66,8 +66,8 @@ def test_every_topic_is_there(document: dict[str, Any]) -> None:
         str(SensorTopic("harbour", "street-1", "state")),
         str(AlertTopic("harbour")),
         *(str(ToldTopic("harbour", "street-1", kind)) for kind in ("level", "episode", "last-alert")),
-        str(OnlineTopic("hub-1")),
-        str(IntakeTopic("hub-1")),
+        str(HubTopic("hub-1", "online")),
+        str(HubTopic("hub-1", "intake")),
         f"{ROOT}/harbour/street-1/check",
         str(SensorTopic(HEARTBEAT_SITE, "hub-1", "beat")),
         str(AlertTopic(HEARTBEAT_SITE)),
