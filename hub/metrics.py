@@ -173,7 +173,7 @@ class HubMetrics:
         )
         self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
-        self.disk_size = self._listed("hub_disk_size_bytes", "Size of the disk of a folder", "folder")
+        self.disk_size = self._listed("hub_disk_size_bytes", "Room on the disk of a folder, used and left", "folder")
 
     def _search(self) -> None:
         self.recall = self._gauge(

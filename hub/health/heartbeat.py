@@ -6,8 +6,9 @@
 3. The publisher of alerts sends it to the topic on which hubs alone listen.
 4. `Heart` hears it, and knows how long all of that took.
 
-While they come back, the hub says on a retained topic that its intake is open; when one does not, that it is closed,
-as its last will does when it ends. Sensors then keep what they hear instead of filling the broker (`edge.hubs`).
+While they come back, the hub says on a retained topic that its intake is open; before the first on a connection, and
+when one does not, that it is closed, as its last will does when it ends. Sensors then keep what they hear instead of
+filling the broker (`edge.hubs`).
 
 So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
 the teller and the other ways out, for which `earwitness_store_alerts_waiting` and the notifiers' own metrics are.
@@ -31,7 +32,7 @@ from hub.notify.teller import MQTT
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S, Embedding, Event, EventId, Levels
 from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, MatchMessage, decode_json, encode_event
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Will
+from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received, Will
 from shared.settings import MqttSettings
 from shared.space import FeatureSpace
 from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, HubTopic, SensorTopic
@@ -43,6 +44,8 @@ KEPT_S: Final = 60
 _FORGOTTEN_S: Final = 600
 """After which nobody waits for it any more."""
 _TICK_S: Final = 0.5
+_AGAIN_S: Final = 1.0
+"""After which a heartbeat is sent again that came before the intake had subscribed to it."""
 
 
 def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
@@ -127,10 +130,12 @@ class Heart:
         self._number = 0
         self._sent: dict[str, float] = {}  # monotonic time by event, of those that are under way
         self._missed: set[str] = set()  # of these
+        self._unanswered: dict[int, str] = {}  # event by message id, of those that the broker did not acknowledge yet
+        self._due_s = 0.0
         self._warned = False
         self._listening = False
         self._intake = str(HubTopic(hub, "intake"))
-        self._said = CLOSED
+        self._said: bytes | None = None
         will = Will(self._intake, CLOSED, at_stop=True)
         self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)
         self._stopping = threading.Event()
@@ -150,15 +155,14 @@ class Heart:
         self._link.stop()
 
     def _run(self) -> None:
-        due_s = time.monotonic()
         while not self._stopping.is_set():
             now_s = time.monotonic()
-            if now_s >= due_s and self._listening:
+            if now_s >= self._due_s and self._listening:
                 self._give_up(now_s)
                 self._beat(now_s)
-                due_s = now_s + self._every_s
+                self._due_s = now_s + self._every_s
             try:
-                self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, due_s - now_s))))
+                self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, self._due_s - now_s))))
             except queue.Empty:
                 continue
 
@@ -166,10 +170,11 @@ class Heart:
         event = beat_of(self._hub, self._boot, self._number, self._space, datetime.now(UTC))
         topic = str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat"))
         try:
-            self._link.publish(topic, encode_event(event), content_type=EVENT_CONTENT_TYPE)
+            mid = self._link.publish(topic, encode_event(event), content_type=EVENT_CONTENT_TYPE)
         except Unavailable:
             return
         self._number += 1
+        self._unanswered[mid] = str(event.id)
         self._sent[str(event.id)] = now_s
 
     def _give_up(self, now_s: float) -> None:
@@ -189,20 +194,29 @@ class Heart:
             case Connected():
                 self._link.subscribe(BEATS_TOLD)
                 self._listening = True
-                self._said = CLOSED
-                self._say(OPEN)  # until a heartbeat is missed
+                self._said = None
+                self._say(CLOSED)  # this connection may be up before the intake's
+                self._due_s = 0.0
             case Disconnected():
                 self._listening = False
-            case Acknowledged(reason=reason) if reason >= FAILURE and not self._warned:
-                self._warned = True
-                log.warning(
-                    "the broker refuses heartbeats: its ACL must let hubs read and write %s",
-                    str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
-                    extra={"reason_code": reason},
-                )
+            case Acknowledged(mid=mid, reason=reason):
+                self._sent_or_not(self._unanswered.pop(mid, None), reason)
             case Received() as received:
                 self._link.acknowledge(received)
                 self._back(received)
+
+    def _sent_or_not(self, event: str | None, reason: int) -> None:
+        """The broker said what became of a heartbeat; `event` is None for anything else that we sent."""
+        if reason == NO_MATCHING_SUBSCRIBERS and event is not None:
+            self._sent.pop(event, None)
+            self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
+        if reason >= FAILURE and not self._warned:
+            self._warned = True
+            log.warning(
+                "the broker refuses heartbeats: its ACL must let hubs read and write %s",
+                str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
+                extra={"reason_code": reason},
+            )
 
     def _back(self, received: Received) -> None:
         try:

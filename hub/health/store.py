@@ -63,7 +63,8 @@ class StoreLook:
             with suppress(OSError):  # it is made with the first file; whether it can be, `check` tells
                 usage[name] = shutil.disk_usage(folder)
         self._metrics.disk_free.put({(name,): float(disk.free) for name, disk in usage.items()})
-        self._metrics.disk_size.put({(name,): float(disk.total) for name, disk in usage.items()})
+        # As `df` does: what is reserved for the system counts as no room.
+        self._metrics.disk_size.put({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
 
     @translated
     def _ask(self) -> None:

@@ -1,4 +1,4 @@
-"""What a hub says of its intake: open while heartbeats come back, closed when one does not, and when it ends."""
+"""What a hub says of its intake: open while heartbeats come back; closed before, when one does not, and at its end."""
 
 from collections.abc import Iterator
 
@@ -22,10 +22,15 @@ def watcher(mosquitto: Mosquitto) -> Iterator[Link]:
     link = Link(mosquitto.settings, "watcher")
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
-    link.subscribe(str(BEAT))
     link.subscribe(ALL_INTAKES)
     yield link
     link.stop()
+
+
+def beating(mosquitto: Mosquitto, every_s: float) -> Heart:
+    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=every_s, metrics=HubMetrics(CollectorRegistry()))
+    heart.start()
+    return heart
 
 
 def until(watcher: Link, wanted: bytes, *, answering: bool) -> None:
@@ -45,8 +50,8 @@ def test_a_hub_says_whether_it_takes_events(
     mosquitto: Mosquitto, watcher: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "KEPT_S", 0.5)
-    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=0.1, metrics=HubMetrics(CollectorRegistry()))
-    heart.start()
+    watcher.subscribe(str(BEAT))
+    heart = beating(mosquitto, 0.1)
     try:
         until(watcher, OPEN, answering=True)
         until(watcher, CLOSED, answering=False)
@@ -54,3 +59,15 @@ def test_a_hub_says_whether_it_takes_events(
     finally:
         heart.stop()
     until(watcher, CLOSED, answering=False)
+
+
+def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto, watcher: Link) -> None:
+    heart = beating(mosquitto, 600)
+    try:
+        first = watcher.signals.get(timeout=10)
+        assert isinstance(first, Received)
+        assert first.payload == CLOSED
+        watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat went to nobody
+        until(watcher, OPEN, answering=True)
+    finally:
+        heart.stop()

@@ -38,6 +38,8 @@ SELECTORS_EMPTY = {
 }
 
 
+MACHINES = {"EarwitnessDiskFull": "how full the disk is that tests run on says nothing of the network"}
+
 SETTINGS = """
 [archive]
 clips_dir = "{clips}"
@@ -233,7 +235,9 @@ def test_every_alerts_series_are_there_before_it_fires(running: Running, asked: 
             eventually(lambda s=selector: bool(running.prometheus.ask(s)), 40, selector)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("asked", alerting(), ids=lambda asked: asked.where)
+@pytest.mark.parametrize(
+    "asked", [asked for asked in alerting() if asked.where not in MACHINES], ids=lambda asked: asked.where
+)
 def test_no_alert_has_a_reason_on_a_network_that_is_well(running: Running, asked: Asked) -> None:
     if asked.where == "EarwitnessWatchdog":
         assert running.prometheus.ask(asked.filled) == [1.0]
