@@ -127,7 +127,9 @@ def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses
         hub.start()
 
     try:
-        through_a_fault(tmp_path, broker.port, redis_server.url, fault, ("spool.patience_s=0",))
+        # Slow enough that the hub, when it dies, is behind by less than the broker can keep.
+        settings = ("spool.patience_s=0", "source.speed=100")
+        through_a_fault(tmp_path, broker.port, redis_server.url, fault, settings)
     finally:
         hub.stop()
         broker.stop()
