@@ -1,4 +1,4 @@
-"""What a hub says of its intake: open while heartbeats come back; closed before, when one does not, and at its end."""
+"""What a hub says of its intake: open while heartbeats come back; else, and when it ends, closed."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,8 @@ def watcher(mosquitto: Mosquitto) -> Iterator[Link]:
 
 
 def beating(mosquitto: Mosquitto, every_s: float) -> Heart:
-    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=every_s, metrics=HubMetrics(CollectorRegistry()))
+    metrics = HubMetrics(CollectorRegistry())
+    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=every_s, metrics=metrics)
     heart.start()
     return heart
 
