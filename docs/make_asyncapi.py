@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel
@@ -89,8 +89,15 @@ def operation(action: str, name: str, summary: str, *, retain: bool, **more: obj
 
 def schemas() -> Mapping[str, Any]:
     """JSON schemas of all messages that have a model."""
-    models = (EventMessage, StateMessage, AlertMessage, LevelMessage, EpisodeMessage, LastAlertMessage)
-    _, made = models_json_schema([(one, "validation") for one in models], ref_template=f"{SCHEMAS}{{model}}")
+    modes: dict[type[BaseModel], Literal["validation", "serialization"]] = {
+        EventMessage: "validation",  # sensors may leave out what is optional
+        StateMessage: "validation",
+        AlertMessage: "serialization",  # hubs send all of it
+        LevelMessage: "serialization",
+        EpisodeMessage: "serialization",
+        LastAlertMessage: "serialization",
+    }
+    _, made = models_json_schema(list(modes.items()), ref_template=f"{SCHEMAS}{{model}}")
     return dict(made["$defs"])
 
 

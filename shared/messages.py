@@ -33,7 +33,9 @@ Severity = Literal["notice", "recurring", "urgent"]
 class Message(BaseModel):
     """Base of every message: strict types, unknown fields refused, immutable, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )
 
 
 class EventMessage(Message):

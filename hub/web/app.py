@@ -52,6 +52,7 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     api = APIRouter(prefix="/api/v1")
     for resource in (events, episodes, alerts, places, search, export):

@@ -72,13 +72,13 @@ def routes(parts: Parts) -> APIRouter:
         return alert_of(parts.archive, alert_id)
 
     @router.get("/alerts/{alert_id}/feedback", responses=errors(404, 422, 503))
-    def said(alert_id: EventName) -> VerdictList:
+    def alert_feedback(alert_id: EventName) -> VerdictList:
         """What people said of an alert and its matches."""
         alert_of(parts.archive, alert_id)
         return VerdictList(feedback=parts.feedback.of_alert(alert_id), next=None)
 
     @router.post("/alerts/{alert_id}/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def say(alert_id: EventName, saying: Saying, _ours: Ours = None) -> GivenView:
+    def judge_alert(alert_id: EventName, saying: Saying, _ours: Ours = None) -> GivenView:
         """Say whether an alert, or a match of it, was right; the site's threshold moves at once."""
         return give(parts, alert_id, _said(saying))
 
@@ -89,7 +89,7 @@ def routes(parts: Parts) -> APIRouter:
         return VerdictList(feedback=found, next=text_of(following))
 
     @router.post("/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def say_of(saying: SayingOf, _ours: Ours = None) -> GivenView:
+    def give_feedback(saying: SayingOf, _ours: Ours = None) -> GivenView:
         """The same as of one alert, which is named in the body."""
         return give(parts, saying.alert, _said(saying))
 

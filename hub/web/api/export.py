@@ -68,7 +68,7 @@ def routes(parts: Parts) -> APIRouter:
     router = APIRouter(prefix="/export", tags=["export"])
 
     @router.get("/events.{form}", response_class=StreamingResponse, responses=_media("events", "newest first"))
-    def events(
+    def export_events(
         form: Format, since: Since = None, until: Until = None, place: Place = None, category: Category = None
     ) -> StreamingResponse:
         """Events with levels and the probability of each category."""
@@ -81,7 +81,7 @@ def routes(parts: Parts) -> APIRouter:
         return _sent("events", form, _EVENT, (_event_row(event) for event in paged(page)))
 
     @router.get("/alerts.{form}", response_class=StreamingResponse, responses=_media("alerts", "newest first"))
-    def alerts_(
+    def export_alerts(
         form: Format, since: Since = None, site: Site = None, place: Place = None, category: Category = None
     ) -> StreamingResponse:
         """Alerts, one a row; as JSON lines, whole."""
@@ -92,7 +92,7 @@ def routes(parts: Parts) -> APIRouter:
         return _sent("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
 
     @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
-    def feedback(form: Format) -> StreamingResponse:
+    def export_feedback(form: Format) -> StreamingResponse:
         """What people said, one verdict a row."""
         found = paged(lambda after: verdicts(parts, limit=_PAGE, after=after))
         return _sent("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
