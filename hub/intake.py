@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics, exemplar
-from hub.pipeline import Handled, Item, Outcome
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
 from shared.mqtt import Connected, Link, Received, Signal, full_jitter

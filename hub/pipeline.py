@@ -7,21 +7,21 @@ broker sends it again.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from hub.archive import Archive
 from hub.clips import Clips
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
-from hub.metrics import HubMetrics
+from hub.items import Handled, Item, Outcome, decoded, id_of
+from hub.metrics import HubMetrics, exemplar
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
 from hub.stored import Recorded, StoredEvent
@@ -29,8 +29,7 @@ from shared.audio import decode_flac
 from shared.errors import Invalid
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
-from shared.messages import EVENT_CAP_BYTES, AlertMessage, StateMessage, decode_event, decode_json
-from shared.space import Features
+from shared.messages import EVENT_CAP_BYTES, AlertMessage, StateMessage, decode_json
 from shared.taxonomy import COUNT
 from shared.topics import HEARTBEAT_SITE, SensorTopic
 
@@ -38,38 +37,6 @@ log = logging.getLogger(__name__)
 
 MATCHES: Final = 10
 """Looked for, at least: what calibrations say of matches was measured on the ten best."""
-
-
-class Outcome(Enum):
-    """What became of a message."""
-
-    ARCHIVED = "archived"
-    REPEAT = "repeat"
-    STATE = "state"
-    BEAT = "heartbeat"
-    DEAD_LETTER = "dead letter"
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """The outcome, and the alert if one was raised."""
-
-    outcome: Outcome
-    alert: AlertMessage | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """A message that is prepared; `event` and `problem` are both None of a state."""
-
-    topic: str
-    payload: bytes
-    event: Event | None = None
-    problem: Invalid | None = None
-    known: Recorded = Recorded.NEW
-    space: str = ""
-    features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
-    towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
 
 
 class Pipeline:
@@ -147,20 +114,30 @@ class Pipeline:
         Raises:
             Unavailable: the store is away.
         """
-        stage = self._metrics.stage
-        with stage.labels("decode").time():
-            items = [_decoded(Item(topic, payload)) for topic, payload in messages]
-            events = [item for item in items if item.event is not None]
+        with self._stage("decode") as events:
+            items = [decoded(topic, payload) for topic, payload in messages]
+            events += [item for item in items if item.event is not None]
             if events:
-                for item, known in zip(events, self._archive.known_all([_id(e) for e in events]), strict=True):
+                for item, known in zip(events, self._archive.known_all([id_of(e) for e in events]), strict=True):
                     item.known = known
-        with stage.labels("features").time():
-            fresh = [item for item in events if item.known is not Recorded.REPEAT]
+        with self._stage("features") as fresh:
+            fresh += [item for item in events if item.known is not Recorded.REPEAT]
             for item in fresh:
                 self._add_features(item)
             for space in {item.space for item in fresh if item.problem is None}:
                 self._add_towers(space, [item for item in fresh if item.space == space and item.problem is None])
         return items
+
+    @contextmanager
+    def _stage(self, name: str, items: Sequence[Item] = ()) -> Iterator[list[Item]]:
+        """Time a stage; its exemplar is the first event of the items that go through it, or are found in it."""
+        through, started_s = list(items), time.perf_counter()
+        try:
+            yield through
+        finally:
+            ids = (item.event.id for item in through if item.event and item.event.site != HEARTBEAT_SITE)
+            first = next((exemplar(one) for one in ids), None)
+            self._metrics.stage.labels(name).observe(time.perf_counter() - started_s, first)
 
     def _add_features(self, item: Item) -> None:
         assert item.event is not None  # noqa: S101 - only events get here
@@ -227,19 +204,18 @@ class Pipeline:
         if not run:
             return
         fresh = [item for item in run if item.known is not Recorded.REPEAT]
-        stage = self._metrics.stage
-        with stage.labels("archive").time():
+        with self._stage("archive", fresh):
             recorded = self._archived(fresh)
         kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
-        with stage.labels("retrieve").time():
+        with self._stage("retrieve", fresh):
             similar = self._similar(kept)
-        with stage.labels("judge").time():
+        with self._stage("judge", fresh):
             alerts = self._judge.conclude([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
-        told = {_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        told = {id_of(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:
-            if _id(item) in told:
-                yield Handled(Outcome.ARCHIVED, told[_id(item)])
+            if id_of(item) in told:
+                yield Handled(Outcome.ARCHIVED, told[id_of(item)])
             else:
                 self._metrics.duplicates.inc()
                 yield Handled(Outcome.REPEAT)
@@ -249,8 +225,8 @@ class Pipeline:
         for space in {item.space for item in items}:
             own = [item for item in items if item.space == space]
             found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
-            presence |= dict(zip([_id(item) for item in own], found, strict=True))
-        events = [self._stored(item, presence[_id(item)]) for item in items]
+            presence |= dict(zip([id_of(item) for item in own], found, strict=True))
+        events = [self._stored(item, presence[id_of(item)]) for item in items]
         return list(zip(events, items, self._archive.record_all(events), strict=True))
 
     def _stored(self, item: Item, presence: tuple[float, ...]) -> StoredEvent:
@@ -306,18 +282,3 @@ class Pipeline:
         if self._clips is not None and isinstance(event.body, Flac):
             return self._clips.keep(event, event.body)
         return ""
-
-
-def _decoded(item: Item) -> Item:
-    try:
-        source = SensorTopic.parse(item.topic)
-        if source.kind != "state":
-            item.event = decode_event(item.payload, source)
-    except Invalid as error:
-        item.problem = error
-    return item
-
-
-def _id(item: Item) -> EventId:
-    assert item.event is not None  # noqa: S101 - only events get here
-    return item.event.id

@@ -68,6 +68,7 @@ INTERNALS: Final[Rows] = [
                 "s",
                 [(QUANTILE.format(q=0.95, by=", stage", name="stage_seconds", hub=HUB, rate=RATE), "{{stage}}")],
                 "Of a batch of events.",
+                exemplars=True,
             ),
             Panel("End of clip to receipt", "s", quantiles("delivery_seconds")),
             Panel(

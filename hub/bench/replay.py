@@ -22,10 +22,11 @@ from hub.flagging.budget import Threshold
 from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
 from hub.flagging.learning import Learner
+from hub.items import Outcome
 from hub.metrics import HubMetrics
 from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
 from hub.patterns import Patterns
-from hub.pipeline import Outcome, Pipeline
+from hub.pipeline import Pipeline
 from hub.settings import HubSettings
 from hub.stored import ms_of
 from hub.threads import one_thread

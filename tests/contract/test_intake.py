@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.intake import BATCH, Intake
+from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics
-from hub.pipeline import Handled, Item, Outcome
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Link, Received
 from shared.topics import ALL_INTAKES, CLOSED, HubTopic

@@ -16,10 +16,11 @@ from hub.casebook import Casebook
 from hub.flagging.judge import Judge
 from hub.flagging.rule import FlagRule
 from hub.follow import Follower, reconcile
+from hub.items import Handled, Outcome
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.notify.teller import unpublished_count
-from hub.pipeline import Handled, Outcome, Pipeline
+from hub.pipeline import Pipeline
 from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer

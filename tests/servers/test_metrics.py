@@ -5,6 +5,7 @@ Every expression of rules and dashboards is asked of it. The heartbeat goes its 
 
 import json
 import math
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -245,19 +246,27 @@ def test_no_alert_has_a_reason_on_a_network_that_is_well(running: Running, asked
         eventually(lambda: not running.prometheus.api("query", query=asked.filled), 30, asked.filled)
 
 
-def test_exemplars_name_the_events_that_alerts_were_raised_for(running: Running) -> None:
+@pytest.mark.parametrize(
+    "series",
+    [
+        "earwitness_hub_alert_seconds_bucket",
+        *(
+            f'earwitness_hub_stage_seconds_bucket{{stage="{stage}"}}'
+            for stage in ("decode", "features", "archive", "retrieve", "judge")
+        ),
+    ],
+)
+def test_exemplars_name_events_that_took_so_long(running: Running, series: str) -> None:
     def found() -> list[dict[str, object]]:
         now = datetime.now(UTC)
         return running.prometheus.api(
-            "query_exemplars",
-            query="earwitness_hub_alert_seconds_bucket",
-            start=(now - timedelta(hours=1)).isoformat(),
-            end=now.isoformat(),
+            "query_exemplars", query=series, start=(now - timedelta(hours=1)).isoformat(), end=now.isoformat()
         )
 
     eventually(lambda: bool(found()), 30, "an exemplar")
-    exemplars = json.dumps(found())
-    assert '"event": "live.' in exemplars or '"event": "numbers.' in exemplars or '"event": "sound.' in exemplars
+    events = re.findall(r'"event": "(\w+)', json.dumps(found()))
+    assert events
+    assert set(events) <= {"live", "numbers", "sound"}
 
 
 def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> None:

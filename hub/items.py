@@ -1,0 +1,64 @@
+"""A message on its way through the pipeline, and what became of it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.stored import Recorded
+from shared.errors import Invalid
+from shared.events import Event, EventId
+from shared.messages import AlertMessage, decode_event
+from shared.space import Features
+from shared.topics import SensorTopic
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    ARCHIVED = "archived"
+    REPEAT = "repeat"
+    STATE = "state"
+    BEAT = "heartbeat"
+    DEAD_LETTER = "dead letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The outcome, and the alert if one was raised."""
+
+    outcome: Outcome
+    alert: AlertMessage | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """A message that is prepared; `event` and `problem` are both None of a state."""
+
+    topic: str
+    payload: bytes
+    event: Event | None = None
+    problem: Invalid | None = None
+    known: Recorded = Recorded.NEW
+    space: str = ""
+    features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
+    towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+
+
+def decoded(topic: str, payload: bytes) -> Item:
+    """A message as an item, with its event or with what is wrong with it."""
+    item = Item(topic, payload)
+    try:
+        source = SensorTopic.parse(topic)
+        if source.kind != "state":
+            item.event = decode_event(payload, source)
+    except Invalid as error:
+        item.problem = error
+    return item
+
+
+def id_of(item: Item) -> EventId:
+    """The id of the event of an item that has one."""
+    assert item.event is not None  # noqa: S101 - only events get here
+    return item.event.id
