@@ -2,8 +2,8 @@
 
 1. The worker (`edge.capture`) puts events in the spool and wakes the main thread.
 2. The main thread handles the broker's signals and publishes (`edge.publish`).
-3. After each connect the retained state `ready` goes out before any event; the last will says `lost` with the
-   same boot id; a clean stop publishes `disconnected` first.
+3. After each connect the retained state `ready` goes out before any event, and again now and then, with a report of
+   the spool; the last will says `lost` with the same boot id; a clean stop publishes `disconnected` first.
 4. Whoever scrapes reads plain values of both, on threads of its own (`edge.metrics`), if a port is set.
 5. The run ends when the source has ended and the spool is empty, or when it is told to stop.
 """
@@ -26,9 +26,10 @@ from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
 from shared.errors import Unavailable
-from shared.messages import JSON_CONTENT_TYPE, StateMessage, encode_json
+from shared.messages import JSON_CONTENT_TYPE, ReportMessage, StateMessage, encode_json
 from shared.mqtt import Acknowledged, Connected, Link, Signal, Will
 from shared.topics import SensorTopic
+from shared.unreachable import own_certificate_ends
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ class Agent:
         self._failure: BaseException | None = None
         self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
         self._purge_due_s = 0.0
+        self._report_due_s = 0.0
+        self._certificate_end = own_certificate_ends(settings.mqtt)
 
     def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
         """Run until the source has ended and the spool is empty, or until `stop` is set.
@@ -176,6 +179,9 @@ class Agent:
         now_s = time.monotonic()
         self._publisher.handle(signals, now_s, time.time())
         if any(isinstance(signal, Connected) for signal in signals):
+            self._report_due_s = now_s
+        if self._publisher.online and now_s >= self._report_due_s:
+            self._report_due_s = now_s + self._settings.sensor.report_every_s
             self._announce("ready")
         self._publisher.pump(now_s)
         if now_s >= self._purge_due_s:
@@ -231,6 +237,17 @@ class Agent:
             form=self._extractor.space.id if self._extractor else self._source.form,
             software=f"earwitness-edge {version('earwitness')}",
             since=self._since,
+            report=None if state == "lost" else self._report(),
+        )
+
+    def _report(self) -> ReportMessage:
+        fill = self._spool.fill()
+        return ReportMessage(
+            at=datetime.now(UTC),
+            waiting=fill.pending,
+            spool=min(1.0, fill.size_bytes / fill.cap_bytes),
+            dropped=self._capture.tally.dropped,
+            certificate_end=self._certificate_end,
         )
 
     def _summary(self) -> Summary:

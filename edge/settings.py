@@ -18,6 +18,9 @@ class SensorSettings(Group):
 
     site: Name = Field("demo", description="the network's name: a-z, 0-9 and hyphens")
     name: Name = Field("sensor-1", description="this sensor's name, unique within the site")
+    report_every_s: float = Field(
+        300.0, ge=1, le=86_400, description="how often it tells what waits in its spool and what it dropped"
+    )
 
 
 class SourceSettings(Group):

@@ -26,6 +26,7 @@ from hub.stored import (
     StoredEvent,
     fields_of,
     ms_of,
+    report_fields,
     sensor_of,
     stored_of,
     time_of,
@@ -332,7 +333,8 @@ class Archive:
             return False
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.sadd(f"{PREFIX}:sensors", place)
-            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot})
+            reported = report_fields(state.report) if state.report is not None else {}
+            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **reported})
             pipe.execute()
         return True
 

@@ -243,6 +243,18 @@ class HubMetrics:
         self.sensor_varied = self._listed(
             "sensor_variation_timestamp_seconds", "When a sensor's level last moved", *SENSOR
         )
+        self.sensor_waiting = self._listed(
+            "sensor_waiting_events", "Events in a sensor's spool, as it reported last, while connected", *SENSOR
+        )
+        self.sensor_spool = self._listed(
+            "sensor_spool_ratio", "How full a sensor's spool is, as it reported last, while connected", *SENSOR
+        )
+        self.sensor_dropped = self._listed(
+            "sensor_clips_dropped", "Clips that a sensor gave up as its spool took no more", *SENSOR, counter=True
+        )
+        self.sensor_certificate_end = self._listed(
+            "sensor_certificate_end_timestamp_seconds", "When a sensor's certificate ends", *SENSOR
+        )
 
     def _models(self) -> None:
         self.presence_psi = self._listed(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from shared.errors import Invalid
 from shared.events import EventId, Levels
+from shared.messages import ReportMessage
 from shared.space import Features, space_of
 
 
@@ -88,8 +89,27 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """How a sensor keeps up, as it told last.
+
+    Attributes:
+        at: when that was, by its clock.
+        waiting: events in its spool that the broker did not have.
+        spool: how full its spool was, in [0, 1].
+        dropped: clips given up since it was started, as the spool took no more.
+        certificate_end: when its certificate ends; None without one.
+    """
+
+    at: datetime
+    waiting: int
+    spool: float
+    dropped: int
+    certificate_end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sensor:
-    """What is known of a sensor: its last event and the state it announced."""
+    """What is known of a sensor: its last event, the state it announced and its last report."""
 
     place: str
     events: int
@@ -98,6 +118,7 @@ class Sensor:
     last_received_at: datetime | None
     state: str
     boot: str
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +222,32 @@ def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         last_received_at=time_of(received) if received else None,
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
+        report=_report_of(row),
+    )
+
+
+def report_fields(report: ReportMessage) -> dict[str, str | int | float]:
+    """A report as fields of its sensor's hash."""
+    end = report.certificate_end
+    return {
+        "reported_ms": ms_of(report.at),
+        "waiting": report.waiting,
+        "spool": report.spool,
+        "dropped": report.dropped,
+        "certificate_end_ms": ms_of(end) if end is not None else "",
+    }
+
+
+def _report_of(row: dict[bytes, bytes]) -> Report | None:
+    if b"reported_ms" not in row:
+        return None
+    end = row[b"certificate_end_ms"]
+    return Report(
+        at=time_of(row[b"reported_ms"]),
+        waiting=int(row[b"waiting"]),
+        spool=float(row[b"spool"]),
+        dropped=int(row[b"dropped"]),
+        certificate_end=time_of(end) if end else None,
     )
 
 

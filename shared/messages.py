@@ -137,8 +137,23 @@ def _body(message: EventMessage) -> Flac | Embedding:
     return Embedding(space=space.id, features=raw.reshape(space.shape))
 
 
+class ReportMessage(Message):
+    """How a sensor keeps up, at a time: what hubs cannot know by what comes.
+
+    `waiting` are events in the spool that the broker does not have yet; `spool` is how full that is, in [0, 1];
+    `dropped` are clips given up since the start, as the spool took no more. `certificate_end` is when the sensor's
+    certificate ends, if it has one.
+    """
+
+    at: AwareDatetime
+    waiting: int = Field(ge=0)
+    spool: float = Field(ge=0.0, le=1.0)
+    dropped: int = Field(ge=0)
+    certificate_end: AwareDatetime | None = None
+
+
 class StateMessage(Message):
-    """A sensor's retained state; the last will is the same message with state `lost`.
+    """A sensor's retained state; the last will is the same message with state `lost` and without a report.
 
     The boot id tells a late will of an old session from the present one. Source: Sparkplug 3.0, 5 and 6.
     """
@@ -152,6 +167,7 @@ class StateMessage(Message):
     form: str = Field(max_length=64)
     software: str = Field(max_length=64)
     since: AwareDatetime
+    report: ReportMessage | None = None
 
 
 class MatchMessage(Message):

@@ -65,6 +65,21 @@ OVERVIEW: Final[Rows] = [
                 "Numbers that never came, since the sensor is known. A slope is a loss that goes on.",
                 width=12,
             ),
+            Panel(
+                "Spools, fullest ten",
+                "percentunit",
+                [("topk(10, max by (site, sensor) (earwitness_sensor_spool_ratio))", "{{site}}/{{sensor}}")],
+                "As connected sensors reported last.",
+                width=12,
+                steps=(0.5, 0.8),
+            ),
+            Panel(
+                "Clips dropped, worst ten",
+                "none",
+                [("topk(10, max by (site, sensor) (earwitness_sensor_clips_dropped_total))", "{{site}}/{{sensor}}")],
+                "Since the sensor was started: its spool took no more.",
+                width=12,
+            ),
         ],
     ),
 ]
@@ -106,6 +121,20 @@ ONE_SENSOR: Final[Rows] = [
             Panel("State", "none", [(f"earwitness:sensor_state{{{SENSOR}}}", "{{state}}")], most=1),
             Panel("Events a second", "none", [(f"earwitness:sensor_events:rate5m{{{SENSOR}}}", "events")]),
             Panel("Missing events", "none", [(f"earwitness:sensor_events_missing{{{SENSOR}}}", "missing")]),
+            Panel(
+                "Waiting in its spool",
+                "none",
+                [(f"max(earwitness_sensor_waiting_events{{{SENSOR}}})", "events")],
+                "As it reported last.",
+                width=12,
+            ),
+            Panel(
+                "Clips dropped",
+                "none",
+                [(f"max(earwitness_sensor_clips_dropped_total{{{SENSOR}}})", "clips")],
+                "Since it was started: its spool took no more.",
+                width=12,
+            ),
         ],
     ),
 ]

@@ -1,4 +1,4 @@
-"""A look at the sensors: how each is, what of its events is missing, and what its microphone hears.
+"""A look at the sensors: how each is, what of its events is missing, what its microphone hears, what it reports.
 
 Only sensors that announced themselves or whose events were archived are known. They have metrics of their own, up to
 a limit the first by name, so that one which falls silent is not the one left out. What was measured is told only
@@ -14,7 +14,7 @@ from typing import Final
 from hub.archive import PREFIX, Archive, translated
 from hub.health.hearing import Hearing, hearing_of
 from hub.metrics import STATES, HubMetrics
-from hub.stored import Sensor, sensor_of
+from hub.stored import Report, Sensor, sensor_of
 from hub.web.condition import Condition, condition
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -118,4 +118,15 @@ class SensorLook:
         )
         metrics.sensor_varied.put(
             {one.labels: one.hearing.varied_s for one in hearing if one.hearing.varied_s is not None}
+        )
+        self._tell_reports([(one.labels, one.sensor, one.sensor.report) for one in told if one.sensor.report])
+
+    def _tell_reports(self, told: Sequence[tuple[tuple[str, str], Sensor, Report]]) -> None:
+        metrics = self._metrics
+        there = [(labels, report) for labels, sensor, report in told if sensor.state == "ready"]
+        metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there})
+        metrics.sensor_spool.put({labels: report.spool for labels, report in there})
+        metrics.sensor_dropped.put({labels: float(report.dropped) for labels, _, report in told})
+        metrics.sensor_certificate_end.put(
+            {labels: report.certificate_end.timestamp() for labels, _, report in told if report.certificate_end}
         )

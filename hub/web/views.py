@@ -1,5 +1,6 @@
 """What the API tells of things, and how it is made of what the hub keeps. Times are UTC; levels are dB."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -163,8 +164,18 @@ class GivenView(BaseModel):
     after: float
 
 
+class ReportView(BaseModel):
+    """How a sensor keeps up, as it told last: how full its spool was, and what it dropped since it was started."""
+
+    at: datetime
+    waiting: int
+    spool: float
+    dropped: int
+    certificate_end: datetime | None
+
+
 class SensorView(BaseModel):
-    """A sensor, its last event and the state it announced."""
+    """A sensor, its last event, the state it announced and its last report."""
 
     site: str
     sensor: str
@@ -173,6 +184,7 @@ class SensorView(BaseModel):
     last_event: str
     last_captured_at: datetime | None
     last_received_at: datetime | None
+    report: ReportView | None
 
 
 class SensorList(BaseModel):
@@ -263,6 +275,7 @@ def sensor_view(sensor: Sensor) -> SensorView:
         last_event=sensor.last_event,
         last_captured_at=sensor.last_captured_at,
         last_received_at=sensor.last_received_at,
+        report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )
 
 

@@ -169,6 +169,13 @@ def test_every_question_of_the_dashboards_has_an_answer(deployment: Deployment) 
         pytest.fail(f"without an answer: {sorted(unanswered)}")
 
 
+@pytest.mark.parametrize("who", ["hub", "sensor"])
+def test_it_is_told_when_certificates_end(deployment: Deployment, who: str) -> None:
+    year_s = 365 * 86_400
+    left = f"earwitness_{who}_certificate_end_timestamp_seconds - time() > {year_s}"
+    eventually(lambda: bool(deployment.query(left)), 45, "certificates that last")
+
+
 def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment: Deployment) -> None:
     eventually(
         lambda: bool(deployment.query("earwitness_hub_heartbeat_timestamp_seconds > 0")), 45, "a heartbeat came back"

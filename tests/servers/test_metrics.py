@@ -36,6 +36,7 @@ SELECTORS_EMPTY = {
     "prometheus_rule_evaluation_failures_total": "the same",
     "prometheus_notifications_dropped_total": "the same",
     "earwitness_hub_certificate_end_timestamp_seconds": "without TLS there is none; test_deploy has it",
+    "earwitness_sensor_certificate_end_timestamp_seconds": "the same",
 }
 
 

@@ -198,6 +198,13 @@ CASES = [
     Case("EarwitnessSensorSilent", states(6, 4, LATER), 9, (), (20,)),
     Case("EarwitnessManySensorsSilent", states(2, 1, LATER), 9, (), (20,)),
     Case("EarwitnessManySensorsSilent", states(3, 0, LATER), 20, ({},), (9,)),
+    Case("EarwitnessSensorSpoolFilling", {sensor("spool_ratio"): "0.5x10 0.9x40"}, 25, (ONE,), (15,)),
+    Case("EarwitnessSensorDropsClips", {sensor("clips_dropped_total"): "0x10 3x100"}, 20, (ONE,), (9, 80)),
+    Case(
+        "EarwitnessSensorCertificateEnds",
+        {sensor("certificate_end_timestamp_seconds"): f"{31 * 86_400}x2000"},
+        *(1_600, (ONE,), (1_400,)),
+    ),
     Case("EarwitnessSensorsLeftOut", {"earwitness_store_sensors_left_out": "0x5 3x100"}, 80, ({},), (30,)),
     Case(
         "EarwitnessMonitoringBroken",

@@ -21,7 +21,7 @@ def metrics() -> HubMetrics:
     return HubMetrics(CollectorRegistry())
 
 
-def state_of(sensor: str, state: str = "ready") -> StateMessage:
+def state_of(sensor: str, state: str = "ready", **report: object) -> StateMessage:
     return StateMessage.model_validate(
         {
             "site": "demo",
@@ -32,6 +32,7 @@ def state_of(sensor: str, state: str = "ready") -> StateMessage:
             "form": "flac",
             "software": "0",
             "since": NOON,
+            "report": report or None,
         }
     )
 
@@ -57,6 +58,28 @@ def test_a_sensor_that_is_heard_is_told_with_its_level(archive: Archive, metrics
     assert series(metrics, "earwitness_sensor_events_missing") == {"street-1": 1.0}
     assert series(metrics, "earwitness_sensor_delivery_seconds") == {"street-1": 11.0}
     assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {"street-1": RECEIVED.timestamp()}
+
+
+def test_what_a_sensor_reports_is_told_and_of_its_spool_only_while_it_is_connected(
+    archive: Archive, metrics: HubMetrics
+) -> None:
+    end = NOON + timedelta(days=30)
+    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
+    archive.record(stored(0))
+    archive.note_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_waiting_events") == {"street-1": 7.0}
+    assert series(metrics, "earwitness_sensor_spool_ratio") == {"street-1": 0.25}
+    assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
+    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {"street-1": end.timestamp()}
+    archive.note_state(state_of("street-1", "lost"))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_waiting_events") == {}
+    assert series(metrics, "earwitness_sensor_spool_ratio") == {}
+    assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
+    archive.note_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {}, "it has none any more"
 
 
 def test_a_dead_sensor_does_not_stay_at_its_last_level_and_is_forgotten_in_the_end(

@@ -7,7 +7,7 @@ import pytest
 
 from hub.catalogue import Level
 from hub.places import distance_m
-from hub.stored import Sensor
+from hub.stored import Report, Sensor
 from hub.web.condition import SILENT_AFTER, condition
 from hub.web.pages.settings import flat
 from hub.web.pages.shell import attended, lasting, percent, plainly
@@ -78,6 +78,12 @@ def test_a_sensor_in_one_word(state: str, ago: timedelta | None, word: str) -> N
     known = condition(Sensor("a/b", 1, "", last, last, state, "boot"), NOON)
     assert known.word == word
     assert known.well == (word == "hearing")
+
+
+def test_a_silent_sensor_that_keeps_events_says_so() -> None:
+    report = Report(at=NOON, waiting=1_200, spool=0.1, dropped=0, certificate_end=None)
+    known = condition(Sensor("a/b", 1, "", None, None, "ready", "boot", report), NOON)
+    assert known.text.endswith("It keeps 1,200 events.")
 
 
 def test_what_is_secret_is_never_shown() -> None:

@@ -1,0 +1,52 @@
+"""What a real sensor says of itself on its retained state, while nobody takes its events."""
+
+from pathlib import Path
+
+from shared.messages import ReportMessage, StateMessage, decode_json
+from shared.mqtt import Connected, Link, Received
+from shared.topics import ALL_STATES
+from tests.processes import EdgeProcess, Mosquitto, write_embeddings
+
+
+def next_state(watcher: Link) -> StateMessage:
+    while True:
+        heard = watcher.signals.get(timeout=20)
+        if isinstance(heard, Received):
+            watcher.acknowledge(heard)
+            return decode_json(StateMessage, heard.payload)
+
+
+def next_report(watcher: Link) -> ReportMessage:
+    report = next_state(watcher).report
+    assert report is not None
+    return report
+
+
+def test_a_sensor_reports_now_and_then_what_waits_in_its_spool(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    watcher = Link(mosquitto.settings, "watcher")
+    watcher.start()
+    assert isinstance(watcher.signals.get(timeout=5), Connected)
+    watcher.subscribe(ALL_STATES)
+    data = write_embeddings(tmp_path / "embeddings.npz", 20)
+    edge = EdgeProcess(
+        tmp_path / "edge",
+        mosquitto.port,
+        *("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=200"),
+        "sensor.report_every_s=1",
+    )
+    try:
+        reports = [next_report(watcher) for _ in range(3)]
+        assert [report.waiting for report in reports] == sorted({report.waiting for report in reports}), (
+            "more and more"
+        )
+        assert 0 < reports[-1].spool < 0.01
+        assert {report.dropped for report in reports} == {0}
+        assert {report.certificate_end for report in reports} == {None}
+        edge.kill()
+        while (state := next_state(watcher)).state != "lost":
+            pass
+        assert state.report is None
+    finally:
+        if edge.process.poll() is None:
+            edge.kill()
+        watcher.stop()
