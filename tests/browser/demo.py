@@ -37,6 +37,7 @@ from shared.audio import Waveform, encode_flac
 from shared.backbones import described
 from shared.backbones.backbone import Backbone
 from shared.events import Event, EventId, Flac, Levels
+from shared.messages import ReportMessage, StateMessage
 from shared.scene import Cast, mix
 from shared.space import SMALL, Features
 from shared.taxonomy import CATEGORIES, COUNT
@@ -190,6 +191,25 @@ def fill(
                 archive.client.set(f"ew:alert:{whole.event}", whole.model_dump_json())
         told(start + len(batch))
     archive.client.delete("ew:alerts:due")
+    for place in PLACES:
+        archive.note_state(_state(place, until or datetime.now(UTC)))
+
+
+def _state(place: str, now: datetime) -> StateMessage:
+    """What a sensor announced; the one that is not heard keeps events, and its spool was full for a while."""
+    site, _, sensor = place.partition("/")
+    full = place == "harbour/fish-hall"
+    return StateMessage(
+        site=site,
+        sensor=sensor,
+        boot="boot",
+        state="ready",
+        source="scene",
+        form="flac",
+        software="earwitness-edge",
+        since=now,
+        report=ReportMessage(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full),
+    )
 
 
 _NOTHING: Final = Found((), np.empty((0, COUNT), dtype=np.float32))
