@@ -4,12 +4,9 @@ A broker keeps events for a hub that is away, but not without end: beyond its li
 acknowledges them all the same, and the spool would forget them. A short absence, such as a restart, is left to it.
 """
 
-import logging
 from typing import Final
 
 from shared.topics import CLOSED, OPEN
-
-log = logging.getLogger(__name__)
 
 _KNOWN: Final = {OPEN: True, CLOSED: False}
 
@@ -27,12 +24,6 @@ class Hubs:
         self._patience_s = patience_s
         self._open: dict[str, bool] = {}
         self._closed_since_s: float | None = None
-        self._held = False
-
-    @property
-    def held(self) -> bool:
-        """Whether events must stay in the spool, as `hold` found last."""
-        return self._held
 
     def reconnected(self) -> None:
         """What was said is about to be said again; what is not, was withdrawn meanwhile."""
@@ -57,10 +48,5 @@ class Hubs:
 
     def hold(self, now_s: float) -> bool:
         """Whether events must stay in the spool; `now_s` is monotonic."""
-        held = (
-            bool(self._open) and self._closed_since_s is not None and now_s - self._closed_since_s >= self._patience_s
-        )
-        if held != self._held:
-            self._held = held
-            log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
-        return held
+        since_s = self._closed_since_s
+        return bool(self._open) and since_s is not None and now_s - since_s >= self._patience_s

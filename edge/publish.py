@@ -135,6 +135,7 @@ class Publisher:
         self._window = window or Window()
         self._hubs = Hubs(patience_s)
         self._online = False
+        self._held = False
         self._warned = False
         self.published = 0
         self.last_published_s = 0.0
@@ -147,7 +148,7 @@ class Publisher:
     @property
     def held(self) -> bool:
         """Whether events stay in the spool because no hub takes them, as of the last `pump`."""
-        return self._hubs.held
+        return self._held
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Take note of what the broker said, in order.
@@ -178,6 +179,9 @@ class Publisher:
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
         held = self._hubs.hold(now_s)
+        if held != self._held:
+            self._held = held
+            log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
         room = self._window.room(now_s) if self._online and not held else 0
         if room == 0:
             return 0

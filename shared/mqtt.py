@@ -12,7 +12,6 @@ Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3
 import logging
 import queue
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +24,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import Unavailable
 from shared.settings import MqttSettings
+from shared.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class Link:
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.secret())
         if settings.tls:
-            client.tls_set_context(_tls_context(settings))
+            client.tls_set_context(tls_context(settings))
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         return client
@@ -316,25 +316,6 @@ class Link:
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
         self._emit(Acknowledged(mid=mid, reason=code.value, epoch=self._epoch))
-
-
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = getattr(settings, name)
-        try:
-            if path is not None:
-                path.open("rb").close()
-        except OSError as error:
-            raise Invalid(f"mqtt.{name} {path} cannot be read: {error.strerror}") from error
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise Invalid(f"mqtt.key_file {settings.key_file} is not the key of mqtt.cert_file") from error
-        raise Invalid(f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}") from error
-    return context
 
 
 def _properties(packet: int) -> Properties:

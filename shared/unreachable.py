@@ -12,7 +12,9 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.errors import Invalid
 from shared.settings import MqttSettings
+from shared.tls import tls_context
 
 PATIENCE_S: Final = 5.0
 _REFUSAL_S: Final = 1.5
@@ -66,11 +68,11 @@ def certificate_ends(settings: MqttSettings) -> datetime | None:
     """When the broker's certificate ends; None without TLS, or if it cannot be told now."""
     if not settings.tls:
         return None
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, Invalid):
         plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
         with (
             contextlib.closing(plain),
-            _context(settings).wrap_socket(plain, server_hostname=settings.host) as secure,
+            tls_context(settings).wrap_socket(plain, server_hostname=settings.host) as secure,
         ):
             ends = (secure.getpeercert() or {}).get("notAfter")
             return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC)
@@ -94,7 +96,7 @@ def own_certificate_ends(settings: MqttSettings) -> datetime | None:
 
 def _of_tls(settings: MqttSettings, connection: socket.socket) -> str | None:
     try:
-        with _context(settings).wrap_socket(connection, server_hostname=settings.host) as secure:
+        with tls_context(settings).wrap_socket(connection, server_hostname=settings.host) as secure:
             secure.settimeout(_REFUSAL_S)
             secure.recv(1)
     except ssl.SSLCertVerificationError as error:
@@ -129,7 +131,7 @@ def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerification
 
 def _names(settings: MqttSettings) -> list[str]:
     """For whom the broker's certificate is; it is verified, but for the name."""
-    context = _context(settings)
+    context = tls_context(settings)
     context.check_hostname = False
     with contextlib.suppress(OSError):
         plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
@@ -149,10 +151,3 @@ def _of_plain(settings: MqttSettings, connection: socket.socket) -> str | None:
             return "speaks TLS at this port: set mqtt.tls = true and mqtt.ca_file, or correct mqtt.port"
     except OSError as error:  # an alert is an answer too: only TLS gives it
         return "speaks TLS at this port: set mqtt.tls = true" if "ALERT" in str(error).upper() else None
-
-
-def _context(settings: MqttSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
