@@ -43,7 +43,10 @@ def as_json(letter: DeadLetter) -> dict[str, object]:
 def list_(
     config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False, limit: int = 100
 ) -> None:
-    """Show the oldest dead letters with the reason."""
+    """Show the oldest dead letters with the reason.
+
+    Example: earwitness-hub dead-letters list --limit 5
+    """
     letters = open_archive(settings_from(config, override)).dead_letters(limit)
     if json_:
         typer.echo(json.dumps([as_json(letter) for letter in letters]))
@@ -68,6 +71,8 @@ def reinject(
 
     Use it after the cause is mended (a hub updated, a checkpoint added). What is still invalid comes back as a
     new dead letter. A payload of which only the head was kept cannot be sent again.
+
+    Example: earwitness-hub dead-letters reinject --all
     """
     settings = settings_from(config, override)
     archive = open_archive(settings)
@@ -86,7 +91,10 @@ def remove(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Remove dead letters for good."""
+    """Remove dead letters for good.
+
+    Example: earwitness-hub dead-letters remove --all
+    """
     archive = open_archive(settings_from(config, override))
     chosen = _chosen(archive, ids or [], everything)
     for letter in chosen:

@@ -36,7 +36,10 @@ def list_(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show the newest verdicts."""
+    """Show the newest verdicts.
+
+    Example: earwitness-hub feedback list --limit 10
+    """
     settings = settings_from(config, override)
     archive = open_archive(settings)
     casebook = Casebook(archive)
@@ -117,7 +120,10 @@ def export(
 
 @reported
 def thresholds(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show what each site has learnt: thresholds, and how many false alerts a day they are expected to cost."""
+    """Show what each site has learnt: thresholds, and how many false alerts a day they are expected to cost.
+
+    Example: earwitness-hub thresholds --config hub.toml
+    """
     casebook = Casebook(open_archive(settings_from(config, override)))
     learnt = {site: casebook.thresholds(site) for site in casebook.sites()}
     if json_:

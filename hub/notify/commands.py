@@ -53,7 +53,10 @@ def _client(settings: HubSettings) -> Any:  # noqa: ANN401 - the client is untyp
 @app.command("list")
 @reported
 def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show every way out: what waits, what is held for a digest, what was given up, and what went wrong last."""
+    """Show every way out: what waits, what is held for a digest, what was given up, and what went wrong last.
+
+    Example: earwitness-hub notify list
+    """
     settings = settings_from(config, override)
     kinds = {MQTT: MQTT, **{way.name: way.kind for way in _ways(settings)}}
     client = _client(settings)
@@ -140,7 +143,10 @@ def _test_text(way: Way, settings: HubSettings) -> Text:
 @dead.command("list")
 @reported
 def dead_list(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show what could not be told, of every notifier, the oldest first."""
+    """Show what could not be told, of every notifier, the oldest first.
+
+    Example: earwitness-hub notify dead list --json
+    """
     client = _client(settings_from(config, override))
     found = [(name, letter) for name in known_names(client) for letter in Outbox(client, name).dead()]
     if json_:
@@ -176,7 +182,10 @@ def retry(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Have a running hub send dead letters again, once the cause is mended; alerts that expired are left out."""
+    """Have a running hub send dead letters again, once the cause is mended; alerts that expired are left out.
+
+    Example: earwitness-hub notify dead retry desk --all
+    """
     outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
     outbox.put_back(chosen)
     typer.echo(json.dumps({"retried": len(chosen)}) if json_ else f"{len(chosen)} put back")
@@ -192,7 +201,10 @@ def remove(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Remove dead letters for good; the alerts stay in the archive."""
+    """Remove dead letters for good; the alerts stay in the archive.
+
+    Example: earwitness-hub notify dead remove desk --all
+    """
     outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
     outbox.remove(chosen)
     typer.echo(json.dumps({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
