@@ -140,7 +140,8 @@ def test_broker_and_store_start_with_what_init_writes(tmp_path: Path) -> None:
         server.start()
         server.stop()
         # The test's doing: who runs it, its look at the port; and what is meant for all sensors, as the ACL says.
-        ours = ("run as root", "unexpected eof", "overcommit", "intake' does not contain '%c' or '%u'")
+        look = ("unexpected eof", "Client <unknown> disconnected")
+        ours = ("run as root", *look, "overcommit", "intake' does not contain '%c' or '%u'")
         log = (server.folder / "log").read_text().splitlines()
         told = [line for line in log if re.search(r"(?i)error|warning|deprecated", line)]
         assert [line for line in told if not any(one in line for one in ours)] == []
