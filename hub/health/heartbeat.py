@@ -8,7 +8,7 @@
 
 While they come back, the hub says on a retained topic that its intake is open; before the first on a connection, and
 when one does not, that it is closed, as its last will does when it ends. Sensors then keep what they hear instead of
-filling the broker (`edge.hubs`).
+filling the broker (`edge.hubs`). Where the broker refuses heartbeats nothing is known, and nothing said.
 
 So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
 the teller and the other ways out, for which `earwitness_store_alerts_waiting` and the notifiers' own metrics are.
@@ -46,6 +46,8 @@ _FORGOTTEN_S: Final = 600
 _TICK_S: Final = 0.5
 _AGAIN_S: Final = 1.0
 """After which a heartbeat is sent again that came before the intake had subscribed to it."""
+_NOTHING: Final = b""
+"""Withdraws what was said of the intake. Source: MQTT 5.0, 3.3.1.3 (a retained message of no bytes)."""
 
 
 def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
@@ -207,16 +209,21 @@ class Heart:
 
     def _sent_or_not(self, event: str | None, reason: int) -> None:
         """The broker said what became of a heartbeat; `event` is None for anything else that we sent."""
-        if reason == NO_MATCHING_SUBSCRIBERS and event is not None:
+        if event is None:
+            return
+        if reason == NO_MATCHING_SUBSCRIBERS:
             self._sent.pop(event, None)
             self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
-        if reason >= FAILURE and not self._warned:
-            self._warned = True
-            log.warning(
-                "the broker refuses heartbeats: its ACL must let hubs read and write %s",
-                str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
-                extra={"reason_code": reason},
-            )
+        if reason >= FAILURE:
+            self._sent.pop(event, None)
+            self._say(_NOTHING)
+            if not self._warned:
+                self._warned = True
+                log.warning(
+                    "the broker refuses heartbeats: its ACL must let hubs read and write %s",
+                    str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
+                    extra={"reason_code": reason},
+                )
 
     def _back(self, received: Received) -> None:
         try:

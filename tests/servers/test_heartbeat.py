@@ -1,6 +1,7 @@
 """What a hub says of its intake: open while heartbeats come back; else, and when it ends, closed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -19,12 +20,17 @@ BEAT = SensorTopic("heartbeat", "one", "beat")
 
 @pytest.fixture
 def watcher(mosquitto: Mosquitto) -> Iterator[Link]:
+    link = listening(mosquitto)
+    yield link
+    link.stop()
+
+
+def listening(mosquitto: Mosquitto) -> Link:
     link = Link(mosquitto.settings, "watcher")
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     link.subscribe(ALL_INTAKES)
-    yield link
-    link.stop()
+    return link
 
 
 def beating(mosquitto: Mosquitto, every_s: float) -> Heart:
@@ -60,6 +66,22 @@ def test_a_hub_says_whether_it_takes_events(
     finally:
         heart.stop()
     until(watcher, CLOSED, answering=False)
+
+
+def test_where_the_broker_refuses_heartbeats_a_hub_says_nothing_of_its_intake(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "strict")
+    (tmp_path / "strict" / "acl").write_text("topic readwrite earwitness/v1/hubs/#\n")
+    with (tmp_path / "strict" / "mosquitto.conf").open("a") as configuration:
+        configuration.write(f"acl_file {tmp_path}/strict/acl\n")
+    broker.start()
+    watcher = listening(broker)
+    heart = beating(broker, 0.1)
+    try:
+        until(watcher, b"", answering=False)
+    finally:
+        watcher.stop()
+        heart.stop()
+        broker.stop()
 
 
 def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto, watcher: Link) -> None:
