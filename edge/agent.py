@@ -84,7 +84,7 @@ class Agent:
         self._source: Source = open_source(settings)
         self._extractor = open_extractor(settings)
         self._spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
-        self._inbox: queue.SimpleQueue[Signal | _Woken] = queue.SimpleQueue()
+        self._inbox: queue.Queue[Signal | _Woken] = queue.Queue()
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "state"))
         self._link = Link(
             settings.mqtt,

@@ -82,14 +82,14 @@ class Intake:
         self._capacity = capacity
         self._pipeline = pipeline
         self._metrics = metrics
-        self._queue: queue.SimpleQueue[Signal] = queue.SimpleQueue()
+        self._queue: queue.Queue[Signal] = queue.Queue()
         self._suspended = threading.Event()
         self._offered = 0  # counted by the network thread
         self._taken = 0  # counted by the second worker
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
-        self._prepared: queue.SimpleQueue[tuple[list[Received], Sequence[Item]] | Connected] = queue.SimpleQueue()
+        self._prepared: queue.Queue[tuple[list[Received], Sequence[Item]] | Connected] = queue.Queue()
         self._broken: BaseException | None = None
         self._stopping = threading.Event()
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)

@@ -130,7 +130,7 @@ class Link:
         receive_maximum: int | None = None,
         on_signal: Callable[[Signal], None] | None = None,
     ) -> None:
-        self.signals: queue.SimpleQueue[Signal] = queue.SimpleQueue()
+        self.signals: queue.Queue[Signal] = queue.Queue()
         self._emit = on_signal or self.signals.put
         self._settings = settings
         self._receive_maximum = receive_maximum

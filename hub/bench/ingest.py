@@ -184,7 +184,7 @@ def _client(port: int, name: str, **arguments: Any) -> paho.Client:  # noqa: ANN
 
 def _bare(port: int, messages: list[bytes]) -> float:
     """Messages a second that a subscriber takes which only acknowledges them."""
-    arrived: queue.SimpleQueue[float] = queue.SimpleQueue()
+    arrived: queue.Queue[float] = queue.Queue()
     topic, count = "bench/bare", 5 * len(messages)
     listener = _client(port, "bench-bare", manual_ack=True)
 

@@ -171,7 +171,10 @@ class Teller:
 
 def unpublished_count(client: Any) -> int:  # noqa: ANN401
     """How many alerts the broker does not have yet: those due, and those on their way to it."""
-    return int(client.xlen(DUE)) + Outbox(client, MQTT).count()
+    with client.pipeline(transaction=True) as pipe:  # at once: they go from the one to the other
+        pipe.xlen(DUE)
+        pipe.xlen(Outbox(client, MQTT).key)
+        return sum(pipe.execute())
 
 
 def _alert(event: str) -> str:
