@@ -21,11 +21,11 @@ demo: install
 # Two processes, each with servers of its own and one thread for PyTorch: most tests wait for a server.
 test: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: export OMP_NUM_THREADS = 1
 test-fast: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
 
 check: install
 	$(BIN)/ruff check .

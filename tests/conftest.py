@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 import redis
@@ -68,6 +69,9 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
+LONGEST_FIRST: Final = ("tutorials", "faults", "servers", "browser", "contract", "unit")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that two processes end together."""
-    items.sort(key=lambda item: "tests/tutorials" not in item.path.as_posix())
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
