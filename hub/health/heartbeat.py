@@ -35,7 +35,7 @@ from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, MatchMessage, deco
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received, Will
 from shared.settings import MqttSettings
 from shared.space import FeatureSpace
-from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, HubTopic, SensorTopic
+from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, ROOT, HubTopic, SensorTopic
 
 log = logging.getLogger(__name__)
 
@@ -208,22 +208,21 @@ class Heart:
                 self._back(received)
 
     def _sent_or_not(self, event: str | None, reason: int) -> None:
-        """The broker said what became of a heartbeat; `event` is None for anything else that we sent."""
-        if event is None:
-            return
-        if reason == NO_MATCHING_SUBSCRIBERS:
+        """The broker said what became of a heartbeat, or, if `event` is None, of what was said of the intake."""
+        if event is not None and (reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS):
             self._sent.pop(event, None)
-            self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
-        if reason >= FAILURE:
-            self._sent.pop(event, None)
-            self._say(_NOTHING)
-            if not self._warned:
-                self._warned = True
-                log.warning(
-                    "the broker refuses heartbeats: its ACL must let hubs read and write %s",
-                    str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat")).rpartition("/")[0] + "/#",
-                    extra={"reason_code": reason},
-                )
+            if reason >= FAILURE:
+                self._say(_NOTHING)
+            else:
+                self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
+        if reason >= FAILURE and not self._warned:
+            self._warned = True
+            log.warning(
+                "the broker refuses %s: its ACL must let hubs read and write %s",
+                "what is said of the intake" if event is None else "heartbeats",
+                self._intake if event is None else f"{ROOT}/{HEARTBEAT_SITE}/{self._hub}/#",
+                extra={"reason_code": reason},
+            )
 
     def _back(self, received: Received) -> None:
         try:
