@@ -120,6 +120,11 @@ class Sensor:
     boot: str
     report: Report | None = None
 
+    @property
+    def connected_report(self) -> Report | None:
+        """Its report while it is connected: of one that is away nobody knows what its spool holds now."""
+        return self.report if self.state == "ready" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

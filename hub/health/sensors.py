@@ -14,7 +14,7 @@ from typing import Final
 from hub.archive import PREFIX, Archive, translated
 from hub.health.hearing import Hearing, hearing_of
 from hub.metrics import STATES, HubMetrics
-from hub.stored import Report, Sensor, sensor_of
+from hub.stored import Sensor, sensor_of
 from hub.web.condition import Condition, condition
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,14 +119,11 @@ class SensorLook:
         metrics.sensor_varied.put(
             {one.labels: one.hearing.varied_s for one in hearing if one.hearing.varied_s is not None}
         )
-        self._tell_reports([(one.labels, one.sensor, one.sensor.report) for one in told if one.sensor.report])
-
-    def _tell_reports(self, told: Sequence[tuple[tuple[str, str], Sensor, Report]]) -> None:
-        metrics = self._metrics
-        there = [(labels, report) for labels, sensor, report in told if sensor.state == "ready"]
-        metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there})
-        metrics.sensor_spool.put({labels: report.spool for labels, report in there})
-        metrics.sensor_dropped.put({labels: float(report.dropped) for labels, _, report in told})
+        there = {one.labels: report for one in told if (report := one.sensor.connected_report) is not None}
+        ever = {one.labels: report for one in told if (report := one.sensor.report) is not None}
+        metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there.items()})
+        metrics.sensor_spool.put({labels: report.spool for labels, report in there.items()})
+        metrics.sensor_dropped.put({labels: float(report.dropped) for labels, report in ever.items()})
         metrics.sensor_certificate_end.put(
-            {labels: report.certificate_end.timestamp() for labels, _, report in told if report.certificate_end}
+            {labels: report.certificate_end.timestamp() for labels, report in ever.items() if report.certificate_end}
         )

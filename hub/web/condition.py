@@ -48,7 +48,7 @@ def condition(sensor: Sensor, now: datetime) -> Condition:
     if sensor.state == "disconnected":
         return Condition("stopped", "It was stopped on purpose.", delay)
     if last is None or now - last > SILENT_AFTER:
-        kept = sensor.report.waiting if sensor.report is not None else 0
+        kept = report.waiting if (report := sensor.connected_report) is not None else 0
         text = f"Nothing came for a while. It keeps {kept:,} events." if kept else "Nothing came for a while."
         return Condition("silent", text, delay)
     return Condition("hearing", "It is heard.", delay)
