@@ -57,6 +57,11 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def broker_config(port: int) -> str:
+    """Return rumqttd's configuration: one MQTT 5 listener on a loopback port, for events of every allowed size."""
+    return _BROKER_CONFIG.format(port=port, payload=2 * EVENT_CAP_BYTES)
+
+
 @contextlib.contextmanager
 def shielded_from_ctrl_c() -> Iterator[None]:
     """Processes started within do not get the terminal's Ctrl-C, so that we can stop them in order."""
@@ -73,7 +78,7 @@ def embedded_servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="earwitness-") as folder, contextlib.ExitStack() as stack:
         mqtt_port = free_port()
         config = Path(folder) / "rumqttd.toml"
-        config.write_text(_BROKER_CONFIG.format(port=mqtt_port, payload=2 * EVENT_CAP_BYTES))
+        config.write_text(broker_config(mqtt_port))
         broker = Broker(config_path=str(config))
         store = ValkeyServer(port=free_port(), data_dir=Path(folder) / "store")
         with shielded_from_ctrl_c():

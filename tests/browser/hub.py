@@ -19,7 +19,7 @@ from shared.mqtt import Connected, Link
 from shared.space import SMALL, Features
 from shared.topics import SensorTopic
 from tests.browser.demo import configuration, fill
-from tests.processes import HubProcess, Mosquitto, Redis, eventually
+from tests.processes import Broker, HubProcess, Rumqttd, Store, Valkey, eventually
 
 
 class Configured(HubProcess):
@@ -39,8 +39,8 @@ class Demo:
     """A running hub and what it stands on."""
 
     hub: HubProcess
-    broker: Mosquitto
-    store: Redis
+    broker: Broker
+    store: Store
 
     @property
     def url(self) -> str:
@@ -54,7 +54,7 @@ class Demo:
 @contextmanager
 def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
     """A hub with so many events over so many days, for as long as the context lasts."""
-    broker, store = Mosquitto(folder / "mosquitto", persistent=False), Redis(folder / "redis")
+    broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     broker.start()
     store.start()
     archive = Archive(store.url)

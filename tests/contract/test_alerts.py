@@ -16,19 +16,19 @@ from hub.notify.ways import WaysOut
 from shared.events import EventId
 from shared.mqtt import Link, Received
 from shared.topics import ALL_ALERTS
-from tests.processes import Mosquitto, Redis, eventually
+from tests.processes import Broker, Store, eventually
 from tests.values import alert
 
 
 @pytest.fixture
-def single(redis_server: Redis) -> Iterator[Archive]:
-    opened = Archive(redis_server.url, timeout_s=1.0)
+def single(store: Store) -> Iterator[Archive]:
+    opened = Archive(store.url, timeout_s=1.0)
     yield opened
     opened.close()
 
 
 @contextmanager
-def publishing(broker: Mosquitto, archive: Archive, hub: str = "one") -> Iterator[HubMetrics]:
+def publishing(broker: Broker, archive: Archive, hub: str = "one") -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
     ways = WaysOut(
         archive.client,
@@ -46,7 +46,7 @@ def publishing(broker: Mosquitto, archive: Archive, hub: str = "one") -> Iterato
 
 
 @contextmanager
-def listening(broker: Mosquitto) -> Iterator[list[str]]:
+def listening(broker: Broker) -> Iterator[list[str]]:
     """The events of the alerts that came."""
     heard: list[str] = []
 
@@ -71,8 +71,8 @@ def raise_alerts(archive: Archive, names: list[str]) -> None:
     archive.complete_all([(EventId.parse(name), alert(name)) for name in names])
 
 
-def test_alerts_are_published_in_order_each_once(mosquitto: Mosquitto, single: Archive) -> None:
-    with listening(mosquitto) as heard, publishing(mosquitto, single) as metrics:
+def test_alerts_are_published_in_order_each_once(broker: Broker, single: Archive) -> None:
+    with listening(broker) as heard, publishing(broker, single) as metrics:
         for first in range(0, 1_000, 100):
             raise_alerts(single, events(first, first + 100))
         eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
@@ -82,34 +82,32 @@ def test_alerts_are_published_in_order_each_once(mosquitto: Mosquitto, single: A
 
 
 def test_alerts_raised_while_the_broker_or_the_hub_is_away_are_published_later(
-    mosquitto: Mosquitto, single: Archive
+    broker: Broker, single: Archive
 ) -> None:
     raise_alerts(single, events(0, 5))
-    with publishing(mosquitto, single) as metrics:
+    with publishing(broker, single) as metrics:
         eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
-        mosquitto.kill()
+        broker.kill()
         raise_alerts(single, events(5, 10))
         assert unpublished_count(single.client) == 5
-        mosquitto.start()
+        broker.start()
         eventually(lambda: unpublished_count(single.client) == 0, 30, "the rest is published")
     assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 10
 
 
-def test_a_store_that_is_away_for_a_while_costs_no_alert(
-    mosquitto: Mosquitto, redis_server: Redis, single: Archive
-) -> None:
-    with listening(mosquitto) as heard, publishing(mosquitto, single):
+def test_a_store_that_is_away_for_a_while_costs_no_alert(broker: Broker, store: Store, single: Archive) -> None:
+    with listening(broker) as heard, publishing(broker, single):
         raise_alerts(single, events(0, 50))
-        redis_server.freeze()
-        redis_server.thaw()
+        store.freeze()
+        store.thaw()
         raise_alerts(single, events(50, 100))
         eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 100, 10, "all is heard")
     assert heard == events(0, 100)
 
 
-def test_two_hubs_publish_each_alert_once(mosquitto: Mosquitto, single: Archive) -> None:
-    with listening(mosquitto) as heard, publishing(mosquitto, single), publishing(mosquitto, single, "two"):
+def test_two_hubs_publish_each_alert_once(broker: Broker, single: Archive) -> None:
+    with listening(broker) as heard, publishing(broker, single), publishing(broker, single, "two"):
         for first in range(0, 400, 20):
             raise_alerts(single, events(first, first + 20))
         eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")

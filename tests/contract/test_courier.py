@@ -24,7 +24,7 @@ from hub.notify.webhook import Webhook
 from shared.errors import Unavailable
 from shared.events import EventId
 from shared.messages import Severity
-from tests.processes import Redis, eventually
+from tests.processes import Store, eventually
 from tests.receivers import Answer, Posted, Receiver, receiving
 from tests.values import alert
 
@@ -262,20 +262,20 @@ def test_two_hubs_tell_each_alert_once(bench: Bench) -> None:
 
 
 def test_a_store_that_goes_away_between_sending_and_noting_it_does_not_make_it_told_twice(
-    redis_server: Redis,
+    store: Store,
 ) -> None:
-    archive = Archive(redis_server.url, timeout_s=0.5)
+    archive = Archive(store.url, timeout_s=0.5)
     with receiving() as receiver:
         bench = Bench(archive, receiver)
         bench.alerts(0, 3)
         courier = bench.courier()
-        receiver.before = redis_server.freeze
+        receiver.before = store.freeze
         courier.start()
         eventually(lambda: len(receiver.taken) == 1, 20, "the first is told")
         receiver.before = None
         with pytest.raises(Unavailable):  # as long as the courier waits for the store to answer
             archive.count()
-        redis_server.thaw()
+        store.thaw()
         eventually(lambda: len(receiver.taken) == 3, 20, "all is told")
         eventually(lambda: bench.outbox.count() == 0, 20, "all is noted")
         courier.stop()

@@ -17,7 +17,7 @@ from hub.metrics import HubMetrics
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Link, Received
 from shared.topics import ALL_INTAKES, CLOSED, HubTopic
-from tests.processes import Mosquitto, eventually
+from tests.processes import Broker, Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
 
@@ -53,9 +53,7 @@ class Recorder:
 
 
 @contextmanager
-def running(
-    broker: Mosquitto, recorder: Recorder, capacity: int = 1_000, *, beats: bool = True
-) -> Iterator[HubMetrics]:
+def running(broker: Broker, recorder: Recorder, capacity: int = 1_000, *, beats: bool = True) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
     intake = Intake(
         settings=broker.settings,
@@ -82,7 +80,7 @@ def waiting(metrics: HubMetrics) -> float | None:
 
 
 @contextmanager
-def sender(broker: Mosquitto) -> Iterator[Callable[[int], None]]:
+def sender(broker: Broker) -> Iterator[Callable[[int], None]]:
     """Publishes a number, and returns when the broker has it and somebody has subscribed to it."""
     link = Link(broker.settings, "sender")
     link.start()

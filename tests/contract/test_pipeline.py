@@ -28,7 +28,7 @@ from shared.errors import Busy, Invalid, Unavailable
 from shared.messages import StateMessage, encode_event, encode_json
 from shared.space import LOGMEL, VGGISH
 from shared.topics import SensorTopic
-from tests.processes import Redis, eventually
+from tests.processes import Store, eventually
 from tests.values import NOON, event, stored
 
 ALL_FLAGGED = FlagRule(
@@ -85,8 +85,8 @@ def ranks(handled: list[Handled]) -> list[float | None]:
 
 
 @pytest.fixture
-def single(redis_server: Redis) -> Iterator[Archive]:
-    opened = Archive(redis_server.url, timeout_s=1.0, dead_letter_limit=2)
+def single(store: Store) -> Iterator[Archive]:
+    opened = Archive(store.url, timeout_s=1.0, dead_letter_limit=2)
     yield opened
     opened.close()
 
@@ -134,13 +134,13 @@ def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_
     assert (single.count(), single.dead_letter_count()) == (3, 2)
 
 
-def test_a_store_that_goes_away_loses_and_doubles_nothing(single: Archive, redis_server: Redis) -> None:
+def test_a_store_that_goes_away_loses_and_doubles_nothing(single: Archive, store: Store) -> None:
     hub = pipeline(single)
     batch = [message(n) for n in range(5)]
-    redis_server.kill()
+    store.kill()
     with pytest.raises(Unavailable):
         list(hub.handle_all(batch))
-    redis_server.start()
+    store.start()
     assert [one.outcome for one in hub.handle_all(batch)] == [Outcome.ARCHIVED] * 5
     assert single.count() == 5
 
@@ -211,15 +211,15 @@ def test_an_event_that_this_hub_cannot_read_is_left_out_and_following_goes_on(ar
     assert set(reader.ids()) == {str(stored(seq).id) for seq in (1, 3)}
 
 
-def test_a_store_that_goes_away_is_followed_again_when_it_is_back(redis_server: Redis, single: Archive) -> None:
+def test_a_store_that_goes_away_is_followed_again_when_it_is_back(store: Store, single: Archive) -> None:
     reader = Retrieval(SCORERS)
     single.record(stored(0))
     assert reconcile(single, reader) == 1
     follower = Follower(single, reader, single.position())
     follower.start()
     try:
-        redis_server.kill()
-        redis_server.start()
+        store.kill()
+        store.start()
         single.record(stored(1))
         eventually(
             lambda: set(reader.ids()) == {e for page in single.ids() for e in page}, 20, "it is followed again"

@@ -13,23 +13,23 @@ from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive
 from shared.messages import EVENT_CAP_BYTES, encode_event
 from shared.mqtt import Acknowledged, Connected, Link
 from shared.topics import SensorTopic
-from tests.processes import HubProcess, Mosquitto, Redis, eventually
+from tests.processes import Broker, HubProcess, Store, eventually
 from tests.values import event
 
 TOPIC = str(SensorTopic("demo", "street-1", "event"))
 
 
 @pytest.fixture
-def hub(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[HubProcess]:
-    process = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path / "hub", broker.port, store.url)
     process.start()
     yield process
     process.stop()
 
 
 @pytest.fixture
-def link(mosquitto: Mosquitto) -> Iterator[Link]:
-    opened = Link(mosquitto.settings, "stranger")
+def link(broker: Broker) -> Iterator[Link]:
+    opened = Link(broker.settings, "stranger")
     opened.start()
     assert isinstance(opened.signals.get(timeout=10), Connected)
     yield opened
@@ -58,8 +58,8 @@ def kept(payload: bytes) -> bytes:
     return payload if len(payload) <= EVENT_CAP_BYTES else payload[:DEAD_LETTER_HEAD_BYTES]
 
 
-def dead_letters(mosquitto: Mosquitto, redis_server: Redis, *arguments: str) -> str:
-    settings = ("--set", f"mqtt.port={mosquitto.port}", "--set", f"redis.url={redis_server.url}")
+def dead_letters(broker: Broker, store: Store, *arguments: str) -> str:
+    settings = ("--set", f"mqtt.port={broker.port}", "--set", f"redis.url={store.url}")
     ran = subprocess.run(
         [sys.executable, "-m", "hub", "dead-letters", *arguments, *settings],
         capture_output=True,
@@ -79,9 +79,9 @@ def publish(link: Link, topic: str, payload: bytes) -> None:
 
 
 def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
-    mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess, link: Link
+    broker: Broker, store: Store, hub: HubProcess, link: Link
 ) -> None:
-    archive = Archive(redis_server.url)
+    archive = Archive(store.url)
     for topic, payload, _ in GARBAGE:
         publish(link, topic, payload)
     publish(link, TOPIC, encode_event(event()))
@@ -95,25 +95,23 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
         assert letter.whole == (len(payload) <= EVENT_CAP_BYTES)
     assert hub.metric("earwitness_hub_dead_letters_total") == len(GARBAGE)
     assert hub.ready()
-    listed = json.loads(dead_letters(mosquitto, redis_server, "list", "--json"))
+    listed = json.loads(dead_letters(broker, store, "list", "--json"))
     assert {letter["reason"] for letter in listed} == {letter.reason for letter in by_content.values()}
 
 
-def test_a_dead_letter_can_be_sent_again(
-    mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess, link: Link
-) -> None:
-    archive = Archive(redis_server.url)
+def test_a_dead_letter_can_be_sent_again(broker: Broker, store: Store, hub: HubProcess, link: Link) -> None:
+    archive = Archive(store.url)
     good = event(3)
     archive.bury(
         topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at, cap_bytes=10**6
     )
     publish(link, TOPIC, b"still bad")
     eventually(lambda: archive.dead_letter_count() == 2, 30, "both wait")
-    report = json.loads(dead_letters(mosquitto, redis_server, "reinject", "--all", "--json"))
+    report = json.loads(dead_letters(broker, store, "reinject", "--all", "--json"))
     assert report == {"reinjected": 2, "kept": 0}
     eventually(lambda: archive.get(good.id) is not None, 30, "the good one is archived")
     eventually(lambda: archive.dead_letter_count() == 1, 30, "the bad one is back")
     (letter,) = archive.dead_letters()
-    dead_letters(mosquitto, redis_server, "remove", letter.id)
+    dead_letters(broker, store, "remove", letter.id)
     assert archive.dead_letter_count() == 0
     assert hub.ready()

@@ -11,7 +11,7 @@ import pytest
 from hub.archive import Archive
 from hub.notify.outbox import Outbox
 from shared.events import EventId
-from tests.processes import Mosquitto, Redis, eventually
+from tests.processes import Broker, Store, eventually
 from tests.receivers import Answer, Posted, Receiver, TellingHub, receiving
 from tests.values import alert
 
@@ -23,7 +23,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, receiver: Receiver) -> Iterator[TellingHub]:
+def hub(tmp_path: Path, broker: Broker, store: Store, receiver: Receiver) -> Iterator[TellingHub]:
     """A hub that tells two webhooks, of which nothing but the receiver's answers slows the first."""
     config = tmp_path / "hub.toml"
     config.write_text(f"""
@@ -35,15 +35,15 @@ timeout_s = 30
 url = "{receiver.url}/other"
 most_a_day = 1000
 """)
-    process = TellingHub(tmp_path / "hub", mosquitto.port, redis_server.url, "redis.timeout_s=1", config=config)
+    process = TellingHub(tmp_path / "hub", broker.port, store.url, "redis.timeout_s=1", config=config)
     process.start()
     yield process
     process.stop()
 
 
 @pytest.fixture
-def archive(redis_server: Redis) -> Iterator[Archive]:
-    opened = Archive(redis_server.url)
+def archive(store: Store) -> Iterator[Archive]:
+    opened = Archive(store.url)
     yield opened
     opened.close()
 

@@ -7,15 +7,15 @@ import pytest
 
 from hub.archive import Archive
 from shared.events import EventId
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings
 
 EACH = 100
 SENSORS = 2
 
 
 @pytest.fixture
-def hub(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[HubProcess]:
-    process = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url, "redis.timeout_s=1")
+def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path / "hub", broker.port, store.url, "redis.timeout_s=1")
     process.start()
     yield process
     process.stop()
@@ -53,23 +53,23 @@ def through_a_fault(
 
 
 def test_a_broker_killed_and_restarted_loses_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
 ) -> None:
     def fault() -> None:
-        mosquitto.kill()
-        mosquitto.start()
+        broker.kill()
+        broker.start()
 
-    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+    through_a_fault(tmp_path, broker.port, store.url, fault)
     assert hub.ready()
 
 
 def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     edge = play(tmp_path, mosquitto.port, "street-1")
     hub.start()
-    archive = Archive(redis_server.url)
+    archive = Archive(store.url)
     try:
         eventually(lambda: archive.count() > 0, 30, "events come")
         hub.stop()
@@ -85,10 +85,10 @@ def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
     hub.stop()
 
 
-def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, redis_server: Redis) -> None:
+def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, store: Store) -> None:
     broker = Mosquitto(tmp_path / "forgetful", persistent=False)
     broker.start()
-    hub = HubProcess(tmp_path / "hub", broker.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", broker.port, store.url)
     hub.start()
 
     def fault() -> None:
@@ -96,28 +96,28 @@ def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: 
         broker.start()
 
     try:
-        through_a_fault(tmp_path, broker.port, redis_server.url, fault)
+        through_a_fault(tmp_path, broker.port, store.url, fault)
     finally:
         hub.stop()
         broker.stop()
 
 
 def test_a_hub_killed_and_restarted_loses_nothing_and_archives_nothing_twice(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
 ) -> None:
     def fault() -> None:
         hub.kill()
         hub.start()
 
-    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+    through_a_fault(tmp_path, broker.port, store.url, fault)
 
 
 def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses_nothing(
-    tmp_path: Path, redis_server: Redis
+    tmp_path: Path, store: Store
 ) -> None:
     broker = Mosquitto(tmp_path / "broker", queue=100)
     broker.start()
-    hub = HubProcess(tmp_path / "hub", broker.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", broker.port, store.url)
     hub.start()
 
     def fault() -> None:
@@ -129,64 +129,62 @@ def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses
     try:
         # Slow enough that the hub, when it dies, is behind by less than the broker can keep.
         settings = ("spool.patience_s=0", "source.speed=100")
-        through_a_fault(tmp_path, broker.port, redis_server.url, fault, settings)
+        through_a_fault(tmp_path, broker.port, store.url, fault, settings)
     finally:
         hub.stop()
         broker.stop()
 
 
 def test_a_store_that_hangs_stops_the_hub_from_taking_and_loses_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, hub: HubProcess
+    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
 ) -> None:
     def fault() -> None:
         before = hub.metric("earwitness_hub_retries_total")
-        redis_server.freeze()
+        store.freeze()
         eventually(lambda: hub.metric("earwitness_hub_retries_total") >= before + 2, 30, "the hub waits")
-        redis_server.thaw()
+        store.thaw()
 
-    through_a_fault(tmp_path, mosquitto.port, redis_server.url, fault)
+    through_a_fault(tmp_path, broker.port, store.url, fault)
 
 
 def test_a_sensor_killed_and_restarted_delivers_what_it_had_spooled(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, broker: Broker, store: Store
 ) -> None:
-    mosquitto.kill()
-    first = play(tmp_path, mosquitto.port, "street-1", count=40)
+    broker.kill()
+    first = play(tmp_path, broker.port, "street-1", count=40)
     eventually(lambda: "source ended" in first.log.read_text(), 60, "all clips are spooled")
     first.kill()
-    mosquitto.start()
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    broker.start()
+    hub = HubProcess(tmp_path / "hub", broker.port, store.url)
     hub.start()
     try:
-        second = play(tmp_path, mosquitto.port, "street-1", count=10)
+        second = play(tmp_path, broker.port, "street-1", count=10)
         second.finish()
-        archive = Archive(redis_server.url)
+        archive = Archive(store.url)
         eventually(lambda: archive.count() == 50, 60, "both runs' events are archived")
     finally:
         hub.stop()
 
 
 def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
     edge = play(tmp_path, mosquitto.port, "street-1", count=20)
     eventually((tmp_path / "street-1" / "spool.db").exists, 30, "the sensor runs")
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     hub.start()
     try:
         assert edge.finish()["captured"] == 20
-        archive = Archive(redis_server.url)
+        archive = Archive(store.url)
         eventually(lambda: archive.count() == 20, 60, "what was sent to nobody is archived after all")
     finally:
         hub.stop()
 
 
-def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
-) -> None:
-    hub = HubProcess(tmp_path / "small", mosquitto.port, redis_server.url, "intake.capacity=2", "hub.name=small")
+def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(tmp_path: Path, broker: Broker, store: Store) -> None:
+    hub = HubProcess(tmp_path / "small", broker.port, store.url, "intake.capacity=2", "hub.name=small")
     hub.start()
     try:
-        through_a_fault(tmp_path, mosquitto.port, redis_server.url, hub.ready)
+        through_a_fault(tmp_path, broker.port, store.url, hub.ready)
     finally:
         hub.stop()

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.processes import accepts, eventually
+from tests.programs import program
 from tests.unit.deploy.expressions import EMPTY, drawn, listed
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +95,18 @@ class Deployment:
         return found
 
 
+def require_servers() -> None:
+    """Declare the programs that `deploy/up.py` starts."""
+    program("mosquitto")
+    program("redis-server")
+    program("prometheus")
+    program("prometheus-alertmanager")
+
+
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Broker with TLS, store, hub, Prometheus, Alertmanager and two sensors; taken down at the end."""
+    require_servers()
     place = tmp_path_factory.mktemp("up")
     printed, log = place / "printed", place / "log"
     command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
@@ -223,6 +233,7 @@ def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:
+    require_servers()
     command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(tmp_path / "noise"), "--free-ports"]
     broken = {**os.environ, "EARWITNESS_HUB_INTAKE__CAPACITY": "none"}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=broken)

@@ -23,7 +23,7 @@ from shared.mqtt import Link
 from shared.settings import load
 from shared.unreachable import own_certificate_ends
 from tests.deployments import Founded, FoundedBroker, FoundedStore
-from tests.processes import Mosquitto, Redis, eventually
+from tests.processes import Broker, Store, eventually
 from tests.values import alert, stored
 
 
@@ -103,46 +103,46 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, ser
     archive.close()
 
 
-def test_a_store_that_forgets_is_told(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> None:
-    assert of_store(redis_server.url, mosquitto.port).doubts == ()
-    client = redis.Redis.from_url(redis_server.url, protocol=2)
+def test_a_store_that_forgets_is_told(tmp_path: Path, broker: Broker, store: Store) -> None:
+    assert of_store(store.url, broker.port).doubts == ()
+    client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("appendonly", "no")
-    assert "set `appendonly yes`" in of_store(redis_server.url, mosquitto.port).doubts[0]
+    assert "set `appendonly yes`" in of_store(store.url, broker.port).doubts[0]
     client.config_set("maxmemory-policy", "allkeys-lru")
-    finding = of_store(redis_server.url, mosquitto.port)
+    finding = of_store(store.url, broker.port)
     assert not finding.ok
     assert "maxmemory-policy noeviction" in finding.text
-    redis_server.stop()
-    finding = of_store(redis_server.url, mosquitto.port)
+    store.stop()
+    finding = of_store(store.url, broker.port)
     assert not finding.ok
     assert "start it, or correct redis.url" in finding.text
     assert tmp_path.exists()
 
 
-def test_sensors_whose_clock_is_ahead_are_told(mosquitto: Mosquitto, redis_server: Redis) -> None:
+def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> None:
     now = int(time.time() * 1000)
-    client = redis.Redis.from_url(redis_server.url, protocol=2)
+    client = redis.Redis.from_url(store.url, protocol=2)
     for name, ahead_ms in (("harbour/fast", 3_600_000), ("harbour/right", -5_000)):
         client.sadd("ew:sensors", name)
         client.hset(
             f"ew:sensor:{name}", mapping={"last_captured_ms": now + ahead_ms, "last_received_ms": now, "events": 1}
         )
-    archive = Archive(redis_server.url)
+    archive = Archive(store.url)
     assert {sensor.place for sensor in archive.sensors()} == {"harbour/fast", "harbour/right"}
     archive.close()
-    (doubt,) = of_store(redis_server.url, mosquitto.port).doubts
+    (doubt,) = of_store(store.url, broker.port).doubts
     assert "harbour/fast" in doubt
     assert "harbour/right" not in doubt
 
 
 def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, broker: Broker, store: Store
 ) -> None:
     taken = tmp_path / "a file"
     taken.write_text("")
     overrides = [
-        f"mqtt.port={mosquitto.port}",
-        f"redis.url={redis_server.url}",
+        f"mqtt.port={broker.port}",
+        f"redis.url={store.url}",
         f"archive.clips_dir={taken}",
         f'model.checkpoints=["{taken}"]',
     ]
@@ -198,24 +198,24 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
         broker.stop()
 
 
-def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, redis_server: Redis) -> None:
-    conf = mosquitto.folder / "mosquitto.conf"
-    passwords = mosquitto.folder / "passwords"
+def test_a_wrong_password_at_the_broker_is_told(broker: Broker, store: Store) -> None:
+    conf = broker.folder / "mosquitto.conf"
+    passwords = broker.folder / "passwords"
     passwords.write_text("")
     conf.write_text(conf.read_text().replace("allow_anonymous true", f"password_file {passwords}"))
-    mosquitto.stop()
-    mosquitto.start()
-    overrides = [f"mqtt.port={mosquitto.port}", "mqtt.username=hub", "mqtt.password=guess"]
-    finding = found(load(HubSettings, None, [*overrides, f"redis.url={redis_server.url}"]))["broker"]
+    broker.stop()
+    broker.start()
+    overrides = [f"mqtt.port={broker.port}", "mqtt.username=hub", "mqtt.password=guess"]
+    finding = found(load(HubSettings, None, [*overrides, f"redis.url={store.url}"]))["broker"]
     assert not finding.ok
     assert "refuses the login" in finding.text
     assert "correct mqtt.username and mqtt.password_file" in finding.text
     assert "guess" not in finding.text
 
 
-def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: Path, mosquitto: Mosquitto) -> None:
+def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: Path, broker: Broker) -> None:
     def of_spool(**spool: object) -> tuple[bool, str]:
-        settings = EdgeSettings.model_validate({"mqtt": mosquitto.settings, "spool": spool})
+        settings = EdgeSettings.model_validate({"mqtt": broker.settings, "spool": spool})
         finding = next(one for one in examine_edge(settings) if one.what == "spool")
         return finding.ok, finding.words
 

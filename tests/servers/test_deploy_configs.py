@@ -17,7 +17,8 @@ from hub.embedded import free_port
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedBroker, FoundedStore, init
-from tests.processes import Mosquitto, Redis, accepts, eventually, program
+from tests.processes import Mosquitto, Redis, accepts, eventually
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -83,6 +84,11 @@ def test_rules_that_ship_are_rules() -> None:
 
 def test_debians_prometheus_and_alertmanager_listen_on_loopback_only(tmp_path: Path) -> None:
     """Their own defaults listen on every address."""
+    executables = {
+        "prometheus": program("prometheus"),
+        "prometheus-alertmanager": program("prometheus-alertmanager"),
+    }
+    sockets = program("ss")
     ports = {name: free_port() for name in ("prometheus", "alertmanager")}
     chosen = [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
     folder = tmp_path / "noise"
@@ -95,12 +101,12 @@ def test_debians_prometheus_and_alertmanager_listen_on_loopback_only(tmp_path: P
         assert f"install -m 0644 {defaults} /etc/default/{Path(defaults).stem}\n" in (folder / "NEXT.md").read_text()
         (arguments,) = re.findall(r'^ARGS="(.+)"$', text, re.MULTILINE)
         places = [f"--config.file={folder / name / f'{name}.yml'}", f"--{option}={tmp_path / name}"]
-        command = [program(Path(defaults).stem), *places, *arguments.split()]
+        command = [executables[Path(defaults).stem], *places, *arguments.split()]
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
         try:
             eventually(partial(accepts, ports[name]), 20, f"{name} listens; see {tmp_path / 'log'}")
-            listening = said("ss", "-H", "-l", "-n", "-t", "-u", "-p")
+            listening = said(sockets, "-H", "-l", "-n", "-t", "-u", "-p")
             own = [line.split()[4] for line in listening.splitlines() if f"pid={process.pid}," in line]
             assert own == [f"127.0.0.1:{ports[name]}"]
         finally:
@@ -153,12 +159,11 @@ def test_the_plain_configurations_start_a_broker_and_a_store(tmp_path: Path) -> 
             text = (DEPLOY / "mosquitto.conf").read_text()
             text = text.replace("listener 1883", f"user root\nlistener {self.port}")
             (self.folder / "plain.conf").write_text(text.replace("/var/lib/mosquitto/", f"{self.folder}/"))
-            return [program("mosquitto"), "-c", str(self.folder / "plain.conf")]
+            return [self.executable, "-c", str(self.folder / "plain.conf")]
 
     broker, store = Plain(tmp_path / "broker"), Redis(tmp_path / "store")
-    store.arguments = ()
     plain = [str(DEPLOY / "redis.conf"), "--port", str(store.port), "--dir", str(store.folder)]
-    started = subprocess.Popen([program("redis-server"), *plain], stdout=subprocess.DEVNULL)
+    started = subprocess.Popen([store.executable, *plain], stdout=subprocess.DEVNULL)
     broker.start()
     broker.stop()
     started.terminate()

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from hub.cli import app
 from shared.mqtt import Acknowledged, Connected, Link, Received
 from shared.topics import ALL_INTAKES, CLOSED, HubTopic, shared_events
-from tests.processes import Mosquitto
+from tests.processes import Broker, Mosquitto
 
 
 @contextmanager
-def connected(mosquitto: Mosquitto, name: str) -> Iterator[Link]:
-    link = Link(mosquitto.settings, name)
+def connected(broker: Broker, name: str) -> Iterator[Link]:
+    link = Link(broker.settings, name)
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     try:
@@ -23,9 +23,9 @@ def connected(mosquitto: Mosquitto, name: str) -> Iterator[Link]:
         link.stop()
 
 
-def subscribed(mosquitto: Mosquitto, name: str) -> None:
+def subscribed(broker: Broker, name: str) -> None:
     """A hub of which the broker keeps a session; it is gone again."""
-    with connected(mosquitto, f"earwitness-hub-{name}") as link:
+    with connected(broker, f"earwitness-hub-{name}") as link:
         link.subscribe(shared_events("hubs"))
         drained(link)
 
@@ -43,18 +43,18 @@ def drained(link: Link) -> set[bytes]:
         return payloads
 
 
-def heard(mosquitto: Mosquitto, numbers: range) -> set[bytes]:
+def heard(broker: Broker, numbers: range) -> set[bytes]:
     """Events that a sensor publishes."""
     payloads = [f"event {number}".encode() for number in numbers]
-    with connected(mosquitto, "sensor") as sensor:
+    with connected(broker, "sensor") as sensor:
         for payload in payloads:
             sensor.publish("earwitness/v1/demo/street-1/event", payload)
             assert isinstance(sensor.signals.get(timeout=5), Acknowledged)
     return set(payloads)
 
 
-def leave(mosquitto: Mosquitto, name: str) -> tuple[int, str]:
-    settings = ("--set", f"mqtt.port={mosquitto.port}", "--set", f"hub.name={name}")
+def leave(broker: Broker, name: str) -> tuple[int, str]:
+    settings = ("--set", f"mqtt.port={broker.port}", "--set", f"hub.name={name}")
     ran = CliRunner().invoke(app, ["leave", *settings])
     return ran.exit_code, ran.output
 
@@ -86,22 +86,22 @@ def test_without_another_hub_nothing_is_handed_over_and_nothing_is_lost(mosquitt
         assert drained(back) == sent
 
 
-def test_a_name_that_no_hub_had_is_no_success(mosquitto: Mosquitto) -> None:
-    subscribed(mosquitto, "hub-two")
-    code, printed = leave(mosquitto, "hub-tow")
+def test_a_name_that_no_hub_had_is_no_success(broker: Broker) -> None:
+    subscribed(broker, "hub-two")
+    code, printed = leave(broker, "hub-tow")
     assert code != 0
     assert "keeps nothing for a hub 'hub-tow': is hub.name right?" in printed
 
 
-def test_a_hub_that_runs_is_not_put_out(mosquitto: Mosquitto) -> None:
-    with connected(mosquitto, "earwitness-hub-busy"):
-        code, printed = leave(mosquitto, "busy")
+def test_a_hub_that_runs_is_not_put_out(broker: Broker) -> None:
+    with connected(broker, "earwitness-hub-busy"):
+        code, printed = leave(broker, "busy")
     assert code == 1
     assert "it is running, so stop it first" in printed
 
 
-def test_without_a_broker_it_says_so(mosquitto: Mosquitto) -> None:
-    mosquitto.stop()
-    code, printed = leave(mosquitto, "gone")
+def test_without_a_broker_it_says_so(broker: Broker) -> None:
+    broker.stop()
+    code, printed = leave(broker, "gone")
     assert code == 1
     assert "nothing listens there" in printed

@@ -11,6 +11,7 @@ from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedStore
 from tests.processes import accepts, eventually
+from tests.programs import program
 from tests.values import alert, stored
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
@@ -27,6 +28,7 @@ def rewriting(percentage: int, port: int, folder: Path) -> None:
 
 
 def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Path) -> None:
+    program("redis-cli")
     founded, port = Founded(tmp_path / "noise"), free_port()
     store = FoundedStore(tmp_path / "store", founded)
     store.start()

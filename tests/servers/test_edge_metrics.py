@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hub.embedded import free_port
 from shared.mqtt import Connected, Link, Received
 from shared.topics import ALL_EVENTS, CLOSED, HubTopic
-from tests.processes import EdgeProcess, Mosquitto, accepts, eventually, program, write_embeddings
+from tests.processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
+from tests.programs import program
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
@@ -40,7 +41,7 @@ def _sockets(edge: EdgeProcess, which: str, column: int) -> set[str]:
     return {line.split()[column] for line in ran.stdout.splitlines() if f"pid={edge.process.pid}," in line}
 
 
-def listener(broker: Mosquitto) -> Link:
+def listener(broker: Broker) -> Link:
     """Takes all events, as a hub does: what nobody takes a sensor keeps."""
 
     def on_signal(signal: object) -> None:
@@ -60,7 +61,7 @@ def endless(folder: Path) -> tuple[str, ...]:
 
 
 def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tmp_path: Path) -> None:
-    broker, port = Mosquitto(tmp_path / "mosquitto"), free_port()
+    broker, port = Rumqttd(tmp_path / "broker"), free_port()
     own = (f"metrics.port={port}", "spool.patience_s=0", "spool.resend_window_s=0")
     edge = EdgeProcess(tmp_path / "edge", broker.port, *endless(tmp_path), *own)
     link = listener(broker)
@@ -99,13 +100,13 @@ def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tm
         broker.stop()
 
 
-def test_a_port_that_is_taken_does_not_keep_a_sensor_from_listening(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    link = listener(mosquitto)
+def test_a_port_that_is_taken_does_not_keep_a_sensor_from_listening(tmp_path: Path, broker: Broker) -> None:
+    link = listener(broker)
     data = write_embeddings(tmp_path / "embeddings.npz", 20)
     with socket.create_server(("127.0.0.1", 0)) as other:
         edge = EdgeProcess(
             tmp_path / "edge",
-            mosquitto.port,
+            broker.port,
             *("source.kind=embeddings", f"source.path={data}", "source.speed=1000", "log.format=json"),
             f"metrics.port={other.getsockname()[1]}",
         )
@@ -116,11 +117,11 @@ def test_a_port_that_is_taken_does_not_keep_a_sensor_from_listening(tmp_path: Pa
     assert (warning["level"], warning["reason"]) == ("warning", "Address already in use")
 
 
-def test_a_sensor_listens_on_no_port_unless_one_is_set(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    link = listener(mosquitto)
-    edge = EdgeProcess(tmp_path / "edge", mosquitto.port, *endless(tmp_path))
+def test_a_sensor_listens_on_no_port_unless_one_is_set(tmp_path: Path, broker: Broker) -> None:
+    link = listener(broker)
+    edge = EdgeProcess(tmp_path / "edge", broker.port, *endless(tmp_path))
     try:
-        eventually(lambda: f"127.0.0.1:{mosquitto.port}" in connected(edge), 30, "it is connected")
+        eventually(lambda: f"127.0.0.1:{broker.port}" in connected(edge), 30, "it is connected")
         assert listening(edge) == set()
     finally:
         edge.kill()

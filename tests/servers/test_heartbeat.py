@@ -13,29 +13,29 @@ from shared.messages import decode_event, encode_json
 from shared.mqtt import Connected, Link, Received
 from shared.space import VGGISH
 from shared.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
-from tests.processes import Mosquitto
+from tests.processes import Broker, Mosquitto
 
 BEAT = SensorTopic("heartbeat", "one", "beat")
 
 
 @pytest.fixture
-def watcher(mosquitto: Mosquitto) -> Iterator[Link]:
-    link = listening(mosquitto)
+def watcher(broker: Broker) -> Iterator[Link]:
+    link = listening(broker)
     yield link
     link.stop()
 
 
-def listening(mosquitto: Mosquitto) -> Link:
-    link = Link(mosquitto.settings, "watcher")
+def listening(broker: Broker) -> Link:
+    link = Link(broker.settings, "watcher")
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     link.subscribe(ALL_INTAKES)
     return link
 
 
-def beating(mosquitto: Mosquitto, every_s: float) -> Heart:
+def beating(broker: Broker, every_s: float) -> Heart:
     metrics = HubMetrics(CollectorRegistry())
-    heart = Heart(mosquitto.settings, hub="one", space=VGGISH, every_s=every_s, metrics=metrics)
+    heart = Heart(broker.settings, hub="one", space=VGGISH, every_s=every_s, metrics=metrics)
     heart.start()
     return heart
 
@@ -53,12 +53,10 @@ def until(watcher: Link, wanted: bytes, *, answering: bool) -> None:
             return
 
 
-def test_a_hub_says_whether_it_takes_events(
-    mosquitto: Mosquitto, watcher: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_says_whether_it_takes_events(broker: Broker, watcher: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "KEPT_S", 0.5)
     watcher.subscribe(str(BEAT))
-    heart = beating(mosquitto, 0.1)
+    heart = beating(broker, 0.1)
     try:
         until(watcher, OPEN, answering=True)
         until(watcher, CLOSED, answering=False)
@@ -84,7 +82,8 @@ def test_where_the_broker_refuses_heartbeats_a_hub_says_nothing_of_its_intake(tm
         broker.stop()
 
 
-def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto, watcher: Link) -> None:
+def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto) -> None:
+    watcher = listening(mosquitto)
     heart = beating(mosquitto, 600)
     try:
         first = watcher.signals.get(timeout=10)
@@ -93,4 +92,5 @@ def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto
         watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat went to nobody
         until(watcher, OPEN, answering=True)
     finally:
+        watcher.stop()
         heart.stop()

@@ -13,7 +13,7 @@ import redis
 from shared.mqtt import Connected, Link, Received
 from shared.taxonomy import CATEGORIES
 from tests.discovery import DEVICE
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually, write_embeddings
 
 TOPIC = re.compile(r"homeassistant/device/[a-zA-Z0-9_-]+/config")
 HIGH = "homeassistant/device/earwitness_test_high/config"
@@ -22,7 +22,7 @@ HIGH = "homeassistant/device/earwitness_test_high/config"
 class Watcher:
     """Sees what a subscriber sees: what is retained, and each change."""
 
-    def __init__(self, broker: Mosquitto, name: str, *, retained: bool) -> None:
+    def __init__(self, broker: Broker, name: str, *, retained: bool) -> None:
         self.seen: dict[str, bytes] = {}
         self._retained = retained
         self._link = Link(broker.settings.for_a_moment(), name, on_signal=self._take)
@@ -45,12 +45,12 @@ class Watcher:
 
 
 @pytest.fixture
-def watch(mosquitto: Mosquitto) -> Iterator[Callable[..., Watcher]]:
+def watch(broker: Broker) -> Iterator[Callable[..., Watcher]]:
     """Subscribers that begin to look when they are asked for; at everything, or at what was retained by then."""
     watchers: list[Watcher] = []
 
     def begin(*, retained: bool = False) -> Watcher:
-        watchers.append(Watcher(mosquitto, f"watcher-{len(watchers)}", retained=retained))
+        watchers.append(Watcher(broker, f"watcher-{len(watchers)}", retained=retained))
         return watchers[-1]
 
     yield begin
@@ -59,15 +59,15 @@ def watch(mosquitto: Mosquitto) -> Iterator[Callable[..., Watcher]]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[Callable[..., HubProcess]]:
+def start(tmp_path: Path, broker: Broker, store: Store) -> Iterator[Callable[..., HubProcess]]:
     hubs: list[HubProcess] = []
 
     def begin(name: str = "one", *settings: str) -> HubProcess:
         told = ("homeassistant.discovery=true", "homeassistant.every_s=1", "homeassistant.expire_after_s=7200")
         hub = HubProcess(
             tmp_path / name,
-            mosquitto.port,
-            redis_server.url,
+            broker.port,
+            store.url,
             *told,
             f"hub.name={name}",
             "flagging.threshold=0",
@@ -83,7 +83,7 @@ def start(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator
         hub.stop()
 
 
-def play(folder: Path, broker: Mosquitto, name: str, count: int = 60) -> None:
+def play(folder: Path, broker: Broker, name: str, count: int = 60) -> None:
     source = write_embeddings(folder / f"{name}.npz", count, seed=len(name))
     EdgeProcess(
         folder / name,
@@ -104,10 +104,10 @@ def whole(watcher: Watcher) -> bool:
 
 
 def test_devices_and_values_are_retained_and_outlive_a_restart(
-    tmp_path: Path, mosquitto: Mosquitto, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
+    tmp_path: Path, broker: Broker, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
 ) -> None:
     hub = start("one", "notify.page_url=https://noise.example/")
-    play(tmp_path, mosquitto, "high")
+    play(tmp_path, broker, "high")
     first = watch()
     eventually(lambda: whole(first), 30, "all is told")
     hub.stop()
@@ -146,10 +146,10 @@ def test_devices_and_values_are_retained_and_outlive_a_restart(
 
 
 def test_a_dead_hub_is_offline_and_another_takes_over(
-    tmp_path: Path, mosquitto: Mosquitto, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
+    tmp_path: Path, broker: Broker, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
 ) -> None:
     hubs = {name: start(name) for name in ("one", "two")}
-    play(tmp_path, mosquitto, "high")
+    play(tmp_path, broker, "high")
     watcher = watch()
     eventually(lambda: whole(watcher), 30, "all is told")
 
@@ -169,17 +169,17 @@ def test_a_dead_hub_is_offline_and_another_takes_over(
 
 def test_a_sensor_that_is_gone_and_telling_turned_off_leave_nothing_behind(
     tmp_path: Path,
-    mosquitto: Mosquitto,
-    redis_server: Redis,
+    broker: Broker,
+    store: Store,
     start: Callable[..., HubProcess],
     watch: Callable[..., Watcher],
 ) -> None:
     hub = start()
-    play(tmp_path, mosquitto, "high")
-    play(tmp_path, mosquitto, "deep", count=5)
+    play(tmp_path, broker, "high")
+    play(tmp_path, broker, "deep", count=5)
     watcher = watch()
     eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are told")
-    redis.Redis.from_url(redis_server.url).srem("ew:sensors", "test/deep")
+    redis.Redis.from_url(store.url).srem("ew:sensors", "test/deep")
     eventually(lambda: watcher.devices() == [HIGH], 10, "the device of a sensor that is gone is removed")
     eventually(lambda: not watcher.seen.get("earwitness/v1/test/deep/level"), 10, "and its values")
     hub.stop()

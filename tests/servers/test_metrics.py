@@ -26,7 +26,18 @@ from shared.mqtt import Acknowledged, Connected, Link, Received
 from shared.space import VGGISH
 from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, SensorTopic
 from tests.browser.hub import Configured
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, Server, eventually, program, write_embeddings
+from tests.processes import (
+    Broker,
+    EdgeProcess,
+    HubProcess,
+    Rumqttd,
+    Server,
+    Store,
+    Valkey,
+    eventually,
+    write_embeddings,
+)
+from tests.programs import program
 from tests.receivers import Receiver
 from tests.unit.deploy.expressions import EMPTY, RULES, Asked, alerting, drawn, listed, recorded, selectors
 from tests.values import event
@@ -71,6 +82,7 @@ class Prometheus(Server):
 
     def __init__(self, folder: Path, hub_port: int) -> None:
         super().__init__(folder)
+        self.executable = program("prometheus")
         groups = folder / "rules"
         groups.mkdir()
         for path in RULES:
@@ -86,7 +98,7 @@ class Prometheus(Server):
 
     def command(self) -> list[str]:
         return [
-            program("prometheus"),
+            self.executable,
             f"--config.file={self.folder}/prometheus.yml",
             f"--storage.tsdb.path={self.folder}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
@@ -118,8 +130,8 @@ class Running:
 
     hub: HubProcess
     prometheus: Prometheus
-    broker: Mosquitto
-    store: Redis
+    broker: Broker
+    store: Store
     webhook: Receiver
     heard: list[str]
 
@@ -132,18 +144,17 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A hub with a sensor that goes on and two that ended, one of which lost an event; alerts, told and judged."""
     folder = tmp_path_factory.mktemp("metrics")
-    broker, store = Mosquitto(folder / "mosquitto"), Redis(folder / "redis", "--appendonly", "yes")
+    broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store", "--appendonly", "yes")
+    webhook, config = Receiver(), folder / "hub.toml"
+    hub = Configured(folder / "hub", broker.port, store.url, config)
+    prometheus = Prometheus(folder / "prometheus", hub.port)
     broker.start()
     store.start()
-    webhook = Receiver()
     heard: list[str] = []
     link = listener(broker, heard)
-    config = folder / "hub.toml"
     config.write_text(SETTINGS.format(clips=folder / "clips", webhook=webhook.url))
-    hub = Configured(folder / "hub", broker.port, store.url, config)
     (folder / "clips").mkdir()
     hub.start()
-    prometheus = Prometheus(folder / "prometheus", hub.port)
     prometheus.start()
     eventually(lambda: prometheus.ask("earwitness_hub_alerts_total") == [0.0], 30, "zeros are there beforehand")
     started = datetime.now(UTC)
@@ -193,7 +204,7 @@ def numbers() -> list[Event]:
     ]
 
 
-def send(broker: Mosquitto, events: Sequence[Event]) -> None:
+def send(broker: Broker, events: Sequence[Event]) -> None:
     """Publish events as their sensors do, and wait until the broker has them."""
     link = Link(broker.settings, "sender")
     link.start()
@@ -205,7 +216,7 @@ def send(broker: Mosquitto, events: Sequence[Event]) -> None:
     link.stop()
 
 
-def listener(broker: Mosquitto, heard: list[str]) -> Link:
+def listener(broker: Broker, heard: list[str]) -> Link:
     """Somebody who listens to everything that is for others, and notes the topics."""
 
     def on_signal(signal: object) -> None:

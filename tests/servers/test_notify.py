@@ -26,7 +26,7 @@ from hub.notify.text import Text
 from hub.notify.webhook import Webhook, delivery_name
 from shared.errors import Invalid, Unavailable
 from shared.events import EventId
-from tests.processes import EdgeProcess, Mosquitto, Redis, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, Store, eventually, write_embeddings
 from tests.receivers import AlertmanagerProcess, Answer, Mailbox, Receiver, TellingHub, certificate, receiving
 from tests.values import NOON, alert
 
@@ -147,12 +147,12 @@ def test_a_receiver_that_hangs_or_is_away_is_unavailable(receiver: Receiver) -> 
 
 
 def test_certificates_are_verified(tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
+    ca, cert, key = certificate(tmp_path)
     with receiving(tls=(cert, key)) as receiver:
         with pytest.raises(Unavailable, match="CERTIFICATE"):
             webhook(receiver.url).send([alert()], TEXT)
         assert receiver.posted == []
-        Webhook(Poster(receiver.url, timeout_s=5, ca_file=cert), KEY).send([alert()], TEXT)
+        Webhook(Poster(receiver.url, timeout_s=5, ca_file=ca), KEY).send([alert()], TEXT)
         assert len(receiver.posted) == 1
 
 
@@ -250,18 +250,18 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, receiver: Receiver
+    tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
     flag_all = ("own_recent_s=1", "threshold=0", "min_presence=0", "min_shared=0")
     settings = [f"flagging.{one}" for one in flag_all]
-    config = config_of(tmp_path, receiver, redis_server.url)
-    hub = TellingHub(tmp_path / "hub", mosquitto.port, redis_server.url, *settings, config=config)
+    config = config_of(tmp_path, receiver, store.url)
+    hub = TellingHub(tmp_path / "hub", broker.port, store.url, *settings, config=config)
     hub.start()
-    archive = Archive(redis_server.url)
+    archive = Archive(store.url)
     try:
         data = write_embeddings(tmp_path / "embeddings.npz", 30)
         source = ("source.kind=embeddings", f"source.path={data}", "source.speed=200", "sensor.site=test")
-        EdgeProcess(tmp_path / "edge", mosquitto.port, *source).finish()
+        EdgeProcess(tmp_path / "edge", broker.port, *source).finish()
         eventually(lambda: archive.count() == 30 and archive.alert_count() > 0, 60, "alerts are raised")
         eventually(lambda: len(receiver.taken) >= archive.alert_count(), 30, "the webhook has them all")
         eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alert_count(), 30, "all is held")
@@ -276,11 +276,9 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
         archive.close()
 
 
-def test_the_commands_show_what_waits_and_send_a_test(
-    tmp_path: Path, redis_server: Redis, receiver: Receiver
-) -> None:
-    options = ["--config", str(config_of(tmp_path, receiver, redis_server.url))]
-    archive = Archive(redis_server.url)
+def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Store, receiver: Receiver) -> None:
+    options = ["--config", str(config_of(tmp_path, receiver, store.url))]
+    archive = Archive(store.url)
     archive.complete_all([(EventId.parse(alert().event), alert())])
     ops, old = Outbox(archive.client, "ops"), Outbox(archive.client, "old")
     for outbox in (ops, ops, old):
@@ -341,27 +339,27 @@ def log_again() -> Iterator[None]:
 
 @pytest.mark.usefixtures("log_again")
 def test_a_template_that_cannot_be_used_is_told_by_check_and_keeps_the_hub_from_starting(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, receiver: Receiver
+    tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
     template = tmp_path / "own.j2"
     template.write_text("title\n\n{{ alert.sensr }}\n")
-    config = config_of(tmp_path, receiver, redis_server.url)
+    config = config_of(tmp_path, receiver, store.url)
     config.write_text(f'{config.read_text()}template = "{template}"\n')
     words = f"notify.webhooks.night: template {template}, line 3"
-    hub = TellingHub(tmp_path / "hub", mosquitto.port, redis_server.url, config=config)
+    hub = TellingHub(tmp_path / "hub", broker.port, store.url, config=config)
     ran = subprocess.run(hub.command(), capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 2
     assert words in ran.stderr
     assert "Traceback" not in ran.stderr
     checked = CliRunner().invoke(
-        app, ["check", "--json", "--config", str(config), "--set", f"mqtt.port={mosquitto.port}"]
+        app, ["check", "--json", "--config", str(config), "--set", f"mqtt.port={broker.port}"]
     )
     findings = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
     assert checked.exit_code == 1
     assert not findings["notifiers"]["ok"]
     assert words in findings["notifiers"]["text"]
     assert KEY.decode() not in checked.stdout
-    config_of(tmp_path, receiver, redis_server.url)
-    checked = CliRunner().invoke(app, ["check", "--config", str(config), "--set", f"mqtt.port={mosquitto.port}"])
+    config_of(tmp_path, receiver, store.url)
+    checked = CliRunner().invoke(app, ["check", "--config", str(config), "--set", f"mqtt.port={broker.port}"])
     assert checked.exit_code == 0
     assert "ops (webhook)" in checked.stdout

@@ -10,7 +10,7 @@ import pytest
 from shared.messages import AlertMessage, decode_json
 from shared.mqtt import Connected, Link, Received
 from shared.topics import ALL_ALERTS
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, HubProcess, Rumqttd, Store, Valkey, eventually, write_embeddings
 
 EACH = 30
 
@@ -21,23 +21,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def broker(folder: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(folder / "mosquitto")
+def broker(folder: Path) -> Iterator[Rumqttd]:
+    server = Rumqttd(folder / "broker")
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def store(folder: Path) -> Iterator[Redis]:
-    server = Redis(folder / "redis")
+def store(folder: Path) -> Iterator[Valkey]:
+    server = Valkey(folder / "store")
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def alerts(broker: Mosquitto) -> Iterator[Link]:
+def alerts(broker: Broker) -> Iterator[Link]:
     link = Link(broker.settings, "alert-listener")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
@@ -47,7 +47,7 @@ def alerts(broker: Mosquitto) -> Iterator[Link]:
 
 
 @pytest.fixture(scope="module")
-def hub(folder: Path, broker: Mosquitto, store: Redis, alerts: Link) -> Iterator[HubProcess]:
+def hub(folder: Path, broker: Broker, store: Store, alerts: Link) -> Iterator[HubProcess]:
     """A hub that has taken three sensors' events: one of sound, two of embeddings."""
     assert alerts.connected
     process = HubProcess(

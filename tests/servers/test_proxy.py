@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from hub.embedded import free_port
-from tests.processes import HubProcess, Mosquitto, Redis, Server, accepts, program
+from tests.processes import HubProcess, Rumqttd, Server, Valkey, accepts
+from tests.programs import program
 
 FILE = Path(__file__).parents[2] / "deploy" / "proxy" / "Caddyfile"
 GLOBAL = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
@@ -23,8 +24,9 @@ class Caddy(Server):
 
     def __init__(self, folder: Path, hubs: str) -> None:
         super().__init__(folder)
+        self.executable = program("caddy")
         made = subprocess.run(
-            [program("caddy"), "hash-password", "--plaintext", LOGIN[1]], capture_output=True, text=True, check=True
+            [self.executable, "hash-password", "--plaintext", LOGIN[1]], capture_output=True, text=True, check=True
         )
         (folder / "users").write_text(f"{LOGIN[0]} {made.stdout.strip()}\n")
         inside = FILE.read_text().replace("} {\n\tbasicauth", "} {\n\ttls internal\n\tbasicauth")
@@ -40,7 +42,7 @@ class Caddy(Server):
 
     def command(self) -> list[str]:
         variables = [f"{name}={value}" for name, value in self.environment.items()]
-        return [program("env"), *variables, program("caddy"), "run", "--config", str(self.folder / "Caddyfile")]
+        return ["env", *variables, self.executable, "run", "--config", str(self.folder / "Caddyfile")]
 
     def ready(self) -> bool:
         return self.root.exists() and accepts(self.port)
@@ -65,13 +67,11 @@ class Proxied:
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     folder = tmp_path_factory.mktemp("proxy")
-    broker, store = Mosquitto(folder / "mosquitto"), Redis(folder / "redis")
-    broker.start()
-    store.start()
+    broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     hub = HubProcess(folder / "hub", broker.port, store.url)
-    hub.start()
     caddy = Caddy(folder / "caddy", f"127.0.0.1:{free_port()} 127.0.0.1:{hub.port}")
-    caddy.start()
+    for server in (broker, store, hub, caddy):
+        server.start()
     yield Proxied(hub, caddy)
     for server in (caddy, hub, store, broker):
         server.stop()

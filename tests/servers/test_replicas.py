@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.archive import Archive
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, QueryEngine, Redis, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, HubProcess, QueryEngine, Store, eventually, write_embeddings
 
 EACH = 60
 INDEXED = "earwitness_hub_index_events"
@@ -26,13 +26,13 @@ def play(folder: Path, port: int, name: str, count: int = EACH, speed: int = 400
     )
 
 
-def hub(folder: Path, broker: Mosquitto, store: Redis, name: str, *settings: str) -> HubProcess:
+def hub(folder: Path, broker: Broker, store: Store, name: str, *settings: str) -> HubProcess:
     return HubProcess(folder / name, broker.port, store.url, f"hub.name={name}", "flagging.own_recent_s=0", *settings)
 
 
 @pytest.fixture
-def replicas(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Iterator[list[HubProcess]]:
-    hubs = [hub(tmp_path, mosquitto, redis_server, name) for name in ("one", "two")]
+def replicas(tmp_path: Path, broker: Broker, store: Store) -> Iterator[list[HubProcess]]:
+    hubs = [hub(tmp_path, broker, store, name) for name in ("one", "two")]
     for each in hubs:
         each.start()
     yield hubs
@@ -41,11 +41,11 @@ def replicas(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis) -> Itera
 
 
 def test_two_hubs_lose_double_and_overlook_no_event(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, replicas: list[HubProcess]
+    tmp_path: Path, broker: Broker, store: Store, replicas: list[HubProcess]
 ) -> None:
-    edges = [play(tmp_path, mosquitto.port, f"street-{n}") for n in range(3)]
+    edges = [play(tmp_path, broker.port, f"street-{n}") for n in range(3)]
     assert [edge.finish()["captured"] for edge in edges] == [EACH] * 3
-    archive = Archive(redis_server.url)
+    archive = Archive(store.url)
     eventually(lambda: archive.count() == 3 * EACH, 60, "all is archived")
     eventually(lambda: [each.metric(INDEXED) for each in replicas] == [3 * EACH] * 2, 5, "both find everything")
     shares = [each.metric(ARCHIVED) for each in replicas]
@@ -57,10 +57,10 @@ def test_two_hubs_lose_double_and_overlook_no_event(
 
 
 def test_when_one_hub_dies_the_other_takes_over_and_nothing_is_lost(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, replicas: list[HubProcess]
+    tmp_path: Path, broker: Broker, store: Store, replicas: list[HubProcess]
 ) -> None:
-    archive = Archive(redis_server.url)
-    edges = [play(tmp_path, mosquitto.port, f"street-{n}", speed=100) for n in range(2)]
+    archive = Archive(store.url)
+    edges = [play(tmp_path, broker.port, f"street-{n}", speed=100) for n in range(2)]
     eventually(lambda: archive.count() > EACH // 2, 60, "a quarter is archived")
     replicas[0].kill()
     replicas[0].start()
@@ -70,18 +70,16 @@ def test_when_one_hub_dies_the_other_takes_over_and_nothing_is_lost(
     eventually(lambda: [each.metric(INDEXED) for each in replicas] == [captured] * 2, 5, "both find everything")
 
 
-def test_a_hub_starts_from_its_snapshot_and_catches_up(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
-) -> None:
-    keeping = hub(tmp_path, mosquitto, redis_server, "one", f"search.snapshot_dir={tmp_path / 'snapshots'}")
+def test_a_hub_starts_from_its_snapshot_and_catches_up(tmp_path: Path, broker: Broker, store: Store) -> None:
+    keeping = hub(tmp_path, broker, store, "one", f"search.snapshot_dir={tmp_path / 'snapshots'}")
     keeping.start()
-    play(tmp_path, mosquitto.port, "before").finish()
+    play(tmp_path, broker.port, "before").finish()
     eventually(lambda: keeping.metric(INDEXED) == EACH, 30, "all is indexed")
     keeping.stop()
     assert list((tmp_path / "snapshots").rglob("chunk-*.safetensors"))
-    other = hub(tmp_path, mosquitto, redis_server, "two")
+    other = hub(tmp_path, broker, store, "two")
     other.start()
-    play(tmp_path, mosquitto.port, "meanwhile").finish()
+    play(tmp_path, broker.port, "meanwhile").finish()
     eventually(lambda: other.metric(INDEXED) > EACH, 30, "the other hub knows the old and some of the new")
     other.stop()
     keeping.start()  # the broker kept its share of the new ones for it
@@ -91,14 +89,14 @@ def test_a_hub_starts_from_its_snapshot_and_catches_up(
         keeping.stop()
 
 
-def test_hubs_search_in_the_query_engine(tmp_path: Path, mosquitto: Mosquitto) -> None:
+def test_hubs_search_in_the_query_engine(tmp_path: Path, broker: Broker) -> None:
     store = QueryEngine(tmp_path / "engine")
     store.start()
-    hubs = [hub(tmp_path, mosquitto, store, name, "search.backend=engine") for name in ("one", "two")]
+    hubs = [hub(tmp_path, broker, store, name, "search.backend=engine") for name in ("one", "two")]
     try:
         for each in hubs:
             each.start()
-        play(tmp_path, mosquitto.port, "street-1").finish()
+        play(tmp_path, broker.port, "street-1").finish()
         eventually(lambda: [each.metric(INDEXED) for each in hubs] == [EACH] * 2, 30, "both find everything")
         event = Archive(store.url).events(limit=1)[0]
         found = [each.get(f"/api/v1/events/{event.id}/similar?k=5")["matches"] for each in hubs]

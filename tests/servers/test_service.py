@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import HubProcess, Mosquitto, Redis, accepts, eventually
+from tests.processes import Broker, HubProcess, Store, Valkey, accepts, eventually
 
 
 def first_words(hub: HubProcess) -> tuple[int, str]:
@@ -15,20 +15,20 @@ def first_words(hub: HubProcess) -> tuple[int, str]:
 
 
 def test_a_web_address_that_is_taken_ends_the_hub_with_one_clear_line(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, broker: Broker, store: Store
 ) -> None:
-    taken = HubProcess(tmp_path, mosquitto.port, redis_server.url, f"web.port={mosquitto.port}")
+    taken = HubProcess(tmp_path, broker.port, store.url, f"web.port={broker.port}")
     code, words = first_words(taken)
     assert code == 1
-    assert f"web.port {mosquitto.port}" in words
+    assert f"web.port {broker.port}" in words
     assert "Traceback" not in words
 
 
-def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    store = Redis(tmp_path / "evicting", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, broker: Broker) -> None:
+    store = Valkey(tmp_path / "evicting", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
     store.start()
     try:
-        code, words = first_words(HubProcess(tmp_path, mosquitto.port, store.url))
+        code, words = first_words(HubProcess(tmp_path, broker.port, store.url))
     finally:
         store.stop()
     assert code == 2
@@ -37,10 +37,10 @@ def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, mosquitto: 
 
 
 def test_a_hub_that_waits_for_its_store_says_so_and_begins_once_it_is_there(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis
+    tmp_path: Path, broker: Broker, store: Store
 ) -> None:
-    redis_server.kill()
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    store.kill()
+    hub = HubProcess(tmp_path / "hub", broker.port, store.url)
     hub.launch()
     try:
         eventually(lambda: accepts(hub.port), 60, "it answers")
@@ -48,7 +48,7 @@ def test_a_hub_that_waits_for_its_store_says_so_and_begins_once_it_is_there(
         assert not hub.ready()
         with pytest.raises(urllib.error.HTTPError, match="503"):
             hub.get("/api/v1/alerts")
-        redis_server.start()
+        store.start()
         eventually(hub.ready, 60, "it has begun")
         eventually(lambda: hub.metric("earwitness_store_up") == 1, 30, "and says so")
     finally:

@@ -11,7 +11,7 @@ from hub.model.network import NetworkConfig, SiameseNetwork
 from shared.backbones.description import read
 from shared.space import SMALL
 from tests.backbones import write_backbone
-from tests.processes import EdgeProcess, HubProcess, Mosquitto, Redis, eventually
+from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually
 
 EACH = 6
 
@@ -28,25 +28,25 @@ def brought(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sent(tmp_path: Path, mosquitto: Mosquitto, hub: HubProcess, brought: Path) -> HubProcess:
+def sent(tmp_path: Path, broker: Broker, hub: HubProcess, brought: Path) -> HubProcess:
     """The hub, after a sensor of each kind sent all it has."""
     for name, space in (("ours", "earwitness-small"), ("mine", str(brought))):
         settings = (f"sensor.name={name}", "source.kind=scene", "source.speed=100", f"source.limit={EACH}")
-        edge = EdgeProcess(tmp_path / name, mosquitto.port, *settings, f"features.space={space}")
+        edge = EdgeProcess(tmp_path / name, broker.port, *settings, f"features.space={space}")
         assert edge.finish()["published"] == EACH
     return hub
 
 
 @pytest.fixture
 def hub(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, brought: Path, request: pytest.FixtureRequest
+    tmp_path: Path, broker: Broker, store: Store, brought: Path, request: pytest.FixtureRequest
 ) -> Iterator[HubProcess]:
     """A hub as it ships, or one that was told of what the user brought."""
     checkpoints = [str(shipped(SMALL.id)), str(brought.with_suffix(".safetensors"))]
     settings = [f"archive.clips_dir={tmp_path / 'clips'}", "flagging.own_recent_s=1"]
     if request.param:
         settings += [f'model.backbones=["{brought}"]', f"model.checkpoints={checkpoints}"]
-    process = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url, *settings)
+    process = HubProcess(tmp_path / "hub", broker.port, store.url, *settings)
     process.start()
     yield process
     process.stop()

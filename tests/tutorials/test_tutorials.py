@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import program
+
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+?) -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -82,6 +84,10 @@ def test_blocks_are_run_or_say_why_not() -> None:
 @pytest.mark.timeout(LIMIT_S + 20)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_tutorial_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
+    program("mosquitto")
+    program("redis-server")
+    program("curl")
+    program("ip")
     folder = tmp_path / "work"
     folder.mkdir()
     file = tmp_path / "page.sh"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import program
+from tests.programs import program
 from tests.unit.deploy.expressions import ROOT, RULES, rules
 
 HUB = {"job": "earwitness-hub", "instance": "hub:8080"}

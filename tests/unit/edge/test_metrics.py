@@ -28,7 +28,8 @@ from shared.messages import StateMessage
 from shared.mqtt import Acknowledged, Connected, Disconnected, Received
 from shared.settings import load
 from shared.topics import CLOSED, OPEN, HubTopic
-from tests.processes import accepts, eventually, program
+from tests.processes import accepts, eventually
+from tests.programs import program
 
 CAP = 10**6
 

@@ -22,6 +22,7 @@ from shared.commented import commented
 from shared.errors import Invalid
 from shared.settings import load
 from tests.deployments import Founded, init
+from tests.programs import program
 
 SECRETS = {"hub.toml", "users.acl", "redis.operator.password", "alertmanager.yml", "grafana.password"}
 
@@ -126,6 +127,7 @@ def test_a_further_name_of_the_broker_comes_with_a_new_certificate(tmp_path: Pat
 
 
 def test_openssl_is_content_even_where_it_is_strict(founded: Path) -> None:
+    openssl = program("openssl")
     for authority, leaf, purpose in (
         ("servers", "mosquitto/broker.crt", "sslserver"),
         ("servers", "hub/hub.crt", "sslclient"),
@@ -134,7 +136,7 @@ def test_openssl_is_content_even_where_it_is_strict(founded: Path) -> None:
         ca = founded / "ca"
         files = ("-CAfile", str(ca / f"{authority}.crt"), "-CRLfile", str(ca / f"{authority}.crl"))
         command = [
-            "openssl",
+            openssl,
             "verify",
             "-x509_strict",
             "-crl_check",

@@ -1,10 +1,13 @@
-"""The rule by which a microphone's blocks become clips."""
+"""The rule by which a microphone's blocks become clips; a microphone that is not there."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources.microphone import Clipper
+from edge.sources.microphone import Clipper, MicrophoneSource
+from shared.errors import Unavailable
+from tests.programs import library
 
 
 @given(blocks=st.lists(st.integers(0, 50), max_size=40), samples=st.integers(1, 60))
@@ -16,3 +19,9 @@ def test_blocks_of_any_size_become_whole_clips_without_gaps(blocks: list[int], s
             clips += clip.tolist()
         at += size
     assert clips == list(range(at // samples * samples))
+
+
+def test_a_microphone_that_is_not_there_is_named_with_the_command_that_lists_those_that_are() -> None:
+    library("portaudio")
+    with pytest.raises(Unavailable, match=r"no input device nothing at 48000 Hz: .*`python -m sounddevice` lists"):
+        MicrophoneSource(device="nothing", rate_hz=48_000)

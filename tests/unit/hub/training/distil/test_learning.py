@@ -24,6 +24,7 @@ from hub.training.distil.teacher import CLASSES, Teacher
 from shared.backbones.backbone import Backbone
 from shared.errors import Invalid, Unavailable
 from shared.space import SMALL
+from tests.programs import program
 
 TINY = DistilPlan(blocks=2, block=160, batch=32)
 
@@ -71,6 +72,7 @@ def test_a_student_learns_the_same_from_the_same_seed_and_is_kept(
 @pytest.fixture
 def debian(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An apt-get that hands out packages made here, real ones, unpacked by the real dpkg-deb."""
+    build = program("dpkg-deb")
     for name in ("street", "yard"):
         tree = tmp_path / "tree" / name
         (tree / "DEBIAN").mkdir(parents=True)
@@ -80,7 +82,7 @@ def debian(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         (tree / "usr").mkdir()
         (tree / "usr" / "sounds").symlink_to("share")
         subprocess.run(["/bin/cp", "-r", sounds / name, tree / "usr" / "share"], check=True)
-        subprocess.run(["dpkg-deb", "--build", tree, tmp_path / f"{name}_1_all.deb"], check=True, capture_output=True)
+        subprocess.run([build, "--build", tree, tmp_path / f"{name}_1_all.deb"], check=True, capture_output=True)
     programs = tmp_path / "bin"
     programs.mkdir()
     apt = programs / "apt-get"

@@ -10,6 +10,7 @@ import pytest
 from hub.training.distil import packages
 from hub.training.distil.packages import PACKAGES, RELEASE, fetch_packages
 from shared.errors import Unavailable
+from tests.programs import program
 
 PACKAGE = "tiny-sounds"
 
@@ -25,7 +26,7 @@ def archive(tmp_path: Path) -> Path:
         f"Package: {PACKAGE}\nVersion: 1:2\nArchitecture: all\nMaintainer: us <a@example.org>\nDescription: sounds\n"
     )
     made = tmp_path / f"{PACKAGE}_1%3a2_all.deb"
-    subprocess.run(["dpkg-deb", "--build", tree, made], check=True, capture_output=True)
+    subprocess.run([program("dpkg-deb"), "--build", tree, made], check=True, capture_output=True)
     return made
 
 
