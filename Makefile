@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 DEMO_ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-fast check docs clean
+.PHONY: install demo test test-deps test-fast check docs clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -17,6 +17,10 @@ $(VENV)/.installed: pyproject.toml
 
 demo: install
 	$(BIN)/earwitness-hub demo $(DEMO_ARGS)
+
+# Programs of the system that some tests need, by apt-get as root; without them `make test` skips those tests.
+test-deps:
+	$(PYTHON) -m tests.system_packages
 
 # Two processes, each with servers of its own and one thread for PyTorch: most tests wait for a server.
 test: export OMP_NUM_THREADS = 1

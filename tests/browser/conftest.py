@@ -13,7 +13,8 @@ EVENTS = 5_200
 
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A hub with weeks of two neighbourhoods."""
+    """A hub with weeks of two neighbourhoods, which only a browser looks at."""
+    program("chromium")
     with demo(tmp_path_factory.mktemp("city"), EVENTS) as running:
         assert running.archive.count() >= 5_000
         yield running

@@ -1,9 +1,12 @@
-"""Servers and programs that die or freeze in mid-stream lose nothing, and nothing is archived twice."""
+"""Servers and programs that die or freeze in mid-stream lose nothing, and nothing is archived twice.
+
+Most tests need Mosquitto: rumqttd forgets sessions at a restart, keeps no share for a hub that is away, and does not
+tell a publisher that nobody has subscribed (reason code 0x10).
+"""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from hub.archive import Archive
 from shared.events import EventId
@@ -13,12 +16,14 @@ EACH = 100
 SENSORS = 2
 
 
-@pytest.fixture
-def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
-    process = HubProcess(tmp_path / "hub", broker.port, store.url, "redis.timeout_s=1")
+@contextmanager
+def running(folder: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
+    process = HubProcess(folder / "hub", broker.port, store.url, "redis.timeout_s=1")
     process.start()
-    yield process
-    process.stop()
+    try:
+        yield process
+    finally:
+        process.stop()
 
 
 def play(folder: Path, port: int, sensor: str, *settings: str, count: int = EACH) -> EdgeProcess:
@@ -52,15 +57,14 @@ def through_a_fault(
     archive.close()
 
 
-def test_a_broker_killed_and_restarted_loses_nothing(
-    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
-) -> None:
+def test_a_broker_killed_and_restarted_loses_nothing(tmp_path: Path, mosquitto: Mosquitto, store: Store) -> None:
     def fault() -> None:
-        broker.kill()
-        broker.start()
+        mosquitto.kill()
+        mosquitto.start()
 
-    through_a_fault(tmp_path, broker.port, store.url, fault)
-    assert hub.ready()
+    with running(tmp_path, mosquitto, store) as hub:
+        through_a_fault(tmp_path, mosquitto.port, store.url, fault)
+        assert hub.ready()
 
 
 def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
@@ -103,13 +107,15 @@ def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: 
 
 
 def test_a_hub_killed_and_restarted_loses_nothing_and_archives_nothing_twice(
-    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
+    tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
-    def fault() -> None:
-        hub.kill()
-        hub.start()
+    with running(tmp_path, mosquitto, store) as hub:
 
-    through_a_fault(tmp_path, broker.port, store.url, fault)
+        def fault() -> None:
+            hub.kill()
+            hub.start()
+
+        through_a_fault(tmp_path, mosquitto.port, store.url, fault)
 
 
 def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses_nothing(
@@ -136,15 +142,17 @@ def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses
 
 
 def test_a_store_that_hangs_stops_the_hub_from_taking_and_loses_nothing(
-    tmp_path: Path, broker: Broker, store: Store, hub: HubProcess
+    tmp_path: Path, broker: Broker, store: Store
 ) -> None:
-    def fault() -> None:
-        before = hub.metric("earwitness_hub_retries_total")
-        store.freeze()
-        eventually(lambda: hub.metric("earwitness_hub_retries_total") >= before + 2, 30, "the hub waits")
-        store.thaw()
+    with running(tmp_path, broker, store) as hub:
 
-    through_a_fault(tmp_path, broker.port, store.url, fault)
+        def fault() -> None:
+            before = hub.metric("earwitness_hub_retries_total")
+            store.freeze()
+            eventually(lambda: hub.metric("earwitness_hub_retries_total") >= before + 2, 30, "the hub waits")
+            store.thaw()
+
+        through_a_fault(tmp_path, broker.port, store.url, fault)
 
 
 def test_a_sensor_killed_and_restarted_delivers_what_it_had_spooled(
@@ -181,10 +189,12 @@ def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
         hub.stop()
 
 
-def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(tmp_path: Path, broker: Broker, store: Store) -> None:
-    hub = HubProcess(tmp_path / "small", broker.port, store.url, "intake.capacity=2", "hub.name=small")
+def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, store: Store
+) -> None:
+    hub = HubProcess(tmp_path / "small", mosquitto.port, store.url, "intake.capacity=2", "hub.name=small")
     hub.start()
     try:
-        through_a_fault(tmp_path, broker.port, store.url, hub.ready)
+        through_a_fault(tmp_path, mosquitto.port, store.url, hub.ready)
     finally:
         hub.stop()

@@ -23,7 +23,7 @@ from shared.mqtt import Link
 from shared.settings import load
 from shared.unreachable import own_certificate_ends
 from tests.deployments import Founded, FoundedBroker, FoundedStore
-from tests.processes import Broker, Store, eventually
+from tests.processes import Broker, Mosquitto, Store, eventually
 from tests.values import alert, stored
 
 
@@ -198,14 +198,14 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
         broker.stop()
 
 
-def test_a_wrong_password_at_the_broker_is_told(broker: Broker, store: Store) -> None:
-    conf = broker.folder / "mosquitto.conf"
-    passwords = broker.folder / "passwords"
+def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, store: Store) -> None:
+    conf = mosquitto.folder / "mosquitto.conf"
+    passwords = mosquitto.folder / "passwords"
     passwords.write_text("")
     conf.write_text(conf.read_text().replace("allow_anonymous true", f"password_file {passwords}"))
-    broker.stop()
-    broker.start()
-    overrides = [f"mqtt.port={broker.port}", "mqtt.username=hub", "mqtt.password=guess"]
+    mosquitto.stop()
+    mosquitto.start()
+    overrides = [f"mqtt.port={mosquitto.port}", "mqtt.username=hub", "mqtt.password=guess"]
     finding = found(load(HubSettings, None, [*overrides, f"redis.url={store.url}"]))["broker"]
     assert not finding.ok
     assert "refuses the login" in finding.text

@@ -30,7 +30,7 @@ from tests.processes import (
     Broker,
     EdgeProcess,
     HubProcess,
-    Rumqttd,
+    Mosquitto,
     Server,
     Store,
     Valkey,
@@ -144,7 +144,7 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A hub with a sensor that goes on and two that ended, one of which lost an event; alerts, told and judged."""
     folder = tmp_path_factory.mktemp("metrics")
-    broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store", "--appendonly", "yes")
+    broker, store = Mosquitto(folder / "broker"), Valkey(folder / "store", "--appendonly", "yes")
     webhook, config = Receiver(), folder / "hub.toml"
     hub = Configured(folder / "hub", broker.port, store.url, config)
     prometheus = Prometheus(folder / "prometheus", hub.port)

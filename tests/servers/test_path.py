@@ -1,4 +1,7 @@
-"""One event, all the way, through Debian's Mosquitto and Redis: sensors, broker, hub, store, API, alerts."""
+"""One event, all the way: sensors, broker, hub, store, API, alerts.
+
+Through the broker and the store of the wheels, and through those of deployments: Debian's Mosquitto and Redis.
+"""
 
 import queue
 from collections.abc import Iterator
@@ -10,27 +13,44 @@ import pytest
 from shared.messages import AlertMessage, decode_json
 from shared.mqtt import Connected, Link, Received
 from shared.topics import ALL_ALERTS
-from tests.processes import Broker, EdgeProcess, HubProcess, Rumqttd, Store, Valkey, eventually, write_embeddings
+from tests.processes import (
+    Broker,
+    EdgeProcess,
+    HubProcess,
+    Mosquitto,
+    Redis,
+    Rumqttd,
+    Store,
+    Valkey,
+    eventually,
+    write_embeddings,
+)
 
 EACH = 30
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("path")
+@pytest.fixture(scope="module", params=["wheels", "debian"])
+def of(request: pytest.FixtureRequest) -> str:
+    """Where broker and store come from."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def broker(folder: Path) -> Iterator[Rumqttd]:
-    server = Rumqttd(folder / "broker")
+def folder(of: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp(of)
+
+
+@pytest.fixture(scope="module")
+def broker(of: str, folder: Path) -> Iterator[Broker]:
+    server = Rumqttd(folder / "broker") if of == "wheels" else Mosquitto(folder / "broker")
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def store(folder: Path) -> Iterator[Valkey]:
-    server = Valkey(folder / "store")
+def store(of: str, folder: Path) -> Iterator[Store]:
+    server = Valkey(folder / "store") if of == "wheels" else Redis(folder / "store")
     server.start()
     yield server
     server.stop()
