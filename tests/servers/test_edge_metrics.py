@@ -1,4 +1,4 @@
-"""A real sensor is scraped, while Debian's Mosquitto is away, there, and without a hub that takes events."""
+"""A real sensor is scraped, while the broker is away, there, and without a hub that takes events."""
 
 import json
 import re
@@ -61,6 +61,7 @@ def endless(folder: Path) -> tuple[str, ...]:
 
 
 def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tmp_path: Path) -> None:
+    program("ss")
     broker, port = Rumqttd(tmp_path / "broker"), free_port()
     own = (f"metrics.port={port}", "spool.patience_s=0", "spool.resend_window_s=0")
     edge = EdgeProcess(tmp_path / "edge", broker.port, *endless(tmp_path), *own)
@@ -118,6 +119,7 @@ def test_a_port_that_is_taken_does_not_keep_a_sensor_from_listening(tmp_path: Pa
 
 
 def test_a_sensor_listens_on_no_port_unless_one_is_set(tmp_path: Path, broker: Broker) -> None:
+    program("ss")
     link = listener(broker)
     edge = EdgeProcess(tmp_path / "edge", broker.port, *endless(tmp_path))
     try:

@@ -13,7 +13,7 @@ import redis
 from shared.mqtt import Connected, Link, Received
 from shared.taxonomy import CATEGORIES
 from tests.discovery import DEVICE
-from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually, write_embeddings
+from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings
 
 TOPIC = re.compile(r"homeassistant/device/[a-zA-Z0-9_-]+/config")
 HIGH = "homeassistant/device/earwitness_test_high/config"
@@ -42,6 +42,12 @@ class Watcher:
 
     def stop(self) -> None:
         self._link.stop()
+
+
+@pytest.fixture
+def broker(mosquitto: Mosquitto) -> Broker:
+    """Debian's: rumqttd publishes the will of a sensor that ended in order, and `lost` stays retained."""
+    return mosquitto
 
 
 @pytest.fixture

@@ -158,6 +158,7 @@ def test_alerts_are_published_and_kept(hub: HubProcess, alerts: Link) -> None:
     assert all(match["shared"] for alert in kept for match in alert["matches"])
 
 
+@pytest.mark.parametrize("of", ["debian"], indirect=True)  # rumqttd publishes a will after an orderly end, too
 def test_sensors_announce_that_they_left(hub: HubProcess) -> None:
     def states() -> set[tuple[str, str, int]]:
         sensors = hub.get("/api/v1/sensors")["sensors"]
