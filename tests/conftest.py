@@ -4,11 +4,15 @@ from typing import Final
 
 import pytest
 import redis
+from hypothesis import settings
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
+
+settings.register_profile("untimed", deadline=None)  # no test fails because the machine is busy
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

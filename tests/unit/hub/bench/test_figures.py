@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from shared.space import VGGISH
+from tests.programs import program
 
 
 def run(*arguments: str) -> dict[str, object]:
@@ -53,6 +54,8 @@ def test_search_measures_recall_memory_and_faiss_and_draws_the_curve(data: Path,
 
 
 def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
+    program("mosquitto")
+    program("redis-server")
     found = run("ingest", "--archive", "500", "--seconds", "3", "--rate", "50")
     assert found["lost"] == 0
     assert isinstance(found["sent"], int)
@@ -65,6 +68,8 @@ def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
 
 
 def test_a_start_from_the_snapshot_and_from_the_store_are_both_measured() -> None:
+    program("mosquitto")
+    program("redis-server")
     found = run("start", "--events", "1000")
     assert found["events"] == 1000
     for name in ("from_store_s", "from_snapshot_s", "snapshot_bytes_per_event", "fill_events_per_s"):
