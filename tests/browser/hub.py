@@ -1,4 +1,4 @@
-"""A hub with the demo archive, as its own process, with Debian's broker and store."""
+"""A hub with the demo archive, as its own process, with a broker and a store."""
 
 import sys
 from collections.abc import Iterator

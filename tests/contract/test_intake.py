@@ -1,4 +1,7 @@
-"""Intake with a real broker: what waits is handled together, in order, and acknowledged in order."""
+"""Intake with a real broker: what waits is handled together, in order, and acknowledged in order.
+
+The broker is Mosquitto, because the sender waits for its answer that somebody has subscribed.
+"""
 
 import contextlib
 import itertools
