@@ -94,7 +94,8 @@ class Rumqttd(Broker):
 
     A test needs `Mosquitto` where it relies on what rumqttd 0.20 lacks. rumqttd acknowledges a message that nobody
     has subscribed to with success instead of 0x10 (MQTT 5.0, 3.4.2.1). It publishes the will after a normal
-    disconnection (against MQTT 5.0, 3.14.4-3). A stream stops when a hub with a shared subscription is killed.
+    disconnection (against MQTT 5.0, 3.14.4-3). Its router may panic ("group must exists")
+    when the last member of a shared subscription disconnects; then it lets nobody in.
     """
 
     def command(self) -> list[str]:

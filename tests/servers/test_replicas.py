@@ -1,12 +1,20 @@
 """Several hubs, one archive: they divide the events, find each other's, survive a death; snapshots; the engine."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from hub.archive import Archive
-from tests.processes import Broker, EdgeProcess, HubProcess, QueryEngine, Store, eventually, write_embeddings
+from tests.processes import (
+    Broker,
+    EdgeProcess,
+    HubProcess,
+    Mosquitto,
+    QueryEngine,
+    Store,
+    eventually,
+    write_embeddings,
+)
 
 EACH = 60
 INDEXED = "earwitness_hub_index_events"
@@ -30,56 +38,58 @@ def hub(folder: Path, broker: Broker, store: Store, name: str, *settings: str) -
     return HubProcess(folder / name, broker.port, store.url, f"hub.name={name}", "flagging.own_recent_s=0", *settings)
 
 
-@pytest.fixture
-def replicas(tmp_path: Path, broker: Broker, store: Store) -> Iterator[list[HubProcess]]:
-    hubs = [hub(tmp_path, broker, store, name) for name in ("one", "two")]
-    for each in hubs:
-        each.start()
-    yield hubs
-    for each in hubs:
-        each.stop()
+@contextmanager
+def replicas(folder: Path, broker: Broker, store: Store) -> Iterator[list[HubProcess]]:
+    hubs = [hub(folder, broker, store, name) for name in ("one", "two")]
+    try:
+        for each in hubs:
+            each.start()
+        yield hubs
+    finally:
+        for each in hubs:
+            each.stop()
 
 
-def test_two_hubs_lose_double_and_overlook_no_event(
-    tmp_path: Path, broker: Broker, store: Store, replicas: list[HubProcess]
-) -> None:
-    edges = [play(tmp_path, broker.port, f"street-{n}") for n in range(3)]
-    assert [edge.finish()["captured"] for edge in edges] == [EACH] * 3
-    archive = Archive(store.url)
-    eventually(lambda: archive.count() == 3 * EACH, 60, "all is archived")
-    eventually(lambda: [each.metric(INDEXED) for each in replicas] == [3 * EACH] * 2, 5, "both find everything")
-    shares = [each.metric(ARCHIVED) for each in replicas]
-    assert sum(shares) == 3 * EACH
-    assert min(shares) > 0, "both took some"
-    some = archive.events(limit=1)[0]
-    answers = [each.get(f"/api/v1/events/{some.id}/similar?k=20") for each in replicas]
-    assert answers[0] == answers[1]
+def test_two_hubs_lose_double_and_overlook_no_event(tmp_path: Path, broker: Broker, store: Store) -> None:
+    with replicas(tmp_path, broker, store) as hubs:
+        edges = [play(tmp_path, broker.port, f"street-{n}") for n in range(3)]
+        assert [edge.finish()["captured"] for edge in edges] == [EACH] * 3
+        archive = Archive(store.url)
+        eventually(lambda: archive.count() == 3 * EACH, 60, "all is archived")
+        eventually(lambda: [each.metric(INDEXED) for each in hubs] == [3 * EACH] * 2, 5, "both find everything")
+        shares = [each.metric(ARCHIVED) for each in hubs]
+        assert sum(shares) == 3 * EACH
+        assert min(shares) > 0, "both took some"
+        some = archive.events(limit=1)[0]
+        answers = [each.get(f"/api/v1/events/{some.id}/similar?k=20") for each in hubs]
+        assert answers[0] == answers[1]
 
 
 def test_when_one_hub_dies_the_other_takes_over_and_nothing_is_lost(
-    tmp_path: Path, broker: Broker, store: Store, replicas: list[HubProcess]
+    tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
-    archive = Archive(store.url)
-    edges = [play(tmp_path, broker.port, f"street-{n}", speed=100) for n in range(2)]
-    eventually(lambda: archive.count() > EACH // 2, 60, "a quarter is archived")
-    replicas[0].kill()
-    replicas[0].start()
-    captured = sum(edge.finish()["captured"] for edge in edges)
-    eventually(lambda: archive.count() == captured, 60, "all is archived")
-    assert captured == 2 * EACH
-    eventually(lambda: [each.metric(INDEXED) for each in replicas] == [captured] * 2, 5, "both find everything")
+    with replicas(tmp_path, mosquitto, store) as hubs:
+        archive = Archive(store.url)
+        edges = [play(tmp_path, mosquitto.port, f"street-{n}", speed=100) for n in range(2)]
+        eventually(lambda: archive.count() > EACH // 2, 60, "a quarter is archived")
+        hubs[0].kill()
+        hubs[0].start()
+        captured = sum(edge.finish()["captured"] for edge in edges)
+        eventually(lambda: archive.count() == captured, 60, "all is archived")
+        assert captured == 2 * EACH
+        eventually(lambda: [each.metric(INDEXED) for each in hubs] == [captured] * 2, 5, "both find everything")
 
 
-def test_a_hub_starts_from_its_snapshot_and_catches_up(tmp_path: Path, broker: Broker, store: Store) -> None:
-    keeping = hub(tmp_path, broker, store, "one", f"search.snapshot_dir={tmp_path / 'snapshots'}")
+def test_a_hub_starts_from_its_snapshot_and_catches_up(tmp_path: Path, mosquitto: Mosquitto, store: Store) -> None:
+    keeping = hub(tmp_path, mosquitto, store, "one", f"search.snapshot_dir={tmp_path / 'snapshots'}")
     keeping.start()
-    play(tmp_path, broker.port, "before").finish()
+    play(tmp_path, mosquitto.port, "before").finish()
     eventually(lambda: keeping.metric(INDEXED) == EACH, 30, "all is indexed")
     keeping.stop()
     assert list((tmp_path / "snapshots").rglob("chunk-*.safetensors"))
-    other = hub(tmp_path, broker, store, "two")
+    other = hub(tmp_path, mosquitto, store, "two")
     other.start()
-    play(tmp_path, broker.port, "meanwhile").finish()
+    play(tmp_path, mosquitto.port, "meanwhile").finish()
     eventually(lambda: other.metric(INDEXED) > EACH, 30, "the other hub knows the old and some of the new")
     other.stop()
     keeping.start()  # the broker kept its share of the new ones for it
