@@ -69,9 +69,25 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
-LONGEST_FIRST: Final = ("tutorials", "faults", "servers", "browser", "contract", "unit")
+TESTS: Final = Path(__file__).parent
+LONGEST_FIRST: Final = ("tutorials", "servers", "browser", "faults", "contract", "unit")
+SHARED: Final = ("city", "web", "deployment")
+"""Fixtures that take many seconds to make: all their tests run in one process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that two processes end together."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+    """Divide the tests among processes: the longest first; a file, or what shares a fixture, stays together."""
+    items.sort(key=lambda item: LONGEST_FIRST.index(_folder(item)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def _group(item: pytest.Item) -> str:
+    if _folder(item) == "tutorials":
+        return item.name
+    shared = set(getattr(item, "fixturenames", ())) & set(SHARED)
+    return min(shared) if shared else str(item.path.relative_to(TESTS))
