@@ -22,11 +22,11 @@ demo: install
 # for PyTorch.
 test: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: export OMP_NUM_THREADS = 1
 test-fast: install
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder tests/unit tests/contract
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
 
 check: install
 	$(BIN)/ruff check .

@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import redis
+from xdist.scheduler import LoadFileScheduling
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
@@ -69,25 +70,26 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
-TESTS: Final = Path(__file__).parent
 LONGEST_FIRST: Final = ("tutorials", "servers", "browser", "faults", "contract", "unit")
-SHARED: Final = ("city", "web", "deployment")
-"""Fixtures that take many seconds to make: all their tests run in one process."""
+TUTORIALS: Final = "tests/tutorials/test_tutorials.py"
+SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_schema")}
+"""Files by what they share, which takes many seconds to make."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Divide the tests among processes: the longest first; a file, or what shares a fixture, stays together."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(_folder(item)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """The longest first, so that all processes end together."""
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Divide the tests among processes."""
+    return Together(config, log)
 
 
-def _group(item: pytest.Item) -> str:
-    if _folder(item) == "tutorials":
-        return item.name
-    shared = set(getattr(item, "fixturenames", ())) & set(SHARED)
-    return min(shared) if shared else str(item.path.relative_to(TESTS))
+class Together(LoadFileScheduling):
+    """Tests of a file run in one process, and those of files that share a server; each tutorial is on its own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file == TUTORIALS else SHARED.get(file, file)
