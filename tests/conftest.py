@@ -87,7 +87,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return Together(config, log)
 
 
-class Together(LoadFileScheduling):
+class Together(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist ships no type information
     """Tests of a file run in one process, and those of files that share a server; each tutorial is on its own."""
 
     def _split_scope(self, nodeid: str) -> str:
