@@ -4,11 +4,17 @@ from typing import Any, Final
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
 from tests.processes import Mosquitto, QueryEngine, Redis
+
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
