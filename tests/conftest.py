@@ -11,7 +11,6 @@ from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
 from tests.processes import Mosquitto, QueryEngine, Redis
 
-
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
