@@ -22,14 +22,15 @@ demo: install
 test-deps:
 	$(PYTHON) -m tests.system_packages
 
-# Two processes, each with servers of its own and one thread for PyTorch: most tests wait for a server.
+# Three processes even on two cores, because most tests wait for a server; each has servers of its own and one thread
+# for PyTorch.
 test: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: export OMP_NUM_THREADS = 1
 test-fast: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
 
 check: install
 	$(BIN)/ruff check .

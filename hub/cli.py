@@ -1,4 +1,7 @@
-"""`earwitness-hub`: the hub's command line; the only place that builds settings and sets up logging."""
+"""`earwitness-hub`: the hub's command line; the only place that builds settings and sets up logging.
+
+Commands import what they need when they run: PyTorch alone takes a second, and help should come at once.
+"""
 
 import json
 import logging
@@ -14,7 +17,6 @@ from rich.table import Table
 from hub import dead_letters, demo
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
-from hub.check import examine
 from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
 from hub.init import init
@@ -23,7 +25,6 @@ from hub.notify import commands as notify_commands
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.search.match import Exclusion, Query
-from hub.service import Hub, fill
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
 from hub.training import reference_commands, report_commands, sketch_commands
@@ -63,6 +64,8 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
 
     Example: earwitness-hub serve --config /etc/earwitness/hub.toml --set mqtt.host=broker.example
     """
+    from hub.service import Hub
+
     settings = settings_from(config, override)
     set_up(settings.log)
     hub = Hub(settings)
@@ -78,6 +81,8 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
 
     Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
     """
+    from hub.check import examine
+
     settings = settings_from(config, override)
     logging.disable(logging.WARNING)
     findings = examine(settings)
@@ -118,6 +123,8 @@ def search(
 
     Example: earwitness-hub search --clip jackhammer.wav -k 5
     """
+    from hub.service import fill
+
     if (event is None) == (clip is None):
         raise Invalid("give one of --event and --clip")
     settings = settings_from(config, override)

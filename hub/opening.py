@@ -1,27 +1,28 @@
-"""The parts of a hub, opened as the settings say; the hub's commands use them one by one, `hub.service` all."""
+"""The parts of a hub, opened as the settings say; the hub's commands use them one by one, `hub.service` all.
+
+PyTorch takes a second to import: it is imported where networks are opened, so that other commands begin at once.
+"""
 
 import logging
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from hub.archive import Archive
-from hub.audio.choose import choose_space, extractor_for
 from hub.casebook import Casebook
 from hub.flagging.learning import Learner
 from hub.flagging.rule import FlagRule
 from hub.health.hearing import Ear
-from hub.model.checkpoint import load, shipped
 from hub.places import Places
-from hub.search.engine import EngineIndex
-from hub.search.index import Index
 from hub.search.match import Backend
-from hub.search.reach import Reach
-from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
 from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
 from shared.backbones import bring, space_named
 from shared.errors import Invalid
 from shared.extractor import Extractor
 from shared.space import SHORT_NAMES
+
+if TYPE_CHECKING:
+    from hub.search.retrieval import Retrieval
+    from hub.search.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,17 @@ def open_archive(settings: HubSettings) -> Archive:
     )
 
 
-def open_retrieval(settings: HubSettings) -> Retrieval:
+def open_retrieval(settings: HubSettings) -> "Retrieval":
     """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
 
     Raises:
         Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
             that lacks the query engine which `search.backend` asks for.
     """
+    from hub.model.checkpoint import load, shipped
+    from hub.search.retrieval import Retrieval
+    from hub.search.scorer import Scorer
+
     for description in settings.model.backbones:
         bring(description)
     if settings.model.space is not None:
@@ -55,7 +60,11 @@ def open_retrieval(settings: HubSettings) -> Retrieval:
     return Retrieval(scorers, lambda scorer: _backend(settings, scorer))
 
 
-def _backend(settings: HubSettings, scorer: Scorer) -> Backend:
+def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
+    from hub.search.engine import EngineIndex
+    from hub.search.index import Index
+    from hub.search.reach import Reach
+
     search = settings.search
     if search.backend == "engine" and scorer.sketch is None:
         log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
@@ -102,12 +111,14 @@ def places_of(settings: PlacesSettings) -> Places:
     return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
 
 
-def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, str]:
+def open_audio(settings: HubSettings, retrieval: "Retrieval") -> tuple[Extractor, str]:
     """What turns clips into features, and a sentence that says which feature space that is and why.
 
     Raises:
         Invalid: no checkpoint scores the feature space that clips would get.
     """
+    from hub.audio.choose import choose_space, extractor_for
+
     weights_dir = settings.model.weights_dir.expanduser()
     choice = choose_space(settings.model.space, weights_dir)
     if choice.space.id not in retrieval.spaces:

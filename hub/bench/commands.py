@@ -1,4 +1,4 @@
-"""The hub's commands `bench ...`."""
+"""The hub's commands `bench ...`; each imports what it measures when it runs, so that help comes at once."""
 
 import json
 import tempfile
@@ -6,28 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hub.bench.alerts import alert_figures, days_of
-from hub.bench.calendar import draw
-from hub.bench.embed import costs
-from hub.bench.ingest import ingest_figures
-from hub.bench.pages import page_figures
-from hub.bench.recordings import recording_figures
-from hub.bench.score import score_figures
-from hub.bench.start import start_figures
 from hub.bench.street import PERFORMANCES
-from hub.bench.vggish import vggish_figures
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.options import JsonOption, SetOption, reported, settings_from
 from hub.training import plots
 from shared.errors import Unavailable
 from shared.space import SHORT_NAMES, VGGISH
+
+if TYPE_CHECKING:
+    from hub.model.checkpoint import Checkpoint
 
 DataOption = Annotated[
     Path | None,
@@ -63,6 +56,8 @@ def embed(
 
     Example: earwitness-hub bench embed --json
     """
+    from hub.bench.embed import costs
+
     with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
         names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(made)), "vggish"]
         found = costs(names, repeats)
@@ -91,6 +86,8 @@ def score(
 
     Example: earwitness-hub bench score --data audioset/ --json
     """
+    from hub.bench.score import score_figures
+
     figures = asdict(score_figures(_checkpoint(checkpoint), data, events, queries, repeats))
     _tell("one query against many events", figures, json_)
 
@@ -113,7 +110,7 @@ def search(
     Example: earwitness-hub bench search --events 1000000 --data audioset/ --json
     """
     try:
-        from hub.bench.search import search_figures  # noqa: PLC0415 - FAISS is no part of the hub
+        from hub.bench.search import search_figures  # FAISS is no part of the hub
     except ImportError as error:
         raise Unavailable(f"{error}: pip install faiss-cpu") from error
     with _progress() as told:
@@ -154,6 +151,8 @@ def ingest(
 
     Example: earwitness-hub bench ingest --data audioset/ --json
     """
+    from hub.bench.ingest import ingest_figures
+
     with _progress() as told:
         figures = ingest_figures(
             data, archive=archive, seconds=seconds, rate=rate, settings=_checkpoints(checkpoint), told=told
@@ -175,6 +174,8 @@ def start(
 
     Example: earwitness-hub bench start --events 1000000 --data audioset/ --json
     """
+    from hub.bench.start import start_figures
+
     with _progress() as told:
         figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
     _tell("start", asdict(figures), json_)
@@ -199,6 +200,9 @@ def alerts(
 
     Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
     """
+    from hub.bench.alerts import alert_figures, days_of
+    from hub.bench.calendar import draw
+
     with _progress() as told:
         drawn = days_of(days, seed, sensors, performances, told)
         figures, truth = alert_figures(drawn, settings_from(None, override), feedback=feedback, told=told)
@@ -221,6 +225,8 @@ def replay(
 
     Example: earwitness-hub bench replay sonyc/ --set places.timezone=America/New_York
     """
+    from hub.bench.recordings import recording_figures
+
     with _progress() as told:
         figures = recording_figures(folder, settings_from(None, override), only or (), told)
     if json_:
@@ -244,6 +250,8 @@ def pages(
 
     Example: earwitness-hub bench pages --events 100000 --json
     """
+    from hub.bench.pages import page_figures
+
     with _progress() as told:
         figures = page_figures(events=events, repeats=repeats, told=told)
     _tell("pages", asdict(figures), json_)
@@ -252,14 +260,19 @@ def pages(
 @app.command()
 @reported
 def vggish(
+    clips: Annotated[
+        list[int] | None, typer.Option(min=1, help="at once; may be repeated; 1, 4 and 16 if not given")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 5,
     json_: JsonOption = False,
 ) -> None:
     """Clips a second through VGGish in PyTorch, by precision and clips at once.
 
-    Example: earwitness-hub bench vggish --json
+    Example: earwitness-hub bench vggish --clips 1 --clips 8 --json
     """
-    found = vggish_figures(repeats)
+    from hub.bench.vggish import vggish_figures
+
+    found = vggish_figures(clips or (1, 4, 16), repeats)
     if json_:
         typer.echo(json.dumps([asdict(one) for one in found]))
         return
@@ -269,7 +282,9 @@ def vggish(
     Console().print(table)
 
 
-def _checkpoint(path: Path | None) -> Checkpoint:
+def _checkpoint(path: Path | None) -> "Checkpoint":
+    from hub.model.checkpoint import baseline, load
+
     return load(baseline(VGGISH.id, "paper") if path is None else path)
 
 
@@ -277,6 +292,8 @@ def _checkpoints(path: Path | None) -> tuple[str, ...]:
     """The setting that has a hub use this checkpoint for VGGish, and the shipped ones for other spaces."""
     if path is None:
         return ()
+    from hub.model.checkpoint import shipped
+
     others = [str(shipped(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
     return (f"model.checkpoints={json.dumps([str(path.resolve()), *others])}",)
 
@@ -313,7 +330,7 @@ def _short(value: object) -> str:
 def _yamnet(into: Path) -> list[str]:
     """YAMNet's description, if the extra `distil` is installed."""
     try:
-        from hub.training.distil.yamnet import yamnet  # noqa: PLC0415
+        from hub.training.distil.yamnet import yamnet
 
         return [str(yamnet(into))]
     except ImportError:

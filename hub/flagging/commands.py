@@ -4,7 +4,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,16 +12,16 @@ from rich.table import Table
 
 from hub.casebook import Casebook
 from hub.feedback import Feedback, Verdict, VerdictKind
-from hub.flagging.shadow import Comparison, compare, compare_thresholds
-from hub.model.checkpoint import load
 from hub.opening import learner_of, open_archive, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
 from shared.errors import Invalid
 from shared.taxonomy import CATEGORIES
+
+if TYPE_CHECKING:
+    from hub.flagging.shadow import Comparison
+    from hub.search.retrieval import Retrieval
 
 app = typer.Typer(no_args_is_help=True, help="What people said of alerts: list, give, export to train with.")
 
@@ -158,6 +158,11 @@ def shadow(
 
     Example: earwitness-hub shadow --checkpoint new.safetensors --promote /etc/earwitness/vggish.safetensors
     """
+    from hub.flagging.shadow import compare_thresholds
+    from hub.model.checkpoint import load
+    from hub.search.retrieval import Retrieval
+    from hub.search.scorer import Scorer
+
     if (checkpoint is None) == (threshold is None):
         raise Invalid("give one of --checkpoint and --threshold")
     settings = settings_from(config, override)
@@ -185,14 +190,16 @@ def shadow(
         raise typer.Exit(1)
 
 
-def _networks(present: Retrieval, candidate: Retrieval, pairs: _Pairs) -> Comparison:
+def _networks(present: "Retrieval", candidate: "Retrieval", pairs: _Pairs) -> "Comparison":
     """Both networks on the pairs of the candidate's feature space."""
+    from hub.flagging.shadow import compare
+
     own = [pair for pair in pairs if pair[1].space == pair[2].space and pair[1].space in candidate.spaces]
     stated = [[_likeness(network, *pair) for pair in own] for network in (present, candidate)]
     return compare(stated[0], stated[1], [bool(verdict.right) for verdict, _, _ in own])
 
 
-def _likeness(network: Retrieval, verdict: Verdict, event: StoredEvent, match: StoredEvent) -> float:
+def _likeness(network: "Retrieval", verdict: Verdict, event: StoredEvent, match: StoredEvent) -> float:
     row = network.likeness(event.space, network.compare(event, [match]))[0]
     return float(row[CATEGORIES.index(verdict.category)])
 

@@ -1,27 +1,25 @@
-"""The hub's commands `train` and `evaluate`."""
+"""The hub's commands `train` and `evaluate`; each imports what it needs when it runs, so that help comes at once."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hub.model.checkpoint import load, save
 from hub.options import JsonOption, reported
-from hub.training import plots, recipes
-from hub.training.datasets import Reader
-from hub.training.evaluate import Evaluation, K
-from hub.training.reference import with_reference
-from hub.training.sensor_bench import SensorBench
-from hub.training.stages import TaggedEpoch
-from hub.training.train import Epoch
+from hub.training.methods import METHODS
 from shared.backbones import space_named
 from shared.completion import spaces, words
 from shared.errors import Invalid
+
+if TYPE_CHECKING:
+    from hub.training.evaluate import Evaluation
+    from hub.training.stages import TaggedEpoch
+    from hub.training.train import Epoch
 
 SpaceOption = Annotated[
     str,
@@ -63,9 +61,9 @@ def train(
     network: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(recipes.METHODS)}; the space's own if not given",
+            help=f"{', '.join(METHODS)}; the space's own if not given",
             show_default=False,
-            autocompletion=words(recipes.METHODS),
+            autocompletion=words(METHODS),
         ),
     ] = None,
     hold_out: HoldOutOption = None,
@@ -103,6 +101,11 @@ def train(
 
     Example: earwitness-hub train --space logmel --data recordings/ --scenes 4000 --out my.safetensors
     """
+    from hub.model.checkpoint import load, save
+    from hub.training import plots, recipes
+    from hub.training.datasets import Reader
+    from hub.training.reference import with_reference
+
     console = Console(stderr=True)
     name = space_named(space).id
     state = out.with_name(f".{out.name}.state")
@@ -129,7 +132,7 @@ def train(
         def on_step(stage: str, number: int, share: float) -> None:
             bar.update(task, completed=share, description=f"{stage} epoch {number}")
 
-        def on_epoch(epoch: Epoch | TaggedEpoch) -> None:
+        def on_epoch(epoch: "Epoch | TaggedEpoch") -> None:
             console.print(recipes.told(epoch))
 
         trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
@@ -199,6 +202,10 @@ def evaluate(
 
     Example: earwitness-hub evaluate --space earwitness-small --sonyc recordings/
     """
+    from hub.training import plots, recipes
+    from hub.training.datasets import Reader
+    from hub.training.sensor_bench import SensorBench
+
     console = Console(stderr=True)
     name = space_named(space).id
     kept, searched = cache_of(cache), ""
@@ -243,7 +250,9 @@ def cache_of(path: Path) -> Path | None:
     return None if path == Path("-") else path.expanduser()
 
 
-def _show(found: Evaluation, title: str) -> None:
+def _show(found: "Evaluation", title: str) -> None:
+    from hub.training.evaluate import K
+
     table = Table(title=title)
     for column in ("method", "queries", "s", *(f"K={k}" for k in K), "fine@10"):
         table.add_column(column)
@@ -258,7 +267,7 @@ def _show(found: Evaluation, title: str) -> None:
         typer.echo(f"{method}: expected calibration error of P(level >= {s}) on {pairs} pairs {kept.error():.4f}")
 
 
-def _show_presence(found: Evaluation) -> None:
+def _show_presence(found: "Evaluation") -> None:
     table = Table(title="how well categories of a query are told (AUC; .5 is chance)")
     names = list(dict.fromkeys(name for quality in found.presence.values() for name in quality))
     for column in ("method", *names):

@@ -39,7 +39,7 @@ class Experiment:
 
     Attributes:
         space: id of the feature space.
-        method: of `recipes.METHODS`; or `committed` (what the repository carries), or `untrained`.
+        method: of `methods.METHODS`; or `committed` (what the repository carries), or `untrained`.
         seed: of the training.
     """
 

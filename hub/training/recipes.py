@@ -15,6 +15,7 @@ from hub.model.network import NetworkConfig
 from hub.model.presence import BOTH
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.search.scorer import Scorer
+from hub.training import methods
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.calibrate import calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
@@ -26,15 +27,13 @@ from hub.training.metrics import auc
 from hub.training.stages import Stage, TaggedEpoch, TaggedPlan
 from hub.training.tagged import train_tagged
 from hub.training.train import Epoch, Plan, train
-from hub.training.variants import NAMES, variant
+from hub.training.variants import variant
 from shared.errors import Invalid
 from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
-TAGGED: Final = "tagged"
-TAGS_ONLY: Final = "tag-and-compare"
-METHODS: Final = (TAGGED, TAGS_ONLY, "paper", *NAMES)
-"""Networks that `train` knows: ours, the tagger alone, and the paper's with its variants."""
+TAGGED: Final = methods.TAGGED
+TAGS_ONLY: Final = methods.TAGS_ONLY
 DEFAULT_METHOD: Final = {LOGMEL.id: "paper"}
 """What `train` trains if no network is named; on other feature spaces the tagged one."""
 PROFILE: Final = 120
@@ -112,8 +111,8 @@ class Order:
     state: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(METHODS)}")
+        if self.method not in methods.METHODS:
+            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(methods.METHODS)}")
 
 
 def gather(sources: Sources, reader: Reader, held_out: Iterable[str], seed: int) -> tuple[Dataset, Dataset]:

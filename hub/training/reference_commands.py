@@ -7,12 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from hub.model.checkpoint import load, save
 from hub.options import JsonOption, reported
-from hub.training import recipes
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
-from hub.training.datasets import Reader
-from hub.training.reference import with_reference
 
 
 @reported
@@ -37,6 +33,11 @@ def reference(
 
     Example: earwitness-hub reference --checkpoint my.safetensors --data recordings/
     """
+    from hub.model.checkpoint import load, save
+    from hub.training import recipes
+    from hub.training.datasets import Reader
+    from hub.training.reference import with_reference
+
     given = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)

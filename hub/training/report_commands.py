@@ -11,10 +11,6 @@ from rich.table import Table
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, cache_of
-from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
-from hub.training.experiments import Laboratory, experiments
-from hub.training.pairs import draw_pairs
-from hub.training.report import write_results
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -44,6 +40,9 @@ def report(
 
     Example: earwitness-hub report --audioset audioset/ --recordings sonyc/ --recordings esc10/
     """
+    from hub.training.experiments import Laboratory, experiments
+    from hub.training.report import write_results
+
     console = Console(stderr=True)
     folders = {
         space.id: tuple(given)
@@ -74,6 +73,9 @@ def annotations(
 
     Example: earwitness-hub annotations sonyc-ust/annotations.csv
     """
+    from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
+    from hub.training.pairs import draw_pairs
+
     found = read_annotations(file)
     pairs = draw_pairs(found.labels[found.splits == TRAIN], np.random.default_rng(seed))
     facts: dict[str, dict[str, Any]] = {

@@ -10,12 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.model.checkpoint import load, save
-from hub.model.tagged import TaggedNetwork
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
-from hub.training.datasets import Reader
-from hub.training.sketch import SketchPlan, teach
 from shared.errors import Invalid
 
 
@@ -42,6 +38,11 @@ def sketch(
 
     Example: earwitness-hub sketch --checkpoint my.safetensors --data recordings/
     """
+    from hub.model.checkpoint import load, save
+    from hub.model.tagged import TaggedNetwork
+    from hub.training.datasets import Reader
+    from hub.training.sketch import SketchPlan, teach
+
     given = load(checkpoint)
     if isinstance(given.network, TaggedNetwork):
         raise Invalid(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")

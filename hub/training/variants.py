@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.model.network import NetworkConfig
+from hub.training import methods
 from shared.errors import Invalid
 from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
 from shared.taxonomy import COUNT
@@ -71,5 +72,5 @@ _ROWS: Final = [_row(space, multi=m, siamese=s, attention=a) for space, m, s, a 
 VARIANTS: Final = {(row.name, row.space.id): row for row in _ROWS}
 """The paper's sixteen rows by name and feature space."""
 
-NAMES: Final = tuple(dict.fromkeys(name for name, _ in VARIANTS))
+NAMES: Final = methods.NAMES
 """The eight names, the paper's own network first."""

@@ -82,11 +82,11 @@ def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
         eventually(lambda: "source ended" in edge.log.read_text(), 60, "the rest is captured while no hub is there")
         mosquitto.kill()
         mosquitto.start()
-        assert edge.finish()["captured"] == EACH
-    finally:
         hub.start()
-    eventually(lambda: archive.count() == EACH, 60, f"{EACH} events are archived")
-    hub.stop()
+        assert edge.finish()["captured"] == EACH
+        eventually(lambda: archive.count() == EACH, 60, f"{EACH} events are archived")
+    finally:
+        hub.stop()
 
 
 def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, store: Store) -> None:

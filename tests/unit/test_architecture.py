@@ -65,3 +65,18 @@ main()
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert ran.returncode == 0, ran.stderr
     assert "speed" in ran.stdout + ran.stderr or "--set" in ran.stdout
+
+
+def test_help_and_commands_without_a_network_do_not_wait_for_pytorch() -> None:
+    code = """
+import sys
+from typer.testing import CliRunner
+from hub.cli import app
+away = ["--set", "redis.url=redis://127.0.0.1:1/0"]
+for line in (["--help"], ["train", "--help"], ["bench", "--help"], ["feedback", "list", *away]):
+    print(CliRunner().invoke(app, line).output)
+assert "torch" not in sys.modules
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert "store" in ran.stdout

@@ -35,8 +35,8 @@ def distil(
     Example: earwitness-hub distil --data esc10/ --leave-out 5- --into shared/backbones
     """
     try:
-        from hub.training.distil.learning import DistilPlan  # noqa: PLC0415 - needs the extra `distil`
-        from hub.training.distil.run import make  # noqa: PLC0415
+        from hub.training.distil.learning import DistilPlan
+        from hub.training.distil.run import make
     except ImportError as error:
         raise Unavailable(f"{error}: pip install 'earwitness[distil]'") from error
     console = Console(stderr=True, highlight=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.programs import program
-from tests.unit.deploy.expressions import ROOT, RULES, rules
+from tests.unit.deploy.expressions import ROOT, RULES, names, rules
 
 HUB = {"job": "earwitness-hub", "instance": "hub:8080"}
 ONE = {"site": "demo", "sensor": "street-1"}
@@ -296,15 +296,31 @@ def test_every_alert_has_a_case() -> None:
     assert {case.alert for case in CASES if case.labels} == set(ALERTS)
 
 
+def needed(alert: str) -> list[dict[str, Any]]:
+    """An alert's rule after the recording rules it asks for: evaluating the others, too, takes ten times as long."""
+    recording = {rule["record"]: rule for rule in rules() if "record" in rule}
+    chosen: list[dict[str, Any]] = []
+    open_ = [ALERTS[alert]]
+    while open_:
+        rule = open_.pop()
+        chosen = [rule, *(one for one in chosen if one is not rule)]
+        open_ += [recording[name] for name in names(rule["expr"]) & set(recording)]
+    return chosen
+
+
 def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
-    document = {
-        "rule_files": [str(path) for path in RULES],
-        "evaluation_interval": "1m",
-        "tests": [case.document() for case in CASES],
-    }
-    path = tmp_path / "cases.yml"
-    path.write_text(json.dumps(document))
-    ran = subprocess.run([program("promtool"), "test", "rules", path], capture_output=True, text=True, check=False)
+    files = []
+    for alert in {case.alert for case in CASES}:
+        rule_file = tmp_path / f"{alert}.rules.yml"
+        rule_file.write_text(json.dumps({"groups": [{"name": alert, "rules": needed(alert)}]}))
+        files.append(tmp_path / f"{alert}.yml")
+        document = {
+            "rule_files": [str(rule_file)],
+            "evaluation_interval": "1m",
+            "tests": [case.document() for case in CASES if case.alert == alert],
+        }
+        files[-1].write_text(json.dumps(document))
+    ran = subprocess.run([program("promtool"), "test", "rules", *files], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -79,10 +79,10 @@ def test_a_start_from_the_snapshot_and_from_the_store_are_both_measured() -> Non
 
 
 def test_vggish_is_measured_by_precision_and_batch() -> None:
-    ran = CliRunner().invoke(app, ["bench", "vggish", "--repeats", "1", "--json"])
+    ran = CliRunner().invoke(app, ["bench", "vggish", "--clips", "1", "--clips", "2", "--repeats", "1", "--json"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
-    assert [row["clips"] for row in found[:3]] == [1, 4, 16]
+    assert [row["clips"] for row in found[:2]] == [1, 2]
     assert found[0]["times_reference"] == 1.0
 
 

@@ -1,4 +1,5 @@
 import threading
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ def scorer() -> Scorer:
     return Scorer(load(shipped(VGGISH.id)))
 
 
+@cache
 def towers(scorer: Scorer, count: int) -> npt.NDArray[np.float32]:
     features = np.random.default_rng(1).integers(0, 256, (count, *VGGISH.shape), dtype=np.uint8)
     return scorer.embed(features).astype(np.float16).astype(np.float32)

@@ -59,10 +59,10 @@ def some() -> Iterator[Experiment]:
 def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     audioset: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_commands, "experiments", some)
+    monkeypatch.setattr(experiments, "experiments", some)
     monkeypatch.setitem(experiments.EPOCHS, VGGISH.id, 1)
     short = TaggedPlan(pretrain=Stage(1, 64, 1e-3), tune=Stage(1, 64, 1e-3))
-    monkeypatch.setattr(recipes, "TAGGED_PLAN", short)
+    monkeypatch.setattr(recipes, "VGGISH_PLAN", short)
     app = typer.Typer()
     report_commands.register(app)
     line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
