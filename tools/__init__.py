@@ -1,0 +1,1 @@
+"""Programs that `make` runs; they are not installed."""

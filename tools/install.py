@@ -1,0 +1,154 @@
+"""Install one extra of this project into a virtual environment, with the versions of constraints.txt.
+
+`make` runs it. PyTorch comes first, as its builds differ in size by gigabytes:
+
+1. `--torch-index URL`: from that index. `--torch-index pypi`: from PyPI.
+2. Otherwise, on Linux without an NVIDIA GPU: from PyTorch's own index of CPU builds, if that answers within
+   seconds and has the version of constraints.txt. Otherwise from PyPI.
+
+One line says which, how large it is, and how to choose the other. Only the standard library is used.
+"""
+
+from __future__ import annotations  # so that an old Python gets as far as the check of its version
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
+PYPI: Final = "pypi"
+TIMEOUT_S: Final = 4.0
+_MAX_PAGE_BYTES: Final = 10_000_000
+_OLDEST: Final = (3, 11)
+
+# Downloads for torch 2.14.1 and what only it needs on Linux x86_64: the sum of its wheels.
+_CPU_GB: Final = "0.2 GB"
+_CUDA_GB: Final = "3.0 GB"
+
+
+class Choice(NamedTuple):
+    """Where PyTorch comes from.
+
+    Attributes:
+        index: address of a package index (PEP 503), or None for PyPI, as pip is configured.
+        line: what is downloaded and how to choose otherwise, for people.
+    """
+
+    index: str | None
+    line: str
+
+
+def has_nvidia_gpu() -> bool:
+    """Return whether the NVIDIA driver is installed."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+
+
+def offers(index: str, version: str, timeout_s: float = TIMEOUT_S) -> bool:
+    """Return whether a package index answers in time and lists a wheel of torch of this version.
+
+    Args:
+        index: its address, such as `CPU_INDEX`.
+        version: without a local part: 2.14.1 finds `2.14.1+cpu` too.
+        timeout_s: for each wait for the server.
+    """
+    try:
+        with urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=timeout_s) as answer:  # noqa: S310
+            page = answer.read(_MAX_PAGE_BYTES).decode(errors="replace")
+    except (OSError, ValueError):
+        return False
+    return re.search(rf"torch-{re.escape(version)}(\+|%2B|-)", page, re.IGNORECASE) is not None
+
+
+def choose(torch_index: str, *, version: str, system: str, gpu: bool, cpu_index: str = CPU_INDEX) -> Choice:
+    """Decide where PyTorch comes from.
+
+    Args:
+        torch_index: what the user wants: an address, `pypi`, or empty for no wish.
+        version: of torch in constraints.txt.
+        system: `sys.platform`.
+        gpu: whether there is an NVIDIA GPU.
+        cpu_index: the index of CPU builds to try.
+    """
+    if torch_index not in {"", PYPI}:
+        return Choice(torch_index, f"PyTorch {version} comes from {torch_index}, as TORCH_INDEX says.")
+    if system != "linux":
+        return Choice(None, f"PyTorch {version} comes from PyPI: about {_CPU_GB}.")
+    large = f"PyTorch {version} comes from PyPI, for NVIDIA GPUs: downloads about {_CUDA_GB}"
+    if torch_index == PYPI:
+        return Choice(None, f"{large}, as TORCH_INDEX says.")
+    if gpu:
+        return Choice(None, f"{large}; for the CPU build, about {_CPU_GB}: make TORCH_INDEX={cpu_index}")
+    if offers(cpu_index, version):
+        return Choice(
+            cpu_index,
+            f"PyTorch {version} comes from {cpu_index}, without CUDA: downloads about {_CPU_GB}; "
+            f"for the build for NVIDIA GPUs, about {_CUDA_GB}: make TORCH_INDEX={PYPI}",
+        )
+    return Choice(
+        None,
+        f"{large}, because {cpu_index} does not offer it here; "
+        f"for a CPU build, about {_CPU_GB}: make TORCH_INDEX=URL of an index that has it",
+    )
+
+
+def pinned(constraints: str, package: str) -> str | None:
+    """Return the version of a package in the text of a constraints file, or None if it has none."""
+    found = re.search(rf"^{re.escape(package)}==([^\s;]+)", constraints, re.MULTILINE)
+    return found[1] if found else None
+
+
+def install(extra: str, venv: Path, *, choice: Choice | None, project: Path = ROOT) -> None:
+    """Install an extra of the project, editable, and PyTorch before it.
+
+    Args:
+        extra: such as `demo`.
+        venv: a virtual environment with pip.
+        choice: where PyTorch comes from; None leaves it to pip.
+        project: the folder with pyproject.toml and constraints.txt.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; it has said why.
+    """
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    constraints = ["--constraint", str(project / "constraints.txt")]
+    if choice is not None and choice.index is not None:
+        # Nothing but torch: what it needs is pinned, and this index lacks some of those versions.
+        index = ["--index-url", choice.index, "--no-deps"]
+        subprocess.run([*pip, *constraints, *index, "torch"], check=True)
+    subprocess.run([*pip, *constraints, "--editable", f"{project}[{extra}]"], check=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    parser = argparse.ArgumentParser(prog="tools/install.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("extra", help="an extra of pyproject.toml: demo, train, distil, test, check, docs or dev")
+    parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="made if it is missing (default: .venv)")
+    parser.add_argument("--torch-index", default="", help=f"address of a package index, or {PYPI}")
+    given = parser.parse_args(arguments)
+    if sys.version_info < _OLDEST:
+        found = ".".join(map(str, sys.version_info[:3]))
+        print(f"Earwitness needs Python 3.11 or newer; this is {found}. Use: make PYTHON=python3.12", file=sys.stderr)
+        return 2
+    try:
+        if not (given.venv / "bin" / "python").exists():
+            subprocess.run([sys.executable, "-m", "venv", str(given.venv)], check=True)
+        version = pinned((ROOT / "constraints.txt").read_text(), "torch")
+        choice = None
+        if version is not None and not list(given.venv.glob(f"lib/python*/site-packages/torch-{version}*.dist-info")):
+            choice = choose(given.torch_index, version=version, system=sys.platform, gpu=has_nvidia_gpu())
+            print(choice.line, flush=True)
+        install(given.extra, given.venv, choice=choice)
+    except subprocess.CalledProcessError as error:
+        return int(error.returncode) or 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
