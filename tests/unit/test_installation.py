@@ -50,12 +50,12 @@ def applies(requirement: Requirement, extras: set[str]) -> bool:
 def installed(*extras: str | None) -> set[str]:
     """Names of all packages that these extras need here, directly or not, as far as they are installed."""
     seen: set[tuple[str, str]] = set()
-    waiting = [requirement for extra in extras for requirement in declared(extra)]
+    waiting = [one for extra in extras for one in declared(extra) if applies(one, set())]
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
         wanted = {(name, extra) for extra in {"", *requirement.extras}} - seen
-        if not applies(requirement, set()) or not wanted:
+        if not wanted:
             continue
         try:
             needs = importlib.metadata.requires(name) or []
