@@ -37,11 +37,11 @@ class Choice(NamedTuple):
     """Where PyTorch comes from.
 
     Attributes:
-        index: address of a package index (PEP 503), or None for PyPI, as pip is configured.
+        url: address of a package index (PEP 503), or None for PyPI, as pip is configured.
         line: what is downloaded and how to choose otherwise, for people.
     """
 
-    index: str | None
+    url: str | None
     line: str
 
 
@@ -119,9 +119,9 @@ def install(extra: str, venv: Path, *, choice: Choice | None, project: Path = RO
     # Python compiles a module when it imports it first; pip would compile all 8,500 of them, which takes 20 s.
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--no-compile"]
     constraints = ["--constraint", str(project / "constraints.txt")]
-    if choice is not None and choice.index is not None:
+    if choice is not None and choice.url is not None:
         # Nothing but torch: what it needs is pinned, and this index lacks some of those versions.
-        index = ["--index-url", choice.index, "--no-deps"]
+        index = ["--index-url", choice.url, "--no-deps"]
         subprocess.run([*pip, *constraints, *index, "torch"], check=True)
     subprocess.run([*pip, *constraints, "--editable", f"{project}[{extra}]"], check=True)
 

@@ -79,8 +79,9 @@ def test_every_dependency_has_a_pin_that_its_range_allows(extra: str | None) -> 
     wanted = list(declared(extra))
     assert wanted
     for requirement in wanted:
-        (pin,) = pins(canonicalize_name(requirement.name)) or [None]
-        assert pin is not None, f"constraints.txt has no {requirement.name}; run: make constraints UPGRADE="
+        found = pins(canonicalize_name(requirement.name))
+        assert found, f"constraints.txt has no {requirement.name}; run: make constraints UPGRADE="
+        (pin,) = found
         (version,) = pin.specifier
         assert version.operator == "=="
         assert requirement.specifier.contains(version.version), f"{pin} is not {requirement}; run: make constraints"

@@ -105,7 +105,7 @@ def test_an_index_that_does_not_answer_is_not_waited_for() -> None:
 def test_without_a_gpu_the_small_build_is_taken_where_it_can_be_reached(index: Path) -> None:
     fill(index, "2.14.1+cpu")
     choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=address(index))
-    assert choice.index == address(index)
+    assert choice.url == address(index)
     assert "without CUDA: downloads about 0.2 GB" in choice.line
     assert f"TORCH_INDEX={PYPI}" in choice.line
 
@@ -113,7 +113,7 @@ def test_without_a_gpu_the_small_build_is_taken_where_it_can_be_reached(index: P
 def test_where_the_small_build_cannot_be_reached_pypis_is_taken_and_the_line_says_why() -> None:
     away = f"http://127.0.0.1:{free_port()}"
     choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=away)
-    assert choice.index is None
+    assert choice.url is None
     assert "downloads about 3.0 GB" in choice.line
     assert f"because {away} does not offer it" in choice.line
     assert "TORCH_INDEX=" in choice.line
@@ -122,15 +122,15 @@ def test_where_the_small_build_cannot_be_reached_pypis_is_taken_and_the_line_say
 def test_with_a_gpu_and_on_macos_no_index_is_asked(index: Path) -> None:
     fill(index, "2.14.1+cpu")
     for system, gpu in (("linux", True), ("darwin", False)):
-        assert choose("", version=VERSION, system=system, gpu=gpu, cpu_index=address(index)).index is None
+        assert choose("", version=VERSION, system=system, gpu=gpu, cpu_index=address(index)).url is None
 
 
 @pytest.mark.parametrize("gpu", [True, False])
 def test_a_wish_is_followed(gpu: bool, index: Path) -> None:
     fill(index, "2.14.1+cpu")
     wished = choose("https://example.org/rocm", version=VERSION, system="linux", gpu=gpu, cpu_index=address(index))
-    assert wished.index == "https://example.org/rocm"
-    assert choose(PYPI, version=VERSION, system="linux", gpu=gpu, cpu_index=address(index)).index is None
+    assert wished.url == "https://example.org/rocm"
+    assert choose(PYPI, version=VERSION, system="linux", gpu=gpu, cpu_index=address(index)).url is None
 
 
 @pytest.mark.parametrize("torch_index", ["", PYPI, "https://example.org/rocm"])
@@ -171,7 +171,7 @@ def test_the_pin_takes_both_builds(
     cpu_index = address(index) if index_of == "pytorch" else nowhere
     choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=cpu_index)
     install("demo", tmp_path / "venv", choice=choice, project=project)
-    frozen = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "list", "--format=freeze"]
+    frozen = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
     found = subprocess.run(frozen, check=True, capture_output=True, text=True).stdout.splitlines()
     assert f"torch=={offered}" in found
     assert "tiny==1" in found
