@@ -4,7 +4,8 @@
 
 1. `--torch-index URL`: from that index. `--torch-index pypi`: from PyPI.
 2. Otherwise, on Linux without an NVIDIA GPU: from PyTorch's own index of CPU builds, if that answers within
-   seconds and has the version of constraints.txt. Otherwise from PyPI.
+   seconds and has the version of constraints.txt.
+3. Otherwise from PyPI.
 
 One line says which, how large it is, and how to choose the other. Only the standard library is used.
 """
@@ -12,10 +13,12 @@ One line says which, how large it is, and how to choose the other. Only the stan
 from __future__ import annotations  # so that an old Python gets as far as the check of its version
 
 import argparse
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +27,10 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parents[1]
 CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
 PYPI: Final = "pypi"
-TIMEOUT_S: Final = 4.0
+CONNECT_S: Final = 4.0
+"""Longest wait for an index to connect or to send more."""
+ANSWER_S: Final = 15.0
+"""Longest wait for all of its answer, a page of about a megabyte."""
 _MAX_PAGE_BYTES: Final = 10_000_000
 _OLDEST: Final = (3, 11)
 
@@ -39,10 +45,12 @@ class Choice(NamedTuple):
     Attributes:
         url: address of a package index (PEP 503), or None for PyPI, as pip is configured.
         line: what is downloaded and how to choose otherwise, for people.
+        wished: whether the user named it, so that nothing else will do.
     """
 
     url: str | None
     line: str
+    wished: bool = False
 
 
 def has_nvidia_gpu() -> bool:
@@ -50,20 +58,28 @@ def has_nvidia_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
 
 
-def offers(index: str, version: str, timeout_s: float = TIMEOUT_S) -> bool:
+def offers(index: str, version: str, *, connect_s: float = CONNECT_S, answer_s: float = ANSWER_S) -> bool:
     """Return whether a package index answers in time and lists a wheel of torch of this version.
 
     Args:
         index: its address, such as `CPU_INDEX`.
         version: without a local part: 2.14.1 finds `2.14.1+cpu` too.
-        timeout_s: for each wait for the server.
+        connect_s: longest wait for the server to connect or to send more.
+        answer_s: longest wait for everything, the look-up of its name included.
     """
-    try:
-        with urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=timeout_s) as answer:  # noqa: S310
-            page = answer.read(_MAX_PAGE_BYTES).decode(errors="replace")
-    except (OSError, ValueError):
-        return False
-    return re.search(rf"torch-{re.escape(version)}(\+|%2B|-)", page, re.IGNORECASE) is not None
+    pages: list[str] = []
+
+    def ask() -> None:
+        with (
+            contextlib.suppress(OSError, ValueError),
+            urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=connect_s) as answer,  # noqa: S310
+        ):
+            pages.append(answer.read(_MAX_PAGE_BYTES).decode(errors="replace"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(answer_s)
+    return any(re.search(rf"torch-{re.escape(version)}(\+|%2B|-)", page, re.IGNORECASE) for page in pages)
 
 
 def choose(torch_index: str, *, version: str, system: str, gpu: bool, cpu_index: str = CPU_INDEX) -> Choice:
@@ -77,7 +93,7 @@ def choose(torch_index: str, *, version: str, system: str, gpu: bool, cpu_index:
         cpu_index: the index of CPU builds to try.
     """
     if torch_index not in {"", PYPI}:
-        return Choice(torch_index, f"PyTorch {version} comes from {torch_index}, as TORCH_INDEX says.")
+        return Choice(torch_index, f"PyTorch {version} comes from {torch_index}, as TORCH_INDEX says.", wished=True)
     if system != "linux":
         return Choice(None, f"PyTorch {version} comes from PyPI: about {_CPU_GB}.")
     large = f"PyTorch {version} comes from PyPI, for NVIDIA GPUs: downloads about {_CUDA_GB}"
@@ -122,7 +138,9 @@ def install(extra: str, venv: Path, *, choice: Choice | None, project: Path = RO
     if choice is not None and choice.url is not None:
         # Nothing but torch: what it needs is pinned, and this index lacks some of those versions.
         index = ["--index-url", choice.url, "--no-deps"]
-        subprocess.run([*pip, *constraints, *index, "torch"], check=True)
+        found = subprocess.run([*pip, *constraints, *index, "torch"], check=choice.wished)
+        if found.returncode:
+            print(f"{choice.url} has no torch for this machine; PyPI's follows, about {_CUDA_GB}.", flush=True)
     subprocess.run([*pip, *constraints, "--editable", f"{project}[{extra}]"], check=True)
 
 

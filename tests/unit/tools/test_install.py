@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hub.embedded import free_port
-from tools.install import PYPI, choose, install, offers, pinned
+from tools.install import PYPI, choose, has_nvidia_gpu, install, offers, pinned
 
 VERSION = "2.14.1"
 
@@ -99,7 +99,7 @@ def test_an_index_that_is_away_or_not_one_offers_nothing(index: Path) -> None:
 
 def test_an_index_that_does_not_answer_is_not_waited_for() -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Quiet) as silent:  # accepts, as it listens; never answers
-        assert not offers(f"http://127.0.0.1:{silent.server_port}", VERSION, timeout_s=0.2)
+        assert not offers(f"http://127.0.0.1:{silent.server_port}", VERSION, connect_s=0.2)
 
 
 def test_without_a_gpu_the_small_build_is_taken_where_it_can_be_reached(index: Path) -> None:
@@ -150,31 +150,73 @@ def test_a_pin_is_read_with_and_without_a_marker() -> None:
     assert pinned(text, "absent") is None
 
 
-@pytest.mark.parametrize(("offered", "index_of"), [("2.14.1+cpu", "pytorch"), ("2.14.1", "pypi")])
-def test_the_pin_takes_both_builds(
-    offered: str, index_of: str, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(index, offered)
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "backend.py").write_text(BACKEND)
-    (project / "pyproject.toml").write_text(
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project beside a virtual environment, and no index that pip would ask by itself."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
-    (project / "constraints.txt").write_text(f"torch=={VERSION}\n")
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_INDEX_URL", address(index) if index_of == "pypi" else nowhere)
+    (folder / "constraints.txt").write_text(f"torch=={VERSION}\n")
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONSTRAINT", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    cpu_index = address(index) if index_of == "pytorch" else nowhere
-    choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=cpu_index)
+    return folder
+
+
+def installed(venv: Path) -> list[str]:
+    command = [str(venv / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_the_pin_takes_the_small_build(index: Path, project: Path, tmp_path: Path) -> None:
+    fill(index, "2.14.1+cpu")
+    choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=address(index))
     install("demo", tmp_path / "venv", choice=choice, project=project)
-    frozen = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
-    found = subprocess.run(frozen, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert f"torch=={offered}" in found
-    assert "tiny==1" in found
+    assert {"torch==2.14.1+cpu", "tiny==1"} <= set(installed(tmp_path / "venv"))
+
+
+def test_the_pin_takes_pypis_build(
+    index: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(index, VERSION)
+    monkeypatch.setenv("PIP_INDEX_URL", address(index))
+    away = f"http://127.0.0.1:{free_port()}"
+    choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=away)
+    install("demo", tmp_path / "venv", choice=choice, project=project)
+    assert {f"torch=={VERSION}", "tiny==1"} <= set(installed(tmp_path / "venv"))
+
+
+def test_an_index_without_a_wheel_for_this_machine_gives_way_to_pypi_unless_it_was_wished(
+    index: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fill(index, VERSION)
+    other = index / "other" / "torch"
+    other.mkdir(parents=True)
+    (other / "index.html").write_text('<a href="torch-2.14.1%2Bcpu-cp311-cp311-win32.whl">torch</a>')
+    monkeypatch.setenv("PIP_INDEX_URL", address(index))
+    without = f"{address(index)}/other"
+    wished = choose(without, version=VERSION, system="linux", gpu=False)
+    with pytest.raises(subprocess.CalledProcessError):
+        install("demo", tmp_path / "venv", choice=wished, project=project)
+    choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=without)
+    assert choice.url == without
+    install("demo", tmp_path / "venv", choice=choice, project=project)
+    assert f"{without} has no torch for this machine; PyPI's follows, about 3.0 GB." in capfd.readouterr().out
+    assert f"torch=={VERSION}" in installed(tmp_path / "venv")
+
+
+def test_the_driver_of_a_gpu_is_seen_by_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert has_nvidia_gpu()
 
 
 def test_the_help_names_the_extras() -> None:
