@@ -1,21 +1,29 @@
-# What a newcomer runs: `make demo`, `make test`. Developers also: `make check`.
+# What a newcomer runs: `make demo`, `make test`. Developers also: `make check`, `make docs`.
+# Everything is installed into $(VENV), in steps: each target installs what it needs and was not there.
 PYTHON ?= python3
 VENV ?= .venv
-# CPU-only PyTorch: make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where PyTorch comes from: an address of a package index, or `pypi`. Empty: deploy/install.py looks and says.
+# An installed PyTorch stays; `make clean` removes it.
 TORCH_INDEX ?=
 DEMO_ARGS ?=
+# `make constraints UPGRADE=` keeps versions that pyproject.toml still allows.
+UPGRADE ?= --upgrade
+UV := uv==0.13.9
 BIN := $(VENV)/bin
+EXTRAS := demo train distil test check docs dev
 
-.PHONY: install demo test test-deps test-fast check docs clean
-install: $(VENV)/.installed
+.PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast check docs constraints clean
+install: install-dev
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) torch torchaudio)
-	$(BIN)/pip install --editable ".[edge,hub,train,distil,dev,docs]"
-	touch $@
+# install-train and install-distil: for training, and for making the small backbone anew.
+$(EXTRAS:%=install-%): install-%: $(VENV)/.installed-%
 
-demo: install
+# One mark for each set of packages. `$(VENV)/.installed-test` is made again when versions change.
+$(VENV)/.installed-%: pyproject.toml constraints.txt deploy/install.py
+	$(PYTHON) deploy/install.py $* --venv $(VENV) --torch-index "$(TORCH_INDEX)"
+	@touch $@
+
+demo: install-demo
 	$(BIN)/earwitness-hub demo $(DEMO_ARGS)
 
 # Programs of the system that some tests need, by apt-get as root; without them `make test` skips those tests.
@@ -25,25 +33,33 @@ test-deps:
 # Three processes even on two cores, because most tests wait for a server; each has servers of its own and one thread
 # for PyTorch.
 test: export OMP_NUM_THREADS = 1
-test: install
+test: install-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: export OMP_NUM_THREADS = 1
-test-fast: install
+test-fast: install-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
 
-check: install
+check: install-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/up.py
+	$(BIN)/mypy deploy/up.py deploy/install.py
 
 # Pages that are made from the code, then the site, in build/site.
-docs: install
+docs: install-docs
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_asyncapi.py
 	$(BIN)/python docs/make_openapi.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# Writes the exact versions of everything that is tested, for Linux and macOS, Python 3.11 and newer.
+constraints:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet $(UV)
+	build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --fork-strategy fewest $(UPGRADE) --no-annotate --custom-compile-command "make constraints" \
+	  --output-file constraints.txt --quiet
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

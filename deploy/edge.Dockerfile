@@ -6,11 +6,11 @@ FROM ${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/earwitness
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY shared shared
 COPY edge edge
 # Without the hub's code and networks, which a sensor has no use for.
-RUN /opt/earwitness/bin/pip install '.[edge]' \
+RUN /opt/earwitness/bin/pip install --constraint constraints.txt '.[edge]' \
  && find /opt/earwitness -name __pycache__ -type d -prune -exec rm -rf {} +
 
 FROM ${PYTHON}

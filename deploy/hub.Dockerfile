@@ -3,18 +3,19 @@
 # For amd64 and arm64: docker buildx build --platform linux/amd64,linux/arm64 --file deploy/hub.Dockerfile ...
 ARG PYTHON=python:3.11.13-slim-bookworm
 FROM ${PYTHON} AS build
-# PyTorch's small build; for a GPU, another index.
+# PyTorch's build without CUDA; for a GPU, another of PyTorch's indexes, such as .../whl/cu130.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/earwitness
-# The large part first: it stays in the builder's cache while only our own code changes.
-RUN /opt/earwitness/bin/pip install --index-url "${TORCH_INDEX}" torch torchaudio
 WORKDIR /src
+# The large part first: it stays in the builder's cache while only our own code changes.
+COPY constraints.txt ./
+RUN /opt/earwitness/bin/pip install --constraint constraints.txt --no-deps --index-url "${TORCH_INDEX}" torch
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY edge edge
 COPY hub hub
-RUN /opt/earwitness/bin/pip install '.[hub]' \
+RUN /opt/earwitness/bin/pip install --constraint constraints.txt '.[hub]' \
  && find /opt/earwitness -name __pycache__ -type d -prune -exec rm -rf {} +
 
 FROM ${PYTHON}

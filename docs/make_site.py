@@ -1,7 +1,8 @@
 """How mkdocs makes the site: pages that live elsewhere in the repository become pages of it. A hook of `mkdocs.yml`.
 
-README.md is the first page; ARCHITECTURE.md, CHANGELOG.md and the model cards are pages as well, and links to them
-and from them lead where they should. Links to other files of the repository, which are no pages, become plain words.
+README.md is the first page; ARCHITECTURE.md, CHANGELOG.md, CONTRIBUTING.md, SECURITY.md and the model cards are pages
+as well, and links to them and from them lead where they should. Links to other files of the repository, which are no
+pages, become plain words.
 """
 
 import posixpath
@@ -18,6 +19,8 @@ ELSEWHERE: Final = {
     "README.md": "index.md",
     "ARCHITECTURE.md": "architecture.md",
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "hub/model/weights/vggish.md": "models/vggish.md",
     "hub/model/weights/earwitness-small.md": "models/earwitness-small.md",
     "hub/model/weights/logmel.md": "models/logmel.md",

@@ -21,20 +21,14 @@ def test_the_description_of_the_api_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "openapi.json").read_text() == made, "run: python docs/make_openapi.py"
 
 
-def test_every_link_between_pages_leads_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "hub").rglob("*.md")]
-    assert len(pages) > 5
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
-
-
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
     for requirement in [*project["dependencies"], *extras["edge"], *extras["hub"], *extras["train"]]:
         name = re.split(r"[<>=]", requirement)[0]
+        if name.startswith(f"{project['name']}["):  # other extras of ours
+            continue
         assert name.lower() in reasons.lower(), f"{name} has no reason"
 
 
