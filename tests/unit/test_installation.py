@@ -139,7 +139,7 @@ def test_a_target_installs_what_it_needs_and_nothing_else(target: str, extra: st
 
 
 def test_an_extra_is_installed_once_until_versions_change(tmp_path: Path) -> None:
-    (tmp_path / "tools").mkdir()
+    (tmp_path / "deploy").mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "deploy/install.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / "python"

@@ -69,7 +69,7 @@ def test_pages_name_only_targets_of_the_makefile(page: str) -> None:
 
 def test_contributing_names_only_files_and_folders_that_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`((?:hub|edge|shared|tests|deploy|docs|tools|\.ci)/[\w./-]*)`", text))
+    named = set(re.findall(r"`((?:hub|edge|shared|tests|deploy|docs|\.ci)/[\w./-]*)`", text))
     assert len(named) > 20
     for path in named:
         assert "NAME" in path or (ROOT / path).exists(), path

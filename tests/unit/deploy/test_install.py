@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.embedded import free_port
 from deploy.install import PYPI, choose, has_nvidia_gpu, install, offers, pinned
+from hub.embedded import free_port
 
 VERSION = "2.14.1"
 
@@ -60,13 +60,18 @@ def address(index: Path) -> str:
 
 
 def fill(index: Path, version: str) -> None:
-    """Have an index offer one wheel of torch."""
-    page = index / "torch"
+    """Have an index offer one wheel of torch and one of torchaudio."""
+    for package in ("torch", "torchaudio"):
+        _offer(index, package, version)
+
+
+def _offer(index: Path, package: str, version: str) -> None:
+    page = index / package
     page.mkdir()
-    name = f"torch-{version}-py3-none-any.whl"
+    name = f"{package}-{version}-py3-none-any.whl"
     files = {
-        f"torch-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n",
-        f"torch-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{package}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
+        f"{package}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = ""
     with zipfile.ZipFile(page / name, "w") as wheel:
@@ -74,7 +79,7 @@ def fill(index: Path, version: str) -> None:
             wheel.writestr(path, text)
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
             record += f"{path},sha256={digest},{len(text)}\n"
-        wheel.writestr(f"torch-{version}.dist-info/RECORD", record)
+        wheel.writestr(f"{package}-{version}.dist-info/RECORD", record)
     (page / "index.html").write_text(f'<a href="{name.replace("+", "%2B")}">{name}</a>')
 
 
