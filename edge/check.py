@@ -14,7 +14,7 @@ from typing import Final
 
 from edge.capture import clock
 from edge.features import open_extractor
-from edge.levels import measure
+from shared.levels import measure
 from edge.settings import EdgeSettings
 from edge.sources import Sound, Source, Unreadable, open_source
 from edge.spool import Spool

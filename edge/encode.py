@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from edge.levels import FLOOR_DBFS, measure
+from shared.levels import FLOOR_DBFS, measure
 from edge.sources.items import Embedded, Sound
 from shared.audio import encode_flac
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels

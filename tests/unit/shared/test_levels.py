@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.levels import FLOOR_DBFS, a_weighting_db, measure
+from shared.levels import FLOOR_DBFS, a_weighting_db, measure
 from shared.audio import Waveform
 from shared.errors import Invalid
 
