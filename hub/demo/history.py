@@ -1,8 +1,8 @@
 """A history in the archive: dated clips that go through the hub's own pipeline, as if they had come when they say.
 
 Each clip is archived, searched, judged, and its sound kept, by `hub.pipeline`; thresholds are learnt once a day. The
-features and the sound of a clip are those of a take, so nothing is decoded or embedded twice. Alerts wait in the store
-for a running hub, which completes and publishes them.
+features and the sound of a clip are those of a take, so nothing is decoded or embedded twice. Alerts wait in the
+store for a running hub, which completes and publishes them.
 """
 
 import os

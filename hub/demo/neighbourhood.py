@@ -2,7 +2,7 @@
 
 1. A jackhammer works on weekdays from about 07:00 at the first sensor; the second one, nearby, records it faintly.
 2. A powered saw runs every other night at about 23:00 at the last sensor.
-3. Voices at the third and an engine at the second sensor come back every day at the present time of day. The live
+3. Voices at the third and music at the second sensor come back every day at the present time of day. The live
    street has the same sources, so a recurring alert comes soon after the start.
 4. Sirens, voices, music, dogs, hammering and traffic are scattered over the days. The last day has none, so that its
    budget of alerts is left for what is played live.
@@ -36,7 +36,7 @@ ABOVE_DB: Final = (9.0, 14.0)
 """Level of the two scattered sources of a category over the background, RMS."""
 _LOUD_DB: Final = 16.0
 _FAINT_DB: Final = 5.0
-_DAILY_DB: Final = 8.0
+_DAILY_DB: Final = 0.0
 _DAYTIME: Final = (6, 22)
 """Local hours in which the background is that of the day."""
 _CLIPS: Final = 3
@@ -139,7 +139,7 @@ def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[Histor
 
 def _present_time(now: datetime, zone: ZoneInfo, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
     """What comes back at this time of day: shortly after it, and half an hour later."""
-    for place, category in (("demo/street-3", "human-voice"), ("demo/street-2", "engine")):
+    for place, category in (("demo/street-3", "human-voice"), ("demo/street-2", "music")):
         for after_min in (6.0, 31.0):
             at = now + timedelta(minutes=after_min + float(rng.uniform(-5, 5)))
             yield from _bout(place, at, (_night(at, zone), _one(category, cast, _DAILY_DB, 5)), rng)
