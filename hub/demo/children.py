@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from hub.embedded import shielded_from_ctrl_c
@@ -17,6 +17,8 @@ _POLL_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 """Source: prctl(2), Linux."""
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
+_GUARD: Final = "import os, signal, sys; sys.stdin.read() or os.kill(int(sys.argv[1]), signal.SIGTERM)"
+"""Reads nothing but the end of its input if the process at the other end was killed."""
 
 Child = subprocess.Popen[str]
 
@@ -106,6 +108,19 @@ def wait_until(done: Callable[[], bool], within_s: float, interrupt: Interrupt, 
             return False
         pause.wait(_POLL_S)
     return True
+
+
+@contextlib.contextmanager
+def guarded(pid: int) -> Iterator[None]:
+    """End a process that we did not start ourselves if this one ends before the context does, however that ends."""
+    with shielded_from_ctrl_c():
+        guard = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", _GUARD, str(pid)], stdin=subprocess.PIPE, text=True
+        )
+    try:
+        yield
+    finally:
+        guard.communicate("done")
 
 
 def captured(printed: str) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
-from hub.bench.heard import RATE_HZ
+from hub.bench.heard import RATE_HZ, Mixture
 from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.demo.neighbourhood import HistoryClip, batches
@@ -119,13 +119,18 @@ class HistoryWriter:
         Args:
             clips: by time.
             progress: called with what is going on, and the share of it that is done, in [0, 1].
-            stopped: asked between batches; True ends the writing early.
+            stopped: asked between scenes and between batches; True ends the writing early.
 
         Raises:
             Unavailable: the store or the disk is away.
         """
+        takes: dict[Mixture, list[Take]] = {}
         mixtures = sorted({clip.mixture for clip in clips})
-        takes = render(mixtures, self._extractor, self._rng, lambda share: progress("rendering scenes", share))
+        for mixture, take, share in render(mixtures, self._extractor, self._rng):
+            if stopped():
+                return
+            takes.setdefault(mixture, []).append(take)
+            progress("rendering scenes", share)
         done, day = 0, None
         for batch in batches(clips):
             if stopped():

@@ -27,7 +27,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from hub.archive import DUE, Archive
-from hub.demo.children import Child, Interrupt, captured, end, start, wait_until
+from hub.demo.children import Child, Interrupt, captured, end, guarded, start, wait_until
 from hub.demo.history import HistoryWriter
 from hub.demo.neighbourhood import PLACES, POSITIONS, SITE, neighbourhood
 from hub.demo.terminal import describe, links, machine_zone
@@ -41,9 +41,9 @@ HUB_READY_WITHIN_S: Final = 180.0
 COMPLETED_WITHIN_S: Final = 30.0
 DELIVERED_WITHIN_S: Final = 60.0
 STOPPED_WITHIN_S: Final = 30.0
-SENSORS_AFTER_S: Final = 2.0
-DELIVERED_AFTER_S: Final = 2.5
-HUB_AFTER_S: Final = 4.0
+SENSORS_AFTER_S: Final = 1.5
+DELIVERED_AFTER_S: Final = 2.0
+HUB_AFTER_S: Final = 3.0
 """After Ctrl-C, by when sensors have ended, the hub has what they sent, and the hub has ended."""
 CALIBRATION_DB: Final = 100.0
 """dB SPL that the simulated sensors report for 0 dBFS."""
@@ -176,14 +176,19 @@ def _hub(folder: Path, interrupt: Interrupt, console: Console) -> Iterator[Demo]
             f"redis.url={servers.redis_url}",
             f"web.port={port}",
             "log.level=warning",
+            "health.heartbeat_s=0",  # the embedded broker does not say when nobody takes a heartbeat yet
         ]
         process = start("hub", "serve", overrides, ("--config", str(config)))
         settings = load(HubSettings, config, overrides)
         try:
-            with contextlib.closing(Archive(servers.redis_url)) as archive:
+            with contextlib.closing(Archive(servers.redis_url)) as archive, guarded(_store_pid(archive)):
                 yield Demo(process, f"http://127.0.0.1:{port}", settings, servers, archive, console, interrupt)
         finally:
             end([process], STOPPED_WITHIN_S, interrupt, HUB_AFTER_S)
+
+
+def _store_pid(archive: Archive) -> int:
+    return int(archive.client.info("server")["process_id"])
 
 
 def configuration(clips: Path) -> str:

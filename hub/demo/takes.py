@@ -1,6 +1,6 @@
 """Takes: clips that are rendered, measured, compressed and embedded once, and stand for many clips of a history."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,37 +34,28 @@ class Take:
     levels: Levels
 
 
-Takes = Mapping[Mixture, Sequence[Take]]
-
-
 def render(
-    mixtures: Iterable[Mixture], extractor: Extractor, rng: np.random.Generator, progress: Callable[[float], None]
-) -> Takes:
+    mixtures: Iterable[Mixture], extractor: Extractor, rng: np.random.Generator
+) -> Iterator[tuple[Mixture, Take, float]]:
     """Render some takes of each mixture: as many as its sounds have performances.
 
     Args:
         mixtures: what sounds; each once.
         extractor: embeds the takes.
         rng: source of all randomness.
-        progress: called with the share that is done, in [0, 1].
+
+    Yields:
+        The mixture, one take of it, and the share that is done, in (0, 1].
     """
-    counts = {mixture: _count(mixture) for mixture in mixtures}
-    total, done = sum(counts.values()), 0
-    takes: dict[Mixture, list[Take]] = {}
-    for mixture, count in counts.items():
-        takes[mixture] = []
-        for _ in range(count):
-            waveform = mixed(mixture, rng)
-            takes[mixture].append(
-                Take(
-                    features=extractor.extract(waveform, RATE_HZ),
-                    flac=Flac(encode_flac(waveform, RATE_HZ)),
-                    levels=measure(waveform, RATE_HZ, CALIBRATION_DB),
-                )
-            )
-            done += 1
-            progress(done / total)
-    return takes
+    each = [mixture for mixture in mixtures for _ in range(_count(mixture))]
+    for done, mixture in enumerate(each, start=1):
+        waveform = mixed(mixture, rng)
+        take = Take(
+            features=extractor.extract(waveform, RATE_HZ),
+            flac=Flac(encode_flac(waveform, RATE_HZ)),
+            levels=measure(waveform, RATE_HZ, CALIBRATION_DB),
+        )
+        yield mixture, take, done / len(each)
 
 
 def _count(mixture: Mixture) -> int:
