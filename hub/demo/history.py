@@ -15,11 +15,11 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
-from hub.bench.heard import RATE_HZ, Mixture
+from hub.bench.heard import RATE_HZ
 from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.demo.neighbourhood import HistoryClip, batches
-from hub.demo.takes import Take, render
+from hub.demo.takes import Sounds, Take, render
 from hub.flagging.judge import Judge
 from hub.items import Item, Outcome
 from hub.metrics import HubMetrics
@@ -124,8 +124,8 @@ class HistoryWriter:
         Raises:
             Unavailable: the store or the disk is away.
         """
-        takes: dict[Mixture, list[Take]] = {}
-        mixtures = sorted({clip.mixture for clip in clips})
+        takes: dict[Sounds, list[Take]] = {}
+        mixtures = sorted({clip.sounds for clip in clips})
         for mixture, take, share in render(mixtures, self._extractor, self._rng):
             if stopped():
                 return
@@ -138,7 +138,7 @@ class HistoryWriter:
             if batch[0].at.date() != day and day is not None:
                 self._learner.learn_due()
             day = batch[0].at.date()
-            self._take(batch, [own[int(self._rng.integers(len(own)))] for own in (takes[c.mixture] for c in batch)])
+            self._take(batch, [own[int(self._rng.integers(len(own)))] for own in (takes[c.sounds] for c in batch)])
             done += len(batch)
             progress("archiving history", done / len(clips))
         self._learner.learn_due()

@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hub.bench.heard import Mixture
 from hub.bench.street import Sound
 from shared.scene import Cast
 
@@ -36,7 +35,10 @@ ABOVE_DB: Final = (9.0, 14.0)
 """Level of the two scattered sources of a category over the background, RMS."""
 _LOUD_DB: Final = 16.0
 _FAINT_DB: Final = 5.0
-_DAILY_DB: Final = 0.0
+_DAILY: Final = (("demo/street-3", "human-voice", -2.0), ("demo/street-2", "music", 5.0))
+"""What comes back at the present time of day: where, what, and its level over the background, dB."""
+_NIGHT_DB: Final = -5.0
+"""How much louder the night is than the day."""
 _DAYTIME: Final = (6, 22)
 """Local hours in which the background is that of the day."""
 _CLIPS: Final = 3
@@ -54,14 +56,14 @@ class HistoryClip:
     Attributes:
         place: `site/sensor`.
         at: start of the clip, aware.
-        mixture: whether the background is that of the night, and what sounds over it.
+        sounds: what sounds over the background.
         louder_db: difference of its level to that of the take which stands for it.
         sound: whether its sound is kept.
     """
 
     place: str
     at: datetime
-    mixture: Mixture
+    sounds: tuple[Sound, ...]
     louder_db: float = 0.0
     sound: bool = True
 
@@ -86,9 +88,9 @@ def neighbourhood(
         midnight = (now - timedelta(days=back)).replace(hour=0, minute=0, second=0, microsecond=0)
         clips += _working_day(midnight, cast, rng)
         if back > 0:
-            clips += _present_time(now - timedelta(days=back), zone, cast, rng)
+            clips += _present_time(now - timedelta(days=back), cast, rng)
         if back > 1:
-            clips += _scattered(midnight, zone, cast, rng)
+            clips += _scattered(midnight, cast, rng)
     kept = [clip for clip in clips if clip.place in places and since <= clip.at < until]
     return sorted(kept, key=lambda clip: (clip.at, clip.place))
 
@@ -109,8 +111,8 @@ def batches(clips: Sequence[HistoryClip]) -> Iterator[list[HistoryClip]]:
         yield batch
 
 
-def _night(at: datetime, zone: ZoneInfo) -> bool:
-    return not _DAYTIME[0] <= at.astimezone(zone).hour < _DAYTIME[1]
+def _by_hour_db(at: datetime, zone: ZoneInfo) -> float:
+    return 0.0 if _DAYTIME[0] <= at.astimezone(zone).hour < _DAYTIME[1] else _NIGHT_DB
 
 
 def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -> Iterator[HistoryClip]:
@@ -120,7 +122,7 @@ def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -
     for at in times:
         for number, place in enumerate(PLACES):
             begin = at + timedelta(seconds=2.5 * number)
-            yield HistoryClip(place, begin, (_night(begin, zone), ()), float(rng.normal(0.0, 2.0)))
+            yield HistoryClip(place, begin, (), _by_hour_db(begin, zone) + float(rng.normal(0.0, 2.0)))
 
 
 def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
@@ -129,30 +131,30 @@ def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[Histor
     if midnight.weekday() < 5 and works:
         for after_min in (0.0, rng.uniform(15, 30)):
             at = midnight + timedelta(hours=7, minutes=float(after_min)) + late
-            yield from _bout("demo/street-1", at, (False, _one("machinery-impact", cast, _LOUD_DB, 8)), rng)
-            yield from _bout("demo/street-2", at, (False, _one("machinery-impact", cast, _FAINT_DB, 4)), rng)
+            yield from _bout("demo/street-1", at, _one("machinery-impact", cast, _LOUD_DB, 8), rng)
+            yield from _bout("demo/street-2", at, _one("machinery-impact", cast, _FAINT_DB, 4), rng)
     if midnight.toordinal() % 2 == 0:
         for after_min in (0.0, rng.uniform(5, 12)):
             at = midnight + timedelta(hours=23, minutes=float(after_min)) + late
-            yield from _bout("demo/street-4", at, (True, _one("powered-saw", cast, _LOUD_DB, 8)), rng)
+            yield from _bout("demo/street-4", at, _one("powered-saw", cast, _LOUD_DB, 8), rng)
 
 
-def _present_time(now: datetime, zone: ZoneInfo, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
+def _present_time(now: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
     """What comes back at this time of day: shortly after it, and half an hour later."""
-    for place, category in (("demo/street-3", "human-voice"), ("demo/street-2", "music")):
+    for place, category, above_db in _DAILY:
         for after_min in (6.0, 31.0):
             at = now + timedelta(minutes=after_min + float(rng.uniform(-5, 5)))
-            yield from _bout(place, at, (_night(at, zone), _one(category, cast, _DAILY_DB, 5)), rng)
+            yield from _bout(place, at, _one(category, cast, above_db, 5), rng)
 
 
-def _scattered(midnight: datetime, zone: ZoneInfo, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
+def _scattered(midnight: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
     for place in PLACES:
         for _ in range(int(rng.integers(2, 4))):
             at = midnight + timedelta(hours=float(rng.uniform(_DAYTIME[0] + 1, _DAYTIME[1])))
             category = SCATTERED[int(rng.integers(len(SCATTERED)))]
             which = int(rng.integers(len(ABOVE_DB)))
             sound = Sound(category, cast.characters[category][which], ABOVE_DB[which], 2)
-            yield from _bout(place, at, (_night(at, zone), (sound,)), rng)
+            yield from _bout(place, at, (sound,), rng)
 
 
 def _one(category: str, cast: Cast, above_db: float, performances: int) -> tuple[Sound, ...]:
@@ -160,8 +162,8 @@ def _one(category: str, cast: Cast, above_db: float, performances: int) -> tuple
     return (Sound(category, cast.characters[category][0], above_db, performances),)
 
 
-def _bout(place: str, at: datetime, mixture: Mixture, rng: Random) -> Iterator[HistoryClip]:
+def _bout(place: str, at: datetime, sounds: tuple[Sound, ...], rng: Random) -> Iterator[HistoryClip]:
     louder_db = float(rng.normal(0.0, 2.0))
     for number in range(_CLIPS):
         begin = at + timedelta(seconds=_STEP_S * number)
-        yield HistoryClip(place, begin, mixture, louder_db + float(rng.normal(0.0, 1.0)))
+        yield HistoryClip(place, begin, sounds, louder_db + float(rng.normal(0.0, 1.0)))

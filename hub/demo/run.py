@@ -42,8 +42,8 @@ COMPLETED_WITHIN_S: Final = 30.0
 DELIVERED_WITHIN_S: Final = 60.0
 STOPPED_WITHIN_S: Final = 30.0
 SENSORS_AFTER_S: Final = 1.5
-DELIVERED_AFTER_S: Final = 2.0
-HUB_AFTER_S: Final = 3.0
+DELIVERED_AFTER_S: Final = 1.8
+HUB_AFTER_S: Final = 2.3
 """After Ctrl-C, by when sensors have ended, the hub has what they sent, and the hub has ended."""
 CALIBRATION_DB: Final = 100.0
 """dB SPL that the simulated sensors report for 0 dBFS."""

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from hub.bench.heard import RATE_HZ, Mixture, mixed
+from hub.bench.heard import RATE_HZ, mixed
+from hub.bench.street import Sound
 from shared.audio import encode_flac
 from shared.events import Flac, Levels
 from shared.extractor import Extractor
@@ -17,6 +18,8 @@ BACKGROUNDS: Final = 6
 """Takes of a background in which nothing sounds."""
 CALIBRATION_DB: Final = 110.0
 """dB SPL of 0 dBFS: it gives the rendered street the levels of a real one."""
+
+Sounds = tuple[Sound, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +38,12 @@ class Take:
 
 
 def render(
-    mixtures: Iterable[Mixture], extractor: Extractor, rng: np.random.Generator
-) -> Iterator[tuple[Mixture, Take, float]]:
+    mixtures: Iterable[Sounds], extractor: Extractor, rng: np.random.Generator
+) -> Iterator[tuple[Sounds, Take, float]]:
     """Render some takes of each mixture: as many as its sounds have performances.
 
     Args:
-        mixtures: what sounds; each once.
+        mixtures: what sounds over the background of the day; each once.
         extractor: embeds the takes.
         rng: source of all randomness.
 
@@ -49,7 +52,7 @@ def render(
     """
     each = [mixture for mixture in mixtures for _ in range(_count(mixture))]
     for done, mixture in enumerate(each, start=1):
-        waveform = mixed(mixture, rng)
+        waveform = mixed((False, mixture), rng)
         take = Take(
             features=extractor.extract(waveform, RATE_HZ),
             flac=Flac(encode_flac(waveform, RATE_HZ)),
@@ -58,5 +61,5 @@ def render(
         yield mixture, take, done / len(each)
 
 
-def _count(mixture: Mixture) -> int:
-    return min((sound.performances for sound in mixture[1]), default=BACKGROUNDS)
+def _count(mixture: Sounds) -> int:
+    return min((sound.performances for sound in mixture), default=BACKGROUNDS)
