@@ -7,12 +7,7 @@
 5. Let the sensors deliver what they hold, compare sent with archived, stop all.
 """
 
-import contextlib
-import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,30 +16,22 @@ from typing import Final, Literal
 
 import numpy as np
 import torch
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from hub.archive import DUE, Archive
-from hub.demo.children import Child, Interrupt, captured, end, guarded, start, wait_until
+from hub.demo.children import Child, Interrupt, captured, end, start, wait_until
 from hub.demo.history import HistoryWriter
-from hub.demo.neighbourhood import PLACES, POSITIONS, SITE, neighbourhood
+from hub.demo.neighbourhood import PLACES, SITE, neighbourhood
+from hub.demo.system import STOPPED_WITHIN_S, Demo, metric, ready, running_hub
 from hub.demo.terminal import describe, links, machine_zone
-from hub.embedded import Servers, embedded_servers, free_port
-from hub.settings import HubSettings
 from shared.errors import Unavailable
 from shared.scene import Cast
-from shared.settings import load
 
-HUB_READY_WITHIN_S: Final = 180.0
-COMPLETED_WITHIN_S: Final = 30.0
 DELIVERED_WITHIN_S: Final = 60.0
-STOPPED_WITHIN_S: Final = 30.0
 SENSORS_AFTER_S: Final = 1.5
 DELIVERED_AFTER_S: Final = 1.8
-HUB_AFTER_S: Final = 2.3
-"""After Ctrl-C, by when sensors have ended, the hub has what they sent, and the hub has ended."""
+"""After Ctrl-C, by when sensors have ended, and the hub has what they sent."""
 CALIBRATION_DB: Final = 100.0
 """dB SPL that the simulated sensors report for 0 dBFS."""
 
@@ -103,29 +90,6 @@ class Summary:
         return self.archived > 0 and self.lost == 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Demo:
-    """A running hub.
-
-    Attributes:
-        process: the hub.
-        web: address of its page.
-        settings: the hub's.
-        servers: broker and store.
-        archive: of the hub.
-        console: where things are printed.
-        interrupt: ends everything.
-    """
-
-    process: Child
-    web: str
-    settings: HubSettings
-    servers: Servers
-    archive: Archive
-    console: Console
-    interrupt: Interrupt
-
-
 def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console) -> Summary:
     """Run the demo until `interrupt`, or until the time is over.
 
@@ -138,10 +102,13 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
     Raises:
         Unavailable: a part did not start, or every sensor failed.
     """
-    with TemporaryDirectory(prefix="earwitness-demo-") as folder, _hub(Path(folder), interrupt, console) as demo:
+    with (
+        TemporaryDirectory(prefix="earwitness-demo-") as folder,
+        running_hub(Path(folder), interrupt, console) as demo,
+    ):
         if plan.history_days:
             _write_history(plan, demo)
-        if not _ready(demo):
+        if not ready(demo):
             return Summary()
         _greet(plan, demo)
         before = (demo.archive.count(), demo.archive.alert_count())
@@ -156,54 +123,11 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
         return Summary(
             sent=sent,
             archived=archived,
-            duplicates=int(_metric(demo.web, "earwitness_hub_events_duplicate_total")),
+            duplicates=int(metric(demo.web, "earwitness_hub_events_duplicate_total")),
             lost=max(0, sent - archived - dead),
             alerts=demo.archive.alert_count() - before[1],
             dead_letters=dead,
         )
-
-
-@contextlib.contextmanager
-def _hub(folder: Path, interrupt: Interrupt, console: Console) -> Iterator[Demo]:
-    """Broker, store and a hub that starts, for as long as the context lasts."""
-    console.print("starting broker, store and hub ...")
-    config = folder / "hub.toml"
-    config.write_text(configuration(folder / "clips"))
-    with embedded_servers() as servers:
-        port = free_port()
-        overrides = [
-            f"mqtt.port={servers.mqtt_port}",
-            f"redis.url={servers.redis_url}",
-            f"web.port={port}",
-            "log.level=warning",
-            "health.heartbeat_s=0",  # the embedded broker does not say when nobody takes a heartbeat yet
-        ]
-        process = start("hub", "serve", overrides, ("--config", str(config)))
-        settings = load(HubSettings, config, overrides)
-        try:
-            with contextlib.closing(Archive(servers.redis_url)) as archive, guarded(_store_pid(archive)):
-                yield Demo(process, f"http://127.0.0.1:{port}", settings, servers, archive, console, interrupt)
-        finally:
-            end([process], STOPPED_WITHIN_S, interrupt, HUB_AFTER_S)
-
-
-def _store_pid(archive: Archive) -> int:
-    return int(archive.client.info("server")["process_id"])
-
-
-def configuration(clips: Path) -> str:
-    """Return the settings file of the demo's hub: defaults, where sensors are, and that sound is kept.
-
-    Args:
-        clips: directory for the sound.
-    """
-    positions = "\n".join(f'"{place}" = [{lat}, {lon}]' for place, (lat, lon) in POSITIONS.items())
-    return (
-        f"[archive]\nclips_dir = {json.dumps(str(clips))}\n"
-        '[model]\nspace = "earwitness-small"\n'
-        f'[places]\ntimezone = "{machine_zone().key}"\n'
-        f"[places.positions]\n{positions}\n"
-    )
 
 
 def _write_history(plan: Plan, demo: Demo) -> None:
@@ -226,26 +150,6 @@ def _write_history(plan: Plan, demo: Demo) -> None:
             f"history ready after {time.monotonic() - began_s:.0f} s: {demo.archive.count():,} events, "
             f"{demo.archive.alert_count()} alerts"
         )
-
-
-def _ready(demo: Demo) -> bool:
-    """Wait until the hub answers and has completed the alerts of the history; False after an interrupt.
-
-    Raises:
-        Unavailable: the hub ended, or took too long.
-    """
-
-    def answers() -> bool:
-        if demo.process.poll() is not None:
-            raise Unavailable("the hub ended before it was ready; its log is above")
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{demo.web}/healthz"):  # noqa: S310 - our own hub
-            return True
-        return False
-
-    if not wait_until(answers, HUB_READY_WITHIN_S, demo.interrupt, 0.0) and not demo.interrupt.is_set():
-        raise Unavailable(f"the hub did not become ready within {HUB_READY_WITHIN_S:.0f} s; its log is above")
-    wait_until(lambda: demo.archive.client.xlen(DUE) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
-    return not demo.interrupt.is_set()
 
 
 def _greet(plan: Plan, demo: Demo) -> None:
@@ -337,10 +241,3 @@ def _wait_until_delivered(demo: Demo, expected: int) -> None:
             demo.interrupt,
             DELIVERED_AFTER_S,
         )
-
-
-def _metric(web: str, name: str) -> float:
-    with urllib.request.urlopen(f"{web}/metrics") as answer:  # noqa: S310 - our own loopback server
-        text = answer.read().decode()
-    samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
-    return sum(sample.value for sample in samples if sample.name == name)
