@@ -12,11 +12,11 @@ _LOCALTIME: Final = Path("/etc/localtime")
 _SEVERITIES: Final = ("urgent", "recurring", "notice")
 
 
-def machine_zone() -> ZoneInfo:
-    """Return the machine's time zone, from TZ or /etc/localtime; UTC if neither names one."""
+def machine_zone(localtime: Path = _LOCALTIME) -> ZoneInfo:
+    """Return the machine's time zone, from TZ or what /etc/localtime links to; UTC if neither names one."""
     names = [os.environ.get("TZ", "")]
-    if _LOCALTIME.is_symlink():
-        names.append(str(_LOCALTIME.readlink()).partition("zoneinfo/")[2])
+    if localtime.is_symlink():
+        names.append(str(localtime.readlink()).partition("zoneinfo/")[2])
     for name in filter(None, names):
         try:
             return ZoneInfo(name)
