@@ -51,14 +51,13 @@ def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
         alerts: those there are, the newest first; the most severe is chosen, and a pattern with a next window.
     """
     chosen: list[tuple[str, str]] = []
-    of = {name: alert for alert in reversed(alerts) for name in (alert.severity,)}
+    of = {alert.severity: alert for alert in reversed(alerts)}
     severe = next((of[name] for name in _SEVERITIES if name in of), None)
     if severe is None:
         chosen.append(("all alerts", f"{web}/alerts"))
     else:
-        article = "an" if severe.severity == "urgent" else "a"
-        about = "alert" if severe.severity != "notice" else "(an alert)"
-        chosen.append((f"{article} {severe.severity} {about}", f"{web}/alerts/{severe.event}"))
+        shows = {"urgent": "an urgent alert", "recurring": "a recurring alert", "notice": "an alert"}[severe.severity]
+        chosen.append((shows, f"{web}/alerts/{severe.event}"))
     foretold = [(a, a.recurrence) for a in alerts if a.recurrence is not None and a.recurrence.next is not None]
     if foretold:
         alert, recurrence = min(foretold, key=lambda one: _regular(one[1].regularity))

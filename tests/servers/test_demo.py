@@ -21,7 +21,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     """A demo that has played four recordings from a folder whose name looks like markup, without `--for`."""
     folder = tmp_path_factory.mktemp("demo")
     recordings = folder / "card [site] [/b]"
-    recordings.mkdir()
+    recordings.mkdir(parents=True)
     rng, cast = np.random.default_rng(3), Cast.drawn(1)
     for number in range(CLIPS):
         sound = mix(["human-voice"], rng, 16_000, cast=cast).waveform
