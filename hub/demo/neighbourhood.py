@@ -129,7 +129,7 @@ def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[Histor
     """The jackhammer on nine of ten weekdays, and the saw on every other night."""
     late, works = timedelta(minutes=float(rng.uniform(-8, 14))), rng.random() < 0.9
     if midnight.weekday() < 5 and works:
-        for after_min in (0.0, rng.uniform(15, 30)):
+        for after_min in (0.0, rng.uniform(6, 12)):
             at = midnight + timedelta(hours=7, minutes=float(after_min)) + late
             yield from _bout("demo/street-1", at, _one("machinery-impact", cast, _LOUD_DB, 8), rng)
             yield from _bout("demo/street-2", at, _one("machinery-impact", cast, _FAINT_DB, 4), rng)
