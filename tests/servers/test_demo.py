@@ -65,7 +65,7 @@ def test_live_clips_are_stamped_as_they_play_whatever_the_speed(played: Demonstr
 
 def test_the_history_is_of_days_before_in_db_and_can_be_played(played: Demonstration) -> None:
     first = played.get("patterns/demo/street-1/machinery-impact")["first_at"]
-    oldest = played.get("events?limit=1000")["events"][-1]
+    oldest = played.get("events?limit=500")["events"][-1]
     assert first is None or datetime.fromisoformat(first) > datetime.now(UTC) - timedelta(days=DAYS + 1)
     assert oldest["audio"]
     assert oldest["level_unit"] == "dB"
@@ -86,7 +86,7 @@ def test_ctrl_c_ends_everything_and_the_summary_counts_what_was_played(
 
 
 def test_for_ends_the_demo_and_no_alert_is_no_failure(tmp_path: Path) -> None:
-    demonstration = Demonstration(tmp_path, "--for", "12", "--speed", "5", "--sensors", "1", "--history-days", "0")
+    demonstration = Demonstration(tmp_path, "--for", "6", "--speed", "10", "--sensors", "1", "--history-days", "0")
     assert demonstration.process.wait(180) == 0, demonstration.printed
     assert demonstration.summary["sent"] == demonstration.summary["archived"] >= 1
     assert demonstration.summary["lost"] == demonstration.summary["alerts"] == 0
@@ -100,13 +100,6 @@ def test_nothing_outlives_a_demo_that_was_killed(tmp_path: Path) -> None:
     demonstration.process.wait()
     assert len(children) >= 3
     eventually(lambda: not any(alive(pid) for pid in children), 60, "hub, sensor and store have ended")
-
-
-def test_a_folder_without_recordings_is_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    demonstration = Demonstration(tmp_path / "run", "--recordings", str(tmp_path / "empty"))
-    assert demonstration.process.wait(60) == 2
-    assert "no recordings (.wav, .flac, .ogg) under" in demonstration.printed
 
 
 def live(demonstration: Demonstration) -> list[dict[str, str]]:
