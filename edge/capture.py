@@ -10,7 +10,7 @@ from threading import Event as Flag
 from typing import Final
 
 from edge.encode import encode
-from edge.pace import next_due_s, stamp
+from edge.pace import next_due_s, stamp, stamp_played
 from edge.settings import EdgeSettings
 from edge.sources import Embedded, Sound, Source, Unreadable
 from edge.spool import Spool
@@ -124,7 +124,7 @@ class Capture:
                 item,
                 event_id,
                 site=self._settings.sensor.site,
-                captured_at=stamp(self._start, self._taken),
+                captured_at=self._stamp(),
                 clock=clock() if self._source.live else "unknown",
                 calibration_db=self._settings.levels.calibration_db,
                 extractor=self._extractor,
@@ -139,6 +139,12 @@ class Capture:
         elif self._source.live:
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
+
+    def _stamp(self) -> datetime:
+        """When the clip began that a replay plays now."""
+        if self._settings.source.stamps == "played":
+            return stamp_played(datetime.now(UTC))
+        return stamp(self._start, self._taken)
 
     def _keep(self, event: str, payload: bytes, stop: Flag) -> bool:
         """Put an event in the spool; a replay waits for room or the stop, a live source gives up."""

@@ -14,11 +14,11 @@ from typing import Final
 
 from edge.capture import clock
 from edge.features import open_extractor
-from edge.levels import measure
 from edge.settings import EdgeSettings
 from edge.sources import Sound, Source, Unreadable, open_source
 from edge.spool import Spool
 from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.levels import measure
 from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link
 from shared.topics import ROOT
 from shared.unreachable import certificate_ends, explained, own_certificate_ends

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Final
 
-from edge.levels import FLOOR_DBFS, measure
 from edge.sources.items import Embedded, Sound
 from shared.audio import encode_flac
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import Extractor
+from shared.levels import FLOOR_DBFS, measure
 
 VGGISH_RATE_HZ: Final = 16_000
 """Sample rate of the sound behind a VGGish embedding. Source: AudioSet release of VGGish."""

@@ -3,6 +3,9 @@
 Stream time starts at `start` and advances one clip length per clip, whatever the speed, so the hub's rules
 about recency see a real day. Wall time is divided by the speed: above 1 the stream runs ahead of the wall
 clock. A clip is due when it would have ended, so at speed 1 nothing is stamped in the future.
+
+A replay that is shown to people as if it happened now is stamped by wall time instead: each clip ends when it is
+played. Above speed 1 the clips of a sensor then overlap.
 """
 
 from datetime import datetime, timedelta
@@ -13,6 +16,11 @@ from shared.events import CLIP_S
 def stamp(start: datetime, index: int, clip_s: float = CLIP_S) -> datetime:
     """Stream time at which clip `index` (from 0) begins."""
     return start + timedelta(seconds=index * clip_s)
+
+
+def stamp_played(now: datetime, clip_s: float = CLIP_S) -> datetime:
+    """Wall time at which a clip that is played now begins: it ends now."""
+    return now - timedelta(seconds=clip_s)
 
 
 def next_due_s(due_s: float, now_s: float, speed: float, clip_s: float = CLIP_S) -> float:

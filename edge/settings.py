@@ -37,6 +37,11 @@ class SourceSettings(Group):
     start: AwareDatetime | None = Field(
         None, description="replays: stream time of the first clip; the moment of the start if not given"
     )
+    stamps: Literal["stream", "played"] = Field(
+        "stream",
+        description="replays: stream (clips follow each other from `start`, whatever the speed) or played (each clip"
+        " ends when it is played, so that above speed 1 clips overlap)",
+    )
     loop: bool = Field(default=False, description="files, embeddings: begin again at the end")
     shard_index: int = Field(
         0, ge=0, description="files, embeddings: which part of the data is this sensor's, from 0"

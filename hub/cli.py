@@ -14,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub import dead_letters, demo
+from hub import dead_letters
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
+from hub.demo.command import demo
 from hub.flagging import commands as flagging_commands
 from hub.flagging.alert import match_message
 from hub.init import init
@@ -44,7 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notify_commands.app, name="notify")
-app.command()(reported(demo.demo))
+app.command()(reported(demo))
 app.command()(init)
 app.command()(leave)
 training_commands.register(app)

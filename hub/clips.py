@@ -26,8 +26,7 @@ class Clips:
         Raises:
             Unavailable: the disk is full or the directory cannot be written.
         """
-        date = event.captured_at.date().isoformat()
-        path = self._root / event.site / event.id.sensor / date / f"{event.id}.flac"
+        path = self.path_of(event)
         partial = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +37,15 @@ class Clips:
             partial.replace(path)
         except OSError as error:
             raise Unavailable(f"cannot keep the clip in {self._root}: {error.strerror}") from error
+        return self.below_root(path)
+
+    def path_of(self, event: Event) -> Path:
+        """Return the file of an event's audio, whether it is there or not."""
+        date = event.captured_at.date().isoformat()
+        return self._root / event.site / event.id.sensor / date / f"{event.id}.flac"
+
+    def below_root(self, path: Path) -> str:
+        """Return a file's path below the directory, as the archive keeps it."""
         return str(path.relative_to(self._root))
 
     def remove(self, clip: str) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from hub.archive import Archive
-from hub.clips import Clips
-from hub.opening import open_retrieval
+from hub.archive import DUE, Archive
 from hub.settings import HubSettings
 from shared.events import Embedding, Event, EventId, Levels
 from shared.messages import encode_event
 from shared.mqtt import Connected, Link
+from shared.settings import load
 from shared.space import SMALL, Features
 from shared.topics import SensorTopic
 from tests.browser.demo import configuration, fill
@@ -60,9 +59,11 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
     archive = Archive(store.url)
     clips = folder / "clips"
     try:
-        fill(archive, open_retrieval(HubSettings()), count=count, days=days, clips=Clips(clips))
-        hub = Configured(folder / "hub", broker.port, store.url, configuration(folder, clips))
+        config = configuration(folder, clips)
+        fill(load(HubSettings, config, [f"redis.url={store.url}"]), count=count, days=days)
+        hub = Configured(folder / "hub", broker.port, store.url, config)
         hub.start()
+        eventually(lambda: archive.client.xlen(DUE) == 0, 60, "the hub has completed the alerts of the history")
         try:
             yield Demo(hub, broker, store)
         finally:

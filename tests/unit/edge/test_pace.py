@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.pace import next_due_s, stamp
+from edge.pace import next_due_s, stamp, stamp_played
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 speeds = st.floats(0.01, 1e4)
@@ -43,3 +43,8 @@ def test_a_source_that_is_never_late_keeps_the_exact_rate(speed: float, clips: i
     for _ in range(clips):
         due_s = next_due_s(due_s, due_s, speed)
     assert abs(due_s - clips * 10.0 / speed) <= 1e-6 * max(1.0, due_s)
+
+
+def test_a_clip_that_is_stamped_as_it_plays_ends_now() -> None:
+    now = datetime(2026, 6, 1, 12, 0, 10, tzinfo=UTC)
+    assert stamp_played(now) == now - timedelta(seconds=10)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.levels import FLOOR_DBFS, a_weighting_db, measure
 from shared.audio import Waveform
 from shared.errors import Invalid
+from shared.levels import FLOOR_DBFS, a_weighting_db, measure
 
 RATE_HZ = 48_000
 

@@ -1,0 +1,73 @@
+"""What the demo prints: alerts as they come, and pages that are worth a look."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.messages import AlertMessage
+
+_LOCALTIME: Final = Path("/etc/localtime")
+_SEVERITIES: Final = ("urgent", "recurring", "notice")
+
+
+def machine_zone(localtime: Path = _LOCALTIME) -> ZoneInfo:
+    """Return the machine's time zone, from TZ or what /etc/localtime links to; UTC if neither names one."""
+    names = [os.environ.get("TZ", "")]
+    if localtime.is_symlink():
+        names.append(str(localtime.readlink()).partition("zoneinfo/")[2])
+    for name in filter(None, names):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return ZoneInfo("UTC")
+
+
+def describe(alert: AlertMessage, zone: ZoneInfo) -> str:
+    """Describe an alert in two lines of console markup: what was heard, and the best match with the reason."""
+    best = alert.matches[0]
+    about = ", ".join(alert.categories)
+    above = "" if alert.above_ambient_db is None else f", {alert.above_ambient_db:+.0f} dB to ambient"
+    likely = alert.probability or 0.0
+    more = f" (and {len(alert.matches) - 1} more)" if len(alert.matches) > 1 else ""
+    both = ", ".join(f"{name} {p:.0%}" for name, p in best.shared.items())
+    at, before = alert.captured_at.astimezone(zone), best.captured_at.astimezone(zone)
+    then = f"{before:%H:%M:%S}" if before.date() == at.date() else f"{before:%a} {before.day} {before:%b, %H:%M}"
+    return (
+        f"[bold]{at:%H:%M:%S} {alert.site}/{alert.sensor}: {about}[/bold] ({alert.severity}) "
+        f"at {alert.laeq:.0f} {alert.level_unit}{above}\n"
+        f"         {likely:.0%} likely the same kind of sound as {then} at "
+        f"{best.site}/{best.sensor}{more}: both have {both}"
+    )
+
+
+def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
+    """List four pages that are worth opening first: what each shows, and its address.
+
+    Args:
+        web: address of the hub's page.
+        alerts: those there are, the newest first; the most severe is chosen, and a pattern with a next window.
+    """
+    chosen: list[tuple[str, str]] = []
+    of = {alert.severity: alert for alert in reversed(alerts)}
+    severe = next((of[name] for name in _SEVERITIES if name in of), None)
+    if severe is None:
+        chosen.append(("all alerts", f"{web}/alerts"))
+    else:
+        shows = {"urgent": "an urgent alert", "recurring": "a recurring alert", "notice": "an alert"}[severe.severity]
+        chosen.append((shows, f"{web}/alerts/{severe.event}"))
+    foretold = [(a, a.recurrence) for a in alerts if a.recurrence is not None and a.recurrence.next is not None]
+    if foretold:
+        alert, recurrence = min(foretold, key=lambda one: _regular(one[1].regularity))
+        address = f"{web}/patterns/{alert.site}/{alert.sensor}/{recurrence.category}"
+        chosen.append((f"a pattern ({recurrence.category}, {recurrence.regularity})", address))
+    else:
+        chosen.append(("patterns", f"{web}/patterns"))
+    return [*chosen, ("the map of the sensors", f"{web}/map"), ("the API", f"{web}/docs")]
+
+
+def _regular(words: str) -> bool:
+    """Order patterns: a rhythm of some days of the week tells more than a daily one."""
+    return not words.startswith("weekdays")
