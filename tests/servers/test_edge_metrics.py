@@ -86,6 +86,7 @@ def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tm
         eventually(lambda: now("events_published_total") > 20, 30, "events are published")
         eventually(lambda: now("spool_events") < 20, 30, "the spool empties")
         assert now("events_held") == 0
+        eventually(lambda: link.connected, 30, "the listener is there, too")
         link.publish(str(HubTopic("hub", "intake")), CLOSED, retain=True)
         eventually(lambda: now("events_held") == 1, 30, "events are held")
         waiting = now("spool_events")
