@@ -415,7 +415,7 @@ class Archive:
                 pipe.delete(_event(key))
                 pipe.zrem(f"{PREFIX}:events", key)
                 if site is not None and presence is not None:
-                    place = f"{site.decode()}/{EventId.parse(key).sensor}"
+                    place = f"{site.decode()}/{key.split('.')[-3]}"
                     for index in indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist()):
                         pipe.zrem(index, key)
                 pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)

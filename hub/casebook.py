@@ -258,7 +258,7 @@ def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> l
 
 
 def _sensor_of(episode: bytes) -> bytes:
-    return episode.partition(b".")[0]
+    return episode.rsplit(b".", 3)[0]
 
 
 def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - the client is untyped

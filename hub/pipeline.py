@@ -234,7 +234,6 @@ class Pipeline:
         assert event is not None  # noqa: S101 - only events get here
         return StoredEvent(
             id=event.id,
-            site=event.site,
             captured_at=event.captured_at,
             received_at=self._now(),
             duration_s=event.duration_s,

@@ -49,7 +49,6 @@ class StoredEvent:
     """
 
     id: EventId
-    site: str
     captured_at: datetime
     received_at: datetime
     duration_s: float
@@ -59,6 +58,11 @@ class StoredEvent:
     presence: tuple[float, ...]
     clip: str = ""
     towers: StoredTowers | None = None
+
+    @property
+    def site(self) -> str:
+        """The network's name."""
+        return self.id.site
 
     @property
     def place(self) -> str:
@@ -186,11 +190,10 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise Invalid(f"event {key} is archived without {FIELDS[needed.index(None)]}")
-    site, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
+    _, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
     space = space_of(space_id.decode())
     return StoredEvent(
         id=EventId.parse(key),
-        site=site.decode(),
         captured_at=time_of(captured),
         received_at=time_of(received),
         duration_s=float(duration),

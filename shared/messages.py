@@ -115,8 +115,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
     if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
         raise Invalid(f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}")
     return Event(
-        id=EventId(sensor=message.sensor, boot=message.boot, seq=message.seq),
-        site=message.site,
+        id=EventId(site=message.site, sensor=message.sensor, boot=message.boot, seq=message.seq),
         captured_at=message.captured_at.astimezone(UTC),
         clock=message.clock,
         historical=message.historical,

@@ -118,7 +118,7 @@ def try_out(
 def _test_alert() -> AlertMessage:
     now = datetime.now(UTC)
     event = f"test.{uuid.uuid4().hex[:12]}.0"
-    match = MatchMessage(event="test.test.0", site="test", sensor="test", captured_at=now, level=0.0, shared={})
+    match = MatchMessage(event="test.test.test.0", site="test", sensor="test", captured_at=now, level=0.0, shared={})
     return AlertMessage(
         event=event,
         site="test",

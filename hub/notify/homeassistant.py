@@ -23,7 +23,7 @@ from hub.homeassistant import OFFLINE, ONLINE, Describer, Told, config_topic
 from hub.settings import HomeAssistantSettings
 from hub.stored import Sensor, time_of
 from shared.errors import Unavailable
-from shared.events import EventId, Levels
+from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
 from shared.mqtt import FAILURE, Acknowledged, Connected, Link, Will
 from shared.settings import MqttSettings
@@ -206,9 +206,9 @@ class Announcer:
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
         for call in sorted(recent.calls.values(), key=lambda call: -call.from_ms):
-            if EventId.parse(call.alert).sensor == sensor:
+            if call.alert.startswith(f"{site}.{sensor}."):
                 alert = self._archive.alert(call.alert)
-                if alert is not None and alert.site == site:
+                if alert is not None:
                     return alert
         return None
 

@@ -232,8 +232,7 @@ def _heard(
         at = clip.at.astimezone(UTC).replace(microsecond=clip.at.microsecond // 1000 * 1000)
         events.append(
             StoredEvent(
-                id=EventId(sensor, "demo", boots[clip.place]),
-                site=site,
+                id=EventId(site, sensor, "demo", boots[clip.place]),
                 captured_at=at,
                 received_at=at + timedelta(seconds=11),
                 duration_s=10.0,
@@ -252,7 +251,7 @@ def _with_sound(
 ) -> StoredEvent:
     sounds = known[clip.kind].sounds
     data = Flac(encode_flac(sounds[int(rng.integers(len(sounds)))], RATE_HZ))
-    sent = Event(event.id, event.site, event.captured_at, event.duration_s, RATE_HZ, event.levels, data)
+    sent = Event(event.id, event.captured_at, event.duration_s, RATE_HZ, event.levels, data)
     fields = {name: getattr(event, name) for name in StoredEvent.__dataclass_fields__}
     return StoredEvent(**{**fields, "clip": clips.keep(sent, data)})
 

@@ -156,7 +156,7 @@ def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: 
     (handled,) = first.handle_all([message(3)])
     assert handled.outcome is Outcome.ARCHIVED
     assert handled.alert is not None
-    assert [match.event for match in handled.alert.matches] == ["street-1.boot.0"]
+    assert [match.event for match in handled.alert.matches] == ["demo.street-1.boot.0"]
 
 
 def test_hubs_that_follow_see_each_others_events_and_removals(archive: Archive) -> None:
