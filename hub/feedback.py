@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub.archive import PREFIX, Archive, translated
 from hub.casebook import Casebook
 from hub.flagging.learning import Learner
 from hub.stored import ms_of
 from shared.errors import Invalid
-from shared.messages import AlertMessage, Probability
+from shared.messages import AlertMessage, Instant, Probability
 from shared.taxonomy import CATEGORIES
 
 VerdictKind = Literal["same", "different", "wrong-category", "ignore"]
@@ -34,7 +34,7 @@ class Verdict(BaseModel):
     `likeness` is what the hub had said; `place` and `category` what the alert was about.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     alert: str
     match: str | None = None
@@ -42,7 +42,7 @@ class Verdict(BaseModel):
     categories: list[str] = Field(default_factory=list)
     note: str = Field("", max_length=500)
     by: str = Field("", max_length=64)
-    at: AwareDatetime
+    at: Instant
     site: str
     place: str
     category: str
