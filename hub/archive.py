@@ -9,13 +9,16 @@ call writes an event, so it is there whole or not at all, and only once.
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import numpy as np
 import redis
 
 from hub.health.hearing import FIELD, NOTE, Ear
+from hub.rows import Rows
 from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
@@ -27,6 +30,7 @@ from hub.stored import (
     fields_of,
     ms_of,
     report_fields,
+    report_of,
     sensor_of,
     stored_of,
     time_of,
@@ -113,6 +117,7 @@ class Archive:
             raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
         self._dead_letter_limit = dead_letter_limit
         self._ear = ear or Ear()
+        self.rows = Rows()
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - the client is untyped
@@ -265,12 +270,13 @@ class Archive:
 
     @translated
     def fetch(self, events: Sequence[str]) -> list[StoredEvent]:
-        """Those of some events that are there, in their order; one round trip."""
+        """Those of some events that are there and can be read, in their order; one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for key in events:
             pipe.hmget(_event(key), FIELDS)
         rows = zip(events, pipe.execute(), strict=True)
-        return [event for key, row in rows if (event := stored_of(key, row)) is not None]
+        read = (self.rows.read("event", key, partial(stored_of, key), row) for key, row in rows)
+        return [event for event in read if event is not None]
 
     def get(self, event: EventId) -> StoredEvent | None:
         """One event, or None."""
@@ -318,7 +324,11 @@ class Archive:
         if not ids:
             return []
         rows = self._redis.mget([_alert(key.decode()) for key in ids])
-        return [AlertMessage.model_validate_json(row) for row in rows if row is not None]
+        read = (
+            self.rows.read("alert", key.decode(), AlertMessage.model_validate_json, row)
+            for key, row in zip(ids, rows, strict=True)
+        )
+        return [alert for alert in read if alert is not None]
 
     @translated
     def note_state(self, state: StateMessage) -> bool:
@@ -345,7 +355,13 @@ class Archive:
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
             pipe.hgetall(_sensor(place))
-        return [sensor_of(place, row) for place, row in zip(places, pipe.execute(), strict=True)]
+        read = (self.sensor_from(place, row) for place, row in zip(places, pipe.execute(), strict=True))
+        return [sensor for sensor in read if sensor is not None]
+
+    def sensor_from(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
+        """A sensor from its hash, without a report that cannot be read; None if the rest cannot be read either."""
+        sensor = self.rows.read("sensor", place, partial(sensor_of, place), row)
+        return sensor and replace(sensor, report=self.rows.read("report", place, report_of, row))
 
     @translated
     def bury(self, *, topic: str, payload: bytes, reason: str, received_at: datetime, cap_bytes: int) -> None:
@@ -414,10 +430,8 @@ class Archive:
             for key, (_, site, presence) in rows.items():
                 pipe.delete(_event(key))
                 pipe.zrem(f"{PREFIX}:events", key)
-                if site is not None and presence is not None:
-                    place = f"{site.decode()}/{key.split('.')[-3]}"
-                    for index in indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist()):
-                        pipe.zrem(index, key)
+                for index in self.rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
+                    pipe.zrem(index, key)
                 pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
             for key in alerts:
                 pipe.delete(_alert(key.decode()))
@@ -435,6 +449,14 @@ def indexes_of(place: str, presence: Sequence[float]) -> list[str]:
     """Keys of the time indexes that an event is in, beside that of all events."""
     present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
     return [index_of(what) for what in (place, *present)]
+
+
+def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
+    """Keys of the indexes that a stored event is in; of one that cannot be read, of all categories."""
+    place = f"{site.decode()}/{key.split('.')[-3]}"
+    if len(presence) != 4 * len(CATEGORIES):
+        return indexes_of(place, [1.0] * len(CATEGORIES))
+    return indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist())
 
 
 def _event(key: str) -> str:

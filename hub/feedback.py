@@ -70,6 +70,7 @@ class Feedback:
 
     def __init__(self, archive: Archive, casebook: Casebook, learner: Learner) -> None:
         self._redis = archive.client
+        self._rows = archive.rows
         self._casebook = casebook
         self._learner = learner
 
@@ -155,4 +156,8 @@ class Feedback:
 
     def _read(self, subjects: Sequence[bytes]) -> list[Verdict]:
         rows = self._redis.hmget(_KEY, subjects) if subjects else []
-        return [Verdict.model_validate_json(row) for row in rows if row is not None]
+        read = (
+            self._rows.read("verdict", subject.decode(), Verdict.model_validate_json, row)
+            for subject, row in zip(subjects, rows, strict=True)
+        )
+        return [verdict for verdict in read if verdict is not None]

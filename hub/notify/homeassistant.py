@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from hub.archive import PREFIX, Archive, index_of, translated
@@ -186,9 +187,18 @@ class Announcer:
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
         recents = self._casebook.recent([sensor.place for sensor in sensors])
         newest = self._newest([sensor.place for sensor in sensors])
-        return [self._told_of(sensor, recents[sensor.place], newest.get(sensor.place)) for sensor in sensors]
+        told = (
+            self._archive.rows.read(
+                "sensor",
+                sensor.place,
+                partial(self._told_of, recents[sensor.place], newest.get(sensor.place)),
+                sensor,
+            )
+            for sensor in sensors
+        )
+        return [one for one in told if one is not None]
 
-    def _told_of(self, sensor: Sensor, recent: Recent, newest: tuple[str, list[bytes]] | None) -> Told:
+    def _told_of(self, recent: Recent, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> Told:
         site, _, name = sensor.place.partition("/")
         episodes = [episode for own in recent.episodes.values() for episode in own]
         told = Told(
