@@ -129,7 +129,8 @@ def run(source: Source, for_s: float | None, stop: threading.Event, console: Con
         console.print(f"hub ready: {web}   (API: {web}/docs, metrics: {web}/metrics)")
         start = datetime.now(UTC) - timedelta(seconds=source.speed * (for_s or UNBOUNDED_S))
         processes = _start_sensors(source, servers, Path(folder), start)
-        console.print(f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n")
+        playing = f"{source.sensors} sensors play {source.path or 'a street scene'} at x{source.speed:g}\n"
+        console.print(playing, markup=False)
         try:
             _watch(archive, processes, for_s, stop, console)
         finally:

@@ -19,7 +19,6 @@ bytes, `ew:dead-letters:total` bytes of all, `ew:dead-letters:discarded` how man
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -40,7 +39,6 @@ CAP_BYTES: Final = 256 * 1024 * 1024
 _OVERHEAD: Final = 512
 """Bytes that a letter takes beside payload and reason, about."""
 _DIGESTS_KEPT: Final = 10_000
-_PAGE: Final = 500
 _ALL: Final = "ew:dead-letters"
 _QUEUES: Final = f"{_ALL}:bytes"
 _TOTAL: Final = f"{_ALL}:total"
@@ -196,13 +194,6 @@ class DeadLetters:
         rows = self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
         read = (self._rows.read("dead letter", key.decode(), _letter(key), row) for key, row in rows)
         return [letter for letter in read if letter is not None]
-
-    def every(self) -> Iterator[DeadLetter]:
-        """All letters, oldest first."""
-        after = ""
-        while rows := self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=_PAGE):
-            yield from self.page(_PAGE, after)
-            after = rows[-1][0].decode()
 
     def payload(self, letter: str) -> bytes:
         """What is kept of a letter's message; nothing if it is gone."""

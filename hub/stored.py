@@ -77,23 +77,6 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that could not be taken, with the reason; `payload` is cut short if `size` is larger."""
-
-    id: str
-    topic: str
-    payload: bytes
-    size: int
-    reason: str
-    received_at: datetime
-
-    @property
-    def whole(self) -> bool:
-        """Whether the payload is all there, so that it can be re-injected."""
-        return len(self.payload) == self.size
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """How a sensor keeps up, as it told last.
 

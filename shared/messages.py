@@ -15,7 +15,7 @@ import cbor2
 import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Unsupported
 from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
 from shared.space import space_of
 from shared.taxonomy import CATEGORIES
@@ -141,8 +141,9 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
     """Read an event message; if a topic is given, it must be the sensor's own.
 
     Raises:
-        Invalid: too large, not CBOR, a field missing, unknown or out of range, wrong shape, unknown feature
-            space, or a message sent on another sensor's topic.
+        Invalid: too large, not CBOR, a field missing or out of range, wrong shape, or a message sent on another
+            sensor's topic.
+        Unsupported: an unknown feature space, or a later version of the message.
     """
     if len(payload) > EVENT_CAP_BYTES:
         raise Invalid(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
@@ -311,16 +312,26 @@ def decode_json(kind: type[JsonMessage], payload: bytes, cap_bytes: int = STATE_
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:
-        raise Invalid(f"{kind.__name__}: {_reasons(error)}") from error
+        kind_of = Unsupported if _is_newer(error) else Invalid
+        raise kind_of(f"{kind.__name__}: {_reasons(error)}") from error
 
 
 def _validate(kind: type[EventMessage], fields: object, what: str) -> EventMessage:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise Invalid(f"{what}: {_reasons(error)}") from error
+        kind_of = Unsupported if _is_newer(error) else Invalid
+        raise kind_of(f"{what}: {_reasons(error)}") from error
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # of values that CBOR tags make
         raise Invalid(f"{what}: {_short(error)}") from error
+
+
+def _is_newer(error: ValidationError) -> bool:
+    """Whether the message is of a later version of the contract."""
+    return any(
+        one["loc"] == ("version",) and isinstance(one["input"], int) and VERSION < one["input"] < 2**31
+        for one in error.errors(include_url=False, include_context=False)
+    )
 
 
 def _reasons(error: ValidationError) -> str:

@@ -26,6 +26,7 @@ from hub.bench.vggish import vggish_figures
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.options import JsonOption, SetOption, reported, settings_from
 from hub.training import plots
+from shared.console import plain_console
 from shared.errors import Unavailable
 from shared.space import SHORT_NAMES, VGGISH
 
@@ -74,7 +75,7 @@ def embed(
         table.add_column(column)
     for cost in found:
         table.add_row(cost.space, f"{cost.ms_per_clip:.1f}", f"{cost.slowest_ms:.1f}", f"{cost.memory_mb:.0f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -266,7 +267,7 @@ def vggish(
     table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
     for one in found:
         table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _checkpoint(path: Path | None) -> Checkpoint:
@@ -301,7 +302,7 @@ def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
                 table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
         else:
             table.add_row(name, _short(value))
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _short(value: object) -> str:

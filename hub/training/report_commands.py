@@ -15,6 +15,7 @@ from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_
 from hub.training.experiments import Laboratory, experiments
 from hub.training.pairs import draw_pairs
 from hub.training.report import write_results
+from shared.console import plain_console
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -94,7 +95,7 @@ def annotations(
         table.add_row(category, *(str(fact["positives"][category]) for fact in facts.values()))
     table.add_row("all clips", *(str(fact["clips"]) for fact in facts.values()))
     table.add_row("annotations a clip", *(str(fact["annotations_per_clip"]) for fact in facts.values()))
-    Console().print(table)
+    plain_console().print(table)
     typer.echo(f"Pairs of the training split as in section 4.2: {len(pairs):,} (the paper: {PAPER_PAIRS:,}).")
 
 

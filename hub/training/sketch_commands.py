@@ -16,6 +16,7 @@ from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
 from hub.training.datasets import Reader
 from hub.training.sketch import SketchPlan, teach
+from shared.console import plain_console
 from shared.errors import Invalid
 
 
@@ -66,7 +67,7 @@ def sketch(
     table = Table("candidates", "recall@10", title=f"sketch of {values} values, clips set aside")
     for count, share in recall.items():
         table.add_row(count, f"{share:.3f}")
-    Console().print(table)
+    plain_console().print(table)
     typer.echo(f"Wrote {target}.")
 
 
