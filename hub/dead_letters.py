@@ -14,7 +14,7 @@ from hub.letters import DeadLetter
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from shared.console import plain_console
+from shared.console import plain_console, printable
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
@@ -65,7 +65,8 @@ def list_(
     for letter in letters:
         received = letter.received_at.strftime("%Y-%m-%d %H:%M:%S")
         reason = letter.reason.strip().rpartition("\n")[2]
-        table.add_row(letter.id, received, letter.kind, letter.topic, str(letter.size), reason)
+        own = (letter.id, received, letter.kind, printable(letter.topic), str(letter.size), printable(reason))
+        table.add_row(*own)
     console = plain_console()
     console.print(table if letters else "no dead letters")
     if len(letters) == limit:

@@ -19,7 +19,7 @@ from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
-from shared.console import plain_console
+from shared.console import plain_console, printable
 from shared.errors import Invalid
 from shared.taxonomy import CATEGORIES
 
@@ -57,8 +57,8 @@ def list_(
             f"{verdict.likeness:.0%}",
             verdict.alert,
             verdict.match or "-",
-            verdict.by,
-            verdict.note,
+            printable(verdict.by),
+            printable(verdict.note),
         )
     plain_console().print(table if verdicts else "nobody has said anything yet")
 

@@ -17,7 +17,7 @@ from hub.notify.ways import Way, open_notifiers
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from shared.console import plain_console
+from shared.console import plain_console, printable
 from shared.errors import EarwitnessError, Invalid
 from shared.messages import AlertMessage, MatchMessage
 
@@ -67,7 +67,7 @@ def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
         return
     table = Table("name", "kind", "waiting", "held", "dead", "last failure")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(printable(str(value)) for value in row.values()))
     plain_console().print(table)
 
 
@@ -155,7 +155,7 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     for name, letter in found:
         alerts = letter.events[0] if len(letter.events) == 1 else f"{len(letter.events)} of a digest"
         at = f"{letter.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(name, letter.id, at, str(letter.attempts), alerts, letter.reason)
+        table.add_row(name, letter.id, at, str(letter.attempts), alerts, printable(letter.reason))
     plain_console().print(table if found else "no dead letters")
 
 
