@@ -121,7 +121,7 @@ def page() -> str:
     parts = [
         "# Reference",
         "\nMade from the code by `python docs/make_reference.py`; do not edit.",
-        f"\nAn event is {summary(Event)[0].lower()}{summary(Event)[1:]} Its id is written `sensor.boot.seq`.",
+        f"\nAn event is {summary(Event)[0].lower()}{summary(Event)[1:]} Its id is written `site.sensor.boot.seq`.",
         "\n## Commands\n",
         *commands(edge_app, "earwitness-edge"),
         "",

@@ -118,12 +118,11 @@ class Capture:
                 return
 
     def _take(self, item: Sound | Embedded, stop: Flag) -> None:
-        event_id = EventId(self._settings.sensor.name, self._boot, self._taken)
+        event_id = EventId(self._settings.sensor.site, self._settings.sensor.name, self._boot, self._taken)
         try:
             event = encode(
                 item,
                 event_id,
-                site=self._settings.sensor.site,
                 captured_at=self._stamp(),
                 clock=clock() if self._source.live else "unknown",
                 calibration_db=self._settings.levels.calibration_db,

@@ -19,7 +19,6 @@ def encode(
     item: Sound | Embedded,
     event_id: EventId,
     *,
-    site: str,
     captured_at: datetime,
     clock: ClockStatus = "unknown",
     calibration_db: float | None = None,
@@ -30,7 +29,6 @@ def encode(
     Args:
         item: the clip.
         event_id: its identity.
-        site: the network's name.
         captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source.
         clock: whether the sensor's clock could be trusted.
         calibration_db: dB SPL of 0 dBFS; None reports dBFS.
@@ -42,7 +40,6 @@ def encode(
     if isinstance(item, Embedded):
         return Event(
             id=event_id,
-            site=site,
             captured_at=captured_at,
             duration_s=CLIP_S,
             rate_hz=VGGISH_RATE_HZ,
@@ -52,7 +49,6 @@ def encode(
         )
     return Event(
         id=event_id,
-        site=site,
         captured_at=item.captured_at or captured_at,
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=item.rate_hz,

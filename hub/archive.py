@@ -2,43 +2,44 @@
 
 Keys: `ew:event:<id>` hash, `ew:events` time index (sorted set, ms), `ew:alert:<id>` JSON, `ew:alerts` time
 index, `ew:alerts:due` stream of those to be told (by `hub.notify`), `ew:sensors` set of `site/sensor`,
-`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went, `ew:dead-letters` stream. One Lua
-call writes an event, so it is there whole or not at all, and only once.
+`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went; those of dead letters are in
+`hub.letters`. One Lua call writes an event, so it is there whole or not at all, and only once.
 """
 
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import numpy as np
 import redis
 
 from hub.health.hearing import FIELD, NOTE, Ear
+from hub.letters import CAP_BYTES, DeadLetter, DeadLetters, LetterKind, Limits
+from hub.rows import Rows
 from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
     Change,
-    DeadLetter,
     Recorded,
     Sensor,
     StoredEvent,
     fields_of,
     ms_of,
     report_fields,
+    report_of,
     sensor_of,
     stored_of,
-    time_of,
 )
-from shared.errors import Busy, Invalid, Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
 from shared.taxonomy import CATEGORIES
 
 PREFIX: Final = "ew"
-DEAD_LETTER_HEAD_BYTES: Final = 64 * 1024
-"""How much of a payload over the event cap a dead letter keeps."""
 CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
 _CHANGES: Final = f"{PREFIX}:changes"
@@ -98,12 +99,19 @@ class Archive:
     Args:
         url: as `redis.Redis.from_url` takes it.
         timeout_s: longest wait for one answer.
-        dead_letter_limit: most dead letters that may wait.
+        dead_letter_limit: most dead letters of one sensor's that are invalid.
+        dead_letter_bytes: most bytes of all dead letters.
         ear: what a microphone that lives is known by.
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = 5.0, dead_letter_limit: int = 10_000, ear: Ear | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5.0,
+        dead_letter_limit: int = 1_000,
+        dead_letter_bytes: int = CAP_BYTES,
+        ear: Ear | None = None,
     ) -> None:
         try:
             self._redis: Any = redis.Redis.from_url(
@@ -111,8 +119,9 @@ class Archive:
             )
         except ValueError:  # its text may quote a part of the password
             raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
-        self._dead_letter_limit = dead_letter_limit
         self._ear = ear or Ear()
+        self.rows = Rows()
+        self.letters = DeadLetters(self._redis, Limits(dead_letter_limit, dead_letter_bytes), self.rows)
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - the client is untyped
@@ -265,12 +274,13 @@ class Archive:
 
     @translated
     def fetch(self, events: Sequence[str]) -> list[StoredEvent]:
-        """Those of some events that are there, in their order; one round trip."""
+        """Those of some events that are there and can be read, in their order; one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for key in events:
             pipe.hmget(_event(key), FIELDS)
         rows = zip(events, pipe.execute(), strict=True)
-        return [event for key, row in rows if (event := stored_of(key, row)) is not None]
+        read = (self.rows.read("event", key, partial(stored_of, key), row) for key, row in rows)
+        return [event for event in read if event is not None]
 
     def get(self, event: EventId) -> StoredEvent | None:
         """One event, or None."""
@@ -318,7 +328,11 @@ class Archive:
         if not ids:
             return []
         rows = self._redis.mget([_alert(key.decode()) for key in ids])
-        return [AlertMessage.model_validate_json(row) for row in rows if row is not None]
+        read = (
+            self.rows.read("alert", key.decode(), AlertMessage.model_validate_json, row)
+            for key, row in zip(ids, rows, strict=True)
+        )
+        return [alert for alert in read if alert is not None]
 
     @translated
     def note_state(self, state: StateMessage) -> bool:
@@ -345,57 +359,49 @@ class Archive:
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
             pipe.hgetall(_sensor(place))
-        return [sensor_of(place, row) for place, row in zip(places, pipe.execute(), strict=True)]
+        read = (self.sensor_from(place, row) for place, row in zip(places, pipe.execute(), strict=True))
+        return [sensor for sensor in read if sensor is not None]
+
+    def sensor_from(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
+        """A sensor from its hash, without a report that cannot be read; None if the rest cannot be read either."""
+        sensor = self.rows.read("sensor", place, partial(sensor_of, place), row)
+        return sensor and replace(sensor, report=self.rows.read("report", place, report_of, row))
 
     @translated
-    def bury(self, *, topic: str, payload: bytes, reason: str, received_at: datetime, cap_bytes: int) -> None:
-        """Keep a message that cannot be taken; only the head of one over the cap.
-
-        Raises:
-            Busy: the limit of dead letters is reached: a person must look first.
-        """
-        if int(self._redis.xlen(f"{PREFIX}:dead-letters")) >= self._dead_letter_limit:
-            raise Busy(
-                f"{self._dead_letter_limit} dead letters wait: look at `earwitness-hub dead-letters list`, "
-                "then re-inject or remove them"
-            )
-        kept = payload if len(payload) <= cap_bytes else payload[:DEAD_LETTER_HEAD_BYTES]
-        self._redis.xadd(
-            f"{PREFIX}:dead-letters",
-            {
-                "topic": topic.encode("utf-8", "replace"),
-                "payload": kept,
-                "size": len(payload),
-                "reason": reason,
-                "received_ms": ms_of(received_at),
-            },
+    def bury(
+        self,
+        *,
+        topic: str,
+        payload: bytes,
+        reason: str,
+        received_at: datetime,
+        kind: LetterKind = "invalid",
+        retained: bool = False,
+    ) -> int | None:
+        """Keep a message that cannot be taken; see `DeadLetters.put`."""
+        return self.letters.put(
+            topic=topic, payload=payload, reason=reason, kind=kind, received_at=received_at, retained=retained
         )
 
     @translated
-    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """The oldest dead letters, oldest first."""
-        rows = self._redis.xrange(f"{PREFIX}:dead-letters", count=limit)
-        return [
-            DeadLetter(
-                id=key.decode(),
-                topic=row[b"topic"].decode("utf-8", "replace"),
-                payload=row[b"payload"],
-                size=int(row[b"size"]),
-                reason=row[b"reason"].decode("utf-8", "replace"),
-                received_at=time_of(row[b"received_ms"]),
-            )
-            for key, row in rows
-        ]
+    def dead_letters(self, limit: int = 100, after: str = "") -> list[DeadLetter]:
+        """The oldest dead letters, or those after one, oldest first; without their payloads."""
+        return self.letters.page(limit, after)
+
+    @translated
+    def dead_letter_payload(self, letter: str) -> bytes:
+        """What is kept of a dead letter's message; nothing if it is gone."""
+        return self.letters.payload(letter)
 
     @translated
     def dead_letter_count(self) -> int:
         """How many dead letters wait."""
-        return int(self._redis.xlen(f"{PREFIX}:dead-letters"))
+        return self.letters.count()
 
     @translated
     def unbury(self, letter_id: str) -> None:
         """Remove a dead letter."""
-        self._redis.xdel(f"{PREFIX}:dead-letters", letter_id)
+        self.letters.remove(letter_id)
 
     @translated
     def expire(self, before: datetime) -> dict[str, str]:
@@ -414,10 +420,8 @@ class Archive:
             for key, (_, site, presence) in rows.items():
                 pipe.delete(_event(key))
                 pipe.zrem(f"{PREFIX}:events", key)
-                if site is not None and presence is not None:
-                    place = f"{site.decode()}/{EventId.parse(key).sensor}"
-                    for index in indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist()):
-                        pipe.zrem(index, key)
+                for index in self.rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
+                    pipe.zrem(index, key)
                 pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
             for key in alerts:
                 pipe.delete(_alert(key.decode()))
@@ -435,6 +439,14 @@ def indexes_of(place: str, presence: Sequence[float]) -> list[str]:
     """Keys of the time indexes that an event is in, beside that of all events."""
     present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
     return [index_of(what) for what in (place, *present)]
+
+
+def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
+    """Keys of the indexes that a stored event is in; of one that cannot be read, of all categories."""
+    place = f"{site.decode()}/{key.split('.')[-3]}"
+    if len(presence) != 4 * len(CATEGORIES):
+        return indexes_of(place, [1.0] * len(CATEGORIES))
+    return indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist())
 
 
 def _event(key: str) -> str:

@@ -11,8 +11,9 @@ done with. It fails, and is judged again, if another hub changed one of these se
 has one alert, whichever hubs take its clips.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from pydantic_core import from_json, to_json
 from hub.archive import PREFIX, Archive, translated
 from hub.flagging.budget import FLOOR, Threshold
 from hub.flagging.episode import Call, Episode, Recent, episode_of, episode_row, recent_document, recent_of
-from hub.stored import StoredEvent, ms_of
+from hub.stored import LATEST_MS, StoredEvent, ms_of
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
@@ -74,6 +75,7 @@ class Casebook:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._redis = archive.client
+        self._rows = archive.rows
 
     @translated
     def conclude(self, events: Sequence[StoredEvent], judge: Judge) -> Sequence[Conclusion]:
@@ -91,7 +93,7 @@ class Casebook:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
-                    opened = _opened(pipe, places, sites)
+                    opened = self._opened(pipe, places, sites)
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
@@ -105,11 +107,37 @@ class Casebook:
                     continue
                 return conclusions
 
+    def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
+        """What a batch is judged by, watched from now on."""
+        keys = [*(_recent(place) for place in places), *(_others(site) for site in sites)]
+        pipe.watch(*keys)
+        rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
+        found = [rows[: len(places)], rows[len(places) : len(keys)], rows[len(keys) :]]
+        recents = {place: self._recent_from(place, row) for place, row in zip(places, found[0], strict=True)}
+        others = {
+            site: self._rows.read("others", site, _others_of, row) or []
+            for site, row in zip(sites, found[1], strict=True)
+        }
+
+        def look(place: str) -> Recent:
+            if place not in recents:
+                pipe.watch(_recent(place))
+                recents[place] = self._recent_from(place, pipe.get(_recent(place)))
+            return recents[place]
+
+        learnt = {site: self._thresholds_from(site, row) for site, row in zip(sites, found[2], strict=True)}
+        values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
+        return Opened(recents, values, others, look)
+
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
         """What some sensors did lately."""
         rows = self._redis.mget([_recent(place) for place in places]) if places else []
-        return {place: _recent_from(row) for place, row in zip(places, rows, strict=True)}
+        return {place: self._recent_from(place, row) for place, row in zip(places, rows, strict=True)}
+
+    def _recent_from(self, place: str, row: bytes | None) -> Recent:
+        """What a sensor did lately; nothing if that cannot be read."""
+        return self._rows.read("recent", place, _recent_of, row) or Recent()
 
     @translated
     def episode(self, name: str) -> Episode | None:
@@ -156,7 +184,8 @@ class Casebook:
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([_episode(name) for name in ids]) if ids else []
-        return [episode_of(from_json(row)) for row in rows if row is not None]
+        read = (self._rows.read("episode", name, _episode_from, row) for name, row in zip(ids, rows, strict=True))
+        return [episode for episode in read if episode is not None]
 
     @translated
     def first_opened_ms(self, place: str, category: str) -> int | None:
@@ -207,7 +236,11 @@ class Casebook:
     def thresholds(self, site: str) -> dict[str, Threshold]:
         """What a site has learnt, by category; nothing if it has not yet."""
         row = self._redis.get(_thresholds(site))
-        return {name: Threshold(**own) for name, own in from_json(row).items()} if row else {}
+        return self._thresholds_from(site, row)
+
+    def _thresholds_from(self, site: str, row: bytes | None) -> dict[str, Threshold]:
+        """What a site has learnt; nothing if that cannot be read."""
+        return self._rows.read("thresholds", site, _learnt_of, row) or {}
 
     @translated
     def set_thresholds(self, site: str, learnt: Mapping[str, Threshold]) -> None:
@@ -221,7 +254,7 @@ class Casebook:
             while True:
                 try:
                     pipe.watch(_recent(place))
-                    recent = _recent_from(pipe.get(_recent(place)))
+                    recent = self._recent_from(place, pipe.get(_recent(place)))
                     recent.calls[category] = Call(alert, from_ms, until_ms)
                     pipe.multi()
                     pipe.set(_recent(place), to_json(recent_document(recent)))
@@ -258,26 +291,7 @@ def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> l
 
 
 def _sensor_of(episode: bytes) -> bytes:
-    return episode.partition(b".")[0]
-
-
-def _opened(pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - the client is untyped
-    keys = [*(_recent(place) for place in places), *(_others(site) for site in sites)]
-    pipe.watch(*keys)
-    rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
-    found = [rows[: len(places)], rows[len(places) : len(keys)], rows[len(keys) :]]
-    recents = {place: _recent_from(row) for place, row in zip(places, found[0], strict=True)}
-    others = {site: list(from_json(row)) if row else [] for site, row in zip(sites, found[1], strict=True)}
-
-    def look(place: str) -> Recent:
-        if place not in recents:
-            pipe.watch(_recent(place))
-            recents[place] = _recent_from(pipe.get(_recent(place)))
-        return recents[place]
-
-    learnt = {site: from_json(row) if row else {} for site, row in zip(sites, found[2], strict=True)}
-    values = {site: {name: own["value"] for name, own in known.items()} for site, known in learnt.items()}
-    return Opened(recents, values, others, look)
+    return episode.rsplit(b".", 3)[0]
 
 
 def _queue(pipe: Any, conclusions: Sequence[Conclusion], recents: Mapping[str, Recent]) -> None:  # noqa: ANN401
@@ -329,8 +343,39 @@ def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa:
         pipe.setbit(_heard(event.place, year), recent.hour - _first_hour(year), 1)
 
 
-def _recent_from(row: bytes | None) -> Recent:
-    return recent_of(from_json(row)) if row else Recent()
+def _episode_from(row: bytes) -> Episode:
+    return _shown(episode_of(from_json(row)))
+
+
+def _recent_of(row: bytes) -> Recent:
+    recent = recent_of(from_json(row))
+    for episode in itertools.chain.from_iterable(recent.episodes.values()):
+        _shown(episode)
+    return recent
+
+
+def _shown(episode: Episode) -> Episode:
+    """The episode, if its times can be shown."""
+    for ms in (episode.opened_ms, episode.last_ms):
+        if not 0 <= ms < LATEST_MS:
+            raise ValueError("a time outside the years 1970 to 9998")
+    return episode
+
+
+def _others_of(row: bytes) -> list[int]:
+    return [int(ms) for ms in from_json(row)]
+
+
+def _learnt_of(row: bytes) -> dict[str, Threshold]:
+    """Thresholds as they were kept; what a newer version adds is ignored."""
+    known = {one.name for one in fields(Threshold)}
+    learnt = {
+        name: Threshold(**{key: value for key, value in own.items() if key in known})
+        for name, own in from_json(row).items()
+    }
+    if not all(isinstance(value, int | float) for own in learnt.values() for value in astuple(own)):
+        raise TypeError("a threshold that is not made of numbers")
+    return learnt
 
 
 def _year(ms: int) -> int:

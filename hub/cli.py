@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub import dead_letters
@@ -31,6 +30,7 @@ from hub.training import commands as training_commands
 from hub.training import reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
+from shared.console import plain_console
 from shared.errors import Invalid
 from shared.events import EventId
 from shared.log import set_up
@@ -154,7 +154,7 @@ def _show(matches: list[MatchMessage], *, json_: bool) -> None:
         why = ", ".join(f"{name} {p:.2f}" for name, p in match.shared.items())
         at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(match.event, f"{match.site}/{match.sensor}", at, f"{match.level:.2f}", why or "-")
-    Console().print(table if matches else "the archive holds nothing to compare with")
+    plain_console().print(table if matches else "the archive holds nothing to compare with")
 
 
 def main() -> None:

@@ -2,23 +2,25 @@
 
 import json
 import queue
+import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.archive import Archive
+from hub.letters import DeadLetter
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from hub.stored import DeadLetter
+from shared.console import plain_console, printable
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
 
 ANSWER_WITHIN_S: Final = 15.0
-_ALL: Final = 1_000_000
+_PAGE: Final = 500
 
 app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken: list, re-inject, remove.")
 
@@ -30,6 +32,7 @@ def as_json(letter: DeadLetter) -> dict[str, object]:
     """A dead letter for machines, without its payload."""
     return {
         "id": letter.id,
+        "kind": letter.kind,
         "topic": letter.topic,
         "reason": letter.reason,
         "size": letter.size,
@@ -41,21 +44,33 @@ def as_json(letter: DeadLetter) -> dict[str, object]:
 @app.command("list")
 @reported
 def list_(
-    config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False, limit: int = 100
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="most letters shown")] = 100,
+    after: Annotated[str, typer.Option(help="show those after this id", show_default=False)] = "",
 ) -> None:
-    """Show the oldest dead letters with the reason.
+    """Show the oldest dead letters with the reason; payloads are not read.
+
+    The kind `invalid` is wrong data, of which the head is kept; `unsupported` is of a feature space or version that
+    the hub does not know; `bug` is a fault of the hub's, and its reason ends with the traceback.
 
     Example: earwitness-hub dead-letters list --limit 5
     """
-    letters = open_archive(settings_from(config, override)).dead_letters(limit)
+    letters = open_archive(settings_from(config, override)).dead_letters(limit, _id(after))
     if json_:
         typer.echo(json.dumps([as_json(letter) for letter in letters]))
         return
-    table = Table("id", "received", "topic", "bytes", "reason")
+    table = Table("id", "received", "kind", "topic", "bytes", "reason")
     for letter in letters:
         received = letter.received_at.strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(letter.id, received, letter.topic, str(letter.size), letter.reason)
-    Console().print(table if letters else "no dead letters")
+        reason = letter.reason.strip().rpartition("\n")[2]
+        own = (letter.id, received, letter.kind, printable(letter.topic), str(letter.size), printable(reason))
+        table.add_row(*own)
+    console = plain_console()
+    console.print(table if letters else "no dead letters")
+    if len(letters) == limit:
+        console.print(f"further ones: --after {letters[-1].id}")
 
 
 @app.command()
@@ -76,9 +91,7 @@ def reinject(
     """
     settings = settings_from(config, override)
     archive = open_archive(settings)
-    chosen = _chosen(archive, ids or [], everything)
-    sent = _publish(settings, archive, [letter for letter in chosen if letter.whole])
-    kept = len(chosen) - sent
+    sent, kept = _publish(settings, archive, _chosen(archive, ids or [], everything))
     typer.echo(json.dumps({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
 
 
@@ -96,30 +109,53 @@ def remove(
     Example: earwitness-hub dead-letters remove --all
     """
     archive = open_archive(settings_from(config, override))
-    chosen = _chosen(archive, ids or [], everything)
-    for letter in chosen:
+    removed = 0
+    for letter in _chosen(archive, ids or [], everything):
         archive.unbury(letter.id)
-    typer.echo(json.dumps({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
+        removed += 1
+    typer.echo(json.dumps({"removed": removed}) if json_ else f"{removed} removed")
 
 
-def _chosen(archive: Archive, ids: list[str], everything: bool) -> list[DeadLetter]:
-    letters = archive.dead_letters(_ALL)
+def _id(text: str) -> str:
+    if text and not re.fullmatch(r"[0-9]{1,20}-[0-9]{1,20}", text):
+        raise Invalid(f"{text!r} is not the id of a dead letter, as `list` shows them")
+    return text
+
+
+def _chosen(archive: Archive, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
+    """The letters named, or all that there are now."""
     if everything == bool(ids):
         raise Invalid("name the dead letters, or give --all")
-    if missing := set(ids) - {letter.id for letter in letters}:
+    if everything:
+        return _every(archive, archive.dead_letter_count())
+    wanted = {_id(one) for one in ids}
+    found = [letter for letter in _every(archive, archive.dead_letter_count()) if letter.id in wanted]
+    if missing := wanted - {letter.id for letter in found}:
         raise Invalid(f"no dead letters {sorted(missing)}")
-    return letters if everything else [letter for letter in letters if letter.id in ids]
+    return found
 
 
-def _publish(settings: HubSettings, archive: Archive, letters: list[DeadLetter]) -> int:
-    """Publish letters one after another; returns how many the broker passed on."""
+def _every(archive: Archive, most: int) -> Iterator[DeadLetter]:
+    """The oldest letters, a page at a time; those that come meanwhile are not among them."""
+    after = ""
+    while most > 0 and (page := archive.dead_letters(min(_PAGE, most), after)):
+        yield from page
+        most, after = most - len(page), page[-1].id
+
+
+def _publish(settings: HubSettings, archive: Archive, letters: Iterable[DeadLetter]) -> tuple[int, int]:
+    """Publish letters one after another; returns how many the broker passed on, and how many are not whole."""
     link = Link(settings.mqtt.for_a_moment(), f"earwitness-reinject-{settings.hub.name}")
     link.start()
-    sent = 0
+    sent = kept = 0
     try:
         _await_connection(link, settings)
         for letter in letters:
-            mid = link.publish(letter.topic, letter.payload, content_type=EVENT_CONTENT_TYPE)
+            payload = archive.dead_letter_payload(letter.id)
+            if not letter.whole or len(payload) != letter.size:
+                kept += 1
+                continue
+            mid = link.publish(letter.topic, payload, content_type=EVENT_CONTENT_TYPE)
             reason = _await_answer(link, mid)
             if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
                 raise Unavailable(
@@ -129,7 +165,7 @@ def _publish(settings: HubSettings, archive: Archive, letters: list[DeadLetter])
             sent += 1
     finally:
         link.stop()
-    return sent
+    return sent, kept
 
 
 def _await_connection(link: Link, settings: HubSettings) -> None:

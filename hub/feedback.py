@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub.archive import PREFIX, Archive, translated
 from hub.casebook import Casebook
 from hub.flagging.learning import Learner
 from hub.stored import ms_of
 from shared.errors import Invalid
-from shared.messages import AlertMessage, Probability
+from shared.messages import AlertMessage, Instant, Probability
 from shared.taxonomy import CATEGORIES
 
 VerdictKind = Literal["same", "different", "wrong-category", "ignore"]
@@ -34,7 +34,7 @@ class Verdict(BaseModel):
     `likeness` is what the hub had said; `place` and `category` what the alert was about.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     alert: str
     match: str | None = None
@@ -42,7 +42,7 @@ class Verdict(BaseModel):
     categories: list[str] = Field(default_factory=list)
     note: str = Field("", max_length=500)
     by: str = Field("", max_length=64)
-    at: AwareDatetime
+    at: Instant
     site: str
     place: str
     category: str
@@ -70,6 +70,7 @@ class Feedback:
 
     def __init__(self, archive: Archive, casebook: Casebook, learner: Learner) -> None:
         self._redis = archive.client
+        self._rows = archive.rows
         self._casebook = casebook
         self._learner = learner
 
@@ -155,4 +156,8 @@ class Feedback:
 
     def _read(self, subjects: Sequence[bytes]) -> list[Verdict]:
         rows = self._redis.hmget(_KEY, subjects) if subjects else []
-        return [Verdict.model_validate_json(row) for row in rows if row is not None]
+        read = (
+            self._rows.read("verdict", subject.decode(), Verdict.model_validate_json, row)
+            for subject, row in zip(subjects, rows, strict=True)
+        )
+        return [verdict for verdict in read if verdict is not None]

@@ -17,9 +17,8 @@ import torch
 
 from hub.archive import Archive
 from hub.search.retrieval import Retrieval
-from hub.stored import StoredEvent
 from hub.threads import one_thread
-from shared.errors import Invalid, Unavailable
+from shared.errors import Unavailable
 from shared.mqtt import full_jitter
 
 log = logging.getLogger(__name__)
@@ -34,23 +33,19 @@ Progress = Callable[[int, int], None]
 """Called with (events read, of how many)."""
 
 
-def reconcile(
-    archive: Archive, retrieval: Retrieval, told: Progress | None = None, *, readable_only: bool = False
-) -> int:
-    """Bring what can be found to what is archived.
+def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = None) -> int:
+    """Bring what can be found to what is archived; events that this hub cannot read are left out (`hub.rows`).
 
     Args:
         archive: what there is.
         retrieval: missing events are added, others removed.
         told: progress; by default a line in the log every five seconds.
-        readable_only: leave out, with a warning, events that this hub cannot read.
 
     Returns:
         Events that were added.
 
     Raises:
         Unavailable: the store is away.
-        Invalid: an event that this hub cannot read, such as one of a feature space that it was not told of.
     """
     told = told or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
@@ -61,7 +56,7 @@ def reconcile(
             missing = [event for event, there in zip(page, known, strict=True) if not there]
             batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
             seen += len(page) - len(missing)
-            load = partial(_load, archive, retrieval, readable_only=readable_only)
+            load = partial(_load, archive, retrieval)
             for batch, loaded in zip(batches, pool.map(load, batches), strict=True):
                 seen, added = seen + len(batch), added + loaded
                 told(min(total, seen), total)
@@ -76,25 +71,10 @@ def reconcile(
     return added
 
 
-def _load(archive: Archive, retrieval: Retrieval, events: list[str], *, readable_only: bool) -> int:
+def _load(archive: Archive, retrieval: Retrieval, events: list[str]) -> int:
     """Make archived events findable: how many are now."""
-    try:
-        stored = archive.fetch(events)
-    except Invalid:
-        if not readable_only:
-            raise
-        stored = _readable(archive, events)
+    stored = archive.fetch(events)
     return len(stored) - retrieval.load(stored)
-
-
-def _readable(archive: Archive, events: list[str]) -> list[StoredEvent]:
-    found: list[StoredEvent] = []
-    for event in events:
-        try:
-            found += archive.fetch([event])
-        except Invalid as error:
-            log.warning("event left out: it cannot be found here", extra={"event": event, "reason": str(error)})
-    return found
 
 
 def _log_now_and_then(last: float) -> Progress:
@@ -110,7 +90,7 @@ def _log_now_and_then(last: float) -> Progress:
 class Follower:
     """Adds what other hubs archive, and removes what they remove, in a thread of its own.
 
-    An event that this hub cannot read, as another hub was told of more feature spaces, is left out with a warning.
+    An event that this hub cannot read, as another hub was told of more feature spaces, is left out.
 
     Args:
         archive: whose changes are followed.
@@ -153,7 +133,7 @@ class Follower:
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
             after = self._archive.position()
-            reconcile(self._archive, self._retrieval, readable_only=True)
+            reconcile(self._archive, self._retrieval)
             self._after = after
             return 0
         position, happened = changes
@@ -162,7 +142,7 @@ class Follower:
         came = [event for event, is_gone in last.items() if not is_gone]
         missing = [event for event, there in zip(came, self._retrieval.known(came), strict=True) if not there]
         if missing:
-            _load(self._archive, self._retrieval, missing, readable_only=True)
+            _load(self._archive, self._retrieval, missing)
         if gone:
             self._retrieval.remove(gone)
         self._after = position

@@ -3,11 +3,12 @@
 The first worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed. It
 decodes them and computes their towers, while the second still archives and searches those before.
 
-When `capacity` messages wait, the network thread reads no more until there is room, so they queue at the broker.
-(Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for long, say the store is away,
-the hub leaves before the broker takes it for dead, drains the queue and reconnects: the broker then sends again what
-was not acknowledged. Each connection first acknowledges `capacity` messages, so that a broker that sends again in one
-burst cannot stop all progress.
+When `capacity` messages wait, or messages of `capacity_bytes`, the network thread reads no more until there is room,
+so they queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for
+long, say the store is away, the hub leaves before the broker takes it for dead, drains the queue and reconnects: the
+broker then sends again what was not acknowledged. Each connection first acknowledges `capacity` messages, so that a
+broker that sends again in one burst cannot stop all progress; but never are more than `capacity_bytes` and one
+message in memory, whatever was acknowledged.
 """
 
 import itertools
@@ -17,12 +18,13 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics, exemplar
+from hub.quarantine import Handler, Quarantine
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
 from shared.mqtt import Connected, Link, Received, Signal, full_jitter
@@ -32,22 +34,13 @@ from shared.topics import ALL_STATES, HEARTBEAT_SITE, HubTopic, SensorTopic, sha
 log = logging.getLogger(__name__)
 
 BATCH: Final = 64
+CAPACITY_BYTES: Final = 64 * 1024 * 1024
+BATCH_SHARE: Final = 4
+"""A batch ends with the message that makes it a fourth of the bytes that may wait."""
 RETRY_CAP_S: Final = 10.0
 PATIENCE_S: Final = 3.0
 """How long the network thread waits for room: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
-
-
-class Handler(Protocol):
-    """What handles messages: `Pipeline`."""
-
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
-        """See `Pipeline.prepare`."""
-        ...
-
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
-        """See `Pipeline.finish`."""
-        ...
 
 
 class Intake:
@@ -58,6 +51,7 @@ class Intake:
         client_id: stable, so that the broker keeps our session.
         group: hubs of one group divide the events among themselves.
         capacity: most messages received and not yet handled.
+        capacity_bytes: most bytes of these; one message more is read, as its size is not known before.
         pipeline: handles messages.
         metrics: counters.
         hub: name of the hub.
@@ -71,6 +65,7 @@ class Intake:
         client_id: str,
         group: str,
         capacity: int,
+        capacity_bytes: int = CAPACITY_BYTES,
         pipeline: Handler,
         metrics: HubMetrics,
         hub: str,
@@ -80,12 +75,15 @@ class Intake:
         self._told = str(HubTopic(hub, "intake"))
         self._group = group
         self._capacity = capacity
-        self._pipeline = pipeline
+        self._capacity_bytes = capacity_bytes
+        self._pipeline = Quarantine(pipeline)
         self._metrics = metrics
         self._queue: queue.Queue[Signal] = queue.Queue()
         self._suspended = threading.Event()
         self._offered = 0  # counted by the network thread
         self._taken = 0  # counted by the second worker
+        self._offered_bytes = 0
+        self._taken_bytes = 0
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
@@ -96,6 +94,8 @@ class Intake:
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
         metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.capacity.set(capacity)
+        metrics.queue_bytes.set_function(lambda: max(0, self._offered_bytes - self._taken_bytes))
+        metrics.capacity_bytes.set(capacity_bytes)
 
     @property
     def connected(self) -> bool:
@@ -149,17 +149,21 @@ class Intake:
         if not isinstance(signal, Received):
             return
         self._offered += 1
+        self._offered_bytes += len(signal.payload)
         if self._suspended.is_set():
             return
         with self._room:
             found = self._room.wait_for(self._has_room, PATIENCE_S)
-        if not found and self._acknowledged >= self._capacity:
+        if not found and (self._acknowledged >= self._capacity or not self._has_memory()):
             self._suspended.set()
             self._link.suspend()
             self._metrics.pauses.inc()
 
     def _has_room(self) -> bool:
-        return self._offered - self._taken < self._capacity or self._stopping.is_set()
+        return (self._offered - self._taken < self._capacity and self._has_memory()) or self._stopping.is_set()
+
+    def _has_memory(self) -> bool:
+        return self._offered_bytes - self._taken_bytes < self._capacity_bytes
 
     def _let_on(self) -> None:
         """Have the network thread look again whether there is room."""
@@ -198,8 +202,8 @@ class Intake:
 
     def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
-        messages = [first]
-        while len(messages) < BATCH:
+        messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
+        while len(messages) < BATCH and left > 0:
             try:
                 signal = self._queue.get_nowait()
             except queue.Empty:
@@ -207,6 +211,7 @@ class Intake:
             if not isinstance(signal, Received):
                 return messages, signal
             messages.append(signal)
+            left -= len(signal.payload)
         return messages, None
 
     def _prepare(self, messages: list[Received]) -> bool:
@@ -219,6 +224,8 @@ class Intake:
             except Unavailable as error:
                 self._wait_out(error, attempt)
             else:
+                for message, item in zip(messages, items, strict=True):
+                    item.retained = message.retain
                 self._prepared.put((messages, items))
                 return True
         return False
@@ -237,7 +244,6 @@ class Intake:
                     continue
                 self._ahead.release()
                 self._finish(*batch)
-                self._let_on()
         except BaseException as error:  # noqa: BLE001 - raised by `run`
             self._broken = error
             self._stopping.set()
@@ -261,9 +267,11 @@ class Intake:
 
     def _handled(self, message: Received, handled: Handled) -> None:
         self._taken += 1
-        if handled.outcome not in {Outcome.STATE, Outcome.BEAT}:
+        self._taken_bytes += len(message.payload)
+        if handled.outcome not in {Outcome.STATE, Outcome.BEAT, Outcome.KNOWN}:
             self._metrics.received.inc()
         if handled.alert is not None:
             self._metrics.alert_delay.observe(time.monotonic() - message.received_s, exemplar(handled.alert.event))
         self._link.acknowledge(message)
         self._acknowledged += 1
+        self._let_on()

@@ -22,6 +22,8 @@ class Outcome(Enum):
     STATE = "state"
     BEAT = "heartbeat"
     DEAD_LETTER = "dead letter"
+    KNOWN = "known"
+    """A retained message that became a dead letter when it came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,17 @@ class Handled:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A message that is prepared; `event` and `problem` are both None of a state."""
+    """A message that is prepared; `event`, `problem` and `traceback` are all None of a state.
+
+    Attributes:
+        retained: whether the broker had kept it and sends it anew at each subscription.
+        traceback: of the unexpected error that handling it raised, if it is to be set aside.
+    """
 
     topic: str
     payload: bytes
+    retained: bool = False
+    traceback: str | None = None
     event: Event | None = None
     problem: Invalid | None = None
     known: Recorded = Recorded.NEW

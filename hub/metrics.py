@@ -106,6 +106,9 @@ class HubMetrics:
         self.archived = self._counter("hub_events_archived", "Events written")
         self.duplicates = self._counter("hub_events_duplicate", "Events that had been archived before")
         self.dead_letters = self._counter("hub_dead_letters", "Messages that could not be taken")
+        self.quarantined = self._counter(
+            "hub_messages_quarantined", "Messages that raised an unexpected error twice, and wait as dead letters"
+        )
         self.alerts = self._counter("hub_alerts", "Alerts raised")
         self.published = self._counter("hub_alerts_published", "Alerts that the broker has")
         self.notifications = self._counter(
@@ -127,6 +130,10 @@ class HubMetrics:
         )
         self.queue_length = self._gauge("hub_intake_queue_length", "Messages received and not yet handled")
         self.capacity = self._gauge("hub_intake_capacity", "Messages that may wait before the hub reads no more")
+        self.queue_bytes = self._gauge("hub_intake_queue_bytes", "Bytes of the messages received and not yet handled")
+        self.capacity_bytes = self._gauge(
+            "hub_intake_capacity_bytes", "Bytes of messages that may wait before the hub reads no more"
+        )
         self.taking = self._gauge("hub_taking_events", "1 once the hub has loaded its index and takes events")
         self.connected = self._gauge("hub_broker_connected", "1 while connected to the broker; NaN before it begins")
         self.last_event = self._gauge("hub_last_event_timestamp_seconds", "When the last event was archived")
@@ -171,6 +178,9 @@ class HubMetrics:
             "When a certificate of the hub's connection to the broker ends",
             "of",
         )
+        self.rows_left_out = self._listed(
+            "hub_rows_left_out", "Rows of the store that this hub could not read and left out", "kind", counter=True
+        )
         self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Room on the disk of a folder, used and left", "folder")
@@ -204,7 +214,14 @@ class HubMetrics:
         self.store_retention = self._gauge("store_retention_seconds", "How long events are kept")
         self.store_waiting = self._gauge("store_alerts_waiting", "Alerts that the broker does not have yet")
         self.store_letters = self._gauge("store_dead_letters", "Dead letters that wait for a person")
-        self.store_letter_limit = self._gauge("store_dead_letters_limit", "With so many the hub stops taking events")
+        self.store_letter_bytes = self._gauge("store_dead_letters_bytes", "Memory that dead letters take, about")
+        self.store_letter_limit = self._gauge(
+            "store_dead_letters_limit_bytes",
+            "Memory that they may take; then who has most loses its oldest",
+        )
+        self.store_letters_discarded = self._listed(
+            "store_dead_letters_discarded", "Dead letters that made room for newer ones", counter=True
+        )
         self.store_sensors = self._gauge("store_sensors", "Sensors that ever spoke")
         self.store_verdicts = self._listed("store_verdicts", "What people said of alerts and matches", "verdict")
         self.store_verdicts.put({(verdict,): 0.0 for verdict in VERDICTS})

@@ -33,6 +33,7 @@ def open_archive(settings: HubSettings) -> Archive:
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
         dead_letter_limit=settings.archive.dead_letter_limit,
+        dead_letter_bytes=settings.archive.dead_letter_bytes,
         ear=Ear(settings.health.floor_db, settings.health.floor_dbfs, settings.health.steady_db),
     )
 

@@ -21,15 +21,16 @@ from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
 from hub.items import Handled, Item, Outcome, decoded, id_of
+from hub.letters import LetterKind
 from hub.metrics import HubMetrics, exemplar
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval, own_recent
 from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
-from shared.errors import Invalid
+from shared.errors import Invalid, Unsupported
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
-from shared.messages import EVENT_CAP_BYTES, AlertMessage, StateMessage, decode_json
+from shared.messages import AlertMessage, StateMessage, decode_json
 from shared.taxonomy import COUNT
 from shared.topics import HEARTBEAT_SITE, SensorTopic
 
@@ -37,6 +38,13 @@ log = logging.getLogger(__name__)
 
 MATCHES: Final = 10
 """Looked for, at least: what calibrations say of matches was measured on the ten best."""
+_LOGGED_CHARACTERS: Final = 500
+
+
+def _is_searched(item: Item) -> bool:
+    """Whether an event is archived and searched: it is sound, and no heartbeat."""
+    sound = item.problem is None and item.traceback is None
+    return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
 
 
 class Pipeline:
@@ -92,12 +100,11 @@ class Pipeline:
 
         Raises:
             Unavailable: a server or the disk is away; nothing is lost if the same items are finished again.
-            Busy: too many dead letters wait.
         """
         run: dict[EventId, Item] = {}
         for item in items:
             event = item.event
-            if event is not None and item.problem is None and event.id not in run and event.site != HEARTBEAT_SITE:
+            if event is not None and _is_searched(item) and event.id not in run:
                 run[event.id] = item
                 continue
             yield from self._finish(list(run.values()))
@@ -165,6 +172,8 @@ class Pipeline:
     def _alone(self, item: Item) -> Handled:
         """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
         try:
+            if item.traceback is not None:
+                return self._bury(item, item.traceback, "bug")
             if item.problem is not None:
                 raise item.problem
             if item.event is not None and item.event.site == HEARTBEAT_SITE:
@@ -177,17 +186,30 @@ class Pipeline:
                 return Handled(Outcome.REPEAT)
             self._take_state(item.topic, item.payload)
         except Invalid as error:
-            self._archive.bury(
-                topic=item.topic,
-                payload=item.payload,
-                reason=str(error),
-                received_at=self._now(),
-                cap_bytes=EVENT_CAP_BYTES,
-            )
-            self._metrics.dead_letters.inc()
-            log.warning("message dead-lettered", extra={"topic": item.topic, "reason": str(error)})
-            return Handled(Outcome.DEAD_LETTER)
+            return self._bury(item, str(error), "unsupported" if isinstance(error, Unsupported) else "invalid")
         return Handled(Outcome.STATE)
+
+    def _bury(self, item: Item, reason: str, kind: LetterKind) -> Handled:
+        """Keep a message that cannot be taken; one that the broker retains counts once."""
+        pushed_out = self._archive.bury(
+            topic=item.topic,
+            payload=item.payload,
+            reason=reason,
+            received_at=self._now(),
+            kind=kind,
+            retained=item.retained,
+        )
+        if pushed_out is None:
+            return Handled(Outcome.KNOWN)
+        self._metrics.dead_letters.inc()
+        if kind == "bug":
+            self._metrics.quarantined.inc()
+        topic = item.topic[:_LOGGED_CHARACTERS]
+        log.warning(
+            "message dead-lettered",
+            extra={"topic": topic, "kind": kind, "reason": reason[-_LOGGED_CHARACTERS:], "pushed_out": pushed_out},
+        )
+        return Handled(Outcome.DEAD_LETTER)
 
     def _take_state(self, topic: str, payload: bytes) -> None:
         source = SensorTopic.parse(topic)
@@ -234,7 +256,6 @@ class Pipeline:
         assert event is not None  # noqa: S101 - only events get here
         return StoredEvent(
             id=event.id,
-            site=event.site,
             captured_at=event.captured_at,
             received_at=self._now(),
             duration_s=event.duration_s,

@@ -125,6 +125,7 @@ class Hub:
             client_id=f"earwitness-hub-{settings.hub.name}",
             group=settings.hub.group,
             capacity=settings.intake.capacity,
+            capacity_bytes=settings.intake.capacity_bytes,
             pipeline=pipeline,
             metrics=self._metrics,
             hub=settings.hub.name,

@@ -41,9 +41,12 @@ class ArchiveSettings(Group):
     retention_days: float = Field(90.0, gt=0, description="events and alerts older than this are removed")
     clips_dir: Path | None = Field(None, description="directory for the clips' audio; none is kept if unset")
     dead_letter_limit: int = Field(
-        10_000,
-        ge=1,
-        description="when so many dead letters wait, the hub stops taking instead of adding more",
+        1_000, ge=1, description="most invalid messages of one sensor that are kept; then its oldest makes room"
+    )
+    dead_letter_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=16 * 1024 * 1024,
+        description="most bytes of all dead letters; then the sensor that has the most loses its oldest",
     )
 
 
@@ -71,6 +74,9 @@ class IntakeSettings(Group):
     """How much the hub takes before it asks the broker to hold on."""
 
     capacity: int = Field(256, ge=2, le=65_535, description="most events received and not yet handled")
+    capacity_bytes: int = Field(
+        64 * 1024 * 1024, ge=8 * 1024 * 1024, description="most bytes of these; one event may be up to 8 MiB"
+    )
 
 
 class SearchSettings(Group):

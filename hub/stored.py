@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from shared.errors import Invalid
 from shared.events import EventId, Levels
-from shared.messages import ReportMessage
+from shared.messages import LATEST, ReportMessage
 from shared.space import Features, space_of
+from shared.taxonomy import CATEGORIES
 
 
 class Recorded(Enum):
@@ -49,7 +50,6 @@ class StoredEvent:
     """
 
     id: EventId
-    site: str
     captured_at: datetime
     received_at: datetime
     duration_s: float
@@ -61,6 +61,11 @@ class StoredEvent:
     towers: StoredTowers | None = None
 
     @property
+    def site(self) -> str:
+        """The network's name."""
+        return self.id.site
+
+    @property
     def place(self) -> str:
         """`site/sensor`."""
         return f"{self.site}/{self.id.sensor}"
@@ -69,23 +74,6 @@ class StoredEvent:
     def delivery_s(self) -> float:
         """From its end to its receipt, in seconds; below 0 if the sensor's clock is ahead."""
         return (self.received_at - self.captured_at).total_seconds() - self.duration_s
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that could not be taken, with the reason; `payload` is cut short if `size` is larger."""
-
-    id: str
-    topic: str
-    payload: bytes
-    size: int
-    reason: str
-    received_at: datetime
-
-    @property
-    def whole(self) -> bool:
-        """Whether the payload is all there, so that it can be re-injected."""
-        return len(self.payload) == self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +167,7 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
 
     Raises:
         Invalid: the hash lacks a field, or names a feature space that this hub does not know.
+        ValueError: a field holds something else.
     """
     if row[0] is None:
         return None
@@ -186,11 +175,12 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise Invalid(f"event {key} is archived without {FIELDS[needed.index(None)]}")
-    site, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
+    _, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
     space = space_of(space_id.decode())
+    if len(presence) != 4 * len(CATEGORIES):
+        raise Invalid(f"event {key} is archived with a presence of {len(presence)} bytes")
     return StoredEvent(
         id=EventId.parse(key),
-        site=site.decode(),
         captured_at=time_of(captured),
         received_at=time_of(received),
         duration_s=float(duration),
@@ -217,7 +207,11 @@ def _unpacked(value: bytes) -> StoredTowers | None:
 
 
 def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
-    """A sensor from its hash."""
+    """A sensor from its hash, without its report.
+
+    Raises:
+        ValueError: a field holds something else.
+    """
     captured, received = row.get(b"last_captured_ms"), row.get(b"last_received_ms")
     return Sensor(
         place=place,
@@ -227,7 +221,6 @@ def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         last_received_at=time_of(received) if received else None,
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
-        report=_report_of(row),
     )
 
 
@@ -243,17 +236,24 @@ def report_fields(report: ReportMessage) -> dict[str, str | int | float]:
     }
 
 
-def _report_of(row: dict[bytes, bytes]) -> Report | None:
+def report_of(row: dict[bytes, bytes]) -> Report | None:
+    """A sensor's last report from its hash; None if it never sent one.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: a field holds what no message may.
+    """
     if b"reported_ms" not in row:
         return None
     end = row[b"certificate_end_ms"]
-    return Report(
+    told = ReportMessage(
         at=time_of(row[b"reported_ms"]),
         waiting=int(row[b"waiting"]),
         spool=float(row[b"spool"]),
         dropped=int(row[b"dropped"]),
         certificate_end=time_of(end) if end else None,
     )
+    return Report(told.at, told.waiting, told.spool, told.dropped, told.certificate_end)
 
 
 def ms_of(at: datetime) -> int:
@@ -261,6 +261,15 @@ def ms_of(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
+LATEST_MS: Final = ms_of(LATEST)
+
+
 def time_of(ms: bytes) -> datetime:
-    """The time that such a number stands for."""
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    """The time that such a number stands for.
+
+    Raises:
+        ValueError: no number, or outside the years that messages may tell.
+    """
+    if not 0 <= (number := int(ms)) < LATEST_MS:
+        raise ValueError("a time outside the years 1970 to 9998")
+    return datetime.fromtimestamp(number / 1000, UTC)

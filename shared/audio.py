@@ -17,7 +17,10 @@ from shared.errors import Invalid, Unavailable
 Waveform = npt.NDArray[np.float32]
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg")
-MAX_SAMPLES: Final = 60 * 384_000
+MAX_S: Final = 60
+MIN_RATE_HZ: Final = 1_000
+MAX_RATE_HZ: Final = 384_000
+MAX_SAMPLES: Final = MAX_S * MAX_RATE_HZ
 """Longest clip that is decoded: one minute at the highest rate of the wire contract."""
 
 
@@ -55,17 +58,19 @@ def decode_flac(data: bytes) -> tuple[Waveform, int]:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: not FLAC, longer than `MAX_SAMPLES`, empty, or damaged.
+        Invalid: not FLAC, longer than `MAX_S` or `MAX_SAMPLES`, of a rate outside the contract, empty, or damaged.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if file.format != "FLAC":
                 raise Invalid(f"the audio is {file.format}, not FLAC")
-            if not 0 < file.frames * file.channels <= MAX_SAMPLES:
-                raise Invalid(f"the clip has {file.frames} samples in {file.channels} channels")
-            samples = file.read(dtype="float32", always_2d=True)
             rate_hz = int(file.samplerate)
-    except soundfile.SoundFileError as error:
+            if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+                raise Invalid(f"the clip's rate of {rate_hz} Hz is outside [{MIN_RATE_HZ}, {MAX_RATE_HZ}]")
+            if not (0 < file.frames * file.channels <= MAX_SAMPLES and file.frames <= MAX_S * rate_hz):
+                raise Invalid(f"the clip has {file.frames} samples of {rate_hz} Hz in {file.channels} channels")
+            samples = file.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         raise Invalid(f"the FLAC clip cannot be decoded: {error}") from error
     if samples.shape[0] == 0:
         raise Invalid("the FLAC clip has no samples")

@@ -1,6 +1,7 @@
 """The three errors of Earwitness, split by who must act.
 
-Anything else that is raised is our bug: the program crashes and its supervisor restarts it.
+Anything else that is raised is our bug. One message that meets it is set aside (`hub.quarantine`); elsewhere the
+program crashes and its supervisor restarts it.
 """
 
 
@@ -10,6 +11,10 @@ class EarwitnessError(Exception):
 
 class Invalid(EarwitnessError):  # noqa: N818 - a verdict, read as "raise Invalid"
     """Their data is wrong: dead-letter it with the reason, acknowledge, count; never retry."""
+
+
+class Unsupported(Invalid):
+    """Their data may be right, but this program does not know it yet: dead-letter it whole, to be re-injected."""
 
 
 class Unavailable(EarwitnessError):  # noqa: N818

@@ -35,39 +35,41 @@ def check_name(value: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class EventId:
-    """The identity of an event: which sensor, which run of its agent, which clip of that run.
+    """The identity of an event: which sensor of which site, which run of its agent, which clip of that run.
 
-    `str()` gives `sensor.boot.seq`, which is safe in URLs, keys and file names; `parse` reads it back.
+    `str()` gives `site.sensor.boot.seq`, which is safe in URLs, keys and file names; `parse` reads it back.
 
     Raises:
         Invalid: a part that does not match its form.
     """
 
+    site: str
     sensor: str
     boot: str
     seq: int
 
     def __post_init__(self) -> None:
+        check_name(self.site, "site")
         check_name(self.sensor, "sensor")
         check_name(self.boot, "boot id")
         if not 0 <= self.seq < 2**53:
             raise Invalid(f"seq {self.seq} must be in [0, 2**53)")
 
     def __str__(self) -> str:
-        return f"{self.sensor}.{self.boot}.{self.seq}"
+        return f"{self.site}.{self.sensor}.{self.boot}.{self.seq}"
 
     @classmethod
     def parse(cls, text: str) -> "EventId":
-        """Read `sensor.boot.seq`.
+        """Read `site.sensor.boot.seq`.
 
         Raises:
             Invalid: the text is not an event id.
         """
-        sensor, _, rest = text.partition(".")
-        boot, _, seq = rest.partition(".")
-        if not re.fullmatch(r"[0-9]{1,16}", seq):
-            raise Invalid(f"{text!r} is not an event id (sensor.boot.seq)")
-        return cls(sensor=sensor, boot=boot, seq=int(seq))
+        parts = text.split(".")
+        if len(parts) != 4 or not re.fullmatch(r"[0-9]{1,16}", parts[3]):
+            raise Invalid(f"{text!r} is not an event id (site.sensor.boot.seq)")
+        site, sensor, boot, seq = parts
+        return cls(site, sensor, boot, int(seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,6 @@ class Event:
 
     Attributes:
         id: identity; a repeat of the same id changes nothing anywhere.
-        site: the network's name.
         captured_at: start of the clip, timezone-aware, UTC.
         clock: whether the sensor's clock could be trusted.
         historical: True if the clip is a replay of old recordings, not heard now.
@@ -159,7 +160,6 @@ class Event:
     """
 
     id: EventId
-    site: str
     captured_at: datetime
     duration_s: float
     rate_hz: int
@@ -169,7 +169,6 @@ class Event:
     historical: bool = False
 
     def __post_init__(self) -> None:
-        check_name(self.site, "site")
         if self.captured_at.tzinfo is None:
             raise Invalid("captured_at needs a time zone")
         if not datetime(2000, 1, 1, tzinfo=UTC) <= self.captured_at < datetime(2200, 1, 1, tzinfo=UTC):
@@ -178,6 +177,11 @@ class Event:
             raise Invalid(f"duration {self.duration_s} s is outside (0, 60]")
         if not 1_000 <= self.rate_hz <= 384_000:
             raise Invalid(f"sample rate {self.rate_hz} Hz is outside [1000, 384000]")
+
+    @property
+    def site(self) -> str:
+        """The network's name."""
+        return self.id.site
 
     @property
     def place(self) -> str:

@@ -2,16 +2,20 @@
 
 Pydantic models stand at this boundary only; inside, the programs use `shared.events`.
 Every decoder caps the size before it parses and raises `Invalid` with a reason fit for a dead letter.
+
+Every number, text and list is bounded, and every time can be converted to UTC. An unknown field is ignored, so that a
+hub takes messages of newer sensors, and reads rows that a newer hub stored. A change of what a known field means
+raises `VERSION`, which a program that does not know it refuses.
 """
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import cbor2
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Unsupported
 from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
 from shared.space import space_of
 from shared.taxonomy import CATEGORIES
@@ -24,6 +28,41 @@ EVENT_CAP_BYTES: Final = 8 * 1024 * 1024
 """Largest event message: 60 s of 48 kHz 16-bit mono that FLAC could not compress is 5.8 MB."""
 STATE_CAP_BYTES: Final = 16 * 1024
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+LAST: Final = LATEST - timedelta(seconds=1)
+"""Times of messages are in [EARLIEST, LATEST): every time zone's clock can show them. Source: `datetime.MAXYEAR`."""
+
+
+def in_utc(at: datetime) -> datetime:
+    """Return an aware time in UTC.
+
+    Raises:
+        ValueError: it is outside [EARLIEST, LATEST).
+    """
+    try:
+        moment = at.astimezone(UTC)
+    except OverflowError:  # years 1 and 9999 with an offset
+        moment = LATEST
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"must be in the years {EARLIEST.year} to {LATEST.year - 1}, in UTC")
+    return moment
+
+
+def _end_in_utc(at: datetime) -> datetime:
+    """`in_utc`, but the year 9999, which stands for "no end", becomes `LAST`. Source: RFC 5280, 4.1.2.5."""
+    return LAST if at.year == LATEST.year and at.utcoffset() == timedelta() else in_utc(at)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
+"""A time of a message, always in UTC."""
+EndTime = Annotated[AwareDatetime, AfterValidator(_end_in_utc)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+"""Source: RFC 8259, 6 (integers that every program can read)."""
+Decibels = Annotated[float, Field(ge=-200.0, le=200.0)]
+ItemId = Annotated[str, Field(max_length=256)]
+"""Id of an event, an episode or an alert, or a place."""
+CategoryName = Annotated[str, Field(max_length=64)]
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Severity = Literal["notice", "recurring", "urgent"]
@@ -31,10 +70,10 @@ Severity = Literal["notice", "recurring", "urgent"]
 
 
 class Message(BaseModel):
-    """Base of every message: strict types, unknown fields refused, immutable, no NaN or infinity."""
+    """Base of every message: bounded values, unknown fields ignored, immutable, no NaN or infinity."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
+        extra="ignore", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
     )
 
 
@@ -49,13 +88,13 @@ class EventMessage(Message):
     sensor: NamePattern
     boot: NamePattern
     seq: int = Field(ge=0, lt=2**53, strict=True)
-    captured_at: AwareDatetime
+    captured_at: Instant
     clock: ClockStatus
     historical: bool
     duration_s: float = Field(gt=0.0, le=60.0)
     rate_hz: int = Field(ge=1_000, le=384_000)
-    laeq: float = Field(ge=-200.0, le=200.0)
-    lafmax: float = Field(ge=-200.0, le=200.0)
+    laeq: Decibels
+    lafmax: Decibels
     level_unit: LevelUnit
     flac: bytes | None = Field(default=None, min_length=4, strict=True)
     space: str | None = Field(default=None, max_length=64)
@@ -102,22 +141,22 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
     """Read an event message; if a topic is given, it must be the sensor's own.
 
     Raises:
-        Invalid: too large, not CBOR, a field missing, unknown or out of range, wrong shape, unknown feature
-            space, or a message sent on another sensor's topic.
+        Invalid: too large, not CBOR, a field missing or out of range, wrong shape, or a message sent on another
+            sensor's topic.
+        Unsupported: an unknown feature space, or a later version of the message.
     """
     if len(payload) > EVENT_CAP_BYTES:
         raise Invalid(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
     try:
         fields = cbor2.loads(payload, max_depth=4)
-    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, MemoryError, TypeError) as error:
+    except Exception as error:  # of whatever kind: values of tags are made by other modules
         raise Invalid(f"event message is not CBOR: {_short(error)}") from error
     message = _validate(EventMessage, fields, "event message")
     if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
         raise Invalid(f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}")
     return Event(
-        id=EventId(sensor=message.sensor, boot=message.boot, seq=message.seq),
-        site=message.site,
-        captured_at=message.captured_at.astimezone(UTC),
+        id=EventId(site=message.site, sensor=message.sensor, boot=message.boot, seq=message.seq),
+        captured_at=message.captured_at,
         clock=message.clock,
         historical=message.historical,
         duration_s=message.duration_s,
@@ -145,11 +184,11 @@ class ReportMessage(Message):
     certificate ends, if it has one.
     """
 
-    at: AwareDatetime
-    waiting: int = Field(ge=0)
+    at: Instant
+    waiting: Count
     spool: float = Field(ge=0.0, le=1.0)
-    dropped: int = Field(ge=0)
-    certificate_end: AwareDatetime | None = None
+    dropped: Count
+    certificate_end: EndTime | None = None
 
 
 class StateMessage(Message):
@@ -166,7 +205,7 @@ class StateMessage(Message):
     source: str = Field(max_length=64)
     form: str = Field(max_length=64)
     software: str = Field(max_length=64)
-    since: AwareDatetime
+    since: Instant
     report: ReportMessage | None = None
 
 
@@ -179,13 +218,13 @@ class MatchMessage(Message):
     the probability that both events are the same kind of sound. Source: the paper, section 3.1.
     """
 
-    event: str
-    site: str
-    sensor: str
-    captured_at: AwareDatetime
+    event: ItemId
+    site: NamePattern
+    sensor: NamePattern
+    captured_at: Instant
     level: float = Field(ge=0.0, le=8.0)
-    rank: float | None = None
-    shared: dict[str, Probability]
+    rank: float | None = Field(default=None, ge=-1_000.0, le=1_000.0)
+    shared: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
     probability: Probability | None = None
 
 
@@ -195,23 +234,23 @@ class WindowMessage(Message):
     Of `tried` such windows on held-out history, `hits` came true.
     """
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
     probability: Probability
     base_rate: Probability
-    tried: int = Field(default=0, ge=0)
-    hits: int = Field(default=0, ge=0)
+    tried: Count = 0
+    hits: Count = 0
 
 
 class RecurrenceMessage(Message):
     """How often, on how many days, since when and with what regularity a category was heard at a place."""
 
-    category: str
-    times: int = Field(ge=0)
-    days: int = Field(ge=0)
-    since: AwareDatetime
-    regularity: str
-    elsewhere: list[str] = Field(default_factory=list)
+    category: CategoryName
+    times: Count
+    days: Count
+    since: Instant
+    regularity: str = Field(max_length=64)
+    elsewhere: list[ItemId] = Field(default_factory=list, max_length=10_000)
     next: WindowMessage | None = None
 
 
@@ -226,23 +265,23 @@ class AlertMessage(Message):
     """
 
     version: Literal[1] = VERSION
-    event: str
+    event: ItemId
     site: NamePattern
     sensor: NamePattern
-    captured_at: AwareDatetime
-    laeq: float
-    lafmax: float
+    captured_at: Instant
+    laeq: Decibels
+    lafmax: Decibels
     level_unit: LevelUnit
-    presence: dict[str, Probability]
+    presence: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
     matches: list[MatchMessage] = Field(min_length=1, max_length=100)
-    categories: list[str] = Field(default_factory=list)
+    categories: list[CategoryName] = Field(default_factory=list, max_length=len(CATEGORIES))
     probability: Probability | None = None
     threshold: Probability | None = None
-    episode: str = ""
-    above_ambient_db: float | None = None
+    episode: ItemId = ""
+    above_ambient_db: float | None = Field(default=None, ge=-400.0, le=400.0)
     severity: Severity = "notice"
     recurrence: RecurrenceMessage | None = None
-    linked: list[str] = Field(default_factory=list)
+    linked: list[ItemId] = Field(default_factory=list, max_length=10_000)
     shadow: Probability | None = None
 
     @model_validator(mode="after")
@@ -273,22 +312,37 @@ def decode_json(kind: type[JsonMessage], payload: bytes, cap_bytes: int = STATE_
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:
-        raise Invalid(f"{kind.__name__}: {_reasons(error)}") from error
+        kind_of = Unsupported if _is_newer(error) else Invalid
+        raise kind_of(f"{kind.__name__}: {_reasons(error)}") from error
 
 
 def _validate(kind: type[EventMessage], fields: object, what: str) -> EventMessage:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise Invalid(f"{what}: {_reasons(error)}") from error
+        kind_of = Unsupported if _is_newer(error) else Invalid
+        raise kind_of(f"{what}: {_reasons(error)}") from error
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # of values that CBOR tags make
+        raise Invalid(f"{what}: {_short(error)}") from error
+
+
+def _is_newer(error: ValidationError) -> bool:
+    """Whether the message is of a later version of the contract."""
+    return any(
+        one["loc"] == ("version",) and isinstance(one["input"], int) and VERSION < one["input"] < 2**31
+        for one in error.errors(include_url=False, include_context=False)
+    )
 
 
 def _reasons(error: ValidationError) -> str:
     """The first few faults, without the offending values: those may be large or private."""
-    faults = [f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()[:4]]
-    return "; ".join(faults)
+    errors = error.errors(include_url=False, include_context=False, include_input=False)[:4]
+    return "; ".join(_cut(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}") for e in errors)
 
 
 def _short(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    return _cut(str(error) or type(error).__name__)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "..."

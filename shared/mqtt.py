@@ -31,6 +31,11 @@ from shared.tls import tls_context
 log = logging.getLogger(__name__)
 
 BACKOFF_START_S: Final = 0.5
+PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
+"""Largest packet taken where what is under way is limited; the broker drops larger ones.
+
+Source: MQTT 5.0, 3.1.2.11.4.
+"""
 FAILURE: Final = 0x80
 """Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
@@ -251,6 +256,7 @@ class Link:
         properties.SessionExpiryInterval = self._settings.session_expiry_s
         if self._receive_maximum is not None:
             properties.ReceiveMaximum = self._receive_maximum
+            properties.MaximumPacketSize = PACKET_CAP_BYTES
         self._client.connect(
             self._settings.host,
             self._settings.port,

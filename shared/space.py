@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Unsupported
 
 Features = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -101,9 +101,9 @@ def space_of(space_id: str) -> FeatureSpace:
     """Look a feature space up by its id.
 
     Raises:
-        Invalid: an id that this build does not know.
+        Unsupported: an id that this build does not know.
     """
     try:
         return SPACES[space_id]
     except KeyError:
-        raise Invalid(f"unknown feature space {space_id!r}; known: {', '.join(SPACES)}") from None
+        raise Unsupported(f"unknown feature space {space_id!r}; known: {', '.join(SPACES)}") from None

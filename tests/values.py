@@ -14,7 +14,7 @@ from shared.space import VGGISH
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
-event_ids = st.builds(EventId, sensor=names, boot=names, seq=st.integers(0, 2**53 - 1))
+event_ids = st.builds(EventId, site=names, sensor=names, boot=names, seq=st.integers(0, 2**53 - 1))
 levels = st.builds(
     Levels, laeq=st.floats(-200, 200), lafmax=st.floats(-200, 200), unit=st.sampled_from(["dBFS", "dB"])
 )
@@ -25,7 +25,6 @@ flacs = st.builds(lambda tail: Flac(b"fLaC" + tail), st.binary(max_size=200))
 events = st.builds(
     Event,
     id=event_ids,
-    site=names,
     captured_at=st.datetimes(datetime(2000, 1, 2), datetime(2199, 12, 30)).map(lambda t: t.replace(tzinfo=UTC)),  # noqa: DTZ001
     duration_s=st.floats(0.1, 60),
     rate_hz=st.integers(1_000, 384_000),
@@ -36,12 +35,13 @@ events = st.builds(
 )
 
 
-def event(seq: int = 0, *, sensor: str = "street-1", seed: int | None = None, after_s: float = 0.0) -> Event:
-    """One embedding event of site `demo`."""
+def event(
+    seq: int = 0, *, sensor: str = "street-1", site: str = "demo", seed: int | None = None, after_s: float = 0.0
+) -> Event:
+    """One embedding event."""
     features = np.random.default_rng(seq if seed is None else seed).integers(0, 256, VGGISH.shape, dtype=np.uint8)
     return Event(
-        id=EventId(sensor, "boot", seq),
-        site="demo",
+        id=EventId(site, sensor, "boot", seq),
         captured_at=NOON + timedelta(seconds=after_s),
         duration_s=10.0,
         rate_hz=22_050,
@@ -50,13 +50,12 @@ def event(seq: int = 0, *, sensor: str = "street-1", seed: int | None = None, af
     )
 
 
-def stored(seq: int = 0, *, sensor: str = "street-1", after_s: float = 0.0) -> StoredEvent:
-    """One archived event of site `demo`."""
-    sent = event(seq, sensor=sensor, after_s=after_s)
+def stored(seq: int = 0, *, sensor: str = "street-1", site: str = "demo", after_s: float = 0.0) -> StoredEvent:
+    """One archived event."""
+    sent = event(seq, sensor=sensor, site=site, after_s=after_s)
     assert isinstance(sent.body, Embedding)
     return StoredEvent(
         id=sent.id,
-        site=sent.site,
         captured_at=sent.captured_at,
         received_at=sent.captured_at + timedelta(seconds=11),
         duration_s=sent.duration_s,
@@ -68,10 +67,10 @@ def stored(seq: int = 0, *, sensor: str = "street-1", after_s: float = 0.0) -> S
     )
 
 
-def alert(event: str = "street-1.boot.0") -> AlertMessage:
+def alert(event: str = "demo.street-1.boot.0") -> AlertMessage:
     """An alert of an event of site `demo`."""
     match = MatchMessage(
-        event="street-2.boot.9", site="demo", sensor="street-2", captured_at=NOON, level=7.5, shared={"dog": 0.9}
+        event="demo.street-2.boot.9", site="demo", sensor="street-2", captured_at=NOON, level=7.5, shared={"dog": 0.9}
     )
     return AlertMessage(
         event=event,

@@ -44,6 +44,7 @@ INTERNALS: Final[Rows] = [
                     (f"sum(increase(earwitness_hub_{name}_total{{{HUB}}}[1h]))", legend)
                     for name, legend in (
                         ("dead_letters", "dead letters"),
+                        ("messages_quarantined", "of these, faults of ours"),
                         ("retries", "waits for the store"),
                         ("intake_pauses", "pauses"),
                     )

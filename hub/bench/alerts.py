@@ -138,8 +138,7 @@ class Days:
         counted: Counter[int] = Counter()
         for number, clip in enumerate(self.clips):
             yield Event(
-                id=EventId(_sensor(clip.sensor), _BOOT, counted[clip.sensor]),
-                site=SITE,
+                id=EventId(SITE, _sensor(clip.sensor), _BOOT, counted[clip.sensor]),
                 captured_at=START + timedelta(milliseconds=round(1000 * clip.at_s)),
                 duration_s=CLIP_S,
                 rate_hz=16_000,

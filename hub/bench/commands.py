@@ -16,6 +16,7 @@ from rich.table import Table
 from hub.bench.street import PERFORMANCES
 from hub.options import JsonOption, SetOption, reported, settings_from
 from hub.training import plots
+from shared.console import plain_console
 from shared.errors import Unavailable
 from shared.space import SHORT_NAMES, VGGISH
 
@@ -69,7 +70,7 @@ def embed(
         table.add_column(column)
     for cost in found:
         table.add_row(cost.space, f"{cost.ms_per_clip:.1f}", f"{cost.slowest_ms:.1f}", f"{cost.memory_mb:.0f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -279,7 +280,7 @@ def vggish(
     table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
     for one in found:
         table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _checkpoint(path: Path | None) -> "Checkpoint":
@@ -318,7 +319,7 @@ def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
                 table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
         else:
             table.add_row(name, _short(value))
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _short(value: object) -> str:

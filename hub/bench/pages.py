@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -104,8 +104,7 @@ def _fill(store: Archive, count: int, told: Told) -> None:
             presence = np.where(rng.random(COUNT) < _HEARD_SHARE / 2, 0.9, 0.02)
             events.append(
                 StoredEvent(
-                    id=EventId(f"sensor-{number % SENSORS}", "bench", number // SENSORS),
-                    site="bench",
+                    id=EventId("bench", f"sensor-{number % SENSORS}", "bench", number // SENSORS),
                     captured_at=at.replace(microsecond=at.microsecond // 1000 * 1000),
                     received_at=at,
                     duration_s=10.0,
@@ -128,9 +127,8 @@ def _found(event: StoredEvent, rng: np.random.Generator) -> Found:
     if seq < 0 or rng.random() > _FLAGGED_SHARE:
         return Found((), np.empty((0, COUNT), dtype=np.float32))
     matrix = np.tile(np.array([0.0, 1.0, 0.0], dtype=np.float32), (COUNT, 1))
-    match = Match(
-        str(EventId(event.id.sensor, "bench", seq)), event.place, ms_of(event.captured_at), 7.5, 7.5, matrix
-    )
+    before = str(replace(event.id, seq=seq))
+    match = Match(before, event.place, ms_of(event.captured_at), 7.5, 7.5, matrix)
     return Found([match], np.full((1, COUNT), 0.9, dtype=np.float32))
 
 

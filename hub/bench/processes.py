@@ -44,8 +44,7 @@ def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterat
     """Events of fifty sensors, ten seconds apart."""
     for number, own in enumerate(features, start=after):
         yield Event(
-            id=EventId(f"sensor-{number % SENSORS}", boot, number // SENSORS),
-            site=_SITE,
+            id=EventId(_SITE, f"sensor-{number % SENSORS}", boot, number // SENSORS),
             captured_at=_START + timedelta(seconds=10 * (number // SENSORS)),
             duration_s=10.0,
             rate_hz=16_000,
@@ -67,7 +66,6 @@ def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generato
                 [
                     StoredEvent(
                         id=event.id,
-                        site=event.site,
                         captured_at=event.captured_at - timedelta(days=30),
                         received_at=event.captured_at - timedelta(days=30),
                         duration_s=event.duration_s,

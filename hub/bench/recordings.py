@@ -197,8 +197,7 @@ def _event(one: Recording, seq: int) -> Event:
     waveform, rate_hz = read_file(one.path)
     laeq, lafmax = measured(waveform, rate_hz)
     return Event(
-        id=EventId(one.sensor, _BOOT, seq),
-        site=SITE,
+        id=EventId(SITE, one.sensor, _BOOT, seq),
         captured_at=one.at,
         duration_s=len(waveform) / rate_hz,
         rate_hz=rate_hz,

@@ -42,7 +42,7 @@ IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
     "hub": ("name", "group"),
     "mqtt": ("keepalive_s", "session_expiry_s"),
     "redis": ("timeout_s",),
-    "archive": ("retention_days", "clips_dir", "dead_letter_limit"),
+    "archive": ("retention_days", "clips_dir", "dead_letter_limit", "dead_letter_bytes"),
     "model": ("weights_dir", "space"),
     "intake": ("capacity",),
     "search": ("backend", "snapshot_dir"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.casebook import Casebook
@@ -16,6 +15,7 @@ from hub.opening import learner_of, open_archive, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
+from shared.console import plain_console, printable
 from shared.errors import Invalid
 from shared.taxonomy import CATEGORIES
 
@@ -57,10 +57,10 @@ def list_(
             f"{verdict.likeness:.0%}",
             verdict.alert,
             verdict.match or "-",
-            verdict.by,
-            verdict.note,
+            printable(verdict.by),
+            printable(verdict.note),
         )
-    Console().print(table if verdicts else "nobody has said anything yet")
+    plain_console().print(table if verdicts else "nobody has said anything yet")
 
 
 @app.command()
@@ -136,7 +136,7 @@ def thresholds(config: ConfigOption = None, override: SetOption = None, json_: J
             history = f"{threshold.episodes} episodes, {threshold.days:.0f} days"
             value, alerts = f"{threshold.value:.0%}", f"{threshold.alerts_a_day:.1f}"
             table.add_row(site, category, value, false, alerts, history, str(threshold.verdicts))
-    Console().print(table if learnt else "no site was heard yet")
+    plain_console().print(table if learnt else "no site was heard yet")
 
 
 @reported

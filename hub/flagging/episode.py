@@ -212,8 +212,8 @@ episode_row: Final[Callable[[Episode], tuple[Any, ...]]] = attrgetter(*Episode._
 
 
 def episode_of(row: Sequence[Any]) -> Episode:
-    """An episode from `episode_row`."""
-    return Episode(*row)
+    """An episode from `episode_row`; what a newer version adds at the end is ignored."""
+    return Episode(*row[: len(Episode.__dataclass_fields__)])
 
 
 def recent_document(recent: Recent) -> dict[str, Any]:
@@ -228,10 +228,10 @@ def recent_document(recent: Recent) -> dict[str, Any]:
 
 def recent_of(document: Mapping[str, Any]) -> Recent:
     """A `Recent` from `recent_document`."""
-    recent = Recent(calls={name: Call(*row) for name, row in document["calls"].items()})
+    recent = Recent(calls={name: Call(*row[:3]) for name, row in document["calls"].items()})
     for row in document["episodes"]:
-        episode = Episode(*row)
+        episode = episode_of(row)
         recent.episodes.setdefault(episode.category, []).append(episode)
-    recent.ambient, recent.unit, recent.clips = document["ambient"]
+    recent.ambient, recent.unit, recent.clips = document["ambient"][:3]
     recent.hour = document["hour"]
     return recent

@@ -25,7 +25,6 @@ from hub.health.psi import Reference, psi, tenths
 from hub.metrics import HubMetrics
 from hub.search.match import PRESENT
 from hub.stored import ms_of
-from shared.events import EventId
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -228,7 +227,7 @@ class DriftLook:
         if 0 < len(rows) < self._least and among < min(count, _MOST):
             return self._sample(space, since_ms, until_ms, min(_MOST, 2 * among * self._least // len(rows)))
         presence = [np.frombuffer(values, dtype="<f4") for _, values, _ in rows]
-        spans = {(EventId.parse(event.decode()).sensor, int(captured) // SPAN_MS) for event, _, captured in rows}
+        spans = {(event.rsplit(b".", 2)[0], int(captured) // SPAN_MS) for event, _, captured in rows}
         step = max(1, -(-len(rows) // EMBEDDED))
         for event, *_ in rows[::step]:
             pipe.hget(f"{PREFIX}:event:{event.decode()}", "features")

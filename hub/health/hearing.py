@@ -24,7 +24,7 @@ NOTE: Final = """
 local function note(known, boot, seq, ms, level, loud, steady, unit)
   local f1, t1, c1, f2, t2, c2, missing, stay, varied, sound = seq, seq, 1, 0, 0, 0, 0, level, ms, ms
   local b1, b2, _ = boot, '-', 0
-  if known then
+  if known and string.match(known, '^%S+ %S+ ', 89) then
     f1, t1, c1, f2, t2, c2, missing, _, stay, varied, sound = struct.unpack('<ddddddddddd', known)
     b1, b2 = string.match(known, '^(%S+) (%S+)', 89)
     if boot == b1 then
@@ -88,11 +88,15 @@ class Hearing:
     varied_s: float | None
 
 
+NOTHING: Final = Hearing(0, None, "", None, None)
+"""Of a sensor without events."""
+
+
 def hearing_of(row: Mapping[bytes, bytes]) -> Hearing:
     """From the fields of a sensor's hash."""
     kept = row.get(FIELD.encode())
     if kept is None:
-        return Hearing(0, None, "", None, None)
+        return NOTHING
     *_, missing, level, _, varied_ms, sound_ms = _NUMBERS.unpack_from(kept)
     unit = kept[_NUMBERS.size :].decode().split()[2]
     return Hearing(int(missing), level, unit, sound_ms / 1000, varied_ms / 1000)

@@ -53,8 +53,7 @@ _NOTHING: Final = b""
 def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
     """A heartbeat as a sensor's event, silent."""
     return Event(
-        id=EventId(hub, boot, number),
-        site=HEARTBEAT_SITE,
+        id=EventId(HEARTBEAT_SITE, hub, boot, number),
         captured_at=now,
         duration_s=CLIP_S,
         rate_hz=16_000,

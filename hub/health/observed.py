@@ -80,7 +80,7 @@ class Observed:
         folders = {"clips": settings.archive.clips_dir, "snapshots": settings.search.snapshot_dir}
         written = {name: folder for name, folder in folders.items() if folder is not None}
         metrics.store_retention.set(settings.archive.retention_days * _DAY_S)
-        metrics.store_letter_limit.set(settings.archive.dead_letter_limit)
+        metrics.store_letter_limit.set(settings.archive.dead_letter_bytes)
         metrics.recall_target.set(settings.search.recall)
         sensors = SensorLook(archive, metrics, most=health.sensor_series, forget_s=health.forget_days * _DAY_S)
         drift = DriftLook(

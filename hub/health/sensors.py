@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hub.archive import PREFIX, Archive, translated
-from hub.health.hearing import Hearing, hearing_of
+from hub.health.hearing import NOTHING, Hearing, hearing_of
 from hub.metrics import STATES, HubMetrics
-from hub.stored import Sensor, sensor_of
+from hub.stored import Sensor
 from hub.web.condition import Condition, condition
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +65,7 @@ class SensorLook:
     """
 
     def __init__(self, archive: Archive, metrics: HubMetrics, *, most: int, forget_s: float) -> None:
+        self._archive = archive
         self._redis = archive.client
         self._metrics = metrics
         self._most = most
@@ -93,9 +94,13 @@ class SensorLook:
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
             pipe.hgetall(f"{PREFIX}:sensor:{place}")
-        rows = zip(places, pipe.execute(), strict=True)
-        sensors = [(sensor_of(place, row), hearing_of(row)) for place, row in rows if row]
-        return [Looked(sensor, hearing, condition(sensor, now)) for sensor, hearing in sensors]
+        looked = []
+        for place, row in zip(places, pipe.execute(), strict=True):
+            sensor = self._archive.sensor_from(place, row) if row else None
+            if sensor is not None:
+                hearing = self._archive.rows.read("hearing", place, hearing_of, row) or NOTHING
+                looked.append(Looked(sensor, hearing, condition(sensor, now)))
+        return looked
 
     def _tell(self, told: Sequence[Looked]) -> None:
         metrics = self._metrics

@@ -36,6 +36,9 @@ class StoreLook:
         """
         self._ask()
         self._metrics.store_up.set(1)
+        self._metrics.rows_left_out.put(
+            {(kind,): float(count) for kind, count in self._archive.rows.left_out.items()}
+        )
         self._look_at_disks()
 
     def lost(self) -> None:
@@ -51,6 +54,7 @@ class StoreLook:
             metrics.store_oldest,
             metrics.store_waiting,
             metrics.store_letters,
+            metrics.store_letter_bytes,
             metrics.store_sensors,
         ):
             gauge.set(math.nan)
@@ -79,7 +83,10 @@ class StoreLook:
         oldest = self._redis.zrange(f"{PREFIX}:events", 0, 0, withscores=True)
         metrics.store_oldest.set(oldest[0][1] / 1000 if oldest else math.nan)
         metrics.store_waiting.set(unpublished_count(self._redis))
-        metrics.store_letters.set(self._archive.dead_letter_count())
+        letters = self._archive.letters
+        metrics.store_letters.set(letters.count())
+        metrics.store_letter_bytes.set(letters.size_bytes())
+        metrics.store_letters_discarded.put({(): float(letters.discarded())})
         outboxes = [Outbox(self._redis, name) for name in known_names(self._redis)]
         metrics.store_unsent.put({(one.name,): float(one.count()) for one in outboxes})
         metrics.store_dead.put({(one.name,): float(one.dead_count()) for one in outboxes})

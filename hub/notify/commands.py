@@ -8,8 +8,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from hub.notify.outbox import Outbox, Refused, known_names
@@ -19,6 +17,7 @@ from hub.notify.ways import Way, open_notifiers
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
+from shared.console import plain_console, printable
 from shared.errors import EarwitnessError, Invalid
 from shared.messages import AlertMessage, MatchMessage
 
@@ -68,8 +67,8 @@ def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
         return
     table = Table("name", "kind", "waiting", "held", "dead", "last failure")
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(printable(str(value)) for value in row.values()))
+    plain_console().print(table)
 
 
 def _state(outbox: Outbox, kind: str) -> dict[str, object]:
@@ -118,7 +117,7 @@ def try_out(
 def _test_alert() -> AlertMessage:
     now = datetime.now(UTC)
     event = f"test.{uuid.uuid4().hex[:12]}.0"
-    match = MatchMessage(event="test.test.0", site="test", sensor="test", captured_at=now, level=0.0, shared={})
+    match = MatchMessage(event="test.test.test.0", site="test", sensor="test", captured_at=now, level=0.0, shared={})
     return AlertMessage(
         event=event,
         site="test",
@@ -156,8 +155,8 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     for name, letter in found:
         alerts = letter.events[0] if len(letter.events) == 1 else f"{len(letter.events)} of a digest"
         at = f"{letter.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(name, letter.id, at, str(letter.attempts), alerts, escape(letter.reason))
-    Console().print(table if found else "no dead letters")
+        table.add_row(name, letter.id, at, str(letter.attempts), alerts, printable(letter.reason))
+    plain_console().print(table if found else "no dead letters")
 
 
 def _as_json(name: str, letter: Refused) -> dict[str, object]:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from hub.archive import PREFIX, Archive, index_of, translated
@@ -23,7 +24,7 @@ from hub.homeassistant import OFFLINE, ONLINE, Describer, Told, config_topic
 from hub.settings import HomeAssistantSettings
 from hub.stored import Sensor, time_of
 from shared.errors import Unavailable
-from shared.events import EventId, Levels
+from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
 from shared.mqtt import FAILURE, Acknowledged, Connected, Link, Will
 from shared.settings import MqttSettings
@@ -186,9 +187,18 @@ class Announcer:
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
         recents = self._casebook.recent([sensor.place for sensor in sensors])
         newest = self._newest([sensor.place for sensor in sensors])
-        return [self._told_of(sensor, recents[sensor.place], newest.get(sensor.place)) for sensor in sensors]
+        told = (
+            self._archive.rows.read(
+                "sensor",
+                sensor.place,
+                partial(self._told_of, recents[sensor.place], newest.get(sensor.place)),
+                sensor,
+            )
+            for sensor in sensors
+        )
+        return [one for one in told if one is not None]
 
-    def _told_of(self, sensor: Sensor, recent: Recent, newest: tuple[str, list[bytes]] | None) -> Told:
+    def _told_of(self, recent: Recent, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> Told:
         site, _, name = sensor.place.partition("/")
         episodes = [episode for own in recent.episodes.values() for episode in own]
         told = Told(
@@ -206,9 +216,9 @@ class Announcer:
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
         for call in sorted(recent.calls.values(), key=lambda call: -call.from_ms):
-            if EventId.parse(call.alert).sensor == sensor:
+            if call.alert.startswith(f"{site}.{sensor}."):
                 alert = self._archive.alert(call.alert)
-                if alert is not None and alert.site == site:
+                if alert is not None:
                     return alert
         return None
 

@@ -82,9 +82,9 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def heard_by(ids: Sequence[str], site: str) -> list[str]:
+def heard_by(ids: Sequence[str]) -> list[str]:
     """The places of episodes or events, each once, as `site/sensor`; what is a place already stays as it is."""
-    return list(dict.fromkeys(one if "/" in one else f"{site}/{one.partition('.')[0]}" for one in ids))
+    return list(dict.fromkeys(one if "/" in one else "/".join(one.split(".")[:2]) for one in ids))
 
 
 def grouped(alerts: Sequence[AlertMessage]) -> list[Group]:
@@ -232,7 +232,7 @@ def _samples() -> tuple[list[AlertMessage], ...]:
     """An alert of which the least is known, and two of which everything is."""
     at = datetime(2026, 1, 5, 7, 2, tzinfo=UTC)
     match = MatchMessage(
-        event="street-1.boot.1",
+        event="demo.street-1.boot.1",
         site="demo",
         sensor="street-1",
         captured_at=at - timedelta(days=7),
@@ -240,7 +240,7 @@ def _samples() -> tuple[list[AlertMessage], ...]:
         shared={},
     )
     least = AlertMessage(
-        event="street-1.boot.2",
+        event="demo.street-1.boot.2",
         site="demo",
         sensor="street-1",
         captured_at=at,
@@ -261,11 +261,11 @@ def _samples() -> tuple[list[AlertMessage], ...]:
             "categories": ["dog", "engine"],
             "probability": 0.9,
             "threshold": 0.6,
-            "episode": "street-1.boot.2.7",
+            "episode": "demo.street-1.boot.2.7",
             "above_ambient_db": 12.0,
             "severity": "urgent",
             "recurrence": recurrence,
-            "linked": ["street-2.boot.3.7"],
+            "linked": ["demo.street-2.boot.3.7"],
         }
     )
     return [least], [everything, everything]

@@ -13,7 +13,7 @@ from hub.search.index import Index
 from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent, StoredTowers, ms_of
-from shared.errors import Invalid
+from shared.errors import Unsupported
 from shared.space import Features
 from shared.taxonomy import COUNT
 
@@ -84,7 +84,7 @@ class Retrieval:
         """Probability of each category in each clip, as of `Scorer.presence`.
 
         Raises:
-            Invalid: no model for this space.
+            Unsupported: no model for this space.
         """
         return [tuple(float(p) for p in row) for row in self._scorer(space).presence(towers)]
 
@@ -122,7 +122,7 @@ class Retrieval:
         """The towers, float [steps, width], of one event as they are archived; None if they are not worth their room.
 
         Raises:
-            Invalid: no model for this space.
+            Unsupported: no model for this space.
         """
         scorer = self._scorer(space)
         return StoredTowers(scorer.fingerprint, towers.astype(np.float16).ravel()) if scorer.compact else None
@@ -151,7 +151,7 @@ class Retrieval:
         """The most similar events of each query in its feature space, best first.
 
         Raises:
-            Invalid: no model for a space.
+            Unsupported: no model for a space.
         """
         answers: list[list[Match]] = [[] for _ in requests]
         for space in {space for space, _ in requests}:
@@ -177,7 +177,7 @@ class Retrieval:
             float32 [n, 8]; 0 where the category is not shared.
 
         Raises:
-            Invalid: no model for this space.
+            Unsupported: no model for this space.
         """
         ranks = np.array([match.rank for match in matches], dtype=np.float32)
         matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
@@ -223,7 +223,9 @@ class Retrieval:
         try:
             return self._scorers[space]
         except KeyError:
-            raise Invalid(f"no model for feature space {space!r}; there is one for {list(self._scorers)}") from None
+            raise Unsupported(
+                f"no model for feature space {space!r}; there is one for {list(self._scorers)}"
+            ) from None
 
 
 def own_recent(events: Iterable[str], place: str, captured_at: datetime, within_s: float) -> Exclusion:

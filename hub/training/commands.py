@@ -14,6 +14,7 @@ from hub.options import JsonOption, reported
 from hub.training.methods import METHODS
 from shared.backbones import space_named
 from shared.completion import spaces, words
+from shared.console import plain_console
 from shared.errors import Invalid
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def _show(found: "Evaluation", title: str) -> None:
         rows = [row for row in found.rows if (row.method, row.queries, row.s) == (method, queries, s)]
         fine = next((f"{row.fine:.3f}" for row in rows if row.K == 10 and row.fine is not None), "")
         table.add_row(method, queries, str(s), *(f"{row.map:.3f}" for row in rows), fine)
-    Console().print(table)
+    plain_console().print(table)
     if found.presence:
         _show_presence(found)
     for (method, s, pairs), kept in found.reliability.items():
@@ -274,7 +275,7 @@ def _show_presence(found: "Evaluation") -> None:
         table.add_column(column)
     for method, quality in found.presence.items():
         table.add_row(method, *(f"{quality[name]:.2f}" if name in quality else "" for name in names))
-    Console().print(table)
+    plain_console().print(table)
 
 
 def progress(console: Console) -> Progress:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, cache_of
+from shared.console import plain_console
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -96,7 +97,7 @@ def annotations(
         table.add_row(category, *(str(fact["positives"][category]) for fact in facts.values()))
     table.add_row("all clips", *(str(fact["clips"]) for fact in facts.values()))
     table.add_row("annotations a clip", *(str(fact["annotations_per_clip"]) for fact in facts.values()))
-    Console().print(table)
+    plain_console().print(table)
     typer.echo(f"Pairs of the training split as in section 4.2: {len(pairs):,} (the paper: {PAPER_PAIRS:,}).")
 
 

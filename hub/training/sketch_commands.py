@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
+from shared.console import plain_console
 from shared.errors import Invalid
 
 
@@ -67,7 +68,7 @@ def sketch(
     table = Table("candidates", "recall@10", title=f"sketch of {values} values, clips set aside")
     for count, share in recall.items():
         table.add_row(count, f"{share:.3f}")
-    Console().print(table)
+    plain_console().print(table)
     typer.echo(f"Wrote {target}.")
 
 

@@ -12,7 +12,7 @@ from shared.errors import Invalid
 
 Item = TypeVar("Item")
 
-FORM: Final = r"[0-9]{1,13}~[a-z0-9.|-]{0,200}"
+FORM: Final = r"[0-9]{1,13}~[a-z0-9.|-]{0,450}"
 """What `text_of` makes."""
 
 

@@ -49,7 +49,7 @@ def episode_of(parts: Parts, episode_id: str) -> Episode:
     event, _, number = episode_id.rpartition(".")
     EventId.parse(event)
     if number not in {str(n) for n in range(len(CATEGORIES))}:
-        raise Invalid(f"{episode_id!r} is not an episode id (sensor.boot.seq.number)")
+        raise Invalid(f"{episode_id!r} is not an episode id (site.sensor.boot.seq.number)")
     found = parts.casebook.episode(episode_id)
     if found is None:
         raise HTTPException(404, f"no episode {episode_id}")

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from hub.archive import PREFIX, translated
 from hub.stored import StoredEvent, ms_of
 from hub.web.parts import Parts
@@ -235,8 +237,7 @@ class Feed:
             pipe.get(f"{PREFIX}:alert:{event}")
         rows = pipe.execute()
         return [
-            completed is not None
-            and (alert is None or AlertMessage.model_validate_json(alert).recurrence is not None)
+            completed is not None and (alert is None or _is_complete(alert))
             for completed, alert in zip(rows[::2], rows[1::2], strict=True)
         ]
 
@@ -245,6 +246,14 @@ class Feed:
             return self._parts.archive.position()
         except Unavailable:
             return "0-0"
+
+
+def _is_complete(alert: bytes) -> bool:
+    """Whether a stored alert was completed; one that cannot be read will not be."""
+    try:
+        return AlertMessage.model_validate_json(alert).recurrence is not None
+    except ValidationError:
+        return True
 
 
 def hello(position: str) -> News:

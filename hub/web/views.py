@@ -14,7 +14,7 @@ from shared.events import LevelUnit
 from shared.messages import AlertMessage, MatchMessage, Probability
 from shared.taxonomy import CATEGORIES
 
-EVENT_EXAMPLE = "street-1.5f2c.17"
+EVENT_EXAMPLE = "demo.street-1.5f2c.17"
 
 
 class Problem(BaseModel):

@@ -78,8 +78,7 @@ def heard(demo_: Demo, place: str, features: Features, seq: int, boot: str = "li
     """Send an event as a sensor does: its id."""
     site, _, sensor = place.partition("/")
     event = Event(
-        id=EventId(sensor, boot, seq),
-        site=site,
+        id=EventId(site, sensor, boot, seq),
         captured_at=datetime.now(UTC),
         duration_s=10.0,
         rate_hz=16_000,

@@ -64,7 +64,7 @@ def listening(broker: Broker) -> Iterator[list[str]]:
 
 
 def events(first: int, end: int) -> list[str]:
-    return [f"street-1.boot.{seq}" for seq in range(first, end)]
+    return [f"demo.street-1.boot.{seq}" for seq in range(first, end)]
 
 
 def raise_alerts(archive: Archive, names: list[str]) -> None:

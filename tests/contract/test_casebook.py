@@ -34,8 +34,7 @@ PLACES = Places(
 
 def event(seq: int, at: datetime, sensor: str = "s1", dog: float = 0.9) -> StoredEvent:
     return StoredEvent(
-        id=EventId(sensor, "boot", seq),
-        site="demo",
+        id=EventId("demo", sensor, "boot", seq),
         captured_at=at,
         received_at=at,
         duration_s=10.0,
@@ -51,7 +50,7 @@ def alike(likeness: float) -> Found:
     matrix[DOG, BOTH] = 1.0
     row = np.zeros((1, 8), np.float32)
     row[0, DOG] = likeness
-    return Found([Match("s9.boot.0", "demo/s9", ms_of(MONDAY), 8.0, 8.0, matrix)], row)
+    return Found([Match("demo.s9.boot.0", "demo/s9", ms_of(MONDAY), 8.0, 8.0, matrix)], row)
 
 
 @pytest.fixture
@@ -77,8 +76,8 @@ def test_one_happening_is_one_episode_with_one_alert(archive: Archive, casebook:
     alerts += conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4, 6)])
     told = [alert for alert in alerts if alert is not None]
     (episode,) = casebook.episodes()
-    assert [alert.event for alert in told] == ["s1.boot.0"]
-    assert (episode.clips, episode.duration_s, episode.alert) == (6, 60.0, "s1.boot.0")
+    assert [alert.event for alert in told] == ["demo.s1.boot.0"]
+    assert (episode.clips, episode.duration_s, episode.alert) == (6, 60.0, "demo.s1.boot.0")
     assert told[0].episode == episode.id
     assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
     assert casebook.episode(episode.id) == episode
@@ -118,7 +117,7 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(archive: Archive, 
     patterns = Patterns(casebook, PLACES, 30)
     completer = Completer(casebook, patterns, PLACES, FlagRule(), urgent_above_db=10)
     told = completer.complete(first)
-    assert [name.rpartition(".")[0] for name in told.linked] == ["s2.boot.0"]
+    assert [name.rpartition(".")[0] for name in told.linked] == ["demo.s2.boot.0"]
     assert told.recurrence is not None
     assert (told.recurrence.times, told.recurrence.elsewhere) == (1, ["demo/s9"])
 
@@ -225,12 +224,12 @@ def test_a_verdict_moves_the_threshold_at_once(
 ) -> None:
     feedback = Feedback(archive, casebook, learner)
     before = learner.learn("demo")["dog"]
-    given = feedback.give(alert=alerted, match="s9.boot.0", verdict="different", by="inspector", now=MONDAY)
+    given = feedback.give(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
     after = casebook.thresholds("demo")["dog"]
     assert after.value > before.value
     assert (after.verdicts, before.verdicts) == (1, 0)
     assert feedback.of_alert(alerted.event) == feedback.verdicts() == feedback.everything() == [given]
-    changed = feedback.give(alert=alerted, match="s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1))
+    changed = feedback.give(alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1))
     assert feedback.everything() == [changed], "a later verdict on the same match replaces the earlier one"
     assert casebook.thresholds("demo")["dog"].value < before.value
 
@@ -242,7 +241,7 @@ def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(
     later = MONDAY + timedelta(minutes=10)
     assert conclude(archive, casebook, [event(1, later, "s2"), event(2, later, "far")])[0] is None
     near = casebook.episodes(place="demo/s2", category="dog")
-    assert [episode.alert for episode in near] == ["s1.boot.0"]
+    assert [episode.alert for episode in near] == ["demo.s1.boot.0"]
     assert conclude(archive, casebook, [event(3, later + timedelta(hours=1), "s2")])[0] is not None, "long over"
 
 

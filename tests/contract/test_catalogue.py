@@ -69,7 +69,7 @@ def test_pages_hold_what_a_naive_look_finds(
 def test_what_comes_meanwhile_does_not_shift_the_pages(archive: Archive, events: list[StoredEvent]) -> None:
     catalogue = Catalogue(archive)
     first = catalogue.events(Wanted(), limit=100)
-    archive.record(replace(stored(999, after_s=3600.0), id=EventId("late", "boot", 1)))
+    archive.record(replace(stored(999, after_s=3600.0), id=EventId("demo", "late", "boot", 1)))
     assert first.next is not None
     rest = catalogue.events(Wanted(), limit=500, after=first.next)
     told = [str(event.id) for page in (first, rest) for event in page.events]
@@ -79,8 +79,8 @@ def test_what_comes_meanwhile_does_not_shift_the_pages(archive: Archive, events:
 def test_a_request_looks_at_a_limited_number_of_events(archive: Archive) -> None:
     quiet = stored(0)
     for start in range(0, LOOKED_AT + 5_000, 5_000):
-        archive.record_all([replace(quiet, id=EventId("street-1", "many", start + n)) for n in range(5_000)])
-    loud = replace(stored(1), id=EventId("a", "first", 0), levels=Levels(0.0, 0.0))
+        archive.record_all([replace(quiet, id=EventId("demo", "street-1", "many", start + n)) for n in range(5_000)])
+    loud = replace(stored(1), id=EventId("demo", "a", "first", 0), levels=Levels(0.0, 0.0))
     archive.record(loud)
     catalogue = Catalogue(archive)
     page = catalogue.events(Wanted(min_laeq=-10.0), limit=5)

@@ -79,7 +79,7 @@ def bench(archive: Archive) -> Iterator[Bench]:
 
 
 def names(first: int, end: int) -> list[str]:
-    return [f"street-1.boot.{seq}" for seq in range(first, end)]
+    return [f"demo.street-1.boot.{seq}" for seq in range(first, end)]
 
 
 def told(posts: list[Posted]) -> list[list[str]]:

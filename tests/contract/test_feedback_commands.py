@@ -33,7 +33,7 @@ DOG = CATEGORIES.index("dog")
 
 def alert(seq: int, category: str = "dog") -> AlertMessage:
     past = MatchMessage(
-        event="s9.boot.0",
+        event="demo.s9.boot.0",
         site="demo",
         sensor="s9",
         captured_at=MONDAY,
@@ -42,7 +42,7 @@ def alert(seq: int, category: str = "dog") -> AlertMessage:
         probability=0.8,
     )
     return AlertMessage(
-        event=f"s1.boot.{seq}",
+        event=f"demo.s1.boot.{seq}",
         site="demo",
         sensor="s1",
         captured_at=MONDAY + timedelta(hours=seq),
@@ -54,7 +54,7 @@ def alert(seq: int, category: str = "dog") -> AlertMessage:
         categories=[category],
         probability=0.8,
         threshold=0.6,
-        episode=f"s1.boot.{seq}.{DOG}",
+        episode=f"demo.s1.boot.{seq}.{DOG}",
     )
 
 
@@ -77,7 +77,7 @@ def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:
 def test_what_people_say_is_exported_with_labels_to_learn_from(
     feedback: Feedback, store_url: str, tmp_path: Path
 ) -> None:
-    feedback.give(alert=alert(1), match="s9.boot.0", verdict="same", now=MONDAY)
+    feedback.give(alert=alert(1), match="demo.s9.boot.0", verdict="same", now=MONDAY)
     feedback.give(alert=alert(2), match=None, verdict="wrong-category", categories=["music"], now=MONDAY)
     feedback.give(alert=alert(3), match=None, verdict="wrong-category", now=MONDAY)
     feedback.give(alert=alert(4), match=None, verdict="different", now=MONDAY)
@@ -103,7 +103,7 @@ def test_a_damaged_file_of_verdicts_is_refused_with_the_line(tmp_path: Path) -> 
 
 
 def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: Feedback, store_url: str) -> None:
-    code, told = run(store_url, "feedback", "give", "s1.boot.1", "different", "--note", "a van", "--by", "me")
+    code, told = run(store_url, "feedback", "give", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
     assert code == 0
     assert told["threshold"]["verdicts"] == 1  # type: ignore[index]
     (given,) = feedback.everything()
@@ -138,8 +138,9 @@ def test_a_candidate_network_takes_over_only_if_it_does_better(
     for seq in range(101, 131):
         archive.record_all([replace(event(seq, MONDAY), features=sounds[seq % 2])])
         about = alert(seq, category)
-        about = about.model_copy(update={"matches": [about.matches[0].model_copy(update={"event": "s9.boot.100"})]})
-        archive.complete_all([(EventId("s1", "boot", seq), about)])
+        match = about.matches[0].model_copy(update={"event": "demo.s9.boot.100"})
+        about = about.model_copy(update={"matches": [match]})
+        archive.complete_all([(EventId("demo", "s1", "boot", seq), about)])
         feedback.give(alert=about, match=None, verdict="different" if seq % 2 else "same", now=MONDAY)
     target = tmp_path / "used.safetensors"
     line = ("shadow", "--promote", str(target), "--checkpoint")

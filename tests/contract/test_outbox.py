@@ -15,7 +15,7 @@ from tests.values import NOON, alert, stored
 
 
 def names(count: int) -> list[str]:
-    return [f"street-1.boot.{seq}" for seq in range(count)]
+    return [f"demo.street-1.boot.{seq}" for seq in range(count)]
 
 
 def raise_alerts(archive: Archive, events: list[str]) -> None:
@@ -62,7 +62,7 @@ def test_hubs_divide_the_messages_and_take_over_what_one_left(archive: Archive) 
 
 def test_an_alert_that_expires_is_done_with(archive: Archive) -> None:
     outbox = filled(archive, 1)
-    raise_alerts(archive, ["street-1.boot.7"])
+    raise_alerts(archive, ["demo.street-1.boot.7"])
     archive.expire(NOON + timedelta(seconds=10))
     assert outbox.take("one") == []
     assert teller(archive, outbox).step() == 1

@@ -68,7 +68,7 @@ def backend(make: Make) -> Backend:
 def entry(number: int) -> Entry:
     """An event a minute; its place, categories and level follow from its number."""
     return Entry(
-        event=f"street-{number % 3}.boot.{number}",
+        event=f"demo.street-{number % 3}.boot.{number}",
         place=PLACES[number % 3],
         captured_ms=START_MS + MINUTE_MS * number,
         laeq=-60.0 + 0.5 * (number % 8),

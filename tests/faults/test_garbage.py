@@ -9,7 +9,8 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from hub.archive import DEAD_LETTER_HEAD_BYTES, Archive
+from hub.archive import Archive
+from hub.letters import HEAD_BYTES
 from shared.messages import EVENT_CAP_BYTES, encode_event
 from shared.mqtt import Acknowledged, Connected, Link
 from shared.topics import SensorTopic
@@ -55,7 +56,7 @@ GARBAGE = [
 
 
 def kept(payload: bytes) -> bytes:
-    return payload if len(payload) <= EVENT_CAP_BYTES else payload[:DEAD_LETTER_HEAD_BYTES]
+    return payload[:HEAD_BYTES]
 
 
 def dead_letters(broker: Broker, store: Store, *arguments: str) -> str:
@@ -87,12 +88,13 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
     publish(link, TOPIC, encode_event(event()))
     eventually(lambda: archive.count() == 1, 60, "the good event is archived")
     eventually(lambda: archive.dead_letter_count() == len(GARBAGE), 60, "all garbage is dead-lettered")
-    by_content = {(letter.topic, letter.payload): letter for letter in archive.dead_letters()}
+    by_content = {(one.topic, archive.dead_letter_payload(one.id)): one for one in archive.dead_letters()}
     for topic, payload, reason in GARBAGE:
         letter = by_content[topic, kept(payload)]
         assert reason in letter.reason
         assert letter.size == len(payload)
-        assert letter.whole == (len(payload) <= EVENT_CAP_BYTES)
+        assert letter.whole == (len(payload) <= HEAD_BYTES)
+        assert letter.kind == ("unsupported" if "feature space" in reason else "invalid")
     assert hub.metric("earwitness_hub_dead_letters_total") == len(GARBAGE)
     assert hub.ready()
     listed = json.loads(dead_letters(broker, store, "list", "--json"))
@@ -102,9 +104,7 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
 def test_a_dead_letter_can_be_sent_again(broker: Broker, store: Store, hub: HubProcess, link: Link) -> None:
     archive = Archive(store.url)
     good = event(3)
-    archive.bury(
-        topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at, cap_bytes=10**6
-    )
+    archive.bury(topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at)
     publish(link, TOPIC, b"still bad")
     eventually(lambda: archive.dead_letter_count() == 2, 30, "both wait")
     report = json.loads(dead_letters(broker, store, "reinject", "--all", "--json"))

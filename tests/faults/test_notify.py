@@ -49,7 +49,7 @@ def archive(store: Store) -> Iterator[Archive]:
 
 
 def names(first: int, end: int) -> list[str]:
-    return [f"street-1.boot.{seq}" for seq in range(first, end)]
+    return [f"demo.street-1.boot.{seq}" for seq in range(first, end)]
 
 
 def raise_alerts(archive: Archive, first: int, end: int) -> None:

@@ -194,8 +194,7 @@ def numbers() -> list[Event]:
     kinds = np.random.default_rng(0).integers(0, 256, (4, *VGGISH.shape), dtype=np.uint8)
     return [
         replace(
-            event(seq, sensor=f"numbers-{number}"),
-            site="test",
+            event(seq, sensor=f"numbers-{number}", site="test"),
             captured_at=datetime.now(UTC) - timedelta(milliseconds=500 - 5 * number - seq),
             body=Embedding(VGGISH.id, kinds[number % 4]),
         )

@@ -31,7 +31,7 @@ from tests.receivers import AlertmanagerProcess, Answer, Mailbox, Receiver, Tell
 from tests.values import NOON, alert
 
 ROOT = Path(__file__).parents[2]
-TEXT = Text("dog at demo/street-1, 12:00", "It barked.", "http://hub/alerts/street-1.boot.0")
+TEXT = Text("dog at demo/street-1, 12:00", "It barked.", "http://hub/alerts/demo.street-1.boot.0")
 KEY = b"a shared secret"
 
 
@@ -80,7 +80,7 @@ def test_without_a_secret_there_is_no_signature(receiver: Receiver) -> None:
 
 
 def test_a_delivery_has_the_same_name_whenever_it_is_sent(receiver: Receiver) -> None:
-    for alerts in ([alert()], [alert()], [alert(), alert("street-1.boot.1")]):
+    for alerts in ([alert()], [alert()], [alert(), alert("demo.street-1.boot.1")]):
         webhook(receiver.url).send(alerts, TEXT)
     first, again, other = (posted.headers["earwitness-delivery"] for posted in receiver.posted)
     assert first == again == delivery_name([alert()])

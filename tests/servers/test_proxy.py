@@ -109,7 +109,7 @@ def test_the_pages_own_forms_are_taken_and_those_of_other_sites_are_not(proxied:
     with proxied.client() as client:
         for origin, answer in ((str(client.base_url), 404), ("https://elsewhere.example", 403)):
             said = client.post(
-                "/api/v1/alerts/street-1.boot.1/feedback", json={"verdict": "same"}, headers={"Origin": origin}
+                "/api/v1/alerts/demo.street-1.boot.1/feedback", json={"verdict": "same"}, headers={"Origin": origin}
             )
             assert said.status_code == answer, "404: it was looked for, and there is no such alert"
 

@@ -55,7 +55,7 @@ def test_pages_of_events_hold_each_event_once_newest_first(api: httpx.Client, we
 
 def test_events_of_one_instant_are_not_lost_between_pages(api: httpx.Client, web: Demo) -> None:
     newest = web.archive.events(limit=1)[0]
-    twins = [replace(newest, id=EventId("twin", f"boot-{n}", n), site="twins") for n in range(40)]
+    twins = [replace(newest, id=EventId("twins", "twin", f"boot-{n}", n)) for n in range(40)]
     web.archive.record_all(twins)
     found = everything(api, "/events", "events", limit=7, place="twins/twin")
     assert sorted(event["id"] for event in found) == sorted(str(event.id) for event in twins)

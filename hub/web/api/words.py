@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import BeforeValidator
 
 from hub.web.cursors import FORM
 from hub.web.guard import HEADER
 from hub.web.views import EVENT_EXAMPLE, Problem
+from shared.messages import Instant
 from shared.taxonomy import CATEGORIES
 
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
-EVENT: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15}$"
-EPISODE: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}\.[0-9]{1,15}\.[0-7]$"
+EVENT: Final = r"^([a-z0-9][a-z0-9-]{0,62}\.){3}[0-9]{1,16}$"
+EPISODE: Final = r"^([a-z0-9][a-z0-9-]{0,62}\.){3}[0-9]{1,16}\.[0-7]$"
 CATEGORY: Final = "^(" + "|".join(CATEGORIES) + ")$"
 
 
@@ -31,7 +32,7 @@ Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
 After = Annotated[
     str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: what comes after it")
 ]
-Time = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Time = Annotated[Instant, BeforeValidator(_written_out)]
 Since = Annotated[Time | None, Query(description="at this time or later", examples=["2026-06-01T00:00:00Z"])]
 Until = Annotated[Time | None, Query(description="at this time or before", examples=["2026-06-02T00:00:00Z"])]
 Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]

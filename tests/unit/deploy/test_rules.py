@@ -172,8 +172,11 @@ CASES = [
     Case("EarwitnessDeadLetters", {"earwitness_store_dead_letters": "0x5 3x30"}, 20, ({},), (8,)),
     Case(
         "EarwitnessDeadLettersNearLimit",
-        {"earwitness_store_dead_letters": "10x5 81x30", "earwitness_store_dead_letters_limit": "100x35"},
+        {"earwitness_store_dead_letters_bytes": "10x5 81x30", "earwitness_store_dead_letters_limit_bytes": "100x35"},
         *(8, ({},), (3,)),
+    ),
+    Case(
+        "EarwitnessMessagesQuarantined", {"earwitness_hub_messages_quarantined_total": "0x5 1x100"}, 8, ({},), (4, 70)
     ),
     Case("EarwitnessAlertsNotTold", {"earwitness_store_alerts_waiting": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)),
     Case(

@@ -16,12 +16,12 @@ from shared.messages import decode_event, encode_event
 from shared.space import SMALL, VGGISH
 from tests.values import NOON
 
-ID = EventId("s", "b", 3)
+ID = EventId("demo", "s", "b", 3)
 
 
 def test_sound_becomes_flac_at_its_own_rate_with_measured_levels() -> None:
     tone = np.sin(np.arange(160_000) * 2 * np.pi * 1_000 / 16_000).astype(np.float32)
-    event = encode(Sound(tone * np.float32(0.1), 16_000), ID, site="demo", captured_at=NOON)
+    event = encode(Sound(tone * np.float32(0.1), 16_000), ID, captured_at=NOON)
     assert (event.duration_s, event.rate_hz, event.captured_at) == (10.0, 16_000, NOON)
     assert event.levels.laeq == pytest.approx(-20.0, abs=0.1)
     assert isinstance(event.body, Flac)
@@ -35,35 +35,35 @@ def test_with_an_extractor_features_leave_and_levels_are_still_of_the_sound() ->
     backbone = Backbone(SMALL_FILE)
     tone = np.sin(np.arange(480_000) * 2 * np.pi * 1_000 / 48_000).astype(np.float32)
     clip = Sound(tone * np.float32(0.1), 48_000)
-    event = encode(clip, ID, site="demo", captured_at=NOON, extractor=backbone)
+    event = encode(clip, ID, captured_at=NOON, extractor=backbone)
     assert isinstance(event.body, Embedding)
     assert event.body.space == SMALL.id
     np.testing.assert_array_equal(event.body.features, backbone.extract(clip.waveform, 48_000))
-    assert event.levels == encode(clip, ID, site="demo", captured_at=NOON).levels
+    assert event.levels == encode(clip, ID, captured_at=NOON).levels
     assert decode_event(encode_event(event)) == event
 
 
 def test_a_live_clips_own_time_wins() -> None:
     heard = NOON - timedelta(seconds=12)
     clip = Sound(np.ones(8_000, dtype=np.float32), 8_000, captured_at=heard)
-    assert encode(clip, ID, site="demo", captured_at=NOON).captured_at == heard
+    assert encode(clip, ID, captured_at=NOON).captured_at == heard
 
 
 def test_calibration_reaches_the_event() -> None:
     clip = Sound(np.ones(8_000, dtype=np.float32), 8_000)
-    assert encode(clip, ID, site="demo", captured_at=NOON, calibration_db=110.0).levels.unit == "dB"
+    assert encode(clip, ID, captured_at=NOON, calibration_db=110.0).levels.unit == "dB"
 
 
 @pytest.mark.parametrize("levels", [None, Levels(-30.0, -20.0)])
 def test_an_embedding_is_kept_with_its_levels_or_the_floor(levels: Levels | None) -> None:
     embedding = Embedding(VGGISH.id, np.zeros(VGGISH.shape, dtype=np.uint8))
-    event = encode(Embedded(embedding, levels), ID, site="demo", captured_at=NOON)
+    event = encode(Embedded(embedding, levels), ID, captured_at=NOON)
     assert event.body is embedding
     assert event.levels == (levels or NOT_MEASURED)
 
 
 def test_sound_outside_the_contract_is_refused() -> None:
     with pytest.raises(Invalid):
-        encode(Sound(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, site="demo", captured_at=NOON)
+        encode(Sound(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, captured_at=NOON)
     with pytest.raises(Invalid):
-        encode(Sound(np.ones(100, dtype=np.float32), 10), ID, site="demo", captured_at=NOON)
+        encode(Sound(np.ones(100, dtype=np.float32), 10), ID, captured_at=NOON)

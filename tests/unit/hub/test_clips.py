@@ -13,7 +13,7 @@ def test_a_clip_is_kept_under_its_sensor_and_day_and_can_be_removed(tmp_path: Pa
     clips, audio = Clips(tmp_path), Flac(b"fLaC123")
     heard = replace(event(), body=audio)
     path = clips.keep(heard, audio)
-    assert path == "demo/street-1/2026-06-01/street-1.boot.0.flac"
+    assert path == "demo/street-1/2026-06-01/demo.street-1.boot.0.flac"
     assert (tmp_path / path).read_bytes() == audio.data
     clips.remove(path)
     clips.remove(path)

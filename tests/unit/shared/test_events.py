@@ -13,7 +13,10 @@ def test_an_event_id_reads_back_from_its_text(event_id: EventId) -> None:
     assert EventId.parse(str(event_id)) == event_id
 
 
-@pytest.mark.parametrize("text", ["", "a", "a.b", "a.b.", "a.b.x", "a.b.-1", "A.b.1", "a.b.1.2", "a/b.c.1"])
+NOT_IDS = ["", "a", "a.b.1", "s.a.b", "s.a.b.", "s.a.b.x", "s.a.b.-1", "s.A.b.1", "S.a.b.1", "s.a.b.1.2", "s/a.b.c.1"]
+
+
+@pytest.mark.parametrize("text", NOT_IDS)
 def test_other_text_is_not_an_event_id(text: str) -> None:
     with pytest.raises(Invalid):
         EventId.parse(text)

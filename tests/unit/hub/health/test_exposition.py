@@ -19,7 +19,7 @@ def names(text: str) -> set[str]:
 
 def test_who_takes_openmetrics_is_told_exemplars() -> None:
     metrics = HubMetrics(CollectorRegistry())
-    metrics.alert_delay.observe(0.02, exemplar("street-1.boot.7"))
+    metrics.alert_delay.observe(0.02, exemplar("demo.street-1.boot.7"))
     told, content_type = expose(metrics.registry, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     found = [
@@ -28,7 +28,7 @@ def test_who_takes_openmetrics_is_told_exemplars() -> None:
         for sample in family.samples
         if sample.exemplar is not None
     ]
-    assert found == [{"event": "street-1.boot.7"}]
+    assert found == [{"event": "demo.street-1.boot.7"}]
 
 
 def test_who_does_not_is_told_text() -> None:

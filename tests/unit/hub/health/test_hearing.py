@@ -13,7 +13,7 @@ from tests.values import NOON, stored
 
 def heard(seq: int, boot: str = "boot", *, after_s: float = 0.0, laeq: float = -40.0) -> StoredEvent:
     event = stored(seq, after_s=after_s)
-    return replace(event, id=EventId("street-1", boot, seq), levels=Levels(laeq, laeq))
+    return replace(event, id=EventId("demo", "street-1", boot, seq), levels=Levels(laeq, laeq))
 
 
 def hearing(archive: Archive) -> Hearing:

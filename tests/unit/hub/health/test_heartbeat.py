@@ -38,7 +38,7 @@ def test_a_beat_is_a_valid_event_and_comes_back_as_a_valid_alert() -> None:
     assert decode_event(encode_event(beat), topic).id == beat.id
     alert = alert_of(beat)
     assert decode_json(type(alert), encode_json(alert)) == alert
-    assert alert.event == "hub-1.boot.3"
+    assert alert.event == "heartbeat.hub-1.boot.3"
 
 
 class Recording:

@@ -24,7 +24,7 @@ def metrics() -> HubMetrics:
 
 def test_what_is_kept_and_what_waits_is_told(archive: Archive, metrics: HubMetrics, tmp_path: Path) -> None:
     archive.record_all([stored(0), stored(1, after_s=10)])
-    archive.bury(topic="t", payload=b"?", reason="none", received_at=NOON, cap_bytes=10)
+    archive.bury(topic="t", payload=b"?", reason="none", received_at=NOON)
     archive.complete_all([(stored(0).id, alert())])
     outbox = Outbox(archive.client, "desk")
     with archive.client.pipeline() as pipe:

@@ -29,7 +29,7 @@ def test_how_sure_alerts_were_is_told_beside_how_often_they_were_right(archive: 
     assert math.isnan(value(metrics, "model_stated_ratio") or 0.0)
     given: list[tuple[VerdictKind, float]] = [("same", 0.9), ("different", 0.7), ("different", 0.8), ("ignore", 0.1)]
     for number, (verdict, likeness) in enumerate(given):
-        about = alert(f"street-1.boot.{number}").model_copy(
+        about = alert(f"demo.street-1.boot.{number}").model_copy(
             update={"categories": ["dog"], "probability": likeness, "threshold": 0.6}
         )
         feedback.give(alert=about, match=None, verdict=verdict, now=NOON + timedelta(seconds=number))

@@ -26,7 +26,7 @@ def impact() -> AlertMessage:
     """Everything is known of it."""
     matches = [
         MatchMessage(
-            event=f"street-1.boot.{n}",
+            event=f"demo.street-1.boot.{n}",
             site="demo",
             sensor="street-1",
             captured_at=at("2026-11-24T07:05"),
@@ -40,7 +40,7 @@ def impact() -> AlertMessage:
         start=at("2026-11-30T07:00"), end=at("2026-11-30T08:00"), probability=0.88, base_rate=0.06, tried=8, hits=7
     )
     return AlertMessage(
-        event="street-1.boot.9",
+        event="demo.street-1.boot.9",
         site="demo",
         sensor="street-1",
         captured_at=at("2026-11-26T07:02"),
@@ -61,7 +61,7 @@ def impact() -> AlertMessage:
             regularity="weekdays around 07:00",
             next=window,
         ),
-        linked=["street-2.boot.77.1"],
+        linked=["demo.street-2.boot.77.1"],
     )
 
 
@@ -74,8 +74,8 @@ Thu 26 Nov 07:02, 68 dB, 12 dB above ambient
 Heard here 9 times on 9 days since 2 Nov, weekdays around 07:00. Next likely: Mon 30 Nov 07:00-08:00 (88 %; any such \
 hour: 6 %; 7 of 8 earlier forecasts came true)
 Also heard at demo/street-2 at the same time
-https://noise.example/alerts/street-1.boot.9""",
-        page="https://noise.example/alerts/street-1.boot.9",
+https://noise.example/alerts/demo.street-1.boot.9""",
+        page="https://noise.example/alerts/demo.street-1.boot.9",
     )
 
 
@@ -85,14 +85,15 @@ def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:
         body="""\
 Mon 1 Jun 14:00, -40 dBFS
 Like Mon 1 Jun 14:00 at demo/street-2: level 7.5 of 8
-https://noise.example/alerts/street-1.boot.0""",
-        page="https://noise.example/alerts/street-1.boot.0",
+https://noise.example/alerts/demo.street-1.boot.0""",
+        page="https://noise.example/alerts/demo.street-1.boot.0",
     )
 
 
 def test_a_digest_says_what_came_how_often_and_where() -> None:
     hit = impact()
-    late = hit.model_copy(update={"captured_at": hit.captured_at + timedelta(hours=2), "event": "street-1.boot.10"})
+    later = hit.captured_at + timedelta(hours=2)
+    late = hit.model_copy(update={"captured_at": later, "event": "demo.street-1.boot.10"})
     dog = alert().model_copy(update={"captured_at": hit.captured_at + timedelta(hours=1)})
     assert SHIPPED.text([late, dog, hit], digest=True) == Text(
         title="3 alerts, Thu 26 Nov 07:02 to Thu 26 Nov 09:02",
@@ -134,7 +135,7 @@ recurrences = st.builds(
     days=st.integers(0, 99),
     since=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda t: t.replace(tzinfo=UTC)),  # noqa: DTZ001
     regularity=st.sampled_from(["", "daily"]),
-    elsewhere=st.lists(st.sampled_from(["demo/street-2", "street-3.boot.1"]), max_size=2),
+    elsewhere=st.lists(st.sampled_from(["demo/street-2", "demo.street-3.boot.1"]), max_size=2),
     next=st.none() | windows,
 )
 whatever_is_known = st.fixed_dictionaries(
@@ -144,7 +145,7 @@ whatever_is_known = st.fixed_dictionaries(
         "above_ambient_db": st.none() | st.floats(-50, 90),
         "severity": st.sampled_from(["notice", "recurring", "urgent"]),
         "recurrence": st.none() | recurrences,
-        "linked": st.lists(st.sampled_from(["street-2.boot.7.1", "street-3.boot.1"]), max_size=3),
+        "linked": st.lists(st.sampled_from(["demo.street-2.boot.7.1", "demo.street-3.boot.1"]), max_size=3),
         "presence": st.sampled_from([{}, {"dog": 0.9}]),
     }
 )
@@ -172,7 +173,7 @@ def test_only_what_is_certain_is_told_as_certain(share: float, words: str) -> No
 
 
 def test_places_are_told_once_each() -> None:
-    assert heard_by(["a.boot.1.2", "a.boot.1.3", "other/b"], "demo") == ["demo/a", "other/b"]
+    assert heard_by(["demo.a.boot.1.2", "demo.a.boot.1.3", "other/b"]) == ["demo/a", "other/b"]
 
 
 def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
     own.write_text("{{ alert | kinds }} & <{{ alert | place }}>\n\nhttps://maps/{{ alert.sensor }}\n")
     wording = Wording(BERLIN, "http://h", alert=own)
     assert wording.text([alert()]) == Text(
-        "dog & <demo/street-1>", "https://maps/street-1", "http://h/alerts/street-1.boot.0"
+        "dog & <demo/street-1>", "https://maps/street-1", "http://h/alerts/demo.street-1.boot.0"
     )
     assert wording.text([alert()], digest=True).title == "1 alert, Mon 1 Jun 14:00"
 

@@ -1,0 +1,74 @@
+"""Reads rows of the store as values, and leaves out those that cannot be read.
+
+A row may be of another version of this program, of a feature space that this hub was not told of, or damaged. It
+never breaks a list, a page or a start: it is logged and counted once, and left out.
+"""
+
+import logging
+import struct
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from shared.errors import Invalid
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+Value = TypeVar("Value")
+
+UNREADABLE: Final = (
+    Invalid,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What reading a row may raise."""
+_LOGGED: Final = 20
+"""Rows of one kind that are logged; further ones are counted only."""
+_REMEMBERED: Final = 100_000
+"""Rows that are counted once; beyond these a row counts each time it is read."""
+
+
+class Rows:
+    """Reads rows, and counts those left out; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+        self._left_out: Counter[str] = Counter()
+
+    def read(self, kind: str, key: str, make: Callable[[Row], Value], row: Row | None) -> Value | None:
+        """Return what `make` makes of a row; None if there is none, or if it cannot be read.
+
+        Args:
+            kind: what the row is, such as "event".
+            key: which one it is.
+            make: reads it.
+            row: as the store has it.
+        """
+        if row is None:
+            return None
+        try:
+            return make(row)
+        except UNREADABLE as error:
+            self._leave_out(kind, key, error)
+            return None
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many rows of each kind could not be read."""
+        return dict(self._left_out)
+
+    def _leave_out(self, kind: str, key: str, error: Exception) -> None:
+        if (kind, key) in self._known:
+            return
+        if len(self._known) < _REMEMBERED:
+            self._known.add((kind, key))
+        self._left_out[kind] += 1
+        if self._left_out[kind] <= _LOGGED:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            log.warning("stored row left out: it cannot be read", extra={"kind": kind, "key": key, "reason": reason})

@@ -1,0 +1,61 @@
+"""Rubbish that the broker retains on the topics of old devices counts once, however often the hub connects."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.archive import Archive
+from shared.messages import StateMessage, encode_json
+from shared.mqtt import Acknowledged, Connected, Link
+from shared.topics import SensorTopic
+from tests.processes import HubProcess, Mosquitto, Redis, eventually
+from tests.values import NOON
+
+RUBBISH = [
+    ("earwitness/v1/demo/old-1/state", b"online"),
+    ("earwitness/v1/demo/Old Device/state", b"{}"),
+    ("earwitness/v1/demo/old-3/state", b"\xff" * 100),
+]
+
+
+@pytest.fixture
+def link(mosquitto: Mosquitto) -> Iterator[Link]:
+    opened = Link(mosquitto.settings, "stranger")
+    opened.start()
+    assert isinstance(opened.signals.get(timeout=10), Connected)
+    yield opened
+    opened.stop()
+
+
+def retain(link: Link, topic: str, payload: bytes) -> None:
+    mid = link.publish(topic, payload, retain=True)
+    while not (isinstance(signal := link.signals.get(timeout=20), Acknowledged) and signal.mid == mid):
+        pass
+
+
+def announce(link: Link, boot: str) -> None:
+    state = StateMessage(
+        site="demo", sensor="new", boot=boot, state="ready", source="scene", form="flac", software="1", since=NOON
+    )
+    retain(link, str(SensorTopic("demo", "new", "state")), encode_json(state))
+
+
+def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, link: Link) -> None:
+    archive = Archive(redis_server.url)
+    for topic, payload in RUBBISH:
+        retain(link, topic, payload)
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    for run in range(3):
+        boot = f"boot-{run}"
+        announce(link, boot)
+        hub.start()
+        try:  # what is retained comes in one go at the subscription, and this state may not be the last of it
+            eventually(lambda: [s.boot for s in archive.sensors()] == [boot], 30, "the state came")  # noqa: B023
+            announce(link, f"{boot}-again")
+            eventually(lambda: [s.boot for s in archive.sensors()] == [f"{boot}-again"], 30, "so did all")  # noqa: B023
+            assert archive.dead_letter_count() == len(RUBBISH)
+            assert hub.metric("earwitness_hub_dead_letters_total") == (len(RUBBISH) if run == 0 else 0)
+        finally:
+            hub.stop()
+    archive.close()
