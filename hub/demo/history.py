@@ -166,8 +166,7 @@ class HistoryWriter:
         self._numbers[clip.place] = number + 1
         levels = take.levels
         return Event(
-            id=EventId(sensor, BOOT, number),
-            site=site,
+            id=EventId(site, sensor, BOOT, number),
             captured_at=clip.at,
             duration_s=CLIP_S,
             rate_hz=RATE_HZ,

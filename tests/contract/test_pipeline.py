@@ -123,17 +123,17 @@ def test_an_event_of_a_space_without_a_model_is_dead_lettered_alone(archive: Arc
 
 
 def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_again(
-    single: Archive, redis_server: Redis
+    single: Archive, store: Store
 ) -> None:
     hub = pipeline(single)
     bad = ("nonsense", b"?")
     batch = [message(0), bad, message(1), bad, message(2)]
     handled = hub.handle_all(batch)
     told = [next(handled).outcome for _ in range(3)]
-    redis_server.kill()
+    store.kill()
     with pytest.raises(Unavailable):
         next(handled)
-    redis_server.start()
+    store.start()
     assert told == [Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert [one.outcome for one in hub.handle_all(batch[len(told) :])] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert (single.count(), single.dead_letter_count()) == (3, 2)

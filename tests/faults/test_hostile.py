@@ -19,7 +19,7 @@ from shared.messages import StateMessage, encode_event, encode_json
 from shared.mqtt import Acknowledged, Connected, Link
 from shared.topics import SensorTopic
 from tests.pages import broken
-from tests.processes import HubProcess, Mosquitto, Redis, eventually
+from tests.processes import HubProcess, Mosquitto, Store, eventually
 from tests.values import NOON, event
 
 LENGTH_S = float(os.environ.get("EARWITNESS_HOSTILE_S", "15"))
@@ -114,11 +114,11 @@ def publish(link: Link, messages: list[Sent]) -> None:
 
 
 def test_hostile_messages_in_a_loop_stop_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, link: Link
+    tmp_path: Path, mosquitto: Mosquitto, store: Store, link: Link
 ) -> None:
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     hub.start()
-    base, archive = f"http://127.0.0.1:{hub.port}", Archive(redis_server.url)
+    base, archive = f"http://127.0.0.1:{hub.port}", Archive(store.url)
     rng = np.random.default_rng(SEED)
     hostile = [*rows(), *(mutated(rng, number) for number in range(100))]
     sent: set[str] = set()

@@ -9,7 +9,7 @@ from hub.archive import Archive
 from shared.messages import StateMessage, encode_json
 from shared.mqtt import Acknowledged, Connected, Link
 from shared.topics import SensorTopic
-from tests.processes import HubProcess, Mosquitto, Redis, eventually
+from tests.processes import HubProcess, Mosquitto, Store, eventually
 from tests.values import NOON
 
 RUBBISH = [
@@ -41,11 +41,11 @@ def announce(link: Link, boot: str) -> None:
     retain(link, str(SensorTopic("demo", "new", "state")), encode_json(state))
 
 
-def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, redis_server: Redis, link: Link) -> None:
-    archive = Archive(redis_server.url)
+def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, store: Store, link: Link) -> None:
+    archive = Archive(store.url)
     for topic, payload in RUBBISH:
         retain(link, topic, payload)
-    hub = HubProcess(tmp_path / "hub", mosquitto.port, redis_server.url)
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     for run in range(3):
         boot = f"boot-{run}"
         announce(link, boot)

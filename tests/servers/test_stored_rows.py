@@ -13,7 +13,7 @@ from shared.messages import encode_event
 from shared.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
 from tests.pages import answer, broken
-from tests.processes import HubProcess, Mosquitto, Redis
+from tests.processes import HubProcess, Mosquitto, Store
 from tests.values import NOON, event
 
 SENSORS = ("street-1", "street-2", "street-3")
@@ -21,9 +21,9 @@ DIGITS = "9" * 400
 
 
 @pytest.fixture
-def single(redis_server: Redis) -> Iterator[Archive]:
+def single(store: Store) -> Iterator[Archive]:
     """An archive with clips, episodes and alerts of three sensors."""
-    opened = Archive(redis_server.url)
+    opened = Archive(store.url)
     made = pipeline(opened)
     for sensor in SENSORS:
         for seq in range(4):
