@@ -77,6 +77,7 @@ class Capture:
         self._extractor = extractor
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
         self._start = settings.source.start_or(datetime.now(UTC))
+        self._historical = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
         self._full = False
@@ -126,6 +127,7 @@ class Capture:
                 site=self._settings.sensor.site,
                 captured_at=stamp(self._start, self._taken),
                 clock=clock() if self._source.live else "unknown",
+                historical=self._historical,
                 calibration_db=self._settings.levels.calibration_db,
                 extractor=self._extractor,
             )

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import redis
 from pydantic_core import from_json, to_json
 
-from hub.archive import PREFIX, Archive, translated
+from hub.archive import LATE, PREFIX, Archive, translated
 from hub.flagging.budget import FLOOR, Threshold
 from hub.flagging.episode import Call, Episode, Recent, episode_of, episode_row, recent_document, recent_of
 from hub.stored import StoredEvent, ms_of
@@ -233,8 +233,8 @@ class Casebook:
     @translated
     def expire(self, before_ms: int) -> int:
         """Remove one batch of the episodes opened before a time; call again until it returns 0."""
-        ids = [name.decode() for name in self._redis.zrangebyscore(_EPISODES, "-inf", f"({before_ms}", 0, _BATCH)]
-        with self._redis.pipeline(transaction=True) as pipe:
+        ids = self._due(before_ms)
+        with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for episode in self._episodes(ids):
                 pipe.zrem(_of(episode.place, episode.category), episode.id)
             for name in ids:
@@ -242,6 +242,17 @@ class Casebook:
                 pipe.zrem(_EPISODES, name)
             pipe.execute()
         return len(ids)
+
+    def _due(self, before_ms: int) -> list[str]:
+        """The oldest episodes from before a time, less those of events that came late and are kept for longer."""
+        start = 0
+        while ids := self._redis.zrangebyscore(_EPISODES, "-inf", f"({before_ms}", start, _BATCH):
+            names = [name.decode() for name in ids]
+            received = self._redis.zmscore(LATE, [name.rpartition(".")[0] for name in names])
+            if due := [name for name, at in zip(names, received, strict=True) if at is None or at < before_ms]:
+                return due
+            start += len(ids)
+        return []
 
 
 def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> list[float]:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+from hub.clock import waited_s
 from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics, exemplar
 from hub.threads import one_thread
@@ -41,7 +42,9 @@ _LOOK_EVERY_S: Final = 0.2
 class Handler(Protocol):
     """What handles messages: `Pipeline`."""
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
         """See `Pipeline.prepare`."""
         ...
 
@@ -215,7 +218,8 @@ class Intake:
             if self._stopping.is_set():
                 break
             try:
-                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages])
+                waited = [_waited_s(message) for message in messages]
+                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages], waited)
             except Unavailable as error:
                 self._wait_out(error, attempt)
             else:
@@ -267,3 +271,9 @@ class Intake:
             self._metrics.alert_delay.observe(time.monotonic() - message.received_s, exemplar(handled.alert.event))
         self._link.acknowledge(message)
         self._acknowledged += 1
+
+
+def _waited_s(message: Received) -> float | None:
+    """How long ago a message was sent to the broker, in seconds, if the broker tells."""
+    held_s = waited_s(message.expiry_s, retained=message.retain)
+    return None if held_s is None else held_s + time.monotonic() - message.received_s

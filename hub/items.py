@@ -34,7 +34,10 @@ class Handled:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A message that is prepared; `event` and `problem` are both None of a state."""
+    """A message that is prepared; `event` and `problem` are both None of a state.
+
+    `waited_s` is how long the broker held a state, in seconds; None if that is not known.
+    """
 
     topic: str
     payload: bytes
@@ -44,6 +47,7 @@ class Item:
     space: str = ""
     features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
     towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    waited_s: float | None = None
 
 
 def decoded(topic: str, payload: bytes) -> Item:

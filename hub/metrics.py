@@ -105,6 +105,15 @@ class HubMetrics:
         self.received = self._counter("hub_events_received", "Event messages taken from the broker")
         self.archived = self._counter("hub_events_archived", "Events written")
         self.duplicates = self._counter("hub_events_duplicate", "Events that had been archived before")
+        self.retimed = self._counter(
+            "hub_events_retimed", "Events whose capture time was not believed and that took the time of their receipt"
+        )
+        self.refusals = self._counter(
+            "hub_retention_refusals", "Times that nothing was removed as this hub's clock may be wrong"
+        )
+        self.refused = self._gauge(
+            "hub_retention_refused", "1 while nothing is removed as this hub's clock may be wrong, else 0"
+        )
         self.dead_letters = self._counter("hub_dead_letters", "Messages that could not be taken")
         self.alerts = self._counter("hub_alerts", "Alerts raised")
         self.published = self._counter("hub_alerts_published", "Alerts that the broker has")
@@ -229,6 +238,11 @@ class HubMetrics:
         self.sensor_missing = self._listed(
             "sensor_events_missing",
             "Events that a sensor numbered and that never came, less those that came late",
+            *SENSOR,
+        )
+        self.sensor_skew = self._listed(
+            "sensor_clock_skew_seconds",
+            "How far a sensor's clock is ahead of the hub's, as measured last; below 0 if it is behind",
             *SENSOR,
         )
         self.sensor_delay = self._listed(

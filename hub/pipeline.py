@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 
 from hub.archive import Archive
 from hub.clips import Clips
+from hub.clock import believed_at
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
@@ -49,6 +50,8 @@ class Pipeline:
         judge: takes events into episodes, and decides which are worth an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
+        tolerance: clocks of sensors may be off by so much; see `hub.clock`.
+        trusted: whether this hub's clock is right, as far as is known.
         now: the time, UTC.
     """
 
@@ -61,6 +64,8 @@ class Pipeline:
         judge: Judge,
         metrics: HubMetrics,
         clips: Clips | None = None,
+        tolerance: timedelta = timedelta(minutes=2),
+        trusted: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
@@ -70,6 +75,8 @@ class Pipeline:
         self._judge = judge
         self._metrics = metrics
         self._clips = clips
+        self._tolerance = tolerance
+        self._trusted = trusted
         self._now = now
 
     def handle(self, topic: str, payload: bytes) -> Handled:
@@ -105,17 +112,22 @@ class Pipeline:
             yield self._alone(item)
         yield from self._finish(list(run.values()))
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> list[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> list[Item]:
         """Everything that changes nothing: decoding, asking what is known, features and towers.
 
         Args:
             messages: each with its topic.
+            waited_s: how long ago each was sent to the broker, as far as is known.
 
         Raises:
             Unavailable: the store is away.
         """
         with self._stage("decode") as events:
             items = [decoded(topic, payload) for topic, payload in messages]
+            for item, waited in zip(items, waited_s or (), strict=False):
+                item.waited_s = waited
             events += [item for item in items if item.event is not None]
             if events:
                 for item, known in zip(events, self._archive.known_all([id_of(e) for e in events]), strict=True):
@@ -175,7 +187,7 @@ class Pipeline:
             if item.event is not None:
                 self._metrics.duplicates.inc()
                 return Handled(Outcome.REPEAT)
-            self._take_state(item.topic, item.payload)
+            self._take_state(item)
         except Invalid as error:
             self._archive.bury(
                 topic=item.topic,
@@ -189,15 +201,18 @@ class Pipeline:
             return Handled(Outcome.DEAD_LETTER)
         return Handled(Outcome.STATE)
 
-    def _take_state(self, topic: str, payload: bytes) -> None:
-        source = SensorTopic.parse(topic)
-        if payload:  # an empty retained message only clears the topic
-            state = decode_json(StateMessage, payload)
+    def _take_state(self, item: Item) -> None:
+        source = SensorTopic.parse(item.topic)
+        if item.payload:  # an empty retained message only clears the topic
+            state = decode_json(StateMessage, item.payload)
             if (state.site, state.sensor) != (source.site, source.sensor):
                 raise Invalid(
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
-            self._archive.note_state(state)
+            skew_s = None
+            if state.report is not None and item.waited_s is not None:
+                skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
+            self._archive.note_state(state, skew_s)
 
     def _finish(self, run: list[Item]) -> Iterator[Handled]:
         """Archive different events, look for matches, and tell what became of each."""
@@ -226,17 +241,49 @@ class Pipeline:
             own = [item for item in items if item.space == space]
             found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
             presence |= dict(zip([id_of(item) for item in own], found, strict=True))
-        events = [self._stored(item, presence[id_of(item)]) for item in items]
-        return list(zip(events, items, self._archive.record_all(events), strict=True))
+        received_at = self._now()
+        times = self._believed([item.event for item in items if item.event is not None], received_at)
+        events = [
+            self._stored(item, presence[id_of(item)], at, received_at) for item, at in zip(items, times, strict=True)
+        ]
+        outcomes = self._archive.record_all(events)
+        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is Recorded.UNFINISHED]
+        before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
+        return [
+            (before.get(event.id, event), item, outcome)
+            for event, item, outcome in zip(events, items, outcomes, strict=True)
+        ]
 
-    def _stored(self, item: Item, presence: tuple[float, ...]) -> StoredEvent:
+    def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
+        """When events are taken to have been captured; see `hub.clock`."""
+        late = {
+            event.place
+            for event in events
+            if received_at - event.captured_at > self._tolerance
+            and not (event.historical or event.clock == "synchronised")
+        }
+        skews = self._archive.skews(sorted(late)) if late else {}
+        trusted = self._trusted()
+
+        def skew_s(event: Event) -> float | None:
+            read = skews.get(event.place)
+            return read.skew_s if read is not None and read.boot == event.id.boot else None
+
+        return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+
+    def _stored(
+        self, item: Item, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
+    ) -> StoredEvent:
         event = item.event
         assert event is not None  # noqa: S101 - only events get here
+        believed = captured_at == event.captured_at
+        if not believed:
+            self._metrics.retimed.inc()
         return StoredEvent(
             id=event.id,
             site=event.site,
-            captured_at=event.captured_at,
-            received_at=self._now(),
+            captured_at=captured_at,
+            received_at=received_at,
             duration_s=event.duration_s,
             levels=event.levels,
             space=item.space,
@@ -244,6 +291,10 @@ class Pipeline:
             presence=presence,
             clip=self._keep(event),
             towers=self._retrieval.to_archive(item.space, item.towers),
+            claimed_at=None if believed else event.captured_at,
+            clock=event.clock,
+            historical=event.historical,
+            rate_hz=event.rate_hz,
         )
 
     def _similar(self, kept: list[tuple[StoredEvent, Item]]) -> list[Found]:

@@ -21,6 +21,7 @@ from hub.flagging.judge import Judge
 from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
 from hub.follow import Follower, reconcile
+from hub.health.clock import ClockLook
 from hub.health.observed import Observed
 from hub.intake import Intake
 from hub.metrics import HubMetrics
@@ -96,6 +97,7 @@ class Hub:
         folder = settings.search.snapshot_dir
         self._snapshots = [Snapshots(folder, index) for index in self._retrieval.indexes] if folder else []
         self._recall = self._watched(settings.search.measured_share)
+        self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._casebook = Casebook(self._archive)
         self._places = places_of(settings.places)
@@ -119,6 +121,8 @@ class Hub:
             judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days),
             metrics=self._metrics,
             clips=self._clips,
+            tolerance=timedelta(seconds=settings.clock.tolerance_s),
+            trusted=lambda: self._clock.trusted,
         )
         self._intake = Intake(
             settings=settings.mqtt,
@@ -131,7 +135,7 @@ class Hub:
             beats=settings.health.heartbeat_s > 0,
         )
         self._observed = Observed(
-            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics
+            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics, self._clock
         )
         self._ways = WaysOut(
             self._archive.client,
@@ -243,7 +247,13 @@ class Hub:
             events, dead_letters, store = self._archive.count(), self._archive.dead_letter_count(), True
         except Unavailable:
             events, dead_letters, store = 0, 0, False
-        return Health(broker=self._intake.connected, store=store, events=events, dead_letters=dead_letters)
+        return Health(
+            broker=self._intake.connected,
+            store=store,
+            events=events,
+            dead_letters=dead_letters,
+            retention=self._clock.doubts.retention or "ok",
+        )
 
     def _wait_for_store(self) -> None:
         wait_s = 0.5
@@ -285,10 +295,11 @@ class Hub:
                 self._save()
                 save_at = time.monotonic() + self._settings.search.snapshot_every_s
             try:
-                before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
-                self.expire(before)
-                while self._casebook.expire(ms_of(before)):
-                    pass
+                if self._clock.may_remove():
+                    before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
+                    self.expire(before)
+                    while self._casebook.expire(ms_of(before)):
+                        pass
                 for site in self._learner.learn_due():
                     log.info("thresholds learnt", extra={"site": site})
             except Unavailable as error:
@@ -300,7 +311,7 @@ class Hub:
         Raises:
             Unavailable: the store is away; what was removed so far stays removed.
         """
-        while gone := self._archive.expire(before):
+        while gone := self._archive.expire(before, datetime.now(UTC)):
             self._retrieval.remove(gone)
             if self._clips is not None:
                 for clip in gone.values():

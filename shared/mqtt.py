@@ -58,7 +58,8 @@ class Disconnected:
 class Received:
     """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`.
 
-    `received_s` is when it came, on the clock of `time.monotonic`.
+    `received_s` is when it came, on the clock of `time.monotonic`. `expiry_s` is what was left of its message expiry
+    interval when the broker sent it; None if it has none.
     """
 
     topic: str
@@ -69,6 +70,7 @@ class Received:
     content_type: str | None
     epoch: int
     received_s: float = 0.0
+    expiry_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class Link:
         retain: bool = False,
         qos: int = 1,
         content_type: str | None = None,
+        expiry_s: int | None = None,
     ) -> int:
         """Hand a message to the network thread.
 
@@ -194,6 +197,8 @@ class Link:
         properties = _properties(PacketTypes.PUBLISH)
         if content_type is not None:
             properties.ContentType = content_type
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
         return int(self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
@@ -309,6 +314,7 @@ class Link:
                 content_type=getattr(message.properties, "ContentType", None),
                 epoch=self._epoch,
                 received_s=time.monotonic(),
+                expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
             )
         )
 

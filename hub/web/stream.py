@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hub.archive import PREFIX, translated
+from hub.notify.policy import is_news
 from hub.stored import StoredEvent, ms_of
 from hub.web.parts import Parts
 from hub.web.views import episode_view, event_view, sensor_view
@@ -195,7 +196,7 @@ class Feed:
             if event.place in sensors:
                 news.append(News("sensor", sensor_view(sensors[event.place]).model_dump_json()))
             news += self._of_episodes(event, recents)
-            if alert is not None:
+            if alert is not None and is_news(alert, self._parts.settings.notify.late_after_s):
                 news.append(News("alert", alert.model_dump_json()))
             last = news.pop()
             news.append(News(last.kind, last.data, position))

@@ -1,0 +1,211 @@
+"""Wrong clocks on every store: of sensors, of a hub; and a store that is full."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.catalogue import Catalogue, Wanted
+from hub.follow import Follower
+from hub.health.clock import ClockLook
+from hub.metrics import HubMetrics
+from hub.search.retrieval import Retrieval
+from hub.stored import Change, StoredEvent
+from shared.errors import Unavailable
+from shared.events import Event
+from shared.messages import ReportMessage, StateMessage, encode_event, encode_json
+from shared.topics import SensorTopic
+from tests.contract.test_pipeline import SCORERS, pipeline
+from tests.processes import eventually
+from tests.values import NOON, event, stored
+
+NOW = NOON + timedelta(days=1)
+"""What the pipeline's clock tells."""
+
+
+def sent(archive: Archive, *events: Event) -> list[StoredEvent]:
+    line = pipeline(archive)
+    list(line.handle_all([(str(SensorTopic("demo", e.id.sensor, "event")), encode_event(e)) for e in events]))
+    return archive.fetch([str(e.id) for e in events])
+
+
+def report(archive: Archive, at: datetime, waited_s: float | None, sensor: str = "street-1") -> None:
+    state = StateMessage(
+        site="demo",
+        sensor=sensor,
+        boot="boot",
+        state="ready",
+        source="microphone",
+        form="flac",
+        software="test",
+        since=at,
+        report=ReportMessage(at=at, waiting=0, spool=0.0, dropped=0),
+    )
+    line = pipeline(archive)
+    list(line.finish(line.prepare([(str(SensorTopic("demo", sensor, "state")), encode_json(state))], [waited_s])))
+
+
+@pytest.mark.parametrize("year", [1970, 2199])
+def test_an_event_of_an_impossible_year_takes_the_time_of_its_receipt_and_keeps_its_claim(
+    archive: Archive, year: int
+) -> None:
+    claimed = datetime(year, 6, 1, tzinfo=UTC)
+    wrong, right = replace(event(), captured_at=claimed), replace(event(1), captured_at=NOW - timedelta(seconds=5))
+    kept, _ = sent(archive, wrong, right)
+    assert (kept.captured_at, kept.received_at, kept.claimed_at) == (NOW - timedelta(seconds=10), NOW, claimed)
+    newest = Catalogue(archive).events(Wanted(), limit=5).events
+    assert [str(one.id) for one in newest] == [str(right.id), str(wrong.id)], "it does not stay first in lists"
+    assert archive.expire(NOW - timedelta(days=90)) == {}
+    assert set(archive.expire(NOW)) == {str(wrong.id), str(right.id)}, "it expires like any other"
+
+
+def test_what_a_sensor_says_of_clip_and_clock_is_archived_and_searchable(archive: Archive) -> None:
+    old = replace(event(), historical=True, clock="unsynchronised", rate_hz=48_000)
+    live = replace(event(1), clock="synchronised")
+    kept, _ = sent(archive, old, live)
+    assert (kept.historical, kept.clock, kept.rate_hz) == (True, "unsynchronised", 48_000)
+    catalogue = Catalogue(archive)
+    for wanted, found in (
+        (Wanted(historical=True), [old]),
+        (Wanted(historical=False), [live]),
+        (Wanted(clock="synchronised"), [live]),
+        (Wanted(clock="unknown"), []),
+    ):
+        assert [one.id for one in catalogue.events(wanted, limit=5).events] == [one.id for one in found]
+
+
+def test_an_event_of_an_earlier_hub_says_nothing_of_its_clock(archive: Archive) -> None:
+    archive.record(stored())
+    archive.client.hdel(f"ew:event:{stored().id}", "clock", "historical", "rate_hz")
+    back = archive.get(stored().id)
+    assert back is not None
+    assert (back.clock, back.historical, back.rate_hz, back.claimed_at) == ("unknown", False, 0, None)
+
+
+def test_a_sensor_whose_clock_is_measured_behind_is_archived_by_receipt(archive: Archive) -> None:
+    report(archive, NOW - timedelta(hours=7), waited_s=3_600.0)
+    (known,) = archive.sensors()
+    assert known.clock_skew_s == pytest.approx(-6 * 3_600)
+    late = replace(event(), captured_at=NOW - timedelta(hours=6))
+    (kept,) = sent(archive, late)
+    assert (kept.captured_at, kept.claimed_at) == (NOW - timedelta(seconds=10), late.captured_at)
+
+
+def test_a_backlog_of_a_sensor_whose_clock_is_right_keeps_its_time(archive: Archive) -> None:
+    report(archive, NOW - timedelta(hours=6), waited_s=6 * 3_600.0)
+    (known,) = archive.sensors()
+    assert known.clock_skew_s == pytest.approx(0.0)
+    late = replace(event(), captured_at=NOW - timedelta(hours=6))
+    (kept,) = sent(archive, late)
+    assert (kept.captured_at, kept.claimed_at) == (late.captured_at, None)
+    report(archive, NOW - timedelta(hours=6), waited_s=None)
+    assert archive.sensors()[0].clock_skew_s == pytest.approx(0.0), "how long that one waited is not known"
+
+
+def test_an_event_whose_handling_was_cut_short_keeps_the_time_it_was_archived_with(archive: Archive) -> None:
+    wrong = replace(event(), captured_at=datetime(2199, 6, 1, tzinfo=UTC))
+    early = stored(after_s=3_600.0)
+    archive.record(early)
+    (kept,) = sent(archive, wrong)
+    assert kept.captured_at == early.captured_at
+
+
+def test_what_comes_long_after_its_capture_is_kept_for_as_long_after_its_receipt(archive: Archive) -> None:
+    old = replace(stored(), captured_at=NOON - timedelta(days=2_000))
+    archive.record_all([old, *(stored(seq) for seq in range(1, 4))])
+    assert len(archive.expire(NOON)) == 0
+    assert set(archive.expire(NOON + timedelta(seconds=5))) == {str(stored(seq).id) for seq in range(1, 4)}
+    assert archive.expire(NOON + timedelta(seconds=5)) == {}
+    assert set(archive.expire(NOON + timedelta(seconds=20))) == {str(old.id)}
+    assert archive.client.exists("ew:late") == 0
+
+
+def test_many_that_are_kept_do_not_hide_those_that_are_due(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.archive._BATCH", 10)
+    old = [replace(stored(seq), captured_at=NOON - timedelta(days=2_000)) for seq in range(35)]
+    archive.record_all([*old, *(stored(seq, after_s=seq - 100) for seq in range(100, 125))])
+    gone: dict[str, str] = {}
+    while some := archive.expire(NOON + timedelta(seconds=10)):
+        gone |= some
+    assert set(gone) == {str(stored(seq).id) for seq in range(100, 110)}
+    archive.expire(NOON)
+    while some := archive.expire(NOON + timedelta(hours=1)):
+        gone |= some
+    assert len(gone) == 60
+
+
+def test_what_an_earlier_hub_kept_from_the_future_goes_by_its_receipt(archive: Archive) -> None:
+    ahead = replace(stored(), captured_at=datetime(2199, 1, 1, tzinfo=UTC), received_at=NOON)
+    archive.record(ahead)
+    assert archive.expire(NOON, NOW) == {}
+    assert archive.expire(NOON + timedelta(seconds=1)) == {}, "it goes by a time that is not told"
+    assert set(archive.expire(NOON + timedelta(seconds=1), NOW)) == {str(ahead.id)}
+
+
+def look(archive: Archive, ahead: timedelta = timedelta(0)) -> ClockLook:
+    metrics = HubMetrics(CollectorRegistry())
+    return ClockLook(archive, metrics, timedelta(minutes=2), now=lambda: datetime.now(UTC) + ahead)
+
+
+def test_a_hub_whose_clock_is_ahead_of_the_stores_may_not_remove_anything(archive: Archive) -> None:
+    wrong = look(archive, timedelta(days=100))
+    assert not wrong.may_remove()
+    assert "store" in wrong.doubts.retention
+    assert not wrong.trusted
+    assert look(archive).may_remove()
+
+
+def test_a_hub_may_not_remove_anything_while_the_newest_event_is_of_long_ago(archive: Archive) -> None:
+    archive.record(stored())
+    silent = look(archive)
+    assert not silent.may_remove(), "of June, by the clock of its sensor"
+    assert silent.trusted
+    now = datetime.now(UTC)
+    archive.record(replace(stored(1), captured_at=now, received_at=now))
+    assert silent.may_remove()
+
+
+@pytest.fixture
+def full(archive: Archive) -> Iterator[Archive]:
+    """An archive of 300 events in a store that takes no more."""
+    archive.record_all([stored(seq) for seq in range(300)])
+    archive.client.config_set("maxmemory", 1)
+    yield archive
+    archive.client.config_set("maxmemory", 0)
+
+
+def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(full: Archive) -> None:
+    before = full.position()
+    with pytest.raises(Unavailable, match=r"memory|OOM"):
+        full.record(stored(999))
+    gone: dict[str, str] = {}
+    while some := full.expire(NOON + timedelta(minutes=1)):
+        gone |= some
+    assert len(gone) == 300
+    assert full.count() == 0
+    assert full.changes(before) == (before, []), "there was no memory for that"
+    full.client.config_set("maxmemory", 0)
+    full.expire(NOON)
+    told = full.changes(before)
+    assert told is not None
+    assert set(told[1]) == {Change(name, gone=True) for name in gone}
+
+
+def test_a_follower_finds_out_what_went_though_nobody_told(
+    full: Archive, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.follow.COMPARED_EVERY_S", 0.2)
+    other, retrieval = Archive(store_url), Retrieval(SCORERS)
+    retrieval.load(full.fetch([str(stored(seq).id) for seq in range(300)]))
+    follower = Follower(other, retrieval, other.position())
+    follower.start()
+    try:
+        while full.expire(NOON + timedelta(minutes=1)):
+            pass
+        eventually(lambda: len(retrieval) == 0, 30, "the index is emptied")
+    finally:
+        follower.stop()
+        other.close()
