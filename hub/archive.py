@@ -475,7 +475,7 @@ class Archive:
                 pipe.delete(_event(key))
                 pipe.zrem(LATE, key)
                 pipe.zrem(f"{PREFIX}:events", key)
-            for key in alerts:
+            for key in {*alerts, *due}:
                 pipe.delete(_alert(key))
                 pipe.zrem(f"{PREFIX}:alerts", key)
             pipe.execute()

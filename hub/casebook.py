@@ -35,6 +35,8 @@ _HOUR_MS: Final = 3_600_000
 _SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
 _OTHERS_KEPT: Final = 1_000
+_AHEAD_MS: Final = 600_000
+"""What lies so far ahead of the present is of a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,13 @@ class Casebook:
         """
         places = sorted({event.place for event in events})
         sites = sorted({event.site for event in events})
+        now_ms = max((ms_of(max(event.received_at, event.captured_at)) for event in events), default=0) + _AHEAD_MS
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     opened = _opened(pipe, places, sites)
+                    for recent in opened.recents.values():
+                        recent.forget_after(now_ms)
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
@@ -249,12 +254,22 @@ class Casebook:
         with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for episode in self._episodes(ids):
                 pipe.zrem(index_of(episode.place, episode.category), episode.id)
-                expire_traces(pipe, episode.place, episode.category, before_ms)
             for name in ids:
                 pipe.delete(key_of(name))
                 pipe.zrem(EPISODES, name)
             pipe.execute()
         return len(ids)
+
+    @translated
+    def expire_traces(self, before_ms: int) -> None:
+        """Remove all traces of clips from before a time."""
+        places = [name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors")]
+        for start in range(0, len(places), _BATCH):
+            pipe = self._redis.pipeline(transaction=False)
+            for place in places[start : start + _BATCH]:
+                for category in CATEGORIES:
+                    expire_traces(pipe, place, category, before_ms)
+            pipe.execute()
 
     def _due(self, before_ms: int) -> list[str]:
         """The oldest episodes from before a time, less those of events that came late and are kept for longer."""

@@ -300,6 +300,7 @@ class Hub:
                     self.expire(before)
                     while self._casebook.expire(ms_of(before)):
                         pass
+                    self._casebook.expire_traces(ms_of(before))
                 for site in self._learner.learn_due():
                     log.info("thresholds learnt", extra={"site": site})
             except Unavailable as error:

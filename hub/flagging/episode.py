@@ -175,6 +175,16 @@ class Recent:
             self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[-KEPT:]
         return episode
 
+    def forget_after(self, now_ms: int) -> None:
+        """Drop what lies ahead of the present: a clock that was wrong told of it."""
+        if self.newest_ms > now_ms:
+            self.episodes = {
+                category: [e for e in known if e.opened_ms <= now_ms] for category, known in self.episodes.items()
+            }
+            self.newest_ms = max((e.last_ms for known in self.episodes.values() for e in known), default=0)
+            self.newest_ms = min(self.newest_ms, now_ms)
+        self.calls = {name: call for name, call in self.calls.items() if call.from_ms <= now_ms}
+
     def forget(self, name: str) -> None:
         """Drop an episode that became a part of another."""
         for category, known in self.episodes.items():

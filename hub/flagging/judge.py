@@ -48,7 +48,7 @@ class Judge:
         return [conclusion.alert for conclusion in self._casebook.conclude(events, judged)]
 
     def own_spans(self, events: Sequence[StoredEvent]) -> list[tuple[int, int] | None]:
-        """From when to when the episodes last that events likely go on with, ms; None of one that likely opens its own.
+        """From when to when the episodes last that events likely go on with, ms; None of one that opens its own.
 
         Raises:
             Unavailable: the store is away.

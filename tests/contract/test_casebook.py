@@ -316,5 +316,7 @@ def test_an_episode_that_became_a_part_of_another_is_found_under_both_names(
 def test_traces_expire(archive: Archive, casebook: Casebook) -> None:
     conclude(archive, casebook, [event(0, MONDAY, dog=0.4), event(1, MONDAY + timedelta(hours=1))])
     assert archive.client.exists("ew:traces:demo/s1:dog") == 1
-    assert casebook.expire(ms_of(MONDAY + timedelta(hours=2))) == 1
+    casebook.expire_traces(ms_of(MONDAY))
+    assert archive.client.exists("ew:traces:demo/s1:dog") == 1
+    casebook.expire_traces(ms_of(MONDAY + timedelta(hours=2)))
     assert archive.client.exists("ew:traces:demo/s1:dog") == 0
