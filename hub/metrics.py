@@ -209,7 +209,10 @@ class HubMetrics:
         self.store_durable = self._gauge("store_durable", "1 if it writes an append-only file, and could last time")
         self.store_events = self._gauge("store_events", "Events archived")
         self.store_alerts = self._gauge("store_alerts", "Alerts kept")
-        self.store_oldest = self._gauge("store_oldest_event_timestamp_seconds", "When its oldest event was captured, of those that did not come late")
+        self.store_oldest = self._gauge(
+            "store_oldest_event_timestamp_seconds",
+            "When its oldest event was captured, of those that did not come late",
+        )
         self.store_retention = self._gauge("store_retention_seconds", "How long events are kept")
         self.store_waiting = self._gauge("store_alerts_waiting", "Alerts that the broker does not have yet")
         self.store_letters = self._gauge("store_dead_letters", "Dead letters that wait for a person")

@@ -156,9 +156,10 @@ class Sensor:
         An event that is captured later than it is received tells of a clock that is ahead, too.
         """
         measured = None if self.clock is None or self.clock.boot != self.boot else self.clock.skew_s
-        if self.last_claimed_at is None or self.last_received_at is None:
+        claimed = self.last_claimed_at or self.last_captured_at
+        if claimed is None or self.last_received_at is None:
             return measured
-        lead_s = (self.last_claimed_at - self.last_received_at).total_seconds()
+        lead_s = (claimed - self.last_received_at).total_seconds()
         return measured if lead_s <= 0.0 else max(lead_s, measured or 0.0)
 
     @property

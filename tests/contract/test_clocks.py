@@ -3,23 +3,32 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.archive import Archive
+from hub.audio.logmel import LogMel
+from hub.casebook import Casebook
 from hub.catalogue import Catalogue, Wanted
+from hub.clock import waited_s
+from hub.flagging.judge import Judge
+from hub.flagging.rule import FlagRule
 from hub.follow import Follower
 from hub.health.clock import ClockLook
 from hub.metrics import HubMetrics
+from hub.pipeline import Pipeline
+from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.stored import Change, StoredEvent
 from shared.errors import Unavailable
 from shared.events import Event
-from shared.messages import ReportMessage, StateMessage, encode_event, encode_json
+from shared.messages import STATE_EXPIRY_S, ReportMessage, StateMessage, encode_event, encode_json
+from shared.mqtt import Link, Received
 from shared.topics import SensorTopic
 from tests.contract.test_pipeline import SCORERS, pipeline
-from tests.processes import eventually
+from tests.processes import Mosquitto, eventually
 from tests.values import NOON, event, stored
 
 NOW = NOON + timedelta(days=1)
@@ -209,3 +218,95 @@ def test_a_follower_finds_out_what_went_though_nobody_told(
     finally:
         follower.stop()
         other.close()
+
+
+def test_an_alert_says_whether_it_is_of_a_replay_and_how_late_its_clip_came(archive: Archive) -> None:
+    line = pipeline(archive)
+    past = replace(event(), historical=True, captured_at=NOW - timedelta(days=3))
+    replayed = replace(event(1, seed=0), historical=True, captured_at=NOW - timedelta(days=2))
+    late = replace(event(2, seed=0), captured_at=NOW - timedelta(minutes=30))
+    messages = [(str(SensorTopic("demo", e.id.sensor, "event")), encode_event(e)) for e in (past, replayed, late)]
+    _, first, second = [handled.alert for handled in line.handle_all(messages)]
+    assert first is not None
+    assert second is not None
+    assert first.historical
+    assert (second.historical, second.delay_s) == (False, pytest.approx(1_790.0))
+
+
+def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_clip(archive: Archive) -> None:
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, own_recent_s=0.0, others_a_day=1e9)
+    now = [NOW]
+    line = Pipeline(
+        archive=archive,
+        retrieval=Retrieval(SCORERS),
+        extractor=LogMel(),
+        judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), rule),
+        metrics=HubMetrics(CollectorRegistry()),
+        now=lambda: now[0],
+    )
+    about: list[str] = []
+    line.handle(str(SensorTopic("demo", "other", "event")), encode_event(event(sensor="other")))
+    for seq in range(90):
+        now[0] = NOW + timedelta(seconds=10 * seq)
+        ahead = timedelta(hours=2) if seq < 45 else timedelta(0)
+        sent_by = replace(event(seq), captured_at=now[0] - timedelta(seconds=10) + ahead)
+        handled = line.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent_by))
+        about += handled.alert.categories if handled.alert is not None else []
+    assert 1 <= len(about) == len(set(about)), "one alert about each category, in the quarter of an hour"
+    (known,) = [sensor for sensor in archive.sensors() if sensor.place == "demo/street-1"]
+    assert known.last_captured_at == now[0] - timedelta(seconds=10)
+
+
+def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto) -> None:
+    topic = str(SensorTopic("demo", "street-1", "state"))
+    sender = Link(mosquitto.settings, "sender")
+    sender.start()
+    eventually(lambda: sender.connected, 10, "the sender is connected")
+    sender.publish(topic, b"{}", retain=True, expiry_s=STATE_EXPIRY_S)
+    heard: list[Received] = []
+
+    def fetch() -> bool:
+        reader = Link(mosquitto.settings.for_a_moment(), "reader")
+        reader.start()
+        eventually(lambda: reader.connected, 10, "the reader is connected")
+        reader.subscribe(topic)
+        eventually(lambda: not reader.signals.empty(), 10, "something came")
+        while not reader.signals.empty() or not heard:
+            signal = reader.signals.get(timeout=10)
+            if isinstance(signal, Received):
+                heard.append(signal)
+        reader.stop()
+        return (waited_s(heard[-1].expiry_s, retained=heard[-1].retain) or 0.0) >= 2.0
+
+    eventually(fetch, 20, "the retained state has waited for seconds")
+    sender.stop()
+    assert (waited_s(heard[-1].expiry_s, retained=True) or 0.0) < 60.0
+
+
+def test_a_long_episode_does_not_crowd_out_what_was_heard_before_it(archive: Archive) -> None:
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_a_day=1e9, cooldown_s=0.0)
+    now = [NOW]
+    line = Pipeline(
+        archive=archive,
+        retrieval=Retrieval(SCORERS),
+        extractor=LogMel(),
+        judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), rule),
+        metrics=HubMetrics(CollectorRegistry()),
+        now=lambda: now[0],
+    )
+    topic = str(SensorTopic("demo", "street-1", "event"))
+    before = replace(event(0, seed=1), captured_at=NOW - timedelta(days=2))
+    line.handle(topic, encode_event(before))
+    found = []
+    for seq in range(1, 60):
+        now[0] = NOW + timedelta(seconds=10 * seq)
+        one = replace(event(seq, seed=0), captured_at=now[0] - timedelta(seconds=10))
+        found.append(line.handle(topic, encode_event(one)).alert)
+    told = [one for one in found if one is not None]
+    assert told
+    assert {match.event for one in told for match in one.matches} == {str(before.id)}
+    again = replace(event(99, seed=0), captured_at=now[0] + timedelta(seconds=300))
+    now[0] += timedelta(seconds=320)
+    alert = line.handle(topic, encode_event(again)).alert
+    assert alert is not None
+    assert all(match.event != str(again.id) for match in alert.matches)
