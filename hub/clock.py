@@ -19,6 +19,8 @@ from shared.messages import STATE_EXPIRY_S
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """A clock that tells an earlier time was never set."""
+WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""A hub whose clock tells an earlier time has no battery, and was not reached by NTP yet."""
 QUIET: Final = timedelta(days=1)
 """A network whose newest event is older has fallen silent, or this hub's clock is ahead."""
 _FEWEST: Final = 2
@@ -75,10 +77,12 @@ class Doubts:
     Attributes:
         clock: why the clock must be wrong.
         retention: why nothing may be removed by it; if the clock is wrong, that.
+        measures: whether sensors' clocks may be measured by it: it agrees with the store's.
     """
 
     clock: str = ""
     retention: str = ""
+    measures: bool = True
 
 
 def doubts(now: datetime, store_now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> Doubts:
@@ -90,9 +94,9 @@ def doubts(now: datetime, store_now: datetime, sensors: Sequence[Sensor], tolera
         sensors: all of them.
         tolerance: clocks may differ by so much.
     """
-    wrong = _beside_store(now, store_now, tolerance) or _beside_sensors(now, sensors, tolerance)
-    if wrong:
-        return Doubts(wrong, wrong)
+    by_itself = _beside_store(now, store_now, tolerance) or _went_back(now, sensors, tolerance)
+    if wrong := by_itself or _beside_sensors(sensors, tolerance):
+        return Doubts(wrong, wrong, measures=not by_itself)
     newest = _newest_claim(now, sensors, tolerance)
     if newest is not None and now - newest > QUIET:
         return Doubts(
@@ -109,11 +113,17 @@ def _beside_store(now: datetime, store_now: datetime, tolerance: timedelta) -> s
     return f"this hub's clock is {told(off)} {_way(off)} the store's: set both by NTP"
 
 
-def _beside_sensors(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> str:
-    """What was received later than now, or most sensors that were measured and agree among each other."""
+def _went_back(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> str:
     received = max((s.last_received_at for s in sensors if s.last_received_at is not None), default=None)
     if received is not None and received - now > tolerance:
         return f"events were received at {received:%Y-%m-%d %H:%M} UTC, which is later than this hub's clock tells"
+    if now < WRITTEN:
+        return f"this hub's clock tells {now:%Y-%m-%d}, which was before this program was written: set it by NTP"
+    return ""
+
+
+def _beside_sensors(sensors: Sequence[Sensor], tolerance: timedelta) -> str:
+    """What most of the sensors that were measured say, if they agree among each other."""
     skews = [s.clock.skew_s for s in sensors if s.clock is not None and s.state == "ready"]
     if len(skews) < _FEWEST:
         return ""

@@ -18,7 +18,7 @@ import numpy as np
 
 from hub.archive import Archive
 from hub.clips import Clips
-from hub.clock import believed_at
+from hub.clock import Doubts, believed_at
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
@@ -55,7 +55,7 @@ class Pipeline:
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         tolerance: clocks of sensors may be off by so much; see `hub.clock`.
-        trusted: whether this hub's clock is right, as far as is known.
+        doubts: what speaks against this hub's clock, as far as is known.
         now: the time, UTC.
     """
 
@@ -69,7 +69,7 @@ class Pipeline:
         metrics: HubMetrics,
         clips: Clips | None = None,
         tolerance: timedelta = timedelta(minutes=2),
-        trusted: Callable[[], bool] = lambda: True,
+        doubts: Callable[[], Doubts] = Doubts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
@@ -80,7 +80,7 @@ class Pipeline:
         self._metrics = metrics
         self._clips = clips
         self._tolerance = tolerance
-        self._trusted = trusted
+        self._doubts = doubts
         self._now = now
 
     def handle(self, topic: str, payload: bytes) -> Handled:
@@ -214,7 +214,7 @@ class Pipeline:
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
             skew_s = None
-            if state.report is not None and item.waited_s is not None:
+            if state.report is not None and item.waited_s is not None and self._doubts().measures:
                 skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
             self._archive.note_state(state, skew_s)
 
@@ -267,7 +267,7 @@ class Pipeline:
             and not (event.historical or event.clock == "synchronised")
         }
         skews = self._archive.skews(sorted(late)) if late else {}
-        trusted = self._trusted()
+        trusted = not self._doubts().clock
 
         def skew_s(event: Event) -> float | None:
             read = skews.get(event.place)

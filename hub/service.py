@@ -122,7 +122,7 @@ class Hub:
             metrics=self._metrics,
             clips=self._clips,
             tolerance=timedelta(seconds=settings.clock.tolerance_s),
-            trusted=lambda: self._clock.trusted,
+            doubts=lambda: self._clock.doubts,
         )
         self._intake = Intake(
             settings=settings.mqtt,
@@ -196,6 +196,7 @@ class Hub:
     def _work(self, after: str) -> None:
         """Take events until `stop`; changes of the archive since a position are not in the index yet."""
         Catalogue(self._archive).complete()
+        self._clock.look(datetime.now(UTC))
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)

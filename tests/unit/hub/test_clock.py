@@ -116,14 +116,23 @@ def test_a_hub_and_store_whose_clock_is_ahead_of_every_sensors_remove_nothing() 
 def test_sensors_that_agree_are_believed_rather_than_the_hub() -> None:
     later = NOON + 2_400 * HOUR
     many = [sensor(name, -8_640_000.0 + number) for number, name in enumerate("abc")]
-    assert "3 of 3 sensors" in doubts(later, later, many, TOLERANCE).clock
+    found = doubts(later, later, many, TOLERANCE)
+    assert "3 of 3 sensors" in found.clock
+    assert found.measures, "else it would never know that its clock was set right"
     assert doubts(NOON, NOON, [sensor("a", -7_200.0), sensor("b", 0.1)], TOLERANCE) == Doubts(), "one is not many"
     assert doubts(NOON, NOON, [sensor("a", -7_200.0), sensor("b", 9e6), sensor("c")], TOLERANCE) == Doubts()
 
 
 def test_a_hub_whose_clock_went_back_removes_nothing() -> None:
     early = datetime(1970, 1, 1, tzinfo=UTC)
-    assert "later than this hub's clock" in doubts(early, early, [sensor()], TOLERANCE).clock
+    found = doubts(early, early, [sensor()], TOLERANCE)
+    assert "later than this hub's clock" in found.clock
+    assert not found.measures
+
+
+def test_a_hub_that_begins_in_1970_knows_that_its_clock_is_wrong_even_with_an_empty_archive() -> None:
+    early = datetime(1970, 1, 1, tzinfo=UTC)
+    assert "before this program was written" in doubts(early, early, [], TOLERANCE).clock
 
 
 def test_a_claim_that_cannot_be_is_no_evidence() -> None:
