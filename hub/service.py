@@ -24,6 +24,7 @@ from hub.follow import Follower, reconcile
 from hub.health.clock import ClockLook
 from hub.health.observed import Observed
 from hub.intake import Intake
+from hub.mending import Mender
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
 from hub.notify.homeassistant import Announcer
@@ -186,6 +187,11 @@ class Hub:
         try:
             self._wait_for_store()
             if not self._stopping.is_set():
+                self._clock.look(datetime.now(UTC))
+                if not self._clock.doubts.clock:
+                    Mender(self._archive).mend(
+                        datetime.now(UTC) + timedelta(seconds=self._settings.clock.tolerance_s)
+                    )
                 self._work(fill(self._archive, self._retrieval, self._snapshots))
         finally:
             self._stopping.set()
@@ -196,7 +202,6 @@ class Hub:
     def _work(self, after: str) -> None:
         """Take events until `stop`; changes of the archive since a position are not in the index yet."""
         Catalogue(self._archive).complete()
-        self._clock.look(datetime.now(UTC))
         tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
         tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)

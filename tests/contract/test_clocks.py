@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -14,14 +15,16 @@ from hub.casebook import Casebook
 from hub.catalogue import Catalogue, Wanted
 from hub.clock import waited_s
 from hub.flagging.judge import Judge
-from hub.flagging.rule import FlagRule
+from hub.flagging.rule import FlagRule, Found
 from hub.follow import Follower
 from hub.health.clock import ClockLook
+from hub.mending import Mender
 from hub.metrics import HubMetrics
 from hub.pipeline import Pipeline
 from hub.places import Places
+from hub.search.match import Match
 from hub.search.retrieval import Retrieval
-from hub.stored import Change, StoredEvent
+from hub.stored import Change, StoredEvent, ms_of
 from shared.errors import Unavailable
 from shared.events import Event
 from shared.messages import STATE_EXPIRY_S, ReportMessage, StateMessage, encode_event, encode_json
@@ -311,3 +314,25 @@ def test_a_long_episode_does_not_crowd_out_what_was_heard_before_it(archive: Arc
     alert = line.handle(topic, encode_event(again)).alert
     assert alert is not None
     assert all(match.event != str(again.id) for match in alert.matches)
+
+
+def test_what_earlier_hubs_archived_from_the_future_is_put_right_at_a_start(archive: Archive) -> None:
+    ahead = replace(stored(0), captured_at=datetime(2199, 1, 1, tzinfo=UTC), received_at=NOON)
+    right = stored(1, after_s=60.0)
+    archive.record_all([ahead, right])
+    casebook = Casebook(archive)
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_a_day=1e9)
+    matrix = np.zeros((8, 3), np.float32)
+    found = Found([Match("o.b.0", "demo/o", ms_of(NOON), 8.0, 8.0, matrix)], np.full((1, 8), 0.9, np.float32))
+    Judge(casebook, Places({}, 0.0, ZoneInfo("UTC")), rule).conclude([ahead], [found])
+    assert Mender(archive).mend(NOON - timedelta(days=400)) == 0, "by a clock that is behind"
+    assert Mender(archive).mend(NOW) == 1
+    assert Mender(archive).mend(NOW) == 0
+    back = archive.get(ahead.id)
+    assert back is not None
+    assert (back.captured_at, back.claimed_at) == (NOON - timedelta(seconds=10), ahead.captured_at)
+    page = Catalogue(archive).events(Wanted(place="demo/street-1"), limit=5).events
+    assert [event.id for event in page] == [right.id, ahead.id]
+    assert [alert.captured_at for alert in archive.alerts()] == [back.captured_at]
+    assert {episode.opened_ms for episode in casebook.episodes()} == {ms_of(back.captured_at)}
+    assert len(casebook.episodes(place="demo/street-1", category="dog")) == 1
