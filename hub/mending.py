@@ -1,7 +1,8 @@
 """Puts right what earlier hubs archived from the future: they believed every clock.
 
 At a hub's start, events from ahead of the present that claim to be later than their receipt take the time of the
-receipt, as `hub.clock` has it, and keep what they claimed. Their alerts and episodes follow, and so do the newest times of sites.
+receipt, as `hub.clock` has it, and keep what they claimed. Their alerts and episodes follow, and so do the newest
+times of sites.
 """
 
 import logging
