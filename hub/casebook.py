@@ -11,6 +11,7 @@ done with. It fails, and is judged again, if another hub changed one of these se
 has one alert, whichever hubs take its clips.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,7 +95,8 @@ class Casebook:
         """
         places = sorted({event.place for event in events})
         sites = sorted({event.site for event in events})
-        now_ms = max((ms_of(max(event.received_at, event.captured_at)) for event in events), default=0) + _AHEAD_MS
+        told_ms = max((ms_of(max(event.received_at, event.captured_at)) for event in events), default=0)
+        now_ms = max(told_ms, round(time.time() * 1000)) + _AHEAD_MS
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:

@@ -44,6 +44,8 @@ INTERNALS: Final[Rows] = [
                     (f"sum(increase(earwitness_hub_{name}_total{{{HUB}}}[1h]))", legend)
                     for name, legend in (
                         ("dead_letters", "dead letters"),
+                        ("events_retimed", "events of wrong clocks"),
+                        ("retention_refusals", "removals refused"),
                         ("retries", "waits for the store"),
                         ("intake_pauses", "pauses"),
                     )

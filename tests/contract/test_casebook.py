@@ -1,6 +1,7 @@
 """The casebook on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -286,7 +287,8 @@ def test_what_is_kept_does_not_depend_on_the_order_in_which_clips_come(
     rng = np.random.default_rng(seed)
     starts = np.cumsum(rng.choice([10, 40, 60, 100, 900, 4_000], 60))
     presence = rng.choice([0.4, 0.6, 0.9], 60, p=[0.2, 0.4, 0.4])
-    clips = [event(n, MONDAY + timedelta(seconds=int(at)), dog=presence[n]) for n, at in enumerate(starts)]
+    in_time = [event(n, MONDAY + timedelta(seconds=int(at)), dog=presence[n]) for n, at in enumerate(starts)]
+    clips = [replace(one, received_at=MONDAY + timedelta(days=9)) for one in in_time]
     kept = []
     for order, at_once in (
         (range(60), 60),
