@@ -10,9 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import numpy as np
 
@@ -23,25 +21,19 @@ from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
 from hub.items import Handled, Item, Outcome, decoded, id_of
+from hub.matching import Matcher
 from hub.metrics import HubMetrics, exemplar
-from hub.search.match import Exclusion, Match, Query
-from hub.search.retrieval import Retrieval, own_recent
-from hub.stored import Recorded, StoredEvent, ms_of
+from hub.search.match import Query
+from hub.search.retrieval import Retrieval
+from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
 from shared.errors import Invalid
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
 from shared.messages import EVENT_CAP_BYTES, AlertMessage, StateMessage, decode_json
-from shared.taxonomy import COUNT
 from shared.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)
-
-MATCHES: Final = 10
-"""Looked for, at least: what calibrations say of matches was measured on the ten best."""
-_CROWDED: Final = 5
-"""From so many matches of its own sensor within a day on, an event's own episode may crowd the answer."""
-_DAY_MS: Final = 86_400_000
 
 
 class Pipeline:
@@ -77,6 +69,7 @@ class Pipeline:
         self._retrieval = retrieval
         self._extractor = extractor
         self._judge = judge
+        self._matcher = Matcher(retrieval, judge)
         self._metrics = metrics
         self._clips = clips
         self._tolerance = tolerance
@@ -305,41 +298,9 @@ class Pipeline:
         """Matches of each event among those before it."""
         if not kept:
             return []
-        self._retrieval.add_all([stored for stored, _ in kept], [item.towers for _, item in kept])
-        ids = [str(stored.id) for stored, _ in kept]
-        requests = []
-        for number, (stored, item) in enumerate(kept):
-            exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._judge.rule.own_recent_s)
-            requests.append((item.space, Query(item.towers, max(self._judge.rule.max_matches, MATCHES), exclusion)))
-        answers = self._retrieval.search_all(requests)
-        self._look_past_own_episodes([stored for stored, _ in kept], requests, answers)
-        similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(kept)
-        for space in {space for space, _ in requests}:
-            rows = [row for row, (own, _) in enumerate(requests) if own == space]
-            matches = [match for row in rows for match in answers[row]]
-            every = self._retrieval.likeness(space, matches, self._judge.rule.min_shared)
-            ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
-            for row, likeness in zip(rows, np.split(every, ends), strict=True):
-                similar[row] = Found(answers[row], likeness)
-        return similar
-
-    def _look_past_own_episodes(
-        self, events: Sequence[StoredEvent], requests: Sequence[tuple[str, Query]], answers: list[list[Match]]
-    ) -> None:
-        """Search again for events whose own long episode crowds the answer: the judge counts none of its clips."""
-        crowded = [row for row, event in enumerate(events) if _crowded(event, answers[row])]
-        if not crowded:
-            return
-        spans = self._judge.own_spans([events[row] for row in crowded])
-        again = {row: span for row, span in zip(crowded, spans, strict=True) if span is not None}
-        further = [
-            (space, replace(query, exclusion=_around(query.exclusion, *again[row])))
-            for row in again
-            for space, query in [requests[row]]
-        ]
-        for row, found in zip(again, self._retrieval.search_all(further), strict=True):
-            best = {match.event: match for match in (*answers[row], *found)}
-            answers[row] = sorted(best.values(), key=lambda match: -match.rank)
+        events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]
+        self._retrieval.add_all(events, towers)
+        return self._matcher.found(events, towers)
 
     def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
         if not kept:
@@ -356,17 +317,3 @@ class Pipeline:
         if self._clips is not None and isinstance(event.body, Flac):
             return self._clips.keep(event, event.body)
         return ""
-
-
-def _crowded(event: StoredEvent, matches: Sequence[Match]) -> bool:
-    at_ms = ms_of(event.captured_at)
-    own = sum(match.place == event.place and abs(match.captured_ms - at_ms) < _DAY_MS for match in matches)
-    return own >= _CROWDED
-
-
-def _around(exclusion: Exclusion, from_ms: int, until_ms: int) -> Exclusion:
-    """Bar the event's sensor over a span of time, too."""
-    from_ms = min(from_ms, exclusion.around_ms - exclusion.within_ms)
-    until_ms = max(until_ms, exclusion.around_ms + exclusion.within_ms)
-    middle_ms = (from_ms + until_ms) // 2
-    return replace(exclusion, around_ms=middle_ms, within_ms=until_ms - middle_ms)
