@@ -26,7 +26,7 @@ from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
 from shared.errors import Unavailable
-from shared.messages import JSON_CONTENT_TYPE, ReportMessage, StateMessage, encode_json
+from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, ReportMessage, StateMessage, encode_json
 from shared.mqtt import Acknowledged, Connected, Link, Signal, Will
 from shared.topics import SensorTopic
 from shared.unreachable import own_certificate_ends
@@ -202,7 +202,9 @@ class Agent:
     def _announce(self, state: Literal["ready", "disconnected"]) -> int | None:
         try:
             payload = encode_json(self._state(state))
-            return self._link.publish(self._topic, payload, retain=True, content_type=JSON_CONTENT_TYPE)
+            return self._link.publish(
+                self._topic, payload, retain=True, content_type=JSON_CONTENT_TYPE, expiry_s=STATE_EXPIRY_S
+            )
         except Unavailable:
             return None
 

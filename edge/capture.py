@@ -77,6 +77,7 @@ class Capture:
         self._extractor = extractor
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
         self._start = settings.source.start_or(datetime.now(UTC))
+        self._historical = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
         self._full = False
@@ -125,6 +126,7 @@ class Capture:
                 event_id,
                 captured_at=self._stamp(),
                 clock=clock() if self._source.live else "unknown",
+                historical=self._historical,
                 calibration_db=self._settings.levels.calibration_db,
                 extractor=self._extractor,
             )

@@ -21,6 +21,7 @@ def encode(
     *,
     captured_at: datetime,
     clock: ClockStatus = "unknown",
+    historical: bool = False,
     calibration_db: float | None = None,
     extractor: Extractor | None = None,
 ) -> Event:
@@ -31,6 +32,7 @@ def encode(
         event_id: its identity.
         captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source.
         clock: whether the sensor's clock could be trusted.
+        historical: whether the clip is a replay of an old recording, not heard now.
         calibration_db: dB SPL of 0 dBFS; None reports dBFS.
         extractor: turns sound into the features that are sent; None sends the sound.
 
@@ -46,6 +48,7 @@ def encode(
             levels=item.levels or NOT_MEASURED,
             body=item.embedding,
             clock=clock,
+            historical=historical,
         )
     return Event(
         id=event_id,
@@ -55,6 +58,7 @@ def encode(
         levels=measure(item.waveform, item.rate_hz, calibration_db),
         body=_body(item, extractor),
         clock=clock,
+        historical=historical,
     )
 
 

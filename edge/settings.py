@@ -1,15 +1,18 @@
 """Everything an operator can set on a sensor, in groups; built once, in the CLI."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.events import CLIP_S
 from shared.settings import Group, LogSettings, MqttSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+LONGEST_REPLAY: Final = timedelta(days=30)
+"""A replay faster than the clock, and without a limit, begins so long before the present."""
 SourceKind = Literal["scene", "files", "embeddings", "microphone"]
 
 
@@ -35,7 +38,14 @@ class SourceSettings(Group):
         1.0, gt=0, le=1e6, description="replays: how many seconds of stream pass in one of wall time"
     )
     start: AwareDatetime | None = Field(
-        None, description="replays: stream time of the first clip; the moment of the start if not given"
+        None,
+        description="replays: stream time of the first clip; if not given, the moment of the start, or at a speed"
+        " above 1 so much earlier that the last clip of `limit`, or of 30 days, is not ahead of the clock",
+    )
+    historical: bool | None = Field(
+        None,
+        description="replays: whether the clips are old recordings, whose alerts hubs list and send to nobody;"
+        " if not given, they are when `start` is given",
     )
     stamps: Literal["stream", "played"] = Field(
         "stream",
@@ -64,8 +74,18 @@ class SourceSettings(Group):
         return self
 
     def start_or(self, now: datetime) -> datetime:
-        """Stream time of the first clip of a replay."""
-        return self.start or now
+        """Stream time of the first clip of a replay, so early that nothing is captured later than now."""
+        if self.start is not None:
+            return self.start
+        if self.speed <= 1.0:
+            return now
+        most = int(LONGEST_REPLAY.total_seconds() / CLIP_S)
+        return now - timedelta(seconds=CLIP_S * min(self.limit or most, most))
+
+    @property
+    def replays_the_past(self) -> bool:
+        """Whether the clips of a replay are old recordings."""
+        return self.start is not None if self.historical is None else self.historical
 
 
 class FeatureSettings(Group):

@@ -2,15 +2,21 @@
 
 Keys: `ew:event:<id>` hash, `ew:events` time index (sorted set, ms), `ew:alert:<id>` JSON, `ew:alerts` time
 index, `ew:alerts:due` stream of those to be told (by `hub.notify`), `ew:sensors` set of `site/sensor`,
-`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went; those of dead letters are in
-`hub.letters`. One Lua call writes an event, so it is there whole or not at all, and only once.
+`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went, `ew:late` sorted set of events that
+came more than a day after their capture (ms of receipt); those of dead letters are in `hub.letters`. One Lua call
+writes an event, so it is there whole or not at all, and only once.
+
+What removes events uses only commands that a store without free memory still takes, and no transaction, which Redis
+then refuses (its `processCommand`: MULTI may take any amount of memory). The note of it in `ew:changes`
+needs memory: it follows, and is written later if the store refuses it.
 """
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -24,6 +30,7 @@ from hub.search.match import PRESENT
 from hub.stored import (
     FIELDS,
     Change,
+    ClockReading,
     Recorded,
     Sensor,
     StoredEvent,
@@ -39,6 +46,8 @@ from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
 from shared.taxonomy import CATEGORIES
 
+log = logging.getLogger(__name__)
+
 PREFIX: Final = "ew"
 CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
@@ -47,8 +56,11 @@ DUE: Final = f"{PREFIX}:alerts:due"
 """Stream of the events whose alerts nobody was told of yet."""
 _BATCH: Final = 256
 _PAGE: Final = 10_000
+LATE: Final = f"{PREFIX}:late"
+"""Events that came long after their capture: they are kept for as long after their receipt."""
+_LATE_MS: Final = 86_400_000
 
-_OWN: Final = 11
+_OWN: Final = 12
 """Arguments of the script before an event's fields."""
 _RECORD: Final = f"""{NOTE}
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -61,9 +73,11 @@ local hearing = note(redis.call('HGET', KEYS[4], '{FIELD}'), ARGV[6], tonumber(A
   tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4],
   '{FIELD}', hearing)
+if ARGV[12] ~= '' then redis.call('HSET', KEYS[4], 'last_claimed_ms', ARGV[12]) end
 redis.call('HINCRBY', KEYS[4], 'events', 1)
+if ARGV[4] - ARGV[2] > {_LATE_MS} then redis.call('ZADD', KEYS[6], ARGV[4], ARGV[1]) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
-for i = 6, #KEYS do
+for i = 7, #KEYS do
   redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
 end
 return -1
@@ -122,6 +136,8 @@ class Archive:
         self._ear = ear or Ear()
         self.rows = Rows()
         self.letters = DeadLetters(self._redis, Limits(dead_letter_limit, dead_letter_bytes), self.rows)
+        self._untold: list[str] = []  # events that went, of which the changes do not tell yet
+        self._kept: dict[str, int] = {}
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - the client is untyped
@@ -178,7 +194,7 @@ class Archive:
     def _record(self, pipe: Any, event: StoredEvent) -> None:  # noqa: ANN401 - the client is untyped
         fields = fields_of(event)
         key, flat = str(event.id), [part for pair in fields.items() for part in pair]
-        keys = [_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place), _CHANGES]
+        keys = [_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place), _CHANGES, LATE]
         keys += indexes_of(event.place, event.presence)
         pipe.evalsha(
             _RECORD_SHA,
@@ -186,6 +202,7 @@ class Archive:
             *keys,
             *(key, fields["captured_ms"], event.place, fields["received_ms"], CHANGES_KEPT),
             *self._ear.arguments(event),
+            "" if event.historical else ms_of(event.claimed_at or event.captured_at),
             *flat,
         )
 
@@ -234,12 +251,13 @@ class Archive:
             The position now, and the changes, oldest first; None if some after this position may be kept no more,
             or if the store does not know the position: it was emptied, or came back as it was before.
         """
-        with self._redis.pipeline(transaction=True) as pipe:  # else it may be trimmed between two answers
+        # No transaction, which a full store refuses even to read. What is trimmed after it was read counts as missed.
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xread({_CHANGES: after}, count=limit)
             pipe.xrange(_CHANGES, count=1)
             pipe.xrevrange(_CHANGES, count=1)
             pipe.xlen(_CHANGES)
-            pipe.xread({_CHANGES: after}, count=limit)
-            oldest, newest, kept, found = pipe.execute()
+            found, oldest, newest, kept = pipe.execute()
         if after == "0-0":
             missed = kept >= CHANGES_KEPT  # trimming leaves at least so many
         else:
@@ -335,8 +353,12 @@ class Archive:
         return [alert for alert in read if alert is not None]
 
     @translated
-    def note_state(self, state: StateMessage) -> bool:
+    def note_state(self, state: StateMessage, skew_s: float | None = None) -> bool:
         """Keep a sensor's announced state; a late `lost` of an earlier boot is ignored.
+
+        Args:
+            state: as announced.
+            skew_s: how far its clock was ahead of this hub's as it reported, in seconds; None if that is not known.
 
         Returns:
             Whether the state was taken.
@@ -348,9 +370,37 @@ class Archive:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.sadd(f"{PREFIX}:sensors", place)
             reported = report_fields(state.report) if state.report is not None else {}
-            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **reported})
+            measured = {} if skew_s is None else {"clock_skew_s": round(skew_s, 3), "clock_boot": state.boot}
+            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **reported, **measured})
             pipe.execute()
         return True
+
+    @translated
+    def skews(self, places: Sequence[str]) -> dict[str, ClockReading]:
+        """The clocks of some sensors, as far as they were measured."""
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.hmget(_sensor(place), "clock_boot", "clock_skew_s")
+        rows = zip(places, pipe.execute(), strict=True)
+        return {
+            place: ClockReading(boot.decode(), float(skew))
+            for place, (boot, skew) in rows
+            if None not in {boot, skew}
+        }
+
+    @translated
+    def newest(self, places: Sequence[str]) -> list[datetime | None]:
+        """When the newest event of each of some sensors was captured; None where there is none."""
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.zrevrange(index_of(place), 0, 0, withscores=True)
+        return [datetime.fromtimestamp(rows[0][1] / 1000, UTC) if rows else None for rows in pipe.execute()]
+
+    @translated
+    def time(self) -> datetime:
+        """The store's own time, UTC."""
+        seconds, microseconds = self._redis.time()
+        return datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
 
     @translated
     def sensors(self) -> list[Sensor]:
@@ -404,30 +454,75 @@ class Archive:
         self.letters.remove(letter_id)
 
     @translated
-    def expire(self, before: datetime) -> dict[str, str]:
-        """Remove one batch of events and alerts captured before a time.
+    def expire(self, before: datetime, now: datetime | None = None) -> dict[str, str]:
+        """Remove one batch of events and alerts captured, and received, before a time.
+
+        Args:
+            before: the time.
+            now: what was captured later, by a clock that was wrong, goes by its receipt alone.
 
         Returns:
             The events removed, each with the path of its clip, or ""; call again until there are none.
         """
-        ids = self._redis.zrangebyscore(f"{PREFIX}:events", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
+        limit = ms_of(before)
+        due = self._due(f"{PREFIX}:events", limit) or (self._ahead(limit, ms_of(now)) if now else [])
         with self._redis.pipeline(transaction=False) as pipe:
-            for key in ids:
-                pipe.hmget(_event(key.decode()), "clip", "site", "presence")
-            rows = dict(zip([key.decode() for key in ids], pipe.execute(), strict=True))
-        alerts = self._redis.zrangebyscore(f"{PREFIX}:alerts", "-inf", f"({ms_of(before)}", start=0, num=_BATCH)
-        with self._redis.pipeline(transaction=True) as pipe:
+            for key in due:
+                pipe.hmget(_event(key), "clip", "site", "presence")
+            rows = dict(zip(due, pipe.execute(), strict=True))
+        alerts = self._due(f"{PREFIX}:alerts", limit)
+        # No transaction: a full store refuses those. The list of events goes last: what is cut short is made up.
+        with self._redis.pipeline(transaction=False) as pipe:
             for key, (_, site, presence) in rows.items():
-                pipe.delete(_event(key))
-                pipe.zrem(f"{PREFIX}:events", key)
                 for index in self.rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
                     pipe.zrem(index, key)
-                pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
-            for key in alerts:
-                pipe.delete(_alert(key.decode()))
+                pipe.delete(_event(key))
+                pipe.zrem(LATE, key)
+                pipe.zrem(f"{PREFIX}:events", key)
+            for key in {*alerts, *due}:
+                pipe.delete(_alert(key))
                 pipe.zrem(f"{PREFIX}:alerts", key)
             pipe.execute()
+        self._untold += rows
+        self._tell_gone()
         return {key: (clip or b"").decode() for key, (clip, _, _) in rows.items()}
+
+    def _due(self, index: str, limit: int) -> list[str]:
+        """The oldest of an index from before a time, less those that came late and are kept for longer."""
+        start = self._kept.pop(index, 0)  # so many of the oldest are known to be kept
+        while ids := self._redis.zrangebyscore(index, "-inf", f"({limit}", start=start, num=_BATCH):
+            received = self._redis.zmscore(LATE, ids)
+            due = [key.decode() for key, at in zip(ids, received, strict=True) if at is None or at < limit]
+            if due:
+                self._kept[index] = start
+                return due
+            start += len(ids)
+        return []
+
+    def _ahead(self, limit: int, now: int) -> list[str]:
+        """Events captured after now and received before a time; earlier hubs archived such."""
+        start = 0
+        while ids := self._redis.zrevrangebyscore(f"{PREFIX}:events", "+inf", f"({now}", start=start, num=_BATCH):
+            pipe = self._redis.pipeline(transaction=False)
+            for key in ids:
+                pipe.hget(_event(key.decode()), "received_ms")
+            if due := [key.decode() for key, at in zip(ids, pipe.execute(), strict=True) if int(at or 0) < limit]:
+                return due
+            start += len(ids)
+        return []
+
+    def _tell_gone(self) -> None:
+        """Note in the changes what went; a store that has no memory for that is asked again the next time."""
+        while self._untold:
+            pipe = self._redis.pipeline(transaction=False)
+            for key in self._untold[:_BATCH]:
+                pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
+            try:
+                pipe.execute()
+            except redis.ResponseError as error:  # telling an event twice changes nothing
+                log.warning("removals are not told yet", extra={"events": len(self._untold), "reason": str(error)})
+                return
+            del self._untold[:_BATCH]
 
 
 def index_of(what: str) -> str:

@@ -3,7 +3,7 @@
 Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `ew:episodes` time index (ms), one per
 `ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
 `ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
-`ew:site:<site>` hash of a site's first and newest times, `ew:others:<site>` JSON times of its
+`ew:span:<site>` sorted set of a site's `first` and `newest` times, `ew:others:<site>` JSON times of its
 alerts about what belongs to no rhythm, `ew:thresholds:<site>` JSON.
 
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
@@ -12,9 +12,11 @@ has one alert, whichever hubs take its clips.
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,18 +24,21 @@ import numpy.typing as npt
 import redis
 from pydantic_core import from_json, to_json
 
-from hub.archive import PREFIX, Archive, translated
-from hub.flagging.budget import FLOOR, Threshold
-from hub.flagging.episode import Call, Episode, Recent, episode_of, episode_row, recent_document, recent_of
-from hub.stored import LATEST_MS, StoredEvent, ms_of
+from hub.archive import LATE, PREFIX, Archive, translated
+from hub.flagging.budget import Threshold
+from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
+from hub.flagging.history import History
+from hub.past import EPISODES, checked, episode_from, expire_traces, index_of, key_of, likeness_of, load, queue
+from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
-_EPISODES: Final = f"{PREFIX}:episodes"
 _SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
 _OTHERS_KEPT: Final = 1_000
+_AHEAD_MS: Final = 600_000
+"""What lies so far ahead of the present is of a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,14 @@ class Opened:
         thresholds: of each site, by category; where a site has learnt none, there is none.
         others: of each site, when it had its latest alerts about what belongs to no rhythm, to be added to.
         look: what another sensor did lately, as it is now.
+        history: earlier episodes, for clips that come late; to be changed.
     """
 
     recents: dict[str, Recent]
     thresholds: dict[str, dict[str, float]]
     others: dict[str, list[int]]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
+    history: History = field(default_factory=History)
 
 
 Judge = Callable[[Opened], Sequence[Conclusion]]
@@ -90,17 +97,21 @@ class Casebook:
         """
         places = sorted({event.place for event in events})
         sites = sorted({event.site for event in events})
+        told_ms = max((ms_of(max(event.received_at, event.captured_at)) for event in events), default=0)
+        now_ms = max(told_ms, round(time.time() * 1000)) + _AHEAD_MS
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     opened = self._opened(pipe, places, sites)
+                    for recent in opened.recents.values():
+                        recent.forget_after(now_ms)
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
-                    _queue(pipe, conclusions, {place: opened.recents[place] for place in places})
+                    _queue(pipe, conclusions, opened, places)
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
-                            pipe.set(_others(site), to_json(times[-_OTHERS_KEPT:]))
+                            pipe.set(_others(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -127,7 +138,7 @@ class Casebook:
 
         learnt = {site: self._thresholds_from(site, row) for site, row in zip(sites, found[2], strict=True)}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
-        return Opened(recents, values, others, look)
+        return Opened(recents, values, others, look, History(partial(load, pipe, self._rows)))
 
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
@@ -142,7 +153,8 @@ class Casebook:
     @translated
     def episode(self, name: str) -> Episode | None:
         """One episode, or None."""
-        return next(iter(self._episodes([name])), None)
+        found = self._rows.read("episode", name, _episode_or_name, self._redis.get(key_of(name)))
+        return self.episode(found) if isinstance(found, str) else found
 
     @translated
     def episodes(
@@ -166,12 +178,12 @@ class Casebook:
         upper = "+inf" if before_ms is None else f"({before_ms}"
         lower = "-inf" if since_ms is None else str(since_ms)
         if place is not None and category is not None:
-            ids = self._redis.zrevrangebyscore(_of(place, category), upper, lower, start=0, num=limit)
+            ids = self._redis.zrevrangebyscore(index_of(place, category), upper, lower, start=0, num=limit)
             return self._episodes([name.decode() for name in ids])
         chosen: list[Episode] = []
         start = 0
         while len(chosen) < limit:
-            ids = self._redis.zrevrangebyscore(_EPISODES, upper, lower, start=start, num=_BATCH)
+            ids = self._redis.zrevrangebyscore(EPISODES, upper, lower, start=start, num=_BATCH)
             if not ids:
                 break
             start += len(ids)
@@ -183,14 +195,14 @@ class Casebook:
         return chosen[:limit]
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
-        rows = self._redis.mget([_episode(name) for name in ids]) if ids else []
-        read = (self._rows.read("episode", name, _episode_from, row) for name, row in zip(ids, rows, strict=True))
+        rows = self._redis.mget([key_of(name) for name in ids]) if ids else []
+        read = (self._rows.read("episode", name, episode_from, row) for name, row in zip(ids, rows, strict=True))
         return [episode for episode in read if episode is not None]
 
     @translated
     def first_opened_ms(self, place: str, category: str) -> int | None:
         """When the oldest episode of a category at a place opened; None if there is none."""
-        rows = self._redis.zrange(_of(place, category), 0, 0, withscores=True)
+        rows = self._redis.zrange(index_of(place, category), 0, 0, withscores=True)
         return int(rows[0][1]) if rows else None
 
     @translated
@@ -212,8 +224,12 @@ class Casebook:
     @translated
     def times(self, site: str) -> tuple[int, int] | None:
         """When a site was first and last heard, ms since 1970 UTC; None if never."""
-        first, newest = self._redis.hmget(_site(site), "first_ms", "newest_ms")
-        return None if first is None else (int(first), int(newest))
+        first, newest = self._redis.zmscore(_span(site), ["first", "newest"])
+        before = self._redis.hmget(_site(site), "first_ms", "newest_ms")
+        firsts = [int(at) for at in (first, before[0]) if at is not None]
+        if not firsts:
+            return None
+        return min(firsts), int(newest if newest is not None else before[1])
 
     @translated
     def likeness(self, site: str, since_ms: int, apart_ms: int) -> dict[str, list[float]]:
@@ -224,7 +240,7 @@ class Casebook:
         """
         made: dict[str, list[float]] = {}
         for category in CATEGORIES:
-            key = _likeness(site, category)
+            key = likeness_of(site, category)
             rows = [(name, *value.split(b":")) for name, value in self._redis.hgetall(key).items()]
             kept = [(_sensor_of(name), int(at), float(best)) for name, at, best in rows if int(at) >= since_ms]
             made[category] = happenings(kept, apart_ms)
@@ -266,15 +282,37 @@ class Casebook:
     @translated
     def expire(self, before_ms: int) -> int:
         """Remove one batch of the episodes opened before a time; call again until it returns 0."""
-        ids = [name.decode() for name in self._redis.zrangebyscore(_EPISODES, "-inf", f"({before_ms}", 0, _BATCH)]
-        with self._redis.pipeline(transaction=True) as pipe:
+        ids = self._due(before_ms)
+        with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for episode in self._episodes(ids):
-                pipe.zrem(_of(episode.place, episode.category), episode.id)
+                pipe.zrem(index_of(episode.place, episode.category), episode.id)
             for name in ids:
-                pipe.delete(_episode(name))
-                pipe.zrem(_EPISODES, name)
+                pipe.delete(key_of(name))
+                pipe.zrem(EPISODES, name)
             pipe.execute()
         return len(ids)
+
+    @translated
+    def expire_traces(self, before_ms: int) -> None:
+        """Remove all traces of clips from before a time."""
+        places = [name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors")]
+        for start in range(0, len(places), _BATCH):
+            pipe = self._redis.pipeline(transaction=False)
+            for place in places[start : start + _BATCH]:
+                for category in CATEGORIES:
+                    expire_traces(pipe, place, category, before_ms)
+            pipe.execute()
+
+    def _due(self, before_ms: int) -> list[str]:
+        """The oldest episodes from before a time, less those of events that came late and are kept for longer."""
+        start = 0
+        while ids := self._redis.zrangebyscore(EPISODES, "-inf", f"({before_ms}", start, _BATCH):
+            names = [name.decode() for name in ids]
+            received = self._redis.zmscore(LATE, [name.rpartition(".")[0] for name in names])
+            if due := [name for name, at in zip(names, received, strict=True) if at is None or at < before_ms]:
+                return due
+            start += len(ids)
+        return []
 
 
 def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> list[float]:
@@ -294,44 +332,19 @@ def _sensor_of(episode: bytes) -> bytes:
     return episode.rsplit(b".", 3)[0]
 
 
-def _queue(pipe: Any, conclusions: Sequence[Conclusion], recents: Mapping[str, Recent]) -> None:  # noqa: ANN401
+def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places: Sequence[str]) -> None:  # noqa: ANN401
     """What is to be kept, in few commands: each costs more than what it carries."""
-    episodes: dict[str, Episode] = {}
-    opened: dict[str, dict[str, int]] = {}
     for conclusion in conclusions:
-        _queue_hour(pipe, conclusion.event, recents[conclusion.event.place])
-        for episode in conclusion.episodes:
-            episodes[episode.id] = episode
-            if episode.clips == 1:
-                for key in (_EPISODES, _of(episode.place, episode.category)):
-                    opened.setdefault(key, {})[episode.id] = episode.opened_ms
-    for key, entries in opened.items():
-        pipe.zadd(key, entries)
-    for key, values in _likely(episodes.values()).items():
-        pipe.hset(key, mapping=values)
-    rows = {_episode(episode.id): to_json(episode_row(episode)) for episode in episodes.values()}
-    rows |= {_recent(place): to_json(recent_document(recent)) for place, recent in recents.items()}
-    if rows:
-        pipe.mset(rows)
-    newest = {c.event.site: ms_of(c.event.captured_at) for c in sorted(conclusions, key=_captured)}
-    for site, at in newest.items():
+        _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
+    queue(pipe, opened.history)
+    pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})
+    times: dict[str, list[int]] = {}
+    for conclusion in conclusions:
+        times.setdefault(conclusion.event.site, []).append(ms_of(conclusion.event.captured_at))
+    for site, own in times.items():
         pipe.sadd(_SITES, site)
-        pipe.hsetnx(_site(site), "first_ms", at)
-        pipe.hset(_site(site), "newest_ms", at)
-
-
-def _likely(episodes: Iterable[Episode]) -> dict[str, dict[str, str]]:
-    """By key, the fields that tell the likeness of these episodes, as far as it is worth remembering."""
-    likely: dict[str, dict[str, str]] = {}
-    for episode in episodes:
-        if episode.best >= FLOOR:
-            value = f"{episode.opened_ms}:{episode.best:.4f}"
-            likely.setdefault(_likeness(episode.site, episode.category), {})[episode.id] = value
-    return likely
-
-
-def _captured(conclusion: Conclusion) -> datetime:
-    return conclusion.event.captured_at
+        pipe.zadd(_span(site), {"first": min(own)}, lt=True)
+        pipe.zadd(_span(site), {"newest": max(own)}, gt=True)
 
 
 def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa: ANN401 - the client is untyped
@@ -343,23 +356,17 @@ def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa:
         pipe.setbit(_heard(event.place, year), recent.hour - _first_hour(year), 1)
 
 
-def _episode_from(row: bytes) -> Episode:
-    return _shown(episode_of(from_json(row)))
+def _episode_or_name(row: bytes) -> Episode | str:
+    """An episode, or the name of the one that it became a part of."""
+    name = from_json(row)
+    return name if isinstance(name, str) else episode_from(row)
 
 
 def _recent_of(row: bytes) -> Recent:
     recent = recent_of(from_json(row))
     for episode in itertools.chain.from_iterable(recent.episodes.values()):
-        _shown(episode)
+        checked(episode)
     return recent
-
-
-def _shown(episode: Episode) -> Episode:
-    """The episode, if its times can be shown."""
-    for ms in (episode.opened_ms, episode.last_ms):
-        if not 0 <= ms < LATEST_MS:
-            raise ValueError("a time outside the years 1970 to 9998")
-    return episode
 
 
 def _others_of(row: bytes) -> list[int]:
@@ -391,18 +398,6 @@ def _recent(place: str) -> str:
     return f"{PREFIX}:recent:{place}"
 
 
-def _episode(name: str) -> str:
-    return f"{PREFIX}:episode:{name}"
-
-
-def _of(place: str, category: str) -> str:
-    return f"{_EPISODES}:{place}:{category}"
-
-
-def _likeness(site: str, category: str) -> str:
-    return f"{PREFIX}:likeness:{site}:{category}"
-
-
 def _heard(place: str, year: int) -> str:
     return f"{PREFIX}:heard:{place}:{year}"
 
@@ -411,7 +406,12 @@ def _others(site: str) -> str:
     return f"{PREFIX}:others:{site}"
 
 
+def _span(site: str) -> str:
+    return f"{PREFIX}:span:{site}"
+
+
 def _site(site: str) -> str:
+    """Where earlier hubs kept the times."""
     return f"{PREFIX}:site:{site}"
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from hub.archive import PREFIX, Archive, index_of, indexes_of, translated
 from hub.stored import StoredEvent
+from shared.events import ClockStatus
 from shared.taxonomy import CATEGORIES
 
 _EVENTS: Final = f"{PREFIX}:events"
@@ -22,6 +23,13 @@ _LAEQS: Final = f"""
 local found = {{}}
 for i, event in ipairs(ARGV) do
   found[i] = redis.call('HGET', '{PREFIX}:event:' .. event, 'laeq') or ''
+end
+return found
+"""
+_FACTS: Final = f"""
+local found = {{}}
+for i, event in ipairs(ARGV) do
+  found[i] = redis.call('HMGET', '{PREFIX}:event:' .. event, 'laeq', 'clock', 'historical')
 end
 return found
 """
@@ -49,6 +57,8 @@ class Wanted:
         place: of this `site/sensor`.
         category: likely containing this category.
         min_laeq: at least this loud, in the sensor's unit.
+        clock: with this status of the sensor's clock.
+        historical: whether they are replays of old recordings.
     """
 
     since_ms: int | None = None
@@ -56,6 +66,23 @@ class Wanted:
     place: str | None = None
     category: str | None = None
     min_laeq: float | None = None
+    clock: ClockStatus | None = None
+    historical: bool | None = None
+
+    @property
+    def by_facts(self) -> bool:
+        """Whether no index tells which events fit."""
+        return (self.min_laeq, self.clock, self.historical) != (None, None, None)
+
+    def fits(self, facts: Sequence[bytes | None]) -> bool:
+        """Whether an event fits by its fields `laeq`, `clock` and `historical`; earlier hubs wrote no last two."""
+        laeq, clock, historical = facts
+        return (
+            laeq is not None
+            and (self.min_laeq is None or float(laeq) >= self.min_laeq)
+            and (self.clock is None or (clock or b"unknown").decode() == self.clock)
+            and (self.historical is None or (historical == b"1") == self.historical)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +122,7 @@ class Catalogue:
         self._archive = archive
         self._redis = archive.client
         self._read_laeqs = self._redis.register_script(_LAEQS)
+        self._read_facts = self._redis.register_script(_FACTS)
 
     @translated
     def events(self, wanted: Wanted, *, limit: int, after: Cursor | None = None) -> Page:
@@ -144,16 +172,18 @@ class Catalogue:
             size = min(_LAST_BATCH, 2 * size)
 
     def _fitting(self, wanted: Wanted, batch: Sequence[Cursor]) -> Iterator[Cursor]:
-        """Those of a batch that are of the category and as loud as wanted."""
+        """Those of a batch that are of the category, and otherwise as wanted."""
         if wanted.place is not None and wanted.category is not None:
             scores = self._redis.zmscore(index_of(wanted.category), [cursor.id for cursor in batch])
             batch = [cursor for cursor, score in zip(batch, scores, strict=True) if score is not None]
-        if wanted.min_laeq is None:
+        if not wanted.by_facts:
             yield from batch
             return
-        for cursor, laeq in zip(batch, self._laeqs(batch), strict=True):
-            if laeq is not None and laeq >= wanted.min_laeq:
-                yield cursor
+        for start in range(0, len(batch), _LAST_BATCH):
+            some = batch[start : start + _LAST_BATCH]
+            for cursor, facts in zip(some, self._read_facts(args=[cursor.id for cursor in some]), strict=True):
+                if wanted.fits(facts):
+                    yield cursor
 
     def _laeqs(self, batch: Sequence[Cursor]) -> list[float | None]:
         """Levels of events; None of one that went."""

@@ -5,9 +5,8 @@ import queue
 import shutil
 import socket
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from hub.archive import Archive
+from hub.clock import told
 from hub.notify import commands as notify_commands
 from hub.notify.ways import open_notifiers
 from hub.opening import open_archive, open_audio, open_retrieval
@@ -31,7 +31,7 @@ STATES_S: Final = 0.5
 SKEW_S: Final = 2.0
 """Clocks that differ by more are told."""
 AHEAD_S: Final = 30.0
-"""A sensor that reports sound from so far in the future has a wrong clock, or replays."""
+"""A sensor of which an event from so far in the future is kept had a wrong clock."""
 WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
 LITTLE_BYTES: Final = 1024**3
@@ -166,27 +166,35 @@ def _store(settings: HubSettings) -> Tried:
     doubts = []
     if not archive.durable():
         doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
-    doubts += _clocks(archive)
+    doubts += _clocks(archive, settings.clock.tolerance_s)
     text = f"{archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
     return text, doubts
 
 
-def _clocks(archive: Archive) -> Iterator[str]:
-    """Clocks that are off: the store's beside ours, and those of sensors whose last event is from the future."""
-    seconds, microseconds = archive.client.time()
-    skew = time.time() - (int(seconds) + int(microseconds) / 1e6)
+def _clocks(archive: Archive, tolerance_s: float) -> Iterator[str]:
+    """Clocks that are off: the store's beside ours, and those of sensors, by their events and reports."""
+    skew = (datetime.now(UTC) - archive.time()).total_seconds()
     if abs(skew) > SKEW_S:
         yield f"this machine's clock is {skew:+.0f} s from the store's: set one of them (NTP)"
+    sensors = archive.sensors()
     ahead = [
         sensor.place
-        for sensor in archive.sensors()
-        if sensor.last_captured_at is not None
-        and sensor.last_received_at is not None
-        and (sensor.last_captured_at - sensor.last_received_at).total_seconds() > AHEAD_S
+        for sensor, newest in zip(sensors, archive.newest([sensor.place for sensor in sensors]), strict=True)
+        if newest is not None and (newest - datetime.now(UTC)).total_seconds() > AHEAD_S
     ]
     if ahead:
-        more = f" and {len(ahead) - 5} more" if len(ahead) > 5 else ""
-        yield f"events from the future, so clocks ahead or replays: {', '.join(ahead[:5])}{more}"
+        yield f"events from the future are kept of {_first(ahead)}: their clocks were ahead; retention removes them"
+    off = [
+        f"{sensor.place} ({told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
+        for sensor in sensors
+        if (skew_s := sensor.clock_skew_s) is not None and abs(skew_s) > tolerance_s
+    ]
+    if off:
+        yield f"clocks of sensors are off: {_first(off)}: set them by NTP; their events have the time of receipt"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _hinted(reason: str) -> str:

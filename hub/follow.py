@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 1_000
 _EVERY_S: Final = 0.25
 """Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
+COMPARED_EVERY_S: Final = 60.0
+"""The numbers of events here and in the archive are compared so often: a full store cannot tell what it removed."""
 _RETRY_CAP_S: Final = 10.0
 _TOLD_EVERY_S: Final = 5.0
 
@@ -102,6 +104,8 @@ class Follower:
         self._archive = archive
         self._retrieval = retrieval
         self._after = after
+        self._compare_at = 0.0
+        self._excess: int | None = None  # events here less those in the archive, when compared last
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
@@ -146,4 +150,15 @@ class Follower:
         if gone:
             self._retrieval.remove(gone)
         self._after = position
+        if not happened and time.monotonic() >= self._compare_at:
+            self._compare()
         return len(happened)
+
+    def _compare(self) -> None:
+        """Remove what the archive has no more, if twice in a row there was as much too much here."""
+        self._compare_at = time.monotonic() + COMPARED_EVERY_S
+        excess = len(self._retrieval) - self._archive.count()
+        if excess > 0 and excess == self._excess:
+            log.warning("events went and nobody told: comparing with the whole archive", extra={"events": excess})
+            reconcile(self._archive, self._retrieval)
+        self._excess = excess

@@ -5,7 +5,7 @@ device and all its entities, and names the topics of their values.
 
 | entity | value | not available |
 |---|---|---|
-| Level | LAeq of the newest clip | no hub tells, the sensor is not ready, or nothing was heard for a while |
+| Level | LAeq of the newest clip | no hub tells, the sensor is not ready, or nothing was received for a while |
 | Connection | whether the sensor is ready, from its own state topic | never |
 | Last episode | category; the rest as attributes | no hub tells |
 | Last alert | when it was heard; the rest as attributes | no hub tells |
@@ -35,6 +35,10 @@ ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
 COMPLETED_WITHIN: Final = timedelta(seconds=60)
 """An alert is told once it was completed; after so long, as it is."""
+AHEAD: Final = timedelta(minutes=10)
+"""What lies so far ahead of the present is of a clock that was wrong: it is not told."""
+BACKLOG: Final = timedelta(hours=1)
+"""A clip that was captured so long ago tells no present level, whenever it was received."""
 
 
 class LevelMessage(Message):
@@ -92,6 +96,7 @@ class Told:
         sensor: its name.
         event: the newest clip's, "" before there is one.
         captured_at: when that was captured.
+        received_at: when it was received.
         levels: of that clip.
         episode: the last one.
         alert: the last one.
@@ -101,6 +106,7 @@ class Told:
     sensor: str
     event: str = ""
     captured_at: datetime | None = None
+    received_at: datetime | None = None
     levels: Levels | None = None
     episode: Episode | None = None
     alert: AlertMessage | None = None
@@ -125,14 +131,14 @@ class Describer:
     def messages(self, told: Told, now: datetime) -> dict[str, bytes]:
         """Topics and payloads for one sensor, the device's description first.
 
-        A level older than `expire_after_s` is left out: telling it would make it look new.
+        A level that was received more than `expire_after_s` ago is left out: telling it would make it look new.
 
         Args:
             told: what is known of it.
             now: the time, UTC.
         """
         made = {config_topic(self.prefix, told.site, told.sensor): _bytes(self.device(told))}
-        if told.levels is not None and told.captured_at is not None:
+        if told.levels is not None and told.captured_at is not None and told.received_at is not None:
             level = LevelMessage(
                 event=told.event,
                 captured_at=told.captured_at,
@@ -140,7 +146,8 @@ class Describer:
                 lafmax=round(told.levels.lafmax, 1),
                 unit=told.levels.unit,
             )
-            if now - told.captured_at < timedelta(seconds=self.expire_after_s):
+            fresh = now - told.received_at < timedelta(seconds=self.expire_after_s)
+            if fresh and now - told.captured_at < BACKLOG:
                 made[_topic(told, "level")] = _encoded(level)
         if told.episode is not None:
             made[_topic(told, "episode")] = _encoded(_episode_message(told.episode))

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from hub.clock import waited_s
 from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics, exemplar
 from hub.quarantine import Handler, Quarantine
@@ -220,7 +221,8 @@ class Intake:
             if self._stopping.is_set():
                 break
             try:
-                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages])
+                waited = [_waited_s(message) for message in messages]
+                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages], waited)
             except Unavailable as error:
                 self._wait_out(error, attempt)
             else:
@@ -275,3 +277,9 @@ class Intake:
         self._link.acknowledge(message)
         self._acknowledged += 1
         self._let_on()
+
+
+def _waited_s(message: Received) -> float | None:
+    """How long ago a message was sent to the broker, in seconds, if the broker tells."""
+    held_s = waited_s(message.expiry_s, retained=message.retain)
+    return None if held_s is None else held_s + time.monotonic() - message.received_s

@@ -41,6 +41,7 @@ class Item:
     Attributes:
         retained: whether the broker had kept it and sends it anew at each subscription.
         traceback: of the unexpected error that handling it raised, if it is to be set aside.
+        waited_s: how long the broker held a state, in seconds; None if that is not known.
     """
 
     topic: str
@@ -53,6 +54,7 @@ class Item:
     space: str = ""
     features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
     towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    waited_s: float | None = None
 
 
 def decoded(topic: str, payload: bytes) -> Item:

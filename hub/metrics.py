@@ -105,6 +105,15 @@ class HubMetrics:
         self.received = self._counter("hub_events_received", "Event messages taken from the broker")
         self.archived = self._counter("hub_events_archived", "Events written")
         self.duplicates = self._counter("hub_events_duplicate", "Events that had been archived before")
+        self.retimed = self._counter(
+            "hub_events_retimed", "Events whose capture time was not believed and that took the time of their receipt"
+        )
+        self.refusals = self._counter(
+            "hub_retention_refusals", "Times that nothing was removed as this hub's clock may be wrong"
+        )
+        self.refused = self._gauge(
+            "hub_retention_refused", "1 while nothing is removed as this hub's clock may be wrong, else 0"
+        )
         self.dead_letters = self._counter("hub_dead_letters", "Messages that could not be taken")
         self.quarantined = self._counter(
             "hub_messages_quarantined", "Messages that raised an unexpected error twice, and wait as dead letters"
@@ -210,7 +219,10 @@ class HubMetrics:
         self.store_durable = self._gauge("store_durable", "1 if it writes an append-only file, and could last time")
         self.store_events = self._gauge("store_events", "Events archived")
         self.store_alerts = self._gauge("store_alerts", "Alerts kept")
-        self.store_oldest = self._gauge("store_oldest_event_timestamp_seconds", "When its oldest event was captured")
+        self.store_oldest = self._gauge(
+            "store_oldest_event_timestamp_seconds",
+            "When its oldest event was captured, of those that did not come late",
+        )
         self.store_retention = self._gauge("store_retention_seconds", "How long events are kept")
         self.store_waiting = self._gauge("store_alerts_waiting", "Alerts that the broker does not have yet")
         self.store_letters = self._gauge("store_dead_letters", "Dead letters that wait for a person")
@@ -246,6 +258,11 @@ class HubMetrics:
         self.sensor_missing = self._listed(
             "sensor_events_missing",
             "Events that a sensor numbered and that never came, less those that came late",
+            *SENSOR,
+        )
+        self.sensor_skew = self._listed(
+            "sensor_clock_skew_seconds",
+            "How far a sensor's clock is ahead of the hub's, as measured last; below 0 if it is behind",
             *SENSOR,
         )
         self.sensor_delay = self._listed(

@@ -10,34 +10,33 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 
 from hub.archive import Archive
 from hub.clips import Clips
+from hub.clock import Doubts, believed_at
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.health.heartbeat import Answers
 from hub.items import Handled, Item, Outcome, decoded, id_of
 from hub.letters import LetterKind
+from hub.matching import Matcher
 from hub.metrics import HubMetrics, exemplar
 from hub.search.match import Query
-from hub.search.retrieval import Retrieval, own_recent
+from hub.search.retrieval import Retrieval
 from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
 from shared.errors import Invalid, Unsupported
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
 from shared.messages import AlertMessage, StateMessage, decode_json
-from shared.taxonomy import COUNT
 from shared.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)
 
-MATCHES: Final = 10
-"""Looked for, at least: what calibrations say of matches was measured on the ten best."""
 _LOGGED_CHARACTERS: Final = 500
 
 
@@ -57,6 +56,8 @@ class Pipeline:
         judge: takes events into episodes, and decides which are worth an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
+        tolerance: clocks of sensors may be off by so much; see `hub.clock`.
+        doubts: what speaks against this hub's clock, as far as is known.
         now: the time, UTC.
     """
 
@@ -69,6 +70,8 @@ class Pipeline:
         judge: Judge,
         metrics: HubMetrics,
         clips: Clips | None = None,
+        tolerance: timedelta = timedelta(minutes=2),
+        doubts: Callable[[], Doubts] = Doubts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
@@ -76,8 +79,11 @@ class Pipeline:
         self._retrieval = retrieval
         self._extractor = extractor
         self._judge = judge
+        self._matcher = Matcher(retrieval, judge)
         self._metrics = metrics
         self._clips = clips
+        self._tolerance = tolerance
+        self._doubts = doubts
         self._now = now
 
     def handle(self, topic: str, payload: bytes) -> Handled:
@@ -112,17 +118,22 @@ class Pipeline:
             yield self._alone(item)
         yield from self._finish(list(run.values()))
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> list[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> list[Item]:
         """Everything that changes nothing: decoding, asking what is known, features and towers.
 
         Args:
             messages: each with its topic.
+            waited_s: how long ago each was sent to the broker, as far as is known.
 
         Raises:
             Unavailable: the store is away.
         """
         with self._stage("decode") as events:
             items = [decoded(topic, payload) for topic, payload in messages]
+            for item, waited in zip(items, waited_s or (), strict=False):
+                item.waited_s = waited
             events += [item for item in items if item.event is not None]
             if events:
                 for item, known in zip(events, self._archive.known_all([id_of(e) for e in events]), strict=True):
@@ -184,7 +195,7 @@ class Pipeline:
             if item.event is not None:
                 self._metrics.duplicates.inc()
                 return Handled(Outcome.REPEAT)
-            self._take_state(item.topic, item.payload)
+            self._take_state(item)
         except Invalid as error:
             return self._bury(item, str(error), "unsupported" if isinstance(error, Unsupported) else "invalid")
         return Handled(Outcome.STATE)
@@ -211,15 +222,18 @@ class Pipeline:
         )
         return Handled(Outcome.DEAD_LETTER)
 
-    def _take_state(self, topic: str, payload: bytes) -> None:
-        source = SensorTopic.parse(topic)
-        if payload:  # an empty retained message only clears the topic
-            state = decode_json(StateMessage, payload)
+    def _take_state(self, item: Item) -> None:
+        source = SensorTopic.parse(item.topic)
+        if item.payload:  # an empty retained message only clears the topic
+            state = decode_json(StateMessage, item.payload)
             if (state.site, state.sensor) != (source.site, source.sensor):
                 raise Invalid(
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
-            self._archive.note_state(state)
+            skew_s = None
+            if state.report is not None and item.waited_s is not None and self._doubts().measures:
+                skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
+            self._archive.note_state(state, skew_s)
 
     def _finish(self, run: list[Item]) -> Iterator[Handled]:
         """Archive different events, look for matches, and tell what became of each."""
@@ -248,16 +262,48 @@ class Pipeline:
             own = [item for item in items if item.space == space]
             found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
             presence |= dict(zip([id_of(item) for item in own], found, strict=True))
-        events = [self._stored(item, presence[id_of(item)]) for item in items]
-        return list(zip(events, items, self._archive.record_all(events), strict=True))
+        received_at = self._now()
+        times = self._believed([item.event for item in items if item.event is not None], received_at)
+        events = [
+            self._stored(item, presence[id_of(item)], at, received_at) for item, at in zip(items, times, strict=True)
+        ]
+        outcomes = self._archive.record_all(events)
+        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is Recorded.UNFINISHED]
+        before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
+        return [
+            (before.get(event.id, event), item, outcome)
+            for event, item, outcome in zip(events, items, outcomes, strict=True)
+        ]
 
-    def _stored(self, item: Item, presence: tuple[float, ...]) -> StoredEvent:
+    def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
+        """When events are taken to have been captured; see `hub.clock`."""
+        late = {
+            event.place
+            for event in events
+            if received_at - event.captured_at > self._tolerance
+            and not (event.historical or event.clock == "synchronised")
+        }
+        skews = self._archive.skews(sorted(late)) if late else {}
+        trusted = not self._doubts().clock
+
+        def skew_s(event: Event) -> float | None:
+            read = skews.get(event.place)
+            return read.skew_s if read is not None and read.boot == event.id.boot else None
+
+        return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+
+    def _stored(
+        self, item: Item, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
+    ) -> StoredEvent:
         event = item.event
         assert event is not None  # noqa: S101 - only events get here
+        believed = captured_at == event.captured_at
+        if not believed:
+            self._metrics.retimed.inc()
         return StoredEvent(
             id=event.id,
-            captured_at=event.captured_at,
-            received_at=self._now(),
+            captured_at=captured_at,
+            received_at=received_at,
             duration_s=event.duration_s,
             levels=event.levels,
             space=item.space,
@@ -265,28 +311,19 @@ class Pipeline:
             presence=presence,
             clip=self._keep(event),
             towers=self._retrieval.to_archive(item.space, item.towers),
+            claimed_at=None if believed else event.captured_at,
+            clock=event.clock,
+            historical=event.historical,
+            rate_hz=event.rate_hz,
         )
 
     def _similar(self, kept: list[tuple[StoredEvent, Item]]) -> list[Found]:
         """Matches of each event among those before it."""
         if not kept:
             return []
-        self._retrieval.add_all([stored for stored, _ in kept], [item.towers for _, item in kept])
-        ids = [str(stored.id) for stored, _ in kept]
-        requests = []
-        for number, (stored, item) in enumerate(kept):
-            exclusion = own_recent(ids[number:], stored.place, stored.captured_at, self._judge.rule.own_recent_s)
-            requests.append((item.space, Query(item.towers, max(self._judge.rule.max_matches, MATCHES), exclusion)))
-        answers = self._retrieval.search_all(requests)
-        similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(kept)
-        for space in {space for space, _ in requests}:
-            rows = [row for row, (own, _) in enumerate(requests) if own == space]
-            matches = [match for row in rows for match in answers[row]]
-            every = self._retrieval.likeness(space, matches, self._judge.rule.min_shared)
-            ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
-            for row, likeness in zip(rows, np.split(every, ends), strict=True):
-                similar[row] = Found(answers[row], likeness)
-        return similar
+        events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]
+        self._retrieval.add_all(events, towers)
+        return self._matcher.found(events, towers)
 
     def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
         if not kept:

@@ -23,7 +23,9 @@ Made = TypeVar("Made")
 class Handler(Protocol):
     """What handles messages: `Pipeline`."""
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
         """See `Pipeline.prepare`."""
         ...
 
@@ -42,19 +44,26 @@ class Quarantine:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
         """Prepare a batch.
+
+        Args:
+            messages: each with its topic.
+            waited_s: how long the broker held each, in seconds; see `Pipeline.prepare`.
 
         Raises:
             Unavailable: a server is away.
         """
         try:
-            return self._handler.prepare(messages)
+            return self._handler.prepare(messages, waited_s)
         except (Unavailable, Busy):
             raise
         except Exception:
             log.exception("a batch could not be prepared: its messages are tried one by one")
-        return [self._prepared(message) for message in messages]
+        held = waited_s or [None] * len(messages)
+        return [self._prepared(message, own) for message, own in zip(messages, held, strict=True)]
 
     def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
         """Finish a batch.
@@ -78,8 +87,8 @@ class Quarantine:
         for item in items[done:]:
             yield self._finished(item)
 
-    def _prepared(self, message: tuple[str, bytes]) -> Item:
-        made, failure = _tried(lambda: self._handler.prepare([message])[0])
+    def _prepared(self, message: tuple[str, bytes], waited_s: float | None) -> Item:
+        made, failure = _tried(lambda: self._handler.prepare([message], [waited_s])[0])
         return made if made is not None else Item(*message, traceback=failure)
 
     def _finished(self, item: Item) -> Handled:

@@ -21,8 +21,10 @@ from hub.flagging.judge import Judge
 from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
 from hub.follow import Follower, reconcile
+from hub.health.clock import ClockLook
 from hub.health.observed import Observed
 from hub.intake import Intake
+from hub.mending import Mender
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
 from hub.notify.homeassistant import Announcer
@@ -96,6 +98,7 @@ class Hub:
         folder = settings.search.snapshot_dir
         self._snapshots = [Snapshots(folder, index) for index in self._retrieval.indexes] if folder else []
         self._recall = self._watched(settings.search.measured_share)
+        self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._casebook = Casebook(self._archive)
         self._places = places_of(settings.places)
@@ -119,6 +122,8 @@ class Hub:
             judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days),
             metrics=self._metrics,
             clips=self._clips,
+            tolerance=timedelta(seconds=settings.clock.tolerance_s),
+            doubts=lambda: self._clock.doubts,
         )
         self._intake = Intake(
             settings=settings.mqtt,
@@ -132,7 +137,7 @@ class Hub:
             beats=settings.health.heartbeat_s > 0,
         )
         self._observed = Observed(
-            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics
+            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics, self._clock
         )
         self._ways = WaysOut(
             self._archive.client,
@@ -183,6 +188,11 @@ class Hub:
         try:
             self._wait_for_store()
             if not self._stopping.is_set():
+                self._clock.look(datetime.now(UTC))
+                if not self._clock.doubts.clock:
+                    Mender(self._archive).mend(
+                        datetime.now(UTC) + timedelta(seconds=self._settings.clock.tolerance_s)
+                    )
                 self._work(fill(self._archive, self._retrieval, self._snapshots))
         finally:
             self._stopping.set()
@@ -244,7 +254,13 @@ class Hub:
             events, dead_letters, store = self._archive.count(), self._archive.dead_letter_count(), True
         except Unavailable:
             events, dead_letters, store = 0, 0, False
-        return Health(broker=self._intake.connected, store=store, events=events, dead_letters=dead_letters)
+        return Health(
+            broker=self._intake.connected,
+            store=store,
+            events=events,
+            dead_letters=dead_letters,
+            retention=self._clock.doubts.retention or "ok",
+        )
 
     def _wait_for_store(self) -> None:
         wait_s = 0.5
@@ -286,10 +302,12 @@ class Hub:
                 self._save()
                 save_at = time.monotonic() + self._settings.search.snapshot_every_s
             try:
-                before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
-                self.expire(before)
-                while self._casebook.expire(ms_of(before)):
-                    pass
+                if self._clock.may_remove():
+                    before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
+                    self.expire(before)
+                    while self._casebook.expire(ms_of(before)):
+                        pass
+                    self._casebook.expire_traces(ms_of(before))
                 for site in self._learner.learn_due():
                     log.info("thresholds learnt", extra={"site": site})
             except Unavailable as error:
@@ -301,7 +319,7 @@ class Hub:
         Raises:
             Unavailable: the store is away; what was removed so far stays removed.
         """
-        while gone := self._archive.expire(before):
+        while gone := self._archive.expire(before, datetime.now(UTC)):
             self._retrieval.remove(gone)
             if self._clips is not None:
                 for clip in gone.values():

@@ -50,6 +50,17 @@ class ArchiveSettings(Group):
     )
 
 
+class ClockSettings(Group):
+    """Which times are believed."""
+
+    tolerance_s: float = Field(
+        120.0,
+        ge=1,
+        description="an event of a clock that is off by more takes the time of its receipt; while a hub's own"
+        " clock is off by more from the store's or the sensors', nothing is removed",
+    )
+
+
 class ModelSettings(Group):
     """Which models score similarity, and how clips become features."""
 
@@ -207,6 +218,7 @@ class HubSettings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     redis: RedisSettings = RedisSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    clock: ClockSettings = ClockSettings()
     model: ModelSettings = ModelSettings()
     intake: IntakeSettings = IntakeSettings()
     search: SearchSettings = SearchSettings()

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.errors import Invalid
-from shared.events import EventId, Levels
+from shared.events import ClockStatus, EventId, Levels
 from shared.messages import LATEST, ReportMessage
 from shared.space import Features, space_of
 from shared.taxonomy import CATEGORIES
@@ -43,10 +43,16 @@ class StoredEvent:
     """An archived event.
 
     Attributes:
+        captured_at: when it is taken to have been captured: what orders, matches and expires.
+        received_at: when it came, by the hub's clock.
         features: uint8 [frames, dimension] of the feature space `space`.
         presence: probability of each category, float32 [8].
         clip: path of the audio below the clip directory, or "".
         towers: what the hub that archived it computed, if that is worth its room.
+        claimed_at: when its sensor claims that it was captured, if that is not believed; see `hub.clock`.
+        clock: what the sensor said of its clock.
+        historical: whether it is a replay of an old recording.
+        rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
     """
 
     id: EventId
@@ -59,6 +65,10 @@ class StoredEvent:
     presence: tuple[float, ...]
     clip: str = ""
     towers: StoredTowers | None = None
+    claimed_at: datetime | None = None
+    clock: ClockStatus = "unknown"
+    historical: bool = False
+    rate_hz: int = 0
 
     @property
     def site(self) -> str:
@@ -96,8 +106,25 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockReading:
+    """A sensor's clock beside a hub's.
+
+    Attributes:
+        boot: of the sensor, when it was read.
+        skew_s: how far the sensor's is ahead, in seconds; below 0 if it is behind.
+    """
+
+    boot: str
+    skew_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sensor:
-    """What is known of a sensor: its last event, the state it announced and its last report."""
+    """What is known of a sensor: its last event, the state it announced and its last report.
+
+    `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
+    its last report tells of that clock.
+    """
 
     place: str
     events: int
@@ -107,6 +134,21 @@ class Sensor:
     state: str
     boot: str
     report: Report | None = None
+    last_claimed_at: datetime | None = None
+    clock: ClockReading | None = None
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far its clock is ahead, in seconds, at least; None if that is not known.
+
+        An event that is captured later than it is received tells of a clock that is ahead, too.
+        """
+        measured = None if self.clock is None or self.clock.boot != self.boot else self.clock.skew_s
+        claimed = self.last_claimed_at or self.last_captured_at
+        if claimed is None or self.last_received_at is None:
+            return measured
+        lead_s = (claimed - self.last_received_at).total_seconds()
+        return measured if lead_s <= 0.0 else max(lead_s, measured or 0.0)
 
     @property
     def connected_report(self) -> Report | None:
@@ -140,13 +182,19 @@ FIELDS: Final = (
     "presence",
     "clip",
     "towers",
+    "claimed_ms",
+    "clock",
+    "historical",
+    "rate_hz",
 )
-"""Fields of an event's hash, in the order that `stored_of` wants."""
+"""Fields of an event's hash, in the order that `stored_of` wants; an event may lack those from `towers` on."""
+_NEEDED: Final = FIELDS.index("towers")
+_CLOCKS: Final[tuple[ClockStatus, ...]] = get_args(ClockStatus)
 
 
 def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
     """An event as the fields of its hash."""
-    return {
+    fields: dict[str, str | bytes] = {
         "site": event.site,
         "captured_ms": str(ms_of(event.captured_at)),
         "received_ms": str(ms_of(event.received_at)),
@@ -159,7 +207,13 @@ def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
         "presence": np.asarray(event.presence, dtype="<f4").tobytes(),
         "clip": event.clip,
         "towers": b"" if event.towers is None else _packed(event.towers),
+        "clock": event.clock,
+        "historical": str(int(event.historical)),
+        "rate_hz": str(event.rate_hz),
     }
+    if event.claimed_at is not None:
+        fields["claimed_ms"] = str(ms_of(event.claimed_at))
+    return fields
 
 
 def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
@@ -171,7 +225,7 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     """
     if row[0] is None:
         return None
-    *needed, towers = row
+    needed, (towers, claimed, clock, historical, rate) = row[:_NEEDED], row[_NEEDED:]
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise Invalid(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -190,6 +244,10 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
         presence=tuple(np.frombuffer(presence, dtype="<f4").tolist()),
         clip=clip.decode(),
         towers=_unpacked(towers) if towers else None,
+        claimed_at=time_of(claimed) if claimed else None,
+        clock=next((one for one in _CLOCKS if clock == one.encode()), "unknown"),
+        historical=historical == b"1",
+        rate_hz=int(rate or 0),
     )
 
 
@@ -221,7 +279,14 @@ def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         last_received_at=time_of(received) if received else None,
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
+        last_claimed_at=time_of(claimed) if (claimed := row.get(b"last_claimed_ms")) else None,
+        clock=_clock_of(row),
     )
+
+
+def _clock_of(row: dict[bytes, bytes]) -> ClockReading | None:
+    skew = row.get(b"clock_skew_s")
+    return None if skew is None else ClockReading(row.get(b"clock_boot", b"").decode(), float(skew))
 
 
 def report_fields(report: ReportMessage) -> dict[str, str | int | float]:

@@ -147,7 +147,8 @@ class Event:
 
     Attributes:
         id: identity; a repeat of the same id changes nothing anywhere.
-        captured_at: start of the clip, timezone-aware, UTC.
+        captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in the years 1970 to 2199. Whether
+            that clock was right, the hub decides (`hub.clock`).
         clock: whether the sensor's clock could be trusted.
         historical: True if the clip is a replay of old recordings, not heard now.
         duration_s: length of the clip in seconds, in (0, 60].
@@ -171,8 +172,8 @@ class Event:
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:
             raise Invalid("captured_at needs a time zone")
-        if not datetime(2000, 1, 1, tzinfo=UTC) <= self.captured_at < datetime(2200, 1, 1, tzinfo=UTC):
-            raise Invalid(f"captured_at {self.captured_at.isoformat()} is outside the years 2000 to 2199")
+        if not datetime(1970, 1, 1, tzinfo=UTC) <= self.captured_at < datetime(2200, 1, 1, tzinfo=UTC):
+            raise Invalid(f"captured_at {self.captured_at.isoformat()} is outside the years 1970 to 2199")
         if not 0.0 < self.duration_s <= 60.0:
             raise Invalid(f"duration {self.duration_s} s is outside (0, 60]")
         if not 1_000 <= self.rate_hz <= 384_000:

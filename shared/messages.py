@@ -27,6 +27,9 @@ JSON_CONTENT_TYPE: Final = "application/json"
 EVENT_CAP_BYTES: Final = 8 * 1024 * 1024
 """Largest event message: 60 s of 48 kHz 16-bit mono that FLAC could not compress is 5.8 MB."""
 STATE_CAP_BYTES: Final = 16 * 1024
+STATE_EXPIRY_S: Final = 315_360_000
+"""Message expiry of a sensor's state, ten years. A broker that forwards a message takes off the time that the message
+waited there, so a hub knows when the state was sent, and measures the sensor's clock. Source: MQTT 5.0, 3.3.2.3.3."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -258,7 +261,8 @@ class AlertMessage(Message):
     """The answer to "find similar past events": an event, what it resembles, and why.
 
     `categories` are those the alert is about, the surest first; `probability` that of the surest, `threshold` what it
-    had to reach at this site. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
+    had to reach at this site. `historical` is true for a replay of old recordings; `delay_s` is the time from the end
+    of the clip to its receipt. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
     sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
     `linked`, `severity` and `shadow` (what a candidate network would have stated) are there once the hub has looked
     them up, before the alert is told to anyone.
@@ -269,6 +273,8 @@ class AlertMessage(Message):
     site: NamePattern
     sensor: NamePattern
     captured_at: Instant
+    historical: bool = False
+    delay_s: float = 0.0
     laeq: Decibels
     lafmax: Decibels
     level_unit: LevelUnit

@@ -63,7 +63,8 @@ class Disconnected:
 class Received:
     """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`.
 
-    `received_s` is when it came, on the clock of `time.monotonic`.
+    `received_s` is when it came, on the clock of `time.monotonic`. `expiry_s` is what was left of its message expiry
+    interval when the broker sent it; None if it has none.
     """
 
     topic: str
@@ -74,6 +75,7 @@ class Received:
     content_type: str | None
     epoch: int
     received_s: float = 0.0
+    expiry_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class Link:
         retain: bool = False,
         qos: int = 1,
         content_type: str | None = None,
+        expiry_s: int | None = None,
     ) -> int:
         """Hand a message to the network thread.
 
@@ -199,6 +202,8 @@ class Link:
         properties = _properties(PacketTypes.PUBLISH)
         if content_type is not None:
             properties.ContentType = content_type
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
         return int(self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
@@ -315,6 +320,7 @@ class Link:
                 content_type=getattr(message.properties, "ContentType", None),
                 epoch=self._epoch,
                 received_s=time.monotonic(),
+                expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
             )
         )
 

@@ -45,6 +45,8 @@ INTERNALS: Final[Rows] = [
                     for name, legend in (
                         ("dead_letters", "dead letters"),
                         ("messages_quarantined", "of these, faults of ours"),
+                        ("events_retimed", "events of wrong clocks"),
+                        ("retention_refusals", "removals refused"),
                         ("retries", "waits for the store"),
                         ("intake_pauses", "pauses"),
                     )

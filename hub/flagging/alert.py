@@ -22,6 +22,8 @@ def alert_of(
         site=event.site,
         sensor=event.id.sensor,
         captured_at=event.captured_at,
+        historical=event.historical,
+        delay_s=round(max(0.0, event.delivery_s), 3),
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,

@@ -1,8 +1,8 @@
 """Episodes: the clips of one happening, of one category at one sensor, from its first clip to its last.
 
 A clip that contains a category goes on with the sensor's episode of that category if little time lies between them,
-and else opens a new one. What a sensor did lately, its `Recent`, is all that is needed to take the next clip; clips
-that come late, as after an outage, find the episode they belong to among the recent ones.
+and else opens a new one. What a sensor did lately, its `Recent`, is all that is needed to take the next clip. Clips
+that come late need more: see `hub.flagging.history`.
 
 Times are ms since 1970 UTC; levels are LAeq in the sensor's unit.
 """
@@ -112,6 +112,7 @@ class Recent:
         unit: of `ambient`.
         clips: that the ambient level was learnt from.
         hour: since 1970 UTC, the last one known to be heard.
+        newest_ms: when the latest clip so far begins.
     """
 
     episodes: dict[str, list[Episode]] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class Recent:
     unit: str = ""
     clips: int = 0
     hour: int = -1
+    newest_ms: int = 0
 
     def above_ambient_db(self, laeq: float) -> float | None:
         """How far a level lies above the ambient; None while that is not known."""
@@ -136,7 +138,8 @@ class Recent:
         Returns:
             The episodes it belongs to, as they are now.
         """
-        self._learn_ambient(heard)
+        self.learn_ambient(heard)
+        self.newest_ms = max(self.newest_ms, heard.start_ms)
         taken = []
         for number, (category, presence) in enumerate(zip(CATEGORIES, heard.presence, strict=True)):
             if presence < KEEPS * opens:
@@ -172,7 +175,22 @@ class Recent:
             self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[-KEPT:]
         return episode
 
-    def _learn_ambient(self, heard: Heard) -> None:
+    def forget_after(self, now_ms: int) -> None:
+        """Drop what lies ahead of the present: a clock that was wrong told of it."""
+        if self.newest_ms > now_ms:
+            self.episodes = {
+                category: [e for e in known if e.opened_ms <= now_ms] for category, known in self.episodes.items()
+            }
+            self.newest_ms = max((e.last_ms for known in self.episodes.values() for e in known), default=0)
+            self.newest_ms = min(self.newest_ms, now_ms)
+        self.calls = {name: call for name, call in self.calls.items() if call.from_ms <= now_ms}
+
+    def forget(self, name: str) -> None:
+        """Drop an episode that became a part of another."""
+        for category, known in self.episodes.items():
+            self.episodes[category] = [e for e in known if e.id != name]
+
+    def learn_ambient(self, heard: Heard) -> None:
         """A step towards the level that nine of ten clips exceed."""
         if heard.unit != self.unit:
             self.ambient, self.unit, self.clips = heard.laeq, heard.unit, 0
@@ -223,6 +241,7 @@ def recent_document(recent: Recent) -> dict[str, Any]:
         "calls": {name: [call.alert, call.from_ms, call.until_ms] for name, call in recent.calls.items()},
         "ambient": [round(recent.ambient, 2), recent.unit, recent.clips],
         "hour": recent.hour,
+        "newest": recent.newest_ms,
     }
 
 
@@ -234,4 +253,6 @@ def recent_of(document: Mapping[str, Any]) -> Recent:
         recent.episodes.setdefault(episode.category, []).append(episode)
     recent.ambient, recent.unit, recent.clips = document["ambient"][:3]
     recent.hour = document["hour"]
+    opened = (e.opened_ms for known in recent.episodes.values() for e in known)
+    recent.newest_ms = document["newest"] if "newest" in document else max(opened, default=0)
     return recent

@@ -9,13 +9,14 @@ What belongs to a rhythm is always told. Of the rest, which is as a rule nothing
 so many alerts a day as its budget of false ones allows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from hub.flagging.episode import Call, Episode, Heard, Recent
+from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match
@@ -104,12 +105,14 @@ class Around:
         others: when the site had its latest alerts about what belongs to no rhythm, ms since 1970 UTC; added to.
         nearby_alert: the alert of a simultaneous episode of a nearby sensor, or "".
         belonging: probability that an episode belongs to a rhythm.
+        history: of episodes, for clips that come late; changed.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     others: list[int] = field(default_factory=list)
     nearby_alert: Callable[[Episode], str] = lambda _: ""
     belonging: Callable[[Episode], float] = lambda _: 0.0
+    history: History = field(default_factory=History)
 
 
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
@@ -129,22 +132,23 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
         similar: what was found for it.
         around: what else is known.
     """
-    above = recent.above_ambient_db(heard.laeq)
+    above, late = recent.above_ambient_db(heard.laeq), heard.start_ms <= recent.newest_ms
     loud = above is None or above >= rule.min_above_ambient_db
-    best = dict(zip(CATEGORIES, similar.likeness.max(axis=0).tolist(), strict=True)) if similar.matches else {}
-    episodes = {episode.id: episode for episode in recent.take(heard, rule.min_presence, rule.gap_ms)}
+    episodes = {e.id: e for e in take(recent, heard, rule.min_presence, rule.gap_ms, around.history)}
+    own = of_others(similar, heard.place, episodes.values())
+    best = dict(zip(CATEGORIES, own.max(axis=0).tolist(), strict=True)) if similar.matches else {}
+    note_doubts(around.history, heard, rule.min_presence, {e.category for e in episodes.values()}, best)
     worthy: dict[str, float] = {}
     for episode in list(episodes.values()):
         likeness = best.get(episode.category, 0.0)
         if likeness > episode.best:
             episodes[episode.id] = episode = recent.put(replace(episode, best=likeness))  # noqa: PLW2901
-        alert = episode.alert or _called(recent, episode, heard)
-        if not alert and loud and 0.0 < likeness >= around.thresholds.get(episode.category, rule.threshold):
-            alert = around.nearby_alert(episode)
-            if not alert:
-                worthy[episode.id] = likeness
+        worth = loud and 0.0 < likeness >= around.thresholds.get(episode.category, rule.threshold)
+        alert = _known_alert(rule, heard, recent, episode, around, worth=worth, late=late)
         if alert:
             episodes[episode.id] = _belonging(rule, recent, episode, heard, alert)
+        elif worth:
+            worthy[episode.id] = likeness
     recurring = any(around.belonging(episodes[name]) >= rule.rhythm for name in worthy)
     if worthy and not recurring:
         if not room(around.others, heard.start_ms, rule.others_a_day):
@@ -153,10 +157,38 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
             around.others.append(heard.start_ms)
     for name in worthy:
         episodes[name] = _belonging(rule, recent, episodes[name], heard, heard.event)
+    for episode in episodes.values():
+        around.history.keep(episode)
+        if late and episode.alert:
+            _spread(rule, recent, episode, around.history)
     surest = sorted(worthy.items(), key=lambda item: -item[1])
     flagged = {episodes[name].category: likeness for name, likeness in surest}
-    matches = _flagged_matches(rule, similar, flagged, around.thresholds)
+    matches = _flagged_matches(rule, Found(similar.matches, own), flagged, around.thresholds)
     return Judged(list(episodes.values()), flagged, matches, above, recurring)
+
+
+def of_others(similar: Found, place: str, episodes: Iterable[Episode]) -> Likeness:
+    """The likeness of matches, 0 in a category whose episode the clip and the match are both a part of.
+
+    Args:
+        similar: what was found for a clip.
+        place: of the clip.
+        episodes: that the clip belongs to.
+
+    Returns:
+        float32 [n, 8].
+    """
+    likeness = similar.likeness
+    if all(match.place != place for match in similar.matches):
+        return likeness
+    likeness = likeness.copy()
+    for episode in episodes:
+        own = [
+            match.place == place and episode.opened_ms <= match.captured_ms <= episode.last_ms
+            for match in similar.matches
+        ]
+        likeness[own, CATEGORIES.index(episode.category)] = 0.0
+    return likeness
 
 
 def room(others: Sequence[int], at_ms: int, a_day: float) -> bool:
@@ -169,6 +201,16 @@ def room(others: Sequence[int], at_ms: int, a_day: float) -> bool:
     """
     most, window_ms = (int(a_day), _DAY_MS) if a_day >= 1 else (1, round(_DAY_MS / a_day))
     return sum(abs(at_ms - other) < window_ms for other in others) < most
+
+
+def _known_alert(
+    rule: FlagRule, heard: Heard, recent: Recent, episode: Episode, around: Around, *, worth: bool, late: bool
+) -> str:
+    """The alert that an episode belongs to already, by itself, the cool-down, or a nearby sensor; "" if none."""
+    alert = episode.alert or _called(recent, episode, heard)
+    if late and not alert:
+        alert = alert_nearby(around.history, recent, episode, rule.cooldown_ms, worthy=worth)
+    return alert or (around.nearby_alert(episode) if worth else "")
 
 
 def _called(recent: Recent, episode: Episode, heard: Heard) -> str:
@@ -184,6 +226,19 @@ def _belonging(rule: FlagRule, recent: Recent, episode: Episode, heard: Heard, a
         from_ms = min(heard.start_ms, call.from_ms) if call.alert == alert else heard.start_ms
         recent.calls[episode.category] = Call(alert, from_ms, until_ms)
     return episode if episode.alert == alert else recent.put(replace(episode, alert=alert))
+
+
+def _spread(rule: FlagRule, recent: Recent, episode: Episode, history: History) -> None:
+    for belonging in spread(history, recent, episode, rule.cooldown_ms):
+        _call(rule, recent, belonging)
+
+
+def _call(rule: FlagRule, recent: Recent, episode: Episode) -> None:
+    """Have the alert of an episode last for the cool-down after it, if it is the latest."""
+    call, until_ms = recent.calls.get(episode.category), episode.last_ms + rule.cooldown_ms
+    if call is None or until_ms > call.until_ms:
+        from_ms = episode.opened_ms if call is None or call.alert != episode.alert else call.from_ms
+        recent.calls[episode.category] = Call(episode.alert, min(from_ms, episode.opened_ms), until_ms)
 
 
 def _flagged_matches(

@@ -10,6 +10,7 @@ from hub.archive import Archive
 from hub.casebook import Casebook
 from hub.feedback import Feedback
 from hub.health.certificates import CertificateLook
+from hub.health.clock import ClockLook
 from hub.health.drift import DriftLook, Judge
 from hub.health.heartbeat import Heart
 from hub.health.sensors import SensorLook
@@ -65,6 +66,7 @@ class Observed:
         feedback: verdicts.
         retrieval: models and indexes.
         metrics: where it is told.
+        clock: compares clocks.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Observed:
         feedback: Feedback,
         retrieval: Retrieval,
         metrics: HubMetrics,
+        clock: ClockLook,
     ) -> None:
         health = settings.health
         folders = {"clips": settings.archive.clips_dir, "snapshots": settings.search.snapshot_dir}
@@ -95,6 +98,7 @@ class Observed:
         self._watch = Watch(
             [
                 Regular(StoreLook(archive, metrics, written), health.every_s),
+                Regular(clock, health.every_s),
                 Regular(sensors, health.every_s),
                 Regular(IndexLook(retrieval.indexes, metrics), health.every_s),
                 Regular(VerdictLook(archive, feedback, metrics), health.every_s),

@@ -124,6 +124,9 @@ class SensorLook:
         metrics.sensor_varied.put(
             {one.labels: one.hearing.varied_s for one in hearing if one.hearing.varied_s is not None}
         )
+        metrics.sensor_skew.put(
+            {one.labels: skew_s for one in told if (skew_s := one.sensor.clock_skew_s) is not None}
+        )
         there = {one.labels: report for one in told if (report := one.sensor.connected_report) is not None}
         ever = {one.labels: report for one in told if (report := one.sensor.report) is not None}
         metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there.items()})

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from hub.archive import PREFIX, Archive, translated
+from hub.archive import LATE, PREFIX, Archive, translated
 from hub.metrics import HubMetrics
 from hub.notify.outbox import Outbox, known_names
 from hub.notify.teller import unpublished_count
+
+_PAGE: Final = 100
+_LATE_LOOKED_AT: Final = 5_000
+"""Of so many of the oldest events it is looked whether they came late."""
 
 
 class StoreLook:
@@ -70,6 +75,18 @@ class StoreLook:
         # As `df` does: what is reserved for the system counts as no room.
         self._metrics.disk_size.put({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
 
+    def _oldest_ms(self) -> float:
+        """When the oldest event was captured, of those that did not come late; NaN if there is none."""
+        for start in range(0, _LATE_LOOKED_AT, _PAGE):
+            rows = self._redis.zrange(f"{PREFIX}:events", start, start + _PAGE - 1, withscores=True)
+            if not rows:
+                break
+            late = self._redis.zmscore(LATE, [name for name, _ in rows])
+            for (_, at_ms), received in zip(rows, late, strict=True):
+                if received is None:
+                    return float(at_ms)
+        return math.nan
+
     @translated
     def _ask(self) -> None:
         metrics = self._metrics
@@ -80,8 +97,7 @@ class StoreLook:
         metrics.store_durable.set(int(bool(kept.get("aof_enabled", 0)) and written))
         metrics.store_events.set(self._archive.count())
         metrics.store_alerts.set(self._archive.alert_count())
-        oldest = self._redis.zrange(f"{PREFIX}:events", 0, 0, withscores=True)
-        metrics.store_oldest.set(oldest[0][1] / 1000 if oldest else math.nan)
+        metrics.store_oldest.set(self._oldest_ms() / 1000)
         metrics.store_waiting.set(unpublished_count(self._redis))
         letters = self._archive.letters
         metrics.store_letters.set(letters.count())

@@ -20,9 +20,9 @@ from typing import Any, Final
 from hub.archive import PREFIX, Archive, index_of, translated
 from hub.casebook import Casebook
 from hub.flagging.episode import Recent
-from hub.homeassistant import OFFLINE, ONLINE, Describer, Told, config_topic
+from hub.homeassistant import AHEAD, OFFLINE, ONLINE, Describer, Told, config_topic
 from hub.settings import HomeAssistantSettings
-from hub.stored import Sensor, time_of
+from hub.stored import Sensor, ms_of, time_of
 from shared.errors import Unavailable
 from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
@@ -186,7 +186,9 @@ class Announcer:
         after = now - timedelta(days=self._settings.forget_after_days)
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
         recents = self._casebook.recent([sensor.place for sensor in sensors])
-        newest = self._newest([sensor.place for sensor in sensors])
+        newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
+        for recent in recents.values():
+            recent.forget_after(ms_of(now + AHEAD))
         told = (
             self._archive.rows.read(
                 "sensor",
@@ -209,29 +211,29 @@ class Announcer:
         )
         if newest is None:
             return told
-        event, (captured, laeq, lafmax, unit) = newest
+        event, (captured, received, laeq, lafmax, unit) = newest
         levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
-        return Told(site, name, event, time_of(captured), levels, told.episode, told.alert)
+        return Told(site, name, event, time_of(captured), time_of(received), levels, told.episode, told.alert)
 
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
         for call in sorted(recent.calls.values(), key=lambda call: -call.from_ms):
             if call.alert.startswith(f"{site}.{sensor}."):
                 alert = self._archive.alert(call.alert)
-                if alert is not None:
+                if alert is not None and not alert.historical:
                     return alert
         return None
 
     @translated
-    def _newest(self, places: Iterable[str]) -> dict[str, tuple[str, list[bytes]]]:
-        """Of each sensor with clips, the one captured last: its id, and the fields that are told."""
+    def _newest(self, places: Iterable[str], until: datetime) -> dict[str, tuple[str, list[bytes]]]:
+        """Of each sensor with clips until a time, the one captured last: its id, and the fields that are told."""
         names = list(places)
         pipe = self._redis.pipeline(transaction=False)
         for place in names:
-            pipe.zrevrange(index_of(place), 0, 0)
+            pipe.zrevrangebyscore(index_of(place), ms_of(until), "-inf", start=0, num=1)
         found = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
         for event in found.values():
-            pipe.hmget(f"{PREFIX}:event:{event}", "captured_ms", "laeq", "lafmax", "level_unit")
+            pipe.hmget(f"{PREFIX}:event:{event}", "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
         rows = zip(found.items(), pipe.execute(), strict=True)
         return {place: (event, row) for (place, event), row in rows if None not in row}
 

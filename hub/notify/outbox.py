@@ -290,7 +290,7 @@ class Outbox:
     @translated
     def remove(self, letters: Sequence[Refused]) -> None:
         """Remove dead letters for good."""
-        with self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for letter in letters:
                 pipe.xdel(self._dead, letter.id)
             pipe.execute()

@@ -1,5 +1,8 @@
 """Who is told what, and when: quiet hours, digests, the most a day, escalation, patience. No clock, no I/O.
 
+Nobody is sent an alert about a replay of old recordings, or about a clip that came long after its capture: it is no
+news. Such alerts are kept and listed.
+
 An alert that comes in quiet hours, or after the most a day went out, is held back. What is held goes out as one
 message, the digest, at the next digest time: when quiet hours end, and at the hour set for it. An urgent alert is
 never held. Times of day are the sites' own.
@@ -145,6 +148,16 @@ class Rules:
         if held_since is None or self.quiet_at(now):
             return False
         return self.next_digest(held_since) <= now
+
+
+def is_news(alert: AlertMessage, late_after_s: float) -> bool:
+    """Whether an alert is about what is heard now, so that it is sent.
+
+    Args:
+        alert: to be sent.
+        late_after_s: a clip that came so long after its end is no news, in seconds.
+    """
+    return not alert.historical and alert.delay_s <= late_after_s
 
 
 def failures_allowed(attempts: int) -> int:

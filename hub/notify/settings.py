@@ -125,6 +125,12 @@ class NotifySettings(Group):
     page_url: str = Field(
         "http://127.0.0.1:8080", pattern=r"^https?://[^\s]+$", description="the hub's pages as people reach them"
     )
+    late_after_s: float = Field(
+        3_600.0,
+        ge=0,
+        description="an alert about a clip that came so long after its end, as after an outage, is listed and sent to"
+        " nobody, as are alerts about replays of old recordings",
+    )
     give_up_after_s: float = Field(
         86_400.0, gt=0, description="a message that cannot be sent for so long becomes a dead letter"
     )

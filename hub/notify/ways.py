@@ -1,6 +1,6 @@
 """All ways out of a hub, put together as the settings say, started and stopped."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from hub.notify.courier import Courier
 from hub.notify.mqtt import Publisher
 from hub.notify.notifier import Notifier
 from hub.notify.outbox import Outbox
-from hub.notify.policy import Hours, Rules, clock
+from hub.notify.policy import Hours, Rules, clock, is_news
 from hub.notify.post import Poster
 from hub.notify.settings import (
     AlertmanagerSettings,
@@ -26,6 +26,7 @@ from hub.notify.teller import MQTT, Address, Complete, Teller, as_it_is
 from hub.notify.text import Wording
 from hub.notify.webhook import Webhook
 from shared.errors import Invalid
+from shared.messages import AlertMessage
 from shared.settings import MqttSettings
 
 
@@ -92,6 +93,10 @@ def rules_of(one: WaySettings, zone: ZoneInfo) -> Rules:
     )
 
 
+def _wants(rules: Rules, late_after_s: float) -> Callable[[AlertMessage], bool]:
+    return lambda alert: is_news(alert, late_after_s) and rules.wants(alert)
+
+
 def _wording(one: WaySettings, settings: NotifySettings, zone: ZoneInfo) -> Wording:
     return Wording(zone, settings.page_url, alert=one.template, digest=one.digest_template)
 
@@ -140,14 +145,14 @@ class WaysOut:
         complete: Complete = as_it_is,
     ) -> None:
         broker = Outbox(client, MQTT)
-        addresses = [Address(broker)]
+        addresses = [Address(broker, lambda alert: is_news(alert, notify.late_after_s))]
         publisher = Publisher(
             outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
         )
         self._parts: list[Publisher | Courier | Teller] = [publisher]
         for way in open_notifiers(notify, zone):
             outbox = Outbox(client, way.name)
-            addresses.append(Address(outbox, way.rules.wants))
+            addresses.append(Address(outbox, _wants(way.rules, notify.late_after_s)))
             courier = Courier(
                 outbox=outbox,
                 notifier=way.notifier,

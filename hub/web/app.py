@@ -34,6 +34,7 @@ class HealthView(BaseModel):
     store: bool
     events: int
     dead_letters: int
+    retention: str
 
 
 def create_app(parts: Parts) -> FastAPI:

@@ -27,12 +27,14 @@ class Health:
         store: it answers.
         events: events archived; 0 if the store is away.
         dead_letters: dead letters that wait; 0 if the store is away.
+        retention: "ok", or why nothing is removed by age.
     """
 
     broker: bool
     store: bool
     events: int
     dead_letters: int
+    retention: str = "ok"
 
     @property
     def ok(self) -> bool:

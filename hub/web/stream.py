@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from hub.archive import PREFIX, translated
+from hub.notify.policy import is_news
 from hub.stored import StoredEvent, ms_of
 from hub.web.parts import Parts
 from hub.web.views import episode_view, event_view, sensor_view
@@ -197,7 +198,7 @@ class Feed:
             if event.place in sensors:
                 news.append(News("sensor", sensor_view(sensors[event.place]).model_dump_json()))
             news += self._of_episodes(event, recents)
-            if alert is not None:
+            if alert is not None and is_news(alert, self._parts.settings.notify.late_after_s):
                 news.append(News("alert", alert.model_dump_json()))
             last = news.pop()
             news.append(News(last.kind, last.data, position))

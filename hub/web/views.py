@@ -10,7 +10,7 @@ from hub.flagging.budget import Threshold
 from hub.flagging.episode import Episode
 from hub.flagging.why import Why
 from hub.stored import Sensor, StoredEvent
-from shared.events import LevelUnit
+from shared.events import ClockStatus, LevelUnit
 from shared.messages import AlertMessage, MatchMessage, Probability
 from shared.taxonomy import CATEGORIES
 
@@ -38,6 +38,10 @@ class EventView(BaseModel):
                 "laeq": 71.3,
                 "lafmax": 84.0,
                 "level_unit": "dB",
+                "rate_hz": 48000,
+                "clock": "synchronised",
+                "claimed_at": None,
+                "historical": False,
                 "space": "earwitness-small-u8/1",
                 "presence": {**dict.fromkeys(CATEGORIES, 0.02), "powered-saw": 0.94},
                 "audio": True,
@@ -54,6 +58,12 @@ class EventView(BaseModel):
     laeq: float
     lafmax: float
     level_unit: LevelUnit
+    rate_hz: int | None = Field(description="sample rate of the capture, Hz; null of events of earlier hubs")
+    clock: ClockStatus = Field(description="what the sensor said of its clock")
+    claimed_at: datetime | None = Field(
+        description="capture time by the sensor's clock, where it is not believed and `captured_at` is of the receipt"
+    )
+    historical: bool = Field(description="whether it is a replay of an old recording")
     space: str
     presence: dict[str, Probability]
     audio: bool = Field(description="whether its sound was kept")
@@ -184,6 +194,9 @@ class SensorView(BaseModel):
     last_event: str
     last_captured_at: datetime | None
     last_received_at: datetime | None
+    clock_skew_s: float | None = Field(
+        description="how far its clock is ahead of the hub's, in seconds; below 0 if it is behind; null if not known"
+    )
     report: ReportView | None
 
 
@@ -205,6 +218,10 @@ def event_view(event: StoredEvent) -> EventView:
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
+        rate_hz=event.rate_hz or None,
+        clock=event.clock,
+        claimed_at=event.claimed_at,
+        historical=event.historical,
         space=event.space,
         presence={name: min(1.0, max(0.0, p)) for name, p in zip(CATEGORIES, event.presence, strict=True)},
         audio=bool(event.clip),
@@ -275,6 +292,7 @@ def sensor_view(sensor: Sensor) -> SensorView:
         last_event=sensor.last_event,
         last_captured_at=sensor.last_captured_at,
         last_received_at=sensor.last_received_at,
+        clock_skew_s=sensor.clock_skew_s,
         report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )
 

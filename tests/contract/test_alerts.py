@@ -113,3 +113,15 @@ def test_two_hubs_publish_each_alert_once(broker: Broker, single: Archive) -> No
         eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 400, 10, "all is heard")
     assert sorted(heard) == sorted(events(0, 400))
+
+
+def test_a_replay_and_a_late_clip_are_listed_and_sent_to_nobody(broker: Broker, single: Archive) -> None:
+    told = [alert(f"demo.street-1.boot.{seq}") for seq in range(3)]
+    told[0] = told[0].model_copy(update={"historical": True})
+    told[1] = told[1].model_copy(update={"delay_s": 3_601.0})
+    with listening(broker) as heard, publishing(broker, single):
+        single.complete_all([(EventId.parse(one.event), one) for one in told])
+        eventually(lambda: heard == ["demo.street-1.boot.2"], 10, "the one that is news came")
+        eventually(lambda: unpublished_count(single.client) == 0, 10, "nothing waits")
+    assert heard == ["demo.street-1.boot.2"]
+    assert {one.event for one in single.alerts()} == {one.event for one in told}

@@ -1,6 +1,7 @@
 """The casebook on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -271,3 +272,52 @@ def test_feedback_on_what_is_not_there_is_refused(
     with pytest.raises(Invalid, match="unknown categories"):
         feedback.give(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
     assert feedback.everything() == []
+
+
+def histories(casebook: Casebook) -> list[tuple[object, ...]]:
+    """What is kept of episodes, less their names."""
+    return [(e.opened_ms, e.last_ms, e.clips, e.best, e.clarity, bool(e.alert)) for e in casebook.episodes(limit=500)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_kept_does_not_depend_on_the_order_in_which_clips_come(
+    archive: Archive, casebook: Casebook, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    starts = np.cumsum(rng.choice([10, 40, 60, 100, 900, 4_000], 60))
+    presence = rng.choice([0.4, 0.6, 0.9], 60, p=[0.2, 0.4, 0.4])
+    in_time = [event(n, MONDAY + timedelta(seconds=int(at)), dog=presence[n]) for n, at in enumerate(starts)]
+    clips = [replace(one, received_at=MONDAY + timedelta(days=9)) for one in in_time]
+    kept = []
+    for order, at_once in (
+        (range(60), 60),
+        (rng.permutation(60), 7),
+        (reversed(range(60)), 1),
+        ([*range(30, 60), *range(30)], 16),
+    ):
+        archive.client.flushall()
+        arrived = [clips[n] for n in order]
+        for start in range(0, 60, at_once):
+            conclude(archive, casebook, arrived[start : start + at_once])
+        kept.append((histories(casebook), casebook.times("demo")))
+    assert kept[1:] == kept[:1] * 3
+
+
+def test_an_episode_that_became_a_part_of_another_is_found_under_both_names(
+    archive: Archive, casebook: Casebook
+) -> None:
+    for n, at_s in enumerate((0, 100, 50)):
+        conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=at_s))], likeness=0.9 if at_s else 0.0)
+    (episode,) = casebook.episodes()
+    assert episode.clips == 3
+    assert casebook.episode("s1.boot.0.7") == casebook.episode("s1.boot.1.7") == episode
+    assert [e.id for e in casebook.episodes(place="demo/s1", category="dog")] == [episode.id]
+
+
+def test_traces_expire(archive: Archive, casebook: Casebook) -> None:
+    conclude(archive, casebook, [event(0, MONDAY, dog=0.4), event(1, MONDAY + timedelta(hours=1))])
+    assert archive.client.exists("ew:traces:demo/s1:dog") == 1
+    casebook.expire_traces(ms_of(MONDAY))
+    assert archive.client.exists("ew:traces:demo/s1:dog") == 1
+    casebook.expire_traces(ms_of(MONDAY + timedelta(hours=2)))
+    assert archive.client.exists("ew:traces:demo/s1:dog") == 0

@@ -40,7 +40,11 @@ class Recorder:
         self.done: list[int] = []
         self._fails_at = fails_at
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+    def prepare(
+        self,
+        messages: Sequence[tuple[str, bytes]],
+        waited_s: Sequence[float | None] | None = None,  # noqa: ARG002
+    ) -> Sequence[Item]:
         self.prepared.append([int(payload) for _, payload in messages])
         return [Item(*message) for message in messages]
 

@@ -25,7 +25,10 @@ class Slow:
         self.done: list[int] = []
         self.batches: list[int] = []
 
-    def prepare(self, messages: Sequence[tuple[str, bytes]]) -> Sequence[Item]:
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
+        del waited_s
         self.batches.append(sum(len(payload) for _, payload in messages))
         return [Item(topic, payload) for topic, payload in messages]
 

@@ -103,6 +103,12 @@ def play(folder: Path, broker: Broker, name: str, count: int = 60) -> None:
     ).finish()
 
 
+def play_both(folder: Path, broker: Broker) -> None:
+    """One sensor after the other: clips of one episode are no matches of each other, so an alert needs both."""
+    play(folder, broker, "deep", count=5)
+    play(folder, broker, "high")
+
+
 def whole(watcher: Watcher) -> bool:
     """Whether everything there is to tell of a sensor has been told."""
     kinds = ("level", "episode", "last-alert")
@@ -113,7 +119,7 @@ def test_devices_and_values_are_retained_and_outlive_a_restart(
     tmp_path: Path, broker: Broker, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
 ) -> None:
     hub = start("one", "notify.page_url=https://noise.example/")
-    play(tmp_path, broker, "high")
+    play_both(tmp_path, broker)
     first = watch()
     eventually(lambda: whole(first), 30, "all is told")
     hub.stop()
@@ -155,7 +161,7 @@ def test_a_dead_hub_is_offline_and_another_takes_over(
     tmp_path: Path, broker: Broker, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
 ) -> None:
     hubs = {name: start(name) for name in ("one", "two")}
-    play(tmp_path, broker, "high")
+    play_both(tmp_path, broker)
     watcher = watch()
     eventually(lambda: whole(watcher), 30, "all is told")
 
@@ -181,8 +187,7 @@ def test_a_sensor_that_is_gone_and_telling_turned_off_leave_nothing_behind(
     watch: Callable[..., Watcher],
 ) -> None:
     hub = start()
-    play(tmp_path, broker, "high")
-    play(tmp_path, broker, "deep", count=5)
+    play_both(tmp_path, broker)
     watcher = watch()
     eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are told")
     redis.Redis.from_url(store.url).srem("ew:sensors", "test/deep")

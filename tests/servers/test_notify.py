@@ -261,8 +261,10 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
     try:
         data = write_embeddings(tmp_path / "embeddings.npz", 30)
         source = ("source.kind=embeddings", f"source.path={data}", "source.speed=200", "sensor.site=test")
-        EdgeProcess(tmp_path / "edge", broker.port, *source).finish()
-        eventually(lambda: archive.count() == 30 and archive.alert_count() > 0, 60, "alerts are raised")
+        for name in ("first", "second"):  # clips of one episode are no matches of each other
+            own = (f"sensor.name={name}", "source.limit=30")
+            EdgeProcess(tmp_path / name, broker.port, *source, *own).finish()
+        eventually(lambda: archive.count() == 60 and archive.alert_count() > 0, 60, "alerts are raised")
         eventually(lambda: len(receiver.taken) >= archive.alert_count(), 30, "the webhook has them all")
         eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alert_count(), 30, "all is held")
         eventually(lambda: Outbox(archive.client, "mqtt").count() == 0, 30, "the broker has them all")

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -312,6 +313,7 @@ def test_health_says_what_is_there(web: Demo) -> None:
     answer = httpx.get(f"{web.url}/healthz")
     assert answer.status_code == 200
     assert answer.json()["ok"] is True
+    assert "retention" in answer.json()
 
 
 def test_a_hub_ends_at_once_though_somebody_listens(web: Demo) -> None:
@@ -324,3 +326,30 @@ def test_a_hub_ends_at_once_though_somebody_listens(web: Demo) -> None:
     log = (web.hub.folder / "log").read_text()
     assert "Traceback" not in log, log[-3000:]
     web.hub.start()
+
+
+def test_wrong_clocks_and_replays_are_told_by_api_export_and_pages(api: httpx.Client, web: Demo) -> None:
+    now = datetime.now(UTC)
+    newest = replace(web.archive.events(limit=1)[0], clip="", captured_at=now, received_at=now)
+    claimed = now + timedelta(hours=2)
+    fast = replace(
+        newest, id=EventId("clocks", "fast", "b", 0), claimed_at=claimed, clock="unsynchronised", rate_hz=48_000
+    )
+    old = replace(newest, id=EventId("clocks", "old", "b", 0), historical=True)
+    web.archive.record_all([fast, old])
+    told = got(api, f"/events/{fast.id}")
+    assert (told["clock"], told["historical"], told["rate_hz"]) == ("unsynchronised", False, 48_000)
+    assert datetime.fromisoformat(told["claimed_at"]) - claimed < timedelta(milliseconds=1)
+    assert [e["id"] for e in got(api, "/events", historical="true")["events"]] == [str(old.id)]
+    assert [e["id"] for e in got(api, "/events", clock="unsynchronised")["events"]] == [str(fast.id)]
+    assert str(old.id) not in {e["id"] for e in got(api, "/events", historical="false", limit=500)["events"]}
+    rows = list(csv.DictReader(io.StringIO(api.get("/export/events.csv?historical=true").text, newline="")))
+    assert [(row["id"], row["historical"]) for row in rows] == [(str(old.id), "True")]
+    (sensor,) = [one for one in got(api, "/sensors")["sensors"] if one["sensor"] == "fast"]
+    assert sensor["clock_skew_s"] == pytest.approx(7_200, abs=1)
+    pages = {
+        path: httpx.get(f"{web.url}{path}").text for path in ("/sensors", f"/events/{fast.id}", f"/events/{old.id}")
+    }
+    assert "clock 2.0 h ahead" in pages["/sensors"]
+    assert "The sensor's clock was wrong" in pages[f"/events/{fast.id}"]
+    assert "A replay of an old recording" in pages[f"/events/{old.id}"]

@@ -12,7 +12,9 @@ from hub.web.api.words import (
     EVENT,
     After,
     Category,
+    Clock,
     EventName,
+    Historical,
     Limit,
     Matches,
     Place,
@@ -59,9 +61,11 @@ def routes(parts: Parts) -> APIRouter:
         place: Place = None,
         category: Category = None,
         min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
+        clock: Clock = None,
+        historical: Historical = None,
     ) -> EventList:
         """Archived events, newest first."""
-        wanted = Wanted(_ms(since), _ms(until), place, category, min_laeq)
+        wanted = Wanted(_ms(since), _ms(until), place, category, min_laeq, clock, historical)
         page = parts.catalogue.events(wanted, limit=limit, after=cursor_of(after))
         return EventList(events=[event_view(event) for event in page.events], next=text_of(page.next))
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from hub.catalogue import Cursor, Wanted
 from hub.feedback import Verdict
 from hub.stored import StoredEvent, ms_of
-from hub.web.api.words import Category, Place, Since, Site, Until, errors
+from hub.web.api.words import Category, Clock, Historical, Place, Since, Site, Until, errors
 from hub.web.listing import WantedAlerts, alerts, verdicts
 from hub.web.parts import Parts
 from hub.web.tables import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
@@ -29,6 +29,10 @@ _EVENT: Final = (
     "laeq",
     "lafmax",
     "level_unit",
+    "rate_hz",
+    "clock",
+    "claimed_at",
+    "historical",
     "space",
     "audio",
     *CATEGORIES,
@@ -38,6 +42,8 @@ _ALERT: Final = (
     "site",
     "sensor",
     "captured_at",
+    "historical",
+    "delay_s",
     "severity",
     "categories",
     "probability",
@@ -69,10 +75,16 @@ def routes(parts: Parts) -> APIRouter:
 
     @router.get("/events.{form}", response_class=StreamingResponse, responses=_media("events", "newest first"))
     def export_events(
-        form: Format, since: Since = None, until: Until = None, place: Place = None, category: Category = None
+        form: Format,
+        since: Since = None,
+        until: Until = None,
+        place: Place = None,
+        category: Category = None,
+        clock: Clock = None,
+        historical: Historical = None,
     ) -> StreamingResponse:
         """Events with levels and the probability of each category."""
-        wanted = Wanted(_ms(since), _ms(until), place, category)
+        wanted = Wanted(_ms(since), _ms(until), place, category, clock=clock, historical=historical)
 
         def page(after: Cursor | None) -> tuple[Sequence[StoredEvent], Cursor | None]:
             found = parts.catalogue.events(wanted, limit=_PAGE, after=after)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from hub.web.cursors import FORM
 from hub.web.guard import HEADER
 from hub.web.views import EVENT_EXAMPLE, Problem
+from shared.events import ClockStatus
 from shared.messages import Instant
 from shared.taxonomy import CATEGORIES
 
@@ -38,6 +39,10 @@ Until = Annotated[Time | None, Query(description="at this time or before", examp
 Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]
 Site = Annotated[str | None, Query(pattern=NAME, description="of this site", examples=["demo"])]
 Category = Annotated[str | None, Query(pattern=CATEGORY, description="of this category", examples=["music"])]
+Clock = Annotated[ClockStatus | None, Query(description="with this status of the sensor's clock")]
+Historical = Annotated[
+    bool | None, Query(description="true: only replays of old recordings; false: only what was heard live")
+]
 EventName = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
 EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
 Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]

@@ -1,12 +1,13 @@
 """Sensors: who is heard, who is not, how loud it is and how late clips come."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from hub.clock import told
 from hub.stored import Sensor, StoredEvent
 from hub.web.condition import Condition, condition
 from hub.web.pages.shell import Shell
@@ -25,6 +26,7 @@ class Row:
     strip: Strip | None
     last: StoredEvent | None
     placed: bool
+    clock_off: str
 
 
 def routes(shell: Shell) -> APIRouter:
@@ -45,6 +47,7 @@ def routes(shell: Shell) -> APIRouter:
                 strip=strip(levels[sensor.place]),
                 last=last.get(sensor.place),
                 placed=sensor.place in parts.places.positions,
+                clock_off=_off(sensor, parts.settings.clock.tolerance_s),
             )
             for sensor in known
         ]
@@ -52,3 +55,11 @@ def routes(shell: Shell) -> APIRouter:
         return shell.page(request, "sensors.html", rows=rows)
 
     return router
+
+
+def _off(sensor: Sensor, tolerance_s: float) -> str:
+    """How far a sensor's clock is off, in words: "2.0 h ahead"; "" if it is not, as far as is known."""
+    skew_s = sensor.clock_skew_s
+    if skew_s is None or abs(skew_s) <= tolerance_s:
+        return ""
+    return f"{told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'}"

@@ -169,6 +169,11 @@ CASES = [
         },
         *(1_600, ({},), (1_400,)),
     ),
+    Case(
+        "EarwitnessRetentionRefused", {"earwitness_hub_retention_refused": "0x5 1x30 0x30"}, 25, ({},), (10, 18, 45)
+    ),
+    Case("EarwitnessSensorClockWrong", {sensor("clock_skew_seconds"): "100x5 7200x40"}, 20, (ONE,), (4, 10)),
+    Case("EarwitnessSensorClockWrong", {sensor("clock_skew_seconds"): "-100x5 -7200x40"}, 20, (ONE,), (4, 10)),
     Case("EarwitnessDeadLetters", {"earwitness_store_dead_letters": "0x5 3x30"}, 20, ({},), (8,)),
     Case(
         "EarwitnessDeadLettersNearLimit",

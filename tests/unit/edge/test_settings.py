@@ -1,6 +1,6 @@
 """The edge's settings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,31 @@ def test_a_replay_starts_now_unless_told_otherwise() -> None:
     assert load(EdgeSettings, None, []).source.start_or(now) == now
     set_to = load(EdgeSettings, None, ["source.start=2020-01-01T00:00:00Z"]).source
     assert set_to.start_or(now) == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_a_replay_faster_than_the_clock_never_runs_ahead_of_it() -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    limited = load(EdgeSettings, None, ["source.speed=100", "source.limit=60"]).source
+    assert limited.start_or(now) == now - timedelta(minutes=10)
+    assert load(EdgeSettings, None, ["source.speed=100"]).source.start_or(now) == now - timedelta(days=30)
+    endless = load(EdgeSettings, None, ["source.speed=100", "source.limit=100000000"]).source
+    assert endless.start_or(now) == now - timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("settings", "historical"),
+    [
+        ([], False),
+        (["source.speed=100"], False),
+        (["source.start=2020-01-01T00:00:00Z"], True),
+        (["source.start=2020-01-01T00:00:00Z", "source.historical=false"], False),
+        (["source.historical=true"], True),
+    ],
+)
+def test_a_replay_with_a_start_of_its_own_is_of_old_recordings_unless_told_otherwise(
+    settings: list[str], *, historical: bool
+) -> None:
+    assert load(EdgeSettings, None, settings).source.replays_the_past is historical
 
 
 def test_a_mistyped_variable_is_noticed() -> None:

@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 )
 def test_a_level_has_a_unit_that_home_assistant_takes(unit: Any, told: tuple[str, str | None]) -> None:
     describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
-    device = describer.device(Told("site", "street", "e", NOW, Levels(60.0, 70.0, unit)))
+    device = describer.device(Told("site", "street", "e", NOW, NOW, Levels(60.0, 70.0, unit)))
     DEVICE.validate(device)
     level = device["components"]["level"]
     assert (level["unit_of_measurement"], level.get("device_class")) == told
@@ -44,6 +44,15 @@ def test_names_of_devices_cannot_be_mistaken() -> None:
 
 def test_an_old_level_is_not_told_as_if_it_were_new() -> None:
     describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
-    told = Told("site", "street", "e", NOW - timedelta(seconds=181), Levels(60.0, 70.0))
+    at = NOW - timedelta(seconds=181)
+    told = Told("site", "street", "e", at, at, Levels(60.0, 70.0))
     assert list(describer.messages(told, NOW)) == ["homeassistant/device/earwitness_site_street/config"]
     assert len(describer.messages(told, NOW - timedelta(seconds=2))) == 2
+
+
+def test_a_level_follows_the_receipt_and_a_backlog_tells_none() -> None:
+    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
+    slow = Told("site", "street", "e", NOW - timedelta(minutes=20), NOW, Levels(60.0, 70.0))
+    assert len(describer.messages(slow, NOW)) == 2
+    backlog = Told("site", "street", "e", NOW - timedelta(hours=2), NOW, Levels(60.0, 70.0))
+    assert len(describer.messages(backlog, NOW)) == 1

@@ -15,6 +15,7 @@ from hub.notify.policy import (
     clock,
     failures_allowed,
     given_up,
+    is_news,
 )
 from shared.errors import Invalid
 from shared.messages import AlertMessage, Severity
@@ -146,3 +147,12 @@ def test_a_message_is_given_up_after_its_time(after_s: float) -> None:
 
 def test_a_time_of_day_is_read() -> None:
     assert clock(" 08:05") == time(8, 5)
+
+
+@pytest.mark.parametrize(
+    ("historical", "delay_s", "news"),
+    [(False, 0.0, True), (False, 3_600.0, True), (False, 3_601.0, False), (True, 0.0, False), (True, 1e9, False)],
+)
+def test_a_replay_and_what_comes_too_late_are_no_news(delay_s: float, *, historical: bool, news: bool) -> None:
+    told = alert().model_copy(update={"historical": historical, "delay_s": delay_s})
+    assert is_news(told, 3_600.0) is news

@@ -1,0 +1,74 @@
+"""A look at clocks: whether this hub's agrees with the store's and the sensors'; if not, nothing is removed by it."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from hub.archive import Archive
+from hub.clock import Doubts, doubts
+from hub.metrics import HubMetrics
+
+log = logging.getLogger(__name__)
+
+
+class ClockLook:
+    """Compares this hub's clock with others, and remembers what speaks against it.
+
+    Args:
+        archive: in the store whose clock is asked, with the sensors.
+        metrics: where it is told.
+        tolerance: clocks may differ by so much.
+        now: the time, UTC.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        metrics: HubMetrics,
+        tolerance: timedelta,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._archive = archive
+        self._metrics = metrics
+        self._tolerance = tolerance
+        self._now = now
+        self.doubts = Doubts()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing was found that speaks against this hub's clock."""
+        return not self.doubts.clock
+
+    def look(self, _now: datetime) -> None:
+        """Compare the clocks, and tell.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        sensors = self._archive.sensors()
+        store_now, now = self._archive.time(), self._now()
+        found = doubts(now, store_now, sensors, self._tolerance)
+        if found != self.doubts:
+            self._log(found)
+        self.doubts = found
+        self._metrics.refused.set(float(bool(found.retention)))
+
+    def lost(self) -> None:
+        """Nothing: what was found stands until the store is back."""
+
+    def may_remove(self) -> bool:
+        """Whether things may be removed by this hub's clock, looked at anew; a refusal is counted.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        self.look(self._now())
+        if self.doubts.retention:
+            self._metrics.refusals.inc()
+        return not self.doubts.retention
+
+    def _log(self, found: Doubts) -> None:
+        if found.retention:
+            log.error("nothing is removed by age", extra={"reason": found.retention})
+        elif self.doubts.retention:
+            log.info("things are removed by age again")

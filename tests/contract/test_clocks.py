@@ -1,0 +1,338 @@
+"""Wrong clocks on every store: of sensors, of a hub; and a store that is full."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.audio.logmel import LogMel
+from hub.casebook import Casebook
+from hub.catalogue import Catalogue, Wanted
+from hub.clock import waited_s
+from hub.flagging.judge import Judge
+from hub.flagging.rule import FlagRule, Found
+from hub.follow import Follower
+from hub.health.clock import ClockLook
+from hub.mending import Mender
+from hub.metrics import HubMetrics
+from hub.pipeline import Pipeline
+from hub.places import Places
+from hub.search.match import Match
+from hub.search.retrieval import Retrieval
+from hub.stored import Change, StoredEvent, ms_of
+from shared.errors import Unavailable
+from shared.events import Event
+from shared.messages import STATE_EXPIRY_S, ReportMessage, StateMessage, encode_event, encode_json
+from shared.mqtt import Link, Received
+from shared.topics import SensorTopic
+from tests.contract.test_pipeline import SCORERS, pipeline
+from tests.processes import Mosquitto, eventually
+from tests.values import NOON, event, stored
+
+NOW = NOON + timedelta(days=1)
+"""What the pipeline's clock tells."""
+
+
+def sent(archive: Archive, *events: Event) -> list[StoredEvent]:
+    line = pipeline(archive)
+    list(line.handle_all([(str(SensorTopic("demo", e.id.sensor, "event")), encode_event(e)) for e in events]))
+    return archive.fetch([str(e.id) for e in events])
+
+
+def report(archive: Archive, at: datetime, waited_s: float | None, sensor: str = "street-1") -> None:
+    state = StateMessage(
+        site="demo",
+        sensor=sensor,
+        boot="boot",
+        state="ready",
+        source="microphone",
+        form="flac",
+        software="test",
+        since=at,
+        report=ReportMessage(at=at, waiting=0, spool=0.0, dropped=0),
+    )
+    line = pipeline(archive)
+    list(line.finish(line.prepare([(str(SensorTopic("demo", sensor, "state")), encode_json(state))], [waited_s])))
+
+
+@pytest.mark.parametrize("year", [1970, 2199])
+def test_an_event_of_an_impossible_year_takes_the_time_of_its_receipt_and_keeps_its_claim(
+    archive: Archive, year: int
+) -> None:
+    claimed = datetime(year, 6, 1, tzinfo=UTC)
+    wrong, right = replace(event(), captured_at=claimed), replace(event(1), captured_at=NOW - timedelta(seconds=5))
+    kept, _ = sent(archive, wrong, right)
+    assert (kept.captured_at, kept.received_at, kept.claimed_at) == (NOW - timedelta(seconds=10), NOW, claimed)
+    newest = Catalogue(archive).events(Wanted(), limit=5).events
+    assert [str(one.id) for one in newest] == [str(right.id), str(wrong.id)], "it does not stay first in lists"
+    assert archive.expire(NOW - timedelta(days=90)) == {}
+    assert set(archive.expire(NOW)) == {str(wrong.id), str(right.id)}, "it expires like any other"
+
+
+def test_what_a_sensor_says_of_clip_and_clock_is_archived_and_searchable(archive: Archive) -> None:
+    old = replace(event(), historical=True, clock="unsynchronised", rate_hz=48_000)
+    live = replace(event(1), clock="synchronised")
+    kept, _ = sent(archive, old, live)
+    assert (kept.historical, kept.clock, kept.rate_hz) == (True, "unsynchronised", 48_000)
+    catalogue = Catalogue(archive)
+    for wanted, found in (
+        (Wanted(historical=True), [old]),
+        (Wanted(historical=False), [live]),
+        (Wanted(clock="synchronised"), [live]),
+        (Wanted(clock="unknown"), []),
+    ):
+        assert [one.id for one in catalogue.events(wanted, limit=5).events] == [one.id for one in found]
+
+
+def test_an_event_of_an_earlier_hub_says_nothing_of_its_clock(archive: Archive) -> None:
+    archive.record(stored())
+    archive.client.hdel(f"ew:event:{stored().id}", "clock", "historical", "rate_hz")
+    back = archive.get(stored().id)
+    assert back is not None
+    assert (back.clock, back.historical, back.rate_hz, back.claimed_at) == ("unknown", False, 0, None)
+
+
+def test_a_sensor_whose_clock_is_measured_behind_is_archived_by_receipt(archive: Archive) -> None:
+    report(archive, NOW - timedelta(hours=7), waited_s=3_600.0)
+    (known,) = archive.sensors()
+    assert known.clock_skew_s == pytest.approx(-6 * 3_600)
+    late = replace(event(), captured_at=NOW - timedelta(hours=6))
+    (kept,) = sent(archive, late)
+    assert (kept.captured_at, kept.claimed_at) == (NOW - timedelta(seconds=10), late.captured_at)
+
+
+def test_a_backlog_of_a_sensor_whose_clock_is_right_keeps_its_time(archive: Archive) -> None:
+    report(archive, NOW - timedelta(hours=6), waited_s=6 * 3_600.0)
+    (known,) = archive.sensors()
+    assert known.clock_skew_s == pytest.approx(0.0)
+    late = replace(event(), captured_at=NOW - timedelta(hours=6))
+    (kept,) = sent(archive, late)
+    assert (kept.captured_at, kept.claimed_at) == (late.captured_at, None)
+    report(archive, NOW - timedelta(hours=6), waited_s=None)
+    assert archive.sensors()[0].clock_skew_s == pytest.approx(0.0), "how long that one waited is not known"
+
+
+def test_an_event_whose_handling_was_cut_short_keeps_the_time_it_was_archived_with(archive: Archive) -> None:
+    wrong = replace(event(), captured_at=datetime(2199, 6, 1, tzinfo=UTC))
+    early = stored(after_s=3_600.0)
+    archive.record(early)
+    (kept,) = sent(archive, wrong)
+    assert kept.captured_at == early.captured_at
+
+
+def test_what_comes_long_after_its_capture_is_kept_for_as_long_after_its_receipt(archive: Archive) -> None:
+    old = replace(stored(), captured_at=NOON - timedelta(days=2_000))
+    archive.record_all([old, *(stored(seq) for seq in range(1, 4))])
+    assert len(archive.expire(NOON)) == 0
+    assert set(archive.expire(NOON + timedelta(seconds=5))) == {str(stored(seq).id) for seq in range(1, 4)}
+    assert archive.expire(NOON + timedelta(seconds=5)) == {}
+    assert set(archive.expire(NOON + timedelta(seconds=20))) == {str(old.id)}
+    assert archive.client.exists("ew:late") == 0
+
+
+def test_many_that_are_kept_do_not_hide_those_that_are_due(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.archive._BATCH", 10)
+    old = [replace(stored(seq), captured_at=NOON - timedelta(days=2_000)) for seq in range(35)]
+    archive.record_all([*old, *(stored(seq, after_s=seq - 100) for seq in range(100, 125))])
+    gone: dict[str, str] = {}
+    while some := archive.expire(NOON + timedelta(seconds=10)):
+        gone |= some
+    assert set(gone) == {str(stored(seq).id) for seq in range(100, 110)}
+    archive.expire(NOON)
+    while some := archive.expire(NOON + timedelta(hours=1)):
+        gone |= some
+    assert len(gone) == 60
+
+
+def test_what_an_earlier_hub_kept_from_the_future_goes_by_its_receipt(archive: Archive) -> None:
+    ahead = replace(stored(), captured_at=datetime(2199, 1, 1, tzinfo=UTC), received_at=NOON)
+    archive.record(ahead)
+    assert archive.expire(NOON, NOW) == {}
+    assert archive.expire(NOON + timedelta(seconds=1)) == {}, "it goes by a time that is not told"
+    assert set(archive.expire(NOON + timedelta(seconds=1), NOW)) == {str(ahead.id)}
+
+
+def look(archive: Archive, ahead: timedelta = timedelta(0)) -> ClockLook:
+    metrics = HubMetrics(CollectorRegistry())
+    return ClockLook(archive, metrics, timedelta(minutes=2), now=lambda: datetime.now(UTC) + ahead)
+
+
+def test_a_hub_whose_clock_is_ahead_of_the_stores_may_not_remove_anything(archive: Archive) -> None:
+    wrong = look(archive, timedelta(days=100))
+    assert not wrong.may_remove()
+    assert "store" in wrong.doubts.retention
+    assert not wrong.trusted
+    assert look(archive).may_remove()
+
+
+def test_a_hub_may_not_remove_anything_while_the_newest_event_is_of_long_ago(archive: Archive) -> None:
+    archive.record(stored())
+    silent = look(archive)
+    assert not silent.may_remove(), "of June, by the clock of its sensor"
+    assert silent.trusted
+    now = datetime.now(UTC)
+    archive.record(replace(stored(1), captured_at=now, received_at=now))
+    assert silent.may_remove()
+
+
+@pytest.fixture
+def full(archive: Archive) -> Iterator[Archive]:
+    """An archive of 300 events in a store that takes no more."""
+    archive.record_all([stored(seq) for seq in range(300)])
+    archive.client.config_set("maxmemory", 1)
+    yield archive
+    archive.client.config_set("maxmemory", 0)
+
+
+def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(full: Archive) -> None:
+    before = full.position()
+    with pytest.raises(Unavailable, match=r"memory|OOM"):
+        full.record(stored(999))
+    gone: dict[str, str] = {}
+    while some := full.expire(NOON + timedelta(minutes=1)):
+        gone |= some
+    assert len(gone) == 300
+    assert full.count() == 0
+    assert full.changes(before) == (before, []), "there was no memory for that"
+    full.client.config_set("maxmemory", 0)
+    full.expire(NOON)
+    told = full.changes(before)
+    assert told is not None
+    assert set(told[1]) == {Change(name, gone=True) for name in gone}
+
+
+def test_a_follower_finds_out_what_went_though_nobody_told(
+    full: Archive, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.follow.COMPARED_EVERY_S", 0.2)
+    other, retrieval = Archive(store_url), Retrieval(SCORERS)
+    retrieval.load(full.fetch([str(stored(seq).id) for seq in range(300)]))
+    follower = Follower(other, retrieval, other.position())
+    follower.start()
+    try:
+        while full.expire(NOON + timedelta(minutes=1)):
+            pass
+        eventually(lambda: len(retrieval) == 0, 30, "the index is emptied")
+    finally:
+        follower.stop()
+        other.close()
+
+
+def test_an_alert_says_whether_it_is_of_a_replay_and_how_late_its_clip_came(archive: Archive) -> None:
+    line = pipeline(archive)
+    past = replace(event(), historical=True, captured_at=NOW - timedelta(days=3))
+    replayed = replace(event(1, seed=0), historical=True, captured_at=NOW - timedelta(days=2))
+    late = replace(event(2, seed=0), captured_at=NOW - timedelta(minutes=30))
+    messages = [(str(SensorTopic("demo", e.id.sensor, "event")), encode_event(e)) for e in (past, replayed, late)]
+    _, first, second = [handled.alert for handled in line.handle_all(messages)]
+    assert first is not None
+    assert second is not None
+    assert first.historical
+    assert not second.historical
+    assert second.delay_s == pytest.approx(1_790.0)
+
+
+def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_clip(archive: Archive) -> None:
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, own_recent_s=0.0, others_a_day=1e9)
+    now = [NOW]
+    line = Pipeline(
+        archive=archive,
+        retrieval=Retrieval(SCORERS),
+        extractor=LogMel(),
+        judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), rule),
+        metrics=HubMetrics(CollectorRegistry()),
+        now=lambda: now[0],
+    )
+    about: list[str] = []
+    line.handle(str(SensorTopic("demo", "other", "event")), encode_event(event(sensor="other")))
+    for seq in range(90):
+        now[0] = NOW + timedelta(seconds=10 * seq)
+        ahead = timedelta(hours=2) if seq < 45 else timedelta(0)
+        sent_by = replace(event(seq), captured_at=now[0] - timedelta(seconds=10) + ahead)
+        handled = line.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent_by))
+        about += handled.alert.categories if handled.alert is not None else []
+    assert 1 <= len(about) == len(set(about)), "one alert about each category, in the quarter of an hour"
+    (known,) = [sensor for sensor in archive.sensors() if sensor.place == "demo/street-1"]
+    assert known.last_captured_at == now[0] - timedelta(seconds=10)
+
+
+def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto) -> None:
+    topic = str(SensorTopic("demo", "street-1", "state"))
+    heard: list[Received] = []
+
+    def fetch() -> bool:
+        """Ask for what is retained, as whoever subscribes is sent it."""
+        link.subscribe(topic)
+        eventually(lambda: not link.signals.empty(), 10, "something came")
+        signal = link.signals.get()
+        if isinstance(signal, Received):
+            link.acknowledge(signal)
+            heard.append(signal)
+            return (waited_s(signal.expiry_s, retained=signal.retain) or 0.0) >= 2.0
+        return False
+
+    link = Link(mosquitto.settings, "both")
+    link.start()
+    try:
+        eventually(lambda: link.connected, 10, "it is connected")
+        link.publish(topic, b"{}", retain=True, expiry_s=STATE_EXPIRY_S)
+        eventually(fetch, 60, "the retained state has waited for seconds")
+    finally:
+        link.stop()
+    assert (waited_s(heard[-1].expiry_s, retained=True) or 0.0) < 120.0
+
+
+def test_a_long_episode_does_not_crowd_out_what_was_heard_before_it(archive: Archive) -> None:
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_a_day=1e9, cooldown_s=0.0)
+    now = [NOW]
+    line = Pipeline(
+        archive=archive,
+        retrieval=Retrieval(SCORERS),
+        extractor=LogMel(),
+        judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), rule),
+        metrics=HubMetrics(CollectorRegistry()),
+        now=lambda: now[0],
+    )
+    topic = str(SensorTopic("demo", "street-1", "event"))
+    before = replace(event(0, seed=1), captured_at=NOW - timedelta(days=2))
+    line.handle(topic, encode_event(before))
+    found = []
+    for seq in range(1, 60):
+        now[0] = NOW + timedelta(seconds=10 * seq)
+        one = replace(event(seq, seed=0), captured_at=now[0] - timedelta(seconds=10))
+        found.append(line.handle(topic, encode_event(one)).alert)
+    told = [one for one in found if one is not None]
+    assert told
+    assert {match.event for one in told for match in one.matches} == {str(before.id)}
+    again = replace(event(99, seed=0), captured_at=now[0] + timedelta(seconds=300))
+    now[0] += timedelta(seconds=320)
+    alert = line.handle(topic, encode_event(again)).alert
+    assert alert is not None
+    assert all(match.event != str(again.id) for match in alert.matches)
+
+
+def test_what_earlier_hubs_archived_from_the_future_is_put_right_at_a_start(archive: Archive) -> None:
+    ahead = replace(stored(0), captured_at=datetime(2199, 1, 1, tzinfo=UTC), received_at=NOON)
+    right = stored(1, after_s=60.0)
+    archive.record_all([ahead, right])
+    casebook = Casebook(archive)
+    rule = FlagRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_a_day=1e9)
+    matrix = np.zeros((8, 3), np.float32)
+    found = Found([Match("o.b.0", "demo/o", ms_of(NOON), 8.0, 8.0, matrix)], np.full((1, 8), 0.9, np.float32))
+    Judge(casebook, Places({}, 0.0, ZoneInfo("UTC")), rule).conclude([ahead], [found])
+    assert Mender(archive).mend(NOON - timedelta(days=400)) == 0, "by a clock that is behind"
+    assert Mender(archive).mend(NOW) == 1
+    assert Mender(archive).mend(NOW) == 0
+    back = archive.get(ahead.id)
+    assert back is not None
+    assert (back.captured_at, back.claimed_at) == (NOON - timedelta(seconds=10), ahead.captured_at)
+    page = Catalogue(archive).events(Wanted(place="demo/street-1"), limit=5).events
+    assert [event.id for event in page] == [right.id, ahead.id]
+    assert [alert.captured_at for alert in archive.alerts()] == [back.captured_at]
+    assert {episode.opened_ms for episode in casebook.episodes()} == {ms_of(back.captured_at)}
+    assert len(casebook.episodes(place="demo/street-1", category="dog")) == 1
