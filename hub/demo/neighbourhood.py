@@ -117,7 +117,8 @@ def _by_hour_db(at: datetime, zone: ZoneInfo) -> float:
 
 def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -> Iterator[HistoryClip]:
     hours = int((until - since).total_seconds() // 3600)
-    times = [until - timedelta(hours=hour + float(rng.random())) for hour in range(1, hours)]
+    full_hour = until.replace(minute=0, second=0, microsecond=0)
+    times = [full_hour - timedelta(hours=hour, minutes=-float(rng.uniform(2, 58))) for hour in range(1, hours + 1)]
     times += [until - timedelta(minutes=2 * number, seconds=40) for number in range(30)]
     for at in times:
         for number, place in enumerate(PLACES):

@@ -70,3 +70,8 @@ def test_batches_hold_every_clip_once_and_span_no_hour_and_no_pause() -> None:
         assert len({clip.at.replace(minute=0, second=0, microsecond=0) for clip in batch}) == 1
         assert all((b.at - a.at).total_seconds() <= 60 for a, b in itertools.pairwise(batch))
     assert list(batches([])) == []
+
+
+def test_every_sensor_records_in_every_hour() -> None:
+    hours = {(clip.place, clip.at.replace(minute=0, second=0, microsecond=0)) for clip in history(2)}
+    assert len(hours) >= 4 * 47
