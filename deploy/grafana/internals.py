@@ -47,6 +47,7 @@ INTERNALS: Final[Rows] = [
                         ("messages_quarantined", "of these, faults of ours"),
                         ("events_retimed", "events of wrong clocks"),
                         ("retention_refusals", "removals refused"),
+                        ("rows_left_out", "stored rows left out"),
                         ("retries", "waits for the store"),
                         ("intake_pauses", "pauses"),
                     )
@@ -128,6 +129,7 @@ INTERNALS: Final[Rows] = [
                 "none",
                 [
                     ("max(earwitness_store_dead_letters)", "dead letters of sensors"),
+                    ("max(earwitness_store_dead_letters_discarded_total)", "of these, made room for newer ones"),
                     ("max by (notifier) (earwitness_store_notifications_dead)", "given up by {{notifier}}"),
                     ("max by (notifier) (earwitness_store_notifications_waiting)", "waiting for {{notifier}}"),
                 ],
@@ -168,6 +170,8 @@ INTERNALS: Final[Rows] = [
                 [
                     (f'process_resident_memory_bytes{{{HUB}, job="earwitness-hub"}}', "{{instance}} all"),
                     (f"earwitness_hub_index_bytes{{{HUB}}}", "{{instance}} index {{space}}"),
+                    (f"earwitness_hub_intake_queue_bytes{{{HUB}}}", "{{instance}} messages that wait"),
+                    (f"earwitness_hub_intake_capacity_bytes{{{HUB}}}", "{{instance}} messages that may wait"),
                 ],
             ),
             Panel(
