@@ -143,6 +143,12 @@ class ReportMessage(Message):
     `waiting` are events in the spool that the broker does not have yet; `spool` is how full that is, in [0, 1];
     `dropped` are clips given up since the start, as the spool took no more. `certificate_end` is when the sensor's
     certificate ends, if it has one.
+
+    `first_seq` and `highest_seq` are the first and the latest sequence number given in this boot, null before the
+    first clip; `previous_boot` and `previous_seq` are the boot before and the latest number that it kept on its disk.
+    `set_aside` are events kept in the spool that the broker cannot take; `spool_lost` are events that a damaged spool
+    lost since the start. `taken_over` counts since the start how often another client with this sensor's client id
+    ended its connection. `source_failure` says why the source delivers nothing, while it does not.
     """
 
     at: AwareDatetime
@@ -150,6 +156,14 @@ class ReportMessage(Message):
     spool: float = Field(ge=0.0, le=1.0)
     dropped: int = Field(ge=0)
     certificate_end: AwareDatetime | None = None
+    first_seq: int | None = Field(default=None, ge=0, lt=2**53)
+    highest_seq: int | None = Field(default=None, ge=0, lt=2**53)
+    previous_boot: NamePattern | None = None
+    previous_seq: int | None = Field(default=None, ge=0, lt=2**53)
+    set_aside: int = Field(default=0, ge=0, lt=2**53)
+    spool_lost: int = Field(default=0, ge=0, lt=2**53)
+    taken_over: int = Field(default=0, ge=0, lt=2**53)
+    source_failure: str | None = Field(default=None, max_length=200)
 
 
 class StateMessage(Message):
