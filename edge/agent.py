@@ -118,6 +118,7 @@ class Agent:
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
         self._running = Running(self._capture.tally, self._spool, self._publisher)
+        self._told: object = None
         self._errors = 0
 
     def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
@@ -198,8 +199,10 @@ class Agent:
         signals = self._receive(TICK_S)
         now_s = time.monotonic()
         self._publisher.handle(signals, now_s, time.time())
-        if any(isinstance(signal, Connected) for signal in signals):
-            self._report_due_s = now_s
+        fill = self._spool.fill()
+        wrong = (fill.aside, fill.lost, bool(self._capture.tally.failure))
+        if wrong != self._told or any(isinstance(signal, Connected) for signal in signals):
+            self._told, self._report_due_s = wrong, now_s
         if self._publisher.online and now_s >= self._report_due_s:
             self._report_due_s = now_s + self._settings.sensor.report_every_s
             self._announce("ready")

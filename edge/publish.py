@@ -10,26 +10,20 @@
 """
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from edge.connected import ConnectedTime
+from edge.disk_guard import DiskGuard
 from edge.hubs import Hubs
-from edge.spool import ENDS_CONNECTIONS, TOO_LARGE, Spool, Spooled
+from edge.outlet import Outlet
+from edge.spool import Spool
+from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, Spooled
 from edge.window import Delivered, Kept, Window
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import (
-    NO_MATCHING_SUBSCRIBERS,
-    SESSION_TAKEN_OVER,
-    Acknowledged,
-    Connected,
-    Disconnected,
-    Received,
-    Signal,
-    publish_bytes,
-)
+from shared.mqtt import NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
+from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal
 from shared.topics import ALL_INTAKES
 
 log = logging.getLogger(__name__)
@@ -38,25 +32,8 @@ REPEATS_IN_FLIGHT: Final = 4
 """Most messages under way when a repeat is sent: a new event never waits behind many repeats."""
 TAKEN_OVER: Final = "taken_over"
 """Under this name the spool keeps when another client last took over the session, for `check`."""
-DISK_REST_S: Final = 1.0
-"""How long a spool that fails is left alone."""
 SECOND_CHANCE_S: Final = 600.0
 """How often one of the messages during which connections ended is tried again, when nothing else waits."""
-
-
-class Outlet(Protocol):
-    """What the publisher needs of the broker's side; `shared.mqtt.Link` is one."""
-
-    def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
-    ) -> int:
-        """Send; return the message id, or raise `Unavailable`."""
-
-    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for messages."""
-
-    def settled(self) -> None:
-        """Take note that an event was acknowledged: the connection works."""
 
 
 class Publisher:
@@ -100,7 +77,7 @@ class Publisher:
         self._look_aside = False
         self._second_chance_s = 0.0
         self._second_chance_row = -1
-        self._failing: dict[str, float] = {}
+        self._disk = DiskGuard()
         self._online = False
         self._held = False
         self._warned = False
@@ -142,10 +119,10 @@ class Publisher:
                     self._answered(mid, reason, now_s, wall_s)
                 case Received(topic=topic, payload=payload):
                     self._hubs.heard(topic, payload, now_s)
-        self._on_disk("acknowledge", self._keep_marks, now_s)
+        self._disk.attempt("acknowledge", self._keep_marks, now_s)
         if self.taken_over > taken_over:
             at = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
-            self._on_disk("note", lambda: self._spool.set_note(TAKEN_OVER, at), now_s)
+            self._disk.attempt("note", lambda: self._spool.set_note(TAKEN_OVER, at), now_s)
 
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
@@ -156,13 +133,13 @@ class Publisher:
         if not self._online:
             return 0
         if self._look_aside:
-            self._on_disk("release", self._release, now_s)
+            self._disk.attempt("release", self._release, now_s)
         if self._look_back:
-            self._on_disk("repeat", self._find_repeats, now_s)
+            self._disk.attempt("repeat", self._find_repeats, now_s)
         room = 0 if held else self._window.room(now_s)
         chosen: list[Spooled] = []
         if room:
-            self._on_disk("read", lambda: chosen.extend(self._choose(room, now_s)), now_s)
+            self._disk.attempt("read", lambda: chosen.extend(self._choose(room, now_s)), now_s)
         return self._send(chosen)
 
     def purge(self, now_s: float) -> int:
@@ -170,9 +147,8 @@ class Publisher:
         if not self._online or self._look_back:
             return 0
         before_s = self._time.now_s - self._resend_window_s
-        keep = {*self._repeats, *self._window.rows.values()}
-        purged: list[int] = []
-        self._on_disk("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
+        keep, purged = {*self._repeats, *self._window.rows.values()}, list[int]()
+        self._disk.attempt("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
         return sum(purged)
 
     def _connected(self, signal: Connected, now_s: float) -> None:
@@ -324,20 +300,3 @@ class Publisher:
     def _fits(self, topic: str, payload_bytes: int) -> bool:
         most = self._maximum_packet
         return most is None or publish_bytes(topic, payload_bytes, EVENT_CONTENT_TYPE) <= most
-
-    def _on_disk(self, what: str, work: Callable[[], None], now_s: float) -> None:
-        """Do what needs the spool; what fails is left alone for a while, and told of once."""
-        if now_s < self._failing.get(what, 0.0):
-            return
-        try:
-            work()
-        except Unavailable as error:
-            if not self._failing:
-                log.error(  # noqa: TRY400 - the reason says it all
-                    "the spool's disk fails: what the broker acknowledges is kept in memory until it works again",
-                    extra={"what": what, "reason": str(error)},
-                )
-            self._failing[what] = now_s + DISK_REST_S
-        else:
-            if self._failing.pop(what, None) is not None and not self._failing:
-                log.warning("the spool's disk works again")

@@ -12,71 +12,17 @@ one with what can still be read (`edge.salvage`), also while the agent runs.
 
 import logging
 import sqlite3
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from threading import Lock
-from typing import Final, TypeVar
 
-from edge.salvage import is_damage, open_spool, salvage
-from shared.errors import Busy, Unavailable
+from edge.spool_file import SpoolFile
+from edge.spooled import Fill, SetAside, Spooled
+from shared.errors import Busy
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-SALVAGE_REST_S: Final = 60.0
-"""Shortest time between two rescues of a damaged file: a disk that fails for good must not be copied for ever."""
-FREED_AT_ONCE: Final = 8
-"""How many acknowledged rows are given up at a time for a full disk."""
-TOO_LARGE: Final = "too large"
-"""Reason of a row that is over the broker's maximum packet size."""
-ENDS_CONNECTIONS: Final = "ends connections"
-"""Reason of a row during whose transmission connections ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One waiting message: its row (rising in the order of `put`), event id, topic and bytes."""
-
-    row: int
-    event: str
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A message that the broker cannot take: its row, the size of its payload in bytes, and why."""
-
-    row: int
-    size_bytes: int
-    topic: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """How full a spool is.
-
-    Attributes:
-        pending: messages the broker does not have yet and can take.
-        size_bytes: payload bytes kept, acknowledged rows included.
-        cap_bytes: most of these.
-        aside: messages that the broker cannot take.
-        lost: messages that a damaged file no longer gave, since the spool was opened.
-    """
-
-    pending: int
-    size_bytes: int
-    cap_bytes: int
-    aside: int = 0
-    lost: int = 0
-
-
-class Spool:
+class Spool(SpoolFile):
     """A bounded queue on disk.
 
     Args:
@@ -88,22 +34,9 @@ class Spool:
     """
 
     def __init__(self, path: Path, cap_bytes: int) -> None:
-        self._path = path
+        super().__init__(path)
         self._cap_bytes = cap_bytes
-        self._lock = Lock()
-        self._lost = 0
-        self._salvage_after_s = 0.0
-        self._broken = False
         self._unreadable: set[int] = set()
-        with _translated(path):
-            try:
-                self._db = open_spool(path)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    raise
-                self._lost += salvage(path, str(error)).lost
-                self._db = open_spool(path)
-            self._count()
 
     def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> None:
         """Add a message at the end; a repeat of an event id changes nothing.
@@ -256,20 +189,10 @@ class Spool:
         """Keep a text under a name, over restarts."""
         self._do(lambda db: db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value)))
 
-    def pending(self) -> int:
-        """How many messages the broker does not have yet."""
-        with self._lock:
-            return self._pending
-
     def fill(self) -> Fill:
         """How full it is, at once: a write under way may be counted already, and is taken back if it fails."""
         # Without the lock: whoever writes holds it until the disk has it, and an SD card may take seconds.
         return Fill(self._pending, self._bytes, self._cap_bytes, self._aside, self._lost)
-
-    def close(self) -> None:
-        """Release the file. The spool cannot be used afterwards."""
-        with self._lock, _translated(self._path):
-            self._db.close()
 
     def _load(self, db: sqlite3.Connection, row: int) -> Spooled | None:
         """One message; None if it is gone, or if the disk does not give it."""
@@ -293,78 +216,3 @@ class Spool:
             chosen.append((row, size))
             found += size
         self._forget(db, chosen)
-
-    def _forget(self, db: sqlite3.Connection, rows: list[tuple[int, int]]) -> int:
-        for row, size in rows:
-            db.execute("DELETE FROM clip WHERE row = ?", (row,))
-            db.execute("DELETE FROM mark WHERE row = ?", (row,))
-            self._bytes -= size
-        return len(rows)
-
-    def _count(self) -> None:
-        total = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM clip").fetchone()
-        marked = self._db.execute("SELECT COUNT(*), COUNT(reason) FROM mark").fetchone()
-        self._bytes, self._pending, self._aside = int(total[1]), int(total[0] - marked[0]), int(marked[1])
-
-    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run one transaction under the lock; the counts follow the file even if it fails.
-
-        A damaged file is replaced, and on a full disk the oldest acknowledged rows are given up; then the transaction
-        is tried once more.
-        """
-        with self._lock, _translated(self._path):
-            try:
-                return self._transaction(work)
-            except sqlite3.Error as error:
-                if not (self._replaced(error) or self._freed(error)):
-                    raise
-            return self._transaction(work)
-
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        counts = self._bytes, self._pending, self._aside
-        try:
-            with self._db:
-                return work(self._db)
-        except BaseException:
-            self._bytes, self._pending, self._aside = counts
-            raise
-
-    def _replaced(self, error: sqlite3.Error) -> bool:
-        """Whether the file was damaged and is replaced by what could be read of it."""
-        now_s = time.monotonic()
-        if not (is_damage(error) or self._broken) or now_s < self._salvage_after_s:
-            return False
-        self._salvage_after_s = now_s + SALVAGE_REST_S
-        self._broken = True
-        self._db.close()
-        self._lost += salvage(self._path, str(error)).lost
-        self._db = open_spool(self._path)
-        self._count()
-        self._broken = False
-        return True
-
-    def _freed(self, error: sqlite3.Error) -> bool:
-        """Whether the disk was full and acknowledged rows were given up."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
-            return False
-        query = (
-            "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row LIMIT ?"
-        )
-        try:
-            return bool(
-                self._transaction(lambda db: self._forget(db, db.execute(query, (FREED_AT_ONCE,)).fetchall()))
-            )
-        except sqlite3.Error:  # no room even for that
-            return False
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what the disk says into `Unavailable`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        hint = " (another agent is using it)" if "locked" in str(error) else ""
-        raise Unavailable(f"spool {path}: {error}{hint}") from error
-    except OSError as error:
-        raise Unavailable(f"spool {path}: {error.strerror or error}") from error
