@@ -22,13 +22,13 @@ from typing import Final, Literal
 from edge.capture import Capture
 from edge.features import open_extractor
 from edge.publish import Publisher
-from edge.report import Announcer, Running, previous_event
+from edge.report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
 from shared.errors import Unavailable
 from shared.messages import JSON_CONTENT_TYPE, encode_json
-from shared.mqtt import Acknowledged, Connected, Link, Signal, Will
+from shared.mqtt import Acknowledged, Connected, Link, Received, Signal, Will
 from shared.topics import SensorTopic
 from shared.unreachable import own_certificate_ends
 
@@ -119,6 +119,7 @@ class Agent:
         self._report_due_s = 0.0
         self._running = Running(self._capture.tally, self._spool, self._publisher)
         self._told: object = None
+        self._announced = False
         self._errors = 0
 
     def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
@@ -198,6 +199,7 @@ class Agent:
         """Wait for news, handle all there is, publish what may be published."""
         signals = self._receive(TICK_S)
         now_s = time.monotonic()
+        self._look_for_rivals(signals)
         self._publisher.handle(signals, now_s, time.time())
         fill = self._spool.fill()
         wrong = (fill.aside, fill.lost, bool(self._capture.tally.failure))
@@ -210,6 +212,22 @@ class Agent:
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
+
+    def _look_for_rivals(self, signals: list[Signal]) -> None:
+        """Notice another client with this name by what it announces after this one did.
+
+        Mosquitto 2.0.11 just ends the connection of whose session is taken over, so the reason is found this way.
+        """
+        for signal in signals:
+            match signal:
+                case Connected():
+                    self._link.subscribe(self._topic, qos=0)
+                case Received(topic=self._topic, payload=payload):
+                    boot, ready = announced(payload)
+                    if boot == self._boot:
+                        self._announced = True
+                    elif ready and self._announced:
+                        self._publisher.rival()
 
     def _receive(self, timeout_s: float) -> list[Signal]:
         signals: list[Signal] = []

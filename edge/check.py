@@ -23,7 +23,7 @@ from edge.spool import Spool
 from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.events import CLIP_S
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import FAILURE, SESSION_TAKEN_OVER, Acknowledged, Connected, Disconnected, Link, publish_bytes
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, publish_bytes
 from shared.topics import ROOT, SensorTopic
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
@@ -191,13 +191,13 @@ def _agent_runs(settings: EdgeSettings) -> bool:
 
 
 def _taken_over(link: Link) -> bool:
-    """Whether another client takes over the session soon."""
+    """Whether another client takes over the session soon; not every broker tells why it ends a connection."""
     deadline_s = time.monotonic() + TAKEN_OVER_S
     with contextlib.suppress(queue.Empty):
         while True:
             match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):
-                case Disconnected(code=code):
-                    return code == SESSION_TAKEN_OVER
+                case Disconnected():
+                    return True
     return False
 
 

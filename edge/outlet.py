@@ -16,3 +16,6 @@ class Outlet(Protocol):
 
     def settled(self) -> None:
         """Take note that an event was acknowledged: the connection works."""
+
+    def rival(self) -> None:
+        """Take note that another client uses this client's id."""

@@ -78,12 +78,15 @@ class Publisher:
         self._second_chance_s = 0.0
         self._second_chance_row = -1
         self._disk = DiskGuard()
+        self._rival = False
+        self._end_code: int | None = None
         self._online = False
         self._held = False
         self._warned = False
         self.published = 0
         self.last_published_s = 0.0
         self.taken_over = 0
+        self._noted = 0
 
     @property
     def online(self) -> bool:
@@ -108,7 +111,6 @@ class Publisher:
             now_s: monotonic time.
             wall_s: seconds since the epoch.
         """
-        taken_over = self.taken_over
         for signal in signals:
             match signal:
                 case Connected():
@@ -120,9 +122,17 @@ class Publisher:
                 case Received(topic=topic, payload=payload):
                     self._hubs.heard(topic, payload, now_s)
         self._disk.attempt("acknowledge", self._keep_marks, now_s)
-        if self.taken_over > taken_over:
+        if self.taken_over > self._noted:
+            self._noted = self.taken_over
             at = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
             self._disk.attempt("note", lambda: self._spool.set_note(TAKEN_OVER, at), now_s)
+
+    def rival(self) -> None:
+        """Take note that another client announces this sensor: it ends our connections, though no broker says so."""
+        self._rival = True
+        self._outlet.rival()
+        if self._end_code != SESSION_TAKEN_OVER:  # that was counted
+            self._count_takeover()
 
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
@@ -162,17 +172,23 @@ class Publisher:
         self._outlet.subscribe(ALL_INTAKES, qos=0)
 
     def _ended(self, code: int | None) -> None:
-        if (row := self._window.ended(code)) is not None:
+        row = self._window.ended(SESSION_TAKEN_OVER if self._rival else code)
+        if row is not None:
             self._put_aside(row, ENDS_CONNECTIONS)
-        if self._online and code == SESSION_TAKEN_OVER:
-            self.taken_over += 1
-            log.error(
-                "another client uses this name and took over the session: give each sensor a name of its own"
-                " (sensor.name; is a card copied, or does an agent run twice?)",
-                extra={"times": self.taken_over},
-            )
+        if self._online:
+            self._end_code = code
+            if code == SESSION_TAKEN_OVER:
+                self._count_takeover()
         self._online = False
         self._time.ended()
+
+    def _count_takeover(self) -> None:
+        self.taken_over += 1
+        log.error(
+            "another client uses this name and took over the session: give each sensor a name of its own"
+            " (sensor.name; is a card copied, or does an agent run twice?)",
+            extra={"times": self.taken_over},
+        )
 
     def _answered(self, mid: int, reason: int, now_s: float, wall_s: float) -> None:
         stamp_s = self._time.answered(now_s)

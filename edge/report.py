@@ -12,7 +12,7 @@ from edge.settings import EdgeSettings
 from edge.spool import Spool
 from shared.errors import Invalid
 from shared.events import EventId
-from shared.messages import ReportMessage, StateMessage
+from shared.messages import ReportMessage, StateMessage, decode_json
 
 REASON_CHARACTERS: Final = 200
 """Longest reason of a failing source in a report."""
@@ -103,3 +103,12 @@ def previous_event(spool: Spool) -> EventId | None:
     with contextlib.suppress(Invalid):
         return EventId.parse(spool.note("newest") or "")
     return None
+
+
+def announced(payload: bytes) -> tuple[str, bool]:
+    """Return the boot that a state message names, and whether it is ready; empty of what is no state."""
+    try:
+        state = decode_json(StateMessage, payload)
+    except Invalid:
+        return "", False
+    return state.boot, state.state == "ready"

@@ -37,6 +37,8 @@ INSERT OR IGNORE INTO mark (row, acknowledged_at)
 Earlier versions kept `clip.acknowledged_at`. It is read once and never written: beside the payload each
 acknowledgement would write the whole clip again, for which a full disk has no room.
 """
+LOG_BYTES: Final = 256 * 1024
+"""Least size of SQLite's log, and free pages that a new file has for marks."""
 _GUESSES: Final = 1_000_000
 """Most row numbers that are tried one by one."""
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -65,6 +67,9 @@ def is_damage(error: sqlite3.Error) -> bool:
 def open_spool(path: Path) -> sqlite3.Connection:
     """Open or make a spool's file, for this process alone, and check it whole.
 
+    Each transaction is carried from the log into the file at once. Then the log is free and keeps its size, which is
+    at least `LOG_BYTES`: on a disk that has become full there is room in it to acknowledge and to delete.
+
     Raises:
         sqlite3.Error: it is damaged, taken, or cannot be written.
         OSError: its folder cannot be made.
@@ -78,6 +83,10 @@ def open_spool(path: Path) -> sqlite3.Connection:
             error = sqlite3.DatabaseError(verdict)
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
+        with contextlib.suppress(sqlite3.OperationalError):  # the disk is full already
+            for query in ("INSERT OR REPLACE INTO note VALUES ('room', ?)", "DELETE FROM note WHERE value = ?"):
+                with db:
+                    db.execute(query, ("x" * LOG_BYTES,))
     except sqlite3.Error:
         db.close()
         raise
@@ -133,6 +142,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA wal_autocheckpoint = 1")  # see `open_spool`
     except sqlite3.Error:
         db.close()
         raise
@@ -158,8 +168,12 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
         with contextlib.suppress(sqlite3.DatabaseError), new:  # without its mark the row is sent again
             mark = old.execute("SELECT row, acknowledged_at, reason FROM mark WHERE row = ?", (row,))
             new.executemany("INSERT INTO mark VALUES (?, ?, ?)", mark)
+    with contextlib.suppress(sqlite3.DatabaseError), new:  # a row number is never used twice: answers name rows
+        new.execute(
+            "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'clip'", (max(known | guessed, default=0),)
+        )
     with contextlib.suppress(sqlite3.DatabaseError), new:
-        new.executemany("INSERT INTO note VALUES (?, ?)", old.execute("SELECT name, value FROM note"))
+        new.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", old.execute("SELECT name, value FROM note"))
     return kept, lost
 
 

@@ -14,12 +14,17 @@ import logging
 import sqlite3
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Final
 
 from edge.spool_file import SpoolFile
 from edge.spooled import Fill, SetAside, Spooled
 from shared.errors import Busy
 
 log = logging.getLogger(__name__)
+
+PURGED_AT_ONCE: Final = 16
+DISK_RESERVE_BYTES: Final = 1024**2
+"""Bytes of the disk that a new clip leaves free, to acknowledge and to delete others."""
 
 
 class Spool(SpoolFile):
@@ -64,7 +69,7 @@ class Spool(SpoolFile):
             self._bytes += len(payload)
             self._pending += 1
 
-        self._do(work)
+        self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
     def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
         """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
@@ -132,14 +137,15 @@ class Spool(SpoolFile):
     def purge(self, before_s: float, keep: Collection[int] = ()) -> int:
         """Forget rows acknowledged before `before_s`, but those in `keep`; returns how many."""
 
-        def work(db: sqlite3.Connection) -> int:
-            found = db.execute(
-                "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE mark.acknowledged_at < ?",
-                (before_s,),
-            ).fetchall()
-            return self._forget(db, [(row, size) for row, size in found if row not in keep])
+        def find(db: sqlite3.Connection) -> list[tuple[int, int]]:
+            query = "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE mark.acknowledged_at < ?"
+            return [(row, size) for row, size in db.execute(query, (before_s,)) if row not in keep]
 
-        return self._do(work)
+        old, purged = self._do(find), 0
+        for at in range(0, len(old), PURGED_AT_ONCE):  # on a full disk there is no room for many at a time
+            rows = old[at : at + PURGED_AT_ONCE]
+            purged += self._do(lambda db: self._forget(db, rows))  # noqa: B023 - called at once
+        return purged
 
     def set_aside(self, row: int, reason: str) -> None:
         """Take a pending message out of the queue, and keep it with the reason."""

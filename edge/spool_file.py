@@ -5,6 +5,7 @@ rows are given up. In both cases the transaction is tried once more. All else th
 """
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ T = TypeVar("T")
 
 SALVAGE_REST_S: Final = 60.0
 """Shortest time between two rescues of a damaged file: a disk that fails for good must not be copied for ever."""
-FREED_AT_ONCE: Final = 8
-"""How many acknowledged rows are given up at a time for a full disk."""
+_MOST_PAGES: Final = 2**31
+FREED_AT_ONCE: Final = (8, 1)
+"""How many acknowledged rows are given up at a time for a full disk; fewer need less room."""
 
 
 class SpoolFile:
@@ -60,28 +62,48 @@ class SpoolFile:
         with self._lock, _translated(self._path):
             self._db.close()
 
-    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _do(self, work: Callable[[sqlite3.Connection], T], reserve_bytes: int = 0) -> T:
         """Run one transaction under the lock; the counts follow the file even if it fails.
 
         A damaged file is replaced, and on a full disk the oldest acknowledged rows are given up; then the transaction
         is tried once more.
+
+        Args:
+            work: what to do.
+            reserve_bytes: the file does not grow if that leaves less of the disk.
         """
         with self._lock, _translated(self._path):
             try:
-                return self._transaction(work)
+                return self._transaction(work, reserve_bytes)
             except sqlite3.Error as error:
                 if not (self._replaced(error) or self._freed(error)):
                     raise
-            return self._transaction(work)
+            return self._transaction(work, reserve_bytes)
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], reserve_bytes: int = 0) -> T:
         counts = self._bytes, self._pending, self._aside
+        self._bound(reserve_bytes)
         try:
             with self._db:
                 return work(self._db)
         except BaseException:
             self._bytes, self._pending, self._aside = counts
             raise
+
+    def _bound(self, reserve_bytes: int) -> None:
+        """Let the file grow into what the disk has left and no further.
+
+        Otherwise a transaction may fit into the log and not into the file, and then the log is never free again.
+        """
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
+        growth = max(0, self._disk_left() - reserve_bytes) // page_bytes
+        self._db.execute(f"PRAGMA max_page_count = {min(pages + growth, _MOST_PAGES)}")
+
+    def _disk_left(self) -> int:
+        """Bytes that the disk has left for us."""
+        disk = os.statvfs(self._path)
+        return disk.f_bavail * disk.f_frsize
 
     def _replaced(self, error: sqlite3.Error) -> bool:
         """Whether the file was damaged and is replaced by what could be read of it."""
@@ -105,12 +127,10 @@ class SpoolFile:
         query = (
             "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row LIMIT ?"
         )
-        try:
-            return bool(
-                self._transaction(lambda db: self._forget(db, db.execute(query, (FREED_AT_ONCE,)).fetchall()))
-            )
-        except sqlite3.Error:  # no room even for that
-            return False
+        for most in FREED_AT_ONCE:
+            with contextlib.suppress(sqlite3.Error):
+                return bool(self._transaction(lambda db: self._forget(db, db.execute(query, (most,)).fetchall())))  # noqa: B023
+        return False
 
     def _forget(self, db: sqlite3.Connection, rows: list[tuple[int, int]]) -> int:
         for row, size in rows:

@@ -6,7 +6,7 @@ from typing import Final
 
 BACKOFF_START_S: Final = 0.5
 STEADY_S: Final = 10.0
-"""A connection that lived this long ends the growth of the waits, unless the owner of the connection decides that."""
+"""Only a connection that lived this long ends the growth of the waits."""
 TAKEN_OVER_START_S: Final = 2.0
 CALM_CAPS: Final = 10.0
 """Two clients with one id are told apart from one by this: a connection lives for more than so many longest waits."""
@@ -28,12 +28,12 @@ def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
 class Backoff:
     """The waits of one client: they grow while connections fail, and more steadily while another client takes over.
 
-    A connection that only comes up proves nothing: a message may end it at once, each time. The waits begin anew when
-    the owner says that the connection did its work (`settled`). An owner that never says so is served by time: a
-    connection that lived for `STEADY_S` counts.
+    A connection that only comes up proves nothing: a message may end it at once, each time, and so may another client
+    with our id, which some brokers do not tell (Mosquitto 2.0.11). The waits begin anew after a connection that lived
+    for `STEADY_S` and, of an owner that says so, did its work (`settled`).
 
-    After a takeover the wait has a lower bound. Two clients with one id take over each other's session, so a short
-    wait of one ends the connection of the other; the count falls back only after a connection that outlives every
+    While another client has our id the wait has a lower bound. Two clients with one id take over each other's
+    session, so a short wait of one ends the connection of the other. This ends with a connection that outlives every
     wait of the other client.
 
     Args:
@@ -50,23 +50,30 @@ class Backoff:
         self._draw = draw
         self._attempt = 0
         self._taken_over = 0
+        self._worked = False
+        self._rival = False
 
     def settled(self) -> None:
-        """The connection did its work: the next wait is short again."""
-        self._attempt = 0
+        """The connection did its work."""
+        self._worked = True
+
+    def rival(self) -> None:
+        """Another client uses our id: ends of connections are its doing until one lives long."""
+        self._rival = True
 
     def wait_s(self, lived_s: float, *, taken_over: bool = False) -> float:
         """Seconds to wait after a connection ended.
 
         Args:
             lived_s: how long it was up; 0 of one that never came up.
-            taken_over: whether it ended because another client used our id.
+            taken_over: whether the broker said that another client used our id.
         """
         if lived_s >= CALM_CAPS * self._cap_s:
-            self._taken_over = 0
-        if lived_s >= STEADY_S and not self._owner_settles:
+            self._taken_over, self._rival = 0, False
+        if lived_s >= STEADY_S and (self._worked or not self._owner_settles):
             self._attempt = 0
-        if taken_over:
+        self._worked = False
+        if taken_over or (self._rival and lived_s > 0):
             longest_s = min(self._cap_s, TAKEN_OVER_START_S * 2.0 ** min(self._taken_over, 32))
             self._taken_over += 1
             return longest_s * (0.5 + 0.5 * self._draw())

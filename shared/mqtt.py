@@ -122,6 +122,10 @@ class Link:
         """Say that this connection did its work, so that the wait after it is short; see `start`."""
         self._backoff.settled()
 
+    def rival(self) -> None:
+        """Say that another client uses our id, which not every broker tells: the waits grow as after a takeover."""
+        self._backoff.rival()
+
     def stop(self) -> None:
         """Send DISCONNECT, which cancels the will unless that is `at_stop`, then wait for the threads."""
         self._stopping.set()

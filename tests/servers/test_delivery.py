@@ -210,10 +210,9 @@ def test_a_disk_that_takes_nothing_more_stops_no_publishing(
         *("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=100"),
     )
     spool = tmp_path / "edge" / "spool.db"
-    eventually(lambda: spool.exists() and spool.with_name("spool.db-wal").stat().st_size > 10**6, 60, "it fills")
+    eventually(lambda: spool.exists() and spool.stat().st_size > 10**6, 60, "it fills")
     edge.process.send_signal(signal.SIGKILL)
     edge.process.communicate()
-    most = max(one.stat().st_size for one in spool.parent.iterdir())
     before = Spool(spool, 10**9)
     waiting = before.pending()
     before.close()
@@ -223,7 +222,7 @@ def test_a_disk_that_takes_nothing_more_stops_no_publishing(
         broker.port,
         *("source.kind=microphone", "source.device=nowhere", "spool.resend_window_s=1"),
     )
-    resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE, (most // 1000, most // 1000))
+    resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE, (4_096, 4_096))
     try:
         eventually(lambda: len(set(broker.payloads("/event"))) == waiting, 60, "all is published")
         broker.cut()

@@ -44,6 +44,9 @@ class Line:
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
 
+    def rival(self) -> None:
+        """No other client is here."""
+
     def settled(self) -> None:
         """Waits between connections are this model's own."""
 

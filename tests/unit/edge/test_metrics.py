@@ -47,6 +47,9 @@ class Broker:
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Nobody speaks unless a test does."""
 
+    def rival(self) -> None:
+        """No other client is here."""
+
     def settled(self) -> None:
         """Nothing grows here."""
 

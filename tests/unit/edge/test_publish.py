@@ -34,6 +34,9 @@ class Broker:
         self.heard: list[bytes] = []
         self.settlements = 0
 
+    def rival(self) -> None:
+        """No other client is here."""
+
     def settled(self) -> None:
         self.settlements += 1
 

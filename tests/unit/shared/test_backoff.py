@@ -13,7 +13,16 @@ def test_waits_grow_though_each_attempt_comes_up_until_the_owner_says_that_it_wo
     backoff = Backoff(60.0, owner_settles=True, draw=drawn_at_most)
     assert [backoff.wait_s(1_000.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 32, 60]
     backoff.settled()
-    assert backoff.wait_s(0.1) == 0.5
+    assert backoff.wait_s(STEADY_S) == 0.5
+
+
+def test_what_works_for_a_moment_does_not_end_the_growth() -> None:
+    backoff = Backoff(60.0, owner_settles=True, draw=drawn_at_most)
+    waits = []
+    for _ in range(4):
+        backoff.settled()
+        waits.append(backoff.wait_s(0.5))
+    assert waits == [0.5, 1, 2, 4]
 
 
 def test_an_owner_that_says_nothing_is_served_by_time() -> None:
@@ -43,6 +52,13 @@ def test_two_clients_with_one_id_take_over_less_and_less_often() -> None:
         takeovers.append(now_s)
     assert sum(at < 25.0 for at in takeovers) <= 8, "93 in 25 s before"
     assert sum(at > 300.0 for at in takeovers) <= 3_300 / 30
+
+
+def test_a_rival_that_the_broker_does_not_tell_of_counts_as_a_takeover() -> None:
+    backoff = Backoff(60.0, owner_settles=True, draw=lambda: 0.0)
+    backoff.rival()
+    assert [backoff.wait_s(30.0) for _ in range(4)] == [1, 2, 4, 8]
+    assert backoff.wait_s(601.0) == 0.0
 
 
 def test_a_single_takeover_is_forgotten_after_a_long_life() -> None:
