@@ -50,12 +50,12 @@ def test_a_full_disk_refuses_a_clip_and_keeps_the_counts_right(spool: Spool) -> 
 
 def test_on_a_full_disk_old_acknowledged_rows_give_way_to_a_new_clip(spool: Spool) -> None:
     for name in "abc":
-        spool.put(name, "t", bytes(20_000))
+        spool.put(name, "t", bytes(200_000))
     spool.acknowledge([one.row for one in spool.next(2)], now_s=1.0)
     fill_the_disk(spool)
-    spool.put("d", "t", bytes(20_000))
+    spool.put("d", "t", bytes(200_000))
     assert names(spool) == ["c", "d"]
-    assert spool.fill().size_bytes == 40_000
+    assert spool.fill().size_bytes == 400_000
 
 
 def test_a_full_disk_keeps_publishing_and_acknowledgements_wait_in_memory(spool: Spool) -> None:
