@@ -100,8 +100,9 @@ class Publisher:
 
     @property
     def drained(self) -> bool:
-        """Whether all events are at the broker or set aside, and the disk knows it or cannot be told."""
-        return self._spool.pending() <= len(self._owed) + len(self._aside)
+        """Whether all events are at the broker or set aside, and after a reconnection the repeats are there, too."""
+        repeating = self._look_back or bool(self._repeats)
+        return not repeating and self._spool.pending() <= len(self._owed) + len(self._aside)
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Take note of what the broker said, in order.

@@ -110,7 +110,9 @@ def test_a_broker_that_may_have_lost_its_memory_gets_the_last_minute_again(spool
         publisher.pump(at_s)
         publisher.handle([broker.answer(max(broker.under_way), SUCCESS)], at_s, at_s)
     publisher.handle([Disconnected("crash", 1), Connected(session_present=present, epoch=2)], 3_700.0, 101.0)
+    assert not publisher.drained
     assert publisher.pump(3_700.0) == 1
+    assert not publisher.drained, "a run must not end before the repeats are there"
     assert list(broker.under_way.values()) == [b"new"]
 
 
