@@ -1,9 +1,11 @@
 """One sensor's agent: a worker captures into the spool, the main thread moves the spool to the broker.
 
 1. The worker (`edge.capture`) puts events in the spool and wakes the main thread.
-2. The main thread handles the broker's signals and publishes (`edge.publish`).
+2. The main thread handles the broker's signals and publishes (`edge.publish`). An unexpected error in one step of it
+   is logged and counted, and the next step follows after a rest.
 3. After each connect the retained state `ready` goes out before any event, and again now and then, with a report of
-   the spool; the last will says `lost` with the same boot id; a clean stop publishes `disconnected` first.
+   the spool (`edge.report`); the last will says `lost` with the same boot id; a clean stop publishes `disconnected`
+   first.
 4. Whoever scrapes reads plain values of both, on threads of its own (`edge.metrics`), if a port is set.
 5. The run ends when the source has ended and the spool is empty, or when it is told to stop.
 """
@@ -15,19 +17,18 @@ import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Final, Literal
 
 from edge.capture import Capture
 from edge.features import open_extractor
 from edge.publish import Publisher
+from edge.report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
 from shared.errors import Unavailable
-from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, ReportMessage, StateMessage, encode_json
-from shared.mqtt import Acknowledged, Connected, Link, Signal, Will
+from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, encode_json
+from shared.mqtt import Acknowledged, Connected, Link, Received, Signal, Will
 from shared.topics import SensorTopic
 from shared.unreachable import own_certificate_ends
 
@@ -38,6 +39,8 @@ TICK_S: Final = 0.2
 FAREWELL_S: Final = 2.0
 """How long a clean stop waits for the broker to take the state `disconnected`."""
 PURGE_S: Final = 1.0
+LONGEST_REST_S: Final = 30.0
+"""Longest rest of the main thread after unexpected errors that follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Summary:
         captured: events put in the spool in this run.
         published: events the broker acknowledged in this run, with backlog and repeats of earlier ones.
         spooled: events that still wait in the spool.
+        set_aside: events kept in the spool that the broker cannot take.
         dropped: clips given up because the spool was full.
         unreadable: clips that could not be read.
     """
@@ -57,6 +61,7 @@ class Summary:
     captured: int
     published: int
     spooled: int
+    set_aside: int
     dropped: int
     unreadable: int
 
@@ -74,22 +79,28 @@ class Agent:
 
     Raises:
         Invalid: data that is not what the settings promise.
-        Unavailable: the source or the spool cannot be opened.
+        Unavailable: the source of a replay or the spool cannot be opened.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
         self._boot = uuid.uuid4().hex[:12]
-        self._since = datetime.now(UTC)
         self._source: Source = open_source(settings)
         self._extractor = open_extractor(settings)
         self._spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
         self._inbox: queue.Queue[Signal | _Woken] = queue.Queue()
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "state"))
+        self._announcer = Announcer(
+            settings,
+            self._boot,
+            form=self._extractor.space.id if self._extractor else self._source.form,
+            certificate_end=own_certificate_ends(settings.mqtt),
+            previous=previous_event(self._spool),
+        )
         self._link = Link(
             settings.mqtt,
             settings.client_id(),
-            will=Will(self._topic, encode_json(self._state("lost"))),
+            will=Will(self._topic, encode_json(self._announcer.state("lost"))),
             on_signal=self._inbox.put,
         )
         self._publisher = Publisher(
@@ -106,7 +117,10 @@ class Agent:
         self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
-        self._certificate_end = own_certificate_ends(settings.mqtt)
+        self._running = Running(self._capture.tally, self._spool, self._publisher)
+        self._told: object = None
+        self._announced = False
+        self._errors = 0
 
     def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
         """Run until the source has ended and the spool is empty, or until `stop` is set.
@@ -127,7 +141,7 @@ class Agent:
                 "backlog": self._spool.pending(),
             },
         )
-        self._link.start()
+        self._link.start(owner_resends=True)
         self._worker.start()
         try:
             with self._metrics():
@@ -147,24 +161,32 @@ class Agent:
         if self._settings.metrics.port == 0:
             return nullcontext()
         try:
-            from edge.metrics import EdgeMetrics, Watched, served  # noqa: PLC0415 - others need no prometheus_client
+            from edge.metrics import EdgeMetrics, served  # noqa: PLC0415 - others need no prometheus_client
         except ImportError as error:
             log.warning(
                 "metrics are not served: pip install 'earwitness[edge]', or set metrics.port to 0",
                 extra={"reason": str(error)},
             )
             return nullcontext()
-        watched = Watched(self._capture.tally, self._spool, self._publisher)
-        return served(EdgeMetrics(self._state("ready"), watched), self._settings.metrics)
+        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, lambda: self._errors)
+        return served(metrics, self._settings.metrics)
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None
+        rest_s = TICK_S
         while True:
-            self._step()
+            try:
+                self._step()
+                rest_s = TICK_S
+            except Exception:
+                self._errors += 1
+                log.exception("unexpected error, going on", extra={"errors": self._errors, "rest_s": rest_s})
+                stop.wait(rest_s)
+                rest_s = min(LONGEST_REST_S, 2 * rest_s)
             if self._failure is not None:
                 raise self._failure
             ended = not self._worker.is_alive()
-            if ended and self._spool.pending() == 0:
+            if ended and self._publisher.drained:
                 return
             if stop.is_set():
                 self._halt.set()
@@ -177,16 +199,35 @@ class Agent:
         """Wait for news, handle all there is, publish what may be published."""
         signals = self._receive(TICK_S)
         now_s = time.monotonic()
+        self._look_for_rivals(signals)
         self._publisher.handle(signals, now_s, time.time())
-        if any(isinstance(signal, Connected) for signal in signals):
-            self._report_due_s = now_s
+        fill = self._spool.fill()
+        wrong = (fill.aside, fill.lost, bool(self._capture.tally.failure))
+        if wrong != self._told or any(isinstance(signal, Connected) for signal in signals):
+            self._told, self._report_due_s = wrong, now_s
         if self._publisher.online and now_s >= self._report_due_s:
             self._report_due_s = now_s + self._settings.sensor.report_every_s
             self._announce("ready")
         self._publisher.pump(now_s)
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
-            self._spool.purge(time.time() - self._settings.spool.resend_window_s)
+            self._publisher.purge(now_s)
+
+    def _look_for_rivals(self, signals: list[Signal]) -> None:
+        """Notice another client with this name by what it announces after this one did.
+
+        Mosquitto 2.0.11 just ends the connection of whose session is taken over, so the reason is found this way.
+        """
+        for signal in signals:
+            match signal:
+                case Connected():
+                    self._link.subscribe(self._topic, qos=0)
+                case Received(topic=self._topic, payload=payload):
+                    boot, ready = announced(payload)
+                    if boot == self._boot:
+                        self._announced = True
+                    elif ready and self._announced:
+                        self._publisher.rival()
 
     def _receive(self, timeout_s: float) -> list[Signal]:
         signals: list[Signal] = []
@@ -201,7 +242,7 @@ class Agent:
 
     def _announce(self, state: Literal["ready", "disconnected"]) -> int | None:
         try:
-            payload = encode_json(self._state(state))
+            payload = encode_json(self._announcer.state(state, self._running))
             return self._link.publish(
                 self._topic, payload, retain=True, content_type=JSON_CONTENT_TYPE, expiry_s=STATE_EXPIRY_S
             )
@@ -229,29 +270,6 @@ class Agent:
     def _wake(self) -> None:
         self._inbox.put(_Woken())
 
-    def _state(self, state: Literal["ready", "disconnected", "lost"]) -> StateMessage:
-        return StateMessage(
-            site=self._settings.sensor.site,
-            sensor=self._settings.sensor.name,
-            boot=self._boot,
-            state=state,
-            source=self._settings.source.kind,
-            form=self._extractor.space.id if self._extractor else self._source.form,
-            software=f"earwitness-edge {version('earwitness')}",
-            since=self._since,
-            report=None if state == "lost" else self._report(),
-        )
-
-    def _report(self) -> ReportMessage:
-        fill = self._spool.fill()
-        return ReportMessage(
-            at=datetime.now(UTC),
-            waiting=fill.pending,
-            spool=min(1.0, fill.size_bytes / fill.cap_bytes),
-            dropped=self._capture.tally.dropped,
-            certificate_end=self._certificate_end,
-        )
-
     def _summary(self) -> Summary:
         tally = self._capture.tally
         return Summary(
@@ -259,6 +277,7 @@ class Agent:
             captured=tally.captured,
             published=self._publisher.published,
             spooled=self._spool.pending(),
+            set_aside=self._spool.fill().aside,
             dropped=tally.dropped,
             unreadable=tally.unreadable,
         )

@@ -5,17 +5,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event as Flag
 from typing import Final
 
+from edge.clock import clock_at
 from edge.encode import encode
 from edge.pace import next_due_s, stamp, stamp_played
 from edge.settings import EdgeSettings
 from edge.sources import Embedded, Sound, Source, Unreadable
 from edge.spool import Spool
 from shared.errors import Busy, Invalid, Unavailable
-from shared.events import ClockStatus, EventId
+from shared.events import EventId
 from shared.extractor import Extractor
 from shared.messages import encode_event
 from shared.topics import SensorTopic
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 FULL_WAIT_S: Final = 0.2
 """How often a source that waits for room in the spool looks again."""
 REOPEN_S: Final = 5.0
-"""How long a failed microphone rests before it is opened again."""
-_SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
+"""How long a failed microphone rests before it is opened again; twice as long after each further failure."""
+REOPEN_CAP_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -39,6 +39,8 @@ class Tally:
         unreadable: clips that could not be read.
         failures: times that a live source failed, to be opened again.
         last_captured_s: when an event was last put in the spool, in seconds since the epoch; 0 if none yet.
+        highest_seq: the latest sequence number given, whether or not the spool took the event; -1 if none yet.
+        failure: why a live source delivers nothing; empty while it delivers.
     """
 
     captured: int = 0
@@ -46,6 +48,8 @@ class Tally:
     unreadable: int = 0
     failures: int = 0
     last_captured_s: float = 0.0
+    highest_seq: int = -1
+    failure: str = ""
 
 
 class Capture:
@@ -86,23 +90,41 @@ class Capture:
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
 
-        A live source that fails is opened again after a rest.
+        A live source that fails, or is not there yet, is opened again after a rest that grows.
 
         Raises:
             Unavailable: a replay cannot go on.
         """
+        rest_s = REOPEN_S
         while not stop.is_set():
+            before = self._taken
             try:
                 self._listen(stop)
-            except Unavailable as error:
+            except Exception as error:
                 if not self._source.live:
                     raise
-                self.tally.failures += 1
-                log.error("microphone failed, trying again", extra={"reason": str(error)})  # noqa: TRY400
-                stop.wait(REOPEN_S)
+                if self._taken > before:
+                    rest_s = REOPEN_S
+                self._failed(error, rest_s)
+                stop.wait(rest_s)
+                rest_s = min(REOPEN_CAP_S, 2.0 * rest_s)
             else:
                 log.info("source ended", extra={"captured": self.tally.captured})
                 return
+
+    def _failed(self, error: Exception, rest_s: float) -> None:
+        """Count a failure of a live source, and log it unless the same was logged last."""
+        self.tally.failures += 1
+        known = isinstance(error, Unavailable)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        log.log(
+            logging.DEBUG if reason == self.tally.failure else logging.ERROR,
+            "the source delivers nothing: it is opened again",
+            extra={"reason": reason, "retry_in_s": rest_s},
+            exc_info=None if known else error,
+        )
+        self.tally.failure = reason
+        self._spooled()
 
     def _listen(self, stop: Flag) -> None:
         for item in self._source.items(stop):
@@ -113,31 +135,43 @@ class Capture:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
+            self.tally.failure = ""
             self._take(item, stop)
             self._taken += 1
             if stop.is_set() or self._taken == self._settings.source.limit:
                 return
 
     def _take(self, item: Sound | Embedded, stop: Flag) -> None:
-        event_id = EventId(self._settings.sensor.site, self._settings.sensor.name, self._boot, self._taken)
+        seq = self.tally.highest_seq + 1
+        event_id = EventId(self._settings.sensor.site, self._settings.sensor.name, self._boot, seq)
+        captured_at = self._stamp()
+        if isinstance(item, Sound) and item.captured_at is not None:
+            captured_at = item.captured_at
         try:
             event = encode(
                 item,
                 event_id,
-                captured_at=self._stamp(),
-                clock=clock() if self._source.live else "unknown",
+                captured_at=captured_at,
+                clock=clock_at(captured_at) if self._source.live else "unknown",
                 historical=self._historical,
                 calibration_db=self._settings.levels.calibration_db,
                 extractor=self._extractor,
             )
+            payload = encode_event(event)
         except Invalid as error:
             self._skip(Unreadable(str(event_id), str(error)))
             return
-        if self._keep(str(event_id), encode_event(event), stop):
+        except Exception as error:  # one clip that an encoder cannot take must not end the sensor
+            log.exception("a clip could not be encoded")
+            self._skip(Unreadable(str(event_id), f"{type(error).__name__}: {error}"))
+            return
+        if self._keep(str(event_id), payload, stop):
+            self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
             self._spooled()
         elif self._source.live:
+            self.tally.highest_seq = event_id.seq
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
 
@@ -165,8 +199,3 @@ class Capture:
     def _skip(self, item: Unreadable) -> None:
         self.tally.unreadable += 1
         log.warning("unreadable clip skipped", extra={"what": item.what, "reason": item.reason})
-
-
-def clock() -> ClockStatus:
-    """Synchronised if systemd-timesyncd says so; otherwise nothing is known."""
-    return "synchronised" if _SYNCHRONISED.exists() else "unknown"

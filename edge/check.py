@@ -6,27 +6,35 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from edge.capture import clock
+from edge.clock import clock
 from edge.features import open_extractor
+from edge.publish import TAKEN_OVER
 from edge.settings import EdgeSettings
 from edge.sources import Sound, Source, Unreadable, open_source
 from edge.spool import Spool
 from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.events import CLIP_S
 from shared.levels import measure
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link
-from shared.topics import ROOT
+from shared.messages import EVENT_CONTENT_TYPE
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, publish_bytes
+from shared.topics import ROOT, SensorTopic
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
 BROKER_S: Final = 5.0
 """How long the broker may take to answer."""
+TAKEN_OVER_S: Final = 3.0
+"""How long another client with this sensor's client id may take to come back after it was put aside."""
 SILENCE_DBFS: Final = -100.0
 """No microphone in a room hears so little."""
+CBOR_BYTES: Final = 1_024
+"""More than the fields of an event take beside its sound."""
 WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
 
@@ -100,7 +108,7 @@ def _try_spool(settings: EdgeSettings) -> str:
     try:
         there = next(one for one in (path, *path.parents) if one.exists())
         if there == path:
-            words = f"{path}: {_waiting(path, cap)} events wait"
+            words = f"{path}: {_waiting(path, cap)}"
         else:  # none is left behind: it would belong to whoever checks, and the agent could not write it
             with tempfile.TemporaryDirectory(dir=there) as passing:
                 _waiting(Path(passing) / path.name, cap)
@@ -116,33 +124,51 @@ def _try_spool(settings: EdgeSettings) -> str:
     return words
 
 
-def _waiting(path: Path, cap_bytes: int) -> int:
-    """How many events wait in a spool, which is made if it is not there."""
+def _waiting(path: Path, cap_bytes: int) -> str:
+    """What waits in a spool, which is made if it is not there."""
     spool = Spool(path, cap_bytes)
-    waiting = spool.pending()
-    spool.close()
-    return waiting
+    try:
+        fill, taken_over = spool.fill(), spool.note(TAKEN_OVER)
+    finally:
+        spool.close()
+    words = f"{fill.pending} events wait"
+    if fill.aside:
+        words += f"; {fill.aside} are set aside, as the broker cannot take them"
+    if fill.lost:
+        words += f"; it was damaged, and {fill.lost} events are lost"
+    if taken_over:
+        words += f"; another client used this sensor's name last at {taken_over}"
+    return words
 
 
 def _try_broker(settings: EdgeSettings) -> str:
     """Connect and leave no session behind; where names are certificates', a running agent is put aside for a moment.
 
+    While no agent runs here the sensor's own client id is used: another client that has it comes back and is noticed.
+
     Raises:
         Unavailable: there is no way in.
-        Invalid: the broker does not let this sensor publish.
+        Invalid: the broker does not let this sensor publish, or another client uses its name.
     """
     mqtt = settings.mqtt.for_a_moment()
     where = f"{mqtt.host}:{mqtt.port}"
-    link = Link(mqtt, f"{settings.client_id()}-check")
+    alone = not _agent_runs(settings)
+    link = Link(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check")
     told: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
-            case Connected():
+            case Connected(maximum_packet=limit):
                 reason = _published(link, settings)
                 if reason is None or reason >= FAILURE:
                     raise Invalid(f"connected to {where}, but {_refused(settings, reason)}")
-                return f"connected to {where}, which lets {_place(settings)} publish{_doubts(settings)}"
+                if alone and _taken_over(link):
+                    raise Invalid(
+                        f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
+                        " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
+                    )
+                takes = f"connected to {where}, which lets {_place(settings)} publish"
+                return takes + _limited(settings, limit) + _doubts(settings)
             case Disconnected(reason=told):
                 pass
     except queue.Empty:
@@ -150,6 +176,47 @@ def _try_broker(settings: EdgeSettings) -> str:
     finally:
         link.stop()
     raise Unavailable(explained(mqtt, told))
+
+
+def _agent_runs(settings: EdgeSettings) -> bool:
+    """Whether an agent holds this sensor's spool."""
+    path = settings.spool_path()
+    if not path.exists():
+        return False
+    try:
+        Spool(path, settings.spool.cap_bytes).close()
+    except Unavailable:
+        return True
+    return False
+
+
+def _taken_over(link: Link) -> bool:
+    """Whether another client takes over the session soon; not every broker tells why it ends a connection."""
+    deadline_s = time.monotonic() + TAKEN_OVER_S
+    with contextlib.suppress(queue.Empty):
+        while True:
+            match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):
+                case Disconnected():
+                    return True
+    return False
+
+
+def _limited(settings: EdgeSettings, limit: int | None) -> str:
+    """The largest message that the broker takes, and whether a clip of this sensor may be larger."""
+    if limit is None:
+        return ""
+    words = f"; it takes messages of up to {limit:,} bytes"
+    rate_hz = settings.source.rate_hz or {"scene": 22_050, "microphone": 48_000}.get(settings.source.kind)
+    if rate_hz is None or settings.features.space is not None:
+        return words
+    topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
+    largest = publish_bytes(topic, round(2 * CLIP_S * rate_hz) + CBOR_BYTES, EVENT_CONTENT_TYPE)
+    if largest <= limit:
+        return words
+    return (
+        f"{words}, and a clip at {rate_hz} Hz has up to {largest:,}: what is larger is set aside in the spool; raise"
+        " the broker's limit (Mosquitto: max_packet_size), lower source.rate_hz, or send embeddings (features.space)"
+    )
 
 
 def _refused(settings: EdgeSettings, reason: int | None) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from edge.clock import within_wire
 from edge.sources.items import Embedded, Sound
 from shared.audio import encode_flac
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
@@ -30,19 +31,20 @@ def encode(
     Args:
         item: the clip.
         event_id: its identity.
-        captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source.
+        captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source. A time that
+            no event may bear is sent as the nearest that it may.
         clock: whether the sensor's clock could be trusted.
         historical: whether the clip is a replay of an old recording, not heard now.
         calibration_db: dB SPL of 0 dBFS; None reports dBFS.
         extractor: turns sound into the features that are sent; None sends the sound.
 
     Raises:
-        Invalid: samples that are not finite, or a rate or time outside the contract.
+        Invalid: samples that are not finite, or a rate outside the contract.
     """
     if isinstance(item, Embedded):
         return Event(
             id=event_id,
-            captured_at=captured_at,
+            captured_at=within_wire(captured_at),
             duration_s=CLIP_S,
             rate_hz=VGGISH_RATE_HZ,
             levels=item.levels or NOT_MEASURED,
@@ -52,7 +54,7 @@ def encode(
         )
     return Event(
         id=event_id,
-        captured_at=item.captured_at or captured_at,
+        captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=item.rate_hz,
         levels=measure(item.waveform, item.rate_hz, calibration_db),

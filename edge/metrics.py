@@ -8,17 +8,15 @@ scrape waits for a disk.
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.capture import Tally, clock
-from edge.publish import Publisher
+from edge.clock import clock
+from edge.report import Running
 from edge.settings import MetricsSettings
-from edge.spool import Spool
 from shared.messages import StateMessage
 
 log = logging.getLogger(__name__)
@@ -26,22 +24,7 @@ log = logging.getLogger(__name__)
 SENSOR: Final = ("site", "sensor")
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """The parts of a running agent whose values are told.
-
-    Attributes:
-        tally: of what was captured.
-        spool: where events wait.
-        publisher: what moves them to the broker.
-    """
-
-    tally: Tally
-    spool: Spool
-    publisher: Publisher
-
-
-Read = Callable[[Watched], float]
+Read = Callable[[Running], float]
 
 COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
     ("clips_captured", "Clips put in the spool", lambda of: of.tally.captured),
@@ -52,7 +35,17 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         "Events that the broker took, with backlog and what was sent again",
         lambda of: of.publisher.published,
     ),
-    ("source_failures", "Times that the microphone failed, and was opened again", lambda of: of.tally.failures),
+    (
+        "source_failures",
+        "Times that the microphone failed or was missing, and was opened again",
+        lambda of: of.tally.failures,
+    ),
+    (
+        "connections_taken_over",
+        "Times that another client with this sensor's name ended its connection",
+        lambda of: of.publisher.taken_over,
+    ),
+    ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.fill().lost),
 )
 """Name without `_total`, meaning, and where the value is."""
 
@@ -63,8 +56,14 @@ GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
         "Bytes of events in the spool, with those kept for a while to be sent again",
         lambda of: of.spool.fill().size_bytes,
     ),
+    (
+        "spool_events_set_aside",
+        "Events kept in the spool because the broker cannot take them",
+        lambda of: of.spool.fill().aside,
+    ),
     ("spool_limit_bytes", "Bytes of events that the spool may hold", lambda of: of.spool.fill().cap_bytes),
     ("broker_connected", "1 while connected to the broker", lambda of: of.publisher.online),
+    ("source_failing", "1 while the source delivers nothing", lambda of: bool(of.tally.failure)),
     ("events_held", "1 while events stay in the spool because no hub takes them", lambda of: of.publisher.held),
     (
         "clock_synchronised",
@@ -90,13 +89,15 @@ class EdgeMetrics(Collector):
 
     Args:
         announced: how the sensor announces itself to the broker; its site and name label every series.
-        watched: what is read at each scrape, on the scrape's thread.
+        running: what is read at each scrape, on the scrape's thread.
+        errors: how many unexpected errors the agent met.
     """
 
-    def __init__(self, announced: StateMessage, watched: Watched) -> None:
+    def __init__(self, announced: StateMessage, running: Running, errors: Callable[[], int]) -> None:
         self._labels = (announced.site, announced.sensor)
         self._about = {"software": announced.software, "source": announced.source, "form": announced.form}
-        self._watched = watched
+        self._running = running
+        self._errors = errors
 
     def describe(self) -> Iterable[Metric]:
         """All metrics without series."""
@@ -107,20 +108,30 @@ class EdgeMetrics(Collector):
         info = _info()
         info.add_metric(self._labels, self._about)
         yield info
+        errors = _unexpected()
+        errors.add_metric(self._labels, float(self._errors()))
+        yield errors
         for family, read in _families():
-            family.add_metric(self._labels, float(read(self._watched)))
+            family.add_metric(self._labels, float(read(self._running)))
             yield family
 
 
 def described() -> Iterator[Metric]:
     """All metrics without series, which takes no agent."""
     yield _info()
+    yield _unexpected()
     for family, _ in _families():
         yield family
 
 
 def _info() -> InfoMetricFamily:
     return InfoMetricFamily("earwitness_edge", "What runs here, what it listens to, what it sends", labels=SENSOR)
+
+
+def _unexpected() -> CounterMetricFamily:
+    return CounterMetricFamily(
+        "earwitness_edge_unexpected_errors", "Unexpected errors after which the agent went on", labels=SENSOR
+    )
 
 
 def _families() -> Iterator[tuple[CounterMetricFamily | GaugeMetricFamily, Read]]:

@@ -1,123 +1,57 @@
 """From the spool to the broker: at most a few messages under way, nothing forgotten before its PUBACK.
 
-`Window` holds the rules and no I/O: what is under way, what an answer means, when to try again. `Publisher`
-is the shell around it: spool on one side, broker on the other.
+`Window` (`edge.window`) holds the rules and no I/O: what is under way, what an answer means, when to try again.
+`Publisher` is the shell around it: spool on one side, broker on the other.
 
-paho sends unacknowledged messages again after a reconnection, under the same ids, so the window keeps them
-across connections and never hands the same row out twice.
+1. New events go first. What the broker acknowledged lately is sent again after a reconnection, since a broker that
+   was killed forgets what it had not written; these repeats go when no new event waits.
+2. An acknowledgement is kept in memory until the disk takes it. A disk that fails stops nothing here.
+3. A message that the broker cannot take is set aside in the spool, and the others go on.
 """
 
 import logging
-from dataclasses import dataclass
-from typing import Final, Protocol
+from datetime import UTC, datetime
+from typing import Final
 
+from edge.connected import ConnectedTime
+from edge.disk_guard import DiskGuard
 from edge.hubs import Hubs
+from edge.outlet import Outlet
 from edge.spool import Spool
+from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, Spooled
+from edge.window import Delivered, Kept, Window
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Received, Signal
+from shared.mqtt import NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
+from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal
 from shared.topics import ALL_INTAKES
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT: Final = 16
-"""Most messages under way; below paho's own limit of 20, so that paho queues none."""
-BACKOFF_START_S: Final = 2.0
-BACKOFF_CAP_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The broker has this row."""
-
-    row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The broker did not take this row, or nobody was there to receive it: it stays in the spool."""
-
-    row: int
-    reason: int
-    wait_s: float
-
-
-class Window:
-    """Which rows are under way, and when more may follow.
-
-    A refusal (reason >= 0x80) or "no matching subscribers" (0x10) starts a wait of 2 s that doubles up to
-    30 s; after it a single message probes, and its success reopens the whole window. Several bad answers
-    within one wait count once.
-
-    Args:
-        limit: most messages under way.
-
-    Source: MQTT 5.0, 3.4.2.1 (PUBACK reason codes).
-    """
-
-    def __init__(self, limit: int = IN_FLIGHT) -> None:
-        self._limit = limit
-        self._rows: dict[int, int] = {}
-        self._attempts = 0
-        self._until_s = 0.0
-
-    @property
-    def rows(self) -> frozenset[int]:
-        """Rows under way."""
-        return frozenset(self._rows.values())
-
-    def room(self, now_s: float) -> int:
-        """How many more messages may be sent now; `now_s` is monotonic."""
-        if now_s < self._until_s:
-            return 0
-        limit = 1 if self._attempts else self._limit
-        return max(0, limit - len(self._rows))
-
-    def sent(self, mid: int, row: int) -> None:
-        """A row is under way as message `mid`."""
-        self._rows[mid] = row
-
-    def answered(self, mid: int, reason: int, now_s: float) -> Delivered | Kept | None:
-        """Judge a PUBACK; None if the message is not one of ours."""
-        row = self._rows.pop(mid, None)
-        if row is None:
-            return None
-        if reason < FAILURE and reason != NO_MATCHING_SUBSCRIBERS:
-            self._attempts = 0
-            self._until_s = 0.0
-            return Delivered(row)
-        if now_s >= self._until_s:
-            wait_s = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** min(self._attempts, 16))
-            self._until_s = now_s + wait_s
-            self._attempts += 1
-        return Kept(row, reason, self._until_s - now_s)
-
-
-class Outlet(Protocol):
-    """What the publisher needs of the broker's side; `shared.mqtt.Link` is one."""
-
-    def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
-    ) -> int:
-        """Send; return the message id, or raise `Unavailable`."""
-
-    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for messages."""
+REPEATS_IN_FLIGHT: Final = 4
+"""Most messages under way when a repeat is sent: a new event never waits behind many repeats."""
+TAKEN_OVER: Final = "taken_over"
+"""Under this name the spool keeps when another client last took over the session, for `check`."""
+SECOND_CHANCE_S: Final = 600.0
+"""How often one of the messages during which connections ended is tried again, when nothing else waits."""
 
 
 class Publisher:
     """Moves rows from the spool to the broker. All methods belong to one thread; attributes may be read from any.
 
+    No method raises because of the disk or the broker.
+
     Args:
-        outlet: the broker's side.
+        outlet: the broker's side; it sends nothing again by itself.
         spool: where rows come from and are acknowledged.
-        resend_window_s: how far back rows are sent again after a reconnection.
+        resend_window_s: for how many seconds of connection acknowledged rows are sent again after a reconnection.
         patience_s: how long no hub may take events before they are held.
         window: the rules; a new one by default.
 
     Attributes:
         published: events the broker took so far, with backlog and repeats.
         last_published_s: when it last took one, in seconds since the epoch; 0 if none yet.
+        taken_over: how often another client with this sensor's client id ended the connection.
     """
 
     def __init__(
@@ -134,11 +68,25 @@ class Publisher:
         self._resend_window_s = resend_window_s
         self._window = window or Window()
         self._hubs = Hubs(patience_s)
+        self._time = ConnectedTime(spool.latest_stamp())
+        self._maximum_packet: int | None = None
+        self._owed: dict[int, float] = {}
+        self._aside: dict[int, str] = {}
+        self._repeats: dict[int, None] = {}
+        self._look_back = False
+        self._look_aside = False
+        self._second_chance_s = 0.0
+        self._second_chance_row = -1
+        self._disk = DiskGuard()
+        self._rival = False
+        self._end_code: int | None = None
         self._online = False
         self._held = False
         self._warned = False
         self.published = 0
         self.last_published_s = 0.0
+        self.taken_over = 0
+        self._noted = 0
 
     @property
     def online(self) -> bool:
@@ -150,31 +98,42 @@ class Publisher:
         """Whether events stay in the spool because no hub takes them, as of the last `pump`."""
         return self._held
 
+    @property
+    def drained(self) -> bool:
+        """Whether all events are at the broker or set aside, and after a reconnection the repeats are there, too."""
+        repeating = self._look_back or bool(self._repeats)
+        return not repeating and self._spool.pending() <= len(self._owed) + len(self._aside)
+
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Take note of what the broker said, in order.
 
         Args:
             signals: since the last call.
             now_s: monotonic time.
-            wall_s: seconds since the epoch, kept with acknowledged rows.
+            wall_s: seconds since the epoch.
         """
-        delivered: list[int] = []
         for signal in signals:
             match signal:
                 case Connected():
-                    self._online = True
-                    self._hubs.reconnected()
-                    self._outlet.subscribe(ALL_INTAKES, qos=0)
-                    self._acknowledge(delivered, wall_s)
-                    delivered = []
-                    self._reopen(wall_s)
-                case Disconnected():
-                    self._online = False
+                    self._connected(signal, now_s)
+                case Disconnected(code=code):
+                    self._ended(code)
                 case Acknowledged(mid=mid, reason=reason):
-                    delivered += self._judge(mid, reason, now_s)
+                    self._answered(mid, reason, now_s, wall_s)
                 case Received(topic=topic, payload=payload):
                     self._hubs.heard(topic, payload, now_s)
-        self._acknowledge(delivered, wall_s)
+        self._disk.attempt("acknowledge", self._keep_marks, now_s)
+        if self.taken_over > self._noted:
+            self._noted = self.taken_over
+            at = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
+            self._disk.attempt("note", lambda: self._spool.set_note(TAKEN_OVER, at), now_s)
+
+    def rival(self) -> None:
+        """Take note that another client announces this sensor: it ends our connections, though no broker says so."""
+        self._rival = True
+        self._outlet.rival()
+        if self._end_code != SESSION_TAKEN_OVER:  # that was counted
+            self._count_takeover()
 
     def pump(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
@@ -182,24 +141,68 @@ class Publisher:
         if held != self._held:
             self._held = held
             log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
-        room = self._window.room(now_s) if self._online and not held else 0
-        if room == 0:
+        if not self._online:
             return 0
-        sent = 0
-        for waiting in self._spool.next(room, skip=self._window.rows):
-            try:
-                mid = self._outlet.publish(waiting.topic, waiting.payload, content_type=EVENT_CONTENT_TYPE)
-            except Unavailable:
-                break
-            self._window.sent(mid, waiting.row)
-            sent += 1
-        return sent
+        if self._look_aside:
+            self._disk.attempt("release", self._release, now_s)
+        if self._look_back:
+            self._disk.attempt("repeat", self._find_repeats, now_s)
+        room = 0 if held else self._window.room(now_s)
+        chosen: list[Spooled] = []
+        if room:
+            self._disk.attempt("read", lambda: chosen.extend(self._choose(room, now_s)), now_s)
+        return self._send(chosen)
 
-    def _judge(self, mid: int, reason: int, now_s: float) -> list[int]:
+    def purge(self, now_s: float) -> int:
+        """Forget what was acknowledged long enough ago, in time of connection; return how many rows."""
+        if not self._online or self._look_back:
+            return 0
+        before_s = self._time.now_s - self._resend_window_s
+        keep, purged = {*self._repeats, *self._window.rows.values()}, list[int]()
+        self._disk.attempt("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
+        return sum(purged)
+
+    def _connected(self, signal: Connected, now_s: float) -> None:
+        self._online = True
+        self._look_back = self._resend_window_s > 0
+        self._look_aside = True
+        self._maximum_packet = signal.maximum_packet
+        self._window.connected(signal.receive_maximum)
+        self._time.connected(now_s)
+        self._hubs.reconnected()
+        self._outlet.subscribe(ALL_INTAKES, qos=0)
+
+    def _ended(self, code: int | None) -> None:
+        row = self._window.ended(SESSION_TAKEN_OVER if self._rival else code)
+        if row is not None:
+            self._put_aside(row, ENDS_CONNECTIONS)
+        if self._online:
+            self._end_code = code
+            if code == SESSION_TAKEN_OVER:
+                self._count_takeover()
+        self._online = False
+        self._time.ended()
+
+    def _count_takeover(self) -> None:
+        self.taken_over += 1
+        log.error(
+            "another client uses this name and took over the session: give each sensor a name of its own"
+            " (sensor.name; is a card copied, or does an agent run twice?)",
+            extra={"times": self.taken_over},
+        )
+
+    def _answered(self, mid: int, reason: int, now_s: float, wall_s: float) -> None:
+        stamp_s = self._time.answered(now_s)
         match self._window.answered(mid, reason, now_s):
             case Delivered(row):
                 self._warned = False
-                return [row]
+                if row in self._repeats:  # acknowledged before, which counts
+                    del self._repeats[row]
+                else:
+                    self._owed[row] = stamp_s
+                self.published += 1
+                self.last_published_s = wall_s
+                self._outlet.settled()
             case Kept(row, reason, wait_s):
                 nobody = reason == NO_MATCHING_SUBSCRIBERS
                 log.log(
@@ -208,15 +211,109 @@ class Publisher:
                     extra={"row": row, "reason": reason, "retry_in_s": round(wait_s, 1)},
                 )
                 self._warned = True
+
+    def _put_aside(self, row: int, reason: str, **numbers: int) -> None:
+        log.error(
+            "the broker does not take an event: it is set aside in the spool, the others go on",
+            extra={"row": row, "reason": reason, **numbers},
+        )
+        self._repeats.pop(row, None)
+        self._aside[row] = reason
+
+    def _keep_marks(self) -> None:
+        """Write down what is acknowledged and what is set aside.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        while self._owed:
+            stamp_s = next(iter(self._owed.values()))
+            rows = [row for row, stamp in self._owed.items() if stamp == stamp_s]
+            self._spool.acknowledge(rows, stamp_s)
+            for row in rows:
+                del self._owed[row]
+        while self._aside:
+            row, reason = next(iter(self._aside.items()))
+            self._spool.set_aside(row, reason)
+            del self._aside[row]
+
+    def _find_repeats(self) -> None:
+        """After a reconnection, find what goes out again.
+
+        If the broker was killed, nothing tells: all that it acknowledged within the window may be forgotten there.
+
+        Raises:
+            Unavailable: the disk does not tell.
+        """
+        since_s = self._time.now_s - self._resend_window_s
+        self._repeats |= dict.fromkeys(self._spool.acknowledged(since_s))
+        self._repeats |= dict.fromkeys(row for row, stamp_s in self._owed.items() if stamp_s >= since_s)
+        self._look_back = False
+        if self._repeats:
+            log.info("connected again; the latest events are sent once more", extra={"events": len(self._repeats)})
+
+    def _release(self) -> None:
+        """After a reconnection, let go what was too large for the broker if it takes more now.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        large = [one for one in self._spool.all_aside() if one.reason == TOO_LARGE]
+        self._spool.release(one.row for one in large if self._fits(one.topic, one.size_bytes))
+        self._look_aside = False
+
+    def _choose(self, room: int, now_s: float) -> list[Spooled]:
+        """What to send next: the suspect alone, else new events, else repeats, else one that was set aside.
+
+        Raises:
+            Unavailable: the disk does not tell.
+        """
+        if (suspect := self._window.suspect) is not None:
+            found = self._spool.load([suspect])
+            if not found:
+                self._window.acquit(suspect)
+            return found
+        under_way = set(self._window.rows.values())
+        fresh = self._spool.next(room, skip=under_way | self._owed.keys() | self._aside.keys())
+        if fresh:
+            return fresh
+        room = REPEATS_IN_FLIGHT - len(under_way)
+        if room > 0 and self._repeats:
+            rows = [row for row in self._repeats if row not in under_way][:room]
+            found = self._spool.load(rows)
+            for row in set(rows) - {one.row for one in found}:  # evicted meanwhile
+                del self._repeats[row]
+            if found:
+                return found
+        if not under_way and now_s >= self._second_chance_s:
+            self._second_chance_s = now_s + SECOND_CHANCE_S
+            return self._second_chance()
         return []
 
-    def _acknowledge(self, delivered: list[int], wall_s: float) -> None:
-        if delivered and (taken := self._spool.acknowledge(delivered, wall_s)):
-            self.published += taken
-            self.last_published_s = wall_s
+    def _second_chance(self) -> list[Spooled]:
+        """One of the messages during which connections ended, each in its turn: pending again until it ends one."""
+        rows = [one.row for one in self._spool.all_aside() if one.reason == ENDS_CONNECTIONS]
+        row = next((row for row in rows if row > self._second_chance_row), next(iter(rows), None))
+        if row is None:
+            return []
+        self._second_chance_row = row
+        self._spool.release([row])
+        return self._spool.load([row])
 
-    def _reopen(self, wall_s: float) -> None:
-        """Send again what the broker may have acknowledged and lost: if it was killed, nothing tells."""
-        reopened = self._spool.reopen(wall_s - self._resend_window_s)
-        if reopened:
-            log.info("connected again; the latest events are sent once more", extra={"events": reopened})
+    def _send(self, chosen: list[Spooled]) -> int:
+        sent = 0
+        for one in chosen:
+            if not self._fits(one.topic, len(one.payload)):
+                self._put_aside(one.row, TOO_LARGE, size=len(one.payload), limit=self._maximum_packet or 0)
+                continue
+            try:
+                mid = self._outlet.publish(one.topic, one.payload, content_type=EVENT_CONTENT_TYPE)
+            except Unavailable:
+                break
+            self._window.sent(mid, one.row)
+            sent += 1
+        return sent
+
+    def _fits(self, topic: str, payload_bytes: int) -> bool:
+        most = self._maximum_packet
+        return most is None or publish_bytes(topic, payload_bytes, EVENT_CONTENT_TYPE) <= most

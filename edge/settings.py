@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.events import CLIP_S
+from shared.events import CLIP_S, EARLIEST, LATEST
 from shared.settings import Group, LogSettings, MqttSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -69,6 +69,8 @@ class SourceSettings(Group):
     def _consistent(self) -> "SourceSettings":
         if self.kind in {"files", "embeddings"} and self.path is None:
             raise ValueError(f"kind = {self.kind} needs a path")
+        if self.start is not None and not EARLIEST <= self.start < LATEST:
+            raise ValueError("start must be in the years 1970 to 2199")
         if self.shard_index >= self.shard_count:
             raise ValueError("shard_index must be below shard_count")
         return self
@@ -123,7 +125,8 @@ class SpoolSettings(Group):
         60.0,
         ge=0,
         le=86_400,
-        description="how long acknowledged clips are kept, to be sent again after a reconnection",
+        description="for how many seconds of connection acknowledged clips are kept, to be sent again after a"
+        " reconnection",
     )
     patience_s: float = Field(
         60.0,

@@ -1,68 +1,34 @@
 """The spool: clips wait on disk, in order, until the broker has them; they survive a kill and a power cut.
 
-A row is *pending* until its PUBACK, then *acknowledged* and kept for a while: if the broker loses its memory
-(it says so: session_present = 0), what it had acknowledged but not delivered is gone, and `reopen` makes the
-rows of that while pending again. The hub recognises repeats by their id.
+A row is *pending* until its PUBACK, then *acknowledged* and kept for a while: a broker that is killed forgets what it
+had acknowledged and not yet written, and the publisher sends these rows again. The first acknowledgement counts. A
+row that the broker cannot take is *set aside*, with the reason. The hub recognises repeats by their id.
 
 SQLite in WAL mode with synchronous = FULL: a `put` that returned is on the disk. The file is locked for one
-process. All methods may be called from any thread. Times are seconds since the epoch, given by the caller.
+process. All methods may be called from any thread. Stamps of acknowledgements are seconds of connection to the broker
+(`edge.connected`), given by the caller. Whatever the disk says becomes `Unavailable`; a damaged file is replaced by
+one with what can still be read (`edge.salvage`), also while the agent runs.
 """
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
-from shared.errors import Busy, Unavailable
+from edge.spool_file import SpoolFile
+from edge.spooled import Fill, SetAside, Spooled
+from shared.errors import Busy
 
 log = logging.getLogger(__name__)
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS clip (
-  row INTEGER PRIMARY KEY AUTOINCREMENT,
-  event TEXT NOT NULL UNIQUE,
-  topic TEXT NOT NULL,
-  payload BLOB NOT NULL,
-  acknowledged_at REAL
-);
-CREATE INDEX IF NOT EXISTS pending ON clip (row) WHERE acknowledged_at IS NULL;
-CREATE INDEX IF NOT EXISTS acknowledged ON clip (acknowledged_at) WHERE acknowledged_at IS NOT NULL;
-"""
+PURGED_AT_ONCE: Final = 16
+DISK_RESERVE_BYTES: Final = 1024**2
+"""Bytes of the disk that a new clip leaves free, to acknowledge and to delete others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One waiting message: its row (rising in the order of `put`), event id, topic and bytes."""
-
-    row: int
-    event: str
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """How full a spool is.
-
-    Attributes:
-        pending: messages the broker does not have yet.
-        size_bytes: payload bytes kept, acknowledged rows included.
-        cap_bytes: most of these.
-    """
-
-    pending: int
-    size_bytes: int
-    cap_bytes: int
-
-
-class Spool:
+class Spool(SpoolFile):
     """A bounded queue on disk.
-
-    A damaged file is moved aside (`<name>.damaged-1`, ...) with an error in the log, and a new one is made.
 
     Args:
         path: SQLite file; its folder is created.
@@ -73,19 +39,9 @@ class Spool:
     """
 
     def __init__(self, path: Path, cap_bytes: int) -> None:
+        super().__init__(path)
         self._cap_bytes = cap_bytes
-        self._lock = Lock()
-        with _translated(path):
-            try:
-                self._db = _open(path)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                _move_aside(path, error)
-                self._db = _open(path)
-        self._path = path
-        self._bytes: int = self._db.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM clip").fetchone()[0]
-        self._pending: int = self._count()
+        self._unreadable: set[int] = set()
 
     def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> None:
         """Add a message at the end; a repeat of an event id changes nothing.
@@ -100,145 +56,169 @@ class Spool:
             Busy: the spool is full.
             Unavailable: the disk refuses.
         """
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> None:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
                 return
-            if evict and self._bytes + len(payload) > self._cap_bytes:
+            if evict:
                 self._evict(db, self._bytes + len(payload) - self._cap_bytes)
             if self._bytes + len(payload) > self._cap_bytes:
                 raise Busy(f"the spool {self._path} is full: {self._bytes} of {self._cap_bytes} bytes")
             db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1
 
+        self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
+
     def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
-        """The oldest pending messages, in order, at most `limit`, without the rows in `skip`."""
-        with self._writing() as db:
-            rows = db.execute(
-                "SELECT row FROM clip WHERE acknowledged_at IS NULL ORDER BY row LIMIT ?",
-                (limit + len(skip),),
+        """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
+
+        A row that the disk does not give is passed over until the next start.
+        """
+
+        def work(db: sqlite3.Connection) -> list[Spooled]:
+            without = {*skip, *self._unreadable}
+            query = (
+                "SELECT row FROM clip WHERE NOT EXISTS (SELECT 1 FROM mark WHERE mark.row = clip.row)"
+                " ORDER BY row LIMIT ?"
             )
-            wanted = [row for (row,) in rows if row not in skip][:limit]
-            return [
-                Spooled(*db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (r,)).fetchone())
-                for r in wanted
-            ]
+            rows = db.execute(query, (limit + len(without),)).fetchall()
+            wanted = [row for (row,) in rows if row not in without][:limit]
+            return [found for row in wanted if (found := self._load(db, row)) is not None]
+
+        return self._do(work)
+
+    def load(self, rows: Iterable[int]) -> list[Spooled]:
+        """Messages by row, whatever their state; those that are gone are left out."""
+
+        def work(db: sqlite3.Connection) -> list[Spooled]:
+            return [found for row in rows if (found := self._load(db, row)) is not None]
+
+        return self._do(work)
 
     def acknowledge(self, rows: Iterable[int], now_s: float) -> int:
         """Mark rows as taken by the broker; unknown or already acknowledged rows change nothing.
 
         Returns:
-            How many were pending until now.
+            How many were not acknowledged until now.
         """
-        with self._writing() as db:
-            done = db.executemany(
-                "UPDATE clip SET acknowledged_at = ? WHERE row = ? AND acknowledged_at IS NULL",
-                [(now_s, row) for row in rows],
-            ).rowcount
-            done = max(done, 0)
-            self._pending -= done
+
+        def work(db: sqlite3.Connection) -> int:
+            done = 0
+            for row in rows:
+                aside = db.execute("DELETE FROM mark WHERE row = ? AND reason IS NOT NULL", (row,)).rowcount
+                marked = db.execute(
+                    "INSERT OR IGNORE INTO mark (row, acknowledged_at) SELECT row, ? FROM clip WHERE row = ?",
+                    (now_s, row),
+                ).rowcount
+                self._aside -= aside
+                self._pending -= marked - aside
+                done += marked
             return done
 
-    def reopen(self, since_s: float) -> int:
-        """Make rows acknowledged at or after `since_s` pending again; returns how many."""
-        with self._writing() as db:
-            reopened = db.execute(
-                "UPDATE clip SET acknowledged_at = NULL WHERE acknowledged_at >= ?", (since_s,)
+        return self._do(work)
+
+    def acknowledged(self, since_s: float) -> list[int]:
+        """Rows acknowledged at or after `since_s` that are still kept, in order."""
+
+        def work(db: sqlite3.Connection) -> list[int]:
+            found = db.execute("SELECT row FROM mark WHERE acknowledged_at >= ? ORDER BY row", (since_s,))
+            return [row for (row,) in found]
+
+        return self._do(work)
+
+    def latest_stamp(self) -> float:
+        """The highest stamp of an acknowledgement that is still kept; 0 without one."""
+        return float(
+            self._do(lambda db: db.execute("SELECT COALESCE(MAX(acknowledged_at), 0) FROM mark").fetchone()[0])
+        )
+
+    def purge(self, before_s: float, keep: Collection[int] = ()) -> int:
+        """Forget rows acknowledged before `before_s`, but those in `keep`; returns how many."""
+
+        def find(db: sqlite3.Connection) -> list[tuple[int, int]]:
+            query = "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE mark.acknowledged_at < ?"
+            return [(row, size) for row, size in db.execute(query, (before_s,)) if row not in keep]
+
+        old, purged = self._do(find), 0
+        for at in range(0, len(old), PURGED_AT_ONCE):  # on a full disk there is no room for many at a time
+            rows = old[at : at + PURGED_AT_ONCE]
+            purged += self._do(lambda db: self._forget(db, rows))  # noqa: B023 - called at once
+        return purged
+
+    def set_aside(self, row: int, reason: str) -> None:
+        """Take a pending message out of the queue, and keep it with the reason."""
+
+        def work(db: sqlite3.Connection) -> None:
+            marked = db.execute(
+                "INSERT OR IGNORE INTO mark (row, reason) SELECT row, ? FROM clip WHERE row = ?", (reason, row)
             ).rowcount
-            self._pending += reopened
-            return reopened
+            self._pending -= marked
+            self._aside += marked
 
-    def purge(self, before_s: float) -> int:
-        """Forget rows acknowledged before `before_s`; returns how many."""
-        with self._writing() as db:
-            freed, count = db.execute(
-                "SELECT COALESCE(SUM(LENGTH(payload)), 0), COUNT(*) FROM clip WHERE acknowledged_at < ?",
-                (before_s,),
-            ).fetchone()
-            if count:
-                db.execute("DELETE FROM clip WHERE acknowledged_at < ?", (before_s,))
-                self._bytes -= freed
-            return int(count)
+        self._do(work)
 
-    def pending(self) -> int:
-        """How many messages the broker does not have yet."""
-        with self._lock:
-            return self._pending
+    def all_aside(self) -> list[SetAside]:
+        """The messages that are set aside, oldest first."""
+
+        def work(db: sqlite3.Connection) -> list[SetAside]:
+            query = (
+                "SELECT row, LENGTH(payload), topic, reason FROM clip JOIN mark USING (row)"
+                " WHERE reason IS NOT NULL ORDER BY row"
+            )
+            return [SetAside(*found) for found in db.execute(query)]
+
+        return self._do(work) if self._aside else []
+
+    def release(self, rows: Iterable[int]) -> None:
+        """Make messages that were set aside pending again."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for row in rows:
+                freed = db.execute("DELETE FROM mark WHERE row = ? AND reason IS NOT NULL", (row,)).rowcount
+                self._aside -= freed
+                self._pending += freed
+
+        self._do(work)
+
+    def note(self, name: str) -> str | None:
+        """What was noted under a name: `newest` is the event id of the latest `put`."""
+
+        def work(db: sqlite3.Connection) -> str | None:
+            found = db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+            return None if found is None else str(found[0])
+
+        return self._do(work)
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a text under a name, over restarts."""
+        self._do(lambda db: db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value)))
 
     def fill(self) -> Fill:
         """How full it is, at once: a write under way may be counted already, and is taken back if it fails."""
         # Without the lock: whoever writes holds it until the disk has it, and an SD card may take seconds.
-        return Fill(self._pending, self._bytes, self._cap_bytes)
+        return Fill(self._pending, self._bytes, self._cap_bytes, self._aside, self._lost)
 
-    def close(self) -> None:
-        """Release the file. The spool cannot be used afterwards."""
-        with self._lock:
-            self._db.close()
+    def _load(self, db: sqlite3.Connection, row: int) -> Spooled | None:
+        """One message; None if it is gone, or if the disk does not give it."""
+        try:
+            found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
+        except sqlite3.OperationalError as error:
+            self._unreadable.add(row)
+            log.warning("a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)})
+            return None
+        return None if found is None else Spooled(*found)
 
     def _evict(self, db: sqlite3.Connection, need_bytes: int) -> None:
-        rows = db.execute(
-            "SELECT row, LENGTH(payload) FROM clip WHERE acknowledged_at IS NOT NULL ORDER BY row"
-        ).fetchall()
-        for row, size in rows:
-            if need_bytes <= 0:
-                return
-            db.execute("DELETE FROM clip WHERE row = ?", (row,))
-            self._bytes -= size
-            need_bytes -= size
-
-    def _count(self) -> int:
-        count: int = self._db.execute("SELECT COUNT(*) FROM clip WHERE acknowledged_at IS NULL").fetchone()[0]
-        return count
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction under the lock; the counts follow the file even if it fails."""
-        with self._lock, _translated(self._path):
-            counts = self._bytes, self._pending
-            try:
-                with self._db:
-                    yield self._db
-            except BaseException:
-                self._bytes, self._pending = counts
-                raise
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
-    try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_SCHEMA)
-        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(verdict)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _move_aside(path: Path, error: Exception) -> None:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    log.error(
-        "spool damaged, moved aside; a new one was made",
-        extra={"spool": str(path), "moved_to": str(aside), "reason": str(error)},
-    )
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what the disk says into `Unavailable`."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        hint = " (another agent is using it)" if "locked" in str(error) else ""
-        raise Unavailable(f"spool {path}: {error}{hint}") from error
-    except OSError as error:
-        raise Unavailable(f"spool {path}: {error.strerror or error}") from error
+        if need_bytes <= 0:
+            return
+        chosen, found = [], 0
+        for row, size in db.execute(
+            "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row"
+        ).fetchall():
+            if found >= need_bytes:
+                break
+            chosen.append((row, size))
+            found += size
+        self._forget(db, chosen)

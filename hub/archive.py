@@ -23,7 +23,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import numpy as np
 import redis
 
-from hub.health.hearing import FIELD, NOTE, Ear
+from hub.health.hearing import BEGAN, FIELD, NOTE, TOLD, Ear, numbers_fields
 from hub.letters import CAP_BYTES, DeadLetter, DeadLetters, LetterKind, Limits
 from hub.rows import Rows
 from hub.search.match import PRESENT
@@ -69,7 +69,8 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
-local hearing = note(redis.call('HGET', KEYS[4], '{FIELD}'), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[4]),
+local row = redis.call('HMGET', KEYS[4], '{FIELD}', '{TOLD}', '{BEGAN}')
+local hearing = note(row[1], row[2], row[3], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[4]),
   tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4],
   '{FIELD}', hearing)
@@ -364,14 +365,17 @@ class Archive:
             Whether the state was taken.
         """
         place = f"{state.site}/{state.sensor}"
-        boot = self._redis.hget(_sensor(place), "boot")
-        if state.state == "lost" and boot is not None and boot.decode() != state.boot:
+        names = ("boot", "highest_seq")
+        found = zip(names, self._redis.hmget(_sensor(place), names), strict=True)
+        known = {name: value.decode() for name, value in found if value is not None}
+        if state.state == "lost" and known.get("boot", state.boot) != state.boot:
             return False
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.sadd(f"{PREFIX}:sensors", place)
             reported = report_fields(state.report) if state.report is not None else {}
             measured = {} if skew_s is None else {"clock_skew_s": round(skew_s, 3), "clock_boot": state.boot}
-            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **reported, **measured})
+            told = {**reported, **measured, **numbers_fields(state, known)}
+            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **told})
             pipe.execute()
         return True
 

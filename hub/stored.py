@@ -96,6 +96,10 @@ class Report:
         spool: how full its spool was, in [0, 1].
         dropped: clips given up since it was started, as the spool took no more.
         certificate_end: when its certificate ends; None without one.
+        set_aside: events kept in its spool that the broker cannot take.
+        spool_lost: events that a damaged spool lost since it was started.
+        taken_over: how often since then another client with its name ended its connection.
+        source_failure: why its source delivers nothing; empty while it delivers.
     """
 
     at: datetime
@@ -103,6 +107,10 @@ class Report:
     spool: float
     dropped: int
     certificate_end: datetime | None
+    set_aside: int = 0
+    spool_lost: int = 0
+    taken_over: int = 0
+    source_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +306,10 @@ def report_fields(report: ReportMessage) -> dict[str, str | int | float]:
         "spool": report.spool,
         "dropped": report.dropped,
         "certificate_end_ms": ms_of(end) if end is not None else "",
+        "set_aside": report.set_aside,
+        "spool_lost": report.spool_lost,
+        "taken_over": report.taken_over,
+        "source_failure": report.source_failure or "",
     }
 
 
@@ -317,6 +329,10 @@ def report_of(row: dict[bytes, bytes]) -> Report | None:
         spool=float(row[b"spool"]),
         dropped=int(row[b"dropped"]),
         certificate_end=time_of(end) if end else None,
+        set_aside=int(row.get(b"set_aside", 0)),
+        spool_lost=int(row.get(b"spool_lost", 0)),
+        taken_over=int(row.get(b"taken_over", 0)),
+        source_failure=row.get(b"source_failure", b"").decode(),
     )
     return Report(told.at, told.waiting, told.spool, told.dropped, told.certificate_end)
 

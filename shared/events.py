@@ -18,6 +18,11 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CLIP_S: Final = 10.0
 """Nominal length of a clip in seconds. Source: the paper, section 4.1."""
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The earliest capture time that travels: of a clock that was never set."""
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Capture times on the wire are before this. The hub judges whether one can be true: it knows when it came."""
+
 LevelUnit = Literal["dBFS", "dB"]
 ClockStatus = Literal["synchronised", "unsynchronised", "unknown"]
 
@@ -147,9 +152,9 @@ class Event:
 
     Attributes:
         id: identity; a repeat of the same id changes nothing anywhere.
-        captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in the years 1970 to 2199. Whether
-            that clock was right, the hub decides (`hub.clock`).
-        clock: whether the sensor's clock could be trusted.
+        captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST). Whether that
+            clock was right, the hub decides (`hub.clock`).
+        clock: whether the sensor's clock could be trusted; `unsynchronised` if it said a time that cannot be.
         historical: True if the clip is a replay of old recordings, not heard now.
         duration_s: length of the clip in seconds, in (0, 60].
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
@@ -172,7 +177,7 @@ class Event:
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:
             raise Invalid("captured_at needs a time zone")
-        if not datetime(1970, 1, 1, tzinfo=UTC) <= self.captured_at < datetime(2200, 1, 1, tzinfo=UTC):
+        if not EARLIEST <= self.captured_at < LATEST:
             raise Invalid(f"captured_at {self.captured_at.isoformat()} is outside the years 1970 to 2199")
         if not 0.0 < self.duration_s <= 60.0:
             raise Invalid(f"duration {self.duration_s} s is outside (0, 60]")

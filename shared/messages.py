@@ -185,6 +185,12 @@ class ReportMessage(Message):
     `waiting` are events in the spool that the broker does not have yet; `spool` is how full that is, in [0, 1];
     `dropped` are clips given up since the start, as the spool took no more. `certificate_end` is when the sensor's
     certificate ends, if it has one.
+
+    `first_seq` and `highest_seq` are the first and the latest sequence number given in this boot, null before the
+    first clip; `previous_boot` and `previous_seq` are the boot before and the latest number that it kept on its disk.
+    `set_aside` are events kept in the spool that the broker cannot take; `spool_lost` are events that a damaged spool
+    lost since the start. `taken_over` counts since the start how often another client with this sensor's client id
+    ended its connection. `source_failure` says why the source delivers nothing, while it does not.
     """
 
     at: Instant
@@ -192,6 +198,14 @@ class ReportMessage(Message):
     spool: float = Field(ge=0.0, le=1.0)
     dropped: Count
     certificate_end: EndTime | None = None
+    first_seq: Count | None = None
+    highest_seq: Count | None = None
+    previous_boot: NamePattern | None = None
+    previous_seq: Count | None = None
+    set_aside: Count = 0
+    spool_lost: Count = 0
+    taken_over: Count = 0
+    source_failure: str | None = Field(default=None, max_length=200)
 
 
 class StateMessage(Message):

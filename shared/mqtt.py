@@ -1,21 +1,21 @@
 """A thin shell over paho-mqtt 2 for MQTT 5: one connection, kept up; everything that happens becomes a signal.
 
-1. A supervisor thread connects, waits for the end of the connection, backs off with full jitter, connects again.
+1. A supervisor thread connects, waits for the end of the connection, backs off (`shared.backoff`), connects again.
+   Whatever an attempt raises ends this attempt only; so does an exception in paho's network thread.
 2. paho's callbacks run in its network thread and do nothing but hand a signal on (paho.mqtt.python#328).
 3. Messages are acknowledged by hand, in the caller's order, and only on the connection they came on: packet ids
    are reused by the next one.
 
-Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.14.2.1
-(disconnect reason codes), 4.6.0-2.
+Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.2.2.3.3 and
+3.2.2.3.6 (receive maximum and maximum packet size of the broker), 3.14.2.1 (disconnect reason codes), 4.6.0-2.
 """
 
+import contextlib
 import logging
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import paho.mqtt.client as paho
@@ -24,13 +24,30 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from shared.backoff import Backoff, full_jitter
 from shared.errors import Unavailable
+from shared.paho_client import SupervisedClient, publish_bytes
 from shared.settings import MqttSettings
+from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal, Will
 from shared.tls import tls_context
+
+__all__ = [
+    "FAILURE",
+    "NO_MATCHING_SUBSCRIBERS",
+    "SESSION_TAKEN_OVER",
+    "Acknowledged",
+    "Connected",
+    "Disconnected",
+    "Link",
+    "Received",
+    "Signal",
+    "Will",
+    "full_jitter",
+    "publish_bytes",
+]
 
 log = logging.getLogger(__name__)
 
-BACKOFF_START_S: Final = 0.5
 PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
 """Largest packet taken where what is under way is limited; the broker drops larger ones.
 
@@ -40,77 +57,9 @@ FAILURE: Final = 0x80
 """Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 """The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
+SESSION_TAKEN_OVER: Final = 0x8E
+"""Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
 _NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The connection is up; `session_present` tells whether the broker kept our session."""
-
-    session_present: bool
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The connection, or an attempt at one, ended."""
-
-    reason: str
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`.
-
-    `received_s` is when it came, on the clock of `time.monotonic`. `expiry_s` is what was left of its message expiry
-    interval when the broker sent it; None if it has none.
-    """
-
-    topic: str
-    payload: bytes
-    mid: int
-    qos: int
-    retain: bool
-    content_type: str | None
-    epoch: int
-    received_s: float = 0.0
-    expiry_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The broker's PUBACK for a message of ours; `reason` is its MQTT 5 reason code."""
-
-    mid: int
-    reason: int
-    epoch: int
-
-
-Signal = Connected | Disconnected | Received | Acknowledged
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker publishes for us if we vanish; `at_stop`: and also when we leave on purpose."""
-
-    topic: str
-    payload: bytes
-    retain: bool = True
-    at_stop: bool = False
-
-
-def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
-    """Seconds to wait before attempt number `attempt` (0, 1, ...): uniform in [0, min(cap, 0.5 * 2**attempt)].
-
-    Args:
-        attempt: failures so far.
-        cap_s: longest wait.
-        draw: gives a number in [0, 1).
-
-    Source: Brooker, "Exponential backoff and jitter", AWS Architecture Blog, 2015.
-    """
-    return draw() * min(cap_s, BACKOFF_START_S * 2.0 ** min(attempt, 32))
 
 
 class Link:
@@ -138,18 +87,24 @@ class Link:
         on_signal: Callable[[Signal], None] | None = None,
     ) -> None:
         self.signals: queue.Queue[Signal] = queue.Queue()
-        self._emit = on_signal or self.signals.put
+        self._on_signal = on_signal or self.signals.put
         self._settings = settings
+        self._client_id = client_id
+        self._will = will
         self._receive_maximum = receive_maximum
         self._epoch = 0
-        self._attempt = 0
+        self._told_end_of = 0
+        self._up_since_s: float | None = None
+        self._end_code: int | None = None
+        self._owner_resends = False
+        self._backoff = Backoff(settings.reconnect_cap_s)
         self._up = threading.Event()
         self._down = threading.Event()
         self._open = threading.Event()
         self._open.set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="mqtt-link", daemon=True)
-        self._client = self._make_client(client_id, will)
+        self._client = self._make_client(0)
         self._farewell = ReasonCode(PacketTypes.DISCONNECT, _WITH_WILL if will and will.at_stop else _NORMALLY)
 
     @property
@@ -157,9 +112,24 @@ class Link:
         """Whether the connection is up at this moment."""
         return self._up.is_set()
 
-    def start(self) -> None:
-        """Begin to connect, in the background, for as long as it takes."""
+    def start(self, *, owner_resends: bool = False) -> None:
+        """Begin to connect, in the background, for as long as it takes.
+
+        Args:
+            owner_resends: the owner keeps what it publishes until it is acknowledged, and sends again what the end of
+                a connection overtook; paho does not. Message ids are never used twice. The owner calls `settled`.
+        """
+        self._owner_resends = owner_resends
+        self._backoff = Backoff(self._settings.reconnect_cap_s, owner_settles=owner_resends)
         self._thread.start()
+
+    def settled(self) -> None:
+        """Say that this connection did its work, so that the wait after it is short; see `start`."""
+        self._backoff.settled()
+
+    def rival(self) -> None:
+        """Say that another client uses our id, which not every broker tells: the waits grow as after a takeover."""
+        self._backoff.rival()
 
     def stop(self) -> None:
         """Send DISCONNECT, which cancels the will unless that is `at_stop`, then wait for the threads."""
@@ -192,7 +162,8 @@ class Link:
 
         Returns:
             The message's id; its `Acknowledged` signal follows once the broker has it. A message that the
-            connection's end overtakes is sent again by paho on the next one, under the same id.
+            connection's end overtakes is sent again by paho on the next one, under the same id, unless the owner
+            resends.
 
         Raises:
             Unavailable: not connected.
@@ -204,7 +175,9 @@ class Link:
             properties.ContentType = content_type
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
-        return int(self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
+        client = self._client
+        mid = int(client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
+        return int(client.user_data_get()) | mid
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Ask for a subscription; do so after every `Connected`, as the broker may have lost it."""
@@ -219,15 +192,18 @@ class Link:
         if message.qos > 0 and message.epoch == self._epoch and self.connected:
             self._client.ack(message.mid, message.qos)
 
-    def _make_client(self, client_id: str, will: Will | None) -> paho.Client:
-        settings = self._settings
-        client = paho.Client(
+    def _make_client(self, first_id: int) -> SupervisedClient:
+        """A client whose message ids are counted from `first_id`, a multiple of 2**16."""
+        settings, will = self._settings, self._will
+        client = SupervisedClient(
             CallbackAPIVersion.VERSION2,
-            client_id=client_id,
+            client_id=self._client_id,
+            userdata=first_id,
             protocol=paho.MQTTv5,
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        client.on_end = self._on_end
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -243,17 +219,23 @@ class Link:
     def _supervise(self) -> None:
         while True:
             self._open.wait()
+            self._down.clear()  # before the look at what `stop` and `suspend` set first
             if self._stopping.is_set():
                 return
+            if not self._open.is_set():
+                continue
             self._epoch += 1
-            self._down.clear()
+            self._up_since_s = self._end_code = None
             try:
                 self._connect_once()
             except OSError as error:
                 self._ended(f"cannot reach the broker: {error}")
+            except Exception as error:  # noqa: BLE001 - a host name that is none, a file that is gone, a defect
+                self._ended(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
             if self._open.is_set():  # else we left on purpose, and return as soon as we are let
-                self._stopping.wait(full_jitter(self._attempt, self._settings.reconnect_cap_s, random.random))
-                self._attempt += 1
+                lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
+                taken_over = self._end_code == SESSION_TAKEN_OVER
+                self._stopping.wait(self._backoff.wait_s(lived_s, taken_over=taken_over))
 
     def _connect_once(self) -> None:
         """Connect and return when the connection has ended."""
@@ -262,51 +244,82 @@ class Link:
         if self._receive_maximum is not None:
             properties.ReceiveMaximum = self._receive_maximum
             properties.MaximumPacketSize = PACKET_CAP_BYTES
-        self._client.connect(
-            self._settings.host,
-            self._settings.port,
-            keepalive=self._settings.keepalive_s,
-            clean_start=False,
-            properties=properties,
-        )
-        self._client.loop_start()
-        self._down.wait()
-        self._client.loop_stop()
+        if self._owner_resends:  # a client of its own for each connection: paho would send again by itself
+            self._client = self._make_client(self._epoch << 16)
+        client = self._client
+        try:
+            client.connect(
+                self._settings.host,
+                self._settings.port,
+                keepalive=self._settings.keepalive_s,
+                clean_start=False,
+                properties=properties,
+            )
+            client.loop_start()
+            self._down.wait()
+            client.disconnect(reasoncode=self._farewell)
+            client.loop_stop()
+        finally:
+            if (left := client.socket()) is not None:  # paho closes it, unless it failed
+                with contextlib.suppress(OSError):
+                    left.close()
 
     def _close(self) -> None:
         self._client.disconnect(reasoncode=self._farewell)
         if not self._up.is_set():
             self._down.set()
 
-    def _ended(self, reason: str) -> None:
+    def _ended(self, reason: str, code: int | None = None) -> None:
+        """Tell the end of this connection, once."""
         self._up.clear()
-        self._emit(Disconnected(reason=reason, epoch=self._epoch))
+        if self._told_end_of == self._epoch:
+            return
+        self._told_end_of = self._epoch
+        self._end_code = code
         log.log(
             logging.INFO if self._stopping.is_set() or not self._open.is_set() else logging.WARNING,
             "mqtt connection ended",
             extra={"reason": reason},
         )
+        self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
+
+    def _emit(self, signal: Signal) -> None:
+        try:
+            self._on_signal(signal)
+        except Exception:
+            log.exception("a signal of the connection was not taken")
 
     # paho's callbacks: they run in the network thread and only hand signals on.
 
     def _on_connect(
-        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, _properties: object
+        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, properties: object
     ) -> None:
         if code.is_failure:
-            self._ended(f"the broker refused the connection: {code}")
+            self._ended(f"the broker refused the connection: {code}", code.value)
             self._down.set()
             return
-        self._attempt = 0
+        self._up_since_s = time.monotonic()
         self._up.set()
-        self._emit(Connected(session_present=flags.session_present, epoch=self._epoch))
+        self._emit(
+            Connected(
+                session_present=flags.session_present,
+                epoch=self._epoch,
+                maximum_packet=getattr(properties, "MaximumPacketSize", None),
+                receive_maximum=getattr(properties, "ReceiveMaximum", None),
+            )
+        )
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         if self._up.is_set():
-            self._ended(str(code))
-        elif not self._down.is_set():  # as one does that refuses our certificate
-            self._ended(f"the broker ended the connection before it let us in: {code}")
+            self._ended(str(code), code.value)
+        else:  # as one does that refuses our certificate
+            self._ended(f"the broker ended the connection before it let us in: {code}", code.value)
+        self._down.set()
+
+    def _on_end(self, reason: str) -> None:
+        self._ended(reason)
         self._down.set()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
@@ -325,9 +338,9 @@ class Link:
         )
 
     def _on_publish(
-        self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
+        self, _client: paho.Client, first_id: int, mid: int, code: ReasonCode, _properties: object
     ) -> None:
-        self._emit(Acknowledged(mid=mid, reason=code.value, epoch=self._epoch))
+        self._emit(Acknowledged(mid=first_id | mid, reason=code.value, epoch=self._epoch))
 
 
 def _properties(packet: int) -> Properties:

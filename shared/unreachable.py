@@ -21,6 +21,8 @@ _REFUSAL_S: Final = 1.5
 """How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
 _TIME: Final = rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)"
 _VALIDITY: Final = re.compile(_TIME + rb"(?:\x17\x0d(?P<short>\d{12})Z|\x18\x0f(?P<long>\d{14})Z)")
+_LABEL: Final = 63
+"""Longest part of a host name. Source: RFC 1035, 2.3.4."""
 _NOT_YET, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 _RENEW: Final = "`earwitness-hub init DIR --renew`, of a sensor with `--sensor SITE/NAME`, and copy it again"
@@ -46,8 +48,8 @@ def explained(settings: MqttSettings, told: str | None) -> str:
     where = f"{settings.host}:{settings.port}"
     try:
         connection = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
-    except socket.gaierror:
-        return f"no broker at {where}: the name {settings.host} is unknown here; correct mqtt.host, or look at DNS"
+    except (socket.gaierror, UnicodeError):  # the latter of a name that is none: an empty part, one over 63 letters
+        return f"no broker at {where}: {_of_name(settings.host)}"
     except ConnectionRefusedError:
         return f"no broker at {where}: nothing listens there; start it, or correct mqtt.host and mqtt.port"
     except OSError as error:
@@ -62,6 +64,20 @@ def explained(settings: MqttSettings, told: str | None) -> str:
             " the broker knows"
         )
     return f"the broker at {where} does not let us in ({told or 'it says nothing: is it an MQTT 5 broker?'})"
+
+
+def _of_name(host: str) -> str:
+    """Why a name leads nowhere."""
+    if "://" in host:
+        return f"mqtt.host is {host!r}: write the name alone, without {host.partition('://')[0]}://"
+    if host.startswith("[") or host.endswith("]"):
+        return f"mqtt.host is {host!r}: write an IPv6 address without brackets"
+    if host.count(":") == 1:
+        return f"mqtt.host is {host!r}: write the name alone, and the port as mqtt.port"
+    parts = host.rstrip(".").split(".")
+    if host != host.strip() or " " in host or not all(0 < len(part) <= _LABEL for part in parts):
+        return f"mqtt.host is {host!r}, which is no host name: no spaces, and 1 to {_LABEL} letters between dots"
+    return f"the name {host} is unknown here; correct mqtt.host, or look at DNS"
 
 
 def certificate_ends(settings: MqttSettings) -> datetime | None:

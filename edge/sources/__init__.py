@@ -20,7 +20,7 @@ def open_source(settings: EdgeSettings) -> Source:
 
     Raises:
         Invalid: data that is not what the settings promise.
-        Unavailable: a folder, file or device that is not there.
+        Unavailable: a folder or file that is not there. A microphone that is missing is told when it is listened to.
     """
     source = settings.source
     if source.kind == "scene":

@@ -50,7 +50,7 @@ Item = Sound | Embedded | Unreadable
 
 
 class Source(Protocol):
-    """A stream of clips. Its constructor has already checked that it can deliver."""
+    """A stream of clips. The constructor of a replay has already checked that it can deliver."""
 
     @property
     def live(self) -> bool:
@@ -68,5 +68,5 @@ class Source(Protocol):
         """Yield clips until the end, or soon after `stop` is set.
 
         Raises:
-            Unavailable: a live device failed; calling again reopens it.
+            Unavailable: a live device failed or is not there; calling again opens it anew.
         """

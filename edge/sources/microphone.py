@@ -1,8 +1,9 @@
 """A microphone as a source: PortAudio through sounddevice, which is imported only when it is used.
 
-1. PortAudio's callback copies blocks into a queue and does nothing else.
-2. `Clipper` joins blocks into clips of 10 s without gaps.
-3. A device that fails or falls silent for `SILENT_S` is `Unavailable`; the agent opens it again.
+1. The device is looked for when clips are asked for, so a sensor whose microphone is missing runs and looks again.
+2. PortAudio's callback copies blocks into a queue and does nothing else.
+3. `Clipper` joins blocks into clips of 10 s without gaps.
+4. A device that fails or falls silent for `SILENT_S` is `Unavailable`; the agent opens it again.
 """
 
 import importlib
@@ -51,27 +52,32 @@ class Clipper:
 
 
 class MicrophoneSource:
-    """An input device, recorded in mono.
-
-    Raises:
-        Unavailable: PortAudio is not installed, or the device is not there or refuses the rate.
-    """
+    """An input device, recorded in mono."""
 
     live: Final = True
     form: Final = "flac"
 
     def __init__(self, *, device: str | None, rate_hz: int) -> None:
-        self._portaudio = _portaudio()
         self._device = int(device) if device is not None and device.isdecimal() else device
         self._rate_hz = rate_hz
-        try:
-            self._portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=rate_hz)
-        except (self._portaudio.PortAudioError, ValueError) as error:
-            raise Unavailable(
-                f"no input device {device or '(default)'} at {rate_hz} Hz: {error}; "
-                "`python -m sounddevice` lists the devices, set source.device and source.rate_hz"
-            ) from error
+        self._opened = False
         self.description = f"microphone {device or '(default)'} at {rate_hz} Hz"
+
+    def _open(self) -> Any:  # noqa: ANN401 - sounddevice ships no types
+        """Look for the device; PortAudio lists devices once, so after a first try the list is made anew."""
+        portaudio = _portaudio()
+        try:
+            if self._opened:
+                portaudio._terminate()  # noqa: SLF001 - sounddevice's own way to look for devices again
+                portaudio._initialize()  # noqa: SLF001
+            self._opened = True
+            portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=self._rate_hz)
+        except (portaudio.PortAudioError, ValueError) as error:
+            raise Unavailable(
+                f"no input device {'(default)' if self._device is None else self._device} at {self._rate_hz} Hz:"
+                f" {error}; `python -m sounddevice` lists the devices, set source.device and source.rate_hz"
+            ) from error
+        return portaudio
 
     def items(self, stop: Flag) -> Iterator[Item]:
         """Yield clips of 10 s as they are heard, stamped with the time of their first sample.
@@ -80,8 +86,10 @@ class MicrophoneSource:
         the drift of the sound card; it is late by the device's latency, about 0.1 s.
 
         Raises:
-            Unavailable: the device failed or delivers nothing.
+            Unavailable: PortAudio is not installed; the device is not there, refuses the rate, failed, or delivers
+                nothing.
         """
+        portaudio = self._open()
         blocks: queue.Queue[Waveform] = queue.Queue(maxsize=int(QUEUE_S / BLOCK_S))
         lost = Flag()
 
@@ -95,7 +103,7 @@ class MicrophoneSource:
 
         clipper = Clipper(round(CLIP_S * self._rate_hz))
         try:
-            with self._portaudio.InputStream(
+            with portaudio.InputStream(
                 device=self._device,
                 channels=1,
                 dtype="float32",
@@ -110,7 +118,7 @@ class MicrophoneSource:
                     if lost.is_set():
                         lost.clear()
                         log.warning("microphone lost samples", extra={"device": self._device})
-        except self._portaudio.PortAudioError as error:
+        except portaudio.PortAudioError as error:
             raise Unavailable(f"the microphone failed: {error}") from error
 
 

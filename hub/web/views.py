@@ -175,13 +175,17 @@ class GivenView(BaseModel):
 
 
 class ReportView(BaseModel):
-    """How a sensor keeps up, as it told last: how full its spool was, and what it dropped since it was started."""
+    """How a sensor keeps up, as it told last: how full its spool was, what it dropped, and what is wrong with it."""
 
     at: datetime
     waiting: int
     spool: float
     dropped: int
     certificate_end: datetime | None
+    set_aside: int = Field(description="events kept in its spool that the broker cannot take")
+    spool_lost: int = Field(description="events that a damaged spool lost since the sensor was started")
+    taken_over: int = Field(description="how often since then another client with its name ended its connection")
+    source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
 
 
 class SensorView(BaseModel):

@@ -6,11 +6,14 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.embedded import free_port
+from shared.events import Event
+from shared.messages import decode_event
 from shared.mqtt import Connected, Link, Received
 from shared.topics import ALL_EVENTS, CLOSED, HubTopic
 from tests.processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
@@ -41,13 +44,14 @@ def _sockets(edge: EdgeProcess, which: str, column: int) -> set[str]:
     return {line.split()[column] for line in ran.stdout.splitlines() if f"pid={edge.process.pid}," in line}
 
 
-def listener(broker: Broker) -> Link:
+def listener(broker: Broker, on_event: Callable[[Event], object] = lambda _: None) -> Link:
     """Takes all events, as a hub does: what nobody takes a sensor keeps."""
 
     def on_signal(signal: object) -> None:
         if isinstance(signal, Connected):
             link.subscribe(ALL_EVENTS)
         if isinstance(signal, Received):
+            on_event(decode_event(signal.payload))
             link.acknowledge(signal)
 
     link = Link(broker.settings, "listener", on_signal=on_signal)

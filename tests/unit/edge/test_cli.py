@@ -68,6 +68,7 @@ def test_a_run_without_a_broker_keeps_everything_for_the_next(tmp_path: Path, em
             "captured": 5,
             "published": 0,
             "spooled": 5 * run,
+            "set_aside": 0,
             "dropped": 0,
             "unreadable": 0,
         }

@@ -17,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families as classic
 
 from edge.agent import Agent
 from edge.capture import Capture, Tally
-from edge.metrics import EdgeMetrics, Watched, described, served
+from edge.metrics import EdgeMetrics, described, served
 from edge.publish import Publisher
+from edge.report import Running
 from edge.settings import EdgeSettings, MetricsSettings
 from edge.sources import Item, Sound
 from edge.spool import Spool
@@ -47,15 +48,21 @@ class Broker:
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Nobody speaks unless a test does."""
 
+    def rival(self) -> None:
+        """No other client is here."""
+
+    def settled(self) -> None:
+        """Nothing grows here."""
+
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def running(tmp_path: Path) -> Iterator[Running]:
     spool = Spool(tmp_path / "s.db", CAP)
-    yield Watched(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
+    yield Running(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
     spool.close()
 
 
-def metrics_of(watched: Watched) -> EdgeMetrics:
+def metrics_of(running: Running) -> EdgeMetrics:
     return EdgeMetrics(
         StateMessage(
             site="demo",
@@ -67,13 +74,14 @@ def metrics_of(watched: Watched) -> EdgeMetrics:
             software="earwitness-edge 1",
             since=datetime.now(UTC),
         ),
-        watched,
+        running,
+        lambda: 0,
     )
 
 
-def scrape(watched: Watched) -> str:
+def scrape(running: Running) -> str:
     registry = CollectorRegistry()
-    registry.register(metrics_of(watched))
+    registry.register(metrics_of(running))
     return generate_latest(registry).decode()
 
 
@@ -87,18 +95,18 @@ def values(text: str) -> dict[str, float]:
 
 
 def test_all_is_zero_before_anything_happened_but_what_is_set(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.metrics.clock", lambda: "unknown")
-    told = values(scrape(watched))
+    told = values(scrape(running))
     assert {name: value for name, value in told.items() if value} == {"info": 1, "spool_limit_bytes": CAP}
 
 
-def test_what_was_captured_and_what_was_not_is_counted(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_captured_and_what_was_not_is_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.metrics.clock", lambda: "synchronised")
-    tally = watched.tally
+    tally = running.tally
     tally.captured, tally.dropped, tally.unreadable, tally.failures, tally.last_captured_s = 5, 4, 3, 2, 1e9
-    told = values(scrape(watched))
+    told = values(scrape(running))
     assert told["clips_captured_total"] == 5
     assert told["clips_dropped_total"] == 4
     assert told["clips_unreadable_total"] == 3
@@ -107,7 +115,7 @@ def test_what_was_captured_and_what_was_not_is_counted(watched: Watched, monkeyp
     assert told["clock_synchronised"] == 1
 
 
-def test_a_microphone_that_fails_is_counted_each_time(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_that_fails_is_counted_each_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.capture.REOPEN_S", 0.0)
 
     class Microphone:
@@ -123,55 +131,59 @@ def test_a_microphone_that_fails_is_counted_each_time(watched: Watched, monkeypa
                 raise Unavailable("unplugged")
             yield Sound(np.zeros(80_000, np.float32), 8_000, datetime.now(UTC))
 
-    capture = Capture(load(EdgeSettings, None, []), Microphone(), watched.spool, "b", lambda: None)
+    capture = Capture(load(EdgeSettings, None, []), Microphone(), running.spool, "b", lambda: None)
     capture.run(threading.Event())
-    told = values(scrape(Watched(capture.tally, watched.spool, watched.publisher)))
+    told = values(scrape(Running(capture.tally, running.spool, running.publisher)))
     assert (told["source_failures_total"], told["clips_captured_total"]) == (2, 1)
     assert told["last_clip_timestamp_seconds"] > 1.7e9
 
 
-def test_the_spool_empties_as_events_are_published(watched: Watched) -> None:
-    spool, publisher = watched.spool, watched.publisher
+def test_the_spool_empties_as_events_are_published(running: Running) -> None:
+    spool, publisher = running.spool, running.publisher
     for event in "ab":
         spool.put(event, "t", bytes(100))
-    told = values(scrape(watched))
+    told = values(scrape(running))
     assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (2, 200, 0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     assert publisher.pump(0.0) == 2
     publisher.handle([Acknowledged(mid=1, reason=0, epoch=1)], 1.0, 2e9)
-    told = values(scrape(watched))
+    told = values(scrape(running))
     assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (1, 200, 1)
     assert (told["events_published_total"], told["last_published_timestamp_seconds"]) == (1, 2e9)
-    spool.purge(3e9)
+    assert publisher.purge(1.0) == 0
+    publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)] * 3, 200.0, 2e9)
+    publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)], 400.0, 2e9)
+    publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)], 600.0, 2e9)
+    assert publisher.purge(600.0) == 1
     publisher.handle([Disconnected("gone", 1)], 2.0, 2e9)
-    told = values(scrape(watched))
+    told = values(scrape(running))
     assert (told["spool_bytes"], told["broker_connected"]) == (100, 0)
 
 
-def test_events_are_told_to_be_held_while_no_hub_takes_them(watched: Watched) -> None:
-    publisher, topic = watched.publisher, str(HubTopic("one", "intake"))
+def test_events_are_told_to_be_held_while_no_hub_takes_them(running: Running) -> None:
+    publisher, topic = running.publisher, str(HubTopic("one", "intake"))
 
     def says(payload: bytes) -> Received:
         return Received(topic, payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
 
     publisher.handle([Connected(session_present=True, epoch=1), says(CLOSED)], 0.0, 0.0)
     publisher.pump(59.0)
-    assert values(scrape(watched))["events_held"] == 0
+    assert values(scrape(running))["events_held"] == 0
     publisher.pump(60.0)
-    assert values(scrape(watched))["events_held"] == 1
+    assert values(scrape(running))["events_held"] == 1
     publisher.handle([says(OPEN)], 61.0, 61.0)
     publisher.pump(61.0)
-    assert values(scrape(watched))["events_held"] == 0
+    assert values(scrape(running))["events_held"] == 0
 
 
 @pytest.mark.timeout(20)
-def test_a_scrape_does_not_wait_for_a_disk(watched: Watched) -> None:
-    with watched.spool._lock:  # as whoever writes does until the disk has it
-        assert values(scrape(watched))["spool_events"] == 0
+def test_a_scrape_does_not_wait_for_a_disk(running: Running) -> None:
+    with running.spool._lock:  # as whoever writes does until the disk has it
+        assert values(scrape(running))["spool_events"] == 0
 
 
-def test_names_and_labels_follow_the_conventions(watched: Watched) -> None:
-    for family in metrics_of(watched).collect():
+def test_names_and_labels_follow_the_conventions(running: Running) -> None:
+    for family in metrics_of(running).collect():
         assert re.fullmatch(r"earwitness_edge(_[a-z]+)*", family.name), family.name
         assert family.documentation
         for sample in family.samples:
@@ -179,13 +191,13 @@ def test_names_and_labels_follow_the_conventions(watched: Watched) -> None:
             about = {"software", "source", "form"} if family.type == "info" else set()
             assert set(sample.labels) == {"site", "sensor"} | about
     ran = subprocess.run(
-        [program("promtool"), "check", "metrics"], input=scrape(watched), capture_output=True, text=True, check=False
+        [program("promtool"), "check", "metrics"], input=scrape(running), capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
 
 
-def test_what_is_described_is_what_is_told(watched: Watched) -> None:
-    told = [(one.name, one.type, one.documentation) for one in metrics_of(watched).collect()]
+def test_what_is_described_is_what_is_told(running: Running) -> None:
+    told = [(one.name, one.type, one.documentation) for one in metrics_of(running).collect()]
     assert told == [(one.name, one.type, one.documentation) for one in described()]
 
 
@@ -193,9 +205,9 @@ def ask(port: int, accept: str = "text/plain") -> str:
     return httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}).text
 
 
-def test_they_are_served_meanwhile_as_text_and_as_openmetrics(watched: Watched) -> None:
+def test_they_are_served_meanwhile_as_text_and_as_openmetrics(running: Running) -> None:
     settings = MetricsSettings(port=free_port())
-    with served(metrics_of(watched), settings):
+    with served(metrics_of(running), settings):
         assert values(ask(settings.port))["clips_captured_total"] == 0
         told = ask(settings.port, "application/openmetrics-text;version=1.0.0")
         names = {family.name for family in openmetrics(told)}  # type: ignore[no-untyped-call]
@@ -205,12 +217,12 @@ def test_they_are_served_meanwhile_as_text_and_as_openmetrics(watched: Watched) 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
 def test_where_they_cannot_be_served_a_warning_says_so(
-    watched: Watched, host: str, caplog: pytest.LogCaptureFixture
+    running: Running, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = MetricsSettings(port=free_port())
     with (
-        served(metrics_of(watched), settings),
-        served(metrics_of(watched), MetricsSettings(port=settings.port, host=host)),
+        served(metrics_of(running), settings),
+        served(metrics_of(running), MetricsSettings(port=settings.port, host=host)),
     ):
         assert values(ask(settings.port))["clips_captured_total"] == 0
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""The publisher: what is under way, what an answer means, and that nothing is ever lost."""
+"""The publisher: what goes out, when, and that nothing is ever lost."""
 
 import itertools
 import tempfile
@@ -6,92 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from edge.publish import Delivered, Kept, Publisher, Window
+from edge.publish import Publisher
 from edge.spool import Spool
+from edge.window import Window
 from shared.errors import Unavailable
 from shared.mqtt import Acknowledged, Connected, Disconnected, Received, Signal
 from shared.topics import CLOSED, OPEN, HubTopic
 
-SUCCESS, NOBODY, QUOTA, NOT_AUTHORISED = 0x00, 0x10, 0x97, 0x87
-
-
-def test_no_more_than_the_limit_is_under_way() -> None:
-    window = Window(limit=3)
-    for mid in range(3):
-        assert window.room(0.0) == 3 - mid
-        window.sent(mid, row=mid)
-    assert window.room(0.0) == 0
-    assert window.answered(0, SUCCESS, 0.0) == Delivered(0)
-    assert window.room(0.0) == 1
-    assert window.rows == {1, 2}
-
-
-def test_an_answer_to_a_strangers_message_means_nothing() -> None:
-    assert Window().answered(7, SUCCESS, 0.0) is None
-
-
-@pytest.mark.parametrize("reason", [NOBODY, 0x80, QUOTA, NOT_AUTHORISED])
-def test_a_refused_row_is_kept_and_the_window_closes_for_two_seconds(reason: int) -> None:
-    window = Window()
-    window.sent(1, row=5)
-    assert window.answered(1, reason, now_s=100.0) == Kept(5, reason, 2.0)
-    assert window.rows == frozenset()
-    assert window.room(101.9) == 0
-    assert window.room(102.0) == 1
-
-
-def test_waits_double_up_to_thirty_seconds_while_one_message_probes() -> None:
-    window, now_s, waits = Window(), 0.0, []
-    for mid in range(7):
-        assert window.room(now_s) >= 1
-        window.sent(mid, row=1)
-        verdict = window.answered(mid, NOBODY, now_s)
-        assert isinstance(verdict, Kept)
-        waits.append(verdict.wait_s)
-        now_s += verdict.wait_s
-        assert window.room(now_s) == 1
-    assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
-
-
-def test_bad_answers_within_one_wait_count_once() -> None:
-    window = Window()
-    for mid in range(16):
-        window.sent(mid, row=mid)
-    for mid in range(16):
-        window.answered(mid, NOBODY, now_s=mid * 0.01)
-    assert window.room(2.0) == 1
-
-
-def test_one_success_reopens_the_whole_window() -> None:
-    window = Window(limit=4)
-    window.sent(1, row=1)
-    window.answered(1, NOBODY, 0.0)
-    window.sent(2, row=1)
-    assert window.answered(2, SUCCESS, 2.0) == Delivered(1)
-    assert window.room(2.0) == 4
-
-
-@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from([SUCCESS, NOBODY, QUOTA])), min_size=1, max_size=60))
-def test_the_window_never_overflows_and_never_stays_closed(answers: list[tuple[float, int]]) -> None:
-    window, now_s, mids, under_way = Window(limit=4), 0.0, itertools.count(), list[int]()
-    for wait_s, reason in answers:
-        now_s += wait_s
-        for _ in range(window.room(now_s)):
-            mid = next(mids)
-            window.sent(mid, row=mid)
-            under_way.append(mid)
-        assert len(under_way) <= 4
-        if under_way:
-            window.answered(under_way.pop(0), reason, now_s)
-    assert under_way or window.room(now_s + 30.0) >= 1
+SUCCESS, NOBODY, QUOTA = 0x00, 0x10, 0x97
 
 
 class Broker:
-    """A broker in memory, as seen through paho: it keeps what is under way and sends it again by itself.
+    """A broker in memory, as seen through a link whose owner resends: message ids are never used twice.
 
     `queued` holds what the broker has acknowledged but not handed to the hub; it forgets it in a crash.
     """
@@ -102,6 +32,13 @@ class Broker:
         self.under_way: dict[int, bytes] = {}
         self.queued: list[bytes] = []
         self.heard: list[bytes] = []
+        self.settlements = 0
+
+    def rival(self) -> None:
+        """No other client is here."""
+
+    def settled(self) -> None:
+        self.settlements += 1
 
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
@@ -144,17 +81,20 @@ def test_nothing_is_sent_before_the_connection_is_up(spool: Spool) -> None:
     assert publisher.pump(0.0) == 1
 
 
-def test_a_row_under_way_is_not_sent_twice_after_a_reconnection(spool: Spool) -> None:
+def test_a_row_under_way_when_the_connection_ended_is_sent_again_and_counts_once(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
     publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     publisher.handle([Connected(session_present=False, epoch=1)], 0.0, 0.0)
     publisher.pump(0.0)
+    assert publisher.pump(0.0) == 0
     publisher.handle([Disconnected("gone", 1), Connected(session_present=True, epoch=2)], 1.0, 1.0)
-    assert publisher.pump(1.0) == 0
+    assert publisher.pump(1.0) == 1
     publisher.handle([broker.answer(1, SUCCESS)], 2.0, 2.0)
-    assert (publisher.published, spool.pending()) == (1, 0)
+    assert (publisher.published, spool.pending()) == (0, 1), "an answer to the ended connection means nothing"
+    publisher.handle([broker.answer(2, SUCCESS)], 2.0, 2.0)
+    assert (publisher.published, spool.pending(), broker.settlements) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("present", [True, False])
@@ -163,12 +103,17 @@ def test_a_broker_that_may_have_lost_its_memory_gets_the_last_minute_again(spool
     broker.up = True
     publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    for at_s, name in ((0.0, "old"), (100.0, "new")):
+    for at_s, name in ((0.0, "old"), (80.0, "new")):
+        for before_s in (60.0, 40.0, 20.0):
+            publisher.handle([Acknowledged(-1, SUCCESS, 1)], at_s - before_s, 0.0)
         spool.put(name, "t", name.encode())
         publisher.pump(at_s)
         publisher.handle([broker.answer(max(broker.under_way), SUCCESS)], at_s, at_s)
-    publisher.handle([Disconnected("crash", 1), Connected(session_present=present, epoch=2)], 101.0, 101.0)
-    assert [waiting.event for waiting in spool.next(9)] == ["new"]
+    publisher.handle([Disconnected("crash", 1), Connected(session_present=present, epoch=2)], 3_700.0, 101.0)
+    assert not publisher.drained
+    assert publisher.pump(3_700.0) == 1
+    assert not publisher.drained, "a run must not end before the repeats are there"
+    assert list(broker.under_way.values()) == [b"new"]
 
 
 def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(spool: Spool) -> None:
@@ -180,7 +125,7 @@ def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(s
     publisher.pump(0.0)
     answer = broker.answer(1, SUCCESS)
     publisher.handle([answer, Disconnected("crash", 1), Connected(session_present=False, epoch=2)], 1.0, 1.0)
-    assert spool.pending() == 1
+    assert publisher.pump(1.0) == 1
 
 
 def said(hub: str, payload: bytes) -> Received:
@@ -243,8 +188,9 @@ class NothingIsLost(RuleBasedStateMachine):
     def disconnect(self, told: bool) -> None:
         if self.broker.up:
             self.broker.up = False
+            self.broker.under_way = {}
             if told:
-                self.tell(Disconnected("network", epoch=1))
+                self.tell(Disconnected("network", epoch=1, code=0x8D))
 
     @rule(reason=st.sampled_from([SUCCESS, SUCCESS, NOBODY, QUOTA]))
     def answer(self, reason: int) -> None:
@@ -263,6 +209,7 @@ class NothingIsLost(RuleBasedStateMachine):
     @rule(present=st.booleans())
     def crash_of_the_broker(self, present: bool) -> None:
         self.broker.queued = []
+        self.broker.under_way = {}
         self.broker.up = True
         self.tell(Disconnected("crash", 1), Connected(session_present=present, epoch=2))
 

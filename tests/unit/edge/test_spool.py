@@ -1,5 +1,6 @@
 """The spool: order, bounds, survival."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -66,23 +67,29 @@ def test_a_repeated_event_id_changes_nothing(spool: Spool) -> None:
     assert [w.payload for w in spool.next(9)] == [b"first"]
 
 
-def test_reopening_brings_back_what_was_acknowledged_lately_in_its_old_place(spool: Spool) -> None:
+def test_the_first_acknowledgement_counts(spool: Spool) -> None:
     for name in "abc":
         spool.put(name, "t", b"")
     a, b, _ = spool.next(3)
     spool.acknowledge([a.row], now_s=100.0)
     spool.acknowledge([b.row], now_s=150.0)
-    assert spool.reopen(since_s=120.0) == 1
-    assert events(spool) == ["b", "c"]
+    assert spool.acknowledge([a.row], now_s=160.0) == 0
+    assert spool.acknowledged(since_s=120.0) == [b.row]
+    assert spool.acknowledged(since_s=0.0) == [a.row, b.row]
+    assert spool.latest_stamp() == 150.0
+    assert [one.event for one in spool.load([b.row, 99, a.row])] == ["b", "a"]
+    assert events(spool) == ["c"]
 
 
 def test_purging_forgets_old_acknowledged_messages_and_never_pending_ones(spool: Spool) -> None:
     for name in "ab":
         spool.put(name, "t", b"")
     spool.acknowledge([spool.next(1)[0].row], now_s=100.0)
+    row = spool.acknowledged(0.0)[0]
     assert spool.purge(before_s=100.0) == 0
+    assert spool.purge(before_s=100.1, keep={row}) == 0
     assert spool.purge(before_s=100.1) == 1
-    assert spool.reopen(since_s=0.0) == 0
+    assert spool.acknowledged(since_s=0.0) == []
     assert events(spool) == ["b"]
 
 
@@ -114,8 +121,7 @@ def test_a_refused_put_forgets_nothing(spool: Spool) -> None:
     spool.acknowledge([spool.next(1)[0].row], now_s=50.0)
     with pytest.raises(Busy):
         spool.put("b", "t", bytes(2_000_000), evict=True)
-    assert spool.reopen(since_s=0.0) == 1
-    assert events(spool) == ["a"]
+    assert [one.event for one in spool.load(spool.acknowledged(since_s=0.0))] == ["a"]
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -129,7 +135,9 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert second.pending() == 2
     with pytest.raises(Busy):
         second.put("d", "t", bytes(300_000))
-    assert second.reopen(since_s=0.0) == 1
+    assert len(second.acknowledged(since_s=0.0)) == 1
+    assert second.latest_stamp() == 10.0
+    assert second.note("newest") == "c"
     second.close()
 
 
@@ -157,15 +165,15 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
         Spool(tmp_path / "file" / "s.db", MEGABYTE)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "pages"])
-def test_a_damaged_file_is_moved_aside_and_a_new_one_made(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["garbage", "first page"])
+def test_a_file_of_which_nothing_can_be_read_is_moved_aside_and_a_new_one_made(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "s.db"
     first = Spool(path, MEGABYTE)
     for i in range(20):
         first.put(str(i), "t", bytes(9_000))
     first.close()
     content = path.read_bytes()
-    path.write_bytes(b"not a database" * 999 if damage == "garbage" else content[:8_192] + b"\xa5" * 20_000)
+    path.write_bytes(b"not a database" * 999 if damage == "garbage" else b"\xa5" * 4_096 + content[4_096:])
     second = Spool(path, MEGABYTE)
     assert second.pending() == 0
     second.put("new", "t", b"")
@@ -248,11 +256,27 @@ class SpoolAgainstAList(RuleBasedStateMachine):
             name = waiting[which].event
             self.rows = [(n, s, self.now_s if n == name else at) for n, s, at in self.rows]
 
-    @rule(age_s=st.floats(0, 10))
-    def reopen(self, age_s: float) -> None:
-        since_s = self.now_s - age_s
-        self.spool.reopen(since_s)
-        self.rows = [(n, s, None if at is not None and at >= since_s else at) for n, s, at in self.rows]
+    @rule(which=st.integers(0, 5))
+    def set_aside(self, which: int) -> None:
+        waiting = self.spool.next(6)
+        if which < len(waiting):
+            self.spool.set_aside(waiting[which].row, "too large")
+            name = waiting[which].event
+            self.rows = [(n, s, math.inf if n == name else at) for n, s, at in self.rows]
+
+    @rule()
+    def release(self) -> None:
+        self.spool.release([one.row for one in self.spool.all_aside()])
+        self.rows = [(n, s, None if at == math.inf else at) for n, s, at in self.rows]
+
+    @rule(acknowledge=st.booleans())
+    def start_again(self, acknowledge: bool) -> None:
+        if acknowledge:  # also what was set aside may be acknowledged
+            for one in self.spool.all_aside():
+                assert self.spool.acknowledge([one.row], self.now_s) == 1
+            self.rows = [(n, s, self.now_s if at == math.inf else at) for n, s, at in self.rows]
+        self.spool.close()
+        self.spool = Spool(Path(self.folder.name) / "s.db", 1_000)
 
     @rule(age_s=st.floats(0, 10))
     def purge(self, age_s: float) -> None:
@@ -265,6 +289,9 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         expected = [name for name, _, at in self.rows if at is None]
         assert events(self.spool) == expected
         assert self.spool.pending() == len(expected)
+        fill = self.spool.fill()
+        assert fill.size_bytes == self.used()
+        assert fill.aside == len(self.spool.all_aside()) == sum(at == math.inf for _, _, at in self.rows)
 
     def teardown(self) -> None:
         self.spool.close()

@@ -8,6 +8,7 @@ from hub.archive import PREFIX, Archive
 from hub.health.hearing import Ear, Hearing, hearing_of
 from hub.stored import Recorded, StoredEvent
 from shared.events import EventId, Levels
+from shared.messages import ReportMessage, StateMessage
 from tests.values import NOON, stored
 
 
@@ -49,14 +50,85 @@ def test_a_new_start_of_a_sensor_begins_a_new_count_and_keeps_what_was_missing(a
     assert hearing(archive).missing == 3
 
 
+def told(boot: str, highest: int | None, before: tuple[str, int] | None = None) -> StateMessage:
+    """A state as this version's sensors send it."""
+    report = ReportMessage(
+        at=NOON,
+        waiting=0,
+        spool=0.0,
+        dropped=0,
+        first_seq=None if highest is None else 0,
+        highest_seq=highest,
+        previous_boot=before[0] if before else None,
+        previous_seq=before[1] if before else None,
+    )
+    return StateMessage(
+        site="demo",
+        sensor="street-1",
+        boot=boot,
+        state="ready",
+        source="scene",
+        form="flac",
+        software="0",
+        since=NOON,
+        report=report,
+    )
+
+
+def test_what_a_power_cut_took_from_the_end_of_a_boot_is_missing_once_the_next_is_heard(archive: Archive) -> None:
+    archive.note_state(told("one", None))
+    archive.record_all([heard(seq, "one") for seq in range(5)])
+    archive.note_state(told("two", None, before=("one", 8)))
+    assert hearing(archive).missing == 0, "they may still come"
+    archive.record(heard(0, "two"))
+    assert hearing(archive).missing == 4
+    archive.record(heard(6, "one"))
+    archive.record(heard(1, "two"))
+    assert hearing(archive).missing == 3
+
+
+def test_what_the_sensor_forgot_of_the_boot_before_the_hub_remembers(archive: Archive) -> None:
+    archive.note_state(told("one", None))
+    archive.record_all([heard(seq, "one") for seq in range(5)])
+    archive.note_state(told("one", 9))
+    archive.note_state(told("two", None))
+    archive.note_state(told("two", 3))
+    archive.record(heard(0, "two"))
+    assert hearing(archive).missing == 5
+
+
+def test_what_is_lost_at_the_beginning_of_a_boot_is_missing(archive: Archive) -> None:
+    archive.note_state(told("one", None))
+    archive.record(heard(3, "one"))
+    assert hearing(archive).missing == 3
+    archive.note_state(told("two", 6, before=("one", 3)))
+    archive.record_all([heard(seq, "two") for seq in (4, 6, 1)])
+    assert hearing(archive).missing == 3 + 4
+
+
+def test_a_hub_that_is_newer_than_the_boot_misses_nothing_before_it(archive: Archive) -> None:
+    archive.note_state(told("one", 60_480))
+    archive.record(heard(60_480, "one"))
+    assert hearing(archive).missing == 0
+
+
+def test_sensors_that_tell_no_numbers_are_counted_as_before(archive: Archive) -> None:
+    old = told("one", None).model_dump(mode="json", exclude_unset=True)
+    for name in ("first_seq", "highest_seq", "previous_boot", "previous_seq"):
+        old["report"].pop(name)
+    archive.note_state(StateMessage.model_validate(old))
+    archive.record_all([heard(seq, "one") for seq in (7, 9)])
+    assert hearing(archive).missing == 1
+
+
 def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: Archive) -> None:
     levels = [-40.0, -40.1, -39.9, -45.0, -110.0, -110.0, -110.1]
     archive.record_all([heard(seq, after_s=10.0 * seq, laeq=laeq) for seq, laeq in enumerate(levels)])
-    told = hearing(archive)
-    assert told.level == -110.1
-    assert told.unit == "dBFS"
-    assert told.sound_s == (NOON + timedelta(seconds=30 + 11)).timestamp()
-    assert told.varied_s == (NOON + timedelta(seconds=40 + 11)).timestamp()
+    last = hearing(archive)
+    assert last.level == -110.1
+    assert last.unit == "dBFS"
+    assert last.sound_s == (NOON + timedelta(seconds=30 + 11)).timestamp()
+    assert last.varied_s == (NOON + timedelta(seconds=40 + 11)).timestamp()
 
 
 def test_a_floor_belongs_to_a_unit() -> None:

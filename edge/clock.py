@@ -1,0 +1,34 @@
+"""What this machine's clock is worth, and the times that an event may claim."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from shared.events import EARLIEST, LATEST, ClockStatus
+
+PLAUSIBLE_FROM: Final = datetime(2025, 1, 1, tzinfo=UTC)
+"""No clip is older than this program: a clock that says so was never set."""
+_SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
+
+
+def clock() -> ClockStatus:
+    """Return `synchronised` if systemd-timesyncd says so; otherwise nothing is known."""
+    return "synchronised" if _SYNCHRONISED.exists() else "unknown"
+
+
+def clock_at(captured_at: datetime) -> ClockStatus:
+    """Return what is known of the clock that stamped a live clip: a time that cannot be is `unsynchronised`.
+
+    Args:
+        captured_at: as the clock said, timezone-aware.
+    """
+    return clock() if PLAUSIBLE_FROM <= captured_at < LATEST else "unsynchronised"
+
+
+def within_wire(at: datetime) -> datetime:
+    """Return the nearest time that an event may bear: no clip is lost because of a clock.
+
+    Args:
+        at: any time, timezone-aware.
+    """
+    return min(max(at, EARLIEST), LATEST - timedelta(microseconds=1))

@@ -1,0 +1,239 @@
+"""What can still be read of a damaged spool, row by row, and where the damaged file goes.
+
+SQLite reads a table page by page, so one damaged page hides the rows on it and no others. The rows are found by
+reading the table and the index of event ids from both ends up to the damage, and by trying every number in between.
+The readable rows go into a new file, which takes the old one's place; the damaged file is kept beside it.
+"""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS clip (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  event TEXT NOT NULL UNIQUE,
+  topic TEXT NOT NULL,
+  payload BLOB NOT NULL,
+  acknowledged_at REAL
+);
+CREATE TABLE IF NOT EXISTS mark (
+  row INTEGER PRIMARY KEY,
+  acknowledged_at REAL,
+  reason TEXT
+);
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT OR IGNORE INTO mark (row, acknowledged_at)
+  SELECT row, acknowledged_at FROM clip WHERE acknowledged_at IS NOT NULL;
+"""
+"""A row without a mark waits; one with `acknowledged_at` is at the broker; one with a `reason` is set aside.
+
+Earlier versions kept `clip.acknowledged_at`. It is read once and never written: beside the payload each
+acknowledgement would write the whole clip again, for which a full disk has no room.
+"""
+LOG_BYTES: Final = 256 * 1024
+"""Least size of SQLite's log, and free pages that a new file has for marks."""
+_GUESSES: Final = 1_000_000
+"""Most row numbers that are tried one by one."""
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What became of a damaged spool.
+
+    Attributes:
+        kept: rows in the new file.
+        lost: rows known to have been there and not readable.
+        moved_to: where the damaged file is.
+    """
+
+    kept: int
+    lost: int
+    moved_to: Path
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error says that the file is not what SQLite wrote."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def open_spool(path: Path) -> sqlite3.Connection:
+    """Open or make a spool's file, for this process alone, and check it whole.
+
+    Each transaction is carried from the log into the file at once. Then the log is free and keeps its size, which is
+    at least `LOG_BYTES`: on a disk that has become full there is room in it to acknowledge and to delete.
+
+    Raises:
+        sqlite3.Error: it is damaged, taken, or cannot be written.
+        OSError: its folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    finish_move(path)
+    db = _connect(path)
+    try:
+        db.executescript(SCHEMA)
+        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            error = sqlite3.DatabaseError(verdict)
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        with contextlib.suppress(sqlite3.OperationalError):  # the disk is full already
+            for query in ("INSERT OR REPLACE INTO note VALUES ('room', ?)", "DELETE FROM note WHERE value = ?"):
+                with db:
+                    db.execute(query, ("x" * LOG_BYTES,))
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def finish_move(path: Path) -> None:
+    """Finish a rescue that a power cut ended between its two renames; forget one that was not complete."""
+    fresh = _fresh(path)
+    if not fresh.exists():
+        return
+    if path.exists():
+        _unlink(fresh)
+    else:
+        fresh.rename(path)
+
+
+def salvage(path: Path, reason: str) -> Salvaged:
+    """Move what can be read into a new file, and the damaged file aside (`<name>.damaged-1`, ...).
+
+    Args:
+        path: the damaged spool, which nobody has open.
+        reason: what SQLite said of it, for the log.
+
+    Raises:
+        sqlite3.Error, OSError: the new file cannot be made.
+    """
+    fresh = _fresh(path)
+    _unlink(fresh)
+    new = open_spool(fresh)
+    kept, lost = 0, 0
+    try:
+        with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(_connect(path)) as old:
+            kept, lost = _copy(old, new)
+    finally:
+        new.close()
+    moved_to = _aside(path)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(moved_to.with_name(moved_to.name + suffix))
+    path.rename(moved_to)
+    fresh.rename(path)
+    log.error(
+        "spool damaged: what could be read is in a new file, the damaged one is kept",
+        extra={"spool": str(path), "kept": kept, "lost": lost, "moved_to": str(moved_to), "reason": reason},
+    )
+    return Salvaged(kept, lost, moved_to)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA wal_autocheckpoint = 1")  # see `open_spool`
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
+    """Copy all rows that can be read; return how many were, and how many of those known to be there were not."""
+    kept, lost = 0, 0
+    known, guessed = _numbers(old)
+    for row in sorted(known | guessed):
+        found = _row(old, row)
+        if found is None:
+            lost += row in known
+            continue
+        try:
+            with new:
+                new.execute("INSERT INTO clip (row, event, topic, payload) VALUES (?, ?, ?, ?)", found)
+        except sqlite3.DatabaseError:  # the disk is full: the row stays in the damaged file
+            lost += 1
+            continue
+        kept += 1
+        with contextlib.suppress(sqlite3.DatabaseError), new:  # without its mark the row is sent again
+            mark = old.execute("SELECT row, acknowledged_at, reason FROM mark WHERE row = ?", (row,))
+            new.executemany("INSERT INTO mark VALUES (?, ?, ?)", mark)
+    with contextlib.suppress(sqlite3.DatabaseError), new:  # a row number is never used twice: answers name rows
+        new.execute(
+            "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'clip'", (max(known | guessed, default=0),)
+        )
+    with contextlib.suppress(sqlite3.DatabaseError), new:
+        new.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", old.execute("SELECT name, value FROM note"))
+    return kept, lost
+
+
+def _row(db: sqlite3.Connection, row: int) -> tuple[int, str, str, bytes] | None:
+    """One row if it is whole."""
+    try:
+        found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    if found is None or [type(value) for value in found] != [int, str, str, bytes]:
+        return None
+    return int(found[0]), str(found[1]), str(found[2]), bytes(found[3])
+
+
+def _numbers(db: sqlite3.Connection) -> tuple[set[int], set[int]]:
+    """Row numbers that the file names, and others worth a try."""
+    known: set[int] = set()
+    guessed: set[int] = set()
+    for source in ("clip NOT INDEXED", "clip INDEXED BY sqlite_autoindex_clip_1"):
+        order = "event" if "INDEXED BY" in source else "row"
+        first, whole = _until_damage(db, f"SELECT row FROM {source} ORDER BY {order}")  # noqa: S608 - constants
+        known |= first
+        if whole:
+            return known, set()
+        last, _ = _until_damage(db, f"SELECT row FROM {source} ORDER BY {order} DESC")  # noqa: S608 - constants
+        known |= last
+        if order == "row" and last:
+            low, high = max(first, default=max(0, min(last) - _GUESSES)), min(last)
+            guessed = set(range(max(low, high - _GUESSES), high))
+    return known, guessed - known
+
+
+def _until_damage(db: sqlite3.Connection, query: str) -> tuple[set[int], bool]:
+    """Numbers that a query gives before it fails, and whether it did not."""
+    found: set[int] = set()
+
+    def each() -> Iterator[int]:
+        for (row,) in db.execute(query):
+            yield row
+
+    try:
+        for row in each():
+            if isinstance(row, int):
+                found.add(row)
+    except sqlite3.DatabaseError:
+        return found, False
+    return found, True
+
+
+def _aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".salvaged")
+
+
+def _unlink(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,157 @@
+"""The file under the spool: one transaction at a time, on a disk that may be full or damaged.
+
+A damaged file is replaced by one with what can still be read (`edge.salvage`). On a full disk the oldest acknowledged
+rows are given up. In both cases the transaction is tried once more. All else that the disk says is `Unavailable`.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+from edge.salvage import is_damage, open_spool, salvage
+from shared.errors import Unavailable
+
+T = TypeVar("T")
+
+SALVAGE_REST_S: Final = 60.0
+"""Shortest time between two rescues of a damaged file: a disk that fails for good must not be copied for ever."""
+_MOST_PAGES: Final = 2**31
+FREED_AT_ONCE: Final = (8, 1)
+"""How many acknowledged rows are given up at a time for a full disk; fewer need less room."""
+
+
+class SpoolFile:
+    """A spool's file, and counts of what is in it that follow each transaction.
+
+    Args:
+        path: SQLite file; its folder is created.
+
+    Raises:
+        Unavailable: the file cannot be made or opened, or another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._lost = self._bytes = self._pending = self._aside = 0
+        self._salvage_after_s = 0.0
+        self._broken = False
+        with _translated(path):
+            try:
+                self._db = open_spool(path)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._lost += salvage(path, str(error)).lost
+                self._db = open_spool(path)
+            self._count()
+
+    def pending(self) -> int:
+        """How many messages the broker does not have yet."""
+        with self._lock:
+            return self._pending
+
+    def close(self) -> None:
+        """Release the file. The spool cannot be used afterwards."""
+        with self._lock, _translated(self._path):
+            self._db.close()
+
+    def _do(self, work: Callable[[sqlite3.Connection], T], reserve_bytes: int = 0) -> T:
+        """Run one transaction under the lock; the counts follow the file even if it fails.
+
+        A damaged file is replaced, and on a full disk the oldest acknowledged rows are given up; then the transaction
+        is tried once more.
+
+        Args:
+            work: what to do.
+            reserve_bytes: the file does not grow if that leaves less of the disk.
+        """
+        with self._lock, _translated(self._path):
+            try:
+                return self._transaction(work, reserve_bytes)
+            except sqlite3.Error as error:
+                if not (self._replaced(error) or self._freed(error)):
+                    raise
+            return self._transaction(work, reserve_bytes)
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], reserve_bytes: int = 0) -> T:
+        counts = self._bytes, self._pending, self._aside
+        self._bound(reserve_bytes)
+        try:
+            with self._db:
+                return work(self._db)
+        except BaseException:
+            self._bytes, self._pending, self._aside = counts
+            raise
+
+    def _bound(self, reserve_bytes: int) -> None:
+        """Let the file grow into what the disk has left and no further.
+
+        Otherwise a transaction may fit into the log and not into the file, and then the log is never free again.
+        """
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
+        growth = max(0, self._disk_left() - reserve_bytes) // page_bytes
+        self._db.execute(f"PRAGMA max_page_count = {min(pages + growth, _MOST_PAGES)}")
+
+    def _disk_left(self) -> int:
+        """Bytes that the disk has left for us."""
+        disk = os.statvfs(self._path)
+        return disk.f_bavail * disk.f_frsize
+
+    def _replaced(self, error: sqlite3.Error) -> bool:
+        """Whether the file was damaged and is replaced by what could be read of it."""
+        now_s = time.monotonic()
+        if not (is_damage(error) or self._broken) or now_s < self._salvage_after_s:
+            return False
+        self._salvage_after_s = now_s + SALVAGE_REST_S
+        self._broken = True
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._lost += salvage(self._path, str(error)).lost
+        self._db = open_spool(self._path)
+        self._count()
+        self._broken = False
+        return True
+
+    def _freed(self, error: sqlite3.Error) -> bool:
+        """Whether the disk was full and acknowledged rows were given up."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+            return False
+        query = (
+            "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row LIMIT ?"
+        )
+        for most in FREED_AT_ONCE:
+            with contextlib.suppress(sqlite3.Error):
+                return bool(self._transaction(lambda db: self._forget(db, db.execute(query, (most,)).fetchall())))  # noqa: B023
+        return False
+
+    def _forget(self, db: sqlite3.Connection, rows: list[tuple[int, int]]) -> int:
+        for row, size in rows:
+            db.execute("DELETE FROM clip WHERE row = ?", (row,))
+            db.execute("DELETE FROM mark WHERE row = ?", (row,))
+            self._bytes -= size
+        return len(rows)
+
+    def _count(self) -> None:
+        total = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM clip").fetchone()
+        marked = self._db.execute("SELECT COUNT(*), COUNT(reason) FROM mark").fetchone()
+        self._bytes, self._pending, self._aside = int(total[1]), int(total[0] - marked[0]), int(marked[1])
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the disk says into `Unavailable`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = " (another agent is using it)" if "locked" in str(error) else ""
+        raise Unavailable(f"spool {path}: {error}{hint}") from error
+    except OSError as error:
+        raise Unavailable(f"spool {path}: {error.strerror or error}") from error

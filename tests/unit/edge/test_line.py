@@ -1,0 +1,153 @@
+"""The whole sender on a line whose connections end every 40 s, with simulated clocks and a real spool."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge.publish import Publisher
+from edge.spool import Spool
+from shared.errors import Unavailable
+from shared.mqtt import Acknowledged, Connected, Disconnected
+
+CLIP_S = 10.0
+STEP_S = 0.25
+
+
+@dataclass
+class Line:
+    """A line that carries one message at a time, each in `message_s`; what is under way at its end is lost."""
+
+    message_s: float
+    up: bool = False
+    epoch: int = 0
+    mids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    queue: deque[tuple[int, bytes, float]] = field(default_factory=deque)
+    now_s: float = 0.0
+    busy_until_s: float = 0.0
+    delivered: dict[bytes, float] = field(default_factory=dict)
+    carried: int = 0
+
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
+    ) -> int:
+        assert (topic, retain, qos, content_type) == ("t", False, 1, "application/cbor")
+        if not self.up:
+            raise Unavailable("down")
+        mid = next(self.mids)
+        self.queue.append((mid, payload, self.now_s))
+        return mid
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
+
+    def rival(self) -> None:
+        """No other client is here."""
+
+    def settled(self) -> None:
+        """Waits between connections are this model's own."""
+
+    def carry(self, now_s: float) -> list[Acknowledged]:
+        """What arrived by now, acknowledged."""
+        self.now_s = now_s
+        answers = []
+        while self.queue and self.up:
+            mid, payload, sent_s = self.queue[0]
+            done_s = max(self.busy_until_s, sent_s) + self.message_s
+            if done_s > now_s:
+                break
+            self.busy_until_s = done_s
+            self.queue.popleft()
+            self.delivered.setdefault(payload, now_s)
+            self.carried += 1
+            answers.append(Acknowledged(mid, 0, self.epoch))
+        return answers
+
+
+@pytest.mark.parametrize("message_s", [1.0, 2.0])
+@pytest.mark.parametrize("resend_window_s", [60.0, 600.0])
+def test_connections_of_forty_seconds_deliver_every_clip_soon(
+    tmp_path: Path, message_s: float, resend_window_s: float
+) -> None:
+    """90 minutes; the line carries ten (five) times what is heard, and is away for 3 s after every 40."""
+    spool = Spool(tmp_path / "s.db", 10**8)
+    line = Line(message_s)
+    publisher = Publisher(line, spool, resend_window_s=resend_window_s, patience_s=60.0)
+    captured: dict[bytes, float] = {}
+    steps = round(90 * 60 / STEP_S)
+    for step in range(steps):
+        now_s = step * STEP_S
+        phase_s = now_s % 43.0
+        signals: list[Acknowledged | Connected | Disconnected] = list(line.carry(now_s))
+        if phase_s == 3.0:
+            line.up, line.epoch, line.busy_until_s = True, line.epoch + 1, now_s
+            signals.append(Connected(session_present=True, epoch=line.epoch))
+        if phase_s == 0.0 and line.up:
+            line.up = False
+            line.queue.clear()
+            signals.append(Disconnected("lost", line.epoch, 0x80))
+        if now_s % CLIP_S == 0.0:
+            name = str(step)
+            spool.put(name, "t", name.encode())
+            captured[name.encode()] = now_s
+        publisher.handle(list(signals), now_s, now_s)
+        publisher.pump(now_s)
+        if now_s % 1.0 == 0.0:
+            publisher.purge(now_s)
+    due = {name: at for name, at in captured.items() if at < 90 * 60 - 120}
+    late = [name for name, at in due.items() if line.delivered.get(name, 1e9) - at > 120]
+    assert len(captured) == 540
+    assert not late
+    assert len(line.delivered) >= 0.95 * len(captured)
+    assert spool.fill().aside == 0
+    spool.close()
+
+
+def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", 10**8)
+    line = Line(0.0)
+    publisher = Publisher(line, spool, resend_window_s=60.0, patience_s=60.0)
+    line.up = True
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    for name in "abcde":
+        spool.put(name, "t", name.encode())
+    publisher.pump(0.0)
+    publisher.handle(list(line.carry(1.0)), 1.0, 1.0)
+    line.up = False
+    for now_s in range(2, 3_600):  # the broker is dead, and nobody notices for a while
+        if now_s == 50:
+            publisher.handle([Disconnected("lost", 1, 0x80)], now_s, now_s)
+        publisher.handle([], now_s, now_s)
+        publisher.pump(now_s)
+        assert publisher.purge(now_s) == 0
+    line.up = True
+    publisher.handle([Connected(session_present=True, epoch=2)], 3_600.0, 3_600.0)
+    line.delivered.clear()
+    for _ in range(5):
+        publisher.pump(3_601.0)
+        publisher.handle(list(line.carry(3_601.0)), 3_601.0, 3_601.0)
+    assert sorted(line.delivered) == [b"a", b"b", b"c", b"d", b"e"]
+    spool.close()
+
+
+def test_a_clock_that_goes_back_sends_nothing_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", 10**8)
+    line = Line(0.0)
+    publisher = Publisher(line, spool, resend_window_s=60.0, patience_s=60.0)
+    wall_s, line.up = 2e9, True
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, wall_s)
+    for number in range(30):
+        spool.put(str(number), "t", str(number).encode())
+        publisher.pump(10.0 * number)
+        publisher.handle(list(line.carry(10.0 * number)), 10.0 * number, wall_s - 1e8 * number)
+        publisher.purge(10.0 * number)
+    line.delivered.clear()
+    publisher.handle([Disconnected("lost", 1, 0x80), Connected(session_present=True, epoch=2)], 300.0, 0.0)
+    for _ in range(30):
+        publisher.pump(300.0)
+        publisher.handle(list(line.carry(300.0)), 300.0, 0.0)
+    assert len(line.delivered) == 7, "those of the last minute, and no others"
+    spool.close()
