@@ -128,7 +128,7 @@ def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -
 
 def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
     """The jackhammer on nine of ten weekdays, and the saw on every other night."""
-    late, works = timedelta(minutes=float(rng.uniform(-8, 14))), rng.random() < 0.9
+    late, works = timedelta(minutes=float(rng.uniform(0, 12))), rng.random() < 0.9
     if midnight.weekday() < 5 and works:
         for after_min in (0.0, rng.uniform(6, 12)):
             at = midnight + timedelta(hours=7, minutes=float(after_min)) + late
@@ -136,7 +136,7 @@ def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[Histor
             yield from _bout("demo/street-2", at, _one("machinery-impact", cast, _FAINT_DB, 4), rng)
     if midnight.toordinal() % 2 == 0:
         for after_min in (0.0, rng.uniform(5, 12)):
-            at = midnight + timedelta(hours=23, minutes=8.0 + float(after_min)) + late
+            at = midnight + timedelta(hours=23, minutes=float(after_min)) + late
             yield from _bout("demo/street-4", at, _one("powered-saw", cast, _LOUD_DB, 8), rng)
 
 
