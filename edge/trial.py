@@ -58,7 +58,7 @@ def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIE
     if isinstance(source, FileSource):
         begun = 0
         for path in source.recordings:
-            begun += 1  # noqa: SIM113 - counted beyond the loop
+            begun += 1
             _take_one(trial, settings, items_of(path))
             if time.monotonic() > until_s:
                 break

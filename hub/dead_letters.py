@@ -1,6 +1,5 @@
 """`earwitness-hub dead-letters`: look at messages that could not be taken, send them again, or remove them."""
 
-import json
 import queue
 from typing import Annotated, Final
 
@@ -13,6 +12,7 @@ from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
 from hub.stored import DeadLetter
+from shared.command_line import to_json
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
@@ -49,7 +49,7 @@ def list_(
     """
     letters = open_archive(settings_from(config, override)).dead_letters(limit)
     if json_:
-        typer.echo(json.dumps([as_json(letter) for letter in letters]))
+        typer.echo(to_json([as_json(letter) for letter in letters]))
         return
     table = Table("id", "received", "topic", "bytes", "reason")
     for letter in letters:
@@ -79,7 +79,7 @@ def reinject(
     chosen = _chosen(archive, ids or [], everything)
     sent = _publish(settings, archive, [letter for letter in chosen if letter.whole])
     kept = len(chosen) - sent
-    typer.echo(json.dumps({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
+    typer.echo(to_json({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
 
 
 @app.command()
@@ -99,7 +99,7 @@ def remove(
     chosen = _chosen(archive, ids or [], everything)
     for letter in chosen:
         archive.unbury(letter.id)
-    typer.echo(json.dumps({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
+    typer.echo(to_json({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
 
 
 def _chosen(archive: Archive, ids: list[str], everything: bool) -> list[DeadLetter]:

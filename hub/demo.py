@@ -28,6 +28,7 @@ from rich.console import Console
 from hub.archive import Archive
 from hub.embedded import Servers, embedded_servers, free_port, shielded_from_ctrl_c
 from hub.options import JsonOption
+from shared.command_line import to_json
 from shared.errors import Unavailable
 from shared.messages import AlertMessage
 
@@ -103,7 +104,7 @@ def demo(
     console = Console(stderr=json_, highlight=False, soft_wrap=True)
     summary = run(source, for_s, stop, console)
     if json_:
-        typer.echo(json.dumps(asdict(summary)))
+        typer.echo(to_json(asdict(summary)))
     else:
         console.rule("summary")
         console.print("  ".join(f"{name} {value}" for name, value in asdict(summary).items()))

@@ -21,6 +21,7 @@ from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
 from shared.backbones import bring, space_named
 from shared.errors import Invalid
 from shared.extractor import Extractor
+from shared.paths import expanded
 from shared.space import SHORT_NAMES
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def open_audio(settings: HubSettings, retrieval: Retrieval) -> tuple[Extractor, 
     Raises:
         Invalid: no checkpoint scores the feature space that clips would get.
     """
-    weights_dir = settings.model.weights_dir.expanduser()
+    weights_dir = expanded(settings.model.weights_dir)
     choice = choose_space(settings.model.space, weights_dir)
     if choice.space.id not in retrieval.spaces:
         raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")

@@ -28,7 +28,7 @@ _UNKNOWN: Final = 1 << 40
 """libsndfile states more frames than this if a stream's header has none."""
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc] - soundfile ships no types
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is read forward only.
 
     soundfile seeks after each read to where it is. That fails at the end of a FLAC file of unknown length, and

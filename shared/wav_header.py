@@ -1,7 +1,7 @@
 """WAV headers that state less than the file holds: a recorder that lost power never wrote the final sizes.
 
-libsndfile trusts a `data` chunk that states fewer bytes than there are. `with_true_size` presents such a file with its
-true size. A size that is too large needs nothing: libsndfile reads to the end of the file.
+libsndfile trusts a `data` chunk that states fewer bytes than there are. `with_true_size` presents such a file with
+its true size. A size that is too large needs nothing: libsndfile reads to the end of the file.
 Source: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF); EBU Tech 3306 (RF64, ds64).
 """
 

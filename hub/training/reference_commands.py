@@ -1,6 +1,5 @@
 """The hub's command `reference`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,8 @@ from hub.training import recipes
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
 from hub.training.datasets import Reader
 from hub.training.reference import with_reference
+from shared.command_line import to_json
+from shared.paths import expanded
 
 
 @reported
@@ -40,13 +41,13 @@ def reference(
     given = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
+        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
         clips, _ = recipes.gather(recipes.Sources(tuple(data), 0, None), reader, (), 0)
         told = with_reference(given, clips)
     target = out or checkpoint
     save(target, told)
     made: dict[str, Any] = {"checkpoint": str(target), "clips": told.record["reference"]["spans"]}
-    typer.echo(json.dumps(made) if json_ else f"Wrote {target}: it tells what {made['clips']} clips are like.")
+    typer.echo(to_json(made) if json_ else f"Wrote {target}: it tells what {made['clips']} clips are like.")
 
 
 def register(app: typer.Typer) -> None:
