@@ -73,7 +73,7 @@ def test_what_cannot_be_is_refused_with_the_field(other: dict[str, object], word
 
 def test_a_file_that_is_no_description_says_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
-    with pytest.raises(Unavailable, match=r"cannot open .*a\.toml"):
+    with pytest.raises(Unavailable, match=r"cannot read .*a\.toml"):
         read(path)
     path.write_text("id = ")
     with pytest.raises(Invalid, match="TOML"):
