@@ -79,7 +79,7 @@ def test_a_file_that_is_no_description_says_what_is_wrong(tmp_path: Path) -> Non
     with pytest.raises(Invalid, match="TOML"):
         read(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(Invalid, match="TOML"):
+    with pytest.raises(Invalid, match="UTF-16"):
         read(path)
     path.write_text('id = "mine-u8/1"\nrate_hz = "fast"\n')
     with pytest.raises(Invalid, match=r"rate_hz: .*; window: Field required"):
