@@ -21,7 +21,7 @@ RUN apt-get update \
  && useradd --uid 10001 --gid 10001 --groups audio --no-create-home --home-dir /var/lib/earwitness-edge earwitness \
  && install -d -o earwitness -g earwitness /var/lib/earwitness-edge
 COPY --from=build /opt/earwitness /opt/earwitness
-ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
 WORKDIR /var/lib/earwitness-edge
 VOLUME /var/lib/earwitness-edge

@@ -23,7 +23,7 @@ RUN groupadd --gid 10001 earwitness \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/earwitness-hub earwitness \
  && install -d -o earwitness -g earwitness /var/lib/earwitness-hub
 COPY --from=build /opt/earwitness /opt/earwitness
-ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
 WORKDIR /var/lib/earwitness-hub
 EXPOSE 8080

@@ -12,7 +12,7 @@ from edge.clock import clock_at
 from edge.encode import encode
 from edge.pace import next_due_s, stamp, stamp_played
 from edge.settings import EdgeSettings
-from edge.sources import Embedded, Sound, Source, Unreadable
+from edge.sources import Doubtful, Embedded, Sound, Source, Unreadable
 from edge.spool import Spool
 from shared.errors import Busy, Invalid, Unavailable
 from shared.events import EventId
@@ -131,6 +131,9 @@ class Capture:
             if isinstance(item, Unreadable):
                 self._skip(item)
                 continue
+            if isinstance(item, Doubtful):
+                log.warning("recording is doubtful", extra={"what": item.what, "reason": item.reason})
+                continue
             if not self._source.live:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
@@ -159,11 +162,11 @@ class Capture:
             )
             payload = encode_event(event)
         except Invalid as error:
-            self._skip(Unreadable(str(event_id), str(error)))
+            self._skip(Unreadable(_what(item, event_id), str(error)))
             return
-        except Exception as error:  # one clip that an encoder cannot take must not end the sensor
-            log.exception("a clip could not be encoded")
-            self._skip(Unreadable(str(event_id), f"{type(error).__name__}: {error}"))
+        except Exception as error:  # one clip that cannot be encoded must not end the sensor
+            log.exception("a clip could not be encoded", extra={"what": _what(item, event_id)})
+            self._skip(Unreadable(_what(item, event_id), f"{type(error).__name__}: {error}"))
             return
         if self._keep(str(event_id), payload, stop):
             self.tally.highest_seq = event_id.seq
@@ -199,3 +202,8 @@ class Capture:
     def _skip(self, item: Unreadable) -> None:
         self.tally.unreadable += 1
         log.warning("unreadable clip skipped", extra={"what": item.what, "reason": item.reason})
+
+
+def _what(item: Sound | Embedded, event_id: EventId) -> str:
+    """Which clip it is, for people."""
+    return (item.origin if isinstance(item, Sound) else None) or str(event_id)

@@ -17,8 +17,9 @@ from edge.clock import clock
 from edge.features import open_extractor
 from edge.publish import TAKEN_OVER
 from edge.settings import EdgeSettings
-from edge.sources import Sound, Source, Unreadable, open_source
+from edge.sources import Sound, Source, open_source
 from edge.spool import Spool
+from edge.trial import try_source
 from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.events import CLIP_S
 from shared.levels import measure
@@ -75,10 +76,7 @@ def _try_source(settings: EdgeSettings) -> str:
     source = open_source(settings)
     if source.live:
         return f"{source.description}; {_heard(source)}"
-    for item in source.items(threading.Event()):
-        if not isinstance(item, Unreadable):
-            return f"{source.description}; the first clip is readable"
-    raise Invalid(f"{source.description}: not one of them is readable")
+    return try_source(settings, source)
 
 
 def _heard(source: Source) -> str:

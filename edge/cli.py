@@ -1,6 +1,5 @@
 """The command `earwitness-edge`: settings are built, logging is set up and signals are caught here only."""
 
-import json
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from edge.agent import Agent
 from edge.check import examine
 from edge.settings import EdgeSettings
 from shared.backbones import find
+from shared.command_line import prepare, to_json
 from shared.commented import commented
 from shared.errors import EarwitnessError, Invalid
 from shared.events import CLIP_S
@@ -90,7 +90,7 @@ def run(
     except EarwitnessError as error:
         _fail(str(error), 2 if isinstance(error, Invalid) else 1)
     if as_json:
-        typer.echo(json.dumps(asdict(summary)))
+        typer.echo(to_json(asdict(summary)))
 
 
 @app.command("config")
@@ -128,13 +128,13 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
             "unknown_variables": unknown,
             "findings": [asdict(finding) for finding in findings],
         }
-        typer.echo(json.dumps(report))
+        typer.echo(to_json(report))
     else:
         console = Console(highlight=False, soft_wrap=True)
         for group, fields in effective.items():
             console.print(f"[bold]\\[{group}][/bold]")
             for field, value in fields.items():
-                console.print(f"  {field} = {json.dumps(value)}", markup=False)
+                console.print(f"  {field} = {to_json(value)}", markup=False)
         for name in unknown:
             console.print(f"unknown variable {name}: a typing error?", style="yellow", markup=False)
         for finding in findings:
@@ -167,7 +167,7 @@ def bench(
     except EarwitnessError as error:
         _fail(str(error), 2 if isinstance(error, Invalid) else 1)
     if as_json:
-        typer.echo(json.dumps(asdict(cost)))
+        typer.echo(to_json(asdict(cost)))
     else:
         share = cost.ms_per_clip / (1e3 * CLIP_S)
         typer.echo(
@@ -178,7 +178,7 @@ def bench(
 
 def main() -> None:
     """Entry point of `earwitness-edge` and `python -m edge`."""
-    app(prog_name="earwitness-edge")
+    app(prepare(sys.argv[1:]), prog_name="earwitness-edge")
 
 
 def _set_in(group: BaseModel) -> dict[str, object]:

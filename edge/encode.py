@@ -5,7 +5,7 @@ from typing import Final
 
 from edge.clock import within_wire
 from edge.sources.items import Embedded, Sound
-from shared.audio import encode_flac
+from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import Extractor
 from shared.levels import FLOOR_DBFS, measure
@@ -26,7 +26,10 @@ def encode(
     calibration_db: float | None = None,
     extractor: Extractor | None = None,
 ) -> Event:
-    """Make the event of one clip: sound becomes 16-bit FLAC at its own rate or features, an embedding is kept.
+    """Make the event of one clip: sound becomes 16-bit FLAC or features, an embedding is kept.
+
+    Levels are measured at the rate of the recording. Sound is sent at that rate too, or, if it is one that the wire
+    contract or FLAC does not have, at the next lower one.
 
     Args:
         item: the clip.
@@ -52,19 +55,20 @@ def encode(
             clock=clock,
             historical=historical,
         )
+    rate_hz = flac_rate(item.rate_hz)
     return Event(
         id=event_id,
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
-        rate_hz=item.rate_hz,
+        rate_hz=rate_hz,
         levels=measure(item.waveform, item.rate_hz, calibration_db),
-        body=_body(item, extractor),
+        body=_body(resample(item.waveform, item.rate_hz, rate_hz), rate_hz, extractor),
         clock=clock,
         historical=historical,
     )
 
 
-def _body(sound: Sound, extractor: Extractor | None) -> Flac | Embedding:
+def _body(waveform: Waveform, rate_hz: int, extractor: Extractor | None) -> Flac | Embedding:
     if extractor is None:
-        return Flac(encode_flac(sound.waveform, sound.rate_hz))
-    return Embedding(extractor.space.id, extractor.extract(sound.waveform, sound.rate_hz))
+        return Flac(encode_flac(waveform, rate_hz))
+    return Embedding(extractor.space.id, extractor.extract(waveform, rate_hz))

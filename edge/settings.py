@@ -31,7 +31,7 @@ class SourceSettings(Group):
 
     kind: SourceKind = Field("scene", description="scene (synthetic street), files, embeddings (.npz) or microphone")
     path: Path | None = Field(
-        None, description="folder of .wav/.flac/.ogg recordings, or the .npz file of embeddings"
+        None, description="folder of .wav/.flac/.ogg recordings (links are followed), or the .npz file of embeddings"
     )
     seed: int = Field(0, ge=0, description="scene: sensors with the same seed hear the same neighbourhood")
     speed: float = Field(

@@ -3,9 +3,9 @@
 Commands import what they need when they run: PyTorch alone takes a second, and help should come at once.
 """
 
-import json
 import logging
 import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +30,7 @@ from hub.training import commands as training_commands
 from hub.training import reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
+from shared.command_line import prepare, to_json
 from shared.console import plain_console
 from shared.errors import Invalid
 from shared.events import EventId
@@ -94,7 +95,7 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
             "unknown_variables": strays,
             "checks": [asdict(finding) for finding in findings],
         }
-        typer.echo(json.dumps(report))
+        typer.echo(to_json(report))
     else:
         for group, fields in settings.model_dump(mode="json").items():
             typer.echo(f"[{group}]")
@@ -147,7 +148,7 @@ def search(
 
 def _show(matches: list[MatchMessage], *, json_: bool) -> None:
     if json_:
-        typer.echo(json.dumps({"matches": [match.model_dump(mode="json") for match in matches]}))
+        typer.echo(to_json({"matches": [match.model_dump(mode="json") for match in matches]}))
         return
     table = Table("event", "site/sensor", "captured", "level of 8", "both likely contain")
     for match in matches:
@@ -159,7 +160,7 @@ def _show(matches: list[MatchMessage], *, json_: bool) -> None:
 
 def main() -> None:
     """Entry point of `earwitness-hub`."""
-    app()
+    app(prepare(sys.argv[1:]))
 
 
 if __name__ == "__main__":

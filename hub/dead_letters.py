@@ -1,6 +1,5 @@
 """`earwitness-hub dead-letters`: look at messages that could not be taken, send them again, or remove them."""
 
-import json
 import queue
 import re
 from collections.abc import Iterable, Iterator
@@ -14,10 +13,12 @@ from hub.letters import DeadLetter
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from shared.console import plain_console, printable
+from shared.command_line import to_json
+from shared.console import plain_console
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
+from shared.paths import printable
 
 ANSWER_WITHIN_S: Final = 15.0
 _PAGE: Final = 500
@@ -59,7 +60,7 @@ def list_(
     """
     letters = open_archive(settings_from(config, override)).dead_letters(limit, _id(after))
     if json_:
-        typer.echo(json.dumps([as_json(letter) for letter in letters]))
+        typer.echo(to_json([as_json(letter) for letter in letters]))
         return
     table = Table("id", "received", "kind", "topic", "bytes", "reason")
     for letter in letters:
@@ -92,7 +93,7 @@ def reinject(
     settings = settings_from(config, override)
     archive = open_archive(settings)
     sent, kept = _publish(settings, archive, _chosen(archive, ids or [], everything))
-    typer.echo(json.dumps({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
+    typer.echo(to_json({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
 
 
 @app.command()
@@ -113,7 +114,7 @@ def remove(
     for letter in _chosen(archive, ids or [], everything):
         archive.unbury(letter.id)
         removed += 1
-    typer.echo(json.dumps({"removed": removed}) if json_ else f"{removed} removed")
+    typer.echo(to_json({"removed": removed}) if json_ else f"{removed} removed")
 
 
 def _id(text: str) -> str:

@@ -78,7 +78,7 @@ def embedded_servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="earwitness-") as folder, contextlib.ExitStack() as stack:
         mqtt_port = free_port()
         config = Path(folder) / "rumqttd.toml"
-        config.write_text(broker_config(mqtt_port))
+        config.write_text(broker_config(mqtt_port), encoding="utf-8")
         broker = Broker(config_path=str(config))
         store = ValkeyServer(port=free_port(), data_dir=Path(folder) / "store")
         with shielded_from_ctrl_c():

@@ -1,6 +1,5 @@
 """`earwitness-hub init`: a deployment's certificates and configurations, and what may change in them later."""
 
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,9 @@ from hub.deployment.layout import PORTS, LayoutName, layout_of, ports_of
 from hub.deployment.sensors import SENSOR_FOLDER, add_sensors, place_of
 from hub.deployment.sensors import revoke as revoke_sensor
 from hub.options import JsonOption, reported
-from shared.errors import Invalid
+from shared.command_line import to_json
+from shared.errors import Invalid, Unavailable
+from shared.text_files import read_text
 
 FolderArgument = Annotated[Path, typer.Argument(help="the deployment's folder: a new one, or one that init wrote")]
 BrokerOption = Annotated[
@@ -102,7 +103,7 @@ def init(
     if not done:
         raise Invalid(f"{folder} is there already; say what to add or change: --sensor, --sensors, --renew, --revoke")
     if json_:
-        typer.echo(json.dumps({"folder": str(folder), "sensors": wanted, "revoked": revoke or [], "done": done}))
+        typer.echo(to_json({"folder": str(folder), "sensors": wanted, "revoked": revoke or [], "done": done}))
     else:
         for line in done:
             typer.echo(line)
@@ -132,9 +133,9 @@ def _listed(path: Path | None) -> Sequence[str]:
     if path is None:
         return []
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"cannot read {path}: {error}") from error
+        lines = read_text(path).splitlines()
+    except Unavailable as error:
+        raise Invalid(str(error)) from error
     named = [line.partition("#")[0].strip() for line in lines]
     return [line for line in named if line]
 
@@ -156,7 +157,7 @@ def _edge_toml(broker: str, port: int) -> str:
     flags = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     own = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS_EDGE_")}
     command = [sys.executable, "-m", "edge", "config", *flags]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=own)  # noqa: S603 - ours
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=own)  # noqa: S603 - ours
     if ran.returncode != 0:
         raise Invalid(f"sensors' settings: {ran.stderr.strip()}")
     return ran.stdout

@@ -10,7 +10,6 @@ gone waits for it, and is lost when its session ends. So this takes the hub's pl
 If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
 """
 
-import json
 import queue
 from collections import deque
 from typing import Final
@@ -19,6 +18,7 @@ import typer
 
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
+from shared.command_line import to_json
 from shared.errors import Invalid, Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link, Received
@@ -40,7 +40,7 @@ def leave(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
     settings = settings_from(config, override)
     handed = hand_over(settings)
     if json_:
-        typer.echo(json.dumps({"hub": settings.hub.name, "handed_over": handed}))
+        typer.echo(to_json({"hub": settings.hub.name, "handed_over": handed}))
     else:
         typer.echo(f"{settings.hub.name} has left: {handed} events went to the other hubs")
 

@@ -18,6 +18,7 @@ from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
 from shared.backbones import bring, space_named
 from shared.errors import Invalid
 from shared.extractor import Extractor
+from shared.paths import expanded
 from shared.space import SHORT_NAMES
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def open_audio(settings: HubSettings, retrieval: "Retrieval") -> tuple[Extractor
     """
     from hub.audio.choose import choose_space, extractor_for
 
-    weights_dir = settings.model.weights_dir.expanduser()
+    weights_dir = expanded(settings.model.weights_dir)
     choice = choose_space(settings.model.space, weights_dir)
     if choice.space.id not in retrieval.spaces:
         raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")

@@ -20,6 +20,7 @@ from hub.stored import StoredEvent
 from shared.errors import Invalid, Unavailable
 from shared.events import EventId
 from shared.space import Features, space_of
+from shared.text_files import read_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,17 +98,15 @@ def read_verdicts(path: Path) -> list[JudgedPair]:
         Invalid: a line is not a verdict, told with its number.
     """
     made = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    row = json.loads(line)
-                    verdict = Verdict.model_validate(row["verdict"])
-                    made.append(JudgedPair(verdict, _event(row["event"]), _event(row["match"])))
-                except (ValueError, KeyError, TypeError, ValidationError, binascii.Error, Invalid) as error:
-                    raise Invalid(f"{path}, line {number}: not a verdict: {type(error).__name__}: {error}") from error
-    except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            verdict = Verdict.model_validate(row["verdict"])
+            made.append(JudgedPair(verdict, _event(row["event"]), _event(row["match"])))
+        except (ValueError, KeyError, TypeError, ValidationError, binascii.Error, RecursionError, Invalid) as error:
+            raise Invalid(f"{path}, line {number}: not a verdict: {type(error).__name__}: {error}") from error
     return made
 
 

@@ -1,6 +1,6 @@
-"""Reading, writing and resampling sound: thin over libsndfile and soxr.
+"""Decoding, encoding and resampling sound: thin over libsndfile and soxr.
 
-A waveform is float32 [samples], mono, full scale = 1.0.
+A waveform is float32 [samples], mono, full scale = 1.0; of several channels it is the loudest (`shared.channels`).
 """
 
 import io
@@ -8,73 +8,120 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 import soxr
 
+from shared.channels import Waveform, check_samples, loudest
 from shared.errors import Invalid, Unavailable
+from shared.paths import printable
+from shared.recording import SUFFIXES, Recording, of_bytes, opened, read_at_most
 
-Waveform = npt.NDArray[np.float32]
+__all__ = [
+    "MAX_SAMPLES",
+    "SUFFIXES",
+    "Waveform",
+    "decode_flac",
+    "encode_flac",
+    "fit",
+    "flac_rate",
+    "read_file",
+    "read_whole",
+    "resample",
+]
 
-SUFFIXES: Final = (".wav", ".flac", ".ogg")
-MAX_S: Final = 60
-MIN_RATE_HZ: Final = 1_000
-MAX_RATE_HZ: Final = 384_000
-MAX_SAMPLES: Final = MAX_S * MAX_RATE_HZ
-"""Longest clip that is decoded: one minute at the highest rate of the wire contract."""
+LONGEST_S: Final = 60.0
+"""Longest clip of the wire contract, in seconds."""
+LOWEST_HZ: Final = 1_000
+HIGHEST_HZ: Final = 384_000
+"""Lowest and highest sample rate of the wire contract."""
+MAX_SAMPLES: Final = int(LONGEST_S) * HIGHEST_HZ
+"""Most samples of a clip that is decoded: one minute at the highest rate of the wire contract."""
+_FREE_HZ: Final = 65_535
+"""FLAC states rates up to this in Hz, higher ones in steps of 10 Hz. Source: RFC 9639, 9.1.2 and 9.1.6."""
 
 
-def read_file(path: Path) -> tuple[Waveform, int]:
-    """Read a whole recording, mixed down to mono.
+def read_file(path: Path, longest_s: float = LONGEST_S) -> tuple[Waveform, int]:
+    """Read the beginning of a recording.
+
+    Args:
+        path: of the file.
+        longest_s: most that is read, in seconds.
 
     Returns:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: the file is not a recording libsndfile can read.
-        Unavailable: the file cannot be opened.
+        Invalid: the file is not a recording libsndfile can read, or holds no sound; told with its name.
+        Unavailable: the file cannot be opened; told with its name.
     """
     try:
-        with path.open("rb") as file:
-            samples, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror}") from error
-    except soundfile.SoundFileError as error:
-        raise Invalid(f"{path} is not a readable recording: {error}") from error
-    return samples.mean(axis=1, dtype=np.float32), int(rate_hz)
+        with opened(path) as recording:
+            waveform = loudest(read_at_most(recording, longest_s))
+            check_samples(waveform)
+            return waveform, recording.rate_hz
+    except (Invalid, Unavailable) as error:
+        raise type(error)(f"{printable(path)}: {error}") from error
 
 
 def encode_flac(waveform: Waveform, rate_hz: int) -> bytes:
-    """Encode a waveform as 16-bit FLAC; samples beyond full scale are clipped."""
+    """Encode a waveform as 16-bit FLAC; samples beyond full scale are clipped.
+
+    Raises:
+        Invalid: a sample rate that FLAC cannot state; see `flac_rate`.
+    """
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(waveform, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
+    try:
+        soundfile.write(buffer, np.clip(waveform, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
+    except soundfile.SoundFileError as error:
+        raise Invalid(f"FLAC does not take {len(waveform)} samples at {rate_hz} Hz") from error
     return buffer.getvalue()
 
 
+def flac_rate(rate_hz: int) -> int:
+    """The highest sample rate in Hz, not above this one, that a clip can be sent at."""
+    return rate_hz if rate_hz <= _FREE_HZ else min(rate_hz, HIGHEST_HZ) // 10 * 10
+
+
 def decode_flac(data: bytes) -> tuple[Waveform, int]:
-    """Decode a FLAC clip, mixed down to mono; the header's length is checked before anything is allocated.
+    """Decode a FLAC clip; nothing is allocated for a length that only its header states.
 
     Returns:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: not FLAC, longer than `MAX_S` or `MAX_SAMPLES`, of a rate outside the contract, empty, or damaged.
+        Invalid: not FLAC, longer than `LONGEST_S` or `MAX_SAMPLES`, of a rate outside the contract, empty, shorter
+            than its header states, or damaged.
     """
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.format != "FLAC":
-                raise Invalid(f"the audio is {file.format}, not FLAC")
-            rate_hz = int(file.samplerate)
-            if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-                raise Invalid(f"the clip's rate of {rate_hz} Hz is outside [{MIN_RATE_HZ}, {MAX_RATE_HZ}]")
-            if not (0 < file.frames * file.channels <= MAX_SAMPLES and file.frames <= MAX_S * rate_hz):
-                raise Invalid(f"the clip has {file.frames} samples of {rate_hz} Hz in {file.channels} channels")
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-        raise Invalid(f"the FLAC clip cannot be decoded: {error}") from error
-    if samples.shape[0] == 0:
-        raise Invalid("the FLAC clip has no samples")
-    return samples.mean(axis=1, dtype=np.float32), rate_hz
+    recording = of_bytes(data, ("FLAC",))
+    if not LOWEST_HZ <= recording.rate_hz <= HIGHEST_HZ:
+        raise Invalid(f"the clip's rate of {recording.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
+    most = min(MAX_SAMPLES // recording.channels, int(LONGEST_S * recording.rate_hz))
+    waveform = read_whole(recording, most)
+    if recording.faults:
+        raise Invalid(f"the FLAC clip is damaged: {recording.faults[0]}")
+    return waveform, recording.rate_hz
+
+
+def read_whole(recording: Recording, most_samples: int) -> Waveform:
+    """Read all of a recording that may be only so long.
+
+    Args:
+        recording: just opened.
+        most_samples: of each channel.
+
+    Returns:
+        float32 [samples].
+
+    Raises:
+        Invalid: it is longer, empty, or holds what cannot be sound.
+    """
+    longest_s = most_samples / recording.rate_hz
+    samples = read_at_most(recording, (most_samples + 1) / recording.rate_hz)
+    if len(samples) > most_samples:
+        raise Invalid(f"it lasts more than {longest_s:.0f} s")
+    waveform = loudest(samples)
+    check_samples(waveform)
+    return waveform
 
 
 def resample(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:

@@ -10,8 +10,3 @@ def plain_console(*, stderr: bool = False) -> Console:
         stderr: print to standard error.
     """
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-
-
-def printable(text: str) -> str:
-    r"""Return a text whose control characters, which would command the terminal, are written out: ESC as `\x1b`."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -3,12 +3,12 @@
 Use `log.info("event archived", extra={"event": id})`: the text never changes, the facts are fields.
 """
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from shared.command_line import to_json
 from shared.settings import LogSettings
 
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return to_json(line, default=str)
 
 
 def set_up(settings: LogSettings) -> None:

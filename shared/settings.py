@@ -10,16 +10,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Unavailable
+from shared.paths import expanded
+from shared.text_files import first_line, read_toml
 
 
 class Group(BaseModel):
-    """Base of every settings group: frozen, unknown names refused."""
+    """Base of every settings group: frozen, unknown names refused, `~` in paths expanded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _at_home(cls, value: object) -> object:
+        try:
+            return _expanded(value)
+        except Invalid as error:
+            raise ValueError(str(error)) from error
 
 
 class MqttSettings(Group):
@@ -58,13 +68,13 @@ class MqttSettings(Group):
         """The password, from wherever it is kept.
 
         Raises:
-            Invalid: the password file cannot be read.
+            Invalid: the password file cannot be read, is empty or is not UTF-8.
         """
         if self.password_file is not None:
             try:
-                return self.password_file.read_text().partition("\n")[0]
-            except OSError as error:
-                raise Invalid(f"cannot read mqtt.password_file {self.password_file}: {error.strerror}") from error
+                return first_line(self.password_file)
+            except (Invalid, Unavailable) as error:
+                raise Invalid(f"mqtt.password_file: {error}") from error
         return self.password.get_secret_value() if self.password else None
 
 
@@ -92,11 +102,9 @@ def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) ->
     values: dict[str, Any] = {}
     if config is not None:
         try:
-            values = tomllib.loads(config.read_text())
-        except OSError as error:
-            raise Invalid(f"cannot read {config}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Invalid(f"{config} is not valid TOML: {error}") from error
+            values = read_toml(expanded(config))
+        except Unavailable as error:
+            raise Invalid(str(error)) from error
     if unknown := sorted(set(values) - set(kind.model_fields)):
         raise Invalid(f"{config}: unknown groups {unknown}; known: {sorted(kind.model_fields)}")
     flags: dict[str, Any] = {}
@@ -139,3 +147,10 @@ def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
+
+
+def _expanded(value: object) -> object:
+    """A value with `~` expanded in the paths that it is or holds."""
+    if isinstance(value, Path):
+        return expanded(value)
+    return tuple(_expanded(one) for one in value) if isinstance(value, tuple) else value

@@ -103,7 +103,7 @@ def own_certificate_ends(settings: MqttSettings) -> datetime | None:
     if settings.cert_file is None:
         return None
     with contextlib.suppress(OSError, ValueError):
-        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text().strip()))
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text(encoding="utf-8").strip()))
         if found is not None:
             short, long = found["short"], found["long"]
             return datetime.strptime((long or b"20" + short).decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)

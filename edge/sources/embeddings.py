@@ -3,8 +3,6 @@
 Optional arrays `laeq` and `lafmax` (float [n], dBFS) give the levels of each clip.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
@@ -14,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.sources.items import Embedded, Item, Unreadable
-from shared.errors import Invalid, Unavailable
+from shared.arrays import read_arrays
+from shared.errors import Invalid
 from shared.events import Embedding, Levels
 from shared.space import VGGISH, Features
 
@@ -29,18 +28,7 @@ def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | Non
         Unavailable: the file cannot be opened.
         Invalid: not an .npz file, no `embedding`, or arrays of another shape or type.
     """
-    try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise Invalid(f"{path} is not an .npz file")
-            found: dict[str, npt.NDArray[Any]] = {
-                name: arrays[name] for name in ("embedding", "laeq", "lafmax") if name in arrays
-            }
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise Invalid(f"{path} is not a readable .npz file: {error}") from error
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+    found = read_arrays(path, ("embedding", "laeq", "lafmax"))
     if "embedding" not in found:
         raise Invalid(f"{path} holds no array named embedding")
     features = found["embedding"]

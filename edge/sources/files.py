@@ -1,37 +1,44 @@
-"""Recordings on disk as a source: every file of a folder, in order of name, cut into clips."""
+"""Recordings on disk as a source: every file of a folder, in order of name, cut into clips as it is read.
 
-from collections.abc import Iterator
+Only one clip is in memory. Levels and sound of a clip of several channels are those of its loudest one.
+"""
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event as Flag
 from typing import Final
 
-from edge.sources.items import Item, Sound, Unreadable
-from shared.audio import SUFFIXES, Waveform, fit, read_file
+import numpy as np
+
+from edge.sources.items import Doubtful, Item, Sound, Unreadable
+from shared.audio import fit, flac_rate
+from shared.channels import Samples, channel_faults, check_samples, loudest
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S
+from shared.paths import files_below, printable
+from shared.recording import SUFFIXES, opened
 
 REMAINDER_S: Final = 1.0
 """The end of a longer recording is dropped if it is shorter than this."""
 
 
-def cut(waveform: Waveform, rate_hz: int) -> list[Waveform]:
-    """Cut a recording into clips of 10 s; what is left at the end loops up to 10 s.
+def whole_clips(blocks: Iterable[Samples], rate_hz: int) -> Iterator[Samples]:
+    """Make clips of 10 s of a recording's blocks; what is left at the end loops up to 10 s.
 
     Args:
-        waveform: float32 [samples].
+        blocks: float32 [10 * rate_hz, channels], the last one shorter.
         rate_hz: sample rate in Hz.
 
-    Returns:
-        Clips, each float32 [10 * rate_hz]. A recording shorter than 10 s gives one clip, however short.
-
-    Raises:
-        Invalid: the recording is empty.
+    Yields:
+        Clips, each float32 [10 * rate_hz, channels]. A recording shorter than 10 s gives one clip, however short; of
+        a longer one the end is dropped if it is shorter than `REMAINDER_S`.
     """
     length = round(CLIP_S * rate_hz)
-    pieces = [waveform[at : at + length] for at in range(0, max(1, waveform.size), length)]
-    if len(pieces) > 1 and pieces[-1].size < REMAINDER_S * rate_hz:
-        pieces.pop()
-    return [fit(piece, length) for piece in pieces]
+    for number, block in enumerate(blocks):
+        if len(block) == length:
+            yield block
+        elif number == 0 or len(block) >= REMAINDER_S * rate_hz:
+            yield np.stack([fit(channel, length) for channel in block.T], axis=1)
 
 
 class FileSource:
@@ -47,29 +54,65 @@ class FileSource:
 
     def __init__(self, path: Path, shard_index: int = 0, shard_count: int = 1, *, loop: bool = False) -> None:
         if not path.exists():
-            raise Unavailable(f"there is no folder {path}: set source.path")
-        found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        recordings = [p for p in found if p.suffix.lower() in SUFFIXES]
-        if not recordings:
-            raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {path}")
-        self._recordings = recordings[shard_index::shard_count]
+            raise Unavailable(f"there is no folder {printable(path)}: set source.path")
+        below = files_below(path, SUFFIXES)
+        passed = f"; passed over: {told}" if (told := below.told()) else ""
+        if not below.files:
+            raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {printable(path)}{passed}")
+        self.recordings: Final = below.files[shard_index::shard_count]
         self._loop = loop
-        self.description = f"{len(self._recordings)} of {len(recordings)} recordings under {path}"
+        self.description = f"{len(self.recordings)} of {len(below.files)} recordings under {printable(path)}{passed}"
 
     def items(self, stop: Flag) -> Iterator[Item]:
         """Yield every clip of every recording; a recording that cannot be read is an `Unreadable`."""
         heard = True
+        told: set[Item] = set()
         while heard and not stop.is_set():
             heard = False
-            for path in self._recordings:
-                try:
-                    waveform, rate_hz = read_file(path)
-                    clips = cut(waveform, rate_hz)
-                except (Invalid, Unavailable) as error:
-                    yield Unreadable(str(path), str(error))
-                    continue
-                for clip in clips:
-                    heard = True
-                    yield Sound(clip, rate_hz)
+            for path in self.recordings:
+                for item in items_of(path):
+                    heard = heard or isinstance(item, Sound)
+                    if isinstance(item, Doubtful):
+                        if item in told:
+                            continue
+                        told.add(item)
+                    yield item
             if not self._loop:
                 return
+
+
+def items_of(path: Path) -> Iterator[Item]:
+    """Yield the clips of one recording, and what is wrong with it; whatever that is, nothing is raised."""
+    name = printable(path)
+    told: set[str] = set()
+
+    def doubts(faults: Iterable[str]) -> Iterator[Doubtful]:
+        for fault in faults:
+            if fault not in told:
+                told.add(fault)
+                yield Doubtful(name, fault)
+
+    try:
+        with opened(path) as recording:
+            length = round(CLIP_S * recording.rate_hz)
+            number = -1
+            for number, samples in enumerate(whole_clips(recording.blocks(length), recording.rate_hz)):
+                origin = f"{name} from {number * CLIP_S:.0f} s"
+                if not np.isfinite(samples).all():
+                    yield Unreadable(origin, "it holds samples that are not finite numbers (NaN or infinity)")
+                    continue
+                check_samples(samples)
+                yield from doubts([*recording.faults, *channel_faults(samples), *_rate_faults(recording.rate_hz)])
+                yield Sound(loudest(samples), recording.rate_hz, origin=origin)
+            yield from doubts(recording.faults)
+            if number < 0:
+                yield Unreadable(name, "it holds no samples")
+    except (Invalid, Unavailable) as error:
+        yield Unreadable(name, str(error))
+    except Exception as error:  # noqa: BLE001 - one file must not end the others
+        yield Unreadable(name, f"{type(error).__name__}: {error}")
+
+
+def _rate_faults(rate_hz: int) -> list[str]:
+    sent_hz = flac_rate(rate_hz)
+    return [] if sent_hz == rate_hz else [f"{rate_hz} Hz cannot be sent: its sound is resampled to {sent_hz} Hz"]

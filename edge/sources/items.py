@@ -18,11 +18,13 @@ class Sound:
         waveform: float32 [samples], mono, full scale = 1.0.
         rate_hz: sample rate in Hz.
         captured_at: start of the clip (UTC) if the source is live; None lets the agent stamp it.
+        origin: which recording it is from and where in it, for people; None if it is from none.
     """
 
     waveform: Waveform
     rate_hz: int
     captured_at: datetime | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,15 @@ class Unreadable:
     reason: str
 
 
-Item = Sound | Embedded | Unreadable
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """What looks wrong with a recording whose sound is used all the same: logged, once for each recording."""
+
+    what: str
+    reason: str
+
+
+Item = Sound | Embedded | Unreadable | Doubtful
 
 
 class Source(Protocol):

@@ -1,7 +1,6 @@
 """The hub's commands about sound: fetching VGGish's weights."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from hub.audio.download import Patience, Tick
 from hub.audio.release import TORCHVGGISH, PublishedFile, Release
 from hub.options import ConfigOption, JsonOption, reported, settings_from
+from shared.command_line import to_json
+from shared.paths import expanded
 
 
 @reported
@@ -46,7 +47,7 @@ def fetch(
     release: Release = context.obj or TORCHVGGISH  # tests publish their own
     if url is not None:
         release = dataclasses.replace(release, url=url.rstrip("/"))
-    folder = (into or settings_from(config, None).model.weights_dir).expanduser()
+    folder = expanded(into or settings_from(config, None).model.weights_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
 
@@ -59,7 +60,7 @@ def fetch(
         )
     if json_:
         done = dataclasses.asdict(fetched)
-        typer.echo(json.dumps({name: [str(file) for file in files] for name, files in done.items()}))
+        typer.echo(to_json({name: [str(file) for file in files] for name, files in done.items()}))
     elif fetched.written:
         typer.echo(f"Wrote {' and '.join(map(str, fetched.written))}. Restart the hub to use VGGish for sound.")
     else:

@@ -16,6 +16,7 @@ from rich.table import Table
 from hub.bench.street import PERFORMANCES
 from hub.options import JsonOption, SetOption, reported, settings_from
 from hub.training import plots
+from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import Unavailable
 from shared.space import SHORT_NAMES, VGGISH
@@ -63,7 +64,7 @@ def embed(
         names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(made)), "vggish"]
         found = costs(names, repeats)
     if json_:
-        typer.echo(json.dumps([asdict(cost) for cost in found]))
+        typer.echo(to_json([asdict(cost) for cost in found]))
         return
     table = Table(title=f"one clip of 10 s, one thread, median of {repeats}")
     for column in ("feature space", "ms a clip", "slowest", "memory, MB"):
@@ -231,7 +232,7 @@ def replay(
     with _progress() as told:
         figures = recording_figures(folder, settings_from(None, override), only or (), told)
     if json_:
-        typer.echo(json.dumps(figures.document()))
+        typer.echo(to_json(figures.document()))
         return
     for text in figures.texts:
         typer.echo(f"{text}\n")
@@ -275,7 +276,7 @@ def vggish(
 
     found = vggish_figures(clips or (1, 4, 16), repeats)
     if json_:
-        typer.echo(json.dumps([asdict(one) for one in found]))
+        typer.echo(to_json([asdict(one) for one in found]))
         return
     table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
     for one in found:
@@ -310,7 +311,7 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
 
 def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
     if json_:
-        typer.echo(json.dumps(figures))
+        typer.echo(to_json(figures))
         return
     table = Table("figure", "value", title=title)
     for name, value in figures.items():

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from shared.backbones import find
 from shared.backbones.backbone import Backbone
 from shared.backbones.timing import Cost, measure
+from shared.command_line import to_json
 from shared.errors import Unavailable
 from shared.extractor import Extractor
 from shared.space import LOGMEL, VGGISH
@@ -62,7 +63,7 @@ def _extractor(name: str) -> Extractor:
 
 def main() -> None:
     """Measure one feature space in this process and print the cost as JSON."""
-    sys.stdout.write(json.dumps(asdict(measure(_extractor(sys.argv[1]), int(sys.argv[2])))))
+    sys.stdout.write(to_json(asdict(measure(_extractor(sys.argv[1]), int(sys.argv[2])))))
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def servers(folder: Path) -> Iterator[tuple[int, str]]:
     mqtt_port, redis_port = free_port(), free_port()
     config = folder / "mosquitto.conf"
     lines = (f"listener {mqtt_port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "user root")
-    config.write_text("\n".join(lines) + "\n")
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     store = ["--port", str(redis_port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     with (
         _process([_program("mosquitto"), "-c", str(config)], folder / "mosquitto.log"),
@@ -120,7 +120,8 @@ def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], 
 
         def healthy() -> bool:
             if process.poll() is not None:
-                raise Unavailable(f"the hub ended: {(folder / 'hub.log').read_text()[-2000:]}")
+                log = (folder / "hub.log").read_text(encoding="utf-8", errors="replace")
+                raise Unavailable(f"the hub ended: {log[-2000:]}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
                     return bool(json.load(answer)["ok"])

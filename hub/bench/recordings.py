@@ -5,7 +5,6 @@ be there), `latitude`, `longitude`, and when: `year`, `week` (ISO 8601), `day` (
 was is not known; clips of one sensor and hour are put four minutes apart, in the order of their names.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,11 +19,12 @@ from hub.bench.street import Clip, Sound
 from hub.bench.truth import Truth, fault_by_kind
 from hub.notify.text import Wording
 from hub.settings import HubSettings
-from shared.audio import encode_flac, read_file
-from shared.errors import Invalid, Unavailable
+from shared.audio import LONGEST_S, encode_flac, read_file
+from shared.errors import Invalid
 from shared.events import Event, EventId, Flac, Levels
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
+from shared.text_files import read_table
 
 SITE: Final = "city"
 _BOOT: Final = "replay"
@@ -117,22 +117,17 @@ def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
     """
     made: list[Recording] = []
     in_hour: Counter[tuple[str, datetime]] = Counter()
-    try:
-        with (folder / "labels.csv").open(newline="") as file:
-            rows = sorted(csv.DictReader(file), key=lambda row: str(row["clip"]))
-    except OSError as error:
-        raise Unavailable(f"cannot read {folder / 'labels.csv'}: {error.strerror}") from error
-    except KeyError as error:
-        raise Invalid(f"{folder / 'labels.csv'} has no column {error}") from error
-    for row in rows:
+    columns = ("clip", "sensor_id", *CATEGORIES, "latitude", "longitude", "year", "week", "day", "hour")
+    for line in sorted(read_table(folder / "labels.csv", columns), key=lambda one: one.cells["clip"]):
+        row = line.cells
         try:
             monday = datetime.fromisocalendar(int(row["year"]), int(row["week"]), 1).replace(tzinfo=zone)
             hour = monday + timedelta(days=int(row["day"]), hours=int(row["hour"]))
             sensor = f"sensor-{int(row['sensor_id']):02}"
             labels = frozenset(name for name in CATEGORIES if int(row[name]))
             position = (float(row["latitude"]), float(row["longitude"]))
-        except (KeyError, ValueError, TypeError) as error:
-            raise Invalid(f"{folder / 'labels.csv'}, clip {row['clip']}: {error!r}") from error
+        except (ValueError, OverflowError) as error:
+            raise Invalid(f"{folder / 'labels.csv'}, line {line.line}, clip {row['clip']}: {error}") from error
         at = hour.astimezone(UTC) + _APART * (in_hour[sensor, hour] % _MOST_IN_AN_HOUR)
         in_hour[sensor, hour] += 1
         made.append(Recording(folder / "clips" / row["clip"], sensor, at, labels, position))
@@ -194,7 +189,7 @@ def recording_figures(
 
 def _event(one: Recording, seq: int) -> Event:
     """The clip as a sensor sends it, but for its level, which is not weighted."""
-    waveform, rate_hz = read_file(one.path)
+    waveform, rate_hz = read_file(one.path, LONGEST_S + 1.0)
     laeq, lafmax = measured(waveform, rate_hz)
     return Event(
         id=EventId(SITE, one.sensor, _BOOT, seq),

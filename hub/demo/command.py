@@ -1,6 +1,5 @@
 """The command `earwitness-hub demo`."""
 
-import json
 import os
 import signal
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from rich.console import Console
 from hub.demo.children import Interrupt
 from hub.options import JsonOption
 from shared.audio import SUFFIXES
+from shared.command_line import to_json
 from shared.errors import Invalid
 
 PACE: Final = {"scene": 1.0, "files": 10.0, "embeddings": 60.0}
@@ -78,7 +78,7 @@ def demo(
     console = Console(stderr=json_, highlight=False, soft_wrap=True)
     summary = run(plan, for_s, interrupt, console)
     if json_:
-        typer.echo(json.dumps(asdict(summary)))
+        typer.echo(to_json(asdict(summary)))
     else:
         console.rule("summary of what was played live")
         console.print("  ".join(f"{name} {value}" for name, value in asdict(summary).items()))

@@ -1,6 +1,5 @@
 """The hub's commands `feedback`, `thresholds` and `shadow`."""
 
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +14,10 @@ from hub.opening import learner_of, open_archive, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
-from shared.console import plain_console, printable
+from shared.command_line import to_json
+from shared.console import plain_console
 from shared.errors import Invalid
+from shared.paths import printable
 from shared.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def list_(
     casebook = Casebook(archive)
     verdicts = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)).verdicts(limit=limit)
     if json_:
-        typer.echo(json.dumps([verdict.model_dump(mode="json") for verdict in verdicts]))
+        typer.echo(to_json([verdict.model_dump(mode="json") for verdict in verdicts]))
         return
     table = Table("when", "verdict", "category", "place", "stated", "alert", "match", "by", "note")
     for verdict in verdicts:
@@ -92,7 +93,7 @@ def give(
     given = feedback.give(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
     after = casebook.thresholds(found.site)[lead]
     if json_:
-        typer.echo(json.dumps({"verdict": given.model_dump(mode="json"), "threshold": after.document()}))
+        typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.document()}))
         return
     earlier = settings.flagging.threshold if before is None else before.value
     typer.echo(f"kept; an alert about {lead} at {found.site} now needs {after.value:.0%} (before: {earlier:.0%})")
@@ -115,7 +116,7 @@ def export(
     casebook = Casebook(archive)
     said = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)).everything()
     count = write_verdicts(out, judged_pairs(archive, said))
-    typer.echo(json.dumps({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
+    typer.echo(to_json({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
 
 
 @reported
@@ -127,7 +128,7 @@ def thresholds(config: ConfigOption = None, override: SetOption = None, json_: J
     casebook = Casebook(open_archive(settings_from(config, override)))
     learnt = {site: casebook.thresholds(site) for site in casebook.sites()}
     if json_:
-        typer.echo(json.dumps({s: {c: t.document() for c, t in own.items()} for s, own in learnt.items()}))
+        typer.echo(to_json({s: {c: t.document() for c, t in own.items()} for s, own in learnt.items()}))
         return
     table = Table("site", "category", "threshold", "false alerts a day", "alerts a day", "learnt from", "verdicts")
     for site, own in learnt.items():
@@ -185,7 +186,7 @@ def shadow(
             learner.pin(site, category, value)
     if judgement.better and checkpoint is not None and promote is not None:
         shutil.copyfile(checkpoint, promote)
-    typer.echo(json.dumps({**asdict(judgement), "better": judgement.better}) if json_ else judgement.told())
+    typer.echo(to_json({**asdict(judgement), "better": judgement.better}) if json_ else judgement.told())
     if not judgement.better:
         raise typer.Exit(1)
 

@@ -1,6 +1,5 @@
 """`earwitness-hub notify`: who is told of alerts, what waits for them, a test, and what they could not be told."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,9 +16,11 @@ from hub.notify.ways import Way, open_notifiers
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
-from shared.console import plain_console, printable
+from shared.command_line import to_json
+from shared.console import plain_console
 from shared.errors import EarwitnessError, Invalid
 from shared.messages import AlertMessage, MatchMessage
+from shared.paths import printable
 
 app = typer.Typer(no_args_is_help=True, help="Ways out of alerts: what waits, a test, dead letters.")
 dead = typer.Typer(no_args_is_help=True, help="Alerts that a notifier could not be told: list, retry, remove.")
@@ -63,7 +64,7 @@ def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
     forgotten = [_state(Outbox(client, name), GONE) for name in known_names(client) if name not in kinds]
     rows += [row for row in forgotten if row["waiting"] or row["held"] or row["dead"]]
     if json_:
-        typer.echo(json.dumps(rows))
+        typer.echo(to_json(rows))
         return
     table = Table("name", "kind", "waiting", "held", "dead", "last failure")
     for row in rows:
@@ -107,7 +108,7 @@ def try_out(
         failure = error
     if json_:
         outcome = "taken" if failure is None else "refused" if isinstance(failure, Invalid) else "unavailable"
-        typer.echo(json.dumps({"notifier": name, "kind": way.kind, "outcome": outcome, "reason": str(failure or "")}))
+        typer.echo(to_json({"notifier": name, "kind": way.kind, "outcome": outcome, "reason": str(failure or "")}))
     if failure is not None:
         raise failure
     if not json_:
@@ -149,7 +150,7 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     client = _client(settings_from(config, override))
     found = [(name, letter) for name in known_names(client) for letter in Outbox(client, name).dead()]
     if json_:
-        typer.echo(json.dumps([_as_json(name, letter) for name, letter in found]))
+        typer.echo(to_json([_as_json(name, letter) for name, letter in found]))
         return
     table = Table("notifier", "id", "given up", "attempts", "alerts", "reason")
     for name, letter in found:
@@ -187,7 +188,7 @@ def retry(
     """
     outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
     outbox.put_back(chosen)
-    typer.echo(json.dumps({"retried": len(chosen)}) if json_ else f"{len(chosen)} put back")
+    typer.echo(to_json({"retried": len(chosen)}) if json_ else f"{len(chosen)} put back")
 
 
 @dead.command()
@@ -206,7 +207,7 @@ def remove(
     """
     outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
     outbox.remove(chosen)
-    typer.echo(json.dumps({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
+    typer.echo(to_json({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
 
 
 def _chosen(name: str, ids: Sequence[str], everything: bool, settings: HubSettings) -> tuple[Outbox, list[Refused]]:

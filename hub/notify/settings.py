@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from hub.notify.policy import Hours, clock
-from shared.errors import Invalid
+from shared.errors import Invalid, Unavailable
 from shared.messages import NamePattern, Severity
 from shared.settings import Group
+from shared.text_files import first_line
 
 R = TypeVar("R")
 
@@ -94,12 +95,9 @@ class WebhookSettings(HttpSettings):
         if self.secret_file is None:
             return self.secret.get_secret_value().encode() if self.secret else None
         try:
-            key = self.secret_file.read_text().partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"cannot read secret_file {self.secret_file}: {error}") from error
-        if not key:
-            raise Invalid(f"secret_file {self.secret_file} is empty")
-        return key.encode()
+            return first_line(self.secret_file).strip().encode()
+        except (Invalid, Unavailable) as error:
+            raise Invalid(f"cannot read secret_file: {error}") from error
 
 
 class AlertmanagerSettings(HttpSettings):

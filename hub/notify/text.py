@@ -20,8 +20,9 @@ from zoneinfo import ZoneInfo
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Unavailable
 from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, WindowMessage
+from shared.text_files import read_text
 
 log = logging.getLogger(__name__)
 
@@ -204,10 +205,11 @@ class Wording:
         """From a file, or one that ships by its name."""
         file = source if isinstance(source, Path) else files("hub.notify") / "templates" / source
         try:
-            return self._environment.from_string(file.read_text("utf-8"))
+            text = read_text(file) if isinstance(file, Path) else file.read_text("utf-8")
+            return self._environment.from_string(text)
         except jinja2.TemplateSyntaxError as error:
             raise Invalid(f"template {source}, line {error.lineno}: {error.message}") from error
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, Unavailable, Invalid) as error:
             raise Invalid(f"template {source} cannot be read: {error}") from error
 
 

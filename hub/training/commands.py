@@ -1,6 +1,5 @@
 """The hub's commands `train` and `evaluate`; each imports what it needs when it runs, so that help comes at once."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +12,11 @@ from rich.table import Table
 from hub.options import JsonOption, reported
 from hub.training.methods import METHODS
 from shared.backbones import space_named
+from shared.command_line import to_json
 from shared.completion import spaces, words
 from shared.console import plain_console
 from shared.errors import Invalid
+from shared.paths import expanded
 
 if TYPE_CHECKING:
     from hub.training.evaluate import Evaluation
@@ -125,7 +126,7 @@ def train(
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with progress(console) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(name, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
+        reader = Reader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
         clips, aside = recipes.gather(sources, reader, held, seed)
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
@@ -147,7 +148,7 @@ def train(
     report: dict[str, Any] = {"checkpoint": str(out), "clips": len(clips), **facts}
     report |= {key: trained.record[key] for key in ("epochs_chosen", "weight") if key in trained.record}
     if json_:
-        typer.echo(json.dumps(report))
+        typer.echo(to_json(report))
     else:
         typer.echo(f"Wrote {out}, trained on {len(clips)} clips.")
         typer.echo("Measure it: earwitness-hub evaluate --space ... --data DIR --checkpoint " + str(out))
@@ -217,11 +218,11 @@ def evaluate(
         def on_query(method: str, query: int) -> None:
             bar.update(answered, completed=query + 1, description=method, visible=True)
 
-        bench = SensorBench(name, weights_dir.expanduser(), kept, lambda: bar.advance(task), console.print)
+        bench = SensorBench(name, expanded(weights_dir), kept, lambda: bar.advance(task), console.print)
         match data, sonyc, database, queries_from:
             case Path(), None, None, None:
                 held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
-                reader = Reader(name, weights_dir.expanduser(), kept, lambda: bar.advance(task))
+                reader = Reader(name, expanded(weights_dir), kept, lambda: bar.advance(task))
                 benchmark = reader.benchmark(data, held).first(first)
                 bar.update(answered, total=len(benchmark.queries))
                 found = recipes.measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
@@ -235,7 +236,7 @@ def evaluate(
     if plot is not None:
         plots.retrieval(plot, found.curves(), columns=len({row.queries for row in found.rows}))
     if json_:
-        typer.echo(json.dumps(found.document()))
+        typer.echo(to_json(found.document()))
     else:
         _show(found, f"{found.queries} queries{searched}")
 
@@ -248,7 +249,7 @@ def register(app: typer.Typer) -> None:
 
 def cache_of(path: Path) -> Path | None:
     """The directory that `--cache` names; None if it says to keep nothing."""
-    return None if path == Path("-") else path.expanduser()
+    return None if path == Path("-") else expanded(path)
 
 
 def _show(found: "Evaluation", title: str) -> None:

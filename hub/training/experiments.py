@@ -19,6 +19,7 @@ from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
 from hub.training.evaluate import evaluate
 from hub.training.variants import NAMES
+from shared.command_line import to_json
 from shared.errors import Invalid, Unavailable
 from shared.space import LOGMEL, SHORT_NAMES, VGGISH
 
@@ -110,7 +111,7 @@ class Laboratory:
         """
         path = self.records / f"{experiment.name}.json"
         try:
-            return dict(json.loads(path.read_text()))
+            return dict(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -154,7 +155,7 @@ class Laboratory:
             **found.document(),
         }
         self.records.mkdir(parents=True, exist_ok=True)
-        (self.records / f"{experiment.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+        (self.records / f"{experiment.name}.json").write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
 
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:

@@ -1,6 +1,5 @@
 """The hub's command `reference`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,8 @@ from rich.console import Console
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
+from shared.command_line import to_json
+from shared.paths import expanded
 
 
 @reported
@@ -41,13 +42,13 @@ def reference(
     given = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
+        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
         clips, _ = recipes.gather(recipes.Sources(tuple(data), 0, None), reader, (), 0)
         told = with_reference(given, clips)
     target = out or checkpoint
     save(target, told)
     made: dict[str, Any] = {"checkpoint": str(target), "clips": told.record["reference"]["spans"]}
-    typer.echo(json.dumps(made) if json_ else f"Wrote {target}: it tells what {made['clips']} clips are like.")
+    typer.echo(to_json(made) if json_ else f"Wrote {target}: it tells what {made['clips']} clips are like.")
 
 
 def register(app: typer.Typer) -> None:

@@ -64,7 +64,7 @@ def write_results(records: Sequence[Record], into: Path) -> None:
     page = "\n".join(_page(records, into / "results")) + "\n"
     try:
         into.mkdir(parents=True, exist_ok=True)
-        (into / "results.md").write_text(page)
+        (into / "results.md").write_text(page, encoding="utf-8")
     except OSError as error:
         raise Unavailable(f"cannot write {into / 'results.md'}: {error}") from error
 

@@ -1,6 +1,5 @@
 """The hub's commands `report` and `annotations`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,9 @@ from rich.table import Table
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, cache_of
+from shared.command_line import to_json
 from shared.console import plain_console
+from shared.paths import expanded
 from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -50,7 +51,7 @@ def report(
         for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings))
         if given
     }
-    laboratory = Laboratory(folders, work.expanduser(), into / "results", cache_of(cache), console.print)
+    laboratory = Laboratory(folders, expanded(work), into / "results", cache_of(cache), console.print)
     planned = list(experiments())
     if run:
         for number, experiment in enumerate(planned, 1):
@@ -59,7 +60,7 @@ def report(
     records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
     write_results(records, into)
     if json_:
-        typer.echo(json.dumps({"file": str(into / "results.md"), "records": len(records), "planned": len(planned)}))
+        typer.echo(to_json({"file": str(into / "results.md"), "records": len(records), "planned": len(planned)}))
     else:
         typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
 
@@ -88,7 +89,7 @@ def annotations(
         for split in sorted(set(found.splits.tolist()))
     }
     if json_:
-        typer.echo(json.dumps({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))
+        typer.echo(to_json({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))
         return
     table = Table(title=file.name)
     for column in ("clips with", *facts):

@@ -1,6 +1,5 @@
 """The hub's command `sketch`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,10 @@ from rich.table import Table
 
 from hub.options import JsonOption, reported
 from hub.training.commands import CACHE, CacheOption, WeightsOption, cache_of, progress
+from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import Invalid
+from shared.paths import expanded
 
 
 @reported
@@ -49,7 +50,7 @@ def sketch(
         raise Invalid(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, weights_dir.expanduser(), cache_of(cache), lambda: bar.advance(heard))
+        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
         clips = np.concatenate([reader.learn(folder).features for folder in data])
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("sketch", total=1.0)
@@ -63,7 +64,7 @@ def sketch(
     save(target, taught)
     recall = taught.record["sketch"]["recall"]
     if json_:
-        typer.echo(json.dumps({"checkpoint": str(target), "recall_at_10": recall}))
+        typer.echo(to_json({"checkpoint": str(target), "recall_at_10": recall}))
         return
     table = Table("candidates", "recall@10", title=f"sketch of {values} values, clips set aside")
     for count, share in recall.items():

@@ -4,24 +4,21 @@ A recording of up to a minute is heard in pieces of ten seconds, as sensors hear
 that is like several pieces is told once, where it is likest.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
-import soundfile
 
 from hub.flagging.alert import match_message
 from hub.search.match import Exclusion, Filter, Match, Query
 from hub.search.retrieval import own_recent
 from hub.stored import StoredEvent
 from hub.web.parts import Parts
-from shared.audio import MAX_SAMPLES, Waveform
+from shared.audio import MAX_SAMPLES, Waveform, read_whole
 from shared.errors import Invalid
 from shared.events import CLIP_S
 from shared.extractor import Sound
 from shared.messages import MatchMessage
+from shared.recording import of_bytes
 
 UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024
 LONGEST_S: Final = 60.0
@@ -93,7 +90,7 @@ def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter) -> list[Li
 
 
 def decoded(data: bytes) -> tuple[Waveform, int]:
-    """A recording as float32 [samples], mono, and its rate in Hz; the header is checked before anything is decoded.
+    """A recording as float32 [samples], mono, and its rate in Hz; it is decoded no further than it may last.
 
     Raises:
         Invalid: see `like_recording`.
@@ -101,21 +98,11 @@ def decoded(data: bytes) -> tuple[Waveform, int]:
     if len(data) > UPLOAD_CAP_BYTES:
         raise Invalid(f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.format not in _FORMATS:
-                raise Invalid(f"the recording is {file.format}; send wav, flac or ogg")
-            if not 0 < file.frames * file.channels <= MAX_SAMPLES or file.frames > LONGEST_S * file.samplerate:
-                raise Invalid(
-                    f"the recording lasts {file.frames / file.samplerate:.0f} s in {file.channels} channels;"
-                    f" send up to {LONGEST_S:.0f} s"
-                )
-            samples = file.read(dtype="float32", always_2d=True)
-            rate_hz = int(file.samplerate)
-    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise Invalid("this is no recording that can be read; send wav, flac or ogg") from error
-    if not len(samples):
-        raise Invalid("the recording has no samples")
-    return samples.mean(axis=1, dtype=np.float32), rate_hz
+        recording = of_bytes(data, _FORMATS)
+        most = min(MAX_SAMPLES // recording.channels, round(LONGEST_S * recording.rate_hz))
+        return read_whole(recording, most), recording.rate_hz
+    except Invalid as error:
+        raise Invalid(f"the recording: {error}; send wav, flac or ogg of up to {LONGEST_S:.0f} s") from error
 
 
 def pieces(waveform: Waveform, rate_hz: int) -> list[Sound]:

@@ -4,6 +4,7 @@
 |---|---|
 | `description` | the description: what the file wants and gives |
 | `backbone` | the extractor that runs it |
+| `runtime` | ONNX Runtime, its telemetry off |
 | `earwitness-small.toml`, `.onnx`, `.md` | the backbone that ships, and its model card |
 """
 
@@ -12,6 +13,7 @@ from typing import Final
 
 from shared.backbones.description import Description, read
 from shared.errors import Invalid
+from shared.paths import expanded
 from shared.space import SHORT_NAMES, SMALL, SPACES, FeatureSpace, register
 
 SMALL_FILE: Final = Path(__file__).parent / "earwitness-small.toml"
@@ -45,7 +47,7 @@ def space_named(name: str) -> FeatureSpace:
         return SPACES[space_id]
     if not name.endswith(".toml"):
         raise Invalid(f"unknown feature space {name!r}; write {', '.join(SHORT_NAMES)}, or the path of a description")
-    return bring(Path(name).expanduser()).space
+    return bring(expanded(Path(name))).space
 
 
 def find(name: str) -> Path:

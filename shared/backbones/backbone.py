@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 
 from shared.audio import Waveform
 from shared.backbones.description import Description, read
+from shared.backbones.runtime import onnxruntime
 from shared.errors import Invalid, Unavailable
 from shared.extractor import Sound, clip_at
 from shared.space import Features, FeatureSpace, Floats

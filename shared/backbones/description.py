@@ -16,14 +16,14 @@ and gives float32 [n, dimension].
 """
 
 import json
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import Invalid
 from shared.events import CLIP_S
 from shared.space import FeatureSpace
+from shared.text_files import read_toml
 
 
 class Description(BaseModel):
@@ -84,15 +84,10 @@ def read(path: Path) -> Description:
         Invalid: it is not TOML, or a field is missing, unknown or outside its range.
     """
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Description.model_validate(fields)
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+        return Description.model_validate(read_toml(path))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'description'}: {e['msg']}" for e in error.errors())
         raise Invalid(f"{path}: {faults}") from error
-    except ValueError as error:  # not TOML, not UTF-8
-        raise Invalid(f"{path} is not a description in TOML: {error}") from error
 
 
 def write(path: Path, description: Description) -> None:

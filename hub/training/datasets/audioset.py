@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset
-from shared.errors import Invalid, Unavailable
+from shared.arrays import read_arrays
+from shared.errors import Invalid
 from shared.space import VGGISH
 
 AUDIOSET_LABELS: Final = 527
@@ -37,18 +38,12 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
         domain[database] = True
         benchmark = Benchmark(_embedded(queries).take(chosen["query"].astype(np.int64)), data.take(database))
         return replace(data, domain=domain), benchmark
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, ValueError, TypeError) as error:
         raise Invalid(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
 
 
 def _archive(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name != "clip_id"}
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise Invalid(f"{path} is not an npz archive: {error}") from error
+    return read_arrays(path, ("embedding", "coarse", "audioset_labels", "database", "query"))
 
 
 def _embedded(arrays: dict[str, npt.NDArray[np.generic]]) -> Dataset:

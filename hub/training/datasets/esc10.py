@@ -44,4 +44,5 @@ def load_esc10(folder: Path, hearing: Hearing) -> Dataset:
 
 def esc10_files(folder: Path) -> list[Path]:
     """Recordings in class directories such as `001 - Dog bark`, sorted; none if it is another folder."""
-    return sorted(file for file in folder.glob("[0-9]* - */*") if file.suffix in SUFFIXES and file.name[0].isdigit())
+    found = (file for file in folder.glob("[0-9]* - */*") if file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in found if file.name[0].isdigit())

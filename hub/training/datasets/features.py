@@ -1,14 +1,13 @@
 """Features with labels, as a program made them: one file, `features.npz`."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from hub.training.dataset import Dataset
-from shared.errors import Invalid, Unavailable
+from shared.arrays import read_arrays
+from shared.errors import Invalid
 from shared.space import space_of
 
 FILE: Final = "features.npz"
@@ -26,13 +25,11 @@ def load_features(folder: Path) -> Dataset:
         Invalid: an array is missing or of another shape, or the feature space is unknown.
     """
     path = folder / FILE
+    arrays = read_arrays(path, ("space", "features", "labels"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            space = space_of(str(file["space"]))
-            features, labels = file["features"], file["labels"]
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        space = space_of(str(arrays["space"]))
+        features, labels = arrays["features"], arrays["labels"]
+    except KeyError as error:
         raise Invalid(f"{path} does not hold space, features and labels: {error}") from error
     if features.ndim != 3:
         raise Invalid(f"{path}: features are {list(features.shape)}, not [n, frames, dimension]")

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from shared.audio import read_file
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
+from shared.events import CLIP_S
 from shared.extractor import Extractor
+from shared.paths import printable
 from shared.space import Features, FeatureSpace
 
 
@@ -40,9 +42,17 @@ class Hearing:
             Unavailable: the recording cannot be opened, or the cache not be written.
             Invalid: it is not readable as sound.
         """
-        found = self._kept(path) if self._cache else self.extractor.extract(*read_file(path))
+        found = self._kept(path) if self._cache else self._heard(path)
         self.tick()
         return found
+
+    def _heard(self, path: Path) -> Features:
+        """Features of the first clip of a recording; the extractor wants a sample more than 10 s to resample."""
+        try:
+            return self.extractor.extract(*read_file(path, CLIP_S + 1.0))
+        except Invalid as error:
+            name = printable(path)
+            raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error
 
     def _kept(self, path: Path) -> Features:
         assert self._cache is not None  # noqa: S101 - for the type checker
@@ -55,7 +65,7 @@ class Hearing:
             return self.space.check(np.load(kept, allow_pickle=False))
         except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
             pass
-        features = self.extractor.extract(*read_file(path))
+        features = self._heard(path)
         partial = kept.with_suffix(".partial.npy")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """Recordings with a table of labels: SONYC-UST's as we have them, or your own."""
 
-import csv
+import os
 from pathlib import Path
 
 from hub.training.dataset import Dataset, assembled
 from hub.training.datasets.hearing import Hearing
 from shared.errors import Invalid, Unavailable
 from shared.taxonomy import CATEGORIES
+from shared.text_files import Row, read_table
 
 
 def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
@@ -19,31 +20,44 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
 
     Raises:
         Unavailable: a file cannot be opened.
-        Invalid: a column is missing, a label is not 0 or 1, a clip is not readable.
+        Invalid: the table is not understood, two rows say different things of one clip, or a clip is not readable;
+            told with the line.
     """
-    try:
-        with (folder / "labels.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise Unavailable(f"cannot open {folder / 'labels.csv'}: {error.strerror}") from error
-    wanted = {"clip", *CATEGORIES}
-    if not rows or (missing := wanted - set(rows[0])):
-        raise Invalid(f"{folder / 'labels.csv'} has no rows or lacks columns {sorted(missing) if rows else ''}")
+    table = folder / "labels.csv"
     features, labels, groups = [], [], []
-    for row in rows:
-        marks = [row[name] for name in CATEGORIES]
-        if not set(marks) <= {"0", "1"}:
-            raise Invalid(f"{folder / 'labels.csv'}: labels of {row['clip']} are not 0 or 1")
-        features.append(hearing.features(_inside(folder, row["clip"])))
-        labels.append([int(mark) for mark in marks])
-        groups.append(f"sensor-{row['sensor_id']}" if row.get("sensor_id") else "")
+    said: dict[str, Row] = {}
+    for row in read_table(table, ("clip", *CATEGORIES)):
+        clip = row.cells["clip"]
+        where = f"{table}, line {row.line}"
+        marks = [_mark(row, name, where) for name in CATEGORIES]
+        if (before := said.setdefault(clip, row)) is not row:
+            if before.cells != row.cells:
+                raise Invalid(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
+            continue
+        try:
+            features.append(hearing.features(_inside(folder, clip)))
+        except (Invalid, Unavailable) as error:
+            raise type(error)(f"{where}: {error}") from error
+        labels.append(marks)
+        groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
     return assembled(hearing.space, features, labels, groups)
+
+
+def _mark(row: Row, name: str, where: str) -> int:
+    """A label, 0 or 1; a spreadsheet's 1.0 is a 1."""
+    try:
+        mark = float(row.cells[name])
+    except ValueError:
+        mark = float("nan")
+    if mark not in {0.0, 1.0}:
+        raise Invalid(f"{where}: {name} of {row.cells['clip']} is {row.cells[name]!r}, not 0 or 1")
+    return int(mark)
 
 
 def _inside(folder: Path, clip: str) -> Path:
     """Path of a clip in `clips/` or beside the table, never outside the folder."""
     for parent in (folder / "clips", folder):
         path = parent / clip
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+        if os.path.isfile(path) and path.resolve().is_relative_to(folder.resolve()):  # noqa: PTH113 - never raises
             return path
-    raise Unavailable(f"cannot find {clip} in {folder / 'clips'} or {folder}")
+    raise Unavailable(f"cannot find {clip!r} in {folder / 'clips'} or {folder}")

@@ -9,9 +9,8 @@ How fine becomes coarse: a category is present if it, or any of its finer labels
 Source: the paper, section 4.1; Cartwright et al. 2019, SONYC Urban Sound Tagging (SONYC-UST).
 """
 
-import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,9 @@ from hub.training.dataset import Dataset, assembled
 from hub.training.datasets.hearing import Hearing
 from shared.audio import SUFFIXES
 from shared.errors import Invalid, Unavailable
+from shared.paths import files_below
 from shared.taxonomy import CATEGORIES, COUNT
+from shared.text_files import Row, read_table
 
 PAPER_PAIRS: Final = 218_173
 """Training pairs that the paper reports. Source: the paper, section 4.2."""
@@ -72,37 +73,31 @@ def read_annotations(path: Path) -> Annotations:
         Unavailable: the file cannot be opened.
         Invalid: columns are missing, or values are none that SONYC-UST has.
     """
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror}") from error
-    if not rows or not {"split", "sensor_id", "audio_filename", "annotator_id"} <= set(rows[0]):
-        raise Invalid(f"{path} has no rows, or not the columns of SONYC-UST's annotations")
-    columns = [found for name in rows[0] if (found := _LABEL.fullmatch(name or ""))]
+    rows = read_table(path, ("split", "sensor_id", "audio_filename", "annotator_id"))
+    columns = [found for name in rows[0].cells if (found := _LABEL.fullmatch(name))]
     coarse = {int(found[1]) - 1: found[0] for found in columns if found[2] is None}
     fine = [found[0] for found in columns if found[2] is not None]
     if set(coarse) != set(range(COUNT)):
         raise Invalid(f"{path} lacks columns of some of the {COUNT} categories")
-    clips: dict[str, list[dict[str, str]]] = {}
+    clips: dict[str, list[Row]] = {}
     for row in rows:
-        clips.setdefault(row["audio_filename"], []).append(row)
+        clips.setdefault(row.cells["audio_filename"], []).append(row)
     labels = np.zeros((len(clips), COUNT), dtype=np.uint8)
     finer = np.zeros((len(clips), len(fine)), dtype=np.uint8)
     try:
         for clip, annotations in enumerate(clips.values()):
-            counted = [row for row in annotations if row["annotator_id"] == _AGREED] or annotations
+            counted = [row for row in annotations if row.cells["annotator_id"] == _AGREED] or annotations
             finer[clip] = [_heard(counted, column) for column in fine]
             labels[clip] = [_heard(counted, coarse[category]) for category in range(COUNT)]
     except ValueError as error:
-        raise Invalid(f"{path}: {error}") from error
+        raise Invalid(f"{path}, {error}") from error
     for column, name in enumerate(fine):
         labels[:, int(name[0]) - 1] |= finer[:, column]
     first = [annotations[0] for annotations in clips.values()]
     return Annotations(
         np.asarray(list(clips), dtype=np.str_),
-        np.asarray([row["split"] for row in first], dtype=np.str_),
-        np.asarray([row["sensor_id"] for row in first], dtype=np.str_),
+        np.asarray([row.cells["split"] for row in first], dtype=np.str_),
+        np.asarray([row.cells["sensor_id"] for row in first], dtype=np.str_),
         labels,
         finer,
         tuple(name.removesuffix("_presence") for name in fine),
@@ -129,7 +124,7 @@ def load_sonyc_ust(folder: Path, hearing: Hearing) -> tuple[Dataset, Benchmark]:
     if path is None:
         raise Unavailable(f"{folder} has no annotations.csv")
     annotations = read_annotations(path)
-    recordings = {file.name: file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES}
+    recordings = {file.name: file for file in files_below(folder, SUFFIXES).files}
     missing = [name for name in annotations.files.tolist() if name not in recordings]
     if missing:
         raise Unavailable(
@@ -147,11 +142,18 @@ def load_sonyc_ust(folder: Path, hearing: Hearing) -> tuple[Dataset, Benchmark]:
     return learnt, Benchmark(data.take(np.isin(annotations.splits, QUERIES)), learnt)
 
 
-def _heard(annotations: Iterable[Mapping[str, str]], column: str) -> bool:
+def _heard(annotations: Iterable[Row], column: str) -> bool:
     """Whether at least one annotation says that a label is present."""
-    values = {float(row[column]) for row in annotations}
-    if not values <= {-1.0, 0.0, 1.0}:
-        raise ValueError(f"column {column} holds {sorted(values - {-1.0, 0.0, 1.0})}, not 0, 1 or -1")
+    values = set()
+    for row in annotations:
+        cell = row.cells[column]
+        try:
+            value = float(cell)
+        except ValueError:
+            value = float("nan")
+        if value not in {-1.0, 0.0, 1.0}:
+            raise ValueError(f"line {row.line}: {column} is {cell!r}, not 0, 1 or -1")
+        values.add(value)
     return 1.0 in values
 
 

@@ -7,7 +7,6 @@ labels belong to a category is `hub.training.datasets.categories`, unless the fo
 Source: AudioSet, "Features dataset" (research.google.com/audioset/download.html); TensorFlow's TFRecord format.
 """
 
-import csv
 import json
 import struct
 from collections.abc import Iterator
@@ -21,18 +20,23 @@ from hub.training.dataset import Dataset
 from hub.training.datasets.audioset import AUDIOSET_LABELS
 from hub.training.datasets.categories import AUDIOSET_CATEGORIES
 from shared.errors import Invalid, Unavailable
+from shared.paths import files_below
 from shared.space import VGGISH
 from shared.taxonomy import CATEGORIES
+from shared.text_files import read_table, read_text
 
 LARGEST: Final = 1 << 20
 """Most bytes of one record; AudioSet's are below 2 kB."""
+_GZIPPED: Final = b"\x1f\x8b"
+"""First bytes of a gzip file. Source: RFC 1952, 2.3.1."""
 _QUIET: Final = ("music", "human-voice")
 """Categories that alone make no clip of the domain: AudioSet is mostly these, and noise sensors are not."""
 
 
 def tfrecord_files(folder: Path) -> list[Path]:
     """The records below a folder, sorted; those in a directory `eval` are never learnt and left out."""
-    return sorted(file for file in folder.rglob("*.tfrecord") if "eval" not in file.relative_to(folder).parts)
+    found = files_below(folder, (".tfrecord",)).files
+    return [file for file in found if "eval" not in file.relative_to(folder).parts]
 
 
 def load_tfrecords(folder: Path) -> Dataset:
@@ -85,6 +89,8 @@ def records(path: Path) -> Iterator[bytes]:
 
     try:
         with path.open("rb") as file:
+            if file.peek(2)[:2] == _GZIPPED:
+                raise Invalid(f"{path} is compressed: unpack it with gunzip")
             while head := file.read(8):
                 length = struct.unpack("<Q", checked(head.ljust(8, b"\0"), file.read(4)))[0]
                 if length > LARGEST:
@@ -96,13 +102,14 @@ def records(path: Path) -> Iterator[bytes]:
 
 def _categories(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """Which AudioSet label belongs to which category: uint8 [527, 8]."""
+    names: dict[str, int] = {}
     try:
-        with path.open(newline="") as file:
-            names = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror}; AudioSet publishes it with the features") from error
-    except (KeyError, ValueError) as error:
-        raise Invalid(f"{path} has no columns index and display_name") from error
+        for row in read_table(path, ("index", "display_name")):
+            if not row.cells["index"].isdecimal():
+                raise Invalid(f"{path}, line {row.line}: index {row.cells['index']!r} is no number")
+            names[row.cells["display_name"]] = int(row.cells["index"])
+    except Unavailable as error:
+        raise Unavailable(f"{error}; AudioSet publishes it with the features") from error
     found = np.zeros((AUDIOSET_LABELS, len(CATEGORIES)), dtype=np.uint8)
     for column, category in enumerate(CATEGORIES):
         for name in AUDIOSET_CATEGORIES[category]:
@@ -116,11 +123,9 @@ def _mapped(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """The same from a file of indices by category."""
     found = np.zeros((AUDIOSET_LABELS, len(CATEGORIES)), dtype=np.uint8)
     try:
-        indices = json.loads(path.read_text())
+        indices = json.loads(read_text(path))
         for column, category in enumerate(CATEGORIES):
             found[[label["index"] for label in indices[category]], column] = 1
-    except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise Invalid(f"{path} is no coarse_map.json with label indices for every category") from error
     return found

@@ -18,6 +18,7 @@ import torch
 from hub.audio.vggish import PATCH, RATE_HZ, FrontEnd
 from shared.audio import Waveform, read_file, resample
 from shared.errors import EarwitnessError, Invalid
+from shared.paths import files_below
 from shared.scene import make_scene
 
 Frames = npt.NDArray[np.float16]
@@ -120,13 +121,13 @@ def gather(
 
 def recordings(folder: Path) -> Iterator[Path]:
     """Recordings anywhere below a folder."""
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return iter(files_below(folder, SUFFIXES).files)
 
 
 def frames_of(path: Path) -> Frames | None:
     """Log-mel frames of a recording, float16 [n, 64]; None if it is unreadable, silent or too short."""
     try:
-        waveform, rate_hz = read_file(path)
+        waveform, rate_hz = read_file(path, LONGEST_S)
     except EarwitnessError:
         return None
     if not 1000 <= rate_hz <= 384_000 or waveform.size < SHORTEST_S * rate_hz:

@@ -1,6 +1,5 @@
 """The hub's command `distil`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,9 @@ import typer
 from rich.console import Console
 
 from hub.options import JsonOption, reported
+from shared.command_line import to_json
 from shared.errors import Unavailable
+from shared.paths import expanded
 
 
 @reported
@@ -40,11 +41,11 @@ def distil(
     except ImportError as error:
         raise Unavailable(f"{error}: pip install 'earwitness[distil]'") from error
     console = Console(stderr=True, highlight=False)
-    work = work.expanduser().resolve()
+    work = expanded(work).resolve()
     plan = DistilPlan(blocks=blocks, seed=seed)
     description = make(work, into, data or (), leave_out, plan, console.print)
     if json_:
-        typer.echo(json.dumps({"description": str(description)}))
+        typer.echo(to_json({"description": str(description)}))
     else:
         typer.echo(f"Wrote {description}. Its retrieval checkpoint: earwitness-hub train --space {description} ...")
 

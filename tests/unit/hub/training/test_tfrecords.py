@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 import struct
 from collections.abc import Sequence
@@ -145,3 +146,10 @@ def test_labels_must_be_named(tmp_path: Path) -> None:
     table.unlink()
     with pytest.raises(Unavailable):
         load_tfrecords(path)
+
+
+def test_a_compressed_file_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(gzip.compress(framed(b"x")))
+    with pytest.raises(Invalid, match=r"a\.tfrecord is compressed: unpack it with gunzip"):
+        list(records(path))

@@ -1,0 +1,13 @@
+"""ONNX Runtime with its telemetry off: the only place that imports it.
+
+Its releases from 1.29 on look up a host of their maker and write a device id below the home directory, unless this
+variable is set before the import. Source: onnxruntime, docs/Privacy.md.
+"""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+__all__ = ["onnxruntime"]

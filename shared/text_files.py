@@ -1,0 +1,150 @@
+"""Text files, read one way: UTF-8, a byte order mark dropped, every line end taken; faults are told with their line.
+
+Settings, passwords, tables, verdicts, descriptions and lists all come through here.
+"""
+
+import csv
+import io
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from shared.errors import Invalid, Unavailable
+from shared.paths import printable
+
+_MARKS: Final = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_GZIPPED: Final = b"\x1f\x8b"
+_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        line: its number in the file, from 1; of a row of several lines the last.
+        cells: text by column.
+    """
+
+    line: int
+    cells: dict[str, str]
+
+
+def read_text(path: Path) -> str:
+    r"""Read a text file; its lines end in `\n`.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it is not UTF-8, told with the line, or no text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"cannot read {printable(path)}: {error.strerror or error}") from error
+    return decoded(data, printable(path))
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Decode the bytes of a text file, as `read_text` does.
+
+    Args:
+        data: of the file.
+        name: of the file, for errors.
+
+    Raises:
+        Invalid: see `read_text`.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            raise Invalid(f"{name} is {encoding}: save it as UTF-8")
+    if data.startswith(_GZIPPED):
+        raise Invalid(f"{name} is compressed: unpack it with gunzip")
+    data = data.removeprefix(_UTF8_MARK).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Invalid(
+            f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8: save it as UTF-8"
+        ) from error
+    if (at := text.find("\0")) >= 0:
+        raise Invalid(f"{name}, line {text.count(chr(10), 0, at) + 1}: a zero byte, which no text has")
+    return text
+
+
+def first_line(path: Path) -> str:
+    """Read a secret: the first line of a file, without its end.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it is not UTF-8, or its first line is empty.
+    """
+    line = read_text(path).partition("\n")[0]
+    if not line.strip():
+        raise Invalid(f"the first line of {printable(path)} is empty")
+    return line
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it is not UTF-8 or not TOML, told with the line.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Invalid(f"{printable(path)} is not valid TOML: {error}") from error
+
+
+def read_table(path: Path, columns: Collection[str]) -> list[Row]:
+    """Read a table with a header line, its columns separated by commas (RFC 4180); blank lines count for nothing.
+
+    Args:
+        path: of the file.
+        columns: that it must have.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it is not UTF-8, has other delimiters, or lacks columns, rows or cells; told with its line.
+    """
+    name = printable(path)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+    rows: list[Row] = []
+    try:
+        header = [cell.strip() for cell in next((row for row in reader if row), [])]
+        _check_header(name, header, columns)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise Invalid(f"{name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}")
+            rows.append(Row(reader.line_num, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        raise Invalid(f"{name}, line {reader.line_num}: {error}") from error
+    if not rows:
+        raise Invalid(f"{name} has no rows")
+    return rows
+
+
+def _check_header(name: str, header: list[str], columns: Collection[str]) -> None:
+    missing = sorted(set(columns) - set(header))
+    if missing and len(header) <= 1:
+        text = header[0] if header else ""
+        for delimiter, words in _DELIMITERS.items():
+            if delimiter in text:
+                raise Invalid(f"{name}, line 1: its columns are separated by {words}: save it with commas")
+    if missing:
+        there = f"; it has {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}" if any(header) else ""
+        raise Invalid(f"{name}, line 1: there are no columns {', '.join(missing)}{there}")
+    if twice := sorted({one for one in header if header.count(one) > 1}):
+        raise Invalid(f"{name}, line 1: the header has {', '.join(twice)} more than once")

@@ -1,0 +1,149 @@
+"""WAV headers that state less than the file holds: a recorder that lost power never wrote the final sizes.
+
+libsndfile trusts a `data` chunk that states fewer bytes than there are. `with_true_size` presents such a file with
+its true size. A size that is too large needs nothing: libsndfile reads to the end of the file.
+Source: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF); EBU Tech 3306 (RF64, ds64).
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+MAX_CHUNKS: Final = 1_000
+"""A header with more chunks before its sound is no header."""
+_WHOLE_S: Final = 1.0
+"""Bytes behind a `data` chunk with a size are sound if they last at least this long and are no chunks."""
+_LARGEST: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """Where the sound is.
+
+    Attributes:
+        order: byte order for `struct`.
+        data_at: position of the first byte of sound.
+        stated: bytes of sound that the header states.
+        bytes_per_s: of the format; 0 if it is not stated.
+        ds64_at: position of the 64-bit size of the sound in an RF64 file, else None.
+    """
+
+    order: str
+    data_at: int
+    stated: int
+    bytes_per_s: int
+    ds64_at: int | None
+
+
+class _Patched(io.RawIOBase):
+    """A file with some bytes replaced while it is read."""
+
+    def __init__(self, file: BinaryIO, patches: dict[int, bytes]) -> None:
+        self._file = file
+        self._patches = patches
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        begin = self._file.tell()
+        view = memoryview(buffer)
+        data = self._file.read(len(view))
+        view[: len(data)] = data
+        for at, patch in self._patches.items():
+            for place, value in enumerate(patch, at - begin):
+                if 0 <= place < len(data):
+                    view[place] = value
+        return len(data)
+
+
+def with_true_size(file: BinaryIO) -> tuple[BinaryIO | io.RawIOBase, str | None]:
+    """Present a WAV file with the size of its sound, and say what was wrong.
+
+    Args:
+        file: any file, seekable; it is left at its beginning.
+
+    Returns:
+        The file itself and None if its header needs no repair or it is no WAV file; else a file that reads as if the
+        header were right, and the repair in words.
+    """
+    header = _header(file)
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if header is None:
+        return file, None
+    there = end - header.data_at
+    if header.stated >= there or not _is_sound(file, header, end):
+        file.seek(0)
+        return file, None
+    file.seek(0)
+    size = struct.pack(f"{header.order}I", min(there, _LARGEST))
+    patches = {4: struct.pack(f"{header.order}I", min(end - 8, _LARGEST)), header.data_at - 4: size}
+    if header.ds64_at is not None:
+        patches = {header.ds64_at: struct.pack(f"{header.order}Q", there)}
+    lasts = f", which last {there / header.bytes_per_s:.1f} s" if header.bytes_per_s else ""
+    words = f"its header states {header.stated} bytes of sound, it holds {there}{lasts}: all of them are used"
+    return _Patched(file, patches), words
+
+
+def _header(file: BinaryIO) -> _Header | None:
+    """The header of a RIFF, RIFX or RF64 file; None of another, or of one that ends before its sound."""
+    file.seek(0)
+    start = file.read(12)
+    if start[:4] not in {b"RIFF", b"RIFX", b"RF64"} or start[8:] != b"WAVE":
+        return None
+    order = ">" if start[:4] == b"RIFX" else "<"
+    bytes_per_s, ds64_at, ds64 = 0, None, 0
+    for _ in range(MAX_CHUNKS):
+        at = file.tell()
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        size = int(struct.unpack(f"{order}I", head[4:])[0])
+        if head[:4] == b"data":
+            wide = ds64_at is not None and size == _LARGEST
+            return _Header(order, at + 8, ds64 if wide else size, bytes_per_s, ds64_at if wide else None)
+        if head[:4] == b"fmt " and len(body := file.read(12)) == 12:
+            bytes_per_s = int(struct.unpack(f"{order}I", body[8:12])[0])
+        if head[:4] == b"ds64" and len(body := file.read(16)) == 16:
+            ds64_at, ds64 = at + 16, int(struct.unpack(f"{order}Q", body[8:16])[0])
+        file.seek(at + 8 + size + size % 2)
+    return None
+
+
+def _is_sound(file: BinaryIO, header: _Header, end: int) -> bool:
+    """Whether what follows the stated sound is sound, and not chunks, padding or a stray tag."""
+    rest_at = header.data_at + header.stated
+    if any(_ends_in_chunks(file, at, end, header.order) for at in (rest_at, rest_at + header.stated % 2)):
+        return False
+    if header.stated == 0:
+        return True
+    second = int(_WHOLE_S * header.bytes_per_s)
+    file.seek(rest_at)
+    return end - rest_at >= max(second, 1) and any(file.read(max(second, 1)))
+
+
+def _ends_in_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
+    """Whether chunks, one behind the other, fill a file from here to its end."""
+    for _ in range(MAX_CHUNKS):
+        if end - at <= 1:
+            return True
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or not all(0x20 <= byte < 0x7F for byte in head[:4]):
+            return False
+        size = int(struct.unpack(f"{order}I", head[4:])[0])
+        at += 8 + size + size % 2
+        if at > end + 1:
+            return False
+    return False
