@@ -58,7 +58,7 @@ def test_a_comparison_tells_each_category_once(comparer: Comparer, recordings: d
 
 def test_a_file_that_is_no_recording_is_told(comparer: Comparer, recordings: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "notes.wav").write_text("not sound")
-    with pytest.raises(Invalid, match=r"notes\.wav is not a readable recording"):
+    with pytest.raises(Invalid, match=r"notes\.wav: no recording that can be read"):
         comparer.compare(recordings["first"], tmp_path / "notes.wav")
     with pytest.raises(Unavailable, match=r"absent\.wav"):
         comparer.compare(tmp_path / "absent.wav", recordings["first"])

@@ -29,7 +29,7 @@ def of_length(samples: int) -> bytes:
 
 @pytest.mark.parametrize(("rate_hz", "seconds"), [(1_000, 61), (1_000, 3_600), (16_000, 61)])
 def test_a_clip_of_more_than_a_minute_is_refused_whatever_its_rate(rate_hz: int, seconds: int) -> None:
-    with pytest.raises(Invalid, match=f"{rate_hz * seconds} samples of {rate_hz} Hz"):
+    with pytest.raises(Invalid, match="more than 60 s"):
         decode_flac(long(rate_hz, seconds))
 
 

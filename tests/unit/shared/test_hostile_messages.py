@@ -74,7 +74,7 @@ def test_a_certificate_without_an_end_ends_last() -> None:
 
 
 def test_a_field_of_a_newer_sensor_is_ignored() -> None:
-    assert decode_json(StateMessage, state({"highest_seq": 9}, mood="good")) == decode_json(StateMessage, state())
+    assert decode_json(StateMessage, state({"weather": 9}, mood="good")) == decode_json(StateMessage, state())
     assert decode_event(cbor2.dumps(cbor2.loads(encode_event(event())) | {"mood": "good"})) == event()
 
 

@@ -135,7 +135,7 @@ def test_only_one_clip_of_an_hour_of_stereo_is_in_memory(tmp_path: Path) -> None
         "idle = peak_mb(); source = FileSource(Path(sys.argv[1])); clips = 0\n"
         "for item in source.items(Event()):\n"
         "    if isinstance(item, Sound):\n"
-        "        if clips < 3: encode(item, EventId('s', 'b', clips), site='demo', captured_at=datetime.now(UTC))\n"
+        "        if clips < 3: encode(item, EventId('demo', 's', 'b', clips), captured_at=datetime.now(UTC))\n"
         "        clips += 1\n"
         "print(clips, peak_mb() - idle)"
     )

@@ -1,5 +1,7 @@
 """The rule by which a microphone's blocks become clips; a microphone that is not there."""
 
+from threading import Event as Flag
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,4 +26,4 @@ def test_blocks_of_any_size_become_whole_clips_without_gaps(blocks: list[int], s
 def test_a_microphone_that_is_not_there_is_named_with_the_command_that_lists_those_that_are() -> None:
     library("portaudio")
     with pytest.raises(Unavailable, match=r"no input device nothing at 48000 Hz: .*`python -m sounddevice` lists"):
-        MicrophoneSource(device="nothing", rate_hz=48_000)
+        next(iter(MicrophoneSource(device="nothing", rate_hz=48_000).items(Flag())), None)
