@@ -58,7 +58,8 @@ def demo(
     Ctrl-C, which ends all of it within 5 seconds; nothing is kept.
 
     The summary counts what was played live, not the history. The exit code is 1 if nothing was archived or something
-    was lost. A minute without a live alert is no failure: a site has two a day, beside what recurs.
+    was lost; what Ctrl-C left no time for is not lost. A minute without a live alert is no failure: a site has two a
+    day, beside what recurs.
 
     Example: earwitness-hub demo --recordings ./clips --for 60 --json
     """

@@ -24,7 +24,7 @@ from shared.settings import load
 HUB_READY_WITHIN_S: Final = 180.0
 COMPLETED_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 30.0
-HUB_AFTER_S: Final = 2.3
+HUB_AFTER_S: Final = 2.0
 """After Ctrl-C, by when the hub has ended."""
 
 

@@ -48,7 +48,8 @@ def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
 
     Args:
         web: address of the hub's page.
-        alerts: those there are, the newest first; the most severe is chosen, and a pattern with a next window.
+        alerts: those there are, the newest first; the most severe is chosen, and the
+            pattern whose next window stands out most.
     """
     chosen: list[tuple[str, str]] = []
     of = {alert.severity: alert for alert in reversed(alerts)}
@@ -58,16 +59,12 @@ def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
     else:
         shows = {"urgent": "an urgent alert", "recurring": "a recurring alert", "notice": "an alert"}[severe.severity]
         chosen.append((shows, f"{web}/alerts/{severe.event}"))
-    foretold = [(a, a.recurrence) for a in alerts if a.recurrence is not None and a.recurrence.next is not None]
+    recurring = [(alert, alert.recurrence) for alert in alerts if alert.recurrence is not None]
+    foretold = [(alert, own, own.next) for alert, own in recurring if own.next is not None]
     if foretold:
-        alert, recurrence = min(foretold, key=lambda one: _regular(one[1].regularity))
+        alert, recurrence, _ = max(foretold, key=lambda one: one[2].probability / max(one[2].base_rate, 0.01))
         address = f"{web}/patterns/{alert.site}/{alert.sensor}/{recurrence.category}"
         chosen.append((f"a pattern ({recurrence.category}, {recurrence.regularity})", address))
     else:
         chosen.append(("patterns", f"{web}/patterns"))
     return [*chosen, ("the map of the sensors", f"{web}/map"), ("the API", f"{web}/docs")]
-
-
-def _regular(words: str) -> bool:
-    """Order patterns: a rhythm of some days of the week tells more than a daily one."""
-    return not words.startswith("weekdays")

@@ -2,12 +2,14 @@
 
 1. Eight sensors of two sites record over three and a half weeks. Some sounds keep to a rhythm: powered saw on
    weekday mornings, voices on Friday and Saturday nights, music every evening; the rest is scattered.
-2. `HistoryWriter` renders, embeds, archives, searches and judges the clips, and keeps their sound.
+2. `HistoryWriter` renders, embeds, archives, searches and judges the clips, and keeps the sound of the
+   last ones.
 
 Everything is drawn from one seed.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -37,6 +39,8 @@ PLACES: Final = (*POSITIONS, "schanze/roof")
 _CAST: Final = Cast.drawn(7)
 _TAKES: Final = 8
 """Takes of each source."""
+_WITH_SOUND: Final = 400
+"""Clips whose sound is kept, the last ones."""
 _BURST: Final = 3
 """Clips of one happening."""
 
@@ -63,7 +67,8 @@ def timetable(count: int, days: int, until: datetime, rng: np.random.Generator) 
         place, kind = PLACES[int(rng.integers(len(PLACES)))], CATEGORIES[int(rng.integers(COUNT))]
         clips += _burst(place, until - timedelta(seconds=float(rng.uniform(0, span_s))), kind, rng)
     kept = [clip for clip in clips if clip.at < until and not _dead(clip, until)]
-    return sorted(kept, key=lambda clip: clip.at)
+    ordered = sorted(kept, key=lambda clip: clip.at)
+    return [replace(clip, sound=number >= len(ordered) - _WITH_SOUND) for number, clip in enumerate(ordered)]
 
 
 def _dead(clip: HistoryClip, until: datetime) -> bool:
