@@ -69,7 +69,7 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
-LONGEST_FIRST: Final = ("tutorials", "faults", "servers", "browser", "contract", "unit")
+LONGEST_FIRST: Final = ("tutorials", "faults", "servers", "browser", "contract", "fuzz", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
