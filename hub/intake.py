@@ -35,7 +35,7 @@ from shared.topics import ALL_STATES, HEARTBEAT_SITE, HubTopic, SensorTopic, sha
 log = logging.getLogger(__name__)
 
 BATCH: Final = 64
-CAPACITY_BYTES: Final = 64 * 1024 * 1024
+CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
 """A batch ends with the message that makes it a fourth of the bytes that may wait."""
 RETRY_CAP_S: Final = 10.0

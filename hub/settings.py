@@ -86,7 +86,7 @@ class IntakeSettings(Group):
 
     capacity: int = Field(256, ge=2, le=65_535, description="most events received and not yet handled")
     capacity_bytes: int = Field(
-        64 * 1024 * 1024, ge=8 * 1024 * 1024, description="most bytes of these; one event may be up to 8 MiB"
+        32 * 1024 * 1024, ge=8 * 1024 * 1024, description="most bytes of these; one event may be up to 8 MiB"
     )
 
 
