@@ -127,7 +127,7 @@ def _of_line(network: Network) -> list[Fault]:
             partial(setattr, line, "half_open", True),
             partial(_reopen, network),
             (2.0, 15.0),
-        ),  # noqa: E501
+        ),
     ]
 
 
