@@ -24,6 +24,8 @@ HIGHEST_HZ: Final = 1_000_000
 """Highest sample rate that is read; no recorder of sound in air has a higher one."""
 MAX_SAMPLES_A_SECOND: Final = 4_000_000
 """Most samples in one second of all channels together, which bounds a block."""
+MAX_CHANNELS: Final = 32
+"""Most channels that are read: microphone arrays have fewer, and each costs time."""
 _UNKNOWN: Final = 1 << 40
 """libsndfile states more frames than this if a stream's header has none."""
 
@@ -70,7 +72,7 @@ class Recording:
         self.stated: int | None = int(self._file.frames) if self._file.frames < _UNKNOWN else None
         if not LOWEST_HZ <= self.rate_hz <= HIGHEST_HZ:
             raise Invalid(f"sample rate {self.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
-        if self.rate_hz * self.channels > MAX_SAMPLES_A_SECOND:
+        if self.channels > MAX_CHANNELS or self.rate_hz * self.channels > MAX_SAMPLES_A_SECOND:
             raise Invalid(f"{self.channels} channels at {self.rate_hz} Hz are more than can be read")
 
     def blocks(self, samples: int) -> Iterator[Samples]:

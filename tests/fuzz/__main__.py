@@ -2,7 +2,7 @@
 
 Each target of `tests/fuzz/targets.py` gets its share of the inputs: mutations of the files in
 `tests/fuzz/corpus/<target>`, led by coverage (atheris, from the extra `fuzz`). A target fails if it raises anything
-but the three errors, takes longer than ten seconds, or needs more memory than allowed. The input that made it fail is
+but the three errors, takes longer than 20 seconds, or needs more memory than allowed. The input that made it fail is
 kept in `build/fuzz/<target>`. It belongs into the corpus once the fault is mended: the default tests replay the
 corpus.
 The exit code is 0 if no target failed.
@@ -21,7 +21,7 @@ from tests.fuzz.targets import TARGETS
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 FOUND: Final = Path("build/fuzz")
-LONGEST_S: Final = 10
+LONGEST_S: Final = 20
 LONGEST_BYTES: Final = 65_536
 
 
