@@ -190,6 +190,7 @@ class HubMetrics:
         self.rows_left_out = self._listed(
             "hub_rows_left_out", "Rows of the store that this hub could not read and left out", "kind", counter=True
         )
+        self.rows_left_out.put({("event",): 0.0})
         self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Room on the disk of a folder, used and left", "folder")

@@ -7,7 +7,7 @@ never breaks a list, a page or a start: it is logged and counted once, and left 
 import logging
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from shared.errors import Invalid
@@ -59,7 +59,7 @@ class Rows:
             return None
 
     @property
-    def left_out(self) -> Mapping[str, int]:
+    def left_out(self) -> dict[str, int]:
         """How many rows of each kind could not be read."""
         return dict(self._left_out)
 

@@ -92,7 +92,10 @@ def decode_flac(data: bytes) -> tuple[Waveform, int]:
         Invalid: not FLAC, longer than `LONGEST_S` or `MAX_SAMPLES`, of a rate outside the contract, empty, shorter
             than its header states, or damaged.
     """
-    recording = of_bytes(data, ("FLAC",))
+    try:
+        recording = of_bytes(data, ("FLAC",))
+    except Invalid as error:
+        raise Invalid(f"the FLAC clip cannot be decoded: {error}") from error
     if not LOWEST_HZ <= recording.rate_hz <= HIGHEST_HZ:
         raise Invalid(f"the clip's rate of {recording.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
     most = min(MAX_SAMPLES // recording.channels, int(LONGEST_S * recording.rate_hz))

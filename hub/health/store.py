@@ -41,9 +41,8 @@ class StoreLook:
         """
         self._ask()
         self._metrics.store_up.set(1)
-        self._metrics.rows_left_out.put(
-            {(kind,): float(count) for kind, count in self._archive.rows.left_out.items()}
-        )
+        left_out = {"event": 0} | self._archive.rows.left_out
+        self._metrics.rows_left_out.put({(kind,): float(count) for kind, count in left_out.items()})
         self._look_at_disks()
 
     def lost(self) -> None:

@@ -310,7 +310,7 @@ def test_an_episode_that_became_a_part_of_another_is_found_under_both_names(
         conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=at_s))], likeness=0.9 if at_s else 0.0)
     (episode,) = casebook.episodes()
     assert episode.clips == 3
-    assert casebook.episode("s1.boot.0.7") == casebook.episode("s1.boot.1.7") == episode
+    assert casebook.episode("demo.s1.boot.0.7") == casebook.episode("demo.s1.boot.1.7") == episode
     assert [e.id for e in casebook.episodes(place="demo/s1", category="dog")] == [episode.id]
 
 

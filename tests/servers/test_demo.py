@@ -105,4 +105,4 @@ def test_nothing_outlives_a_demo_that_was_killed(tmp_path: Path) -> None:
 def live(demonstration: Demonstration) -> list[dict[str, str]]:
     """The newest events that are not of the history."""
     events = demonstration.get("events?limit=20")["events"]
-    return [event for event in events if event["id"].split(".")[1] != "history"]
+    return [event for event in events if event["id"].split(".")[2] != "history"]

@@ -127,6 +127,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         quick = {**os.environ, **{f"EARWITNESS_HUB_{name}": value for name, value in SOON.items()}}
         # Drift is of what was captured by now: sensors begin in the past, so that this is enough at once.
         quick["EARWITNESS_EDGE_SOURCE__START"] = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+        quick["EARWITNESS_EDGE_SOURCE__HISTORICAL"] = "false"  # it counts as news all the same
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=quick)
     running = Deployment(process, printed, {})
 
@@ -220,7 +221,7 @@ def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
     own = folder / "sensors" / "demo" / "street-1"
     files = {"ca_file": "servers.crt", "cert_file": "sensor.crt", "key_file": "sensor.key"}
     settings = {f"mqtt.{name}": own / file for name, file in files.items()}
-    settings["spool.path"] = folder / "other.db"
+    settings["spool.path"] = folder / "data" / "demo-street-1.db"  # which its agent holds
     flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     flags += ["--set", "source.kind=scene"]
     edge = [sys.executable, "-m", "edge", "check", "--config", str(own / "edge.toml"), *flags]

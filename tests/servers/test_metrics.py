@@ -275,7 +275,7 @@ def test_exemplars_name_events_that_took_so_long(running: Running, series: str) 
         )
 
     eventually(lambda: bool(found()), 30, "an exemplar")
-    events = re.findall(r'"event": "(\w+)', json.dumps(found()))
+    events = re.findall(r'"event": "test\.(\w+)', json.dumps(found()))
     assert events
     assert set(events) <= {"live", "numbers", "sound"}
 

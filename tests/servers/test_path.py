@@ -178,8 +178,8 @@ def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> 
     ("path", "status"),
     [
         ("/api/v1/events/nonsense", 422),
-        ("/api/v1/events/a.b.1", 404),
-        ("/api/v1/events/a.b.1/similar", 404),
+        ("/api/v1/events/s.a.b.1", 404),
+        ("/api/v1/events/s.a.b.1/similar", 404),
         ("/api/v1/events?limit=0", 422),
         ("/api/v1/events?since=yesterday", 422),
     ],

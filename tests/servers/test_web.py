@@ -243,10 +243,19 @@ def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> Non
 
 
 def test_errors_are_pages_for_people_and_json_for_programs(web: Demo) -> None:
-    page = httpx.get(f"{web.url}/alerts/a.b.1", headers={"Accept": "text/html"})
+    page = httpx.get(f"{web.url}/alerts/s.a.b.1", headers={"Accept": "text/html"})
     assert page.status_code == 404
     assert "There is nothing here" in page.text
-    assert httpx.get(f"{web.url}/api/v1/alerts/a.b.1").json() == {"detail": "no alert a.b.1"}
+    assert httpx.get(f"{web.url}/api/v1/alerts/s.a.b.1").json() == {"detail": "no alert s.a.b.1"}
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize("path", ["/events", "/episodes", "/alerts", "/export/events.csv"])
+def test_any_time_is_a_bound_of_a_list(api: httpx.Client, path: str, at: str) -> None:
+    answer = api.get(path, params={"since": at})
+    assert answer.status_code == 200
+    if path == "/events":
+        assert bool(answer.json()["events"]) == at.startswith("0001")
 
 
 def news(lines: Iterator[str]) -> Iterator[dict[str, str]]:
@@ -340,10 +349,12 @@ def test_wrong_clocks_and_replays_are_told_by_api_export_and_pages(api: httpx.Cl
     told = got(api, f"/events/{fast.id}")
     assert (told["clock"], told["historical"], told["rate_hz"]) == ("unsynchronised", False, 48_000)
     assert datetime.fromisoformat(told["claimed_at"]) - claimed < timedelta(milliseconds=1)
-    assert [e["id"] for e in got(api, "/events", historical="true")["events"]] == [str(old.id)]
+    assert [e["id"] for e in got(api, "/events", historical="true", place="clocks/old")["events"]] == [str(old.id)]
     assert [e["id"] for e in got(api, "/events", clock="unsynchronised")["events"]] == [str(fast.id)]
     assert str(old.id) not in {e["id"] for e in got(api, "/events", historical="false", limit=500)["events"]}
-    rows = list(csv.DictReader(io.StringIO(api.get("/export/events.csv?historical=true").text, newline="")))
+    rows = list(
+        csv.DictReader(io.StringIO(api.get("/export/events.csv?historical=true&place=clocks/old").text, newline=""))
+    )
     assert [(row["id"], row["historical"]) for row in rows] == [(str(old.id), "True")]
     (sensor,) = [one for one in got(api, "/sensors")["sensors"] if one["sensor"] == "fast"]
     assert sensor["clock_skew_s"] == pytest.approx(7_200, abs=1)

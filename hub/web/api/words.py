@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from datetime import MINYEAR, UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from hub.web.cursors import FORM
 from hub.web.guard import HEADER
 from hub.web.views import EVENT_EXAMPLE, Problem
 from shared.events import ClockStatus
-from shared.messages import Instant
+from shared.messages import EARLIEST, LAST
 from shared.taxonomy import CATEGORIES
 
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
@@ -29,11 +30,19 @@ def _written_out(value: object) -> object:
     return value
 
 
+def _nearest(at: datetime) -> datetime:
+    """The time, or the nearest that an event may have: any time is a fair bound of a list."""
+    try:
+        return min(max(at.astimezone(UTC), EARLIEST), LAST)
+    except OverflowError:  # years 1 and 9999 with an offset
+        return EARLIEST if at.year == MINYEAR else LAST
+
+
 Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
 After = Annotated[
     str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: what comes after it")
 ]
-Time = Annotated[Instant, BeforeValidator(_written_out)]
+Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_nearest)]
 Since = Annotated[Time | None, Query(description="at this time or later", examples=["2026-06-01T00:00:00Z"])]
 Until = Annotated[Time | None, Query(description="at this time or before", examples=["2026-06-02T00:00:00Z"])]
 Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]
