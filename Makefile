@@ -10,9 +10,9 @@ DEMO_ARGS ?=
 UPGRADE ?= --upgrade
 UV := uv==0.13.9
 BIN := $(VENV)/bin
-EXTRAS := demo train distil test check docs dev
+EXTRAS := demo train distil test fuzz check docs dev
 
-.PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast check docs constraints clean
+.PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast chaos fuzz check docs constraints clean
 install: install-dev
 
 # install-train and install-distil: for training, and for making the small backbone anew.
@@ -39,6 +39,17 @@ test: install-test
 test-fast: export OMP_NUM_THREADS = 1
 test-fast: install-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
+
+# A network whose parts are killed, frozen and cut off for minutes; `make chaos CHAOS_ARGS="--minutes 15 --seed 7"`.
+CHAOS_ARGS ?= --minutes 3
+chaos: export OMP_NUM_THREADS = 1
+chaos: install-test
+	$(BIN)/python -m tests.faults.chaos $(CHAOS_ARGS)
+
+# Mutated inputs for every decoder and parser; what is found is kept in build/fuzz.
+FUZZ_ARGS ?= --inputs 1000000
+fuzz: install-fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 check: install-check
 	$(BIN)/ruff check .

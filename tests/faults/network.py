@@ -20,7 +20,8 @@ from shared.space import VGGISH
 from tests.faults.line import Line
 from tests.processes import HubProcess, Mosquitto, Redis, Server
 
-FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME: Final = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+"""The library that moves a process's clock; None where Debian's package `faketime` is not installed."""
 SENSORS: Final = ("street-1", "street-2", "street-3", "street-4")
 SITE: Final = "chaos"
 STORE_BYTES: Final = 512 * 1024**2
@@ -46,7 +47,7 @@ def write_street(path: Path, count: int, seed: int) -> Path:
 class Clock:
     """The clock of some processes, which can be moved while they run.
 
-    Without the library `libfaketime` it cannot be moved.
+    Without `FAKETIME` it cannot be moved.
 
     Args:
         file: says how far the clock is off; made here.
@@ -63,7 +64,7 @@ class Clock:
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables of a process that is to follow this clock; its monotonic clock stays true."""
-        if not FAKETIME.exists():
+        if FAKETIME is None:
             return {}
         return {
             "LD_PRELOAD": str(FAKETIME),
