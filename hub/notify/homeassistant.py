@@ -10,7 +10,6 @@ hub tells next can clear those of sensors that are gone, or of another prefix, o
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from shared.messages import JSON_CONTENT_TYPE, AlertMessage
 from shared.mqtt import FAILURE, Acknowledged, Connected, Link, Will
 from shared.settings import MqttSettings
 from shared.topics import HubTopic, ToldTopic
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ class Announcer:
         self._renew_at = 0.0
         self._holding = False
         self._refused = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="homeassistant", daemon=True)
+        self.worker = Worker("homeassistant", self._work, finish=self._end)
 
     @translated
     def start(self) -> None:
@@ -102,24 +101,18 @@ class Announcer:
         """
         if self._settings.discovery or self._redis.exists(_TOPICS):
             self._link.start()
-            self._thread.start()
+            self.worker.start()
 
     def stop(self) -> None:
         """Say `offline`, let another hub tell, and end."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-            self._link.stop()
+        self.worker.stop()
+        self._link.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._listen(_TICK_S)
-            try:
-                if self._link.connected and self._holds():
-                    self._step(time.monotonic())
-            except Unavailable as error:
-                log.debug("waiting to tell Home Assistant", extra={"reason": str(error)})
-        self._end()
+    def _work(self) -> float:
+        self._listen(_TICK_S)
+        if self._link.connected and self._holds():
+            self._step(time.monotonic())
+        return 0.0
 
     def _end(self) -> None:
         """The will is for deaths; who leaves says so, and waits a moment until the broker has it."""
