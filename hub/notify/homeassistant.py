@@ -12,6 +12,7 @@ import logging
 import queue
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -201,12 +202,13 @@ class Announcer:
             name,
             episode=max(episodes, key=lambda e: e.last_ms, default=None),
             alert=self._last_alert(site, name, recent),
+            software=sensor.software,
         )
         if newest is None:
             return told
         event, (captured, received, laeq, lafmax, unit) = newest
         levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
-        return Told(site, name, event, time_of(captured), time_of(received), levels, told.episode, told.alert)
+        return replace(told, event=event, captured_at=time_of(captured), received_at=time_of(received), levels=levels)
 
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
