@@ -1,9 +1,9 @@
-# syntax=docker/dockerfile:1
 # A sensor: no PyTorch, no Redis. docker build --file deploy/edge.Dockerfile --tag earwitness-edge .
 # For a Pi with a 64-bit system: docker buildx build --platform linux/arm64 --file deploy/edge.Dockerfile ...
 ARG PYTHON=python:3.11.13-slim-bookworm
 FROM ${PYTHON} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# The constraints hold for what builds our wheel, too.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/src/constraints.txt
 RUN python -m venv /opt/earwitness
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./

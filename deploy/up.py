@@ -85,7 +85,7 @@ class Deployment:
         # A street that is faster than the clock begins in the past, and its alerts are to be seen all the same.
         news = ("--set", "notify.late_after_s=1e9")
         self._run(sys.executable, "-m", "hub", "serve", "--config", str(own / "hub" / "hub.toml"), *news, name="hub")
-        for name, path in (("web", "healthz"), ("prometheus", "-/ready"), ("alertmanager", "-/ready")):
+        for name, path in (("web", "healthz/ready"), ("prometheus", "-/ready"), ("alertmanager", "-/ready")):
             self._await(name, partial(_answers, f"http://127.0.0.1:{ports[name]}/{path}"))
         for sensor in SENSORS:
             self._sensor(sensor, speed)

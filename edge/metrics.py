@@ -8,16 +8,20 @@ scrape waits for a disk.
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edge.clock import clock
 from edge.report import Running
 from edge.settings import MetricsSettings
+from shared.accept import preferred
 from shared.messages import StateMessage
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +145,15 @@ def _families() -> Iterator[tuple[CounterMetricFamily | GaugeMetricFamily, Read]
         yield GaugeMetricFamily(f"earwitness_edge_{name}", text, labels=SENSOR), read
 
 
+def _obeying(app: "WSGIApplication") -> "WSGIApplication":
+    """Have the format be the one that the client wants most, which prometheus_client does not look at."""
+
+    def obeying(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return app({**environ, "HTTP_ACCEPT": preferred(environ.get("HTTP_ACCEPT", ""))}, start_response)
+
+    return obeying
+
+
 @contextmanager
 def served(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
     """Tell metrics over HTTP meanwhile; where that cannot be, say so and go on, as a sensor is there to listen.
@@ -159,6 +172,7 @@ def served(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
         log.warning("metrics are not served: change metrics.host or metrics.port", extra={**where, "reason": reason})
         yield
         return
+    server.set_app(_obeying(make_wsgi_app(registry)))
     log.info("metrics are served", extra=where)
     try:
         yield

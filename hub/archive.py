@@ -375,7 +375,8 @@ class Archive:
             reported = report_fields(state.report) if state.report is not None else {}
             measured = {} if skew_s is None else {"clock_skew_s": round(skew_s, 3), "clock_boot": state.boot}
             told = {**reported, **measured, **numbers_fields(state, known)}
-            pipe.hset(_sensor(place), mapping={"state": state.state, "boot": state.boot, **told})
+            about = {"state": state.state, "boot": state.boot, "software": state.software}
+            pipe.hset(_sensor(place), mapping={**about, **told})
             pipe.execute()
         return True
 

@@ -125,7 +125,7 @@ def search(
 
     Example: earwitness-hub search --clip jackhammer.wav -k 5
     """
-    from hub.service import fill
+    from hub.follow import fill
 
     if (event is None) == (clip is None):
         raise Invalid("give one of --event and --clip")

@@ -1,10 +1,18 @@
 """Where the clips' audio is kept: a directory, not the store (50 sensors make 86 GB of audio a day)."""
 
 import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
+from typing import Final
 
 from shared.errors import Unavailable
 from shared.events import Event, Flac
+
+SETTLED_S: Final = 3_600.0
+"""A file that is younger may be of an event that is yet to be archived."""
 
 
 class Clips:
@@ -28,15 +36,13 @@ class Clips:
         """
         path = self.path_of(event)
         partial = path.with_suffix(".part")
-        try:
+        with self._translated("keep the clip"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
                 file.write(audio.data)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
-        except OSError as error:
-            raise Unavailable(f"cannot keep the clip in {self._root}: {error.strerror}") from error
         return self.below_root(path)
 
     def path_of(self, event: Event) -> Path:
@@ -49,6 +55,50 @@ class Clips:
         return str(path.relative_to(self._root))
 
     def remove(self, clip: str) -> None:
-        """Delete an event's audio, if it is there."""
+        """Delete an event's audio, if it is there.
+
+        Raises:
+            Unavailable: the directory cannot be written.
+        """
         if clip:
-            (self._root / clip).unlink(missing_ok=True)
+            with self._translated("remove the clip"):
+                (self._root / clip).unlink(missing_ok=True)
+
+    def captured_until(self, last: date) -> Iterator[dict[Path, str]]:
+        """Yield the settled files of each sensor and day until a date, each with the id of its event.
+
+        Raises:
+            Unavailable: the directory cannot be read.
+        """
+        with self._translated("read the clips"):
+            for sensor in self._root.glob("*/*"):
+                for day in sensor.iterdir() if sensor.is_dir() else ():
+                    if _is_until(day.name, last):
+                        settled = time.time() - SETTLED_S
+                        yield {file: file.stem for file in day.iterdir() if file.stat().st_mtime < settled}
+
+    def remove_files(self, files: Iterable[Path]) -> None:
+        """Delete files of `captured_until`, and the directory of a day that is empty then.
+
+        Raises:
+            Unavailable: the directory cannot be written.
+        """
+        with self._translated("remove clips"):
+            for file in files:
+                file.unlink(missing_ok=True)
+                with suppress(OSError):  # there are others
+                    file.parent.rmdir()
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(f"cannot {what} in {self._root}: {error.strerror}") from error
+
+
+def _is_until(day: str, last: date) -> bool:
+    try:
+        return date.fromisoformat(day) <= last
+    except ValueError:  # no directory of ours
+        return False

@@ -5,10 +5,8 @@ At the start `reconcile` brings the index, empty or from a snapshot, to what the
 """
 
 import logging
-import random
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -17,9 +15,10 @@ import torch
 
 from hub.archive import Archive
 from hub.search.retrieval import Retrieval
+from hub.search.snapshot import Snapshots
 from hub.threads import one_thread
 from shared.errors import Unavailable
-from shared.mqtt import full_jitter
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ _EVERY_S: Final = 0.25
 """Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
 COMPARED_EVERY_S: Final = 60.0
 """The numbers of events here and in the archive are compared so often: a full store cannot tell what it removed."""
-_RETRY_CAP_S: Final = 10.0
 _TOLD_EVERY_S: Final = 5.0
 
 Progress = Callable[[int, int], None]
@@ -73,6 +71,33 @@ def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = No
     return added
 
 
+def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] = ()) -> str:
+    """Make the whole archive findable: from snapshots as far as they go, the rest from the archive.
+
+    Returns:
+        The archive's position from which on changes are not known yet.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    started = time.monotonic()
+    after = archive.position()
+    for snapshot in snapshots:
+        snapshot.load()
+    loaded = len(retrieval)
+    added = 0 if retrieval.shared and loaded >= archive.count() else reconcile(archive, retrieval)
+    log.info(
+        "index ready",
+        extra={
+            "events": len(retrieval),
+            "found_ready": loaded,
+            "added": added,
+            "seconds": round(time.monotonic() - started, 1),
+        },
+    )
+    return after
+
+
 def _load(archive: Archive, retrieval: Retrieval, events: list[str]) -> int:
     """Make archived events findable: how many are now."""
     stored = archive.fetch(events)
@@ -106,40 +131,30 @@ class Follower:
         self._after = after
         self._compare_at = 0.0
         self._excess: int | None = None  # events here less those in the archive, when compared last
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+        self._lost = False  # whether changes could not be read
+        self.worker = Worker("follow", self._step, failed=self._lose)
 
     def start(self) -> None:
         """Begin to follow."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End after the changes in hand."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
 
-    def _run(self) -> None:
-        attempt = 0
-        while not self._stopping.is_set():
-            try:
-                if self._step() < _BATCH:
-                    self._stopping.wait(_EVERY_S)
-                attempt = 0
-            except Unavailable as error:
-                log.warning("waiting to follow the archive", extra={"reason": str(error), "attempt": attempt})
-                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
-                attempt += 1
+    def _lose(self, error: Exception) -> None:
+        """Give up changes that cannot be read or acted on, as they would fail again."""
+        self._lost = self._lost or not isinstance(error, Unavailable)
 
-    def _step(self) -> int:
-        """Read some changes and act on them: how many there were."""
-        changes = self._archive.changes(self._after, limit=_BATCH)
+    def _step(self) -> float:
+        """Read some changes and act on them; the wait until the next step in seconds."""
+        changes = None if self._lost else self._archive.changes(self._after, limit=_BATCH)
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
             after = self._archive.position()
             reconcile(self._archive, self._retrieval)
-            self._after = after
-            return 0
+            self._after, self._lost = after, False
+            return _EVERY_S
         position, happened = changes
         last = {change.event: change.gone for change in happened}
         gone = [event for event, is_gone in last.items() if is_gone]
@@ -152,7 +167,7 @@ class Follower:
         self._after = position
         if not happened and time.monotonic() >= self._compare_at:
             self._compare()
-        return len(happened)
+        return 0.0 if len(happened) == _BATCH else _EVERY_S
 
     def _compare(self) -> None:
         """Remove what the archive has no more, if twice in a row there was as much too much here."""

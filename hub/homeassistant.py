@@ -100,6 +100,7 @@ class Told:
         levels: of that clip.
         episode: the last one.
         alert: the last one.
+        software: program and version of its agent; "" if it did not announce itself.
     """
 
     site: str
@@ -110,6 +111,7 @@ class Told:
     levels: Levels | None = None
     episode: Episode | None = None
     alert: AlertMessage | None = None
+    software: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class Describer:
                 "name": f"{told.site} {told.sensor}",
                 "manufacturer": "Earwitness",
                 "model": "Noise sensor",
+                **({"sw_version": told.software} if told.software else {}),
                 "configuration_url": f"{self.page_url.rstrip('/')}/sensors",
             },
             "origin": {"name": "Earwitness", "sw_version": version("earwitness")},

@@ -11,13 +11,12 @@ broker that sends again in one burst cannot stop all progress; but never are mor
 message in memory, whatever was acknowledged.
 """
 
-import itertools
 import logging
 import math
 import queue
-import random
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -28,9 +27,10 @@ from hub.metrics import HubMetrics, exemplar
 from hub.quarantine import Handler, Quarantine
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
-from shared.mqtt import Connected, Link, Received, Signal, full_jitter
+from shared.mqtt import Connected, Link, Received, Signal
 from shared.settings import MqttSettings
 from shared.topics import ALL_STATES, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_events
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ BATCH: Final = 64
 CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
 """A batch ends with the message that makes it a fourth of the bytes that may wait."""
-RETRY_CAP_S: Final = 10.0
 PATIENCE_S: Final = 3.0
 """How long the network thread waits for room: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
@@ -88,15 +87,23 @@ class Intake:
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
+        self._held: Signal | None = None  # taken from the queue and not yet dealt with
+        self._batch: list[Received] = []  # likewise, and not yet prepared
         self._prepared: queue.Queue[tuple[list[Received], Sequence[Item]] | Connected] = queue.Queue()
-        self._broken: BaseException | None = None
-        self._stopping = threading.Event()
+        self._unfinished: deque[tuple[Received, Item]] = deque()
+        self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
+        self.workers = [
+            Worker("intake", self._take_in, failed=self._note_wait),
+            Worker("finish", self._finish_next, failed=self._note_wait),
+        ]
+        self._stopping = self.workers[0].stopping
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
         metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.capacity.set(capacity)
         metrics.queue_bytes.set_function(lambda: max(0, self._offered_bytes - self._taken_bytes))
         metrics.capacity_bytes.set(capacity_bytes)
+        metrics.stalled.set_function(lambda: self.stalled_s)
 
     @property
     def connected(self) -> bool:
@@ -108,47 +115,55 @@ class Intake:
         """Whether nothing waits or is under way."""
         return self._offered == self._taken
 
+    @property
+    def stalled_s(self) -> float:
+        """For how long messages wait without one being handled, in seconds; 0 if none waits."""
+        return 0.0 if self.idle else time.monotonic() - self._progress_s
+
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
         one_thread()
+        first, second = self.workers
         self._metrics.connected.set_function(lambda: float(self.connected))
         self._metrics.taking.set(1)
         self._link.start()
-        second = threading.Thread(target=self._finish_all, name="finish", daemon=True)
         second.start()
         try:
-            while not self._stopping.is_set():
-                self._take_in()
+            first.run()
         finally:
             self._metrics.taking.set(0)
-            self._stopping.set()
-            second.join()
+            second.stop()
             self._let_on()
             self._link.stop()
-        if self._broken is not None:
-            raise self._broken
 
-    def _take_in(self) -> None:
+    def _take_in(self) -> float:
         """Deal with what comes next, unless a batch is waiting for the second worker already."""
         if not self._ahead.acquire(timeout=_LOOK_EVERY_S):
-            return
+            return 0.0
         prepared = False
         try:
-            prepared = self._act(self._queue.get(timeout=_LOOK_EVERY_S))
+            if not self._batch:
+                self._act(self._held or self._queue.get(timeout=_LOOK_EVERY_S))
+            prepared = self._prepare()
         except queue.Empty:
             self._resume_when_drained()
-        if not prepared:
-            self._ahead.release()
+        finally:
+            if not prepared:
+                self._ahead.release()
+        return 0.0
 
     def stop(self) -> None:
         """End `run` after the message in hand."""
-        self._stopping.set()
+        for worker in self.workers:
+            worker.wind_down()
 
     def _offer(self, signal: Signal) -> None:
         """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
+        if self.idle:
+            self._progress_s = time.monotonic()
         self._offered += 1
         self._offered_bytes += len(signal.payload)
         if self._suspended.is_set():
@@ -176,9 +191,9 @@ class Intake:
             self._suspended.clear()
             self._link.resume()
 
-    def _act(self, first: Signal) -> bool:
-        """Deal with a signal, and with the messages that wait behind it; tell whether there is a batch now."""
-        prepared = False
+    def _act(self, first: Signal) -> None:
+        """Deal with a signal; messages that wait behind it become the next batch."""
+        self._held = first  # until it was dealt with
         match first:
             case Connected():
                 self._prepared.put(first)
@@ -189,12 +204,11 @@ class Intake:
                 else:
                     self._withdraw()
                 log.info("connected to the broker", extra={"session_present": first.session_present})
+                self._held = None
             case Received():
-                messages, other = self._waiting(first)
-                prepared = self._prepare(messages)
-                if other is not None:
-                    self._act(other)
-        return prepared
+                self._batch, self._held = self._waiting(first)
+            case _:
+                self._held = None
 
     def _withdraw(self) -> None:
         """Without heartbeats nothing is said of the intake; what an earlier run said must not stand."""
@@ -215,59 +229,42 @@ class Intake:
             left -= len(signal.payload)
         return messages, None
 
-    def _prepare(self, messages: list[Received]) -> bool:
-        """Prepare a batch for the second worker; False if we are stopped."""
-        for attempt in itertools.count():
-            if self._stopping.is_set():
-                break
+    def _prepare(self) -> bool:
+        """Prepare the batch, if there is one, for the second worker; tell whether there was."""
+        if not self._batch:
+            return False
+        waited = [_waited_s(message) for message in self._batch]
+        items = self._pipeline.prepare([(message.topic, message.payload) for message in self._batch], waited)
+        for message, item in zip(self._batch, items, strict=True):
+            item.retained = message.retain
+        self._prepared.put((self._batch, items))
+        self._batch = []
+        return True
+
+    def _finish_next(self) -> float:
+        """The second worker: handle what is left of a batch, or else the next."""
+        if not self._unfinished:
             try:
-                waited = [_waited_s(message) for message in messages]
-                items = self._pipeline.prepare([(message.topic, message.payload) for message in messages], waited)
-            except Unavailable as error:
-                self._wait_out(error, attempt)
-            else:
-                for message, item in zip(messages, items, strict=True):
-                    item.retained = message.retain
-                self._prepared.put((messages, items))
-                return True
-        return False
+                batch = self._prepared.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                return 0.0
+            if isinstance(batch, Connected):
+                self._acknowledged = 0
+                return 0.0
+            self._ahead.release()
+            self._unfinished.extend(zip(*batch, strict=True))
+        one_thread()
+        for handled in self._pipeline.finish([item for _, item in self._unfinished]):
+            message, _ = self._unfinished.popleft()
+            self._handled(message, handled)
+        return 0.0
 
-    def _finish_all(self) -> None:
-        """The second worker; what stops it stops the intake."""
-        try:
-            one_thread()
-            while not self._stopping.is_set():
-                try:
-                    batch = self._prepared.get(timeout=_LOOK_EVERY_S)
-                except queue.Empty:
-                    continue
-                if isinstance(batch, Connected):
-                    self._acknowledged = 0
-                    continue
-                self._ahead.release()
-                self._finish(*batch)
-        except BaseException as error:  # noqa: BLE001 - raised by `run`
-            self._broken = error
-            self._stopping.set()
-
-    def _finish(self, messages: list[Received], items: Sequence[Item]) -> None:
-        """Handle a batch, waiting out servers that are away; what is left when we stop stays with the broker."""
-        done, attempt = 0, 0
-        while done < len(messages) and not self._stopping.is_set():
-            try:
-                for handled in self._pipeline.finish(items[done:]):
-                    self._handled(messages[done], handled)
-                    done, attempt = done + 1, 0
-            except (Unavailable, Busy) as error:
-                self._wait_out(error, attempt)
-                attempt += 1
-
-    def _wait_out(self, error: Exception, attempt: int) -> None:
-        log.warning("waiting to archive", extra={"reason": str(error), "attempt": attempt})
-        self._metrics.retries.inc()
-        self._stopping.wait(full_jitter(attempt, RETRY_CAP_S, random.random))
+    def _note_wait(self, error: Exception) -> None:
+        if isinstance(error, Unavailable | Busy):
+            self._metrics.retries.inc()
 
     def _handled(self, message: Received, handled: Handled) -> None:
+        self._progress_s = time.monotonic()
         self._taken += 1
         self._taken_bytes += len(message.payload)
         if handled.outcome not in {Outcome.STATE, Outcome.BEAT, Outcome.KNOWN}:

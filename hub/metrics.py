@@ -8,7 +8,7 @@ A metric that gets another name keeps the old one for a release: `RENAMED`, told
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,12 +60,17 @@ class Listed(Collector):
     ) -> None:
         self._name, self._text, self._labels = name, text, tuple(labels)
         self._kind = CounterMetricFamily if counter else GaugeMetricFamily
-        self._rows: Mapping[tuple[str, ...], float] = {}
+        self._rows: Callable[[], Mapping[tuple[str, ...], float]] = dict
         registry.register(self)
 
     def put(self, rows: Mapping[tuple[str, ...], float]) -> None:
         """All series by their labels' values, in place of those before."""
-        self._rows = dict(rows)
+        kept = dict(rows)
+        self._rows = lambda: kept
+
+    def set_function(self, rows: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
+        """Ask for the series when the metric is asked for."""
+        self._rows = rows
 
     def describe(self) -> Iterable[Metric]:
         """The metric without series."""
@@ -74,7 +79,7 @@ class Listed(Collector):
     def collect(self) -> Iterable[Metric]:
         """The metric as it was put last."""
         family = self._kind(self._name, self._text, labels=self._labels)
-        for labels, value in self._rows.items():
+        for labels, value in self._rows().items():
             family.add_metric(labels, value)
         yield family
 
@@ -143,6 +148,22 @@ class HubMetrics:
         self.capacity_bytes = self._gauge(
             "hub_intake_capacity_bytes", "Bytes of messages that may wait before the hub reads no more"
         )
+        self.stalled = self._gauge(
+            "hub_intake_stalled_seconds", "For how long messages wait without one being handled; 0 if none waits"
+        )
+        self.worker_restarts = self._listed(
+            "hub_worker_restarts",
+            "Times that a thread of the hub met an error that nobody expected, and went on",
+            "worker",
+            counter=True,
+        )
+        self.clip_failures = self._counter(
+            "hub_clip_failures",
+            "Clips that could not be written, so that their events have no sound, or not be removed yet",
+            "operation",
+        )
+        for operation in ("write", "remove"):
+            self.clip_failures.labels(operation)
         self.taking = self._gauge("hub_taking_events", "1 once the hub has loaded its index and takes events")
         self.connected = self._gauge("hub_broker_connected", "1 while connected to the broker; NaN before it begins")
         self.last_event = self._gauge("hub_last_event_timestamp_seconds", "When the last event was archived")

@@ -29,7 +29,7 @@ from hub.search.match import Query
 from hub.search.retrieval import Retrieval
 from hub.stored import Recorded, StoredEvent
 from shared.audio import decode_flac
-from shared.errors import Invalid, Unsupported
+from shared.errors import Invalid, Unavailable, Unsupported
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import Extractor
 from shared.messages import AlertMessage, StateMessage, decode_json
@@ -82,6 +82,7 @@ class Pipeline:
         self._matcher = Matcher(retrieval, judge)
         self._metrics = metrics
         self._clips = clips
+        self._keeping = True
         self._tolerance = tolerance
         self._doubts = doubts
         self._now = now
@@ -105,7 +106,7 @@ class Pipeline:
             with, and the others can be finished again.
 
         Raises:
-            Unavailable: a server or the disk is away; nothing is lost if the same items are finished again.
+            Unavailable: a server is away; nothing is lost if the same items are finished again.
         """
         run: dict[EventId, Item] = {}
         for item in items:
@@ -337,6 +338,16 @@ class Pipeline:
                 self._metrics.delivery.observe(event.delivery_s)
 
     def _keep(self, event: Event) -> str:
-        if self._clips is not None and isinstance(event.body, Flac):
-            return self._clips.keep(event, event.body)
-        return ""
+        """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
+        if self._clips is None or not isinstance(event.body, Flac):
+            return ""
+        try:
+            path = self._clips.keep(event, event.body)
+        except Unavailable as error:
+            self._metrics.clip_failures.labels("write").inc()
+            level = logging.WARNING if self._keeping else logging.DEBUG
+            log.log(level, "events are archived without their sound", extra={"reason": str(error)})
+            self._keeping = False
+            return ""
+        self._keeping = True
+        return path

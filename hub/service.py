@@ -2,8 +2,7 @@
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
 from hub.casebook import Casebook
 from hub.catalogue import Catalogue
 from hub.clips import Clips
@@ -20,9 +18,10 @@ from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
 from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
-from hub.follow import Follower, reconcile
+from hub.follow import Follower, fill
 from hub.health.clock import ClockLook
 from hub.health.observed import Observed
+from hub.health.probes import Probes, ended, stalled
 from hub.intake import Intake
 from hub.mending import Mender
 from hub.metrics import HubMetrics
@@ -32,49 +31,22 @@ from hub.notify.ways import WaysOut
 from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
 from hub.patterns import Patterns
 from hub.pipeline import Pipeline
+from hub.retention import Retention
 from hub.search.recall import RecallWatch
-from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
 from hub.server import Server
 from hub.settings import HubSettings
-from hub.stored import ms_of
 from hub.threads import yield_early
 from hub.web.app import create_app
 from hub.web.parts import Health, Parts
 from shared.errors import Unavailable
 from shared.messages import AlertMessage
+from shared.worker import Worker, every
 
 log = logging.getLogger(__name__)
 
 TIDY_EVERY_S: Final = 60.0
-
-
-def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] = ()) -> str:
-    """Make the whole archive findable: from snapshots as far as they go, the rest from the archive.
-
-    Returns:
-        The archive's position from which on changes are not known yet.
-
-    Raises:
-        Unavailable: the store is away.
-    """
-    started = time.monotonic()
-    after = archive.position()
-    for snapshot in snapshots:
-        snapshot.load()
-    loaded = len(retrieval)
-    added = 0 if retrieval.shared and loaded >= archive.count() else reconcile(archive, retrieval)
-    log.info(
-        "index ready",
-        extra={
-            "events": len(retrieval),
-            "found_ready": loaded,
-            "added": added,
-            "seconds": round(time.monotonic() - started, 1),
-        },
-    )
-    return after
 
 
 class Hub:
@@ -101,6 +73,7 @@ class Hub:
         self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._casebook = Casebook(self._archive)
+        self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
         self._places = places_of(settings.places)
         self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
         flagging, rule = settings.flagging, rule_of(settings.flagging)
@@ -156,6 +129,27 @@ class Hub:
             hub=settings.hub.name,
             page_url=settings.notify.page_url,
         )
+        self._tidiers = [
+            Worker("retention", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.expire))),
+            Worker("clips", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.sweep)), cap_s=TIDY_EVERY_S),
+            Worker("learning", every(TIDY_EVERY_S, self._learn)),
+            Worker("snapshots", every(settings.search.snapshot_every_s, self._save)),
+        ]
+        self._workers = [
+            *self._tidiers,
+            *self._intake.workers,
+            *self._observed.workers,
+            *self._ways.workers,
+            self._announcer.worker,
+            self._recall.worker,
+        ]
+        self._metrics.worker_restarts.set_function(
+            lambda: {(worker.name,): float(worker.restarts) for worker in self._workers}
+        )
+        self._probes = Probes()
+        self._probes.add("threads", lambda: ended(self._workers), live=True)
+        self._probes.add("broker", self._away)
+        self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.health.stalled_s))
 
     def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
         """What a candidate network, if there is one, states of an alert; counted."""
@@ -203,10 +197,11 @@ class Hub:
     def _work(self, after: str) -> None:
         """Take events until `stop`; changes of the archive since a position are not in the index yet."""
         Catalogue(self._archive).complete()
-        tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
-        tidier.start()
+        for tidier in self._tidiers:
+            tidier.start()
         follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
         if follower is not None:
+            self._workers.append(follower.worker)
             follower.start()
             self._recall.start()
         self._observed.beat()
@@ -220,7 +215,10 @@ class Hub:
             self._observed.rest()
             self._ways.stop()
             self._announcer.stop()
-            tidier.join()
+            for tidier in self._tidiers:
+                tidier.wind_down()
+            for tidier in self._tidiers:
+                tidier.stop()
             if follower is not None:
                 follower.stop()
                 self._recall.stop()
@@ -241,6 +239,8 @@ class Hub:
             explainer=self._explainer,
             places=self._places,
             stopping=self._stopping,
+            probes=self._probes,
+            workers=self._workers,
         )
 
     def stop(self) -> None:
@@ -250,17 +250,26 @@ class Hub:
 
     def health(self) -> Health:
         """The state of the hub's connections, asked anew."""
+        reasons = self._probes.reasons()
         try:
             events, dead_letters, store = self._archive.count(), self._archive.dead_letter_count(), True
-        except Unavailable:
+        except Unavailable as error:
             events, dead_letters, store = 0, 0, False
+            reasons.append(f"The store does not answer: {error}.")
         return Health(
             broker=self._intake.connected,
             store=store,
             events=events,
             dead_letters=dead_letters,
             retention=self._clock.doubts.retention or "ok",
+            live=not self._probes.faults(),
+            reasons=tuple(reasons),
         )
+
+    def _away(self) -> str:
+        mqtt = self._settings.mqtt
+        at = f"{mqtt.host}:{mqtt.port}"
+        return "" if self._intake.connected else f"The hub is not connected to the broker at {at}."
 
     def _wait_for_store(self) -> None:
         wait_s = 0.5
@@ -295,33 +304,10 @@ class Hub:
             else:
                 log.info("snapshot written", extra={"folder": str(snapshot.folder), "files": written})
 
-    def _tidy(self) -> None:
-        save_at = time.monotonic() + self._settings.search.snapshot_every_s
-        while not self._stopping.wait(min(TIDY_EVERY_S, self._settings.search.snapshot_every_s)):
-            if time.monotonic() >= save_at:
-                self._save()
-                save_at = time.monotonic() + self._settings.search.snapshot_every_s
-            try:
-                if self._clock.may_remove():
-                    before = datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days)
-                    self.expire(before)
-                    while self._casebook.expire(ms_of(before)):
-                        pass
-                    self._casebook.expire_traces(ms_of(before))
-                for site in self._learner.learn_due():
-                    log.info("thresholds learnt", extra={"site": site})
-            except Unavailable as error:
-                log.warning("tidying put off", extra={"reason": str(error)})
+    def _remove_old(self, remove: Callable[[datetime], None]) -> None:
+        if self._clock.may_remove():
+            remove(datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days))
 
-    def expire(self, before: datetime) -> None:
-        """Remove everything captured before a time: events, alerts, index rows, clips.
-
-        Raises:
-            Unavailable: the store is away; what was removed so far stays removed.
-        """
-        while gone := self._archive.expire(before, datetime.now(UTC)):
-            self._retrieval.remove(gone)
-            if self._clips is not None:
-                for clip in gone.values():
-                    self._clips.remove(clip)
-            log.info("old events removed", extra={"events": len(gone)})
+    def _learn(self) -> None:
+        for site in self._learner.learn_due():
+            log.info("thresholds learnt", extra={"site": site})

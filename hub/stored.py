@@ -131,7 +131,7 @@ class Sensor:
     """What is known of a sensor: its last event, the state it announced and its last report.
 
     `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
-    its last report tells of that clock.
+    its last report tells of that clock; `software` the program and version that it announced, "" if it did not.
     """
 
     place: str
@@ -144,6 +144,7 @@ class Sensor:
     report: Report | None = None
     last_claimed_at: datetime | None = None
     clock: ClockReading | None = None
+    software: str = ""
 
     @property
     def clock_skew_s(self) -> float | None:
@@ -289,6 +290,7 @@ def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         boot=row.get(b"boot", b"").decode(),
         last_claimed_at=time_of(claimed) if (claimed := row.get(b"last_claimed_ms")) else None,
         clock=_clock_of(row),
+        software=row.get(b"software", b"").decode(errors="replace"),
     )
 
 

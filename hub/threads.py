@@ -8,14 +8,19 @@ import torch
 
 _SWITCH_S: Final = 0.0001
 _ONE_AT_A_TIME: Final = threading.Lock()
+_own = threading.local()
 
 
 def one_thread() -> None:
     """Have this thread compute alone, and leave all others as they are.
 
     For threads that work side by side, and for small batches of events, where a second core is mostly waited for.
-    PyTorch keeps the number of each thread; whatever was set last is what new threads begin with.
+    PyTorch keeps the number of each thread; whatever was set last is what new threads begin with. A thread that
+    computes alone already is left as it is.
     """
+    if getattr(_own, "alone", False):
+        return
+    _own.alone = True
     with _ONE_AT_A_TIME:
         cores = torch.get_num_threads()
         torch.set_num_threads(1)

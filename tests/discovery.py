@@ -58,6 +58,7 @@ DEVICE = Draft202012Validator(
                     "name": TEXT,
                     "manufacturer": TEXT,
                     "model": TEXT,
+                    "sw_version": TEXT,
                     "configuration_url": {"type": "string", "pattern": "^https?://"},
                 },
             },

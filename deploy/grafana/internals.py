@@ -48,11 +48,18 @@ INTERNALS: Final[Rows] = [
                         ("events_retimed", "events of wrong clocks"),
                         ("retention_refusals", "removals refused"),
                         ("rows_left_out", "stored rows left out"),
+                        ("clip_failures", "clips not written or removed"),
                         ("retries", "waits for the store"),
                         ("intake_pauses", "pauses"),
                     )
                 ],
                 "Within an hour. All of them are zero on a good day.",
+            ),
+            Panel(
+                "Restarts of threads",
+                "none",
+                [(f"sum by (worker) (increase(earwitness_hub_worker_restarts_total{{{HUB}}}[1h]))", "{{worker}}")],
+                "Within an hour. Each is an error that nobody expected; the log has its traceback.",
             ),
         ],
     ),

@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hub.metrics import RENAMED, Renamed
+from shared.accept import preferred
 
 
 class WithOldNames(Collector):
@@ -46,7 +47,7 @@ def expose(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]
 
     Args:
         registry: what there is.
-        accept: header `Accept` of the request: who takes OpenMetrics is told exemplars too.
+        accept: header `Accept` of the request: who prefers OpenMetrics is told exemplars too.
     """
-    encode, content_type = choose_encoder(accept or "")
+    encode, content_type = choose_encoder(preferred(accept or ""))
     return encode(WithOldNames(registry)), content_type

@@ -16,7 +16,6 @@ the teller and the other ways out, for which `earwitness_store_alerts_waiting` a
 
 import logging
 import queue
-import threading
 import time
 import uuid
 from contextlib import suppress
@@ -36,6 +35,7 @@ from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connecte
 from shared.settings import MqttSettings
 from shared.space import FeatureSpace
 from shared.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, ROOT, HubTopic, SensorTopic
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -139,33 +139,28 @@ class Heart:
         self._said: bytes | None = None
         will = Will(self._intake, CLOSED, at_stop=True)
         self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self.worker = Worker("heartbeat", self._step)
 
     def start(self) -> None:
         """Begin to beat."""
         self._metrics.last_beat.set(0)
         self._link.start()
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
         self._link.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            now_s = time.monotonic()
-            if now_s >= self._due_s and self._listening:
-                self._give_up(now_s)
-                self._beat(now_s)
-                self._due_s = now_s + self._every_s
-            try:
-                self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, self._due_s - now_s))))
-            except queue.Empty:
-                continue
+    def _step(self) -> float:
+        now_s = time.monotonic()
+        if now_s >= self._due_s and self._listening:
+            self._give_up(now_s)
+            self._beat(now_s)
+            self._due_s = now_s + self._every_s
+        with suppress(queue.Empty):
+            self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, self._due_s - now_s))))
+        return 0.0
 
     def _beat(self, now_s: float) -> None:
         event = beat_of(self._hub, self._boot, self._number, self._space, datetime.now(UTC))

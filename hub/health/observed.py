@@ -21,6 +21,7 @@ from hub.metrics import HubMetrics
 from hub.search.index import Index
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from shared.worker import Worker
 
 _DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3_600.0
@@ -116,6 +117,11 @@ class Observed:
                 every_s=health.heartbeat_s,
                 metrics=metrics,
             )
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The threads of looks and heartbeat."""
+        return [self._watch.worker, *([self._heart.worker] if self._heart else [])]
 
     def start(self) -> None:
         """Begin to look."""

@@ -27,6 +27,9 @@ class HealthSettings(Group):
     heartbeat_s: float = Field(
         30.0, ge=0, description="time between heartbeats, from a sensor's topic to the alerts and back; none at 0"
     )
+    stalled_s: float = Field(
+        300.0, gt=0, description="/healthz is not ready once events arrive and none was archived for so long"
+    )
     drift_every_s: float = Field(300.0, gt=0, description="time between measurements of drift")
     drift_hours: float = Field(24.0, gt=0, description="drift is measured on the events of so many hours")
     drift_events: int = Field(200, ge=20, description="least events that drift is measured on")

@@ -1,7 +1,6 @@
 """Has somebody look at things now and then, in a thread of its own, so that a scrape waits for nothing."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from shared.errors import Unavailable
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -52,23 +52,19 @@ class Watch:
         self._looks = looks
         self._seen = seen
         self._now = now
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self.worker = Worker("health", self._step)
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End after the look in hand."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.round(time.monotonic())
-            self._stopping.wait(max(0.0, min(one.due_s for one in self._looks) - time.monotonic()))
+    def _step(self) -> float:
+        self.round(time.monotonic())
+        return max(0.0, min(one.due_s for one in self._looks) - time.monotonic())
 
     def round(self, now_s: float) -> None:
         """Take the looks that are due.
@@ -77,7 +73,7 @@ class Watch:
             now_s: monotonic time.
         """
         for one in self._looks:
-            if now_s < one.due_s or self._stopping.is_set():
+            if now_s < one.due_s or self.worker.stopping.is_set():
                 continue
             one.due_s = now_s + one.every_s
             now = self._now()

@@ -10,7 +10,6 @@
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,8 +20,9 @@ from hub.notify.notifier import Later, Notifier
 from hub.notify.outbox import Outbox, Outgoing
 from hub.notify.policy import Rules, failures_allowed, given_up
 from hub.notify.text import Wording
+from shared.backoff import full_jitter
 from shared.errors import Invalid, Unavailable
-from shared.mqtt import full_jitter
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -79,36 +79,25 @@ class Courier:
         self._sent: list[Outgoing] = []  # which the outbox is still to be told
         self._look_at = 0.0
         self._attempt = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"courier-{outbox.name}", daemon=True)
+        self.worker = Worker(
+            f"courier-{outbox.name}", lambda: self.round(_WAIT_S), failed=lambda _error: self._take_again()
+        )
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._thread.start()
+        self.worker.start()
 
     def wind_down(self) -> None:
         """Begin no further attempt."""
-        self._stopping.set()
+        self.worker.wind_down()
 
     def stop(self) -> None:
         """End; what is not delivered by then is delivered after the next start, or by another hub."""
-        self.wind_down()
-        if self._thread.is_alive():
-            self._thread.join(_GRACE_S)
+        self.worker.stop(_GRACE_S)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            wait_s = self._round_or_wait()
-            if wait_s:
-                self._stopping.wait(wait_s)
-
-    def _round_or_wait(self) -> float:
-        try:
-            return self.round(_WAIT_S)
-        except Unavailable as error:  # the store
-            log.warning("waiting to notify", extra={"notifier": self._outbox.name, "reason": str(error)})
-            self._in_hand, self._look_at = {}, 0.0
-            return self._back_off()
+    def _take_again(self) -> None:
+        """Forget what is in hand: it is left over, and taken again."""
+        self._in_hand, self._look_at = {}, 0.0
 
     def round(self, wait_s: float = 0.0) -> float:
         """Take what there is and try to deliver it, in order.
@@ -128,7 +117,7 @@ class Courier:
         self._take(wait_s)
         failed, first_tries, after_s = 0, 0, 0.0
         for message in list(self._in_hand.values()):
-            if self._stopping.is_set():
+            if self.worker.stopping.is_set():
                 break
             problem = self._deliver(message)
             if problem is None:
@@ -180,6 +169,9 @@ class Courier:
             return None
         except Unavailable as error:
             return self._failed(message, error)
+        except Exception as error:  # our fault, and of this message: those behind it are tried too
+            log.exception("notifier failed", extra={"notifier": self._outbox.name})
+            return self._failed(message, Unavailable(f"{type(error).__name__}: {error}"))
         self._sent.append(message)
         self._finish(message, "sent")
         self._note_sent()

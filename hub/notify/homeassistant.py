@@ -10,9 +10,9 @@ hub tells next can clear those of sensors that are gone, or of another prefix, o
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -29,6 +29,7 @@ from shared.messages import JSON_CONTENT_TYPE, AlertMessage
 from shared.mqtt import FAILURE, Acknowledged, Connected, Link, Will
 from shared.settings import MqttSettings
 from shared.topics import HubTopic, ToldTopic
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,7 @@ class Announcer:
         self._renew_at = 0.0
         self._holding = False
         self._refused = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="homeassistant", daemon=True)
+        self.worker = Worker("homeassistant", self._work, finish=self._end)
 
     @translated
     def start(self) -> None:
@@ -102,24 +102,18 @@ class Announcer:
         """
         if self._settings.discovery or self._redis.exists(_TOPICS):
             self._link.start()
-            self._thread.start()
+            self.worker.start()
 
     def stop(self) -> None:
         """Say `offline`, let another hub tell, and end."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-            self._link.stop()
+        self.worker.stop()
+        self._link.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._listen(_TICK_S)
-            try:
-                if self._link.connected and self._holds():
-                    self._step(time.monotonic())
-            except Unavailable as error:
-                log.debug("waiting to tell Home Assistant", extra={"reason": str(error)})
-        self._end()
+    def _work(self) -> float:
+        self._listen(_TICK_S)
+        if self._link.connected and self._holds():
+            self._step(time.monotonic())
+        return 0.0
 
     def _end(self) -> None:
         """The will is for deaths; who leaves says so, and waits a moment until the broker has it."""
@@ -208,12 +202,13 @@ class Announcer:
             name,
             episode=max(episodes, key=lambda e: e.last_ms, default=None),
             alert=self._last_alert(site, name, recent),
+            software=sensor.software,
         )
         if newest is None:
             return told
         event, (captured, received, laeq, lafmax, unit) = newest
         levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
-        return Told(site, name, event, time_of(captured), time_of(received), levels, told.episode, told.alert)
+        return replace(told, event=event, captured_at=time_of(captured), received_at=time_of(received), levels=levels)
 
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""

@@ -7,18 +7,18 @@ one archive divide the alerts; those that a hub took and did not bring to the br
 
 import logging
 import queue
-import random
-import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 from hub.metrics import HubMetrics
 from hub.notify.outbox import Outbox, Outgoing
 from shared.errors import Unavailable
 from shared.messages import JSON_CONTENT_TYPE, encode_json
-from shared.mqtt import FAILURE, Acknowledged, Link, full_jitter
+from shared.mqtt import FAILURE, Acknowledged, Link
 from shared.settings import MqttSettings
 from shared.topics import HEARTBEAT_SITE, AlertTopic
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ _AT_ONCE: Final = 256
 """Most alerts that wait for their PUBACK."""
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
-_RETRY_CAP_S: Final = 10.0
 _GRACE_S: Final = 2.0
 """How long a hub that stops waits for the broker's last answers."""
 
@@ -52,42 +51,32 @@ class Publisher:
         self._under_way: dict[int, Outgoing] = {}
         self._taken: list[Outgoing] = []  # by the broker, which the outbox is still to be told
         self._look_at = 0.0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+        self.worker = Worker("alerts", self._step, finish=self._finish)
 
     def start(self) -> None:
         """Begin to publish."""
         self._link.start()
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End; what the broker does not have by then is published after the next start, or by another hub."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
         self._link.stop()
 
-    def _run(self) -> None:
-        attempt, until = 0, float("inf")
-        while time.monotonic() < until:
-            if self._stopping.is_set():
-                until = min(until, time.monotonic() + _GRACE_S)
-                if not self._taken and not (self._under_way and self._link.connected):
-                    return
-            try:
-                self._step()
-                attempt = 0
-            except Unavailable as error:
-                log.warning("waiting to publish alerts", extra={"reason": str(error), "attempt": attempt})
-                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
-                attempt += 1
-
-    def _step(self) -> None:
+    def _step(self) -> float:
         """Send some alerts, or wait for some; note the broker's answers."""
-        ready = self._link.connected and not self._stopping.is_set() and len(self._under_way) < _AT_ONCE
+        ready = self._link.connected and len(self._under_way) < _AT_ONCE
         if ready:
             self._send_due()
         self._note_answers(wait_s=0.0 if ready else _WAIT_S)
+        return 0.0
+
+    def _finish(self) -> None:
+        """Note the broker's last answers, and wait for them for a while."""
+        until = time.monotonic() + _GRACE_S
+        while time.monotonic() < until and (self._taken or (self._under_way and self._link.connected)):
+            with suppress(Unavailable):
+                self._note_answers(wait_s=_WAIT_S)
 
     def _send_due(self) -> None:
         left_over = time.monotonic() >= self._look_at
@@ -100,9 +89,10 @@ class Publisher:
                 self._send(message)
 
     def _send(self, message: Outgoing) -> None:
-        (alert,) = message.alerts
         try:
-            mid = self._link.publish(str(AlertTopic(alert.site)), encode_json(alert), content_type=JSON_CONTENT_TYPE)
+            for alert in message.alerts:  # one, unless somebody else put it there
+                topic = str(AlertTopic(alert.site))
+                mid = self._link.publish(topic, encode_json(alert), content_type=JSON_CONTENT_TYPE)
         except Unavailable:  # the connection ended just now
             self._look_at = 0.0
         else:

@@ -124,7 +124,7 @@ class Outbox:
         return self._read(entries)
 
     def _read(self, entries: Sequence[Entry]) -> list[Outgoing]:
-        ids = [fields[EVENTS.encode()].decode().split() for _, fields in entries]
+        ids = [fields.get(EVENTS.encode(), b"").decode(errors="replace").split() for _, fields in entries]
         flat = [event for one in ids for event in one]
         rows = dict(zip(flat, self._client.mget([f"{PREFIX}:alert:{e}" for e in flat]), strict=True)) if flat else {}
         found: list[Outgoing] = []

@@ -7,8 +7,6 @@ come to the same alert only one hands it on.
 """
 
 import logging
-import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from hub.notify.outbox import EVENTS, NAMES, Outbox
 from hub.notify.stream import Entry, Stream
 from shared.errors import Invalid, Unavailable
 from shared.messages import AlertMessage
-from shared.mqtt import full_jitter
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,6 @@ _TELLERS: Final = "publishers"
 _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
-_RETRY_CAP_S: Final = 10.0
 
 _HAND_ON: Final = """
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
@@ -86,30 +83,23 @@ class Teller:
         self._due = Stream(client, DUE, _TELLERS)
         self._hand_on = client.register_script(_HAND_ON)
         self._look_at = 0.0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+        self.worker = Worker("teller", self._work, failed=lambda _error: self._look_again())
 
     def start(self) -> None:
         """Begin to hand alerts on."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End; what was not handed on by then waits for the next start, or for another hub."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
 
-    def _run(self) -> None:
-        attempt = 0
-        while not self._stopping.is_set():
-            try:
-                self.step(_WAIT_S)
-                attempt = 0
-            except Unavailable as error:
-                self._look_at = 0.0  # what was taken and not handed on is left over
-                log.warning("waiting to hand alerts on", extra={"reason": str(error), "attempt": attempt})
-                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
-                attempt += 1
+    def _work(self) -> float:
+        self.step(_WAIT_S)
+        return 0.0
+
+    def _look_again(self) -> None:
+        """Take what was taken and not handed on: it is left over."""
+        self._look_at = 0.0
 
     @translated
     def step(self, wait_s: float = 0.0) -> int:
@@ -130,7 +120,7 @@ class Teller:
         return len(entries)
 
     def _hand_all_on(self, entries: Sequence[Entry]) -> None:
-        events = [fields[b"event"].decode() for _, fields in entries]
+        events = [fields.get(b"event", b"").decode(errors="replace") for _, fields in entries]
         rows = self._client.mget([_alert(event) for event in events])
         gone: list[str] = []
         with self._client.pipeline(transaction=False) as pipe:  # each alert by itself is whole

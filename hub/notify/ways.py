@@ -28,6 +28,7 @@ from hub.notify.webhook import Webhook
 from shared.errors import Invalid
 from shared.messages import AlertMessage
 from shared.settings import MqttSettings
+from shared.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,11 @@ class WaysOut:
             )
             self._parts.append(courier)
         self._parts.append(Teller(client, hub=hub, addresses=addresses, complete=complete))
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Their threads."""
+        return [part.worker for part in self._parts]
 
     def start(self) -> None:
         """Begin to tell."""

@@ -3,12 +3,12 @@
 import logging
 import queue
 import random
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from hub.search.index import Index
 from hub.search.match import Match, Query
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ class RecallWatch:
         self._idle = idle
         self._told = told
         self._queue: queue.Queue[tuple[Index, Query, list[Match]]] = queue.Queue(_WAITING)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
+        self.worker = Worker("recall", self._step)
 
     def offer(self, index: Index, query: Query, matches: list[Match]) -> None:
         """Sample a query that was answered; never waits. Without a sketch every search is exact already."""
@@ -50,31 +49,26 @@ class RecallWatch:
 
     def start(self) -> None:
         """Begin to scan."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End, in the middle of a scan if need be."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                index, query, matches = self._queue.get(timeout=0.5)
-            except queue.Empty:
-                continue
-            try:
-                best = index.measure(query, self._between)
-            except _Stopped:
-                return
-            if best and matches:
-                last = min(len(best), len(matches)) - 1
-                self._told(index, max(0.0, best[last] - matches[last].rank))
+    def _step(self) -> float:
+        try:
+            index, query, matches = self._queue.get(timeout=0.5)
+            best = index.measure(query, self._between)
+        except (queue.Empty, _Stopped):
+            return 0.0
+        if best and matches:
+            last = min(len(best), len(matches)) - 1
+            self._told(index, max(0.0, best[last] - matches[last].rank))
+        return 0.0
 
     def _between(self) -> None:
         while not self._idle():
-            if self._stopping.wait(_PAUSE_S):
+            if self.worker.stopping.wait(_PAUSE_S):
                 break
-        if self._stopping.is_set():
+        if self.worker.stopping.is_set():
             raise _Stopped

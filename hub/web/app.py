@@ -26,10 +26,20 @@ Lists are in pages: ask again with `after` = `next` until `next` is null; a page
 dB or dBFS. Requests that change something need the header `X-Earwitness`, whatever it says."""
 
 
+class LiveView(BaseModel):
+    """Whether the process works; if not, a restart helps."""
+
+    live: bool
+    reasons: list[str]
+
+
 class HealthView(BaseModel):
-    """Whether the hub can do its work."""
+    """Whether the hub can do its work; `ok` is `ready`."""
 
     ok: bool
+    live: bool
+    ready: bool
+    reasons: list[str]
     broker: bool
     store: bool
     events: int
@@ -40,6 +50,7 @@ class HealthView(BaseModel):
 def create_app(parts: Parts) -> FastAPI:
     """The hub's web application over its parts."""
     feed = Feed(parts)
+    parts.workers.append(feed.worker)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -69,15 +80,30 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
     @app.get(
-        "/healthz",
-        response_model=HealthView,
-        responses={503: {"model": HealthView, "description": "broker or store is away"}},
+        "/healthz/live",
+        response_model=LiveView,
+        responses={503: {"model": LiveView, "description": "a thread that must live ended"}},
         tags=["operation"],
     )
+    async def live() -> JSONResponse:
+        """200 if the process works, 503 if a restart would help; asks no other server."""
+        faults = parts.probes.faults()
+        return JSONResponse({"live": not faults, "reasons": faults}, status_code=503 if faults else 200)
+
     def healthz() -> JSONResponse:
-        """200 if broker and store are there, 503 if not."""
+        """200 if the hub does its work: broker and store are there, events are archived; 503 and reasons if not."""
         report = parts.health()
-        return JSONResponse({"ok": report.ok, **asdict(report)}, status_code=200 if report.ok else 503)
+        told = {"ok": report.ready, "ready": report.ready, **asdict(report)}
+        return JSONResponse(told, status_code=200 if report.ready else 503)
+
+    for path, name in (("/healthz", "healthz"), ("/healthz/ready", "ready")):
+        app.get(
+            path,
+            name=name,
+            response_model=HealthView,
+            responses={503: {"model": HealthView, "description": "not ready; `reasons` say why"}},
+            tags=["operation"],
+        )(healthz)
 
     @app.get("/metrics", include_in_schema=False)
     def prometheus(request: Request) -> Response:

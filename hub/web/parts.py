@@ -10,12 +10,14 @@ from hub.casebook import Casebook
 from hub.catalogue import Catalogue
 from hub.feedback import Feedback
 from hub.flagging.why import Explainer
+from hub.health.probes import Probes
 from hub.metrics import HubMetrics
 from hub.patterns import Patterns
 from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
 from shared.extractor import Extractor
+from shared.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Health:
         events: events archived; 0 if the store is away.
         dead_letters: dead letters that wait; 0 if the store is away.
         retention: "ok", or why nothing is removed by age.
+        live: whether the process works; if not, a restart helps.
+        reasons: why the hub is not ready, in sentences.
     """
 
     broker: bool
@@ -35,11 +39,13 @@ class Health:
     events: int
     dead_letters: int
     retention: str = "ok"
+    live: bool = True
+    reasons: tuple[str, ...] = ()
 
     @property
-    def ok(self) -> bool:
-        """Broker and store are both there."""
-        return self.broker and self.store
+    def ready(self) -> bool:
+        """Broker and store are both there, and nothing else is wrong."""
+        return self.broker and self.store and not self.reasons
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Parts:
         explainer: why events match.
         places: where sensors are, and what time it is there.
         stopping: set when the hub ends: what waits for news ends then.
+        probes: what `/healthz/live` goes by.
+        workers: threads that must live; the live feed adds its own.
     """
 
     archive: Archive
@@ -73,6 +81,8 @@ class Parts:
     explainer: Explainer
     places: Places
     stopping: threading.Event = field(default_factory=threading.Event)
+    probes: Probes = field(default_factory=Probes)
+    workers: list[Worker] = field(default_factory=list)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -29,5 +29,5 @@ def kept_path(parts: Parts, event: StoredEvent) -> Path:
     if parts.settings.archive.clips_dir is None:
         raise HTTPException(404, "no sound is kept here: archive.clips_dir is not set")
     if not event.clip:
-        raise HTTPException(404, f"the sound of {event.id} was not kept: its sensor sent numbers instead of sound")
+        raise HTTPException(404, f"the sound of {event.id} was not kept: its sensor sent numbers, or the disk failed")
     raise HTTPException(404, f"the sound of {event.id} is not on the disk any more")

@@ -9,7 +9,6 @@
 
 import asyncio
 import json
-import logging
 import threading
 import time
 from collections import deque
@@ -24,10 +23,9 @@ from hub.notify.policy import is_news
 from hub.stored import StoredEvent, ms_of
 from hub.web.parts import Parts
 from hub.web.views import episode_view, event_view, sensor_view
-from shared.errors import EarwitnessError, Unavailable
+from shared.errors import Unavailable
 from shared.messages import AlertMessage
-
-log = logging.getLogger(__name__)
+from shared.worker import Worker
 
 _CHANGES: Final = f"{PREFIX}:changes"
 _BLOCK_MS: Final = 200
@@ -35,7 +33,7 @@ _BATCH: Final = 256
 _JUDGED_WITHIN_S: Final = 5.0
 """An event that no hub has judged by then is told as it is."""
 _SENSORS_EVERY_S: Final = 2.0
-_RETRY_S: Final = 1.0
+_RETRY_CAP_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 _QUEUE: Final = 2_000
 MISSED: Final = 1_000
@@ -84,7 +82,7 @@ class Feed:
     """Tells clients what happens.
 
     Args:
-        parts: of the hub; the feed ends soon after `parts.stopping` is set.
+        parts: of the hub; clients are let go soon after `parts.stopping` is set.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -95,12 +93,15 @@ class Feed:
         self._joined = threading.Event()
         self._told_to = "0-0"
         self._states: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._waiting: deque[tuple[str, str, float]] = deque()
+        self._read_to = "0-0"
+        self._sensors_at = 0.0
+        self.worker = Worker("feed", self._step, failed=self._reset, cap_s=_RETRY_CAP_S)
 
     def start(self) -> None:
         """Begin to read."""
-        self._told_to = self._newest()
-        self._thread.start()
+        self._told_to = self._read_to = self._newest()
+        self.worker.start()
 
     def join(self, loop: asyncio.AbstractEventLoop) -> Client:
         """Listen from now on."""
@@ -130,30 +131,37 @@ class Feed:
             return [News("reset", "{}", upto)]
         return self._news([(name.decode(), row[b"added"].decode()) for name, row in rows if b"added" in row])
 
-    def _run(self) -> None:
-        waiting: deque[tuple[str, str, float]] = deque()
-        read_to, sensors_at = self._told_to, 0.0
-        while not self._parts.stopping.is_set():
-            try:
-                if self._idle():
-                    waiting.clear()
-                    read_to = self._told_to
-                    self._joined.wait(_LOOK_EVERY_S)
-                    continue
-                rows = self._changes(read_to)
-                now = time.monotonic()
-                waiting += [(name, event, now) for name, event in rows if event]
-                read_to = rows[-1][0] if rows else read_to
-                self._tell(waiting, read_to)
-                if now >= sensors_at:
-                    self._tell_states()
-                    sensors_at = now + _SENSORS_EVERY_S
-            except EarwitnessError as error:
-                log.warning("the live feed waits", extra={"reason": str(error)})
-                self._parts.stopping.wait(_RETRY_S)
+    def _step(self) -> float:
+        if self._parts.stopping.is_set():
+            self.worker.wind_down()
+            self._put([None])
+            return 0.0
+        if self._idle():
+            self._waiting.clear()
+            self._read_to = self._told_to
+            self._joined.wait(_LOOK_EVERY_S)
+            return 0.0
+        rows = self._changes(self._read_to)
+        now = time.monotonic()
+        self._waiting += [(name, event, now) for name, event in rows if event]
+        self._read_to = rows[-1][0] if rows else self._read_to
+        self._tell(self._waiting, self._read_to)
+        if now >= self._sensors_at:
+            self._tell_states()
+            self._sensors_at = now + _SENSORS_EVERY_S
+        return 0.0
+
+    def _reset(self, error: Exception) -> None:
+        """Leave out what cannot be told, as it would fail again: clients are told to load anew."""
+        if not isinstance(error, Unavailable):
+            self._waiting.clear()
+            self._told_to = self._read_to = self._newest()
+            self._put([News("reset", "{}", self._told_to)])
+
+    def _put(self, news: Iterable[News | None]) -> None:
         with self._lock:
             for client in self._clients:
-                client.put([None])
+                client.put(news)
 
     def _idle(self) -> bool:
         """Whether nobody listens; whoever comes then hears what happens from now on."""
@@ -218,9 +226,7 @@ class Feed:
         sensors = self._parts.archive.sensors()
         changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
         self._states = {sensor.place: sensor.state for sensor in sensors}
-        with self._lock:
-            for client in self._clients:
-                client.put([News("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
+        self._put([News("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
 
     @translated
     def _changes(self, after: str) -> list[tuple[str, str]]:

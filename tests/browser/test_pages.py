@@ -122,6 +122,19 @@ def test_what_is_published_appears_without_loading_the_page_again(page: Page, ci
     assert page.evaluate("window.stayed") is True
 
 
+def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: Demo) -> None:
+    page.goto("/events?place=schanze%2Froof")
+    expect(page.get_by_role("status").first).to_contain_text("Live")
+    page.evaluate("window.stayed = true")
+    known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
+    name = heard(city, "schanze/roof", recombined(known.features[None], 1, np.random.default_rng(19))[0], 19)
+    expect(page.locator(f"#listed a[href='/events/{name}']")).to_be_visible(timeout=15_000)
+    assert page.evaluate("window.stayed") is True
+    page.goto("/events")
+    page.get_by_role("link", name="Earlier events").click()
+    expect(page.locator("#listed")).not_to_have_attribute("data-live", "event")
+
+
 def test_an_alert_tells_its_past_its_next_time_and_its_matches(page: Page, alert: dict[str, Any]) -> None:
     page.goto(f"/alerts/{alert['event']}")
     expect(page.get_by_role("heading", name="Where it was before")).to_be_visible()

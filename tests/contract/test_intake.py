@@ -8,7 +8,6 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -82,6 +81,10 @@ def running(broker: Broker, recorder: Recorder, capacity: int = 1_000, *, beats:
     assert not thread.is_alive()
 
 
+def stalled(metrics: HubMetrics) -> float | None:
+    return metrics.registry.get_sample_value("earwitness_hub_intake_stalled_seconds")
+
+
 def waiting(metrics: HubMetrics) -> float | None:
     return metrics.registry.get_sample_value("earwitness_hub_intake_queue_length")
 
@@ -142,27 +145,42 @@ def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosqu
     assert recorder.done == list(range(7))
 
 
-def test_an_error_of_ours_ends_the_intake_and_is_told(mosquitto: Mosquitto) -> None:
-    class Broken(Recorder):
-        def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
-            raise ZeroDivisionError(len(items))
+class Broken(Recorder):
+    """A pipeline that cannot even set a message aside, a number of times."""
 
-    metrics = HubMetrics(CollectorRegistry())
-    hub = Intake(
-        settings=mosquitto.settings,
-        client_id="earwitness-hub-test",
-        group="hubs",
-        capacity=10,
-        pipeline=Broken(),
-        metrics=metrics,
-        hub="test",
-        beats=True,
-    )
-    with ThreadPoolExecutor() as pool, sender(mosquitto) as send:
-        running_hub = pool.submit(hub.run)
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.go.set()
+        self.left = times
+
+    def _meet(self, step: str) -> None:
+        if self.left > 0:
+            self.left -= 1
+            raise ZeroDivisionError(step)
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        self._meet("finish")
+        yield from super().finish(items)
+
+
+def test_an_error_of_ours_ends_no_intake_and_its_messages_are_handled_once_it_is_over(mosquitto: Mosquitto) -> None:
+    """Each round of the quarantine calls the pipeline four times: a batch, two tries, and to set it aside."""
+    recorder = Broken(times=12)
+    with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
+        for number in range(5):
+            send(number)
+        eventually(lambda: recorder.done == list(range(5)), 30, "all is handled, in order and once")
+        eventually(lambda: waiting(metrics) == 0, 10, "nothing waits")
+
+
+def test_an_intake_says_for_how_long_nothing_was_handled(mosquitto: Mosquitto) -> None:
+    recorder = Recorder()
+    with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
+        assert stalled(metrics) == 0
         send(0)
-        with pytest.raises(ZeroDivisionError):
-            running_hub.result(30)
+        eventually(lambda: (stalled(metrics) or 0.0) > 0.5, 10, "a message waits")
+        recorder.go.set()
+        eventually(lambda: stalled(metrics) == 0, 10, "it was handled")
 
 
 def test_what_was_handled_is_acknowledged_and_does_not_come_again(mosquitto: Mosquitto) -> None:

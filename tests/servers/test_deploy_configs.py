@@ -358,6 +358,19 @@ def test_images_are_built_from_what_they_copy(tmp_path: Path) -> None:
         assert ".whl" in said(sys.executable, "-c", build, cwd=context)
 
 
+def test_images_pin_their_base_and_what_is_installed() -> None:
+    constraints = (ROOT / "constraints.txt").read_text()
+    for name in ("hub", "edge"):
+        text = (DEPLOY / f"{name}.Dockerfile").read_text()
+        (base,) = set(re.findall(r"^ARG PYTHON=(.+)$", text, re.MULTILINE))
+        assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base)
+        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
+        assert "# syntax=" not in text, "a frontend of another image would be fetched"
+        assert "PIP_CONSTRAINT=/src/constraints.txt" in text, "the option does not hold for isolated builds"
+        assert all("--constraint constraints.txt" in line for line in re.findall(r".*pip install.*", text))
+    assert re.search(r"^setuptools==", constraints, re.MULTILINE), "our wheel is built by it"
+
+
 def test_every_file_in_deploy_is_explained() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text()
     files = [file for file in DEPLOY.rglob("*") if file.is_file() and "__pycache__" not in file.parts]

@@ -51,6 +51,12 @@ SELECTORS_EMPTY = {
 }
 
 
+SELECTORS_EMPTY |= {
+    selector: "no sensor is scraped in this test; test_edge_metrics scrapes one"
+    for asked in alerting()
+    for selector in selectors(asked.expr)
+    if selector.startswith("earwitness_edge_")
+}
 MACHINES = {"EarwitnessDiskFull": "how full the disk is that tests run on says nothing of the network"}
 
 SETTINGS = """

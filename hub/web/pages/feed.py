@@ -74,6 +74,7 @@ def routes(shell: Shell) -> APIRouter:
             "events.html",
             events=page.events,
             next=text_of(page.next),
+            first=not after,
             place=wanted.place or "",
             category=wanted.category or "",
             places=[sensor.place for sensor in parts.archive.sensors()],

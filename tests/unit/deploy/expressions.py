@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from prometheus_client import CollectorRegistry
 
+from edge.metrics import described
 from hub.health.exposition import WithOldNames
 from hub.metrics import HubMetrics
 
@@ -93,9 +94,9 @@ def names(expr: str) -> set[str]:
 
 
 def told() -> set[str]:
-    """What there is to ask for: the hub's series, with suffixes, and what rules record."""
+    """What there is to ask for: series of hub and sensors, with suffixes, and what rules record."""
     there = BUILT_IN | {asked.where for asked in recorded()}
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
-    for family in WithOldNames(HubMetrics(CollectorRegistry()).registry).collect():
+    for family in (*WithOldNames(HubMetrics(CollectorRegistry()).registry).collect(), *described()):
         there |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
     return there

@@ -15,6 +15,7 @@ from tests.unit.deploy.expressions import ROOT, RULES, names, rules
 HUB = {"job": "earwitness-hub", "instance": "hub:8080"}
 ONE = {"site": "demo", "sensor": "street-1"}
 PAGES = ("page", "ticket", "none")
+DEVICE = {"job": "earwitness-edge", "instance": "127.0.0.1:9470"}
 
 
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
@@ -72,6 +73,12 @@ def with_hub(series: str, hub: dict[str, str]) -> str:
 
 def sensor(metric: str, **labels: str) -> str:
     return name_of(f"earwitness_sensor_{metric}", **ONE, **labels)
+
+
+def edge(name: str, values: str, fires: int, quiet: tuple[int, ...], *, alert: str) -> Case:
+    """A case of an alert that one sensor's own metric raises."""
+    series = {name_of(f"earwitness_edge_{name}", **ONE): values}
+    return Case(f"EarwitnessEdge{alert}", series, fires, ({**DEVICE, **ONE},), quiet, DEVICE)
 
 
 def states(silent: int, hearing: int, values: str) -> dict[str, str]:
@@ -153,6 +160,43 @@ CASES = [
             'earwitness_hub_disk_size_bytes{folder="clips"}': "100x35",
         },
         *(20, ({**HUB, "folder": "clips"},), (8,)),
+    ),
+    Case("EarwitnessNothingArchived", {"earwitness_hub_intake_stalled_seconds": "0x5 0+60x30"}, 20, (HUB,), (5, 11)),
+    Case(
+        "EarwitnessNothingArchived",
+        {"earwitness_hub_intake_stalled_seconds": "0x5 0+60x30", "earwitness_store_up": "0x40"},
+        *(20, (), (30,)),
+    ),
+    Case(
+        "EarwitnessWorkerRestarting",
+        {'earwitness_hub_worker_restarts_total{worker="follow"}': "0x5 1x100"},
+        *(8, ({**HUB, "worker": "follow"},), (4, 70)),
+    ),
+    Case(
+        "EarwitnessClipsFailing",
+        {'earwitness_hub_clip_failures_total{operation="write"}': "0x5 1x100"},
+        *(8, ({**HUB, "operation": "write"},), (4, 50)),
+    ),
+    edge("broker_connected", "1x5 0x60", 40, (4, 30), alert="Offline"),
+    edge("source_failing", "0x5 1x60", 15, (4, 8), alert="SourceFailing"),
+    edge("spool_events_set_aside", "0x5 2x60", 20, (4, 10), alert="EventsSetAside"),
+    edge("connections_taken_over_total", "0x5 1x10 4x100", 18, (8, 70), alert="NameTaken"),
+    edge("unexpected_errors_total", "0x5 1x100", 8, (4, 80), alert="Errors"),
+    Case(
+        "EarwitnessEdgeClipsLost",
+        {
+            name_of("earwitness_edge_clips_dropped_total", **ONE): "0x5 3x100",
+            name_of("earwitness_edge_spool_events_lost_total", **ONE): "0x100",
+        },
+        *(8, ({**DEVICE, **ONE},), (4, 60), DEVICE),
+    ),
+    Case(
+        "EarwitnessEdgeSpoolFilling",
+        {
+            name_of("earwitness_edge_spool_bytes", **ONE): "10x5 90x60",
+            name_of("earwitness_edge_spool_limit_bytes", **ONE): "100x65",
+        },
+        *(20, ({**DEVICE, **ONE},), (4, 10), DEVICE),
     ),
     Case("EarwitnessStoreAway", {"earwitness_store_up": "1x5 0x20"}, 10, (HUB,), (6,)),
     Case(
@@ -337,8 +381,9 @@ def test_every_alert_says_how_urgent_it_is_and_has_a_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in PAGES
     assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
-    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-    headings = re.findall(r"(?m)^#+ (.+)$", (ROOT / page).read_text())
+    begin, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert begin == "{{ with $externalLabels.runbooks }}{{ . }}{{ else }}docs/operate.md{{ end }}"
+    headings = re.findall(r"(?m)^#+ (.+)$", (ROOT / "docs" / "operate.md").read_text())
     assert anchor == name.lower()
     assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
 
@@ -346,3 +391,41 @@ def test_every_alert_says_how_urgent_it_is_and_has_a_runbook(name: str) -> None:
 def test_every_runbook_is_of_an_alert() -> None:
     text = (ROOT / "docs" / "operate.md").read_text()
     assert set(re.findall(r"(?m)^### (Earwitness\w+)$", text)) == set(ALERTS)
+
+
+@pytest.mark.parametrize(
+    ("external", "begin"),
+    [
+        ({}, "docs/operate.md"),
+        ({"runbooks": "https://wiki.example/operate.html"}, "https://wiki.example/operate.html"),
+    ],
+)
+def test_a_runbook_begins_with_the_address_that_prometheus_is_told(
+    tmp_path: Path, external: dict[str, str], begin: str
+) -> None:
+    rule = ALERTS["EarwitnessStoreAway"]
+    told = {
+        name: text.replace("{{ $labels.instance }}", HUB["instance"]) for name, text in rule["annotations"].items()
+    }
+    told["runbook_url"] = f"{begin}#earwitnessstoreaway"
+    document = {
+        "rule_files": [str(path) for path in RULES],
+        "tests": [
+            {
+                "interval": "1m",
+                "external_labels": external,
+                "input_series": [{"series": with_hub("earwitness_store_up", HUB), "values": "0x10"}],
+                "alert_rule_test": [
+                    {
+                        "eval_time": "5m",
+                        "alertname": "EarwitnessStoreAway",
+                        "exp_alerts": [{"exp_labels": {**HUB, "severity": "page"}, "exp_annotations": told}],
+                    }
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(document))
+    ran = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -232,6 +232,16 @@ def test_where_they_cannot_be_served_a_warning_says_so(
     assert record.__dict__["reason"]
 
 
+def test_the_format_is_the_one_that_a_scraper_wants_most(running: Running) -> None:
+    settings = MetricsSettings(port=free_port())
+    with served(metrics_of(running), settings):
+        for wanted in ("application/openmetrics-text", "text/plain"):
+            other = {"application/openmetrics-text", "text/plain"} - {wanted}
+            accept = f"{other.pop()};version=1.0.0;q=0.2,{wanted};q=0.9"
+            answer = httpx.get(f"http://127.0.0.1:{settings.port}/metrics", headers={"Accept": accept})
+            assert answer.headers["Content-Type"].startswith(wanted)
+
+
 def test_a_sensor_without_the_library_captures_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

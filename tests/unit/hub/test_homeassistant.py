@@ -56,3 +56,11 @@ def test_a_level_follows_the_receipt_and_a_backlog_tells_none() -> None:
     assert len(describer.messages(slow, NOW)) == 2
     backlog = Told("site", "street", "e", NOW - timedelta(hours=2), NOW, Levels(60.0, 70.0))
     assert len(describer.messages(backlog, NOW)) == 1
+
+
+def test_a_device_tells_the_version_of_the_sensors_software_once_it_is_known() -> None:
+    describer = Describer("homeassistant", "hub-1", "http://127.0.0.1:8080", 180)
+    device = describer.device(Told("site", "street", software="earwitness-edge 0.1.0"))
+    DEVICE.validate(device)
+    assert device["device"]["sw_version"] == "earwitness-edge 0.1.0"
+    assert "sw_version" not in describer.device(Told("site", "street"))["device"]

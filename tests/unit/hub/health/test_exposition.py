@@ -3,6 +3,7 @@
 import re
 from importlib.metadata import version
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
@@ -29,6 +30,19 @@ def test_who_takes_openmetrics_is_told_exemplars() -> None:
         if sample.exemplar is not None
     ]
     assert found == [{"event": "demo.street-1.boot.7"}]
+
+
+@pytest.mark.parametrize(
+    ("accept", "told"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.2,text/plain;version=0.0.4;q=0.9", "text/plain"),
+        ("text/plain;version=1.0.0;q=0.2,application/openmetrics-text;version=1.0.0", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0,*/*;q=0.1", "text/plain"),
+    ],
+)
+def test_the_format_is_the_one_that_is_wanted_most(accept: str, told: str) -> None:
+    _, content_type = expose(HubMetrics(CollectorRegistry()).registry, accept)
+    assert content_type.startswith(told)
 
 
 def test_who_does_not_is_told_text() -> None:

@@ -1,0 +1,161 @@
+"""What is old is removed on every store, whatever becomes of the disk that holds the sound.
+
+A file in the place of a directory makes reading, writing and removing fail for every user, root too.
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.archive import Archive
+from hub.audio.logmel import LogMel
+from hub.casebook import Casebook
+from hub.clips import SETTLED_S, Clips
+from hub.flagging.judge import Judge
+from hub.items import Outcome
+from hub.metrics import HubMetrics
+from hub.pipeline import Pipeline
+from hub.places import Places
+from hub.retention import Retention
+from hub.search.retrieval import Retrieval
+from shared.audio import encode_flac
+from shared.errors import Unavailable
+from shared.events import Flac
+from shared.messages import encode_event
+from shared.topics import SensorTopic
+from tests.contract.test_pipeline import ALL_FLAGGED, SCORERS
+from tests.values import NOON, event
+
+RATE_HZ = 16_000
+LATE = NOON + timedelta(days=1)
+
+
+class Hub:
+    """A pipeline with clips, and what removes them."""
+
+    def __init__(self, archive: Archive, root: Path) -> None:
+        self.archive = archive
+        self.root = root
+        self.now = NOON
+        self.metrics = HubMetrics(CollectorRegistry())
+        self.retrieval = Retrieval(SCORERS)
+        self.casebook = Casebook(archive)
+        self._pipeline = Pipeline(
+            archive=archive,
+            retrieval=self.retrieval,
+            extractor=LogMel(),
+            judge=Judge(self.casebook, Places({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+            metrics=self.metrics,
+            clips=Clips(root),
+            now=lambda: self.now,
+        )
+        self.retention = Retention(archive, self.casebook, self.retrieval, Clips(root), self.metrics)
+
+    def hears(self, seq: int, *, after_s: float = 0.0) -> bool:
+        """Send a clip of sound; whether it is archived with an alert."""
+        noise = np.random.default_rng(1).normal(0, 0.1, RATE_HZ * 10).clip(-1, 1).astype(np.float32)
+        sent = replace(event(seq, after_s=after_s), rate_hz=RATE_HZ, body=Flac(encode_flac(noise, RATE_HZ)))
+        self.now = sent.captured_at + timedelta(seconds=11)
+        handled = self._pipeline.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent))
+        assert handled.outcome is Outcome.ARCHIVED
+        return handled.alert is not None
+
+    def failures(self, operation: str) -> float | None:
+        return self.metrics.registry.get_sample_value("earwitness_hub_clip_failures_total", {"operation": operation})
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.root.rglob("*.flac")}
+
+
+@pytest.fixture
+def hub(archive: Archive, tmp_path: Path) -> Hub:
+    return Hub(archive, tmp_path / "clips")
+
+
+def break_(root: Path) -> Path:
+    """Put a file in the place of the directory; the directory's new place."""
+    aside = root.with_name("aside")
+    root.rename(aside)
+    root.write_text("in the way")
+    return aside
+
+
+def mend(root: Path) -> None:
+    root.unlink()
+    root.with_name("aside").rename(root)
+    for file in root.rglob("*.flac"):
+        age(file)
+
+
+def age(file: Path) -> None:
+    settled = file.stat().st_mtime - 2 * SETTLED_S
+    os.utime(file, (settled, settled))
+
+
+def test_a_disk_that_fails_stops_no_event_and_no_alert(hub: Hub) -> None:
+    hub.hears(0)
+    break_(hub.root)
+    assert hub.hears(1, after_s=600.0), "an alert is raised"
+    assert hub.failures("write") == 1
+    mend(hub.root)
+    assert hub.hears(2, after_s=1200.0)
+    sound = {one.id.seq: bool(one.clip) for one in hub.archive.events()}
+    assert sound == {0: True, 1: False, 2: True}
+    assert hub.failures("write") == 1
+
+
+def test_old_events_are_removed_while_the_disk_fails_and_their_sound_once_it_works(hub: Hub) -> None:
+    for seq in range(3):
+        hub.hears(seq, after_s=3600.0 * seq)
+    break_(hub.root)
+    hub.retention.expire(NOON + timedelta(hours=2))
+    assert [one.id.seq for one in hub.archive.events()] == [2]
+    assert len(hub.retrieval) == 1
+    assert hub.failures("remove") == 2
+    mend(hub.root)
+    hub.retention.sweep(NOON + timedelta(hours=2))
+    assert hub.files() == {"demo.street-1.boot.2.flac"}
+
+
+def test_a_sweep_that_fails_is_made_again_and_otherwise_one_a_day(hub: Hub) -> None:
+    hub.hears(0)
+    (folder,) = {file.parent for file in hub.root.rglob("*.flac")}
+    for file in hub.root.rglob("*.flac"):
+        age(file)
+    hub.archive.expire(LATE, LATE)
+    orphan = folder / "demo.street-1.boot.7.flac"
+    orphan.mkdir()  # a directory cannot be unlinked
+    os.utime(orphan, (0, 0))
+    with pytest.raises(Unavailable, match="cannot remove clips"):
+        hub.retention.sweep(LATE)
+    orphan.rmdir()
+    hub.retention.sweep(LATE)
+    assert not folder.exists(), "an empty day leaves no directory"
+    folder.mkdir()
+    (folder / orphan.name).touch()
+    age(folder / orphan.name)
+    hub.retention.sweep(LATE)
+    assert (folder / orphan.name).exists(), "swept a moment ago"
+
+
+def test_a_sweep_leaves_alone_what_may_be_needed(hub: Hub) -> None:
+    hub.hears(0)
+    (kept,) = hub.root.rglob("*.flac")
+    young = kept.with_name("demo.street-1.boot.8.flac")
+    shutil.copy(kept, young)
+    foreign = kept.with_name("notes.txt")
+    later = kept.parent.with_name("2026-06-03") / "demo.street-1.boot.9.flac"
+    later.parent.mkdir()
+    for file in (foreign, later):
+        file.touch()
+    for file in (kept, foreign, later):
+        age(file)
+    hub.retention.sweep(LATE)
+    assert all(file.exists() for file in (kept, young, foreign, later))
