@@ -109,6 +109,10 @@ class Courier:
             log.warning("waiting to notify", extra={"notifier": self._outbox.name, "reason": str(error)})
             self._in_hand, self._look_at = {}, 0.0
             return self._back_off()
+        except Exception:  # this thread never ends before it is told to
+            log.exception("unexpected error, going on", extra={"notifier": self._outbox.name})
+            self._in_hand, self._look_at = {}, 0.0
+            return self._back_off()
 
     def round(self, wait_s: float = 0.0) -> float:
         """Take what there is and try to deliver it, in order.
@@ -180,6 +184,9 @@ class Courier:
             return None
         except Unavailable as error:
             return self._failed(message, error)
+        except Exception as error:  # a defect, of a message or of a library: it may stop no other message
+            log.exception("unexpected error while a notifier is told", extra={"notifier": self._outbox.name})
+            return self._failed(message, Unavailable(f"unexpected error: {type(error).__name__}"))
         self._sent.append(message)
         self._finish(message, "sent")
         self._note_sent()
