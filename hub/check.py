@@ -3,7 +3,6 @@
 import os
 import queue
 import shutil
-import socket
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from hub.notify.ways import open_notifiers
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings
 from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.listening import in_url, listeners
 from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received
 from shared.topics import ALL_STATES, ROOT
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
@@ -226,10 +226,11 @@ def _web(settings: HubSettings) -> Tried:
     """
     host, port = settings.web.host, settings.web.port
     try:
-        socket.create_server((host, port)).close()
+        for one in listeners(host, port):
+            one.close()
     except OSError as error:
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=WEB_S) as answer:
+            with urllib.request.urlopen(f"http://{in_url(host)}:{port}/metrics", timeout=WEB_S) as answer:
                 running = b"earwitness_hub" in answer.read()
         except OSError:
             running = False

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.health.settings import HealthSettings
 from hub.notify.settings import NotifySettings
+from shared.listening import plain_host
 from shared.settings import Group, LogSettings, MqttSettings
 
 
@@ -75,7 +76,9 @@ class ModelSettings(Group):
     backbones: tuple[Path, ...] = Field(
         (), description="descriptions (.toml) of further feature spaces that sensors send embeddings of"
     )
-    checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
+    checkpoints: tuple[Path, ...] = Field(
+        (), description="checkpoint files, each used instead of the shipped one of its feature space"
+    )
     shadow: Path | None = Field(
         None, description="a candidate checkpoint: each alert also says what it would have stated"
     )
@@ -203,8 +206,21 @@ class HomeAssistantSettings(Group):
 class WebSettings(Group):
     """The HTTP side: API, health, metrics."""
 
-    host: str = Field("127.0.0.1", description="address to bind; put a TLS proxy in front before widening it")
+    host: str = Field(
+        "127.0.0.1",
+        description="address or name to bind, `::` for all of both families; put a TLS proxy in front before that",
+    )
     port: int = Field(8080, ge=0, le=65_535, description="port to bind")
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="further names under which the hub answers, against DNS rebinding; it answers by any address, as"
+        " localhost, by this machine's name, and by those in `web.host` and `notify.page_url`; `*` is any name",
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return plain_host(host)
 
 
 class HubSettings(BaseSettings):
