@@ -32,6 +32,7 @@ def open_archive(settings: HubSettings) -> Archive:
     return Archive(
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
+        ca_file=settings.redis.ca_file,
         dead_letter_limit=settings.archive.dead_letter_limit,
         dead_letter_bytes=settings.archive.dead_letter_bytes,
         ear=Ear(settings.health.floor_db, settings.health.floor_dbfs, settings.health.steady_db),
@@ -76,6 +77,7 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
         scorer,
         candidates=lambda: search.candidates or scorer.candidates,
         timeout_s=settings.redis.timeout_s,
+        ca_file=settings.redis.ca_file,
     )
 
 

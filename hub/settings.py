@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.health.settings import HealthSettings
@@ -34,6 +34,20 @@ class RedisSettings(Group):
         description="redis://[user:password@]host:port/db, rediss:// for TLS, or unix://path",
     )
     timeout_s: float = Field(5.0, gt=0, le=60, description="longest wait for one answer")
+    ca_file: Path | None = Field(
+        None, description="with rediss://, the authority that made the store's certificate; the system's if not given"
+    )
+    durable: Literal["no", "local"] = Field(
+        "no",
+        description="`local`: an event is acknowledged once it is on the store's disk (WAITAOF: Redis 7.2 or newer,"
+        " Valkey), so that a crash of its machine loses none; `no`: it may lose the last second",
+    )
+
+    @model_validator(mode="after")
+    def _authority_needs_tls(self) -> "RedisSettings":
+        if self.ca_file is not None and not self.url.get_secret_value().startswith("rediss://"):
+            raise ValueError("ca_file needs rediss:// in url")
+        return self
 
 
 class ArchiveSettings(Group):

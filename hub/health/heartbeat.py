@@ -142,6 +142,11 @@ class Heart:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
+    @property
+    def missing(self) -> bool:
+        """Whether heartbeats that the broker took are not back in time."""
+        return bool(self._missed)
+
     def start(self) -> None:
         """Begin to beat."""
         self._metrics.last_beat.set(0)

@@ -117,6 +117,11 @@ class Observed:
                 metrics=metrics,
             )
 
+    @property
+    def beats_missing(self) -> bool:
+        """Whether heartbeats are sent and do not come back."""
+        return self._heart is not None and self._heart.missing
+
     def start(self) -> None:
         """Begin to look."""
         self._watch.start()

@@ -37,6 +37,7 @@ class HealthView(BaseModel):
     events: int
     dead_letters: int
     retention: str
+    problems: list[str]
 
 
 def create_app(parts: Parts) -> FastAPI:

@@ -23,11 +23,12 @@ class Health:
     """What `/healthz` tells: whether the hub can do its work.
 
     Attributes:
-        broker: connected, or draining before it connects again.
+        broker: connected and granting events, or draining before it connects again.
         store: it answers.
         events: events archived; 0 if the store is away.
         dead_letters: dead letters that wait; 0 if the store is away.
         retention: "ok", or why nothing is removed by age.
+        problems: what is wrong with broker or store, in words with what to do.
     """
 
     broker: bool
@@ -35,6 +36,7 @@ class Health:
     events: int
     dead_letters: int
     retention: str = "ok"
+    problems: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
