@@ -24,7 +24,7 @@ from hub.store import hinted
 from hub.subscription import LITERAL, problem_of_connection, problem_of_grant
 from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.listening import in_url, listeners
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Subscribed
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Signal, Subscribed
 from shared.topics import ALL_STATES, HEARTBEAT_SITE, ROOT, SensorTopic, shared_beats, shared_events
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
@@ -91,7 +91,8 @@ def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSett
 def _broker(settings: HubSettings) -> Tried:
     """Connect under a name of our own, look whether states can be read, and leave no session behind."""
     mqtt = settings.mqtt.for_a_moment()
-    link = Link(mqtt, f"earwitness-check-{settings.hub.name}")
+    name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 ends over a client that was in a group
+    link = Link(mqtt, f"earwitness-{name}")
     told: str | None = None
     link.start()
     try:
@@ -100,7 +101,7 @@ def _broker(settings: HubSettings) -> Tried:
                 if (problem := problem_of_connection(up)) is not None:
                     raise Invalid(problem)
                 _may_publish(link)
-                _may_take_events(link)
+                _may_take_events(link, name)
                 link.subscribe(ALL_STATES)
                 states = len({received.topic for received in _received(link)})
                 doubts = list(_ending(settings))
@@ -139,13 +140,12 @@ def _may_publish(link: Link) -> None:
                 raise Unavailable(f"the broker ended the connection as this hub published: {told}")
 
 
-def _may_take_events(link: Link) -> None:
+def _may_take_events(link: Link, name: str) -> None:
     """Subscribe as `serve` does, in a group of its own, and send something through it.
 
     Raises:
         Invalid: the broker refuses it, or nothing comes through.
     """
-    name = f"check-{uuid.uuid4().hex[:8]}"
     events, beat, beats = shared_events(name), SensorTopic(HEARTBEAT_SITE, name, "beat"), shared_beats(name, name)
     try:
         link.subscribe(events)
@@ -158,12 +158,10 @@ def _may_take_events(link: Link) -> None:
         mid = link.publish(str(beat), b"")
         deadline_s = time.monotonic() + ECHO_S
         while True:
-            match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):
-                case Received(topic=topic) as received:
-                    link.acknowledge(received)  # rumqttd 0.20 ends if a member of a group leaves without
-                    if topic == str(beat):
-                        link.unsubscribe(beats)
-                        return
+            match _next(link, max(0.0, deadline_s - time.monotonic())):
+                case Received(topic=topic) if topic == str(beat):
+                    link.unsubscribe(beats)
+                    return
                 case Acknowledged(mid=answered, reason=reason) if answered == mid and reason >= FAILURE:
                     return
     except queue.Empty:
@@ -177,16 +175,28 @@ def _granted(link: Link, topic_filter: str) -> Subscribed:
         queue.Empty: there is none.
     """
     while True:
-        match link.signals.get(timeout=ECHO_S):
+        match _next(link, ECHO_S):
             case Subscribed(topic_filter=answered) as signal if answered == topic_filter:
                 return signal
+
+
+def _next(link: Link, timeout_s: float) -> Signal:
+    """The next signal; a message is acknowledged, as rumqttd 0.20 ends if a member of a group leaves without that.
+
+    Raises:
+        queue.Empty: there is none in time.
+    """
+    signal = link.signals.get(timeout=timeout_s)
+    if isinstance(signal, Received):
+        link.acknowledge(signal)
+    return signal
 
 
 def _received(link: Link) -> Iterator[Received]:
     """Messages, until none comes for a while."""
     try:
         while True:
-            signal = link.signals.get(timeout=STATES_S)
+            signal = _next(link, STATES_S)
             if isinstance(signal, Received):
                 yield signal
     except queue.Empty:

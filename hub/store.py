@@ -26,6 +26,7 @@ CLUSTER: Final = (
 REPLICA: Final = "it is a read-only replica: give the address of its primary in redis.url"
 RIGHTS: Final = "the user in redis.url lacks rights: users.acl as `earwitness-hub init` writes it has them"
 _LOGIN: Final = f"correct user and password in redis.url; {_CODED}"
+_ASKS: Final = f"the store asks for a password: redis://user:password@host:port/db in redis.url; {_CODED}"
 _OLD: Final = "it is too old, or it is no Redis: take Redis 7.0 or newer, or Valkey"
 _NO_TLS: Final = "if it speaks no TLS at this port, write redis:// instead of rediss://, or correct the port"
 _TLS: Final = "is it Redis, and if it speaks TLS at this port, is it written rediss:// in redis.url?"
@@ -39,6 +40,7 @@ _UNFIT: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
     ((fault.ResponseError,), "no permissions", RIGHTS),
     ((fault.ResponseError,), "can't run this command or subcommand", RIGHTS),
     ((fault.ResponseError,), "can't access at least one of the keys", RIGHTS),
+    ((fault.AuthenticationError,), "authentication required", _ASKS),
     ((fault.AuthenticationError,), "", _LOGIN),
     ((fault.ResponseError,), "unknown command", _OLD),
     ((fault.ResponseError,), "unknown redis command", _OLD),
