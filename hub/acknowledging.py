@@ -1,7 +1,7 @@
 """Acknowledges messages once what came of them is on the store's disk: many at a time, in order.
 
-The store writes its disk about once a second (`appendfsync everysec`), and a message waits for that; those behind it
-are handled meanwhile. At most `intake.capacity` messages are received and not acknowledged, which bounds the rate.
+The store writes its disk at least once a second (`appendfsync everysec`), and a message waits for that; those behind
+it are handled meanwhile. At most `intake.capacity` messages are received and not acknowledged.
 """
 
 import logging
