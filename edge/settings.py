@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.events import CLIP_S, EARLIEST, LATEST
+from shared.listening import plain_host
 from shared.settings import Group, LogSettings, MqttSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -140,7 +141,14 @@ class MetricsSettings(Group):
     """Where a Prometheus on this machine, or one that is let in, can ask how the sensor is."""
 
     port: int = Field(0, ge=0, le=65535, description="port of /metrics; none is served at 0")
-    host: str = Field("127.0.0.1", description="address it listens on; 0.0.0.0 for all, without login or encryption")
+    host: str = Field(
+        "127.0.0.1", description="address it listens on; 0.0.0.0 or :: for all, without login or encryption"
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return plain_host(host)
 
 
 class EdgeSettings(BaseSettings):

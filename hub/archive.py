@@ -11,22 +11,25 @@ then refuses (its `processCommand`: MULTI may take any amount of memory). The no
 needs memory: it follows, and is written later if the store refuses it.
 """
 
-import functools
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import redis
 
+from hub import store
+from hub.health.fitness import Fitness, examine_store, wait_for_disk
 from hub.health.hearing import BEGAN, FIELD, NOTE, TOLD, Ear, numbers_fields
 from hub.letters import CAP_BYTES, DeadLetter, DeadLetters, LetterKind, Limits
 from hub.rows import Rows
 from hub.search.match import PRESENT
+from hub.store import connect, meaning
 from hub.stored import (
     FIELDS,
     Change,
@@ -41,12 +44,14 @@ from hub.stored import (
     sensor_of,
     stored_of,
 )
-from shared.errors import Invalid, Unavailable
+from shared.errors import Unavailable
 from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
 from shared.taxonomy import CATEGORIES
 
 log = logging.getLogger(__name__)
+
+translated = store.translated
 
 PREFIX: Final = "ew"
 CHANGES_KEPT: Final = 1_000_000
@@ -86,34 +91,13 @@ return -1
 _RECORD_SHA: Final = hashlib.sha1(_RECORD.encode(), usedforsecurity=False).hexdigest()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S")
-
-
-def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Turn the client's errors into ours, at the edge of a class that uses the store.
-
-    Raises:
-        Unavailable: instead of whatever the client raises.
-    """
-
-    @functools.wraps(method)
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(self, *args, **kwargs)
-        except redis.RedisError as error:
-            raise Unavailable(f"the store: {error}") from error
-
-    return call
-
-
 class Archive:
     """The store's one client; safe to use from several threads.
 
     Args:
         url: as `redis.Redis.from_url` takes it.
         timeout_s: longest wait for one answer.
+        ca_file: authority that made the store's certificate; the system's if None.
         dead_letter_limit: most dead letters of one sensor's that are invalid.
         dead_letter_bytes: most bytes of all dead letters.
         ear: what a microphone that lives is known by.
@@ -124,16 +108,13 @@ class Archive:
         url: str,
         *,
         timeout_s: float = 5.0,
+        ca_file: Path | None = None,
         dead_letter_limit: int = 1_000,
         dead_letter_bytes: int = CAP_BYTES,
         ear: Ear | None = None,
     ) -> None:
-        try:
-            self._redis: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2
-            )
-        except ValueError:  # its text may quote a part of the password
-            raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
+        self._redis = connect(url, timeout_s, ca_file)
+        self._sync_ms = int(800 * timeout_s)
         self._ear = ear or Ear()
         self.rows = Rows()
         self.letters = DeadLetters(self._redis, Limits(dead_letter_limit, dead_letter_bytes), self.rows)
@@ -149,20 +130,48 @@ class Archive:
         """Close all connections."""
         self._redis.close()
 
-    @translated
-    def verify(self) -> None:
-        """Check that the server may be trusted with the archive.
+    def verify(self, *, durable: bool = False) -> Fitness:
+        """Check that the server may be trusted with the archive; see `hub.health.fitness`.
+
+        Args:
+            durable: whether events must be on its disk before they are acknowledged.
 
         Raises:
-            Invalid: the server evicts keys when its memory is full (redis#8842).
+            Invalid: it never can be, as it is set up: it evicts keys when its memory is full (redis#8842), is a
+                replica or a node of a cluster, lacks commands, or its user lacks rights.
             Unavailable: it does not answer.
         """
-        policy = str(self._redis.info("memory").get("maxmemory_policy", "unknown"))
-        if policy != "noeviction":
-            raise Invalid(
-                f"the store would throw events away: its maxmemory-policy is {policy!r}. "
-                "Set `maxmemory-policy noeviction` in its configuration; the hub does its own retention."
+        return examine_store(self._redis, durable=durable)
+
+    @translated
+    def wait_for_disk(self) -> None:
+        """Wait until all that was written before is on the server's disk.
+
+        Raises:
+            Unavailable: it is not, within the time for one answer.
+        """
+        if not wait_for_disk(self._redis, f"{PREFIX}:synced", self._sync_ms):
+            raise Unavailable(
+                "the store: its append-only file is not on its disk in time: look at that disk, and at `appendfsync`"
             )
+
+    def numbers(self) -> tuple[int, int]:
+        """How many events and dead letters there are; a word is written, too, which tells a store that takes none.
+
+        Raises:
+            Unavailable: the store does not answer, or takes nothing (but for want of memory).
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard(f"{PREFIX}:events")
+        pipe.set(f"{PREFIX}:asked", 1, ex=60)
+        try:
+            events, written = pipe.execute(raise_on_error=False)
+            for answer in (events, written):
+                if isinstance(answer, redis.RedisError) and not isinstance(answer, redis.exceptions.OutOfMemoryError):
+                    raise answer
+            return int(events), self.letters.count()
+        except redis.RedisError as error:
+            raise meaning(error) from error
 
     @translated
     def durable(self) -> bool:

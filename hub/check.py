@@ -3,10 +3,11 @@
 import os
 import queue
 import shutil
-import socket
 import tempfile
+import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,12 +20,17 @@ from hub.notify import commands as notify_commands
 from hub.notify.ways import open_notifiers
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.settings import HubSettings
+from hub.store import hinted
+from hub.subscription import LITERAL, problem_of_connection, problem_of_grant
 from shared.errors import EarwitnessError, Invalid, Unavailable
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received
-from shared.topics import ALL_STATES, ROOT
+from shared.listening import in_url, listeners
+from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Signal, Subscribed
+from shared.topics import ALL_STATES, HEARTBEAT_SITE, ROOT, SensorTopic, shared_beats, shared_events
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
-BROKER_S: Final = 10.0
+BROKER_S: Final = 5.0
+ECHO_S: Final = 3.0
+"""How long what this hub sends may take to come back through a shared subscription."""
 WEB_S: Final = 3.0
 STATES_S: Final = 0.5
 """How long after the last one another retained state may take."""
@@ -36,17 +42,6 @@ WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
 LITTLE_BYTES: Final = 1024**3
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_RIGHTS: Final = "the user in redis.url lacks rights: users.acl as `earwitness-hub init` writes it has them"
-_STORE_HINTS: Final = {
-    "WRONGPASS": "correct user and password in redis.url",
-    "invalid username-password": "correct user and password in redis.url",
-    "Authentication required": "the store asks for a password: redis://user:password@host:port/db in redis.url",
-    "NOPERM": _RIGHTS,
-    "no permissions": _RIGHTS,
-    "Connection refused": "start it, or correct redis.url",
-    "Name or service not known": "correct the host in redis.url, or look at DNS",
-    "loading the dataset": "it is reading its files after a start; wait",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +64,8 @@ class Finding:
 Tried = tuple[str, list[str]]
 
 
-def examine(settings: HubSettings) -> list[Finding]:
-    """Try broker, store, models, notifiers' settings, the page's address and folders."""
+def examine(settings: HubSettings, only: Collection[str] = ()) -> list[Finding]:
+    """Try broker, store, models, notifiers' settings, the page's address and folders; or `only` some of these."""
     tries: list[tuple[str, Callable[[HubSettings], Tried]]] = [
         ("broker", _broker),
         ("store", _store),
@@ -79,27 +74,34 @@ def examine(settings: HubSettings) -> list[Finding]:
         ("web", _web),
         ("folders", _folders),
     ]
-    return [_tried(name, attempt, settings) for name, attempt in tries]
+    return [_tried(name, attempt, settings) for name, attempt in tries if not only or name in only]
 
 
 def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSettings) -> Finding:
     try:
         text, doubts = attempt(settings)
     except EarwitnessError as error:
-        return Finding(name, ok=False, text=_hinted(str(error)) if name == "store" else str(error))
+        url = settings.redis.url.get_secret_value()
+        return Finding(name, ok=False, text=hinted(str(error), url) if name == "store" else str(error))
+    except Exception as error:  # noqa: BLE001 - a defect; what else is wrong is still to be told
+        return Finding(name, ok=False, text=f"an error that nobody expected: {type(error).__name__}: {error}")
     return Finding(name, ok=True, text=text, doubts=tuple(doubts))
 
 
 def _broker(settings: HubSettings) -> Tried:
     """Connect under a name of our own, look whether states can be read, and leave no session behind."""
     mqtt = settings.mqtt.for_a_moment()
-    link = Link(mqtt, f"earwitness-check-{settings.hub.name}")
+    name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 ends over a client that was in a group
+    link = Link(mqtt, f"earwitness-{name}")
     told: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
-            case Connected():
+            case Connected() as up:
+                if (problem := problem_of_connection(up)) is not None:
+                    raise Invalid(problem)
                 _may_publish(link)
+                _may_take_events(link, name)
                 link.subscribe(ALL_STATES)
                 states = len({received.topic for received in _received(link)})
                 doubts = list(_ending(settings))
@@ -138,11 +140,63 @@ def _may_publish(link: Link) -> None:
                 raise Unavailable(f"the broker ended the connection as this hub published: {told}")
 
 
+def _may_take_events(link: Link, name: str) -> None:
+    """Subscribe as `serve` does, in a group of its own, and send something through it.
+
+    Raises:
+        Invalid: the broker refuses it, or nothing comes through.
+    """
+    events, beat, beats = shared_events(name), SensorTopic(HEARTBEAT_SITE, name, "beat"), shared_beats(name, name)
+    try:
+        link.subscribe(events)
+        if (problem := problem_of_grant(_granted(link, events))) is not None:
+            raise Invalid(problem)
+        link.unsubscribe(events)
+        link.subscribe(beats)
+        if _granted(link, beats).reason >= FAILURE:
+            return  # rights may be given by filter; that of events is granted
+        mid = link.publish(str(beat), b"")
+        deadline_s = time.monotonic() + ECHO_S
+        while True:
+            match _next(link, max(0.0, deadline_s - time.monotonic())):
+                case Received(topic=topic) if topic == str(beat):
+                    link.unsubscribe(beats)
+                    return
+                case Acknowledged(mid=answered, reason=reason) if answered == mid and reason >= FAILURE:
+                    return
+    except queue.Empty:
+        raise Invalid(LITERAL) from None
+
+
+def _granted(link: Link, topic_filter: str) -> Subscribed:
+    """The broker's answer to a subscription.
+
+    Raises:
+        queue.Empty: there is none.
+    """
+    while True:
+        match _next(link, ECHO_S):
+            case Subscribed(topic_filter=answered) as signal if answered == topic_filter:
+                return signal
+
+
+def _next(link: Link, timeout_s: float) -> Signal:
+    """The next signal; a message is acknowledged, as rumqttd 0.20 ends if a member of a group leaves without that.
+
+    Raises:
+        queue.Empty: there is none in time.
+    """
+    signal = link.signals.get(timeout=timeout_s)
+    if isinstance(signal, Received):
+        link.acknowledge(signal)
+    return signal
+
+
 def _received(link: Link) -> Iterator[Received]:
     """Messages, until none comes for a while."""
     try:
         while True:
-            signal = link.signals.get(timeout=STATES_S)
+            signal = _next(link, STATES_S)
             if isinstance(signal, Received):
                 yield signal
     except queue.Empty:
@@ -162,12 +216,14 @@ def _ending(settings: HubSettings) -> Iterator[str]:
 
 def _store(settings: HubSettings) -> Tried:
     archive = open_archive(settings)
-    archive.verify()
-    doubts = []
+    fitness = archive.verify(durable=settings.redis.durable == "local")
+    doubts = list(fitness.doubts)
     if not archive.durable():
         doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
     doubts += _clocks(archive, settings.clock.tolerance_s)
-    text = f"{archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
+    text = (
+        f"{fitness.name}: {archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
+    )
     return text, doubts
 
 
@@ -197,11 +253,6 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _hinted(reason: str) -> str:
-    hint = next((hint for sign, hint in _STORE_HINTS.items() if sign.lower() in reason.lower()), None)
-    return f"{reason}: {hint}" if hint else reason
-
-
 def _models(settings: HubSettings) -> Tried:
     retrieval = open_retrieval(settings)
     _, reason = open_audio(settings, retrieval)
@@ -226,10 +277,11 @@ def _web(settings: HubSettings) -> Tried:
     """
     host, port = settings.web.host, settings.web.port
     try:
-        socket.create_server((host, port)).close()
+        for one in listeners(host, port):
+            one.close()
     except OSError as error:
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=WEB_S) as answer:
+            with urllib.request.urlopen(f"http://{in_url(host)}:{port}/metrics", timeout=WEB_S) as answer:
                 running = b"earwitness_hub" in answer.read()
         except OSError:
             running = False

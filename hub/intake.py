@@ -17,19 +17,22 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
+from hub.acknowledging import DurableAcknowledger
 from hub.clock import waited_s
 from hub.items import Handled, Item, Outcome
 from hub.metrics import HubMetrics, exemplar
 from hub.quarantine import Handler, Quarantine
+from hub.subscription import problem_of_connection, problem_of_grant
 from hub.threads import one_thread
 from shared.errors import Busy, Unavailable
-from shared.mqtt import Connected, Link, Received, Signal
+from shared.mqtt import FAILURE, Connected, Link, Received, Signal, Subscribed
 from shared.settings import MqttSettings
-from shared.topics import ALL_STATES, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_events
+from shared.topics import ALL_STATES, CLOSED, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_beats, shared_events
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ BATCH_SHARE: Final = 4
 PATIENCE_S: Final = 3.0
 """How long the network thread waits for room: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
+ASK_AGAIN_S: Final = 30.0
+"""How often a subscription is asked for again that the broker refused: its ACL may be corrected meanwhile."""
 
 
 class Intake:
@@ -56,6 +61,8 @@ class Intake:
         metrics: counters.
         hub: name of the hub.
         beats: whether its heartbeats are taken too.
+        sync: waits until what was archived is on the store's disk, before which nothing is acknowledged; None: a
+            message is acknowledged once the store has it.
     """
 
     def __init__(
@@ -70,10 +77,15 @@ class Intake:
         metrics: HubMetrics,
         hub: str,
         beats: bool,
+        sync: Callable[[], None] | None = None,
     ) -> None:
         self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "beat")) if beats else None
+        self._shared = shared_events(group)
+        self._shared_beats = shared_beats(group, hub)
         self._told = str(HubTopic(hub, "intake"))
-        self._group = group
+        self._problem: str | None = None
+        self._ask_again_s = math.inf
+        self._shared_seen = False
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
         self._pipeline = Quarantine(pipeline)
@@ -98,6 +110,7 @@ class Intake:
         ]
         self._stopping = self.workers[0].stopping
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
+        self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
         metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.capacity.set(capacity)
@@ -109,6 +122,16 @@ class Intake:
     def connected(self) -> bool:
         """Whether the broker is there; a hub that is draining counts as connected."""
         return self._link.connected or self._suspended.is_set()
+
+    @property
+    def problem(self) -> str | None:
+        """Why no events come though the broker is there, in words; None if nothing is known."""
+        return self._problem
+
+    @property
+    def shared_seen(self) -> bool:
+        """Whether anything came through a shared subscription on this connection."""
+        return self._shared_seen
 
     @property
     def idle(self) -> bool:
@@ -128,11 +151,15 @@ class Intake:
         self._metrics.taking.set(1)
         self._link.start()
         second.start()
+        if self._durable is not None:
+            self._durable.start()
         try:
             first.run()
         finally:
             self._metrics.taking.set(0)
             second.stop()
+            if self._durable is not None:
+                self._durable.stop()
             self._let_on()
             self._link.stop()
 
@@ -147,6 +174,9 @@ class Intake:
             prepared = self._prepare()
         except queue.Empty:
             self._resume_when_drained()
+            if time.monotonic() >= self._ask_again_s and self._link.connected:
+                self._ask_again_s = time.monotonic() + ASK_AGAIN_S
+                self._link.subscribe(self._shared)
         finally:
             if not prepared:
                 self._ahead.release()
@@ -165,6 +195,7 @@ class Intake:
         if self.idle:
             self._progress_s = time.monotonic()
         self._offered += 1
+        self._shared_seen = self._shared_seen or not signal.topic.endswith("/state")
         self._offered_bytes += len(signal.payload)
         if self._suspended.is_set():
             return
@@ -197,23 +228,56 @@ class Intake:
         match first:
             case Connected():
                 self._prepared.put(first)
-                self._link.subscribe(shared_events(self._group))
+                self._shared_seen = False
                 self._link.subscribe(ALL_STATES)
-                if self._beats is not None:
-                    self._link.subscribe(self._beats)
+                if (problem := problem_of_connection(first)) is not None:
+                    self._refused(problem)
                 else:
-                    self._withdraw()
+                    self._link.subscribe(self._shared)
                 log.info("connected to the broker", extra={"session_present": first.session_present})
+                self._held = None
+            case Subscribed():
+                self._answered(first)
                 self._held = None
             case Received():
                 self._batch, self._held = self._waiting(first)
             case _:
                 self._held = None
 
-    def _withdraw(self) -> None:
-        """Without heartbeats nothing is said of the intake; what an earlier run said must not stand."""
+    def _answered(self, signal: Subscribed) -> None:
+        """Read what the broker said to a subscription: heartbeats are asked for once it grants events."""
+        if signal.topic_filter == self._shared_beats and signal.reason >= FAILURE and self._beats is not None:
+            self._link.subscribe(self._beats)  # rights may be given by filter
+        if signal.topic_filter != self._shared:
+            return
+        if (problem := problem_of_grant(signal)) is not None:
+            self._refused(problem)
+            self._ask_again_s = time.monotonic() + ASK_AGAIN_S
+            return
+        if self._problem is not None:
+            log.info("the broker grants events now", extra={"filter": self._shared})
+        self._problem, self._ask_again_s = None, math.inf
+        if self._beats is not None:
+            self._link.unsubscribe(self._beats)  # an earlier hub's, of the same session
+            self._link.subscribe(self._shared_beats)
+        else:
+            self._say(b"")
+
+    def _refused(self, problem: str) -> None:
+        """No events come: no heartbeats either, so that sensors keep what they hear."""
+        if problem != self._problem:
+            log.error("no events are taken", extra={"reason": problem})
+        self._problem = problem
+        if self._beats is not None:
+            self._link.unsubscribe(self._shared_beats)
+            self._link.unsubscribe(self._beats)
+        else:
+            self._say(CLOSED)
+
+    def _say(self, intake: bytes) -> None:
+        """Say of the intake what heartbeats do not; nothing withdraws what an earlier run said."""
         with suppress(Unavailable):  # then there is another connection to say it on
-            self._link.publish(self._told, b"", retain=True)
+            self._link.publish(self._told, intake, retain=True)
 
     def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
@@ -271,7 +335,10 @@ class Intake:
             self._metrics.received.inc()
         if handled.alert is not None:
             self._metrics.alert_delay.observe(time.monotonic() - message.received_s, exemplar(handled.alert.event))
-        self._link.acknowledge(message)
+        if self._durable is not None:
+            self._durable.put(replace(message, payload=b""))
+        else:
+            self._link.acknowledge(message)
         self._acknowledged += 1
         self._let_on()
 

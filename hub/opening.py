@@ -33,6 +33,7 @@ def open_archive(settings: HubSettings) -> Archive:
     return Archive(
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
+        ca_file=settings.redis.ca_file,
         dead_letter_limit=settings.archive.dead_letter_limit,
         dead_letter_bytes=settings.archive.dead_letter_bytes,
         ear=Ear(settings.health.floor_db, settings.health.floor_dbfs, settings.health.steady_db),
@@ -40,7 +41,7 @@ def open_archive(settings: HubSettings) -> Archive:
 
 
 def open_retrieval(settings: HubSettings) -> "Retrieval":
-    """Retrieval with the configured checkpoints, or else the shipped ones; in memory it is empty yet.
+    """Retrieval with the configured checkpoints, and the shipped ones of other spaces; in memory it is empty yet.
 
     Raises:
         Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
@@ -54,12 +55,12 @@ def open_retrieval(settings: HubSettings) -> "Retrieval":
         bring(description)
     if settings.model.space is not None:
         space_named(settings.model.space)
-    paths = settings.model.checkpoints or tuple(shipped(space) for space in SHORT_NAMES.values())
-    scorers = [Scorer(load(path)) for path in paths]
-    spaces = [scorer.space.id for scorer in scorers]
+    own = [Scorer(load(path)) for path in settings.model.checkpoints]
+    spaces = [scorer.space.id for scorer in own]
     if len(set(spaces)) < len(spaces):
         raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
-    return Retrieval(scorers, lambda scorer: _backend(settings, scorer))
+    ours = [Scorer(load(shipped(space))) for space in SHORT_NAMES.values() if space not in spaces]
+    return Retrieval([*own, *ours], lambda scorer: _backend(settings, scorer))
 
 
 def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
@@ -77,6 +78,7 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
         scorer,
         candidates=lambda: search.candidates or scorer.candidates,
         timeout_s=settings.redis.timeout_s,
+        ca_file=settings.redis.ca_file,
     )
 
 

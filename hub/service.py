@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
+from hub.bounded import Bounded
 from hub.casebook import Casebook
 from hub.catalogue import Catalogue
 from hub.clips import Clips
@@ -37,6 +38,8 @@ from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
 from hub.server import Server
 from hub.settings import HubSettings
+from hub.store import hinted
+from hub.subscription import LITERAL
 from hub.threads import yield_early
 from hub.web.app import create_app
 from hub.web.parts import Health, Parts
@@ -47,6 +50,8 @@ from shared.worker import Worker, every
 log = logging.getLogger(__name__)
 
 TIDY_EVERY_S: Final = 60.0
+ASKED_S: Final = 2.0
+"""Longest wait for the store of whoever asks how the hub is; probes give up after a few seconds."""
 
 
 class Hub:
@@ -72,6 +77,7 @@ class Hub:
         self._recall = self._watched(settings.search.measured_share)
         self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
+        self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
         self._casebook = Casebook(self._archive)
         self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
         self._places = places_of(settings.places)
@@ -108,6 +114,7 @@ class Hub:
             metrics=self._metrics,
             hub=settings.hub.name,
             beats=settings.health.heartbeat_s > 0,
+            sync=self._archive.wait_for_disk if settings.redis.durable == "local" else None,
         )
         self._observed = Observed(
             settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics, self._clock
@@ -252,12 +259,18 @@ class Hub:
         """The state of the hub's connections, asked anew."""
         reasons = self._probes.reasons()
         try:
-            events, dead_letters, store = self._archive.count(), self._archive.dead_letter_count(), True
+            (events, dead_letters), store = self._numbers(), True
         except Unavailable as error:
             events, dead_letters, store = 0, 0, False
-            reasons.append(f"The store does not answer: {error}.")
+            reasons.append(hinted(str(error), self._settings.redis.url.get_secret_value()))
+        refusal = self._intake.problem
+        unheard = self._observed.beats_missing and not self._intake.shared_seen
+        if refusal is None and unheard and self._intake.connected:
+            refusal = LITERAL
+        if refusal is not None:
+            reasons.append(refusal)
         return Health(
-            broker=self._intake.connected,
+            broker=self._intake.connected and refusal is None,
             store=store,
             events=events,
             dead_letters=dead_letters,
@@ -275,12 +288,15 @@ class Hub:
         wait_s = 0.5
         while not self._stopping.is_set():
             try:
-                self._archive.verify()
+                fitness = self._archive.verify(durable=self._settings.redis.durable == "local")
             except Unavailable as error:
-                log.warning("waiting for the store", extra={"reason": str(error)})
+                reason = hinted(str(error), self._settings.redis.url.get_secret_value())
+                log.warning("waiting for the store", extra={"reason": reason})
                 self._stopping.wait(wait_s)
                 wait_s = min(10.0, wait_s * 2)
             else:
+                for doubt in fitness.doubts:
+                    log.warning("the store is in doubt", extra={"store": fitness.name, "reason": doubt})
                 return
 
     def _watched(self, share: float) -> RecallWatch:

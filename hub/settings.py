@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.health.settings import HealthSettings
 from hub.notify.settings import NotifySettings
+from shared.listening import plain_host
 from shared.settings import Group, LogSettings, MqttSettings
 
 
@@ -33,6 +34,20 @@ class RedisSettings(Group):
         description="redis://[user:password@]host:port/db, rediss:// for TLS, or unix://path",
     )
     timeout_s: float = Field(5.0, gt=0, le=60, description="longest wait for one answer")
+    ca_file: Path | None = Field(
+        None, description="with rediss://, the authority that made the store's certificate; the system's if not given"
+    )
+    durable: Literal["no", "local"] = Field(
+        "no",
+        description="`local`: an event is acknowledged once it is on the store's disk (WAITAOF: Redis 7.2 or newer,"
+        " Valkey), so that a crash of its machine loses none; `no`: it may lose the last second",
+    )
+
+    @model_validator(mode="after")
+    def _authority_needs_tls(self) -> "RedisSettings":
+        if self.ca_file is not None and not self.url.get_secret_value().startswith("rediss://"):
+            raise ValueError("ca_file needs rediss:// in url")
+        return self
 
 
 class ArchiveSettings(Group):
@@ -75,7 +90,9 @@ class ModelSettings(Group):
     backbones: tuple[Path, ...] = Field(
         (), description="descriptions (.toml) of further feature spaces that sensors send embeddings of"
     )
-    checkpoints: tuple[Path, ...] = Field((), description="checkpoint files to use instead of the shipped ones")
+    checkpoints: tuple[Path, ...] = Field(
+        (), description="checkpoint files, each used instead of the shipped one of its feature space"
+    )
     shadow: Path | None = Field(
         None, description="a candidate checkpoint: each alert also says what it would have stated"
     )
@@ -203,8 +220,21 @@ class HomeAssistantSettings(Group):
 class WebSettings(Group):
     """The HTTP side: API, health, metrics."""
 
-    host: str = Field("127.0.0.1", description="address to bind; put a TLS proxy in front before widening it")
+    host: str = Field(
+        "127.0.0.1",
+        description="address or name to bind, `::` for all of both families; put a TLS proxy in front before that",
+    )
     port: int = Field(8080, ge=0, le=65_535, description="port to bind")
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="further names under which the hub answers, against DNS rebinding; it answers by any address, as"
+        " localhost, by this machine's name, and by those in `web.host` and `notify.page_url`; `*` is any name",
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return plain_host(host)
 
 
 class HubSettings(BaseSettings):

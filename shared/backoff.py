@@ -12,6 +12,38 @@ CALM_CAPS: Final = 10.0
 """Two clients with one id are told apart from one by this: a connection lives for more than so many longest waits."""
 
 
+REPEAT_EVERY_S: Final = 3_600.0
+
+
+class Repeats:
+    """Says when something that is said again and again is worth a line: at first, then once an hour with its count.
+
+    Args:
+        every_s: time between lines about the same.
+    """
+
+    def __init__(self, every_s: float = REPEAT_EVERY_S) -> None:
+        self._every_s = every_s
+        self._last: str | None = None
+        self._count = 0
+        self._due_s = 0.0
+
+    def times(self, what: str, now_s: float) -> int:
+        """Return how often the same was said by now if it is worth a line, else 0.
+
+        Args:
+            what: is said.
+            now_s: monotonic time.
+        """
+        if what != self._last:
+            self._last, self._count, self._due_s = what, 0, now_s
+        self._count += 1
+        if now_s < self._due_s:
+            return 0
+        self._due_s = now_s + self._every_s
+        return self._count
+
+
 def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
     """Seconds to wait before attempt number `attempt` (0, 1, ...): uniform in [0, min(cap, 0.5 * 2**attempt)].
 

@@ -24,12 +24,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from shared.backoff import Backoff, full_jitter
+from shared.backoff import Backoff, Repeats, full_jitter
 from shared.errors import Unavailable
 from shared.paho_client import SupervisedClient, publish_bytes
 from shared.settings import MqttSettings
-from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal, Will
+from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal, Subscribed, Will
 from shared.tls import tls_context
+from shared.unreachable import NEEDED
 
 __all__ = [
     "FAILURE",
@@ -41,6 +42,7 @@ __all__ = [
     "Link",
     "Received",
     "Signal",
+    "Subscribed",
     "Will",
     "full_jitter",
     "publish_bytes",
@@ -59,6 +61,10 @@ NO_MATCHING_SUBSCRIBERS: Final = 0x10
 """The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
 SESSION_TAKEN_OVER: Final = 0x8E
 """Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
+FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 4.0, 30.0
+"""How long the broker may take to answer CONNECT; twice as long after each attempt without an answer."""
+_OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
+"""Unsupported protocol version. Source: MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 3.2.2.2."""
 _NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
 
 
@@ -97,9 +103,14 @@ class Link:
         self._up_since_s: float | None = None
         self._end_code: int | None = None
         self._owner_resends = False
+        self._filters: dict[int, str] = {}  # that SUBACK is awaited of, by message id
+        self._filters_lock = threading.Lock()
+        self._patience_s = FIRST_PATIENCE_S
+        self._repeats = Repeats()
         self._backoff = Backoff(settings.reconnect_cap_s)
         self._up = threading.Event()
         self._down = threading.Event()
+        self._answered = threading.Event()
         self._open = threading.Event()
         self._open.set()
         self._stopping = threading.Event()
@@ -180,8 +191,14 @@ class Link:
         return int(client.user_data_get()) | mid
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for a subscription; do so after every `Connected`, as the broker may have lost it."""
-        self._client.subscribe(topic_filter, qos=qos)
+        """Ask for a subscription; do so after every `Connected`, as the broker may have lost it.
+
+        Its `Subscribed` follows, with what the broker grants.
+        """
+        with self._filters_lock:
+            _, mid = self._client.subscribe(topic_filter, qos=qos)
+            if mid is not None:
+                self._filters[mid] = topic_filter
 
     def unsubscribe(self, topic_filter: str) -> None:
         """Give up a subscription; what waits for us already still comes."""
@@ -208,6 +225,8 @@ class Link:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.connect_timeout = FIRST_PATIENCE_S
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.secret())
         if settings.tls:
@@ -220,6 +239,7 @@ class Link:
         while True:
             self._open.wait()
             self._down.clear()  # before the look at what `stop` and `suspend` set first
+            self._answered.clear()
             if self._stopping.is_set():
                 return
             if not self._open.is_set():
@@ -256,6 +276,7 @@ class Link:
                 properties=properties,
             )
             client.loop_start()
+            self._await_answer()
             self._down.wait()
             client.disconnect(reasoncode=self._farewell)
             client.loop_stop()
@@ -264,10 +285,20 @@ class Link:
                 with contextlib.suppress(OSError):
                     left.close()
 
+    def _await_answer(self) -> None:
+        """Wait until the broker answers CONNECT; end the attempt if it does not in time."""
+        if self._answered.wait(self._patience_s):
+            self._patience_s = FIRST_PATIENCE_S
+            return
+        self._ended(f"the broker does not answer within {self._patience_s:g} s: {NEEDED}")
+        self._patience_s = min(LONGEST_PATIENCE_S, 2 * self._patience_s)
+        self._down.set()
+
     def _close(self) -> None:
         self._client.disconnect(reasoncode=self._farewell)
         if not self._up.is_set():
             self._down.set()
+            self._answered.set()
 
     def _ended(self, reason: str, code: int | None = None) -> None:
         """Tell the end of this connection, once."""
@@ -276,11 +307,12 @@ class Link:
             return
         self._told_end_of = self._epoch
         self._end_code = code
-        log.log(
-            logging.INFO if self._stopping.is_set() or not self._open.is_set() else logging.WARNING,
-            "mqtt connection ended",
-            extra={"reason": reason},
-        )
+        on_purpose = self._stopping.is_set() or not self._open.is_set()
+        if on_purpose or (times := self._repeats.times(reason, time.monotonic())) == 1:
+            level = logging.INFO if on_purpose else logging.WARNING
+            log.log(level, "mqtt connection ended", extra={"reason": reason})
+        elif times:
+            log.warning("mqtt connection ended again and again", extra={"reason": reason, "times": times})
         self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
 
     def _emit(self, signal: Signal) -> None:
@@ -294,10 +326,15 @@ class Link:
     def _on_connect(
         self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, properties: object
     ) -> None:
+        self._answered.set()
         if code.is_failure:
-            self._ended(f"the broker refused the connection: {code}", code.value)
+            needed = f" ({NEEDED})" if code.value in _OTHER_PROTOCOL else ""
+            self._ended(f"the broker refused the connection: {code}{needed}", code.value)
             self._down.set()
             return
+        with self._filters_lock:
+            self._filters.clear()
+        self._repeats = Repeats()
         self._up_since_s = time.monotonic()
         self._up.set()
         self._emit(
@@ -306,6 +343,7 @@ class Link:
                 epoch=self._epoch,
                 maximum_packet=getattr(properties, "MaximumPacketSize", None),
                 receive_maximum=getattr(properties, "ReceiveMaximum", None),
+                shared_subscriptions=bool(getattr(properties, "SharedSubscriptionAvailable", 1)),
             )
         )
 
@@ -314,13 +352,29 @@ class Link:
     ) -> None:
         if self._up.is_set():
             self._ended(str(code), code.value)
-        else:  # as one does that refuses our certificate
-            self._ended(f"the broker ended the connection before it let us in: {code}", code.value)
+        else:  # as one does that refuses our certificate, or speaks another protocol
+            needed = "" if self._settings.tls else f" ({NEEDED})"
+            self._ended(f"the broker ended the connection before it let us in: {code}{needed}", code.value)
+        self._answered.set()
         self._down.set()
 
     def _on_end(self, reason: str) -> None:
         self._ended(reason)
+        self._answered.set()
         self._down.set()
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        with self._filters_lock:
+            topic_filter = self._filters.pop(mid, "")
+        for code in codes:
+            if code.is_failure:
+                log.error(
+                    "the broker refuses a subscription",
+                    extra={"filter": topic_filter, "reason": str(code), "reason_code": code.value},
+                )
+            self._emit(Subscribed(topic_filter=topic_filter, reason=code.value, epoch=self._epoch))
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self._emit(

@@ -12,12 +12,23 @@ class Connected:
         epoch: which connection it is; they count up from 1.
         maximum_packet: largest packet in bytes that the broker takes; None if it sets no limit.
         receive_maximum: most unacknowledged messages that the broker takes; None if it sets no limit.
+        shared_subscriptions: whether the broker has them, as it says. Source: MQTT 5.0, 3.2.2.3.13.
     """
 
     session_present: bool
     epoch: int
     maximum_packet: int | None = None
     receive_maximum: int | None = None
+    shared_subscriptions: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker's SUBACK: `reason` is the quality of service that it grants, or why it refuses (from 0x80 on)."""
+
+    topic_filter: str
+    reason: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Acknowledged:
     epoch: int
 
 
-Signal = Connected | Disconnected | Received | Acknowledged
+Signal = Connected | Disconnected | Subscribed | Received | Acknowledged
 
 
 @dataclass(frozen=True, slots=True)

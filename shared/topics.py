@@ -138,4 +138,22 @@ def shared_events(group: str) -> str:
     Raises:
         Invalid: a group that is not a valid id.
     """
-    return f"$share/{check_name(group, 'subscription group')}/{ALL_EVENTS}"
+    return shared(group, ALL_EVENTS)
+
+
+def shared_beats(group: str, hub: str) -> str:
+    """The shared subscription of a hub's own heartbeats: what comes through it shows that the broker has them.
+
+    Raises:
+        Invalid: a group or a hub that is not a valid id.
+    """
+    return shared(group, str(SensorTopic(HEARTBEAT_SITE, hub, "beat")))
+
+
+def shared(group: str, topic_filter: str) -> str:
+    """A filter as a shared subscription. Source: MQTT 5.0, 4.8.2.
+
+    Raises:
+        Invalid: a group that is not a valid id.
+    """
+    return f"$share/{check_name(group, 'subscription group')}/{topic_filter}"

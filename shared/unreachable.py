@@ -16,7 +16,11 @@ from shared.errors import Invalid
 from shared.settings import MqttSettings
 from shared.tls import tls_context
 
+NEEDED: Final = "Earwitness needs MQTT 5 over TCP or TLS"
+_SILENT: Final = "does not answer within"
 PATIENCE_S: Final = 5.0
+_PROBE_S: Final = 1.0
+"""How long each further look at a server may take that let nobody in."""
 _REFUSAL_S: Final = 1.5
 """How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
 _TIME: Final = rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)"
@@ -55,15 +59,39 @@ def explained(settings: MqttSettings, told: str | None) -> str:
     except OSError as error:
         return f"no broker at {where}: no way there ({error}); look at the network and at firewalls"
     with contextlib.closing(connection):
-        found = _of_tls(settings, connection) if settings.tls else _of_plain(settings, connection)
-    if found is not None:
-        return f"the broker at {where} {found}"
+        found = _found(settings, connection, told)
+    return f"the broker at {where} {found or _of_word(told)}"
+
+
+def _found(settings: MqttSettings, connection: socket.socket, told: str | None) -> str | None:
+    """What a closer look shows of a server that let nobody in."""
+    if told is not None and _SILENT in told:  # it was waited for already
+        silent = f"does not answer: {NEEDED}; correct mqtt.host and mqtt.port"
+        return silent if settings.tls else _of_http(settings) or silent
+    connection.settimeout(_PROBE_S)
+    if settings.tls:
+        return _of_tls(settings, connection)
+    return _of_plain(settings, connection) or (_of_http(settings) if told is not None and NEEDED in told else None)
+
+
+def _of_word(told: str | None) -> str:
+    """What the connection's own word means."""
     if told is not None and any(word in told.lower() for word in ("not authorized", "user name", "banned")):
-        return (
-            f"the broker at {where} refuses the login ({told}): correct mqtt.username and mqtt.password_file, or what"
-            " the broker knows"
-        )
-    return f"the broker at {where} does not let us in ({told or 'it says nothing: is it an MQTT 5 broker?'})"
+        return f"refuses the login ({told}): correct mqtt.username and mqtt.password_file, or what the broker knows"
+    if told is None or NEEDED in told:
+        said = "it says nothing" if told is None else told.replace(f" ({NEEDED})", "")
+        return f"does not let us in ({said}): {NEEDED}; correct mqtt.port, or take another broker"
+    return f"does not let us in ({told})"
+
+
+def _of_http(settings: MqttSettings) -> str | None:
+    """Whether a web server answers, as it does where MQTT is spoken over websockets."""
+    where = (settings.host, settings.port)
+    with contextlib.suppress(OSError), socket.create_connection(where, timeout=_PROBE_S) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        if connection.recv(5) == b"HTTP/":
+            return f"speaks HTTP at this port, as for websockets: {NEEDED}; correct mqtt.port"
+    return None
 
 
 def _of_name(host: str) -> str:

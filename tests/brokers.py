@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from shared.settings import MqttSettings
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 1, 2, 3, 4, 8, 9, 10, 11
+PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 PACKET_TOO_LARGE, SESSION_TAKEN_OVER = 0x95, 0x8E
 
 
@@ -23,6 +24,10 @@ class Behaviour:
         receive_maximum: told in CONNACK.
         hangs_up: payloads at which the connection just ends.
         after_connack: bytes sent after the first CONNACKs, one each.
+        connack: what is sent instead of CONNACK, after which the connection ends; b"" hangs up.
+        silent: nothing is ever answered.
+        shared: what CONNACK says of shared subscriptions; None: nothing.
+        suback: reason by filter; the quality of service that was asked for by default.
     """
 
     maximum_packet: int | None = None
@@ -31,6 +36,10 @@ class Behaviour:
     receive_maximum: int | None = None
     hangs_up: Callable[[bytes], bool] = lambda _: False
     after_connack: list[bytes] = field(default_factory=list)
+    connack: bytes | None = None
+    silent: bool = False
+    shared: bool | None = None
+    suback: dict[str, int] = field(default_factory=dict)
 
 
 class FaultyBroker:
@@ -40,6 +49,9 @@ class FaultyBroker:
         connections: how many there were.
         taken: topics and payloads of the messages that were acknowledged, in order.
         sizes: bytes of each PUBLISH packet, by payload.
+        filters: of all subscriptions that were asked for, in order.
+
+    No message is delivered to anybody, so that it is a broker, too, which takes `$share` for an ordinary topic.
     """
 
     def __init__(self, behaviour: Behaviour | None = None) -> None:
@@ -47,6 +59,7 @@ class FaultyBroker:
         self.connections = 0
         self.taken: list[tuple[str, bytes]] = []
         self.sizes: dict[bytes, int] = {}
+        self.filters: list[str] = []
         self._sessions: dict[str, socket.socket] = {}
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -97,22 +110,37 @@ class FaultyBroker:
         how = self.behaviour
         head, body, size = _packet(connection)
         kind = head >> 4
+        if how.silent:
+            return True
         if kind == CONNECT:
-            self._session(_client_id(body), connection)
-            connection.sendall(_framed(CONNACK, self._limits()))
-            if how.after_connack:
-                connection.sendall(how.after_connack.pop(0))
-        elif how.maximum_packet is not None and size > how.maximum_packet:
+            return self._let_in(connection, body)
+        if how.maximum_packet is not None and size > how.maximum_packet:
             if how.says_why:
                 connection.sendall(_framed(DISCONNECT, bytes([PACKET_TOO_LARGE, 0])))
             return False
-        elif kind == PUBLISH:
+        if kind == PUBLISH:
             return self._take_message(connection, head, body, size)
-        elif kind == SUBSCRIBE:
-            connection.sendall(_framed(SUBACK, body[:2] + b"\x00\x00"))
+        if kind == SUBSCRIBE:
+            topic_filter, qos = _subscribe(body)
+            self.filters.append(topic_filter)
+            reason = next((code for part, code in how.suback.items() if part in topic_filter), qos)
+            connection.sendall(_framed(SUBACK, body[:2] + bytes([0, reason])))
+        elif kind == UNSUBSCRIBE:
+            connection.sendall(_framed(UNSUBACK, body[:2] + b"\x00\x00"))
         elif kind == PINGREQ:
             connection.sendall(_framed(PINGRESP, b""))
         return kind != DISCONNECT
+
+    def _let_in(self, connection: socket.socket, body: bytes) -> bool:
+        how = self.behaviour
+        if how.connack is not None:
+            connection.sendall(how.connack)
+            return False
+        self._session(_client_id(body), connection)
+        connection.sendall(_framed(CONNACK, self._limits()))
+        if how.after_connack:
+            connection.sendall(how.after_connack.pop(0))
+        return True
 
     def _limits(self) -> bytes:
         """The body of CONNACK. Source: MQTT 5.0, 3.2.2.3."""
@@ -121,6 +149,8 @@ class FaultyBroker:
             properties += b"\x27" + struct.pack(">I", how.maximum_packet)
         if how.receive_maximum is not None:
             properties += b"\x21" + struct.pack(">H", how.receive_maximum)
+        if how.shared is not None:
+            properties += bytes([0x2A, how.shared])
         return bytes([0, 0, len(properties)]) + properties
 
     def _take_message(self, connection: socket.socket, head: int, body: bytes, size: int) -> bool:
@@ -185,6 +215,13 @@ def _client_id(body: bytes) -> str:
     at += 1 + body[at]  # the properties are short
     (length,) = struct.unpack_from(">H", body, at)
     return body[at + 2 : at + 2 + length].decode()
+
+
+def _subscribe(body: bytes) -> tuple[str, int]:
+    """Source: MQTT 5.0, 3.8: packet id (2), properties, filter, options."""
+    at = 3 + body[2]
+    (length,) = struct.unpack_from(">H", body, at)
+    return body[at + 2 : at + 2 + length].decode(), body[at + 2 + length] & 3
 
 
 def _publish(head: int, body: bytes) -> tuple[str, int | None, bytes]:

@@ -144,6 +144,10 @@ def ingest(
     rate: Annotated[
         float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
     ] = 520.0,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="redis.durable = local; needs a redis-server of 7.2 or newer")
+    ] = False,
+    capacity: Annotated[int, typer.Option(min=2, max=65_535, help="intake.capacity")] = 256,
     checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -155,10 +159,10 @@ def ingest(
     """
     from hub.bench.ingest import ingest_figures
 
+    chosen = (f"redis.durable={'local' if durable else 'no'}", f"intake.capacity={capacity}")
+    settings = (*_checkpoints(checkpoint), *chosen)
     with _progress() as told:
-        figures = ingest_figures(
-            data, archive=archive, seconds=seconds, rate=rate, settings=_checkpoints(checkpoint), told=told
-        )
+        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
     _tell("ingest", asdict(figures), json_)
 
 

@@ -141,6 +141,11 @@ class Heart:
         self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)
         self.worker = Worker("heartbeat", self._step)
 
+    @property
+    def missing(self) -> bool:
+        """Whether heartbeats that the broker took are not back in time."""
+        return bool(self._missed)
+
     def start(self) -> None:
         """Begin to beat."""
         self._metrics.last_beat.set(0)

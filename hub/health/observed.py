@@ -123,6 +123,11 @@ class Observed:
         """The threads of looks and heartbeat."""
         return [self._watch.worker, *([self._heart.worker] if self._heart else [])]
 
+    @property
+    def beats_missing(self) -> bool:
+        """Whether heartbeats are sent and do not come back."""
+        return self._heart is not None and self._heart.missing
+
     def start(self) -> None:
         """Begin to look."""
         self._watch.start()

@@ -169,9 +169,9 @@ class Courier:
             return None
         except Unavailable as error:
             return self._failed(message, error)
-        except Exception as error:  # our fault, and of this message: those behind it are tried too
+        except Exception as error:  # a defect, of a message or of a library: it may stop no other message
             log.exception("notifier failed", extra={"notifier": self._outbox.name})
-            return self._failed(message, Unavailable(f"{type(error).__name__}: {error}"))
+            return self._failed(message, Unavailable(f"unexpected error: {type(error).__name__}"))
         self._sent.append(message)
         self._finish(message, "sent")
         self._note_sent()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from hub.notify.policy import Hours, clock
+from hub.notify.uri import uri_of
 from shared.errors import Invalid, Unavailable
 from shared.messages import NamePattern, Severity
 from shared.settings import Group
@@ -71,7 +72,7 @@ class HttpSettings(WaySettings):
             usable = False
         if not usable:
             raise ValueError("write http://host:port/path or https://...")
-        return url
+        return SecretStr(uri_of(url.get_secret_value()))
 
 
 class WebhookSettings(HttpSettings):

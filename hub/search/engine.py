@@ -9,7 +9,8 @@ Decision: docs/decisions/0009. Source: https://redis.io/docs/latest/develop/ai/s
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from redis.exceptions import MovedError
 from hub.model.presence import level_of_similarity
 from hub.search.match import Entry, Exclusion, Filter, Match, Query, Towers
 from hub.search.scorer import Scorer
+from hub.store import Unfit, connect, meaning
 from shared.errors import Invalid, Unavailable
 
 _BATCH: Final = 1_000
@@ -52,7 +54,15 @@ class EngineIndex:
             without the query engine.
     """
 
-    def __init__(self, url: str, scorer: Scorer, *, candidates: Callable[[], int], timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        scorer: Scorer,
+        *,
+        candidates: Callable[[], int],
+        timeout_s: float = 5.0,
+        ca_file: Path | None = None,
+    ) -> None:
         if scorer.sketch is None:
             raise Invalid(_NO_SKETCH)
         self.scorer = scorer
@@ -62,14 +72,14 @@ class EngineIndex:
         self._limit_ms = int(2_000 * timeout_s)
         self._name = f"ew:search:{scorer.space.id}:{scorer.fingerprint}"
         self._prefix = f"ew:vector:{scorer.space.id}:{scorer.fingerprint}:"
+        self._redis = connect(url, timeout_s, ca_file)
         try:
-            self._redis: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2
-            )
-        except ValueError:  # its text may quote a part of the password
-            raise Invalid("redis.url is not redis://[user:password@]host:port/db, rediss:// or unix://path") from None
-        with suppress(Unavailable), self._translated():  # a server that is away is waited for, and asked again
-            self._create()
+            with self._translated():
+                self._create()
+        except Unfit as error:
+            raise Invalid(str(error)) from error
+        except Unavailable:  # a server that is away is waited for, and asked again
+            pass
 
     def close(self) -> None:
         """Close all connections."""
@@ -204,13 +214,13 @@ class EngineIndex:
         try:
             yield
         except MovedError as error:
-            raise Invalid(_CLUSTER) from error
+            raise Unfit(_CLUSTER) from error
         except redis.RedisError as error:
             if _lost(error):
                 with self._translated():
                     self._create()
                 raise Unavailable("the query engine: its search index was lost and is made again now") from error
-            raise Unavailable(f"the query engine: {error}") from error
+            raise meaning(error, "the query engine") from error
 
 
 def _lost(error: redis.RedisError) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -15,7 +15,9 @@ from hub.health.exposition import expose
 from hub.web.api import alerts, episodes, events, export, live, places, search
 from hub.web.api.search import faults
 from hub.web.guard import Guard
+from hub.web.hosts import own_names
 from hub.web.pages import every as pages
+from hub.web.parameters import known_parameters
 from hub.web.parts import Parts
 from hub.web.stream import Feed
 from shared.errors import Invalid, Unavailable
@@ -66,7 +68,7 @@ def create_app(parts: Parts) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
-    api = APIRouter(prefix="/api/v1")
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
     for resource in (events, episodes, alerts, places, search, export):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))
@@ -74,7 +76,8 @@ def create_app(parts: Parts) -> FastAPI:
     _add_operator_routes(app, parts)
     pages.add(app, parts)
     _add_answers_to_errors(app, parts)
-    app.add_middleware(Guard)
+    web, notify = parts.settings.web, parts.settings.notify
+    app.add_middleware(Guard, names=own_names(web.host, notify.page_url, web.allowed_hosts))
     return app
 
 

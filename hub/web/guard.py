@@ -3,6 +3,7 @@
 - Nothing from elsewhere is loaded, framed or run: a strict Content-Security-Policy.
 - A request that changes something comes from the hub's own page (its `Origin` is the hub) or carries the header
   `X-Earwitness`, which no other site's page can send without being asked. Source: OWASP, cross-site request forgery.
+- A request names the hub in `Host` (`hub.web.hosts`).
 - A body is cut off at its cap while it arrives.
 """
 
@@ -15,10 +16,15 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.web.asking import UPLOAD_CAP_BYTES
+from hub.web.hosts import answered
 
 HEADER: Final = "X-Earwitness"
 BODY_CAP_BYTES: Final = UPLOAD_CAP_BYTES + 64 * 1024
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OTHER_HOST: Final = (
+    "this hub does not answer under the name in Host: ask by its address, or add the name to web.allowed_hosts or"
+    " notify.page_url"
+)
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'",
@@ -34,10 +40,12 @@ class Guard:
 
     Args:
         app: what is wrapped.
+        names: under which the hub answers; see `hub.web.hosts`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -53,6 +61,9 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
+        if not answered(headers.get("host"), self._names):
+            await JSONResponse({"detail": _OTHER_HOST}, status_code=421)(scope, receive, guarded)
+            return
         if scope["method"] not in SAFE and not of_ours(headers):
             refused = f"send the header {HEADER}, or ask from the hub's own page"
             await JSONResponse({"detail": refused}, status_code=403)(scope, receive, guarded)

@@ -25,7 +25,7 @@ class Health:
     """What `/healthz` tells: whether the hub can do its work.
 
     Attributes:
-        broker: connected, or draining before it connects again.
+        broker: connected and granting events, or draining before it connects again.
         store: it answers.
         events: events archived; 0 if the store is away.
         dead_letters: dead letters that wait; 0 if the store is away.

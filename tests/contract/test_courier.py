@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from hub.archive import Archive
 from hub.metrics import HubMetrics
@@ -18,6 +19,7 @@ from hub.notify.courier import Courier
 from hub.notify.outbox import Outbox
 from hub.notify.policy import PATIENCE, Hours, Rules
 from hub.notify.post import Poster
+from hub.notify.settings import WebhookSettings
 from hub.notify.teller import Address, Teller
 from hub.notify.text import Wording
 from hub.notify.webhook import Webhook
@@ -48,10 +50,12 @@ class Bench:
     def outbox(self) -> Outbox:
         return Outbox(self.archive.client, "ops")
 
-    def courier(self, rules: Rules = ALWAYS, hub: str = "one", give_up_after_s: float = 1e9) -> Courier:
+    def courier(
+        self, rules: Rules = ALWAYS, hub: str = "one", give_up_after_s: float = 1e9, url: str = ""
+    ) -> Courier:
         return Courier(
             outbox=self.outbox,
-            notifier=Webhook(Poster(self.receiver.url, timeout_s=5), None),
+            notifier=Webhook(Poster(url or self.receiver.url, timeout_s=5), None),
             rules=rules,
             wording=Wording(BERLIN, "http://hub"),
             hub=hub,
@@ -122,6 +126,27 @@ def test_a_receiver_that_asks_for_patience_is_left_alone(bench: Bench) -> None:
     bench.alerts(0, 1)
     bench.receiver.always = Answer(429, {"Retry-After": "40"})
     assert bench.courier().round() == 40.0
+
+
+def test_a_webhook_with_letters_beyond_ascii_is_told(bench: Bench) -> None:
+    hook = WebhookSettings(url=SecretStr(f"{bench.receiver.url}/l\u00e4rm melden?an=M\u00fcller"))
+    bench.alerts(0, 1)
+    courier = bench.courier(url=hook.url.get_secret_value())
+    assert courier.round() == 0.0
+    assert [post.path for post in bench.receiver.taken] == ["/l%C3%A4rm%20melden?an=M%C3%BCller"]
+
+
+def test_an_error_that_nobody_expected_ends_no_delivery_thread(bench: Bench) -> None:
+    bench.alerts(0, 1)
+    courier = bench.courier(url=f"{bench.receiver.url}/l\u00e4rm")  # as settings never let it through
+    courier.start()
+    try:
+        eventually(lambda: bench.outcomes().get("retried", 0) > 1, 20, "it is tried again")
+        trouble = bench.outbox.trouble()
+        assert trouble is not None
+        assert "UnicodeEncodeError" in trouble.reason
+    finally:
+        courier.stop()
 
 
 def test_a_message_that_fails_again_and_again_does_not_hold_up_the_others_for_ever(bench: Bench) -> None:

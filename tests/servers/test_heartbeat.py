@@ -10,7 +10,7 @@ from hub.health import heartbeat
 from hub.health.heartbeat import Heart, alert_of
 from hub.metrics import HubMetrics
 from shared.messages import decode_event, encode_json
-from shared.mqtt import Connected, Link, Received
+from shared.mqtt import Connected, Link, Received, Subscribed
 from shared.space import VGGISH
 from shared.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
 from tests.processes import Broker, Mosquitto
@@ -30,6 +30,7 @@ def listening(broker: Broker) -> Link:
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     link.subscribe(ALL_INTAKES)
+    assert isinstance(link.signals.get(timeout=5), Subscribed)
     return link
 
 

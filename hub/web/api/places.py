@@ -18,7 +18,7 @@ def routes(parts: Parts) -> APIRouter:
     """The routes of sensors, patterns and sites."""
     router = APIRouter(tags=["places"])
 
-    @router.get("/sensors", responses=errors(503))
+    @router.get("/sensors", responses=errors(422, 503))
     def sensors() -> SensorList:
         """All sensors, with their last event and announced state."""
         return SensorList(sensors=[sensor_view(sensor) for sensor in parts.archive.sensors()])

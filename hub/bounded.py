@@ -1,0 +1,49 @@
+"""Asking with a limit of time, where what is asked has none that can be relied on."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from shared.errors import Unavailable
+
+T = TypeVar("T")
+
+
+class Bounded(Generic[T]):
+    """Asks on a thread of its own, one at a time, and waits no longer than it may.
+
+    Args:
+        ask: what is asked; may take any time.
+        within_s: longest wait.
+        who: who is asked, for the error.
+    """
+
+    def __init__(self, ask: Callable[[], T], within_s: float, who: str) -> None:
+        self._ask = ask
+        self._within_s = within_s
+        self._who = who
+        self._lock = threading.Lock()
+        self._pending: Future[T] | None = None
+
+    def __call__(self) -> T:
+        """Return the answer; several who wait share one.
+
+        Raises:
+            Unavailable: there is none in time.
+        """
+        with self._lock:
+            if self._pending is None or self._pending.done():
+                self._pending = Future()
+                threading.Thread(target=self._run, args=(self._pending,), name="asked", daemon=True).start()
+            pending = self._pending
+        try:
+            return pending.result(self._within_s)
+        except TimeoutError:
+            raise Unavailable(f"{self._who} does not answer within {self._within_s:g} s") from None
+
+    def _run(self, pending: "Future[T]") -> None:
+        try:
+            pending.set_result(self._ask())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            pending.set_exception(error)

@@ -1,0 +1,30 @@
+"""Addresses as HTTP takes them: of what people write, letters beyond ASCII and blanks are encoded."""
+
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+_AS_IT_IS: Final = "%/:=&?~#+!$,;'@()*[]"
+"""What may stand in a path or a query beside letters, digits, `-`, `.` and `_`. Source: RFC 3986, 2.2 and 3.3."""
+
+
+def uri_of(iri: str) -> str:
+    """Return the URI of an IRI: host in IDNA, path and query in UTF-8 with per cent signs, no fragment.
+
+    Source: RFC 3987, 3.1 (mapping of IRIs to URIs).
+
+    Raises:
+        ValueError: the host is no name, or a login holds a control character.
+    """
+    parts = urlsplit(iri.strip())
+    login, at, host = parts.netloc.rpartition("@")
+    name, colon, port = host, "", ""
+    if not host.endswith("]"):
+        name, colon, port = host.partition(":") if host.count(":") == 1 else (host, "", "")
+    if not name.isascii():
+        name = name.encode("idna").decode()
+    return parts._replace(
+        netloc=quote(login, safe=_AS_IT_IS) + at + name + colon + port,
+        path=quote(parts.path, safe=_AS_IT_IS),
+        query=quote(parts.query, safe=_AS_IT_IS),
+        fragment="",
+    ).geturl()
