@@ -34,8 +34,8 @@ class Worker:
 
     Attributes:
         stopping: set once the worker is to end; a step that waits should wait on it.
-        restarts: how many steps raised what nobody expected.
-        waits: how many steps raised `Unavailable` or `Busy`.
+        restarts: steps that raised what nobody expected.
+        waits: steps that raised `Unavailable` or `Busy`.
     """
 
     def __init__(
