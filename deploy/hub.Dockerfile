@@ -10,7 +10,7 @@ RUN python -m venv /opt/earwitness
 WORKDIR /src
 # The large part first: it stays in the builder's cache while only our own code changes.
 COPY constraints.txt ./
-RUN /opt/earwitness/bin/pip install --constraint constraints.txt --no-deps --index-url "${TORCH_INDEX}" torch
+RUN /opt/earwitness/bin/pip install --constraint constraints.txt --no-deps --index-url "${TORCH_INDEX}" torch torchaudio
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY edge edge

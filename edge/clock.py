@@ -1,4 +1,4 @@
-"""What this machine's clock is worth, and the times that an event may claim."""
+"""How far this machine's clock can be trusted, and which capture times an event may carry."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ def clock() -> ClockStatus:
 
 
 def clock_at(captured_at: datetime) -> ClockStatus:
-    """Return what is known of the clock that stamped a live clip: a time that cannot be is `unsynchronised`.
+    """Return what is known of the clock that stamped a live clip: an impossible time is `unsynchronised`.
 
     Args:
         captured_at: as the clock said, timezone-aware.
@@ -26,7 +26,7 @@ def clock_at(captured_at: datetime) -> ClockStatus:
 
 
 def within_wire(at: datetime) -> datetime:
-    """Return the nearest time that an event may bear: no clip is lost because of a clock.
+    """Return the nearest capture time that an event may carry, so that no clip is lost because of a clock.
 
     Args:
         at: any time, timezone-aware.

@@ -7,10 +7,10 @@ LONGEST_STEP_S: Final = 30.0
 
 
 class ConnectedTime:
-    """Seconds connected to the broker, as far as its answers prove.
+    """Count the seconds of connection to the broker that its answers prove.
 
-    Time passes from the start of a connection to the broker's latest answer on it. It stands still while the broker
-    is away, also before anybody notices that it is. It never goes back, whatever the system's clock does.
+    Time passes from the start of a connection to the broker's latest answer on it. It stops while the broker
+    is away, even before the loss is noticed. It never goes back, whatever the system's clock does.
 
     Args:
         start_s: where it goes on; the highest stamp that was ever kept.

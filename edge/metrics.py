@@ -146,7 +146,7 @@ def _families() -> Iterator[tuple[CounterMetricFamily | GaugeMetricFamily, Read]
 
 
 def _obeying(app: "WSGIApplication") -> "WSGIApplication":
-    """Have the format be the one that the client wants most, which prometheus_client does not look at."""
+    """Answer in the format that the client prefers; prometheus_client ignores quality values."""
 
     def obeying(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return app({**environ, "HTTP_ACCEPT": preferred(environ.get("HTTP_ACCEPT", ""))}, start_response)

@@ -105,7 +105,7 @@ class Publisher:
         return not repeating and self._spool.pending() <= len(self._owed) + len(self._aside)
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
-        """Take note of what the broker said, in order.
+        """Handle the broker's signals, in order.
 
         Args:
             signals: since the last call.
@@ -240,7 +240,7 @@ class Publisher:
     def _find_repeats(self) -> None:
         """After a reconnection, find what goes out again.
 
-        If the broker was killed, nothing tells: all that it acknowledged within the window may be forgotten there.
+        A broker that was killed may have lost all that it acknowledged within the window, and does not say so.
 
         Raises:
             Unavailable: the disk does not tell.
@@ -253,7 +253,7 @@ class Publisher:
             log.info("connected again; the latest events are sent once more", extra={"events": len(self._repeats)})
 
     def _release(self) -> None:
-        """After a reconnection, let go what was too large for the broker if it takes more now.
+        """After a reconnection, release rows that were too large for the broker and are not any more.
 
         Raises:
             Unavailable: the disk does not take it.
@@ -263,7 +263,7 @@ class Publisher:
         self._look_aside = False
 
     def _choose(self, room: int, now_s: float) -> list[Spooled]:
-        """What to send next: the suspect alone, else new events, else repeats, else one that was set aside.
+        """Return what to send next: the suspect alone, else new events, else repeats, else one that was set aside.
 
         Raises:
             Unavailable: the disk does not tell.

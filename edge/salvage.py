@@ -46,7 +46,7 @@ _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What became of a damaged spool.
+    """The result of repairing a damaged spool.
 
     Attributes:
         kept: rows in the new file.
@@ -94,7 +94,7 @@ def open_spool(path: Path) -> sqlite3.Connection:
 
 
 def finish_move(path: Path) -> None:
-    """Finish a rescue that a power cut ended between its two renames; forget one that was not complete."""
+    """Finish a repair that a power cut ended between its two renames; delete one that was not complete."""
     fresh = _fresh(path)
     if not fresh.exists():
         return

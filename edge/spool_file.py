@@ -1,7 +1,7 @@
 """The file under the spool: one transaction at a time, on a disk that may be full or damaged.
 
 A damaged file is replaced by one with what can still be read (`edge.salvage`). On a full disk the oldest acknowledged
-rows are given up. In both cases the transaction is tried once more. All else that the disk says is `Unavailable`.
+rows are deleted. In both cases the transaction is tried once more. Any other error of the disk is `Unavailable`.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from shared.errors import Unavailable
 T = TypeVar("T")
 
 SALVAGE_REST_S: Final = 60.0
-"""Shortest time between two rescues of a damaged file: a disk that fails for good must not be copied for ever."""
+"""Shortest time between two repairs of a damaged file, so that a failed disk is not copied without end."""
 _MOST_PAGES: Final = 2**31
 FREED_AT_ONCE: Final = (8, 1)
 """How many acknowledged rows are given up at a time for a full disk; fewer need less room."""
@@ -147,7 +147,7 @@ class SpoolFile:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn what the disk says into `Unavailable`."""
+    """Turn errors of the disk into `Unavailable`."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,9 +1,9 @@
 """Which rows of the spool are under way to the broker, and what its answers and the ends of connections mean.
 
-Rules without I/O. A row whose transmission ends the connection again and again is *set aside*, so that it cannot
-stand before all others for ever. Which row it is, the window finds out so: when a connection ends, the row sent first
-of those without an answer is the suspect. It is sent again alone. A connection that ends while one row alone is under
-way is a strike against this row; an answer acquits it.
+This module has rules and no I/O. A row whose transmission ends the connection repeatedly is *set aside*, so that it
+does not block the rows after it. The window finds that row: when a connection ends, the row sent first of those
+without an answer is the suspect. The publisher sends it again, alone. A connection that ends while one row alone is
+under way counts against this row; an answer clears it.
 """
 
 from collections.abc import Mapping

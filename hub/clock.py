@@ -22,7 +22,7 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """A hub whose clock tells an earlier time has no battery, and was not reached by NTP yet."""
 QUIET: Final = timedelta(days=1)
-"""A network whose newest event is older has fallen silent, or this hub's clock is ahead."""
+"""If the newest event is older, no sensor is heard, or this hub's clock is ahead."""
 _FEWEST: Final = 2
 """Sensors that must agree before they are believed rather than this hub."""
 
@@ -72,7 +72,7 @@ def believed_at(
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What speaks against this hub's clock, in words; each is "" if nothing does.
+    """Reasons to doubt this hub's clock, in words; each is "" if there is none.
 
     Attributes:
         clock: why the clock must be wrong.
@@ -86,7 +86,7 @@ class Doubts:
 
 
 def doubts(now: datetime, store_now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> Doubts:
-    """What the store's clock and the sensors say against this hub's clock.
+    """Compare this hub's clock with the store's and the sensors', and return the reasons to doubt it.
 
     Args:
         now: by this hub's clock.
@@ -123,7 +123,7 @@ def _went_back(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -
 
 
 def _beside_sensors(sensors: Sequence[Sensor], tolerance: timedelta) -> str:
-    """What most of the sensors that were measured say, if they agree among each other."""
+    """Return what most measured sensors say about this hub's clock if they agree; else ""."""
     skews = [s.clock.skew_s for s in sensors if s.clock is not None and s.state == "ready"]
     if len(skews) < _FEWEST:
         return ""

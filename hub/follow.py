@@ -174,6 +174,6 @@ class Follower:
         self._compare_at = time.monotonic() + COMPARED_EVERY_S
         excess = len(self._retrieval) - self._archive.count()
         if excess > 0 and excess == self._excess:
-            log.warning("events went and nobody told: comparing with the whole archive", extra={"events": excess})
+            log.warning("events are gone without a change: comparing with the archive", extra={"events": excess})
             reconcile(self._archive, self._retrieval)
         self._excess = excess

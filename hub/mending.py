@@ -1,4 +1,4 @@
-"""Puts right what earlier hubs archived from the future: they believed every clock.
+"""Corrects events that earlier hubs archived with times in the future: those hubs believed every clock.
 
 At a hub's start, events from ahead of the present that claim to be later than their receipt take the time of the
 receipt, as `hub.clock` has it, and keep what they claimed. Their alerts and episodes follow, and so do the newest
@@ -26,10 +26,10 @@ _EVENTS: Final = f"{PREFIX}:events"
 
 
 class Mender:
-    """Puts an archive right; doing so twice changes nothing more.
+    """Corrects an archive; a second run changes nothing.
 
     Args:
-        archive: to be put right.
+        archive: holds the events to correct.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -37,10 +37,10 @@ class Mender:
 
     @translated
     def mend(self, now: datetime) -> int:
-        """Put right what is from ahead of a time.
+        """Correct events that were captured later than a time.
 
         Returns:
-            Events that were.
+            Number of corrected events.
 
         Raises:
             Unavailable: the store is away; mending again is safe.
@@ -61,7 +61,7 @@ class Mender:
         return mended
 
     def _mend_events(self, names: list[str], now_ms: int) -> int:
-        """How many of these were put right, or were no more: those are ahead no longer."""
+        """Correct these events; return how many were corrected or are gone."""
         done = 0
         pipe = self._redis.pipeline(transaction=False)
         for name in names:

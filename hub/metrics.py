@@ -248,10 +248,10 @@ class HubMetrics:
         self.store_retention = self._gauge("store_retention_seconds", "How long events are kept")
         self.store_waiting = self._gauge("store_alerts_waiting", "Alerts that the broker does not have yet")
         self.store_letters = self._gauge("store_dead_letters", "Dead letters that wait for a person")
-        self.store_letter_bytes = self._gauge("store_dead_letters_bytes", "Memory that dead letters take, about")
+        self.store_letter_bytes = self._gauge("store_dead_letters_bytes", "Approximate memory of dead letters")
         self.store_letter_limit = self._gauge(
             "store_dead_letters_limit_bytes",
-            "Memory that they may take; then who has most loses its oldest",
+            "Most memory of dead letters; beyond it the sensor with the most loses its oldest",
         )
         self.store_letters_discarded = self._listed(
             "store_dead_letters_discarded", "Dead letters that made room for newer ones", counter=True

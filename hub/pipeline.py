@@ -57,7 +57,7 @@ class Pipeline:
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         tolerance: clocks of sensors may be off by so much; see `hub.clock`.
-        doubts: what speaks against this hub's clock, as far as is known.
+        doubts: reasons to doubt this hub's clock, as far as is known.
         now: the time, UTC.
     """
 

@@ -40,7 +40,7 @@ class Interrupt:
             self._set.set()
 
     def is_set(self) -> bool:
-        """Whether it came."""
+        """Return whether it came."""
         return self._set.is_set()
 
     def wait(self, timeout_s: float) -> bool:

@@ -50,16 +50,16 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="seed of the synthetic street and of its history")] = 1,
     json_: JsonOption = False,
 ) -> None:
-    """Run everything here, now: broker, store, hub and sensors, with weeks of history, and watch it on the page.
+    """Run broker, store, hub and simulated sensors on this machine, with weeks of history, and show the page.
 
-    The history is of a synthetic street: a jackhammer on weekdays at 07:00, a saw every other night, voices every day
-    at the present time, and more. Then the sensors play the street live, at real pace, or recordings or embeddings of
-    yours. Thresholds and the budget of alerts are the defaults. When everything is played, the page stays until
-    Ctrl-C, which ends all of it within 5 seconds; nothing is kept.
+    The history is of a synthetic street: a jackhammer on weekdays at 07:00, a saw every other night at 23:00, voices
+    and music every day at the present time, and more. Then the sensors play the street live, at real pace, or your
+    recordings or embeddings. Thresholds and the budget of false alerts are the defaults. After the last clip the page
+    stays until Ctrl-C. Ctrl-C ends all programs within 5 seconds; the demo deletes its files.
 
-    The summary counts what was played live, not the history. The exit code is 1 if nothing was archived or something
-    was lost; what Ctrl-C left no time for is not lost. A minute without a live alert is no failure: a site has two a
-    day, beside what recurs.
+    The summary counts live events, not the history. The exit code is 1 if nothing was archived or events were lost.
+    Events that the hub had no time to take before Ctrl-C are not counted as lost. A run may have no live alert: a
+    site has at most two alerts a day about sounds that do not recur.
 
     Example: earwitness-hub demo --recordings ./clips --for 60 --json
     """
@@ -70,7 +70,7 @@ def demo(
     if recordings is not None and not any(path.suffix.lower() in SUFFIXES for path in recordings.rglob("*")):
         raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {recordings}")
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
-        del os.environ[name]  # settings of a hub or a sensor that is for real
+        del os.environ[name]  # settings of a deployed hub or sensor
     kind: Kind = "files" if recordings else "embeddings" if embeddings else "scene"
     plan = Plan(kind, recordings or embeddings, speed or PACE[kind], sensors, seed, history_days)
     interrupt = Interrupt()

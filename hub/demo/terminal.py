@@ -1,4 +1,4 @@
-"""What the demo prints: alerts as they come, and pages that are worth a look."""
+"""What the demo prints: alerts as they come, and links to pages."""
 
 import os
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def describe(alert: AlertMessage, zone: ZoneInfo) -> str:
 
 
 def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
-    """List four pages that are worth opening first: what each shows, and its address.
+    """List the four pages to open first: what each shows, and its address.
 
     Args:
         web: address of the hub's page.

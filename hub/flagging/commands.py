@@ -79,7 +79,7 @@ def give(
 ) -> None:
     """Say what an alert or a match was; the site's thresholds move at once.
 
-    Example: earwitness-hub feedback give street-1.b3.120 different --match street-2.b1.7 --note "an ice-cream van"
+    Example: earwitness-hub feedback give harbour.street-1.b3.120 different --match harbour.street-2.b1.7
     """
     settings = settings_from(config, override)
     archive = open_archive(settings)

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class ClockLook:
-    """Compares this hub's clock with others, and remembers what speaks against it.
+    """Compares this hub's clock with others, and keeps the reasons to doubt it.
 
     Args:
         archive: in the store whose clock is asked, with the sensors.
@@ -36,7 +36,7 @@ class ClockLook:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing was found that speaks against this hub's clock."""
+        """Return whether no reason to doubt this hub's clock was found."""
         return not self.doubts.clock
 
     def look(self, _now: datetime) -> None:

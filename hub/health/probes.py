@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from shared.worker import Worker
 
 Probe = Callable[[], str]
-"""Says what is wrong in one sentence, and what to do; "" if nothing is."""
+"""Return what is wrong in one sentence, and what to do; "" if nothing is."""
 
 
 class Probes:
-    """Probes of whether the process works (live), and of whether it does what it is there for (ready)."""
+    """Probes of whether the process works (live), and of whether it takes and archives events (ready)."""
 
     def __init__(self) -> None:
         self._live: dict[str, Probe] = {}

@@ -96,7 +96,7 @@ class Courier:
         self.worker.stop(_GRACE_S)
 
     def _take_again(self) -> None:
-        """Forget what is in hand: it is left over, and taken again."""
+        """Drop the messages that were taken; the outbox keeps them, and they are taken again."""
         self._in_hand, self._look_at = {}, 0.0
 
     def round(self, wait_s: float = 0.0) -> float:
