@@ -6,14 +6,14 @@ it are handled meanwhile. At most `intake.capacity` messages are received and no
 
 import logging
 import queue
-import random
-import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from shared.backoff import full_jitter
 from shared.errors import Unavailable
 from shared.signals import Received
+from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -33,43 +33,53 @@ class DurableAcknowledger:
         self._sync = sync
         self._acknowledge = acknowledge
         self._waiting: queue.Queue[Received] = queue.Queue()
-        self._held: list[Received] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="acknowledge", daemon=True)
+        self._held: deque[Received] = deque()
+        self._put = 0  # counted by whoever puts
+        self._done = 0  # counted by the worker
+        self._progress_s = time.monotonic()  # when messages were acknowledged last, or the first one came
+        self.worker = Worker("acknowledge", self._step, finish=self._finish, cap_s=_RETRY_CAP_S)
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long messages wait without one being acknowledged, in seconds; 0 if none waits."""
+        return 0.0 if self._put == self._done else time.monotonic() - self._progress_s
 
     def start(self) -> None:
         """Begin to acknowledge."""
-        self._thread.start()
+        self.worker.start()
 
     def put(self, message: Received) -> None:
         """Take a message that was handled."""
+        if self._put == self._done:
+            self._progress_s = time.monotonic()
+        self._put += 1
         self._waiting.put(message)
 
     def stop(self) -> None:
         """End; what is not on disk by then, the broker sends again."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.worker.stop()
 
-    def _run(self) -> None:
-        attempt = 0
-        while True:
-            last = self._stopping.is_set()
-            self._take()
-            try:
-                if self._held:
-                    self._sync()
-                    attempt = 0
-            except Unavailable as error:
-                log.warning("waiting to acknowledge", extra={"reason": str(error), "messages": len(self._held)})
-                self._stopping.wait(full_jitter(attempt, _RETRY_CAP_S, random.random))
-                attempt += 1
-            else:
-                for message in self._held:
-                    self._acknowledge(message)
-                self._held = []
-            if last:
-                return
+    def _step(self) -> float:
+        """Take what waits, wait for the disk, and acknowledge.
+
+        Raises:
+            Unavailable: it is not on the disk in time; it is held.
+        """
+        self._take()
+        if self._held:
+            self._sync()
+        while self._held:
+            self._acknowledge(self._held[0])
+            self._held.popleft()
+            self._done += 1
+            self._progress_s = time.monotonic()
+        return 0.0
+
+    def _finish(self) -> None:
+        try:
+            self._step()
+        except Unavailable as error:
+            log.warning("not acknowledged", extra={"reason": str(error), "messages": len(self._held)})
 
     def _take(self) -> None:
         """Take all that wait; if there are none, wait a while for one."""

@@ -174,6 +174,15 @@ class Archive:
             raise meaning(error) from error
 
     @translated
+    def full(self) -> bool:
+        """Whether the store takes nothing for want of memory."""
+        try:
+            self._redis.set(f"{PREFIX}:asked", 1, ex=60)
+        except redis.exceptions.OutOfMemoryError:
+            return True
+        return False
+
+    @translated
     def durable(self) -> bool:
         """Whether the server writes an append-only file, so that its own crash loses at most a second."""
         return bool(self._redis.info("persistence").get("aof_enabled", 0))
@@ -520,7 +529,11 @@ class Archive:
             pipe = self._redis.pipeline(transaction=False)
             for key in ids:
                 pipe.hget(_event(key.decode()), "received_ms")
-            if due := [key.decode() for key, at in zip(ids, pipe.execute(), strict=True) if int(at or 0) < limit]:
+            received = [
+                self.rows.read("event", key.decode(), int, at) or 0
+                for key, at in zip(ids, pipe.execute(), strict=True)
+            ]
+            if due := [key.decode() for key, at in zip(ids, received, strict=True) if at < limit]:
                 return due
             start += len(ids)
         return []

@@ -196,8 +196,8 @@ class Casebook:
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([key_of(name) for name in ids]) if ids else []
-        read = (self._rows.read("episode", name, episode_from, row) for name, row in zip(ids, rows, strict=True))
-        return [episode for episode in read if episode is not None]
+        read = (self._rows.read("episode", name, _episode_or_name, row) for name, row in zip(ids, rows, strict=True))
+        return [one for one in read if isinstance(one, Episode)]  # else it was merged after its id was read
 
     @translated
     def first_opened_ms(self, place: str, category: str) -> int | None:

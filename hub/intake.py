@@ -104,13 +104,12 @@ class Intake:
         self._prepared: queue.Queue[tuple[list[Received], Sequence[Item]] | Connected] = queue.Queue()
         self._unfinished: deque[tuple[Received, Item]] = deque()
         self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
-        self.workers = [
-            Worker("intake", self._take_in, failed=self._note_wait),
-            Worker("finish", self._finish_next, failed=self._note_wait),
-        ]
-        self._stopping = self.workers[0].stopping
+        self._first = Worker("intake", self._take_in, failed=self._note_wait)
+        self._second = Worker("finish", self._finish_next, failed=self._note_wait)
+        self._stopping = self._first.stopping
         self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
         self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
+        self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
         metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.capacity.set(capacity)
@@ -140,24 +139,24 @@ class Intake:
 
     @property
     def stalled_s(self) -> float:
-        """For how long messages wait without one being handled, in seconds; 0 if none waits."""
-        return 0.0 if self.idle else time.monotonic() - self._progress_s
+        """For how long messages wait without one being handled, or acknowledged, in seconds; 0 if none waits."""
+        handling_s = 0.0 if self.idle else time.monotonic() - self._progress_s
+        return handling_s if self._durable is None else max(handling_s, self._durable.stalled_s)
 
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
         one_thread()
-        first, second = self.workers
         self._metrics.connected.set_function(lambda: float(self.connected))
         self._metrics.taking.set(1)
         self._link.start()
-        second.start()
+        self._second.start()
         if self._durable is not None:
             self._durable.start()
         try:
-            first.run()
+            self._first.run()
         finally:
             self._metrics.taking.set(0)
-            second.stop()
+            self._second.stop()
             if self._durable is not None:
                 self._durable.stop()
             self._let_on()
@@ -184,8 +183,8 @@ class Intake:
 
     def stop(self) -> None:
         """End `run` after the message in hand."""
-        for worker in self.workers:
-            worker.wind_down()
+        self._first.wind_down()
+        self._second.wind_down()
 
     def _offer(self, signal: Signal) -> None:
         """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""

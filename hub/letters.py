@@ -15,7 +15,8 @@ and neither another sensor's letters nor those that can be re-injected.
 Keys: `ew:dead-letters` stream of all but the payloads, `ew:dead-letter:<id>` payload,
 `ew:dead-letters:of:<site/sensor>:<kind>` time index of a queue, `ew:dead-letters:bytes` sorted set of queues by
 bytes, `ew:dead-letters:total` bytes of all, `ew:dead-letters:discarded` how many were pushed out,
-`ew:dead-letters:retained` sorted set of digests by time.
+`ew:dead-letters:retained` sorted set of digests by time. Letters of earlier hubs are in no queue: the stream holds
+their payloads, and no limit pushes them out.
 """
 
 import hashlib
@@ -44,6 +45,8 @@ _QUEUES: Final = f"{_ALL}:bytes"
 _TOTAL: Final = f"{_ALL}:total"
 _DISCARDED: Final = f"{_ALL}:discarded"
 _DIGESTS: Final = f"{_ALL}:retained"
+_PAYLOAD: Final = b"payload"
+"""The field with the payload of an earlier hub's letter."""
 
 _REMOVE: Final = f"""
 local function remove(id)
@@ -51,6 +54,7 @@ local function remove(id)
   if not row then return 0 end
   local queue, cost = row[2][2], tonumber(row[2][4])
   redis.call('XDEL', '{_ALL}', id)
+  if row[2][1] ~= 'queue' then return 1 end
   redis.call('DEL', 'ew:dead-letter:' .. id)
   redis.call('ZREM', '{_ALL}:of:' .. queue, id)
   redis.call('DECRBY', '{_TOTAL}', cost)
@@ -191,13 +195,21 @@ class DeadLetters:
 
     def page(self, limit: int, after: str = "") -> list[DeadLetter]:
         """The oldest letters after one, oldest first."""
-        rows = self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
-        read = (self._rows.read("dead letter", key.decode(), _letter(key), row) for key, row in rows)
-        return [letter for letter in read if letter is not None]
+        found: list[DeadLetter] = []
+        while not found and (
+            rows := self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
+        ):  # a page of letters that cannot be read is not the end
+            read = (self._rows.read("dead letter", key.decode(), _letter(key), row) for key, row in rows)
+            found, after = [letter for letter in read if letter is not None], rows[-1][0].decode()
+        return found
 
     def payload(self, letter: str) -> bytes:
         """What is kept of a letter's message; nothing if it is gone."""
-        return bytes(self._redis.get(f"ew:dead-letter:{letter}") or b"")
+        kept = self._redis.get(f"ew:dead-letter:{letter}")
+        if kept is None:
+            rows = self._redis.xrange(_ALL, letter, letter)
+            kept = rows[0][1].get(_PAYLOAD) if rows else None
+        return bytes(kept or b"")
 
     def count(self) -> int:
         """How many letters wait."""
@@ -218,7 +230,7 @@ class DeadLetters:
 
 def _letter(key: bytes) -> Any:  # noqa: ANN401 - see `Rows.read`
     def made(row: dict[bytes, bytes]) -> DeadLetter:
-        kind = row[b"kind"].decode()
+        kind = row.get(b"kind", b"invalid").decode()
         if kind not in get_args(LetterKind):
             raise ValueError("a dead letter of an unknown kind")
         return DeadLetter(
@@ -226,7 +238,7 @@ def _letter(key: bytes) -> Any:  # noqa: ANN401 - see `Rows.read`
             kind=kind,  # type: ignore[arg-type] # mypy does not narrow by `get_args`
             topic=row[b"topic"].decode("utf-8", "replace"),
             size=int(row[b"size"]),
-            kept=int(row[b"kept"]),
+            kept=len(row[_PAYLOAD]) if _PAYLOAD in row else int(row[b"kept"]),
             reason=row[b"reason"].decode("utf-8", "replace"),
             received_at=time_of(row[b"received_ms"]),
         )

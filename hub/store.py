@@ -47,6 +47,7 @@ _UNFIT: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
     ((fault.ResponseError,), "db index is out of range", "correct the database at the end of redis.url"),
 )
 """Errors that waiting does not end: their class, a part of their text, and what to do. The first that fits counts."""
+_DAMAGED: Final = "WRONGTYPE Operation against a key"
 _AWAY: Final = {
     "connection refused": "start it, or correct redis.url",
     "name or service not known": "correct the host in redis.url, or look at DNS",
@@ -105,8 +106,11 @@ def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> Any:  # 
 def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Turn the client's errors into ours, at the edge of a class that uses the store.
 
+    A key that holds something else than the hub writes there is no server that is away: that error stays as it is, so
+    that the message that needs the key is set aside (`hub.quarantine`) and stops no other.
+
     Raises:
-        Unavailable: instead of whatever the client raises.
+        Unavailable: instead of whatever else the client raises.
     """
 
     @functools.wraps(method)
@@ -114,6 +118,8 @@ def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S
         try:
             return method(self, *args, **kwargs)
         except redis.RedisError as error:
+            if isinstance(error, fault.ResponseError) and _DAMAGED in str(error):
+                raise
             raise meaning(error) from error
 
     return call

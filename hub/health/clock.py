@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hub.archive import Archive
@@ -48,6 +49,9 @@ class ClockLook:
         sensors = self._archive.sensors()
         store_now, now = self._archive.time(), self._now()
         found = doubts(now, store_now, sensors, self._tolerance)
+        if found.retention and not found.clock and self._archive.full():
+            # Nothing is newer as the store takes nothing: only what is removed by age ends that.
+            found = replace(found, retention="")
         if found != self.doubts:
             self._log(found)
         self.doubts = found

@@ -76,7 +76,10 @@ def of_ours(headers: Headers) -> bool:
     origin = headers.get("origin")
     if HEADER in headers:
         return True
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    try:
+        return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    except ValueError:  # no address
+        return False
 
 
 def _capped(receive: Receive) -> Receive:

@@ -321,3 +321,10 @@ def test_traces_expire(archive: Archive, casebook: Casebook) -> None:
     assert archive.client.exists("ew:traces:demo/s1:dog") == 1
     casebook.expire_traces(ms_of(MONDAY + timedelta(hours=2)))
     assert archive.client.exists("ew:traces:demo/s1:dog") == 0
+
+
+def test_an_episode_that_is_merged_while_a_list_is_read_is_no_row_that_cannot_be_read(archive: Archive) -> None:
+    archive.client.zadd("ew:episodes", {"demo.street-1.boot.1.4": 1_780_315_200_000})
+    archive.client.set("ew:episode:demo.street-1.boot.1.4", b'"demo.street-1.boot.0.4"')
+    assert Casebook(archive).episodes() == []
+    assert archive.rows.left_out == {}

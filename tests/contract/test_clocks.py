@@ -206,6 +206,13 @@ def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(fu
     assert set(told[1]) == {Change(name, gone=True) for name in gone}
 
 
+def test_a_full_store_is_freed_though_it_could_take_no_event_for_more_than_a_day(full: Archive) -> None:
+    assert look(full).may_remove(), "that nothing is newer is for want of memory"
+    assert not look(full, timedelta(days=100)).may_remove(), "by a clock that is wrong nothing is removed"
+    full.client.config_set("maxmemory", 0)
+    assert not look(full).may_remove(), "now silence tells something"
+
+
 def test_a_follower_finds_out_what_went_though_nobody_told(
     full: Archive, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

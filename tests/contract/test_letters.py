@@ -174,3 +174,33 @@ def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: 
     refused = CliRunner().invoke(app, ["dead-letters", "list", "--after", "x y", *chosen])
     assert refused.exit_code == 2
     assert "not the id of a dead letter" in refused.output
+
+
+def test_letters_of_an_earlier_hub_are_listed_read_and_removed(archive: Archive) -> None:
+    row = {"topic": topic("old"), "payload": b"whole", "size": 5, "reason": "no", "received_ms": 1_780_315_200_000}
+    old = archive.client.xadd("ew:dead-letters", row).decode()
+    put(archive.letters, "new", b"?")
+    first, second = archive.dead_letters()
+    assert (first.id, first.kind, first.whole, archive.dead_letter_payload(old)) == (old, "invalid", True, b"whole")
+    archive.unbury(old)
+    archive.unbury(second.id)
+    assert (archive.dead_letters(), archive.dead_letter_count(), archive.letters.size_bytes()) == ([], 0, 0)
+
+
+def test_letters_that_cannot_be_read_hide_none_behind_them(archive: Archive) -> None:
+    spoilt = [archive.client.xadd("ew:dead-letters", {"topic": "?"}).decode() for _ in range(3)]
+    put(archive.letters, "new", b"kept")
+    assert [archive.dead_letter_payload(one.id) for one in archive.dead_letters(limit=2)] == [b"kept"]
+    for letter in spoilt:
+        archive.unbury(letter)
+    assert archive.dead_letter_count() == 1
+
+
+def test_letters_are_removed_from_a_store_without_memory(archive: Archive) -> None:
+    put(archive.letters, "a", b"1")
+    archive.client.config_set("maxmemory", 1)
+    try:
+        archive.unbury(archive.dead_letters()[0].id)
+    finally:
+        archive.client.config_set("maxmemory", 0)
+    assert (archive.dead_letter_count(), archive.letters.size_bytes()) == (0, 0)

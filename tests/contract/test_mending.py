@@ -1,0 +1,69 @@
+"""A start puts right what earlier hubs archived from the future, whatever else is in the store."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic_core import to_json
+
+from hub.archive import Archive
+from hub.casebook import Casebook
+from hub.flagging.episode import Episode, episode_row
+from hub.mending import Mender
+from hub.stored import fields_of, ms_of
+from tests.values import NOON, stored
+
+NOW = NOON + timedelta(days=1)
+LATER = datetime(2199, 1, 1, tzinfo=UTC)
+AHEAD_MS = int(LATER.timestamp() * 1000)
+
+
+def test_an_event_from_the_future_whose_id_has_no_site_is_put_right(archive: Archive) -> None:
+    old = "street-1.boot.9"
+    archive.client.hset(f"ew:event:{old}", mapping=fields_of(replace(stored(9), captured_at=LATER)))
+    for index in ("ew:events", "ew:events:demo/street-1", "ew:events:dog"):
+        archive.client.zadd(index, {old: AHEAD_MS})
+    assert Mender(archive).mend(NOW) == 1
+    assert archive.client.zscore("ew:events", old) < AHEAD_MS
+    assert archive.client.zscore("ew:events:demo/street-1", old) < AHEAD_MS
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("presence", b"\0"), ("received_ms", b"never"), ("duration_s", b"nan"), ("received_ms", b"-9e9")],
+)
+def test_a_row_from_the_future_that_cannot_be_read_is_left_alone_and_hinders_no_start(
+    archive: Archive, field: str, value: bytes
+) -> None:
+    spoilt, ahead = (replace(stored(seq), captured_at=LATER, received_at=NOON) for seq in (1, 2))
+    archive.record_all([spoilt, ahead])
+    archive.client.hset(f"ew:event:{spoilt.id}", field, value)
+    assert Mender(archive).mend(NOW) == 1
+    back = archive.get(ahead.id)
+    assert back is not None
+    assert back.claimed_at == LATER
+    assert Mender(archive).mend(NOW) == 0
+
+
+@pytest.mark.parametrize("row", [b"{}", b"null", b"\xff", b'["a", 1]'])
+def test_an_episode_or_alert_that_cannot_be_read_hinders_no_start(archive: Archive, row: bytes) -> None:
+    ahead = replace(stored(2), captured_at=LATER, received_at=NOON)
+    archive.record(ahead)
+    archive.client.set(f"ew:alert:{ahead.id}", row)
+    archive.client.zadd("ew:alerts", {str(ahead.id): AHEAD_MS})
+    archive.client.set(f"ew:episode:{ahead.id}.4", row)
+    archive.client.zadd("ew:episodes", {f"{ahead.id}.4": AHEAD_MS})
+    assert Mender(archive).mend(NOW) == 1
+    assert archive.get(ahead.id) is not None
+    assert Mender(archive).mend(NOW) == 0
+
+
+def test_an_episode_is_put_right_though_a_start_ended_before_it_came_to_that(archive: Archive) -> None:
+    archive.record(stored(2))
+    casebook = Casebook(archive)
+    episode = Episode(f"{stored(2).id}.4", "demo/street-1", "dog", AHEAD_MS, AHEAD_MS + 10_000)
+    archive.client.set(f"ew:episode:{episode.id}", to_json(episode_row(episode)))
+    for index in ("ew:episodes", "ew:episodes:demo/street-1:dog"):
+        archive.client.zadd(index, {episode.id: AHEAD_MS})
+    Mender(archive).mend(NOW)
+    assert [one.opened_ms for one in casebook.episodes()] == [ms_of(NOON)]
