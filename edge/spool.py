@@ -64,7 +64,8 @@ class Spool(SpoolFile):
                 self._evict(db, self._bytes + len(payload) - self._cap_bytes)
             if self._bytes + len(payload) > self._cap_bytes:
                 raise Busy(f"the spool {self._path} is full: {self._bytes} of {self._cap_bytes} bytes")
-            db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            self._highest_row = max(self._highest_row, row.lastrowid or 0)
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1

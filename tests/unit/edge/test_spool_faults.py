@@ -197,6 +197,25 @@ def leaves_of_a_copy(path: Path, folder: Path) -> list[int]:
     return leaves(copy, "clip")
 
 
+def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", CAP)
+    broker = Broker()
+    broker.up = True
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    spool.put("a", "t", b"a")
+    publisher.pump(0.0)
+    spool._db.close()
+    content = (tmp_path / "s.db").read_bytes()
+    (tmp_path / "s.db").write_bytes(bytes(len(content)))  # nothing of it can be read
+    spool._broken = True
+    spool.put("b", "t", b"b")
+    publisher.handle([broker.answer(min(broker.under_way), 0)], 1.0, 0.0)
+    assert names(spool) == ["b"], "it was never sent"
+    assert (spool.fill().pending, spool.fill().lost) == (1, 1)
+    spool.close()
+
+
 def test_a_rescue_that_a_power_cut_ended_is_finished_at_the_next_start(tmp_path: Path) -> None:
     path, fresh = tmp_path / "s.db", tmp_path / "s.db.salvaged"
     saved = Spool(fresh, CAP)
