@@ -43,25 +43,28 @@ class Spool(SpoolFile):
         self._cap_bytes = cap_bytes
         self._unreadable: set[int] = set()
 
-    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> None:
+    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
         """Add a message at the end; a repeat of an event id changes nothing.
 
         Args:
             event: the event's id.
             topic: where it will be published.
             payload: the message.
-            evict: when full, give up acknowledged rows, oldest first; for sources that cannot wait.
+            evict: when full, give up acknowledged rows, oldest first, and then those that are set aside; for sources
+                that cannot wait.
+
+        Returns:
+            How many rows that were set aside were given up.
 
         Raises:
             Busy: the spool is full.
             Unavailable: the disk refuses.
         """
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
-                return
-            if evict:
-                self._evict(db, self._bytes + len(payload) - self._cap_bytes)
+                return 0
+            given_up = self._evict(db, self._bytes + len(payload) - self._cap_bytes) if evict else 0
             if self._bytes + len(payload) > self._cap_bytes:
                 raise Busy(f"the spool {self._path} is full: {self._bytes} of {self._cap_bytes} bytes")
             row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
@@ -69,8 +72,9 @@ class Spool(SpoolFile):
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1
+            return given_up
 
-        self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
+        return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
     def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
         """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
@@ -211,15 +215,20 @@ class Spool(SpoolFile):
             return None
         return None if found is None else Spooled(*found)
 
-    def _evict(self, db: sqlite3.Connection, need_bytes: int) -> None:
+    def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
+        """Make room; return how many rows of those that were set aside it cost."""
         if need_bytes <= 0:
-            return
-        chosen, found = [], 0
-        for row, size in db.execute(
-            "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row"
+            return 0
+        chosen, found, aside = [], 0, 0
+        for row, size, is_aside in db.execute(
+            "SELECT row, LENGTH(payload), reason IS NOT NULL AS aside FROM clip JOIN mark USING (row)"
+            " ORDER BY aside, row"
         ).fetchall():
             if found >= need_bytes:
                 break
             chosen.append((row, size))
             found += size
+            aside += is_aside
         self._forget(db, chosen)
+        self._aside -= aside
+        return aside

@@ -264,7 +264,24 @@ def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(tmp_path: Path
     spool = Spool(tmp_path / "s.db", 100_000)
     assert (names(spool), spool.fill().pending, spool.fill().aside) == ([], 0, 1)
     with pytest.raises(Busy):
-        spool.put("b", "t", bytes(60_000), evict=True)
+        spool.put("b", "t", bytes(60_000))
     spool.release([one.row for one in spool.all_aside()])
     assert (names(spool), spool.fill().pending, spool.fill().aside) == (["a"], 1, 0)
+    spool.close()
+
+
+def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_counted(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", 100_000)
+    for name in "abcde":
+        spool.put(name, "t", bytes(20_000))
+    rows = {one.event: one.row for one in spool.next(9)}
+    for name in "ab":
+        spool.set_aside(rows[name], "too large")
+    spool.acknowledge([rows["c"]], 1.0)
+    assert spool.put("f", "t", bytes(20_000), evict=True) == 0, "the acknowledged one gave way"
+    assert spool.put("g", "t", bytes(20_000), evict=True) == 1
+    assert (names(spool), spool.fill().aside, spool.fill().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
+    with pytest.raises(Busy):
+        spool.put("h", "t", bytes(50_000), evict=True)
+    assert (spool.fill().aside, spool.fill().size_bytes) == (1, 100_000), "nothing is given up in vain"
     spool.close()
