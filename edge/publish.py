@@ -107,9 +107,10 @@ class Publisher:
 
     @property
     def drained(self) -> bool:
-        """Whether all events are at the broker or set aside, and after a reconnection the repeats are there, too."""
+        """Whether all events that can be read are at the broker or set aside, and repeats are there, too."""
         repeating = self._look_back or bool(self._repeats)
-        return not repeating and self._spool.pending() <= len(self._owed) + len(self._aside)
+        settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
+        return not repeating and self._spool.pending() <= settled
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Take note of what the broker said, in order.

@@ -12,6 +12,7 @@ one with what can still be read (`edge.salvage`), also while the agent runs.
 
 import logging
 import sqlite3
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ from shared.errors import Busy
 log = logging.getLogger(__name__)
 
 PURGED_AT_ONCE: Final = 16
+UNREADABLE_REST_S: Final = 60.0
+"""How long a row that the disk did not give is passed over."""
 DISK_RESERVE_BYTES: Final = 1024**2
 """Bytes of the disk that a new clip leaves free, to acknowledge and to delete others."""
 
@@ -41,7 +44,8 @@ class Spool(SpoolFile):
     def __init__(self, path: Path, cap_bytes: int) -> None:
         super().__init__(path)
         self._cap_bytes = cap_bytes
-        self._unreadable: set[int] = set()
+        self._unreadable: dict[int, float] = {}
+        self._told: set[int] = set()
 
     def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
         """Add a message at the end; a repeat of an event id changes nothing.
@@ -79,10 +83,12 @@ class Spool(SpoolFile):
     def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
         """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
 
-        A row that the disk does not give is passed over until the next start.
+        A row that the disk does not give is passed over for a while.
         """
 
         def work(db: sqlite3.Connection) -> list[Spooled]:
+            now_s = time.monotonic()
+            self._unreadable = {row: until_s for row, until_s in self._unreadable.items() if now_s < until_s}
             without = {*skip, *self._unreadable}
             query = (
                 "SELECT row FROM clip WHERE NOT EXISTS (SELECT 1 FROM mark WHERE mark.row = clip.row)"
@@ -90,9 +96,16 @@ class Spool(SpoolFile):
             )
             rows = db.execute(query, (limit + len(without),)).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
-            return [found for row in wanted if (found := self._load(db, row)) is not None]
+            loaded = [found for row in wanted if (found := self._load(db, row)) is not None]
+            given = {one.row for one in loaded}
+            self._unreadable |= {row: now_s + UNREADABLE_REST_S for row in wanted if row not in given}
+            return loaded
 
         return self._do(work)
+
+    def unreadable(self) -> int:
+        """How many pending messages the disk did not give when they were last asked for."""
+        return len(self._unreadable)
 
     def load(self, rows: Iterable[int]) -> list[Spooled]:
         """Messages by row, whatever their state; those that are gone are left out."""
@@ -210,8 +223,11 @@ class Spool(SpoolFile):
         try:
             found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
         except sqlite3.OperationalError as error:
-            self._unreadable.add(row)
-            log.warning("a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)})
+            level = logging.DEBUG if row in self._told else logging.WARNING
+            self._told.add(row)
+            log.log(
+                level, "a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)}
+            )
             return None
         return None if found is None else Spooled(*found)
 

@@ -1,5 +1,6 @@
 """One message never stops the others, whatever the broker, the disk or another client does to it."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from edge.publish import CALM_S, Publisher
 from edge.spool import Spool
-from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE
+from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, Spooled
 from shared.mqtt import Acknowledged, Connected, Disconnected
 from tests.unit.edge.test_publish import QUOTA, SUCCESS, Broker
 
@@ -113,3 +114,29 @@ def test_a_rival_of_long_ago_does_not_acquit_a_message_that_ends_connections(spo
         publisher.pump(1_000.0 * epoch)
         publisher.handle([Disconnected("gone", epoch - 1), Connected(True, epoch)], 1_000.0 * epoch, 0.0)
     assert [one.reason for one in spool.all_aside()] == [ENDS_CONNECTIONS]
+
+
+def test_a_row_that_the_disk_does_not_give_ends_no_run_late_and_is_tried_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker()
+    publisher = connected(broker, spool)
+    for name in "ab":
+        spool.put(name, "t", name.encode())
+    load, now_s = spool._load, 0.0
+
+    def failing(db: sqlite3.Connection, row: int) -> Spooled | None:
+        return None if row == 1 else load(db, row)
+
+    monkeypatch.setattr("edge.spool.time.monotonic", lambda: now_s)
+    monkeypatch.setattr(spool, "_load", failing)
+    publisher.pump(0.0)
+    publisher.handle([broker.answer(1, SUCCESS)], 0.0, 0.0)
+    assert (broker.queued, spool.pending(), publisher.drained) == ([b"b"], 1, True)
+    monkeypatch.setattr(spool, "_load", load)
+    assert publisher.pump(1.0) == 0
+    now_s = 61.0
+    assert publisher.pump(61.0) == 1
+    assert not publisher.drained
+    publisher.handle([broker.answer(2, SUCCESS)], 61.0, 0.0)
+    assert (broker.queued, publisher.drained) == ([b"b", b"a"], True)
