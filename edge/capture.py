@@ -188,7 +188,7 @@ class Capture:
         """Put an event in the spool; a replay waits for room or the stop, a live source gives up."""
         while True:
             try:
-                self._spool.put(event, self._topic, payload, evict=self._source.live)
+                given_up = self._spool.put(event, self._topic, payload, evict=self._source.live)
             except (Busy, Unavailable) as error:
                 if not self._full:
                     self._full = True
@@ -197,6 +197,11 @@ class Capture:
                     return False
             else:
                 self._full = False
+                if given_up:
+                    self.tally.dropped += given_up
+                    log.warning(
+                        "the spool is full: it gave up events that the broker cannot take", extra={"events": given_up}
+                    )
                 return True
 
     def _skip(self, item: Unreadable) -> None:

@@ -6,11 +6,14 @@
 1. New events go first. What the broker acknowledged lately is sent again after a reconnection, since a broker that
    was killed forgets what it had not written; these repeats go when no new event waits.
 2. An acknowledgement is kept in memory until the disk takes it. A disk that fails stops nothing here.
-3. A message that the broker cannot take is set aside in the spool, and the others go on.
+3. A message that the broker cannot take is set aside in the spool, and the others go on. One that it refuses waits
+   behind all others.
 """
 
 import logging
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from edge.connected import ConnectedTime
@@ -18,11 +21,11 @@ from edge.disk_guard import DiskGuard
 from edge.hubs import Hubs
 from edge.outlet import Outlet
 from edge.spool import Spool
-from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, Spooled
+from edge.spooled import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, Spooled
 from edge.window import Delivered, Kept, Window
 from shared.errors import Unavailable
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
+from shared.mqtt import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
 from shared.signals import Acknowledged, Connected, Disconnected, Received, Signal
 from shared.topics import ALL_INTAKES
 
@@ -32,6 +35,8 @@ REPEATS_IN_FLIGHT: Final = 4
 """Most messages under way when a repeat is sent: a new event never waits behind many repeats."""
 TAKEN_OVER: Final = "taken_over"
 """Under this name the spool keeps when another client last took over the session, for `check`."""
+CALM_S: Final = 600.0
+"""After a connection that lives this long, ends of connections are no longer taken for a rival's doing."""
 SECOND_CHANCE_S: Final = 600.0
 """How often one of the messages during which connections ended is tried again, when nothing else waits."""
 
@@ -73,12 +78,14 @@ class Publisher:
         self._owed: dict[int, float] = {}
         self._aside: dict[int, str] = {}
         self._repeats: dict[int, None] = {}
+        self._refused: set[int] = set()
         self._look_back = False
         self._look_aside = False
         self._second_chance_s = 0.0
         self._second_chance_row = -1
         self._disk = DiskGuard()
         self._rival = False
+        self._up_since_s = 0.0
         self._end_code: int | None = None
         self._online = False
         self._held = False
@@ -100,9 +107,10 @@ class Publisher:
 
     @property
     def drained(self) -> bool:
-        """Whether all events are at the broker or set aside, and after a reconnection the repeats are there, too."""
+        """Whether all events that can be read are at the broker or set aside, and repeats are there, too."""
         repeating = self._look_back or bool(self._repeats)
-        return not repeating and self._spool.pending() <= len(self._owed) + len(self._aside)
+        settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
+        return not repeating and self._spool.pending() <= settled
 
     def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
         """Handle the broker's signals, in order.
@@ -164,10 +172,12 @@ class Publisher:
 
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True
+        self._up_since_s = now_s
         self._look_back = self._resend_window_s > 0
         self._look_aside = True
         self._maximum_packet = signal.maximum_packet
-        self._window.connected(signal.receive_maximum)
+        most = signal.receive_maximum
+        self._window.connected(None if most is None else most - 1)  # one is left for the state
         self._time.connected(now_s)
         self._hubs.reconnected()
         self._outlet.subscribe(ALL_INTAKES, qos=0)
@@ -193,9 +203,12 @@ class Publisher:
 
     def _answered(self, mid: int, reason: int, now_s: float, wall_s: float) -> None:
         stamp_s = self._time.answered(now_s)
+        if now_s - self._up_since_s >= CALM_S:
+            self._rival = False
         match self._window.answered(mid, reason, now_s):
             case Delivered(row):
                 self._warned = False
+                self._refused.discard(row)
                 if row in self._repeats:  # acknowledged before, which counts
                     del self._repeats[row]
                 else:
@@ -205,6 +218,8 @@ class Publisher:
                 self._outlet.settled()
             case Kept(row, reason, wait_s):
                 nobody = reason == NO_MATCHING_SUBSCRIBERS
+                if reason >= FAILURE:
+                    self._refused.add(row)
                 log.log(
                     logging.DEBUG if self._warned else logging.WARNING,
                     "no hub is subscribed; events are kept" if nobody else "broker refused an event; it is kept",
@@ -226,9 +241,8 @@ class Publisher:
         Raises:
             Unavailable: the disk does not take it.
         """
-        while self._owed:
-            stamp_s = next(iter(self._owed.values()))
-            rows = [row for row, stamp in self._owed.items() if stamp == stamp_s]
+        for stamp_s, marks in groupby(list(self._owed.items()), key=itemgetter(1)):
+            rows = [row for row, _ in marks]
             self._spool.acknowledge(rows, stamp_s)
             for row in rows:
                 del self._owed[row]
@@ -263,7 +277,7 @@ class Publisher:
         self._look_aside = False
 
     def _choose(self, room: int, now_s: float) -> list[Spooled]:
-        """Return what to send next: the suspect alone, else new events, else repeats, else one that was set aside.
+        """Return what to send next: the suspect alone, else new events, else repeats, else what was refused or set aside.
 
         Raises:
             Unavailable: the disk does not tell.
@@ -274,17 +288,21 @@ class Publisher:
                 self._window.acquit(suspect)
             return found
         under_way = set(self._window.rows.values())
-        fresh = self._spool.next(room, skip=under_way | self._owed.keys() | self._aside.keys())
+        skip = under_way | self._owed.keys() | self._aside.keys()
+        fresh = self._spool.next(room, skip=skip | self._refused)
         if fresh:
             return fresh
-        room = REPEATS_IN_FLIGHT - len(under_way)
-        if room > 0 and self._repeats:
-            rows = [row for row in self._repeats if row not in under_way][:room]
+        few = min(room, REPEATS_IN_FLIGHT - len(under_way))
+        if few > 0 and self._repeats:
+            rows = [row for row in self._repeats if row not in under_way | self._refused][:few]
             found = self._spool.load(rows)
             for row in set(rows) - {one.row for one in found}:  # evicted meanwhile
                 del self._repeats[row]
             if found:
                 return found
+        if self._refused:
+            self._refused.clear()
+            return self._spool.next(room, skip=skip)
         if not under_way and now_s >= self._second_chance_s:
             self._second_chance_s = now_s + SECOND_CHANCE_S
             return self._second_chance()
@@ -304,12 +322,17 @@ class Publisher:
         sent = 0
         for one in chosen:
             if not self._fits(one.topic, len(one.payload)):
+                self._window.acquit(one.row)
                 self._put_aside(one.row, TOO_LARGE, size=len(one.payload), limit=self._maximum_packet or 0)
                 continue
             try:
                 mid = self._outlet.publish(one.topic, one.payload, content_type=EVENT_CONTENT_TYPE)
             except Unavailable:
                 break
+            except ValueError:  # what paho says of a topic
+                self._window.acquit(one.row)
+                self._put_aside(one.row, UNSENDABLE)
+                continue
             self._window.sent(mid, one.row)
             sent += 1
         return sent

@@ -13,6 +13,7 @@ from edge.spool import Spool
 from shared.errors import Invalid
 from shared.events import EventId
 from shared.messages import ReportMessage, StateMessage, decode_json
+from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200
 """Longest reason of a failing source in a report."""
@@ -90,7 +91,7 @@ class Announcer:
             set_aside=fill.aside,
             spool_lost=fill.lost,
             taken_over=running.publisher.taken_over,
-            source_failure=tally.failure[:REASON_CHARACTERS] or None,
+            source_failure=printable(tally.failure)[:REASON_CHARACTERS] or None,
         )
 
 

@@ -104,21 +104,25 @@ def finish_move(path: Path) -> None:
         fresh.rename(path)
 
 
-def salvage(path: Path, reason: str) -> Salvaged:
+def salvage(path: Path, reason: str, used: int = 0) -> Salvaged:
     """Move what can be read into a new file, and the damaged file aside (`<name>.damaged-1`, ...).
 
     Args:
         path: the damaged spool, which nobody has open.
         reason: what SQLite said of it, for the log.
+        used: row numbers up to this are not given again: answers that are under way name rows.
 
     Raises:
         sqlite3.Error, OSError: the new file cannot be made.
     """
+    finish_move(path)
     fresh = _fresh(path)
     _unlink(fresh)
     new = open_spool(fresh)
     kept, lost = 0, 0
     try:
+        with new:
+            new.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('clip', ?)", (used,))
         with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(_connect(path)) as old:
             kept, lost = _copy(old, new)
     finally:
@@ -181,7 +185,7 @@ def _row(db: sqlite3.Connection, row: int) -> tuple[int, str, str, bytes] | None
     """One row if it is whole."""
     try:
         found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, MemoryError):  # a damaged length may be any
         return None
     if found is None or [type(value) for value in found] != [int, str, str, bytes]:
         return None

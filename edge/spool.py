@@ -12,6 +12,7 @@ one with what can still be read (`edge.salvage`), also while the agent runs.
 
 import logging
 import sqlite3
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ from shared.errors import Busy
 log = logging.getLogger(__name__)
 
 PURGED_AT_ONCE: Final = 16
+UNREADABLE_REST_S: Final = 60.0
+"""How long a row that the disk did not give is passed over."""
 DISK_RESERVE_BYTES: Final = 1024**2
 """Bytes of the disk that a new clip leaves free, to acknowledge and to delete others."""
 
@@ -41,43 +44,51 @@ class Spool(SpoolFile):
     def __init__(self, path: Path, cap_bytes: int) -> None:
         super().__init__(path)
         self._cap_bytes = cap_bytes
-        self._unreadable: set[int] = set()
+        self._unreadable: dict[int, float] = {}
+        self._told: set[int] = set()
 
-    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> None:
+    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
         """Add a message at the end; a repeat of an event id changes nothing.
 
         Args:
             event: the event's id.
             topic: where it will be published.
             payload: the message.
-            evict: when full, give up acknowledged rows, oldest first; for sources that cannot wait.
+            evict: when full, give up acknowledged rows, oldest first, and then those that are set aside; for sources
+                that cannot wait.
+
+        Returns:
+            How many rows that were set aside were given up.
 
         Raises:
             Busy: the spool is full.
             Unavailable: the disk refuses.
         """
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
-                return
-            if evict:
-                self._evict(db, self._bytes + len(payload) - self._cap_bytes)
+                return 0
+            given_up = self._evict(db, self._bytes + len(payload) - self._cap_bytes) if evict else 0
             if self._bytes + len(payload) > self._cap_bytes:
                 raise Busy(f"the spool {self._path} is full: {self._bytes} of {self._cap_bytes} bytes")
-            db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            self._highest_row = max(self._highest_row, row.lastrowid or 0)
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1
+            return given_up
 
-        self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
+        return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
     def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
         """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
 
-        A row that the disk does not give is passed over until the next start.
+        A row that the disk does not give is passed over for a while.
         """
 
         def work(db: sqlite3.Connection) -> list[Spooled]:
+            now_s = time.monotonic()
+            self._unreadable = {row: until_s for row, until_s in self._unreadable.items() if now_s < until_s}
             without = {*skip, *self._unreadable}
             query = (
                 "SELECT row FROM clip WHERE NOT EXISTS (SELECT 1 FROM mark WHERE mark.row = clip.row)"
@@ -85,9 +96,16 @@ class Spool(SpoolFile):
             )
             rows = db.execute(query, (limit + len(without),)).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
-            return [found for row in wanted if (found := self._load(db, row)) is not None]
+            loaded = [found for row in wanted if (found := self._load(db, row)) is not None]
+            given = {one.row for one in loaded}
+            self._unreadable |= {row: now_s + UNREADABLE_REST_S for row in wanted if row not in given}
+            return loaded
 
         return self._do(work)
+
+    def unreadable(self) -> int:
+        """How many pending messages the disk did not give when they were last asked for."""
+        return len(self._unreadable)
 
     def load(self, rows: Iterable[int]) -> list[Spooled]:
         """Messages by row, whatever their state; those that are gone are left out."""
@@ -205,20 +223,28 @@ class Spool(SpoolFile):
         try:
             found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
         except sqlite3.OperationalError as error:
-            self._unreadable.add(row)
-            log.warning("a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)})
+            level = logging.DEBUG if row in self._told else logging.WARNING
+            self._told.add(row)
+            log.log(
+                level, "a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)}
+            )
             return None
         return None if found is None else Spooled(*found)
 
-    def _evict(self, db: sqlite3.Connection, need_bytes: int) -> None:
+    def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
+        """Make room; return how many rows of those that were set aside it cost."""
         if need_bytes <= 0:
-            return
-        chosen, found = [], 0
-        for row, size in db.execute(
-            "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE reason IS NULL ORDER BY row"
+            return 0
+        chosen, found, aside = [], 0, 0
+        for row, size, is_aside in db.execute(
+            "SELECT row, LENGTH(payload), reason IS NOT NULL AS aside FROM clip JOIN mark USING (row)"
+            " ORDER BY aside, row"
         ).fetchall():
             if found >= need_bytes:
                 break
             chosen.append((row, size))
             found += size
+            aside += is_aside
         self._forget(db, chosen)
+        self._aside -= aside
+        return aside

@@ -39,7 +39,7 @@ class SpoolFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        self._lost = self._bytes = self._pending = self._aside = 0
+        self._lost = self._bytes = self._pending = self._aside = self._highest_row = 0
         self._salvage_after_s = 0.0
         self._broken = False
         with _translated(path):
@@ -114,9 +114,11 @@ class SpoolFile:
         self._broken = True
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-        self._lost += salvage(self._path, str(error)).lost
+        before = self._pending + self._aside
+        told = salvage(self._path, str(error), self._highest_row).lost
         self._db = open_spool(self._path)
         self._count()
+        self._lost += max(told, before - self._pending - self._aside)
         self._broken = False
         return True
 
@@ -142,6 +144,8 @@ class SpoolFile:
     def _count(self) -> None:
         total = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM clip").fetchone()
         marked = self._db.execute("SELECT COUNT(*), COUNT(reason) FROM mark").fetchone()
+        used = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence").fetchone()
+        self._highest_row = max(self._highest_row, int(used[0]))
         self._bytes, self._pending, self._aside = int(total[1]), int(total[0] - marked[0]), int(marked[1])
 
 

@@ -7,6 +7,8 @@ TOO_LARGE: Final = "too large"
 """Reason of a row that is over the broker's maximum packet size."""
 ENDS_CONNECTIONS: Final = "ends connections"
 """Reason of a row during whose transmission connections ended."""
+UNSENDABLE: Final = "cannot be sent"
+"""Reason of a row that no MQTT message can carry, such as one whose topic the disk has damaged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ BACKOFF_START_S: Final = 2.0
 BACKOFF_CAP_S: Final = 30.0
 STRIKES: Final = 3
 """So many connections must end while a row alone is under way until the row is set aside."""
-BLAMELESS: Final = frozenset({0x89, 0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D, 0xA0})
+BLAMELESS: Final = frozenset({0x89, 0x8B, 0x8D, 0x8E, 0x93, 0x96, 0x98, 0x9C, 0x9D, 0xA0})
 """Reasons of a disconnection that no message causes: server busy, shutting down, keep alive timeout, session taken
-over, administrative action, use another server, server moved, maximum connect time. Source: MQTT 5.0, 3.14.2.1."""
+over, receive maximum exceeded, message rate too high, administrative action, use another server, server moved,
+maximum connect time. Source: MQTT 5.0, 3.14.2.1."""
 
 
 @dataclass(frozen=True, slots=True)

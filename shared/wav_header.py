@@ -14,6 +14,8 @@ MAX_CHUNKS: Final = 1_000
 """A header with more chunks before its sound is no header."""
 _WHOLE_S: Final = 1.0
 """Bytes behind a `data` chunk with a size are sound if they last at least this long and are no chunks."""
+_LOOKED_AT: Final = 16 * 1024**2
+"""Most bytes behind the stated sound that are looked at; a second of sound that can be read is shorter."""
 _LARGEST: Final = 0xFFFF_FFFF
 
 
@@ -130,7 +132,7 @@ def _is_sound(file: BinaryIO, header: _Header, end: int) -> bool:
         return True
     second = int(_WHOLE_S * header.bytes_per_s)
     file.seek(rest_at)
-    return end - rest_at >= max(second, 1) and any(file.read(max(second, 1)))
+    return end - rest_at >= max(second, 1) and any(file.read(min(max(second, 1), _LOOKED_AT)))
 
 
 def _ends_in_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:

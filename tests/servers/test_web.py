@@ -327,7 +327,7 @@ def test_health_says_what_is_there(web: Demo) -> None:
 
 def test_a_hub_ends_at_once_though_somebody_listens(web: Demo) -> None:
     with socket.create_connection(("127.0.0.1", web.hub.port), timeout=30) as listener:
-        listener.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: hub\r\n\r\n")
+        listener.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" in listener.recv(200)
         web.hub.stop()
         while listener.recv(65_536):

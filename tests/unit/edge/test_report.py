@@ -70,3 +70,8 @@ def test_what_is_wrong_is_told(running: Running) -> None:
     assert (told.set_aside, told.waiting, told.taken_over) == (1, 0, 2)
     assert told.source_failure == "x" * REASON_CHARACTERS
     assert running.spool.note("taken_over") == "2001-09-09T01:46:40+00:00"
+
+
+def test_a_reason_that_is_no_text_is_told_in_escapes(running: Running) -> None:
+    running.tally.failure = "no input device \udcff\x1b[31m"
+    assert report(running).source_failure == r"no input device \xff\x1b[31m"

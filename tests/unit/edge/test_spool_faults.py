@@ -197,6 +197,25 @@ def leaves_of_a_copy(path: Path, folder: Path) -> list[int]:
     return leaves(copy, "clip")
 
 
+def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", CAP)
+    broker = Broker()
+    broker.up = True
+    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    spool.put("a", "t", b"a")
+    publisher.pump(0.0)
+    spool._db.close()
+    content = (tmp_path / "s.db").read_bytes()
+    (tmp_path / "s.db").write_bytes(bytes(len(content)))  # nothing of it can be read
+    spool._broken = True
+    spool.put("b", "t", b"b")
+    publisher.handle([broker.answer(min(broker.under_way), 0)], 1.0, 0.0)
+    assert names(spool) == ["b"], "it was never sent"
+    assert (spool.fill().pending, spool.fill().lost) == (1, 1)
+    spool.close()
+
+
 def test_a_rescue_that_a_power_cut_ended_is_finished_at_the_next_start(tmp_path: Path) -> None:
     path, fresh = tmp_path / "s.db", tmp_path / "s.db.salvaged"
     saved = Spool(fresh, CAP)
@@ -245,7 +264,24 @@ def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(tmp_path: Path
     spool = Spool(tmp_path / "s.db", 100_000)
     assert (names(spool), spool.fill().pending, spool.fill().aside) == ([], 0, 1)
     with pytest.raises(Busy):
-        spool.put("b", "t", bytes(60_000), evict=True)
+        spool.put("b", "t", bytes(60_000))
     spool.release([one.row for one in spool.all_aside()])
     assert (names(spool), spool.fill().pending, spool.fill().aside) == (["a"], 1, 0)
+    spool.close()
+
+
+def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_counted(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", 100_000)
+    for name in "abcde":
+        spool.put(name, "t", bytes(20_000))
+    rows = {one.event: one.row for one in spool.next(9)}
+    for name in "ab":
+        spool.set_aside(rows[name], "too large")
+    spool.acknowledge([rows["c"]], 1.0)
+    assert spool.put("f", "t", bytes(20_000), evict=True) == 0, "the acknowledged one gave way"
+    assert spool.put("g", "t", bytes(20_000), evict=True) == 1
+    assert (names(spool), spool.fill().aside, spool.fill().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
+    with pytest.raises(Busy):
+        spool.put("h", "t", bytes(50_000), evict=True)
+    assert (spool.fill().aside, spool.fill().size_bytes) == (1, 100_000), "nothing is given up in vain"
     spool.close()

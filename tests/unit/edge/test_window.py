@@ -122,7 +122,7 @@ def test_an_answer_acquits_the_suspect() -> None:
         assert window.room(0.0) == 4
 
 
-@pytest.mark.parametrize("code", sorted(BLAMELESS))
+@pytest.mark.parametrize("code", [*sorted(BLAMELESS), 0x93, 0x96])  # also: too many under way, too many a second
 def test_ends_that_no_message_causes_blame_none(code: int) -> None:
     window = Window()
     for _ in range(10):
