@@ -277,7 +277,7 @@ class Publisher:
         self._look_aside = False
 
     def _choose(self, room: int, now_s: float) -> list[Spooled]:
-        """Return what to send next: the suspect alone, else new events, else repeats, else what was refused or set aside.
+        """Return what to send next: the suspect alone, else new events, repeats, what was refused or set aside.
 
         Raises:
             Unavailable: the disk does not tell.

@@ -58,17 +58,33 @@ def routes(shell: Shell) -> APIRouter:
         return made
 
     @router.get("/search")
-    def by_event(request: Request) -> HTMLResponse:
-        fields = {name: value for name, value in request.query_params.items() if value}
+    def by_event(
+        request: Request,
+        event: str = "",
+        place: str = "",
+        category: str = "",
+        min_laeq: str = "",
+        since: str = "",
+        until: str = "",
+    ) -> HTMLResponse:
+        given = {
+            "event": event,
+            "place": place,
+            "category": category,
+            "min_laeq": min_laeq,
+            "since": since,
+            "until": until,
+        }
+        fields = {name: value for name, value in given.items() if value}
         if "event" not in fields:
             return page(request, None, fields)
         try:
             asked = read(Asked, {"event": fields["event"].strip(), "filters": _filters(fields), "k": 12})
         except Invalid as error:
             return page(request, None, fields, problem=str(error))
-        event = event_of(parts.archive, asked.event)
-        found = like_event(parts, event, asked.k, asked.filters.filter())
-        return page(request, [Likeliest(match) for match in found], fields, query=event)
+        query = event_of(parts.archive, asked.event)
+        found = like_event(parts, query, asked.k, asked.filters.filter())
+        return page(request, [Likeliest(match) for match in found], fields, query=query)
 
     @router.post("/search")
     async def by_sound(request: Request) -> HTMLResponse:
