@@ -144,10 +144,13 @@ def shared_events(group: str) -> str:
 def shared_beats(group: str, hub: str) -> str:
     """The shared subscription of a hub's own heartbeats: what comes through it shows that the broker has them.
 
+    Its group is another one than that of events: rumqttd keeps one place in the queue for each group, not for each of
+    its filters, so that events would stand still behind a heartbeat.
+
     Raises:
         Invalid: a group or a hub that is not a valid id.
     """
-    return shared(group, str(SensorTopic(HEARTBEAT_SITE, hub, "beat")))
+    return shared(f"{group}-beats", str(SensorTopic(HEARTBEAT_SITE, hub, "beat")))
 
 
 def shared(group: str, topic_filter: str) -> str:
