@@ -149,20 +149,7 @@ class Recent:
             if episode is not None:
                 taken.append(self.put(_continued(episode, heard, presence)))
             elif presence >= opens:
-                taken.append(
-                    self.put(
-                        Episode(
-                            id=f"{heard.event}.{number}",
-                            place=heard.place,
-                            category=category,
-                            opened_ms=heard.start_ms,
-                            last_ms=heard.end_ms,
-                            loudest=heard.laeq,
-                            clearest=heard.event,
-                            clarity=presence,
-                        )
-                    )
-                )
+                taken.append(self.put(opened_by(heard, number)))
         return taken
 
     def put(self, episode: Episode) -> Episode:
@@ -199,6 +186,25 @@ class Recent:
         towards = self.ambient + AMBIENT_STEP_DB * step
         # A step never goes past the level itself: steady sound is its own ambient.
         self.ambient = min(towards, heard.laeq) if step > 0 else max(towards, heard.laeq)
+
+
+def opened_by(heard: Heard, number: int) -> Episode:
+    """Return the episode that a clip opens.
+
+    Args:
+        heard: the clip.
+        number: of the category, as in `CATEGORIES`.
+    """
+    return Episode(
+        id=f"{heard.event}.{number}",
+        place=heard.place,
+        category=CATEGORIES[number],
+        opened_ms=heard.start_ms,
+        last_ms=heard.end_ms,
+        loudest=heard.laeq,
+        clearest=heard.event,
+        clarity=heard.presence[number],
+    )
 
 
 def _continued(episode: Episode, heard: Heard, presence: float) -> Episode:

@@ -13,7 +13,7 @@ that a late clip ties to the next one becomes one with it.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hub.flagging.episode import KEEPS, Episode, Heard, Recent
+from hub.flagging.episode import KEEPS, Episode, Heard, Recent, opened_by
 from shared.taxonomy import CATEGORIES
 
 
@@ -214,16 +214,7 @@ def _take_late(recent: Recent, heard: Heard, opens: float, gap_ms: int, history:
             trace = Trace(heard.event, heard.start_ms, heard.end_ms, heard.laeq, presence)
             episode = with_clip(episode, trace)
         elif presence >= opens:
-            episode = Episode(
-                id=f"{heard.event}.{number}",
-                place=heard.place,
-                category=category,
-                opened_ms=heard.start_ms,
-                last_ms=heard.end_ms,
-                loudest=heard.laeq,
-                clearest=heard.event,
-                clarity=presence,
-            )
+            episode = opened_by(heard, number)
         else:
             continue
         episode = history.grown(episode, gap_ms, known)
