@@ -24,7 +24,7 @@ from shared.errors import EarwitnessError, Invalid, Unavailable
 from shared.events import CLIP_S
 from shared.levels import measure
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt import FAILURE, Acknowledged, Connected, Disconnected, Link, publish_bytes
+from shared.mqtt import FAILURE, SESSION_TAKEN_OVER, Acknowledged, Connected, Disconnected, Link, publish_bytes
 from shared.topics import ROOT, SensorTopic
 from shared.unreachable import certificate_ends, explained, own_certificate_ends
 
@@ -158,13 +158,14 @@ def _try_broker(settings: EdgeSettings) -> str:
         match link.signals.get(timeout=BROKER_S):
             case Connected(maximum_packet=limit):
                 reason = _published(link, settings)
-                if reason is None or reason >= FAILURE:
-                    raise Invalid(f"connected to {where}, but {_refused(settings, reason)}")
-                if alone and _taken_over(link):
+                refused = reason is None or reason >= FAILURE
+                if alone and (reason == SESSION_TAKEN_OVER or (not refused and _taken_over(link))):
                     raise Invalid(
                         f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
                         " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
                     )
+                if refused:
+                    raise Invalid(f"connected to {where}, but {_refused(settings, reason)}")
                 takes = f"connected to {where}, which lets {_place(settings)} publish"
                 return takes + _limited(settings, limit) + _doubts(settings)
             case Disconnected(reason=told):
@@ -231,13 +232,22 @@ def _place(settings: EdgeSettings) -> str:
 
 
 def _published(link: Link, settings: EdgeSettings) -> int | None:
-    """The broker's answer to an empty message where nobody listens; None if there is none in time."""
-    mid = link.publish(f"{ROOT}/{_place(settings)}/check", b"")
+    """Publish an empty message where nobody listens.
+
+    Returns:
+        The broker's reason code, or `SESSION_TAKEN_OVER` if another client ends the connection first; None if there
+        is no answer in time.
+    """
+    mid, deadline_s = None, time.monotonic() + BROKER_S
+    with contextlib.suppress(Unavailable):  # the connection has ended: the signals tell why
+        mid = link.publish(f"{ROOT}/{_place(settings)}/check", b"")
     with contextlib.suppress(queue.Empty):
         while True:
-            match link.signals.get(timeout=BROKER_S):
+            match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):
                 case Acknowledged(mid=answered, reason=reason) if answered == mid:
                     return reason
+                case Disconnected(code=code) if code == SESSION_TAKEN_OVER:
+                    return code
     return None
 
 

@@ -1,7 +1,8 @@
-"""What `check` says of a microphone: it listens."""
+"""What `check` says of a microphone and of a broker."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from edge import check
 from edge.check import examine
 from edge.settings import EdgeSettings
 from edge.sources import Sound
+from shared.settings import load
+from tests.brokers import Behaviour, FaultyBroker
 
 
 class Microphone:
@@ -35,3 +38,15 @@ def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude:
     monkeypatch.setattr(check, "_try_broker", lambda _: "not tried")
     (source,) = (one for one in examine(EdgeSettings()) if one.what == "source")
     assert said in source.words
+
+
+def test_another_client_that_comes_before_the_first_answer_is_named(tmp_path: Path) -> None:
+    """The other client takes the session back between CONNACK and PUBACK. Source: MQTT 5.0, 3.14.2.1."""
+    broker = FaultyBroker(Behaviour(after_connack=[b"\xe0\x02\x8e\x00"]))
+    try:
+        overrides = (f"mqtt.port={broker.port}", f"spool.path={tmp_path / 'spool.db'}")
+        found = next(one for one in examine(load(EdgeSettings, None, overrides)) if one.what == "broker")
+    finally:
+        broker.stop()
+    assert not found.ok
+    assert "another client uses this name (demo/sensor-1)" in found.words
