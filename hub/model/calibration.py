@@ -50,6 +50,15 @@ class Curve:
         """Probabilities of scores: float32 of the same shape, in [0, 1]."""
         return np.asarray(np.interp(scores, self.x, self.y), dtype=np.float32)
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Curve":
+        """From JSON values.
+
+        Raises:
+            KeyError, TypeError, ValueError, Invalid: they are not a curve's.
+        """
+        return cls(tuple(map(float, document["x"])), tuple(map(float, document["y"])))
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -102,8 +111,8 @@ class Calibration:
             Invalid: they are not a calibration.
         """
         try:
-            level_8, level_7, match_8, match_7 = (_curve(document[name]) for name in _SINGLE)
-            agree, both = (tuple(_curve(curve) for curve in document[name]) for name in ("agree", "both"))
+            level_8, level_7, match_8, match_7 = (Curve.of(document[name]) for name in _SINGLE)
+            agree, both = (tuple(Curve.of(curve) for curve in document[name]) for name in ("agree", "both"))
         except (KeyError, TypeError, ValueError) as error:
             raise Invalid(f"its calibration is not understood: {error}") from error
         return cls(level_8, level_7, match_8, match_7, agree, both)
@@ -154,7 +163,3 @@ def _never_falling(values: npt.NDArray[np.float64], weights: npt.NDArray[np.floa
             (a, m, i), (b, n, j) = pools[-2:]
             pools[-2:] = [((a * m + b * n) / (m + n), m + n, i + j)]
     return np.concatenate([np.full(length, value) for value, _, length in pools])
-
-
-def _curve(document: Mapping[str, Any]) -> Curve:
-    return Curve(tuple(map(float, document["x"])), tuple(map(float, document["y"])))

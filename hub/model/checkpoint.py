@@ -13,8 +13,10 @@ from typing import Any, Final, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from hub.model.calibration import Calibration
+from hub.model.identity import Identity
 from hub.model.network import NetworkConfig, SiameseNetwork
 from hub.model.sketch import SketchConfig, SketchNetwork
 from hub.model.tagged import TaggedConfig, TaggedNetwork
@@ -29,7 +31,7 @@ FORMATS: Final = {
 }
 """Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
-_SKETCH: Final = "sketch."
+_SKETCH, _IDENTITY = "sketch.", "identity."
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 
 
@@ -43,6 +45,7 @@ class Checkpoint:
         record: training record and card facts: data, command, seed, epochs, measured quality (JSON values).
         calibration: what its figures mean as probabilities, if that was measured.
         sketch: of a Siamese network, what a search looks at first; in eval mode. None: not taught yet.
+        identity: what tells one source from another of its kind. None: not taught yet.
 
     Raises:
         Invalid: the network's input is not of that space.
@@ -53,11 +56,15 @@ class Checkpoint:
     record: Mapping[str, Any]
     calibration: Calibration | None = None
     sketch: SketchNetwork | None = None
+    identity: Identity | None = None
 
     def __post_init__(self) -> None:
         config = self.network.config
         if (config.frames, config.dimension) != self.space.shape:
             raise Invalid(f"a network for {config.frames} x {config.dimension} features cannot serve {self.space.id}")
+        own = self.identity and self.identity.network.config
+        if own and (own.frames, own.dimension) != self.space.shape:
+            raise Invalid(f"an identity of {own.frames} x {own.dimension} features cannot serve {self.space.id}")
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -85,7 +92,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.sketch is not None:
         document["sketch"] = asdict(checkpoint.sketch.config)
-        tensors |= {f"{_SKETCH}{name}": value for name, value in checkpoint.sketch.state_dict().items()}
+        tensors |= _prefixed(_SKETCH, checkpoint.sketch)
+    if checkpoint.identity is not None:
+        document["identity"] = checkpoint.identity.document()
+        tensors |= _prefixed(_IDENTITY, checkpoint.identity.network)
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,9 +168,13 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
         raise Invalid(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
     network = _network(document["format"], document["network"])
     sketch = _sketch(document.get("sketch"), network)
-    expected = network.state_dict()
+    identity = None if document.get("identity") is None else Identity.of(document["identity"])
+    parts: dict[str, nn.Module] = {"": network}
     if sketch is not None:
-        expected = expected | {f"{_SKETCH}{name}": value for name, value in sketch.state_dict().items()}
+        parts[_SKETCH] = sketch
+    if identity is not None:
+        parts[_IDENTITY] = identity.network
+    expected = {name: value for prefix, part in parts.items() for name, value in _prefixed(prefix, part).items()}
     if missing := sorted(set(expected) - set(tensors)):
         raise Invalid(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(set(tensors) - set(expected)):
@@ -174,15 +188,16 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
             )
         if not bool(torch.isfinite(tensor).all()):
             raise Invalid(f"tensor {name} holds values that are not finite")
-    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(_SKETCH)})
-    network.requires_grad_(False).eval()
-    if sketch is not None:
-        own = {name.removeprefix(_SKETCH): value for name, value in tensors.items() if name.startswith(_SKETCH)}
-        sketch.load_state_dict(own)
-        sketch.requires_grad_(False).eval()
+    for prefix, part in parts.items():
+        part.load_state_dict({name: tensors[f"{prefix}{name}"] for name in part.state_dict()})
+        part.requires_grad_(False).eval()
     stated = document.get("calibration")
     calibration = None if stated is None else Calibration.of(stated)
-    return Checkpoint(network=network, space=space, record=document["record"], calibration=calibration, sketch=sketch)
+    return Checkpoint(network, space, document["record"], calibration, sketch, identity)
+
+
+def _prefixed(prefix: str, part: nn.Module) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": value for name, value in part.state_dict().items()}
 
 
 def _document(metadata: Mapping[str, str]) -> dict[str, Any]:

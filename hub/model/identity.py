@@ -1,0 +1,118 @@
+"""The identity of a clip: a short vector, close to that of another clip of the same source.
+
+Categories tell which kind of sound a clip holds. The identity tells one jackhammer from another: it keeps what
+differs between sources and drops what differs between two clips of one source. Two clips are compared by the inner
+product of their identities, a cosine.
+
+1. Features are pooled over time: their mean and standard deviation, 2 x dimension values.
+2. A linear layer projects them, after a shift, onto `values` directions.
+3. The result is scaled to length 1 and rounded to multiples of 1 / 127, so that it is kept as one byte per value.
+
+Source: Hatch and Stolcke 2006, within-class covariance normalisation (2.); docs/decisions/0014.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from hub.model.calibration import Curve
+from shared.errors import Invalid
+
+STEPS: Final = 127
+"""Steps between 0 and 1 of an identity's values."""
+MOST: Final = 64
+"""Most values, and so bytes, of an identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityConfig:
+    """Everything that fixes the shape of an identity network.
+
+    Attributes:
+        frames: time steps of one clip's features.
+        dimension: values per frame.
+        values: values of an identity, in [1, 64].
+
+    Raises:
+        Invalid: a size that cannot be built.
+    """
+
+    frames: int
+    dimension: int
+    values: int = MOST
+
+    def __post_init__(self) -> None:
+        sizes = (self.frames, self.dimension, self.values)
+        if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or self.values > MOST:
+            raise Invalid(f"an identity has up to {MOST} values of a clip of at least one frame: {sizes}")
+
+
+class IdentityNetwork(nn.Module):
+    """Pooling and projection; see the module's docstring.
+
+    Attributes:
+        weight: float32 scalar, how many levels of similarity a perfect identity is worth where clips are ranked by
+            kind and source together.
+    """
+
+    weight: Tensor
+
+    def __init__(self, config: IdentityConfig) -> None:
+        super().__init__()
+        self.config = config
+        pooled = 2 * config.dimension
+        self.register_buffer("centre", torch.zeros(pooled))
+        self.register_buffer("weight", torch.zeros(()))
+        self.projection = nn.Linear(pooled, config.values, bias=False)
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Mean and standard deviation over time, float32 [B, 2 x dimension], of float32 [B, frames, dimension]."""
+        return torch.cat([features.mean(dim=1), features.std(dim=1, correction=0)], dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Identities of B clips.
+
+        Args:
+            features: float32 [B, frames, dimension], dequantised.
+
+        Returns:
+            float32 [B, values], of length 1 but for rounding; multiples of 1 / 127.
+        """
+        made = nn.functional.normalize(self.projection(self.pooled(features) - self.centre), dim=1)
+        return torch.round(made * STEPS) / STEPS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identity:
+    """What a checkpoint knows of sources.
+
+    Attributes:
+        network: in eval mode.
+        pair: from the cosine of two identities to P(same source), of any two clips.
+        match: the same, of a query and one of its ten best: the best of thousands is there partly by luck.
+    """
+
+    network: IdentityNetwork
+    pair: Curve
+    match: Curve
+
+    def document(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON values."""
+        return {"network": asdict(self.network.config), "pair": asdict(self.pair), "match": asdict(self.match)}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Identity":
+        """From JSON values, with tensors still to be loaded.
+
+        Raises:
+            Invalid: they are not an identity's.
+        """
+        try:
+            network = IdentityNetwork(IdentityConfig(**document["network"]))
+            pair, match = (Curve.of(document[name]) for name in ("pair", "match"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Invalid(f"its identity is not understood: {error}") from error
+        return cls(network, pair, match)

@@ -1,0 +1,58 @@
+"""Identities: what they are for any features, and that a checkpoint carries them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from hub.model.calibration import Curve
+from hub.model.checkpoint import Checkpoint, load, save
+from hub.model.identity import STEPS, Identity, IdentityConfig, IdentityNetwork
+from hub.model.tagged import TaggedConfig, TaggedNetwork
+from shared.errors import Invalid
+from shared.space import SMALL
+
+
+def identity(frames: int = 10) -> Identity:
+    torch.manual_seed(0)
+    network = IdentityNetwork(IdentityConfig(frames, 128, 16)).eval().requires_grad_(requires_grad=False)
+    return Identity(network, Curve((0.0, 1.0), (0.0, 0.9)), Curve((0.0, 1.0), (0.0, 0.8)))
+
+
+def checkpoint() -> Checkpoint:
+    network = TaggedNetwork(TaggedConfig(10, 128, trunk=(8,))).eval().requires_grad_(requires_grad=False)
+    return Checkpoint(network, SMALL, {}, identity=identity())
+
+
+def test_identities_have_length_one_and_whole_steps() -> None:
+    made = identity().network(torch.rand(5, 10, 128))
+    assert made.shape == (5, 16)
+    assert torch.allclose(made.norm(dim=1), torch.ones(5), atol=0.02)
+    assert torch.equal(made, torch.round(made * STEPS) / STEPS)
+
+
+def test_a_clip_without_variation_has_an_identity_that_is_finite() -> None:
+    assert torch.isfinite(identity().network(torch.zeros(1, 10, 128))).all()
+
+
+def test_a_checkpoint_carries_its_identity(tmp_path: Path) -> None:
+    saved = checkpoint()
+    save(tmp_path / "one.safetensors", saved)
+    found = load(tmp_path / "one.safetensors").identity
+    assert found is not None
+    assert saved.identity is not None
+    assert (found.pair, found.match) == (saved.identity.pair, saved.identity.match)
+    clips = torch.rand(4, 10, 128)
+    assert torch.allclose(found.network(clips), saved.identity.network(clips), atol=2 / STEPS)
+
+
+def test_an_identity_of_other_features_is_refused() -> None:
+    with pytest.raises(Invalid, match="an identity of 12 x 128 features cannot serve"):
+        replace(checkpoint(), identity=identity(frames=12))
+
+
+@pytest.mark.parametrize("values", [0, 65, -1])
+def test_an_identity_of_more_than_64_bytes_is_refused(values: int) -> None:
+    with pytest.raises(Invalid, match="up to 64 values"):
+        IdentityConfig(10, 128, values)
