@@ -52,7 +52,7 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
 STARTED_PLAN: Final = replace(
-    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3), kept=0.15, beside=1.0
+    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
 )
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
 TAGGED_TRUNK: Final = (256,)
