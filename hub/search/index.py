@@ -5,7 +5,7 @@ that were there when it began.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import torch
@@ -39,7 +39,7 @@ class Index:
     def __init__(self, scorer: Scorer, reach: Callable[[], Reach] | None = None) -> None:
         self.scorer = scorer
         made = reach or (lambda: Reach(least=scorer.candidates))
-        self.reaches: Mapping[By, Reach] = {by: made() for by in By}
+        self.reaches: dict[By, Reach] = {by: made() for by in By}
         self._lock = threading.Lock()
         self._chunks: dict[int, Chunk] = {}
         self._next = 0

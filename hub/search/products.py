@@ -38,7 +38,7 @@ def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
 
 
 class Products:
-    """Inner products of some queries with events, by what is asked for; each query's are off by a constant of its own.
+    """Inner products of some queries with events, by what is asked for; of each query off by a constant.
 
     Args:
         sketch: of queries and events.

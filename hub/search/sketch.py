@@ -31,7 +31,7 @@ class Part(Protocol):
 
     Attributes:
         width: values of one vector.
-        limits: float32 [width], most that each value of an event can be, whatever its sign; None if that is not known.
+        limits: float32 [width], the largest that each value of an event can be, without its sign; None if not known.
         weight: how much of the rank by both an inner product of 1 is.
     """
 
