@@ -45,7 +45,7 @@ def towers_of(tags: Floats, profiles: Floats, identities: Floats) -> Floats:
 
 
 def _unit(values: Floats) -> Floats:
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
 def chunk_of(towers: Floats) -> Chunk:
