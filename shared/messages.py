@@ -233,8 +233,8 @@ class MatchMessage(Message):
     each category where that is likely. `rank` is what matches are ordered by: the level, and of models that know
     finer kinds of sound how alike these are; in a search by source or by both, how alike the sources are, alone or
     besides. `probability` is the highest, over the categories an alert is about, of the probability that both events
-    are the same kind of sound. `same_source` is the probability that both come from the same source (the same machine,
-    dog, siren, voice); null where the model knows no sources. Source: the paper, section 3.1.
+    are the same kind of sound. `same_source` is the probability that both come from the same source (the same
+    machine, dog, siren, voice); null where the model knows no sources. Source: the paper, section 3.1.
     """
 
     event: ItemId
