@@ -81,7 +81,9 @@ class Hub:
         self._casebook = Casebook(self._archive)
         self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
         self._places = places_of(settings.places)
-        self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
+        self._patterns = Patterns(
+            self._casebook, self._places, settings.archive.retention_days, settings.flagging.cooldown_s
+        )
         flagging, rule = settings.flagging, rule_of(settings.flagging)
         self._learner = learner_of(flagging, self._archive, self._casebook)
         self._feedback = Feedback(self._archive, self._casebook, self._learner)
@@ -302,7 +304,8 @@ class Hub:
     def _watched(self, share: float) -> RecallWatch:
         """Have searches measured, and told as metrics."""
         for index in self._retrieval.indexes:
-            self._metrics.watch(index.scorer.space.id, index.reach)
+            for by in index.scorer.identities.ways:
+                self._metrics.watch(index.scorer.space.id, by, index.reaches[by])
         watch = RecallWatch(
             share,
             lambda: self._intake.idle,

@@ -101,9 +101,11 @@ class Judge:
         around = Around(
             thresholds=opened.thresholds.get(event.site, {}),
             others=opened.others[event.site],
+            offers=opened.offers[event.site],
             nearby_alert=nearby_alert,
             history=opened.history,
             belonging=lambda episode: self._rhythms.belonging(episode.place, episode.category, start_ms),
         )
         judged = judge(self.rule, heard, opened.recents[event.place], similar, around)
-        return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, around.thresholds))
+        alert = alert_of(event, judged, self.rule, around.thresholds, similar.source_of())
+        return Conclusion(event, judged.episodes, alert)
