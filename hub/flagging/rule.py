@@ -78,6 +78,10 @@ class Found:
     likeness: Likeness
     same_source: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
 
+    def source_of(self) -> dict[str, float]:
+        """P(same source) by the match's event; nothing if the checkpoint has no identity."""
+        return {match.event: float(p) for match, p in zip(self.matches, self.same_source, strict=False)}
+
     @property
     def sources(self) -> npt.NDArray[np.float32]:
         """P(same source) of each, 0 if the checkpoint has no identity."""

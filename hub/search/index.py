@@ -11,10 +11,11 @@ from typing import Final
 import torch
 
 from hub.search.chunk import Chunk, empty
-from hub.search.match import Entry, Match, Query, Towers
+from hub.search.match import By, Entry, Match, Query, Towers, rows_by
+from hub.search.products import columns, kept
 from hub.search.reach import Reach
 from hub.search.scorer import Scorer
-from hub.search.view import View
+from hub.search.view import View, one_by
 
 _SHIFT: Final = 17
 """An event's position is its chunk's number shifted by so many bits, plus its row."""
@@ -28,12 +29,17 @@ class Index:
 
     Args:
         scorer: scores pairs of this space.
-        reach: how many candidates a search scores.
+        reach: makes what tells how many candidates a search scores.
+
+    Attributes:
+        scorer: scores pairs of this space.
+        reaches: how many candidates a search scores, for each thing to search by.
     """
 
-    def __init__(self, scorer: Scorer, reach: Reach | None = None) -> None:
+    def __init__(self, scorer: Scorer, reach: Callable[[], Reach] | None = None) -> None:
         self.scorer = scorer
-        self.reach = reach or Reach(least=scorer.candidates)
+        made = reach or (lambda: Reach(least=scorer.candidates))
+        self.reaches: dict[By, Reach] = {by: made() for by in By}
         self._lock = threading.Lock()
         self._chunks: dict[int, Chunk] = {}
         self._next = 0
@@ -57,9 +63,9 @@ class Index:
 
     def add(self, entries: Sequence[Entry], towers: Towers) -> None:
         """See `Backend.add`."""
-        sketches = None
-        if self.scorer.sketch is not None and len(entries):
-            sketches = torch.from_numpy(self.scorer.sketch.of_events(towers))
+        if not len(entries):
+            return
+        sketches = kept(self.scorer.sketch, towers)
         with self._lock:
             new = {entry.event: i for i, entry in enumerate(entries) if entry.event not in self._where}
             fresh = list(new.values())
@@ -69,7 +75,7 @@ class Index:
                 first = len(chunk.events)
                 some = [entries[i] for i in part]
                 codes = [self._code(entry.place) for entry in some]
-                chunk.append(some, codes, towers[part], None if sketches is None else sketches[part])
+                chunk.append(some, codes, towers[part], [own[part] for own in sketches])
                 for row, entry in enumerate(some, start=first):
                     self._where[entry.event] = (number << _SHIFT) | row
 
@@ -85,7 +91,11 @@ class Index:
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
         """See `Backend.search`."""
-        return self.view().search(self.scorer, queries, self.reach.candidates)
+        view, found = self.view(), dict[int, list[Match]]()
+        for by, rows in rows_by(queries).items():
+            own = [queries[row] for row in rows]
+            found |= zip(rows, view.search(self.scorer, own, self.reaches[by].candidates), strict=True)
+        return [found[row] for row in range(len(queries))]
 
     def exact(self, query: Query) -> list[Match]:
         """The best of one query, all events ranked."""
@@ -104,14 +114,14 @@ class Index:
         return self.measure_all([query], between)[0]
 
     def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
-        """`measure` for many queries, in one scan."""
+        """`measure` for many queries, all by the same, in one scan."""
         view = self.view()
         if not view.chunks:
             return [[] for _ in queries]
         measured = view.measured(self.scorer, queries, between)
         for positions, _ in measured:
             if len(positions):
-                self.reach.observe(positions)
+                self.reaches[one_by(queries)].observe(positions)
         return [ranks for _, ranks in measured]
 
     def view(self) -> View:
@@ -172,23 +182,24 @@ class Index:
             if self._chunks[number].room:
                 return number, self._chunks[number]
         number, self._next = self._next, self._next + 1
-        sketch = self.scorer.sketch
-        self._chunks[number] = empty(self.scorer.tower_shape, sketch.width if sketch else 0)
+        self._chunks[number] = empty(self.scorer.tower_shape, columns(self.scorer.sketch))
         return number, self._chunks[number]
 
     def _pack(self, number: int) -> None:
         """Move what is left of a chunk into a new one; searches under way keep the old."""
         old = self._chunks.pop(number)
-        kept = [row for row in range(len(old.events)) if not old.gone[row]]
-        if not kept:
+        rows = [row for row in range(len(old.events)) if not old.gone[row]]
+        if not rows:
             return
         number, self._next = self._next, self._next + 1
-        packed = empty(self.scorer.tower_shape, old.sketches.shape[1])
-        count = len(kept)
-        for name in ("towers", "sketches", "captured_ms", "place", "laeq", "present"):
-            getattr(packed, name)[:count] = getattr(old, name)[kept]
+        packed = empty(self.scorer.tower_shape, columns(self.scorer.sketch))
+        count = len(rows)
+        for name in ("towers", "captured_ms", "place", "laeq", "present"):
+            getattr(packed, name)[:count] = getattr(old, name)[rows]
+        for own, theirs in zip(packed.sketches, old.sketches, strict=True):
+            own[:count] = theirs[rows]
         packed.note_times(0, count)
-        packed.events.extend(old.events[row] for row in kept)
+        packed.events.extend(old.events[row] for row in rows)
         self._chunks[number] = packed
         for row, event in enumerate(packed.events):
             self._where[event] = (number << _SHIFT) | row
