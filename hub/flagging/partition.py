@@ -4,10 +4,10 @@ Nothing is read or written here: what changed is noted, for `hub.sources` to kee
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from hub.flagging.source import MOST_CENTRES, Centre, Member, Nearest, Same, Seen, Source, SourceRule, nearest
+from hub.flagging.source import MOST_CENTRES, Centre, Member, Nearest, Same, Seen, Source, SourceRule, Vector, nearest
 
 
 class Partition:
@@ -17,11 +17,13 @@ class Partition:
         sources: of one site, category and feature space, with identities of one network.
         same: from cosines to P(same source), never falling.
         rule: when an episode belongs to a source.
+        fresh: makes an id that no source ever had.
     """
 
-    def __init__(self, sources: Iterable[Source], same: Same, rule: SourceRule) -> None:
+    def __init__(self, sources: Iterable[Source], same: Same, rule: SourceRule, fresh: Callable[[], str]) -> None:
         self._same = same
         self._rule = rule
+        self._fresh = fresh
         self.sources: dict[str, Source] = {source.id: source for source in sources}
         self.changed: set[str] = set()
         """Ids of those that opened or changed."""
@@ -85,8 +87,8 @@ class Partition:
     def part(self, member: Member, other: Member, members: Mapping[str, Member]) -> dict[str, Member]:
         """Have two episodes be of different sources from now on because a person said so.
 
-        If they are of one source, one of them leaves: the first, unless the source has its id. If a person had made
-        the source from two, whose episodes these are, that is undone.
+        If they are of one source, the first leaves it. If a person had made the source from two, and these are
+        episodes of either, then all that are of the first's centre leave.
 
         Args:
             member: the first.
@@ -94,7 +96,7 @@ class Partition:
             members: all episodes of the first's source, by id.
 
         Returns:
-            The episodes whose source is to be written anew, by id.
+            The episodes that are of another source now, by id.
         """
         own, theirs = self.source_of(member), self.source_of(other)
         if own is None or theirs is None or member.episode == other.episode:
@@ -102,30 +104,26 @@ class Partition:
         if own.id != theirs.id:
             self._apart(own.id, theirs.id)
             return {}
-        mine, others = _centre_of(own, member), _centre_of(own, other)
-        if mine.id != others.id:
-            leaving = mine if mine.id != own.id else others
-            return self._part_centre(own, leaving, members)
-        gone = member if member.episode != own.id else other
-        left = _without(own, gone)
-        if left is None:
-            return {}
-        self._put(left)
-        alone = Source(gone.episode, (Centre(gone.episode, gone.identity),), own.last_ms)
-        self._put(alone)
-        self._apart(own.id, alone.id)
-        stay = _staying(members, alone.id, own.id)
-        return stay | {gone.episode: replace(gone, source=alone.id, centre=alone.id, fixed=True)}
+        mine = _centre_of(own, member)
+        if mine.id != _centre_of(own, other).id:
+            self._put(replace(own, centres=tuple(c for c in own.centres if c.id != mine.id)))
+            leaving = [one for one in members.values() if _centre_of(own, one).id == mine.id]
+            opened = Source(self._fresh(), (mine,), own.last_ms)
+        else:
+            left = _without(own, member)
+            if left is None:
+                return {}
+            self._put(left)
+            leaving = [replace(member, fixed=True)]
+            opened = self._opened(member.identity, own.last_ms)
+        self._put(opened)
+        self._apart(own.id, opened.id)
+        return {one.episode: replace(one, source=opened.id, centre=opened.centres[0].id) for one in leaving}
 
-    def _part_centre(self, own: Source, leaving: Centre, members: Mapping[str, Member]) -> dict[str, Member]:
-        self._put(replace(own, centres=tuple(c for c in own.centres if c.id != leaving.id)))
-        self._put(Source(leaving.id, (leaving,), own.last_ms))
-        self._apart(own.id, leaving.id)
-        return _staying(members, leaving.id, own.id) | {
-            name: replace(member, source=leaving.id, centre=leaving.id)
-            for name, member in members.items()
-            if _centre_of(own, member).id == leaving.id
-        }
+    def _opened(self, identity: Vector, at_ms: int) -> Source:
+        """A source that opens with one episode."""
+        name = self._fresh()
+        return Source(name, (Centre(name, identity),), at_ms)
 
     def _file_new(self, seen: Seen) -> Member | None:
         found = self.nearest(seen)
@@ -133,10 +131,11 @@ class Partition:
             own = self.sources[found.source]
             self._put(_with(own, found.centre, seen))
             return Member(seen.episode, own.id, found.centre, seen.clip, seen.identity, found.probability)
-        if seen.episode in self.sources or not self._make_room():
+        if not self._make_room():
             return None
-        self._put(Source(seen.episode, (Centre(seen.episode, seen.identity),), seen.opened_ms))
-        return Member(seen.episode, seen.episode, seen.episode, seen.clip, seen.identity, found.probability)
+        opened = self._opened(seen.identity, seen.opened_ms)
+        self._put(opened)
+        return Member(seen.episode, opened.id, opened.id, seen.clip, seen.identity, found.probability)
 
     def _file_again(self, seen: Seen, before: Member, own: Source) -> Member | None:
         left = _without(own, before)
@@ -147,7 +146,7 @@ class Partition:
             self._put(replace(own, centres=(centre,), last_ms=max(own.last_ms, seen.opened_ms)))
             return _again(before, seen, own.id, replace(found, centre=centre.id))
         found = nearest(seen.identity, [left], self._same)
-        if before.fixed or own.id == seen.episode or found.probability >= self._rule.join:
+        if before.fixed or found.probability >= self._rule.join:
             self._put(_with(left, found.centre, seen))
             return _again(before, seen, own.id, found)
         self._put(left)
@@ -172,13 +171,9 @@ class Partition:
         """Make two sources one, which has the id of the kept one, or of the one with more episodes."""
         pair = [self.sources[first], self.sources[second]]
         lasting, ended = sorted(pair, key=lambda source: (not source.kept, -source.size, source.last_ms, source.id))
-        centres = {centre.id: centre for centre in lasting.centres}
-        for centre in ended.centres:
-            known = centres.get(centre.id)
-            centres[centre.id] = centre if known is None else known.plus(centre.total, centre.size)
         made = replace(
             lasting,
-            centres=self._reduced(tuple(centres.values())),
+            centres=self._reduced((*lasting.centres, *ended.centres)),
             last_ms=max(lasting.last_ms, ended.last_ms),
             apart=(lasting.apart | ended.apart) - {lasting.id, ended.id},
         )
@@ -221,8 +216,6 @@ class Partition:
         if only_if:
             self.sources[source.id] = source
             self.changed.add(source.id)
-            self.gone.discard(source.id)
-            self.into.pop(source.id, None)
 
     def _put_or_drop(self, own: Source, left: Source | None) -> None:
         if left is not None:
@@ -236,11 +229,6 @@ class Partition:
         self.gone.add(name)
         for other in dropped.apart & self.sources.keys():
             self._put(replace(self.sources[other], apart=self.sources[other].apart - {name}))
-
-
-def _staying(members: Mapping[str, Member], opened: str, source: str) -> dict[str, Member]:
-    """Members that would be of a source that opens anew, under a name that was a part of theirs before."""
-    return {name: replace(m, source=source) for name, m in members.items() if m.source == opened}
 
 
 def _again(before: Member, seen: Seen, source: str, found: Nearest) -> Member:

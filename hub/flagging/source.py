@@ -8,7 +8,7 @@ the inner product with the centre, and of several centres the highest counts.
 Rules, in the order in which they are applied to an episode (`hub.flagging.partition`):
 
 1. It joins the source with the highest P(same source), if that reaches a threshold.
-2. Else it opens a source, which has its id from then on.
+2. Else it opens a source.
 3. Two sources become one if P(same source) of two of their centres reaches the threshold, unless a person said that
    they are different, or both are kept, as those with a name are.
 4. If a clearer clip changes an episode's identity, the episode stays in its source if P(same source) of the new
@@ -57,7 +57,7 @@ class Centre:
     """One way in which a source sounds.
 
     Attributes:
-        id: of the episode that opened it.
+        id: of the source that opened with it.
         total: float32 [values], the sum of identities.
         size: how many were summed, at least 1.
     """
@@ -81,7 +81,7 @@ class Source:
     """A source.
 
     Attributes:
-        id: of the episode that opened it.
+        id: ten hexadecimal digits.
         centres: at least one.
         last_ms: when its latest episode so far opened, ms since 1970 UTC.
         apart: ids of sources that a person said are others.
