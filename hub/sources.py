@@ -1,100 +1,49 @@
-"""Sources in the store: which episodes are of one machine, dog, siren or voice; the rules are in `hub.flagging.source`.
+"""Sources in the store: which episodes are of one machine, dog, siren or voice, by `hub.flagging.source`.
 
 Keys: `ew:sources:due` sorted set of episodes that are to be filed (ms of opening), `ew:sources` sorted set of all
 sources by when they were last heard (ms), one per `ew:sources:<site>:<category>:<space>`, `ew:source:<id>` JSON row,
-`ew:source:<id>:episodes` sorted set of its episodes (ms of opening), `ew:members:<site>` hash of episodes to JSON rows,
-`ew:sources:kept` set of those that are never given up, `ew:sources:version:<site>:<category>:<space>` counter,
-`ew:sources:network:<space>` fingerprint of the checkpoint that identities are made with, for ten minutes.
+`ew:source:<id>:episodes` sorted set of its episodes (ms of opening), `ew:members:<site>` hash of episodes to JSON
+rows, `ew:sources:kept` set of those that are never given up, `ew:sources:version:<site>:<category>:<space>` counter,
+`ew:sources:network:<space>` fingerprint of the checkpoint that makes identities.
 
 Concluding a batch of events makes its episodes due, in the same transaction; `hub.filing` files them. A source's
 row, its episodes and the end of their being due are written in one transaction, which fails and is done again if
-another hub changed the sources of this site, category and feature space, or one of the episodes meanwhile: so repeats
-and several hubs count no episode twice. The id of a source that became a part of another holds the other's id, as
+another hub changed the sources of this site, category and feature space, or one of the episodes meanwhile: repeats
+and several hubs count no episode twice. The key of a source that became a part of another holds the other's id, as
 JSON text, for a year.
 """
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import numpy as np
 import redis
-from pydantic_core import from_json, to_json
 
-from hub.archive import PREFIX, Archive, translated
+from hub.archive import Archive, translated
 from hub.casebook import Casebook
 from hub.flagging.episode import Episode
 from hub.flagging.partition import Partition
-from hub.flagging.source import Centre, Member, Same, Source, SourceRule, Vector
+from hub.flagging.source import Member, Same, SourceRule
 from hub.past import SOURCES_DUE, key_of
-from shared.errors import Invalid
-from shared.taxonomy import CATEGORIES
+from hub.source_drawer import Drawer, queue, queue_removal, read_members, read_sources, resolved
+from hub.source_rows import (
+    KEPT,
+    SOURCES,
+    Group,
+    StoredSource,
+    episodes_key,
+    group_key,
+    members_key,
+    network_key,
+    version_key,
+)
 
-_SOURCES: Final = f"{PREFIX}:sources"
-_KEPT: Final = f"{_SOURCES}:kept"
-_NAMED_FOR_S: Final = 366 * 86_400
 _BATCH: Final = 256
-_STEPS: Final = 127
-"""Identities are multiples of 1 / 127: a signed byte holds a value. Source: `hub.model.identity`."""
 
 
-class Group(NamedTuple):
-    """What sources are compared within."""
-
-    site: str
-    category: str
-    space: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredSource:
-    """A source as it is kept.
-
-    Attributes:
-        source: with identities of `network`.
-        group: its site, category and feature space.
-        network: fingerprint of the checkpoint that made the identities.
-        episodes: how many of its episodes are kept.
-    """
-
-    source: Source
-    group: Group
-    network: str
-    episodes: int = 0
-
-    @property
-    def id(self) -> str:
-        """Of the episode that opened it."""
-        return self.source.id
-
-
-@dataclass(slots=True, eq=False)
-class Drawer:
-    """The sources of a group while they are changed, and what is to be kept of it.
-
-    Attributes:
-        group: site, category and feature space.
-        network: fingerprint of the checkpoint whose identities are compared.
-        partition: the sources with such identities.
-        older: sources with identities of other checkpoints, by id.
-        before: episodes as they were filed, by id; those that are not filed are missing.
-        filed: episodes as they are filed now, by id; to be added to.
-        left: episodes that are of no source any more; to be added to.
-        done: episodes that are not due any more; to be added to.
-        opened_ms: of the episodes in `filed`, when they opened, if that is new; to be added to.
-    """
-
-    group: Group
-    network: str
-    partition: Partition
-    older: dict[str, StoredSource]
-    before: dict[str, Member]
-    filed: dict[str, Member] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
-    done: set[str] = field(default_factory=set)
-    opened_ms: dict[str, int] = field(default_factory=dict)
+Work = Callable[[Drawer], None]
 
 
 class SourceStore:
@@ -113,7 +62,7 @@ class SourceStore:
     @translated
     def get(self, name: str) -> StoredSource | None:
         """A source by its id, or by that of one that became a part of it; None if there is none."""
-        found = self._resolved([name]).get(name)
+        found = resolved(self._redis, self._rows, [name]).get(name)
         return None if found is None else next(iter(self._stored([found])), None)
 
     @translated
@@ -124,46 +73,30 @@ class SourceStore:
         before: tuple[int, str] | None = None,
         site: str | None = None,
         category: str | None = None,
-        place: str | None = None,
     ) -> list[StoredSource]:
-        """Sources, the one that was heard last first.
+        """Sources, the one whose latest episode opened last first.
 
         Args:
             limit: most sources returned.
-            before: time (ms) and id of the one after which they begin.
+            before: `last_ms` and id of the one that they come after.
             site: only those of this site.
             category: only those of this category.
-            place: only those that this `site/sensor` opened.
         """
         upper = "+inf" if before is None else str(before[0])
         chosen: list[StoredSource] = []
         start = 0
         while len(chosen) < limit:
-            rows = self._redis.zrevrangebyscore(_SOURCES, upper, "-inf", start=start, num=_BATCH, withscores=True)
+            rows = self._redis.zrevrangebyscore(SOURCES, upper, "-inf", start=start, num=_BATCH, withscores=True)
             if not rows:
                 break
             start += len(rows)
-            names = [
-                name.decode()
-                for name, at in rows
-                if before is None or (int(at), name.decode()) < before  # of equal times the higher id comes first
-            ]
+            names = [name.decode() for name, at in rows if before is None or (int(at), name.decode()) < before]
             chosen += [
                 one
-                for one in self._stored([name for name in names if place is None or _place_of(name) == place])
+                for one in self._stored(names)
                 if site in {None, one.group.site} and category in {None, one.group.category}
             ]
         return chosen[:limit]
-
-    @translated
-    def count(self) -> int:
-        """How many sources there are."""
-        return int(self._redis.zcard(_SOURCES))
-
-    @translated
-    def due_count(self) -> int:
-        """How many episodes are to be filed."""
-        return int(self._redis.zcard(SOURCES_DUE))
 
     @translated
     def due(self, start: int, limit: int) -> list[str]:
@@ -171,17 +104,20 @@ class SourceStore:
         return [name.decode() for name in self._redis.zrange(SOURCES_DUE, start, start + limit - 1)]
 
     @translated
-    def forget_due(self, names: Sequence[str]) -> None:
-        """File some episodes no more: nothing is left that tells their source."""
-        if names:
+    def forget_due(self, episodes: Iterable[str]) -> None:
+        """Have some episodes be due no more: nothing is left that tells their source."""
+        if names := list(episodes):
             self._redis.zrem(SOURCES_DUE, *names)
 
     @translated
-    def members(self, episodes: Sequence[str]) -> dict[str, Member]:
-        """Episodes as they were filed, with the source that they are of now; those of none are missing."""
-        found = {name: member for name, (member, _) in self._members(self._redis, episodes).items()}
-        now = self._resolved({member.source for member in found.values()})
-        return {name: replace(m, source=now[m.source]) for name, m in found.items() if m.source in now}
+    def members(self, episodes: Iterable[str]) -> dict[str, Member]:
+        """Episodes as they were filed, each with its present source; those that are of none are missing."""
+        return {name: stored.member for name, stored in read_members(self._redis, self._rows, episodes).items()}
+
+    @translated
+    def episode_ids(self, name: str) -> list[str]:
+        """All episodes of a source, the newest first."""
+        return [one.decode() for one in self._redis.zrevrange(episodes_key(name), 0, -1)]
 
     @translated
     def episodes(
@@ -197,85 +133,27 @@ class SourceStore:
         """
         upper = "+inf" if before_ms is None else f"({before_ms}"
         lower = "-inf" if since_ms is None else str(since_ms)
-        ids = self._redis.zrevrangebyscore(_episodes(name), upper, lower, start=0, num=limit)
+        ids = self._redis.zrevrangebyscore(episodes_key(name), upper, lower, start=0, num=limit)
         found = self._casebook.standing([one.decode() for one in ids])
         return [episode for episode in found.values() if isinstance(episode, Episode)]
+
+    def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
+        """Episodes as they are now, as of `Casebook.standing`."""
+        return self._casebook.standing(episodes)
 
     @translated
     def keep(self, name: str, *, kept: bool = True) -> None:
         """Have a source never be given up, nor removed for want of episodes; or no more."""
-        (self._redis.sadd if kept else self._redis.srem)(_KEPT, name)
+        (self._redis.sadd if kept else self._redis.srem)(KEPT, name)
 
     @translated
     def claim(self, space: str, network: str, for_s: float) -> bool:
-        """Have identities of a feature space be made by a checkpoint; False while they are by another."""
-        key = f"{_SOURCES}:network:{space}"
-        self._redis.set(key, network, ex=round(for_s), nx=True)
-        if self._redis.get(key) != network.encode():
-            return False
-        self._redis.expire(key, round(for_s))
-        return True
-
-    def join(self, first: str, second: str) -> str:
-        """Make two sources one because a person said so; return its id.
-
-        Raises:
-            Invalid: there is no such source, they are of different sites, categories or feature spaces, or their
-                identities are of different checkpoints.
-            Unavailable: the store is away.
-        """
-        pair = [self._there(name) for name in (first, second)]
-        if pair[0].group != pair[1].group or pair[0].network != pair[1].network:
-            raise Invalid(f"the sources {first} and {second} cannot be compared, so they cannot be one")
-        if pair[0].id == pair[1].id:
-            return pair[0].id
-        joined = [pair[0].id]
-
-        def work(drawer: Drawer) -> None:
-            if all(one.id in drawer.partition.sources for one in pair):
-                joined[0] = drawer.partition.join(pair[0].id, pair[1].id)
-
-        self.edit(pair[0].group, pair[0].network, (), work)
-        return joined[0]
-
-    def part(self, episode: str, other: str) -> bool:
-        """Have two episodes be of different sources because a person said so; False if one is of none.
-
-        Raises:
-            Unavailable: the store is away.
-        """
-        pair = self.members([episode, other])
-        if len(pair) < 2 or (own := self.get(pair[episode].source)) is None:
-            return False
-        names = self._episode_ids(own.id)
-
-        def work(drawer: Drawer) -> None:
-            if {episode, other} <= drawer.before.keys():
-                first, second = drawer.before[episode], drawer.before[other]
-                drawer.filed |= drawer.partition.part(first, second, drawer.before)
-
-        self.edit(own.group, own.network, {*names, episode, other}, work)
-        return True
-
-    def leave(self, episode: str) -> str | None:
-        """Have an episode be of a source of its own because a person said so; its id, None if it is alone already.
-
-        Raises:
-            Unavailable: the store is away.
-        """
-        member = self.members([episode]).get(episode)
-        others = [] if member is None else [n for n in self._episode_ids(member.source) if n != episode]
-        if member is None or not others:
-            return None
-        self.part(episode, others[0] if others[0] == member.source or member.source not in others else member.source)
-        return self.members([episode])[episode].source
-
-    def fix(self, episodes: Sequence[str]) -> None:
-        """Have episodes stay in their sources whatever clips of theirs come yet."""
-        for name, member in self.members(episodes).items():
-            own = self.get(member.source)
-            if own is not None:
-                self.edit(own.group, own.network, [name], partial(_fixed, name))
+        """Have a checkpoint make the identities of a feature space for a while; False while another one does."""
+        self._redis.set(network_key(space), network, ex=round(for_s), nx=True)
+        own = self._redis.get(network_key(space)) == network.encode()
+        if own:
+            self._redis.expire(network_key(space), round(for_s))
+        return bool(own)
 
     @translated
     def edit(
@@ -283,7 +161,7 @@ class SourceStore:
         group: Group,
         network: str,
         episodes: Iterable[str],
-        work: Callable[[Drawer], None],
+        work: Work,
         *,
         same: Same = lambda cosines: cosines,
         rule: SourceRule | None = None,
@@ -294,7 +172,7 @@ class SourceStore:
             group: site, category and feature space.
             network: fingerprint of the checkpoint whose identities are compared.
             episodes: those that matter; they are watched.
-            work: changes the drawer; called again if another hub changed it meanwhile.
+            work: changes the drawer; called again with another if another hub changed it meanwhile.
             same: from cosines to P(same source).
             rule: when an episode belongs to a source.
 
@@ -305,95 +183,78 @@ class SourceStore:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
-                    pipe.watch(_version(group), _KEPT, *(key_of(name) for name in names))
-                    drawer = self._drawer(pipe, group, network, names, same, rule or SourceRule())
+                    pipe.watch(version_key(group), KEPT, *(key_of(name) for name in names))
+                    drawer = self._drawer(pipe, group, network, names, partial(_partition, same=same, rule=rule))
                     work(drawer)
-                    self._queue(pipe, drawer)
+                    queue(pipe, drawer)
                     pipe.execute()
                 except redis.WatchError:
                     continue
                 return drawer
 
     def _drawer(
-        self, pipe: Any, group: Group, network: str, names: Sequence[str], same: Same, rule: SourceRule  # noqa: ANN401
+        self,
+        pipe: Any,  # noqa: ANN401 - the client is untyped
+        group: Group,
+        network: str,
+        names: Sequence[str],
+        partition: Callable[[list[StoredSource]], Partition],
     ) -> Drawer:
-        ids = [name.decode() for name in pipe.zrange(_group(group), 0, -1)]
-        kept = {name.decode() for name in pipe.smembers(_KEPT)}
-        rows = pipe.mget([_source(name) for name in ids]) if ids else []
-        read = (self._rows.read("source", name, _source_of, row) for name, row in zip(ids, rows, strict=True))
-        found = [replace(one, source=replace(one.source, kept=one.id in kept)) for one in read if one is not None]
-        own = [one.source for one in found if one.network == network]
-        members = self._members(pipe, names)
-        resolved = self._resolved({member.source for member, _ in members.values()}, pipe)
-        before = {
-            name: replace(member, source=resolved[member.source])
-            for name, (member, made_by) in members.items()
-            if member.source in resolved and made_by == network
+        ids = [name.decode() for name in pipe.zrange(group_key(group), 0, -1)]
+        kept = {name.decode() for name in pipe.smembers(KEPT)}
+        stored = {
+            one.id: replace(one, source=replace(one.source, kept=one.id in kept))
+            for one in read_sources(pipe, self._rows, ids)
         }
-        older = {one.id: one for one in found if one.network != network}
-        return Drawer(group, network, Partition(own, same, rule), older, before)
-
-    def _queue(self, pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is untyped
-        """What is to be kept of a drawer; reads what it needs for that, then begins the transaction."""
-        partition, group = drawer.partition, drawer.group
-        lost = {name: pipe.zrange(_episodes(name), 0, -1) for name in partition.gone}
-        names = sorted(drawer.filed)
-        known = {name: pipe.zscore(_opening(pipe, name, drawer), name) for name in names}
-        former = self._members(pipe, [*names, *drawer.left])
-        pipe.multi()
-        for name in partition.into:
-            target = partition.resolved(name)
-            pipe.zunionstore(_episodes(target), [_episodes(target), _episodes(name)], aggregate="MIN")
-            pipe.delete(_episodes(name))
-            pipe.set(_source(name), to_json(target), ex=_NAMED_FOR_S)
-            pipe.zrem(_SOURCES, name)
-            pipe.zrem(_group(group), name)
-        for name, (member, _) in former.items():
-            if name in drawer.left or drawer.filed[name].source != partition.resolved(member.source):
-                pipe.zrem(_episodes(partition.resolved(member.source)), name)
-        for name in names:
-            opened_ms = drawer.opened_ms.get(name, known[name])
-            pipe.zadd(_episodes(drawer.filed[name].source), {name: 0 if opened_ms is None else opened_ms})
-        if names:
-            rows = {name: _member_row(drawer.filed[name], drawer.network) for name in names}
-            pipe.hset(_members(group.site), mapping=rows)
-        for name in sorted(partition.changed):
-            source = partition.sources[name]
-            pipe.set(_source(name), _source_row(StoredSource(source, group, drawer.network)))
-            pipe.zadd(_SOURCES, {name: source.last_ms})
-            pipe.zadd(_group(group), {name: source.last_ms})
-        for name, episodes in lost.items():
-            self._queue_removal(pipe, group, name, [one.decode() for one in episodes])
-        if drawer.left:
-            pipe.hdel(_members(group.site), *drawer.left)
-        if drawer.done:
-            pipe.zrem(SOURCES_DUE, *drawer.done)
-        if partition.changed or partition.into or partition.gone or drawer.filed or drawer.left:
-            pipe.incr(_version(group))
-
-    def _queue_removal(self, pipe: Any, group: Group, name: str, episodes: Sequence[str]) -> None:  # noqa: ANN401
-        pipe.delete(_source(name), _episodes(name))
-        pipe.zrem(_SOURCES, name)
-        pipe.zrem(_group(group), name)
-        if episodes:
-            pipe.hdel(_members(group.site), *episodes)
+        own = [one for one in stored.values() if one.network == network]
+        return Drawer(group, network, partition(own), stored, read_members(pipe, self._rows, names))
 
     @translated
     def expire(self, before_ms: int) -> int:
-        """Remove one batch of the episodes of sources from before a time, and sources that are left without any.
+        """Remove from sources the episodes that retention removed, then sources that have none and are not kept.
 
-        A source that is kept stays, and so do the identities that it was made of: it is known when it comes again.
+        What a source was made of stays in it: it is known when it comes again.
+
+        Args:
+            before_ms: episodes that opened earlier are looked at, ms since 1970 UTC.
 
         Returns:
-            How many sources were looked at that were last heard before the time; call again until it returns 0.
+            How many sources were removed.
         """
-        names = self._redis.zrangebyscore(_SOURCES, "-inf", f"({before_ms}", start=0, num=_BATCH)
-        kept = self._redis.smembers(_KEPT)
         removed = 0
-        for one in self._stored([name.decode() for name in names if name not in kept]):
-            episodes = [name.decode() for name in self._redis.zrange(_episodes(one.id), 0, -1)]
-            with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
-                self._queue_removal(pipe, one.group, one.id, episodes)
-                pipe.execute()
-            removed += 1
+        names = [name.decode() for name in self._redis.zrange(SOURCES, 0, -1)]
+        for start in range(0, len(names), _BATCH):
+            stored = self._stored(names[start : start + _BATCH])
+            kept = {one.decode() for one in self._redis.smembers(KEPT)}
+            pipe = self._redis.pipeline(transaction=False)  # a full store refuses transactions
+            for one in stored:
+                pipe.zrangebyscore(episodes_key(one.id), "-inf", f"({before_ms}")
+            for one, rows in zip(stored, pipe.execute(), strict=True):
+                old = [row.decode() for row in rows]
+                gone = [name for name in old if name not in self._casebook.standing(old)] if old else []
+                if gone:
+                    self._redis.zrem(episodes_key(one.id), *gone)
+                    self._redis.hdel(members_key(one.group.site), *gone)
+                if len(gone) >= one.episodes and one.id not in kept:
+                    pipe = self._redis.pipeline(transaction=False)
+                    queue_removal(pipe, one.group, one.id)
+                    pipe.execute()
+                    removed += 1
         return removed
+
+    def _stored(self, names: Sequence[str]) -> list[StoredSource]:
+        """Sources with the number of their episodes, and whether they are kept."""
+        found = read_sources(self._redis, self._rows, names)
+        pipe = self._redis.pipeline(transaction=False)
+        for one in found:
+            pipe.zcard(episodes_key(one.id))
+            pipe.sismember(KEPT, one.id)
+        answers = pipe.execute() if found else []
+        return [
+            replace(one, episodes=int(count), source=replace(one.source, kept=bool(kept)))
+            for one, count, kept in zip(found, answers[::2], answers[1::2], strict=True)
+        ]
+
+
+def _partition(own: Sequence[StoredSource], same: Same, rule: SourceRule | None) -> Partition:
+    return Partition((one.source for one in own), same, rule or SourceRule(), lambda: secrets.token_hex(5))

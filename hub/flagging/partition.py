@@ -42,9 +42,13 @@ class Partition:
         """The source that a member belongs to; None if that is no more."""
         return self.sources.get(self.resolved(member.source))
 
-    def nearest(self, identity: Seen) -> Nearest:
+    def adopt(self, source: Source) -> None:
+        """Take a source that is kept and was not among these: its identities were made anew."""
+        self._put(source)
+
+    def nearest(self, seen: Seen) -> Nearest:
         """The source that is most likely an episode's."""
-        return nearest(identity.identity, self.sources.values(), self._same)
+        return nearest(seen.identity, self.sources.values(), self._same)
 
     def file(self, seen: Seen, before: Member | None = None) -> Member | None:
         """Put an episode into its source: a known one, or one that it opens.

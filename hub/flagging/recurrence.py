@@ -7,7 +7,7 @@ Source: Schwarz 1978 (penalty per fitted rate); Rissanen 1983 (penalty per rhyth
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -61,6 +61,25 @@ class Span:
     def __post_init__(self) -> None:
         if self.last_ms < self.opened_ms:
             raise Invalid("an episode cannot end before it begins")
+
+
+def merged(spans: Iterable[Span], pause_ms: int) -> list[Span]:
+    """Return spans as occurrences: what goes on after a pause is one with what was before it.
+
+    Args:
+        spans: in any order; they may overlap.
+        pause_ms: longest time between two spans of one occurrence.
+
+    Returns:
+        In order; more than `pause_ms` apart.
+    """
+    made: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.opened_ms):
+        if made and span.opened_ms - made[-1].last_ms <= pause_ms:
+            made[-1] = Span(made[-1].opened_ms, max(made[-1].last_ms, span.last_ms))
+        else:
+            made.append(span)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

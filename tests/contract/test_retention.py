@@ -56,7 +56,8 @@ class Hub:
             clips=Clips(root),
             now=lambda: self.now,
         )
-        self.retention = Retention(archive, self.casebook, self.retrieval, Clips(root), self.metrics)
+        sources = SourceStore(archive, self.casebook)
+        self.retention = Retention(archive, self.casebook, sources, self.retrieval, Clips(root), self.metrics)
 
     def hears(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""
