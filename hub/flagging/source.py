@@ -22,7 +22,7 @@ sources in whatever order they come: a mean of cosines is on the same side as al
 Source: Sokal and Michener 1958 (average linkage); Wagstaff et al. 2001 (must-link and cannot-link).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,3 +170,20 @@ def nearest(identity: Vector, sources: Iterable[Source], same: Same) -> Nearest:
     best = int(cosines.argmax())
     source, centre = pairs[best]
     return Nearest(source, centre.id, float(same(cosines[best : best + 1])[0]))
+
+
+def exemplars(source: Source, members: Sequence[Member], count: int) -> list[Member]:
+    """Choose the episodes that sound most like a source: those nearest to its centres, the nearest first.
+
+    Args:
+        source: of the members.
+        members: those to choose from; of equals the first.
+        count: how many at most.
+    """
+    centres = {centre.id: centre.mean for centre in source.centres}
+    first = source.centres[0].mean
+
+    def cosine(member: Member) -> float:
+        return float(centres.get(member.centre, first) @ member.identity)
+
+    return sorted(members, key=cosine, reverse=True)[:count]

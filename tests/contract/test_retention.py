@@ -25,6 +25,7 @@ from hub.pipeline import Pipeline
 from hub.places import Places
 from hub.retention import Retention
 from hub.search.retrieval import Retrieval
+from hub.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import Unavailable
 from shared.events import Flac
