@@ -21,6 +21,8 @@ LONGEST_DAYS: Final = 366.0
 """Nothing older is looked at, however long it is kept."""
 MOST: Final = 2_000
 """Episodes looked at, the newest."""
+PAUSE_S: Final = 1_800.0
+"""Longest pause within an occurrence, unless another is given."""
 
 
 class Rhythms:
@@ -72,11 +74,13 @@ class Patterns:
         casebook: where episodes are.
         places: for the time zone.
         history_days: how far back episodes are looked at.
+        pause_s: what goes on after a pause of at most so many seconds is one occurrence.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
+    def __init__(self, casebook: Casebook, places: Places, history_days: float, pause_s: float = PAUSE_S) -> None:
         self._casebook = casebook
         self._places = places
+        self._pause_ms = round(pause_s * 1000)
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> Pattern:
@@ -93,11 +97,12 @@ class Patterns:
         since_ms, now_ms = ms_of(now - self._history), ms_of(now)
         heard = self._casebook.heard_hours(place, since_ms, now_ms)
         spans = [Span(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return pattern(spans, heard, now, self._places.timezone)
+        return pattern(spans, heard, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
-        return hours_by_day(self._episodes(place, category, now), self._places.timezone)
+        spans = [Span(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
+        return hours_by_day(spans, self._places.timezone)
 
     def _episodes(self, place: str, category: str, now: datetime) -> Sequence[Episode]:
         since_ms = ms_of(now - self._history)
@@ -106,12 +111,12 @@ class Patterns:
         )
 
 
-def hours_by_day(episodes: Iterable[Episode], zone: ZoneInfo) -> dict[date, float]:
-    """Hours of each local day, in [0, 24], that some episodes lasted."""
+def hours_by_day(spans: Iterable[Span], zone: ZoneInfo) -> dict[date, float]:
+    """Hours of each local day, in [0, 24], that some spans last."""
     made: dict[date, float] = {}
-    for episode in episodes:
-        at = datetime.fromtimestamp(episode.opened_ms / 1000, zone)
-        end = datetime.fromtimestamp(episode.last_ms / 1000, zone)
+    for span in spans:
+        at = datetime.fromtimestamp(span.opened_ms / 1000, zone)
+        end = datetime.fromtimestamp(span.last_ms / 1000, zone)
         while at < end:
             midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), at.tzinfo)
             until = min(end, midnight)

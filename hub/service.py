@@ -90,7 +90,9 @@ class Hub:
             self._archive, self._casebook, self._sources, self._retrieval, self._clips, self._metrics
         )
         self._places = places_of(settings.places)
-        self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
+        self._patterns = Patterns(
+            self._casebook, self._places, settings.archive.retention_days, settings.flagging.cooldown_s
+        )
         flagging, rule = settings.flagging, rule_of(settings.flagging)
         self._learner = learner_of(flagging, self._archive, self._casebook)
         self._feedback = Feedback(

@@ -63,13 +63,16 @@ class SourceHistories:
         Raises:
             Unavailable: the store is away.
         """
-        spans = merged((Span(e.opened_ms, max(e.opened_ms, e.last_ms)) for e in episodes), self._pause_ms)
         since_ms, now_ms = ms_of(now - self._history), ms_of(now)
         places = sorted({episode.place for episode in episodes})
         hours = [self._casebook.heard_hours(place, since_ms, now_ms) for place in places]
         heard: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
-        return pattern(spans, heard, now, self._zone)
+        return pattern(_spans(episodes), heard, now, self._zone, self._pause_ms)
 
     def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which some episodes were heard."""
-        return hours_by_day(episodes, self._zone)
+        return hours_by_day(merged(_spans(episodes), 0), self._zone)
+
+
+def _spans(episodes: Sequence[Episode]) -> list[Span]:
+    return [Span(episode.opened_ms, episode.last_ms) for episode in episodes]

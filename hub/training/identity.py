@@ -31,9 +31,12 @@ from shared.space import SMALL, VGGISH
 
 FEWEST: Final = 20
 """Sources that can be learnt from."""
-WEIGHT: Final = 1.0
-WEIGHTS: Final = {VGGISH.id: 1.0, SMALL.id: 1.0}
-"""Weights of the feature spaces that ship; of others `WEIGHT`."""
+MANY: Final = 5_000
+"""Sources from which learning is worth its while; of some hundreds it knows no more than whitening."""
+STEPS_OF_MANY: Final = 1_500
+WORTH: Final = (1.0, 0.6)
+WORTHS: Final = {VGGISH.id: (1.0, 0.6), SMALL.id: (1.0, 0.8)}
+"""Weight and floor of the feature spaces that ship; of others `WORTH`."""
 _RENEWED: Final = 500
 """Steps after which it is looked again which sources are close."""
 _NEIGHBOURS: Final = 8
@@ -53,12 +56,14 @@ class IdentityPlan:
     Attributes:
         seed: fixes all randomness.
         values: of an identity, in [1, 64].
-        steps: of the optimiser; 0 leaves it at whitening.
+        shrinkage: share of a sphere in the covariance within pairs, in [0, 1].
+        steps: of the optimiser; 0 leaves it at whitening. None: `STEPS_OF_MANY` of at least `MANY` sources, else 0.
         sources: in a step.
         rate: highest learning rate of AdamW.
         temperature: of the cosines in their softmax.
         parts: into which the clips are divided to measure, from 2.
         weight: how many levels of similarity a perfect identity is worth where clips are ranked by kind and source.
+        floor: the cosine up to which it is worth nothing, in [-1, 1).
 
     Raises:
         Invalid: a value outside its range.
@@ -66,25 +71,43 @@ class IdentityPlan:
 
     seed: int = 0
     values: int = MOST
-    steps: int = 1_500
+    shrinkage: float = 0.5
+    steps: int | None = None
     sources: int = 512
     rate: float = 1e-3
     temperature: float = 0.05
     parts: int = 4
-    weight: float = WEIGHT
+    weight: float = WORTH[0]
+    floor: float = WORTH[1]
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.steps < 0 or self.sources < 2 or self.parts < 2 or not 1 <= self.values <= MOST:
+        if (
+            self.seed < 0
+            or (self.steps or 0) < 0
+            or self.sources < 2
+            or self.parts < 2
+            or not 1 <= self.values <= MOST
+        ):
             raise Invalid(f"seeds and steps start at 0, sources and parts at 2; values lie in [1, {MOST}]")
-        if not 0.0 < self.rate < 1.0 or self.temperature <= 0.0 or not 0.0 <= self.weight <= 100.0:
-            raise Invalid("rates lie in (0, 1), temperatures above 0, weights in [0, 100]")
+        if (
+            not 0.0 <= self.shrinkage <= 1.0
+            or not 0.0 < self.rate < 1.0
+            or self.temperature <= 0.0
+            or not 0.0 <= self.weight <= 100.0
+        ):
+            raise Invalid("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0, weights in [0, 100]")
+        if not -1.0 <= self.floor < 1.0:
+            raise Invalid(f"the floor {self.floor} of cosines does not lie in [-1, 1)")
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
-    """The plan for a checkpoint: its identity's weight stays, or is that of its feature space."""
-    if checkpoint.identity is not None:
-        return IdentityPlan(weight=round(float(checkpoint.identity.network.weight), 4))
-    return IdentityPlan(weight=WEIGHTS.get(checkpoint.space.id, WEIGHT))
+    """The plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
+    if checkpoint.identity is None:
+        weight, floor = WORTHS.get(checkpoint.space.id, WORTH)
+    else:
+        network = checkpoint.identity.network
+        weight, floor = (round(float(one), 4) for one in (network.weight, network.floor))
+    return IdentityPlan(weight=weight, floor=floor)
 
 
 def teach(
@@ -125,6 +148,7 @@ def teach(
         found.append(_cosines(network, sounds, aside, plan.seed))
     network = learn(sounds, config, plan, begin, lambda share: told("teaching", share))
     network.weight.fill_(plan.weight)
+    network.floor.fill_(plan.floor)
     cosines, own = np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
     measured = measure(cosines, own)
     identity = Identity(network, *curves(cosines, own))
@@ -151,27 +175,28 @@ def learn(
     rng = np.random.default_rng(plan.seed)
     network = IdentityNetwork(config)
     if start is None:
-        centre, projection = whitening(*halves(sounds), config.values)
+        centre, projection = whitening(*halves(sounds), config.values, plan.shrinkage)
         network.centre.copy_(centre)
         network.projection.weight.data.copy_(projection)
     else:
         network.load_state_dict(start.state_dict())
-    network.weight.zero_()
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
     stretches, stage = Stretches(sounds, rng), Stage(1, 2, plan.rate)
     close: npt.NDArray[np.int64] | None = None
-    for step in range(plan.steps):
+    steps = plan.steps if plan.steps is not None else STEPS_OF_MANY * (stretches.sources >= MANY)
+    for step in range(steps):
         if step % _RENEWED == 0:
             close = _neighbours(network, stretches)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(stage, step / plan.steps)
+            group["lr"] = learning_rate(stage, step / steps)
         drawn = _drawn(stretches.sources, plan.sources, close if step % 2 else None, rng)
         first, second = (_unit(network, views) for views in stretches.pairs(drawn))
         loss = _loss(first @ second.t() / plan.temperature)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        told((step + 1) / plan.steps)
+        told((step + 1) / steps)
+    told(1.0)
     return network.requires_grad_(requires_grad=False).eval()
 
 

@@ -40,8 +40,22 @@ def identity(
             show_default=False,
         ),
     ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            min=-1.0,
+            max=0.99,
+            help="cosine up to which an identity is worth nothing; if not given, likewise",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="steps of the optimiser; 0 leaves it at whitening", show_default=False)
+        int | None,
+        typer.Option(
+            min=0,
+            help="steps of the optimiser; 0 leaves it at whitening, as few clips do if not given",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     out: Annotated[
@@ -75,6 +89,8 @@ def identity(
             plan = replace(plan, steps=steps)
         if weight is not None:
             plan = replace(plan, weight=weight)
+        if floor is not None:
+            plan = replace(plan, floor=floor)
         task = bar.add_task("identity", total=1.0)
         taught = teach(
             given,
@@ -87,7 +103,7 @@ def identity(
     save(target, taught)
     found = taught.record["identity"]
     if json_:
-        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, **found}))
+        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, "floor": plan.floor, **found}))
         return
     table = Table("the other half is found", "share", title=f"{found['queries']} halves of {found['database']} clips")
     for name in ("first", "ten"):
