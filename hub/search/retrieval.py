@@ -202,6 +202,15 @@ class Retrieval:
         """
         return self._scorer(space).identity(towers)
 
+    def identities(self, events: Sequence[StoredEvent]) -> npt.NDArray[np.float32]:
+        """The identities of archived events of one feature space: float32 [n, values], of length 1; n is not 0.
+
+        Raises:
+            Unsupported: no model for this space.
+        """
+        scorer = self._scorer(events[0].space)
+        return scorer.identity(self._archived(scorer, events))
+
     def same_source(self, space: str, matches: Sequence[Match]) -> npt.NDArray[np.float32]:
         """Probability that a query of this space and each of its matches come from the same source.
 
