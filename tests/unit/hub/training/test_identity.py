@@ -153,7 +153,10 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name]), name
     assert {key: value for key, value in after.record.items() if key != "identity"} == before.record
-    ran = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "b.safetensors")])
+    ran = CliRunner().invoke(
+        app, [*arguments, "--out", str(tmp_path / "b.safetensors"), "--plot", str(tmp_path / "p.svg")]
+    )
     assert ran.exit_code == 0, ran.output
     assert "among ten" in ran.output
+    assert "probability said" in (tmp_path / "p.svg").read_text()
     assert load(tmp_path / "b.safetensors").record["identity"]["plan"]["weight"] == 0.5
