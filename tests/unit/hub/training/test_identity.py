@@ -113,6 +113,12 @@ def test_no_labels_in_common_give_a_loss_that_is_finite() -> None:
         assert torch.isfinite(kinds_loss(made, labels))
 
 
+def test_only_clips_of_sensors_are_asked_if_there_are_any(untaught: Checkpoint) -> None:
+    given = data(groups=4)
+    mixed = replace(given, groups=np.where(given.groups == "sensor-3", "fold-1", given.groups))
+    assert teach(untaught, mixed, QUICK).record["identity"]["queries"] == 90
+
+
 def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: Checkpoint) -> None:
     with pytest.raises(Invalid, match="give at least 20"):
         teach(untaught, data(19), QUICK)
