@@ -23,6 +23,8 @@ class Dataset:
         groups: str [n]: what must not be split between training and test (sensor, fold), "" if nothing.
         fine: uint8 [n, m] of 0 and 1: finer labels of the source's own (AudioSet's 527), or None.
         domain: bool [n]: clips like those that will be searched; the others only help to learn. None: all are.
+        sources: str [n]: which machine, dog or voice a clip holds; equal text means the same source, "" is unknown.
+            None: all are unknown.
 
     Raises:
         Invalid: shapes that do not fit together.
@@ -34,6 +36,7 @@ class Dataset:
     groups: npt.NDArray[np.str_]
     fine: Labels | None = None
     domain: npt.NDArray[np.bool_] | None = None
+    sources: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -47,6 +50,8 @@ class Dataset:
             raise Invalid(f"{n} clips want uint8 fine labels [{n}, m], got {list(self.fine.shape)}")
         if self.domain is not None and (self.domain.shape != (n,) or self.domain.dtype != np.bool_):
             raise Invalid(f"{n} clips want a domain of {n} booleans")
+        if self.sources is not None and self.sources.shape != (n,):
+            raise Invalid(f"{n} clips want {n} sources, got {list(self.sources.shape)}")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -55,12 +60,20 @@ class Dataset:
         """The clips of an index or mask, as a data set."""
         fine = None if self.fine is None else self.fine[index]
         domain = None if self.domain is None else self.domain[index]
-        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index], fine, domain)
+        sources = None if self.sources is None else self.sources[index]
+        return Dataset(
+            self.space, self.features[index], self.labels[index], self.groups[index], fine, domain, sources
+        )
 
     @property
     def in_domain(self) -> npt.NDArray[np.bool_]:
         """Which clips are of the domain: bool [n]."""
         return np.ones(len(self), dtype=np.bool_) if self.domain is None else self.domain
+
+    @property
+    def source_of_each(self) -> npt.NDArray[np.str_]:
+        """The source of each clip: str [n], "" where it is unknown."""
+        return np.full(len(self), "") if self.sources is None else self.sources
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
@@ -76,6 +89,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     fine = [part.fine for part in parts if part.fine is not None]
     alike = len(fine) == len(parts) and len({labels.shape[1] for labels in fine}) == 1
     divided = any(part.domain is not None for part in parts)
+    named = any(part.sources is not None for part in parts)
     return Dataset(
         parts[0].space,
         np.concatenate([part.features for part in parts]),
@@ -83,6 +97,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         np.concatenate([part.groups for part in parts]),
         np.concatenate(fine) if alike else None,
         np.concatenate([part.in_domain for part in parts]) if divided else None,
+        np.concatenate([part.source_of_each for part in parts]) if named else None,
     )
 
 

@@ -4,12 +4,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from hub.model.checkpoint import Checkpoint, load, shipped
+from hub.model.checkpoint import Checkpoint
 from hub.training import recipes
-from hub.training.by_sensor import Heard, between, hear, over_folds
+from hub.training.by_sensor import Fit, Heard, between, halves_over_folds, hear, over_folds
 from hub.training.dataset import Dataset, without
 from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, evaluate_parts
+from hub.training.measure import SHIPPED, network_of
 from shared.backbones import bring
 from shared.errors import Unavailable
 from shared.space import LOGMEL
@@ -50,11 +51,22 @@ class SensorBench:
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
         heard = self._hear(folder)
-        name, fit = "shipped", lambda data: self._fit(data, seed)
-        if checkpoint is not None:
-            given = load(checkpoint)
-            name, fit = "checkpoint", lambda _data: given
+        name, fit = self._network(checkpoint, seed)
         parts = over_folds(heard, fit, name=name, seed=seed, divisions=divisions)
+        return evaluate_parts(parts, on_query=on_query)
+
+    def halves(
+        self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
+    ) -> Evaluation:
+        """Halves of the recordings in four folds by sensor; networks as of `over_folds`.
+
+        Raises:
+            Unavailable: a file cannot be opened.
+            Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
+        """
+        whole, halves = self._reader.learn(folder), self._reader.halves(folder, ())
+        name, fit = self._network(checkpoint, seed)
+        parts = halves_over_folds(whole, halves, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
 
     def between(self, queries: Path, database: Path, checkpoint: Path | None, on_query: OnQuery) -> Evaluation:
@@ -64,8 +76,7 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings, or a checkpoint of another feature space.
         """
-        name = "shipped" if checkpoint is None else "checkpoint"
-        network = load(checkpoint or shipped(self._reader.space))
+        name, network = network_of(self._reader.space, checkpoint)
         return evaluate_parts(
             [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
         )
@@ -81,6 +92,13 @@ class SensorBench:
             except (ImportError, Unavailable) as error:
                 self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
             return hear(folder, self._reader, others)
+
+    def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
+        """The name of the network's methods, and what gives the network of a fold."""
+        if checkpoint is None:
+            return SHIPPED, lambda data: self._fit(data, seed)
+        name, given = network_of(self._reader.space, checkpoint)
+        return name, lambda _data: given
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)

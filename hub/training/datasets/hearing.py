@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hub.training.datasets.halves import half_of_sound
 from shared.audio import read_file
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S
@@ -21,13 +22,20 @@ class Hearing:
         extractor: computes the features.
         cache: directory to keep features in; None keeps none.
         tick: told after each clip.
+        half: hears this half of each recording only, as of `hub.training.datasets.halves`; None: the whole.
     """
 
     def __init__(
-        self, extractor: Extractor, *, cache: Path | None = None, tick: Callable[[], None] = lambda: None
+        self,
+        extractor: Extractor,
+        *,
+        cache: Path | None = None,
+        tick: Callable[[], None] = lambda: None,
+        half: int | None = None,
     ) -> None:
         self.extractor = extractor
         self.tick = tick
+        self._half = half
         self._cache = None if cache is None else cache / extractor.space.id.replace("/", "-")
 
     @property
@@ -49,7 +57,10 @@ class Hearing:
     def _heard(self, path: Path) -> Features:
         """Features of the first clip of a recording; the extractor wants a sample more than 10 s to resample."""
         try:
-            return self.extractor.extract(*read_file(path, CLIP_S + 1.0))
+            waveform, rate_hz = read_file(path, CLIP_S + 1.0)
+            if self._half is not None:
+                waveform = half_of_sound(waveform, rate_hz, self._half)
+            return self.extractor.extract(waveform, rate_hz)
         except Invalid as error:
             name = printable(path)
             raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error
@@ -60,7 +71,8 @@ class Hearing:
             name = sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
-        kept = self._cache / name[:2] / f"{name}.npy"
+        part = "" if self._half is None else f"-half-{self._half}"
+        kept = self._cache / name[:2] / f"{name}{part}.npy"
         try:
             return self.space.check(np.load(kept, allow_pickle=False))
         except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
