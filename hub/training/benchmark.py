@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.checkpoint import Checkpoint
-from hub.model.identity import Identity
+from hub.search.match import By
 from hub.search.scorer import Scorer
 from hub.training.dataset import Dataset
 from hub.training.similarity import directions
@@ -95,13 +95,12 @@ class Ranking:
     def __init__(self, benchmark: Benchmark, checkpoint: Checkpoint) -> None:
         if checkpoint.space.id != benchmark.queries.space.id:
             raise Invalid(f"a checkpoint of {checkpoint.space.id} cannot rank {benchmark.queries.space.id}")
-        self.identity: Identity | None = checkpoint.identity
+        self._knows_sources = checkpoint.identity is not None
         self._scorer = Scorer(checkpoint)
         self._queries = self._scorer.embed(benchmark.queries.features)
         self._database = self._scorer.embed(benchmark.database.features)
-        self._own, self._theirs = self._scorer.identity(self._queries), self._scorer.identity(self._database)
-        # Rankings by kind and by both are asked for the same query one after the other.
-        self.kind: Rank = lru_cache(maxsize=1)(self._kind)
+        # Several rankings are asked for the same query one after the other.
+        self._matrices = lru_cache(maxsize=1)(self._scored)
 
     def methods(self, name: str) -> dict[str, Rank]:
         """The ways to rank, by names that begin with the checkpoint's.
@@ -110,27 +109,30 @@ class Ranking:
             `name` by both and `name-kind`; with an identity also `name-source`.
         """
         ranks = {name: self.both, f"{name}-kind": self.kind}
-        return ranks if self.identity is None else ranks | {f"{name}-source": self.source}
+        return ranks | {f"{name}-source": self.source} if self._knows_sources else ranks
 
     @property
     def identities(self) -> Scores:
         """Identities of the queries, unit vectors float32 [q, values]; [q, 0] without one."""
-        return self._own
+        return self._scorer.identity(self._queries)
+
+    def kind(self, query: int) -> Scores:
+        """Ranks by kind, float32 [n]."""
+        return self._rank(query, By.KIND)
+
+    def both(self, query: int) -> Scores:
+        """Ranks by kind and source together, float32 [n]."""
+        return self._rank(query, By.BOTH)
 
     def source(self, query: int) -> Scores:
         """Cosine of the identities of a query and each clip, float32 [n]; 0 without an identity."""
-        return np.asarray(self._theirs @ self._own[query], dtype=np.float32)
+        return self._scorer.cosines(self._queries[query], self._database)
 
-    def both(self, query: int) -> Scores:
-        """The rank by kind, plus the cosine of identities as often as the identity's weight says."""
-        if self.identity is None:
-            return self.kind(query)
-        weight = np.float32(self.identity.network.weight)
-        return np.asarray(self.kind(query) + weight * self.source(query), dtype=np.float32)
+    def _rank(self, query: int, by: By) -> Scores:
+        return self._scorer.rank(self._queries[query], self._database, self._matrices(query), by)
 
-    def _kind(self, query: int) -> Scores:
-        towers = self._queries[query]
-        return self._scorer.rank(towers, self._database, self._scorer.score(towers, self._database))
+    def _scored(self, query: int) -> Scores:
+        return self._scorer.score(self._queries[query], self._database)
 
 
 def by_network(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:

@@ -34,7 +34,8 @@ def _show_recalls(found: Evaluation, title: str) -> None:
     for asked in found.asked:
         among = "the other half of its clip" if asked.measure == recall.OTHER_HALF else "a clip of the same source"
         if found.recalls:
-            table = Table(title=f"{title}: share with {among} among the first K")
+            typer.echo(f"{title}: share with {among} among the first K")
+            table = Table()
             for column in ("method", *(f"K={k}" for k in recall.K)):
                 table.add_column(column)
             for method in dict.fromkeys(row.method for row in found.recalls):
@@ -60,7 +61,8 @@ def _show_presence(found: Evaluation) -> None:
 def show_accuracies(found: FewShot) -> None:
     """Print the share of clips whose class was recognised: over all folds, and in each."""
     folds = list(dict.fromkeys(row.fold for row in found.accuracies))
-    table = Table(title=f"{found.clips} clips of {found.classes} classes: share whose class is recognised")
+    typer.echo(f"{found.clips} clips of {found.classes} classes: share whose class is recognised")
+    table = Table()
     for column in ("examples", "rule", "method", *folds):
         table.add_column(column)
     for examples, rule, method in dict.fromkeys((row.examples, row.rule, row.method) for row in found.accuracies):

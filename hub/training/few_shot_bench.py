@@ -57,7 +57,7 @@ def few_shot_of(reader: Reader, folder: Path, checkpoint: Path | None, *, seed: 
     benchmark = Benchmark(data, data, own=np.arange(len(data)))
     ranking = Ranking(benchmark, network)
     vectors = {"cosine": directions(data)}
-    if ranking.identity is not None:
+    if network.identity is not None:
         vectors = {f"{name}-source": ranking.identities} | vectors
     ranks = {"random": by_chance(benchmark, seed), "cosine": by_cosine(benchmark)} | ranking.methods(name)
     scores = {method: np.stack([rank(query) for query in range(len(data))]) for method, rank in ranks.items()}

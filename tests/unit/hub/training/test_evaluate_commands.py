@@ -76,7 +76,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(*line: object) -> Any:
-    return CliRunner().invoke(app, ["--space", "earwitness-small", *map(str, line)])
+    return CliRunner().invoke(app, ["--space", "earwitness-small", *map(str, line)], env={"COLUMNS": "200"})
 
 
 def measured(cache: Path, *line: object) -> Document:
