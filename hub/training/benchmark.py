@@ -108,7 +108,7 @@ class Ranking:
         Returns:
             `name` by both and `name-kind`; with an identity also `name-source`.
         """
-        ranks = {name: self.both, f"{name}-kind": self.kind}
+        ranks: dict[str, Rank] = {name: self.both, f"{name}-kind": self.kind}
         return ranks | {f"{name}-source": self.source} if self._knows_sources else ranks
 
     @property

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from hub.training import recall
 from hub.training.evaluate import Evaluation, K
-from hub.training.few_shot import ALL, Accuracy
+from hub.training.few_shot import ALL
 from hub.training.few_shot_bench import FewShot
 from shared.console import plain_console
 
@@ -59,18 +59,16 @@ def _show_presence(found: Evaluation) -> None:
 
 
 def show_accuracies(found: FewShot) -> None:
-    """Print the share of clips whose class was recognised: over all folds, and in each."""
-    folds = list(dict.fromkeys(row.fold for row in found.accuracies))
+    """Print the share of clips whose class was recognised: over all folds, and the range of the folds."""
     typer.echo(f"{found.clips} clips of {found.classes} classes: share whose class is recognised")
     table = Table()
-    for column in ("examples", "rule", "method", *folds):
+    for column in ("examples", "rule", "method", "all folds", "by fold"):
         table.add_column(column)
     for examples, rule, method in dict.fromkeys((row.examples, row.rule, row.method) for row in found.accuracies):
         rows = [row for row in found.accuracies if (row.examples, row.rule, row.method) == (examples, rule, method)]
-        table.add_row(str(examples) if examples else "all", rule, method, *map(_cell, rows))
+        (every,) = (f"{row.accuracy:.3f}" for row in rows if row.fold == ALL)
+        folds = [row.accuracy for row in rows if row.fold != ALL]
+        table.add_row(
+            str(examples) if examples else "all", rule, method, every, f"{min(folds):.3f} to {max(folds):.3f}"
+        )
     plain_console().print(table)
-
-
-def _cell(row: Accuracy) -> str:
-    told = f"{row.accuracy:.3f}"
-    return f"{told} ({row.low:.3f} to {row.high:.3f})" if row.fold == ALL else told

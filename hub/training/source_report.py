@@ -143,8 +143,8 @@ def _few_shot(record: Record) -> Iterator[str]:
         yield losses(ours, theirs, gaps)
     for one in ("shipped", ours):
         if (one, ALL) in matches:
-            cells = {fold: matches[one, fold]["accuracy"] - matches[theirs, fold]["accuracy"] for fold in folds}
-            yield losses(f"{one}, best match", theirs, cells)
+            gaps = {fold: matches[one, fold]["accuracy"] - matches[theirs, fold]["accuracy"] for fold in folds}
+            yield losses(f"{one}, best match", theirs, gaps)
     yield ""
 
 
