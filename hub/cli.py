@@ -27,7 +27,7 @@ from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_
 from hub.search.match import Exclusion, Query
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import evaluate_commands, reference_commands, report_commands, sketch_commands
+from hub.training import evaluate_commands, identity_commands, reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.command_line import prepare, to_json
@@ -53,6 +53,7 @@ training_commands.register(app)
 evaluate_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
+identity_commands.register(app)
 reference_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
