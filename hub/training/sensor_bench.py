@@ -2,17 +2,23 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from hub.model.checkpoint import Checkpoint
+import numpy as np
+
+from hub.model.checkpoint import Checkpoint, load, shipped
+from hub.model.identity import Identity
 from hub.training import recipes
 from hub.training.by_sensor import Fit, Heard, between, halves_over_folds, hear, over_folds
 from hub.training.dataset import Dataset, without
 from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, evaluate_parts
+from hub.training.identity import plan_of, teach
 from hub.training.measure import SHIPPED, network_of
+from hub.training.views import Sounds
 from shared.backbones import bring
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.space import LOGMEL
 
 OnQuery = Callable[[str, int], None]
@@ -102,9 +108,28 @@ class SensorBench:
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
-        return recipes.fit(
+        start = recipes.start_of(data.space.id, method)
+        fitted = recipes.fit(
             *without(data, ()),
-            recipes.Order(method, seed, start=recipes.start_of(data.space.id, method)),
+            recipes.Order(method, seed, start=start),
             on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,
         )
+        return self._taught(fitted, data, seed, None if start is None else start.identity)
+
+    def _taught(self, fitted: Checkpoint, data: Dataset, seed: int, start: Identity | None) -> Checkpoint:
+        """The network with an identity that learnt the same clips, as the `identity` command teaches it.
+
+        Its weight is that of the shipped checkpoint's identity, else the usual one of the feature space.
+        """
+        try:
+            ships = load(shipped(data.space.id))
+        except Invalid:  # a feature space of one's own
+            ships = fitted
+        plan = replace(plan_of(ships), seed=seed)
+        sounds = Sounds(data.space, data.features, np.arange(len(data)), data.groups)
+        try:
+            return teach(fitted, sounds, plan, start=start)
+        except Invalid as error:
+            self._tell(f"searches by source are left out: {error}")
+            return fitted
