@@ -19,7 +19,8 @@ from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
 from hub.training.evaluate import Part, evaluate_parts
 from hub.training.measure import SHIPPED, part_of
-from hub.training.source_experiments import measure_sources
+from hub.training.sensor_bench import SensorBench
+from hub.training.source_experiments import data_of, measure_sources
 from hub.training.variants import NAMES
 from shared.command_line import to_json
 from shared.errors import Invalid, Unavailable
@@ -106,6 +107,7 @@ class Laboratory:
 
     _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
     _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    _benches: dict[str, SensorBench] = field(default_factory=dict)
 
     def record(self, experiment: Experiment) -> dict[str, Any] | None:
         """The record of an experiment; None if it was not run.
@@ -158,10 +160,16 @@ class Laboratory:
         self._keep(experiment, record)
 
     def _run_sources(self, experiment: Experiment) -> None:
+        folder = data_of(experiment.method, self.folders[experiment.space])
+        if folder is None:
+            self.tell(f"{experiment.name}: left out, as no folder is ESC-10")
+            return
         self.tell(f"{experiment.name}: measuring")
         began = time.monotonic()
-        folders = self.folders[experiment.space]
-        found = measure_sources(experiment.space, experiment.method, folders, self.cache, self.tell)
+        if experiment.space not in self._benches:
+            bench = SensorBench(experiment.space, Path(), self.cache, lambda: None, self.tell)
+            self._benches[experiment.space] = bench
+        found = measure_sources(self._benches[experiment.space], experiment.method, folder)
         record = {
             "space": experiment.space,
             "method": experiment.method,

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,9 @@ class SensorBench:
         cache: where features are kept; None: nowhere.
         tick: told after each clip that is heard.
         tell: told in words what happens.
+
+    Attributes:
+        reader: reads folders in that feature space.
     """
 
     def __init__(
@@ -43,9 +47,10 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._reader = Reader(space, weights_dir, cache, tick)
+        self.reader = Reader(space, weights_dir, cache, tick)
         self._tick = tick
         self._tell = tell
+        self._fitted: dict[tuple[int, str], Checkpoint] = {}
 
     def over_folds(
         self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
@@ -70,7 +75,7 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        whole, halves = self._reader.learn(folder), self._reader.halves(folder, ())
+        whole, halves = self.reader.learn(folder), self.reader.halves(folder, ())
         name, fit = self._network(checkpoint, seed)
         parts = halves_over_folds(whole, halves, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
@@ -82,31 +87,38 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings, or a checkpoint of another feature space.
         """
-        name, network = network_of(self._reader.space, checkpoint)
+        name, network = network_of(self.reader.space, checkpoint)
         return evaluate_parts(
             [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
         )
 
     def _hear(self, folder: Path) -> Heard:
-        others = {"logmel": Reader(LOGMEL.id, cache=self._reader.cache, tick=self._tick)}
+        others = {"logmel": Reader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
         with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
             try:
                 from hub.training.distil.yamnet import yamnet  # noqa: PLC0415 - needs the extra `distil`
 
                 space = bring(yamnet(Path(made))).id
-                others["yamnet"] = Reader(space, cache=self._reader.cache, tick=self._tick)
+                others["yamnet"] = Reader(space, cache=self.reader.cache, tick=self._tick)
             except (ImportError, Unavailable) as error:
                 self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
-            return hear(folder, self._reader, others)
+            return hear(folder, self.reader, others)
 
     def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
         """The name of the network's methods, and what gives the network of a fold."""
         if checkpoint is None:
             return SHIPPED, lambda data: self._fit(data, seed)
-        name, given = network_of(self._reader.space, checkpoint)
+        name, given = network_of(self.reader.space, checkpoint)
         return name, lambda _data: given
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
+        """The network of these clips; whole clips and halves of the same folds share it."""
+        key = (seed, sha256(data.features.tobytes()).hexdigest())
+        if key not in self._fitted:
+            self._fitted[key] = self._trained(data, seed)
+        return self._fitted[key]
+
+    def _trained(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
         start = recipes.start_of(data.space.id, method)
         fitted = recipes.fit(

@@ -8,17 +8,15 @@
 | `few-shot` | earwitness-small | the shipped checkpoint on ESC-10 |
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hub.training.datasets import Reader
 from hub.training.datasets.esc10 import esc10_files
 from hub.training.few_shot_bench import few_shot_of
 from hub.training.measure import benchmark_of, measure
 from hub.training.sensor_bench import SensorBench
-from shared.errors import Invalid
 from shared.space import SHORT_NAMES, SMALL, VGGISH
 
 HALVES: Final = "halves"
@@ -48,40 +46,36 @@ class Measured:
     command: str
 
 
-def measure_sources(
-    space: str, method: str, folders: Sequence[Path], cache: Path | None, tell: Callable[[str], None]
-) -> Measured:
+def data_of(method: str, folders: Sequence[Path]) -> Path | None:
+    """The folder that an experiment is measured on: ESC-10 for few-shot, else the first; None: it is not there."""
+    return next((one for one in folders if method != FEW_SHOT or esc10_files(one)), None)
+
+
+def measure_sources(bench: SensorBench, method: str, folder: Path) -> Measured:
     """Run one of `PLANNED`.
 
     Args:
-        space: id of the feature space.
+        bench: of its feature space; of two experiments with the same one the second need not train again.
         method: one of `METHODS`.
-        folders: data of the space: the benchmark's first; ESC-10 anywhere.
-        cache: where features of recordings are kept; None: nowhere.
-        tell: told in words what happens.
+        folder: as of `data_of`.
 
     Raises:
         Invalid: data that does not fit.
         Unavailable: a file cannot be opened.
     """
-    reader = Reader(space, cache=cache)
-    short = next(short for short, known in SHORT_NAMES.items() if known == space)
+    reader = bench.reader
+    short = next(short for short, known in SHORT_NAMES.items() if known == reader.space)
     line = f"earwitness-hub evaluate --space {short}"
     if method == FEW_SHOT:
-        folder = next((one for one in folders if esc10_files(one)), None)
-        if folder is None:
-            raise Invalid("few-shot needs a folder of ESC-10 among the recordings")
         shots = few_shot_of(reader, folder, None, seed=0)
         return Measured(
             shots.document(), folder.name, shots.clips, shots.clips, f"{line} --data {folder.name}/ --few-shot"
         )
-    folder = folders[0]
-    if space == VGGISH.id:
+    if reader.space == VGGISH.id:
         benchmark = benchmark_of(reader, folder, None, halves=True)
         found = measure(benchmark, None, baselines=True, on_query=lambda _method, _query: None)
         command = f"{line} --data {folder.name}/ --halves --baselines"
     else:
-        bench = SensorBench(space, Path(), cache, lambda: None, tell)
         over = bench.halves if method == HALVES else bench.over_folds
         found = over(folder, None, seed=0, divisions=DIVISIONS, on_query=lambda _method, _query: None)
         command = f"{line} --sonyc {folder.name}/{' --halves' if method == HALVES else ''}"

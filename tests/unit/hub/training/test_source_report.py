@@ -15,9 +15,8 @@ from hub.training import recipes, sensor_bench
 from hub.training.experiments import Experiment, Laboratory
 from hub.training.identity import IdentityPlan
 from hub.training.report import write_results
-from hub.training.source_experiments import FEW_SHOT, HALVES, PLANNED, SENSORS, measure_sources
+from hub.training.source_experiments import FEW_SHOT, HALVES, PLANNED, SENSORS
 from hub.training.stages import Stage, TaggedPlan
-from shared.errors import Invalid
 from shared.scene import make_scene
 from shared.space import SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
@@ -130,16 +129,21 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
     monkeypatch.setattr(sensor_bench, "teach", watched)
     bench = sensor_bench.SensorBench(SMALL.id, Path(), tmp_path, lambda: None, ignore)
     bench.halves(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
+    bench.over_folds(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
     everyone = {f"sensor-{number}" for number in range(5)}
     left_out = [everyone - some for some in learnt]
-    assert len(left_out) == 4
+    assert len(left_out) == 4, "halves and whole clips of the same folds share their networks"
     assert set().union(*left_out) == everyone
     assert sum(map(len, left_out)) == 5
 
 
-def test_few_shot_needs_esc10_among_the_recordings(sensors: Path, tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="a folder of ESC-10 among the recordings"):
-        measure_sources(SMALL.id, FEW_SHOT, (sensors,), tmp_path, ignore)
+def test_few_shot_is_left_out_where_no_folder_is_esc10(sensors: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    laboratory = Laboratory({SMALL.id: (sensors,)}, tmp_path / "work", tmp_path / "results", None, told.append)
+    experiment = Experiment(SMALL.id, FEW_SHOT)
+    laboratory.run(experiment)
+    assert laboratory.record(experiment) is None
+    assert told == ["earwitness-small-few-shot-0: left out, as no folder is ESC-10"]
 
 
 def test_the_page_says_where_each_loses(tmp_path: Path) -> None:
