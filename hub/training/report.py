@@ -6,6 +6,7 @@ from typing import Final
 
 from hub.training import plots
 from hub.training.experiments import EPOCHS, QUERIES, SCENES, Experiment
+from hub.training.measure import SHIPPED
 from hub.training.recipes import HELD_OUT, TAGGED, TAGS_ONLY
 from hub.training.report_parts import CELLS, Cell, Record, behind, rows, table, values
 from hub.training.source_experiments import METHODS as SOURCE_METHODS
@@ -172,12 +173,13 @@ def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield "### Calibration of the shipped checkpoint\n"
     yield "Curves measured on clips of the training split that a network of the same plan had not learnt; here on the"
     yield "queries of the evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
-    yield "| probability | pairs | expected calibration error |"
-    yield "|---|---|---|"
+    yield "| ranked by | probability | pairs | expected calibration error |"
+    yield "|---|---|---|---|"
     for entry in found:
         said = "P(level = 8)" if entry["s"] == 8 else "P(level >= 7)"
-        yield f"| {said} | {entry['pairs']} | {entry['ece']:.4f} |"
-    panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in found}
+        yield f"| {entry['method']} | {said} | {entry['pairs']} | {entry['ece']:.4f} |"
+    shown = [entry for entry in found if entry["method"] == SHIPPED]
+    panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in shown}
     plots.reliability(pictures / "calibration.svg", panels)
     yield "\n![reliability: share that came true against probability said](results/calibration.svg)\n"
 
