@@ -106,4 +106,5 @@ class Judge:
             belonging=lambda episode: self._rhythms.belonging(episode.place, episode.category, start_ms),
         )
         judged = judge(self.rule, heard, opened.recents[event.place], similar, around)
-        return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, around.thresholds))
+        alert = alert_of(event, judged, self.rule, around.thresholds, similar.source_of())
+        return Conclusion(event, judged.episodes, alert)
