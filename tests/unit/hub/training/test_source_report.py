@@ -13,7 +13,7 @@ import soundfile
 
 from hub.training import recipes, sensor_bench
 from hub.training.experiments import Experiment, Laboratory
-from hub.training.identity import IdentityPlan
+from hub.training.identity import IdentityPlan, teach
 from hub.training.report import write_results
 from hub.training.source_experiments import FEW_SHOT, HALVES, PLANNED, SENSORS
 from hub.training.stages import Stage, TaggedPlan
@@ -125,7 +125,6 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
         learnt.append(set(sounds.groups.tolist()))
         return teach(checkpoint, sounds, plan, **more)
 
-    teach = sensor_bench.teach
     monkeypatch.setattr(sensor_bench, "teach", watched)
     bench = sensor_bench.SensorBench(SMALL.id, Path(), tmp_path, lambda: None, ignore)
     bench.halves(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
