@@ -49,12 +49,14 @@ class Benchmark:
             raise Invalid("one clip alone cannot be searched for among others")
 
     def first(self, count: int | None) -> "Benchmark":
-        """The same with at most so many queries, spread evenly; None: all."""
+        """The same with at most so many queries, spread evenly; None: all. Halves are searched among their own."""
         if count is None or count >= len(self.queries):
             return self
         chosen = np.linspace(0, len(self.queries) - 1, count).astype(np.int64)
-        own, other = (None if rows is None else rows[chosen] for rows in (self.own, self.other))
-        return Benchmark(self.queries.take(chosen), self.database, own, other)
+        queries = self.queries.take(chosen)
+        if self.other is not None:
+            return Benchmark(queries, self.database.take(self.other[chosen]), other=np.arange(count))
+        return Benchmark(queries, self.database, None if self.own is None else self.own[chosen])
 
     @property
     def depth(self) -> int:

@@ -61,7 +61,8 @@ def evaluate(
         bool, typer.Option("--baselines", help="of --data: also tags alone, tags plus cosine, the paper's network")
     ] = False,
     first: Annotated[
-        int | None, typer.Option(min=1, help="of --data: at most so many queries, evenly spread")
+        int | None,
+        typer.Option(min=1, help="of --data: at most so many queries, evenly spread; of --halves so many clips"),
     ] = None,
     hold_out: HoldOutOption = None,
     weights_dir: WeightsOption = WEIGHTS,

@@ -23,8 +23,7 @@ queries whose own second half is first, or among the first ten, with 95 % interv
 VGGISH_HALVES: Final = """\
 ### VGGish: the other half
 
-Queries and database are the {queries:,} clips of the evaluation split that the benchmark asks; neither network nor
-identity learnt from that split.
+{queries:,} clips of the evaluation split, evenly spread; neither network nor identity learnt from that split.
 """
 SENSORS_TEXT: Final = f"""\
 ### earwitness-small: sensors never heard

@@ -21,7 +21,7 @@ import numpy as np
 from hub.audio.choose import extractor_for
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, without
-from hub.training.datasets.audioset import load_audioset
+from hub.training.datasets.audioset import load_audioset, load_evaluation
 from hub.training.datasets.esc10 import esc10_files, load_esc10
 from hub.training.datasets.features import FILE, load_features
 from hub.training.datasets.halves import FIRST, SECOND, half_of_features
@@ -94,8 +94,7 @@ class Reader:
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
-            asked = load_audioset(folder)[1]
-            return Benchmark(self._cut(asked.queries), self._cut(asked.database))
+            return load_audioset(folder)[1]
         if annotation_file(folder) and not (folder / "labels.csv").is_file():
             return load_sonyc_ust(folder, self.hearing())[1]
         sensors = [name for name in held_out if name.startswith("sensor-")]
@@ -110,14 +109,19 @@ class Reader:
 
         Args:
             folder: of any kind.
-            held_out: as of `benchmark`, whose queries are the clips that are cut in two; of your own recordings all
-                clips are, if it names no sensor.
+            held_out: of your own recordings the sensors whose clips are cut in two; all clips if it names none. Of
+                the AudioSet benchmark clips of the evaluation split are, of SONYC-UST those that it asks.
 
         Raises:
             Unavailable, Invalid: as of `benchmark`; or a clip cannot be cut in two.
         """
         held = tuple(held_out)
-        first, second = (replace(self, half=half).benchmark(folder, held).queries for half in (FIRST, SECOND))
+        if (folder / "urban_benchmark.npz").is_file():
+            self._is_vggish(folder)
+            whole = load_evaluation(folder)
+            first, second = (half_of_features(whole, half) for half in (FIRST, SECOND))
+        else:
+            first, second = (replace(self, half=half).benchmark(folder, held).queries for half in (FIRST, SECOND))
         return Benchmark(first, second, other=np.arange(len(first)))
 
     def hearing(self) -> Hearing:
