@@ -4,7 +4,8 @@ Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `e
 `ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
 `ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
 `ew:span:<site>` sorted set of a site's `first` and `newest` times, `ew:others:<site>` JSON times of its
-alerts about what belongs to no rhythm, `ew:thresholds:<site>` JSON.
+alerts about what belongs to no rhythm, `ew:offers:<site>` JSON of the `Offers` to its budget, `ew:thresholds:<site>`
+JSON.
 
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
 done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
@@ -28,6 +29,7 @@ from hub.archive import LATE, PREFIX, Archive, translated
 from hub.flagging.budget import Threshold
 from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
 from hub.flagging.history import History
+from hub.flagging.offers import Offers, offers_of
 from hub.past import EPISODES, checked, episode_from, expire_traces, index_of, key_of, likeness_of, load, queue
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
@@ -58,6 +60,7 @@ class Opened:
         recents: of each sensor of the batch, to be changed, and of others that were looked at.
         thresholds: of each site, by category; where a site has learnt none, there is none.
         others: of each site, when it had its latest alerts about what belongs to no rhythm, to be added to.
+        offers: to the budget of each site, to be changed.
         look: what another sensor did lately, as it is now.
         history: earlier episodes, for clips that come late; to be changed.
     """
@@ -65,6 +68,7 @@ class Opened:
     recents: dict[str, Recent]
     thresholds: dict[str, dict[str, float]]
     others: dict[str, list[int]]
+    offers: dict[str, Offers]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
     history: History = field(default_factory=History)
 
@@ -105,6 +109,8 @@ class Casebook:
                     opened = self._opened(pipe, places, sites)
                     for recent in opened.recents.values():
                         recent.forget_after(now_ms)
+                    for offers in opened.offers.values():
+                        offers.forget_after(now_ms)
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
@@ -112,6 +118,9 @@ class Casebook:
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
                             pipe.set(_others(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
+                    for site, offers in opened.offers.items():
+                        if offers.changed:
+                            pipe.set(_offers(site), to_json(offers.document()))
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -120,15 +129,13 @@ class Casebook:
 
     def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
         """What a batch is judged by, watched from now on."""
-        keys = [*(_recent(place) for place in places), *(_others(site) for site in sites)]
+        keys = [_recent(place) for place in places]
+        keys += [key(site) for key in (_others, _offers) for site in sites]
         pipe.watch(*keys)
-        rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
-        found = [rows[: len(places)], rows[len(places) : len(keys)], rows[len(keys) :]]
-        recents = {place: self._recent_from(place, row) for place, row in zip(places, found[0], strict=True)}
-        others = {
-            site: self._rows.read("others", site, _others_of, row) or []
-            for site, row in zip(sites, found[1], strict=True)
-        }
+        rows = iter(pipe.mget([*keys, *(_thresholds(site) for site in sites)]))
+        recents = {place: self._recent_from(place, next(rows)) for place in places}
+        others = {site: self._rows.read("others", site, _others_of, next(rows)) or [] for site in sites}
+        offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
 
         def look(place: str) -> Recent:
             if place not in recents:
@@ -136,9 +143,9 @@ class Casebook:
                 recents[place] = self._recent_from(place, pipe.get(_recent(place)))
             return recents[place]
 
-        learnt = {site: self._thresholds_from(site, row) for site, row in zip(sites, found[2], strict=True)}
+        learnt = {site: self._thresholds_from(site, next(rows)) for site in sites}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
-        return Opened(recents, values, others, look, History(partial(load, pipe, self._rows)))
+        return Opened(recents, values, others, offers, look, History(partial(load, pipe, self._rows)))
 
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
@@ -373,6 +380,10 @@ def _others_of(row: bytes) -> list[int]:
     return [int(ms) for ms in from_json(row)]
 
 
+def _offers_of(row: bytes) -> Offers:
+    return offers_of(from_json(row))
+
+
 def _learnt_of(row: bytes) -> dict[str, Threshold]:
     """Thresholds as they were kept; what a newer version adds is ignored."""
     known = {one.name for one in fields(Threshold)}
@@ -404,6 +415,10 @@ def _heard(place: str, year: int) -> str:
 
 def _others(site: str) -> str:
     return f"{PREFIX}:others:{site}"
+
+
+def _offers(site: str) -> str:
+    return f"{PREFIX}:offers:{site}"
 
 
 def _span(site: str) -> str:

@@ -20,6 +20,8 @@ LONGEST_DAYS: Final = 366.0
 """Nothing older is looked at, however long it is kept."""
 MOST: Final = 2_000
 """Episodes looked at, the newest."""
+PAUSE_S: Final = 1_800.0
+"""Longest pause within an occurrence, unless another is given."""
 
 
 class Rhythms:
@@ -71,11 +73,13 @@ class Patterns:
         casebook: where episodes are.
         places: for the time zone.
         history_days: how far back episodes are looked at.
+        pause_s: what goes on after a pause of at most so many seconds is one occurrence.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
+    def __init__(self, casebook: Casebook, places: Places, history_days: float, pause_s: float = PAUSE_S) -> None:
         self._casebook = casebook
         self._places = places
+        self._pause_ms = round(pause_s * 1000)
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> Pattern:
@@ -92,7 +96,7 @@ class Patterns:
         since_ms, now_ms = ms_of(now - self._history), ms_of(now)
         heard = self._casebook.heard_hours(place, since_ms, now_ms)
         spans = [Span(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return pattern(spans, heard, now, self._places.timezone)
+        return pattern(spans, heard, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""

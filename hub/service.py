@@ -81,7 +81,9 @@ class Hub:
         self._casebook = Casebook(self._archive)
         self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
         self._places = places_of(settings.places)
-        self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
+        self._patterns = Patterns(
+            self._casebook, self._places, settings.archive.retention_days, settings.flagging.cooldown_s
+        )
         flagging, rule = settings.flagging, rule_of(settings.flagging)
         self._learner = learner_of(flagging, self._archive, self._casebook)
         self._feedback = Feedback(self._archive, self._casebook, self._learner)

@@ -138,7 +138,7 @@ class FlaggingSettings(Group):
         2.0,
         gt=0,
         description="budget of each site: thresholds are as low as so many false alerts a day allow, and there are no"
-        " more alerts a day about what belongs to no rhythm",
+        " more alerts a day about what belongs to no rhythm: those that are worth most",
     )
     threshold: float = Field(
         0.6,
@@ -165,7 +165,8 @@ class FlaggingSettings(Group):
     cooldown_s: float = Field(
         1_800.0,
         ge=0,
-        description="so long after an episode with an alert, its category is heard there without a new alert",
+        description="so long after an episode with an alert, its category is heard there without a new alert; and"
+        " longest pause after which a sound goes on and does not begin anew, for what is said of its rhythm",
     )
     rhythm: float = Field(
         0.6,

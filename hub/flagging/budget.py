@@ -4,12 +4,13 @@
 2. People's verdicts tell how far stated probabilities are off at this site, per category: one shift of the log-odds,
    pulled towards none while verdicts are few.
 3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
-   would have cost. Each category gets the lowest threshold that its share of the budget pays for; what a category
-   leaves over goes to the others.
+   would have cost; of more than get an alert, as many as do, of mean probability. Each category gets the lowest
+   threshold that its share of the budget pays for; what a category leaves over goes to the others.
 
 Source: Platt 1999, with the slope left at 1 (2.); a sum of probabilities is an expected count (3.).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -40,7 +41,7 @@ class Threshold:
         false_a_day: false alerts a day that it is expected to cost.
         low: of them, lower end of a 90 % interval.
         high: upper end.
-        alerts_a_day: all alerts a day above it, in the history.
+        alerts_a_day: happenings a day above it, in the history, whether they had an alert or not.
         episodes: happenings in the history, of likeness `FLOOR` or more.
         days: length of the history.
         verdicts: of people, that it takes into account.
@@ -76,7 +77,12 @@ class Record:
 
 
 def thresholds(
-    records: Mapping[str, Record], days: float, *, false_alerts_a_day: float, start: float
+    records: Mapping[str, Record],
+    days: float,
+    *,
+    false_alerts_a_day: float,
+    start: float,
+    alerts_a_day: float = math.inf,
 ) -> dict[str, Threshold]:
     """The threshold of each category at a site.
 
@@ -85,6 +91,8 @@ def thresholds(
         days: that the history covers, over 0; less than one counts as one.
         false_alerts_a_day: the site's budget.
         start: likeness needed at least, in [0, 1]; what holds where there is no history.
+        alerts_a_day: how many happenings a day get an alert at most; which of them is not known here, so that each
+            is taken to be as doubtful as all above the threshold are on average.
 
     Returns:
         By category.
@@ -92,13 +100,17 @@ def thresholds(
     days = max(days, 1.0)
     shifts = {name: shift_of(record.verdicts) for name, record in records.items()}
     sorted_ = {name: np.sort(np.clip(record.likeness, 0.0, 1.0))[::-1] for name, record in records.items()}
-    false = {name: 1.0 - shifted(values, shifts[name]) for name, values in sorted_.items()}
-    shares = _shares({name: _cost(sorted_[name], false[name], start) / days for name in records}, false_alerts_a_day)
+    costs = {
+        name: _costs(1.0 - shifted(values, shifts[name]), days * alerts_a_day) / days
+        for name, values in sorted_.items()
+    }
+    wanted = {name: _cost(costs[name], int((sorted_[name] >= start).sum())) for name in records}
+    shares = _shares(wanted, false_alerts_a_day)
     made = {}
     for name, record in records.items():
-        value = _lowest(sorted_[name], np.cumsum(false[name]) / days, shares[name], start)
+        value = _lowest(sorted_[name], costs[name], shares[name], start)
         above = int((sorted_[name] >= value).sum())
-        expected = float(false[name][:above].sum())
+        expected = _cost(costs[name], above) * days
         low, high = poisson_interval(expected)
         made[name] = Threshold(
             value=value,
@@ -147,9 +159,20 @@ def _logit(p: Values) -> Values:
     return np.asarray(np.log(clipped / (1.0 - clipped)), dtype=np.float64)
 
 
-def _cost(values: Values, false: Values, threshold: float) -> float:
-    """False alerts that a threshold would have raised."""
-    return float(false[values >= threshold].sum())
+def _costs(false: Values, most: float) -> Values:
+    """False alerts that a threshold at each happening would have raised, rising.
+
+    Args:
+        false: probability of each happening that an alert about it is false, the likest first.
+        most: alerts that are raised at most.
+    """
+    told = np.minimum(most / np.arange(1, len(false) + 1), 1.0)
+    return np.asarray(np.cumsum(false) * told, dtype=np.float64)
+
+
+def _cost(costs: Values, above: int) -> float:
+    """False alerts that a threshold with so many happenings above it would have raised."""
+    return float(costs[above - 1]) if above else 0.0
 
 
 def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:

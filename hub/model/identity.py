@@ -57,10 +57,13 @@ class IdentityNetwork(nn.Module):
         centre: float32 [2 x dimension], what pooled features are shifted by.
         weight: float32 scalar, how many levels of similarity a perfect identity is worth where clips are ranked by
             kind and source together.
+        floor: float32 scalar, the cosine up to which it is worth nothing, in [-1, 1): most clips that are somewhat
+            close are of other sources, and would only disturb the ranking by kind.
     """
 
     centre: Tensor
     weight: Tensor
+    floor: Tensor
 
     def __init__(self, config: IdentityConfig) -> None:
         super().__init__()
@@ -68,11 +71,16 @@ class IdentityNetwork(nn.Module):
         pooled = 2 * config.dimension
         self.register_buffer("centre", torch.zeros(pooled))
         self.register_buffer("weight", torch.zeros(()))
+        self.register_buffer("floor", torch.zeros(()))
         self.projection = nn.Linear(pooled, config.values, bias=False)
 
     def pooled(self, features: Tensor) -> Tensor:
         """Mean and standard deviation over time, float32 [B, 2 x dimension], of float32 [B, frames, dimension]."""
         return torch.cat([features.mean(dim=1), features.std(dim=1, correction=0)], dim=1)
+
+    def worth(self, cosines: Tensor) -> Tensor:
+        """What cosines float32 [...] add to the rank by kind, in levels: float32 [...], in [0, weight]."""
+        return self.weight * ((cosines - self.floor) / (1.0 - self.floor)).clamp(min=0.0)
 
     def forward(self, features: Tensor) -> Tensor:
         """Identities of B clips.

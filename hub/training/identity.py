@@ -34,9 +34,9 @@ FEWEST: Final = 20
 MANY: Final = 5_000
 """Sources from which learning is worth its while; of some hundreds it knows no more than whitening."""
 STEPS_OF_MANY: Final = 1_500
-WEIGHT: Final = 1.0
-WEIGHTS: Final = {VGGISH.id: 1.0, SMALL.id: 1.0}
-"""Weights of the feature spaces that ship; of others `WEIGHT`."""
+WORTH: Final = (1.0, 0.6)
+WORTHS: Final = {VGGISH.id: (1.0, 0.6), SMALL.id: (1.0, 0.8)}
+"""Weight and floor of the feature spaces that ship; of others `WORTH`."""
 _RENEWED: Final = 500
 """Steps after which it is looked again which sources are close."""
 _NEIGHBOURS: Final = 8
@@ -63,6 +63,7 @@ class IdentityPlan:
         temperature: of the cosines in their softmax.
         parts: into which the clips are divided to measure, from 2.
         weight: how many levels of similarity a perfect identity is worth where clips are ranked by kind and source.
+        floor: the cosine up to which it is worth nothing, in [-1, 1).
 
     Raises:
         Invalid: a value outside its range.
@@ -76,7 +77,8 @@ class IdentityPlan:
     rate: float = 1e-3
     temperature: float = 0.05
     parts: int = 4
-    weight: float = WEIGHT
+    weight: float = WORTH[0]
+    floor: float = WORTH[1]
 
     def __post_init__(self) -> None:
         if (
@@ -94,13 +96,18 @@ class IdentityPlan:
             or not 0.0 <= self.weight <= 100.0
         ):
             raise Invalid("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0, weights in [0, 100]")
+        if not -1.0 <= self.floor < 1.0:
+            raise Invalid(f"the floor {self.floor} of cosines does not lie in [-1, 1)")
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
-    """The plan for a checkpoint: its identity's weight stays, or is that of its feature space."""
-    if checkpoint.identity is not None:
-        return IdentityPlan(weight=round(float(checkpoint.identity.network.weight), 4))
-    return IdentityPlan(weight=WEIGHTS.get(checkpoint.space.id, WEIGHT))
+    """The plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
+    if checkpoint.identity is None:
+        weight, floor = WORTHS.get(checkpoint.space.id, WORTH)
+    else:
+        network = checkpoint.identity.network
+        weight, floor = (round(float(one), 4) for one in (network.weight, network.floor))
+    return IdentityPlan(weight=weight, floor=floor)
 
 
 def teach(
@@ -141,6 +148,7 @@ def teach(
         found.append(_cosines(network, sounds, aside, plan.seed))
     network = learn(sounds, config, plan, begin, lambda share: told("teaching", share))
     network.weight.fill_(plan.weight)
+    network.floor.fill_(plan.floor)
     cosines, own = np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
     measured = measure(cosines, own)
     identity = Identity(network, *curves(cosines, own))
@@ -172,7 +180,6 @@ def learn(
         network.projection.weight.data.copy_(projection)
     else:
         network.load_state_dict(start.state_dict())
-    network.weight.zero_()
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
     stretches, stage = Stretches(sounds, rng), Stage(1, 2, plan.rate)
     close: npt.NDArray[np.int64] | None = None

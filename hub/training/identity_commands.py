@@ -40,6 +40,15 @@ def identity(
             show_default=False,
         ),
     ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            min=-1.0,
+            max=0.99,
+            help="cosine up to which an identity is worth nothing; if not given, likewise",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -80,6 +89,8 @@ def identity(
             plan = replace(plan, steps=steps)
         if weight is not None:
             plan = replace(plan, weight=weight)
+        if floor is not None:
+            plan = replace(plan, floor=floor)
         task = bar.add_task("identity", total=1.0)
         taught = teach(
             given,
@@ -92,7 +103,7 @@ def identity(
     save(target, taught)
     found = taught.record["identity"]
     if json_:
-        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, **found}))
+        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, "floor": plan.floor, **found}))
         return
     table = Table("the other half is found", "share", title=f"{found['queries']} halves of {found['database']} clips")
     for name in ("first", "ten"):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.model.checkpoint import Checkpoint, load, save
-from hub.model.identity import STEPS
+from hub.model.identity import STEPS, IdentityConfig
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.training.identity import IdentityPlan, learn, plan_of, teach
 from hub.training.views import Sounds
@@ -62,6 +62,7 @@ def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_pla
     identity = teach(untaught, sounds(), QUICK).identity
     assert identity is not None
     assert float(identity.network.weight) == 0.75
+    assert float(identity.network.floor) == pytest.approx(0.6)
     made = identity.network(torch.from_numpy(SMALL.dequantise(clips(5))))
     assert made.shape == (5, 8)
     assert torch.equal(made, torch.round(made * STEPS) / STEPS)
@@ -69,16 +70,10 @@ def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_pla
 
 
 def test_the_same_seed_teaches_the_same_identity() -> None:
-    config = teach_config()
+    config = IdentityConfig(*SMALL.shape, 8)
     first, again, other = (learn(sounds(), config, replace(QUICK, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first.projection.weight, again.projection.weight)
     assert not torch.equal(first.projection.weight, other.projection.weight)
-
-
-def teach_config():  # noqa: ANN201 - of the network's own type
-    from hub.model.identity import IdentityConfig  # noqa: PLC0415 - beside its only use
-
-    return IdentityConfig(*SMALL.shape, 8)
 
 
 def test_without_steps_it_is_whitening_and_a_start_is_kept(untaught: Checkpoint) -> None:
@@ -116,7 +111,7 @@ def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: 
         {"parts": 1},
     ):
         with pytest.raises(Invalid):
-            IdentityPlan(**senseless)  # type: ignore[arg-type]
+            IdentityPlan(**senseless)
 
 
 def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Checkpoint, tmp_path: Path) -> None:
@@ -126,16 +121,16 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     save(path, untaught)
     before = load(path)
     arguments = ("identity", "--checkpoint", str(path), "--data", str(tmp_path), "--cache", "-", "--steps", "5")
-    ran = CliRunner().invoke(app, [*arguments, "--weight", "0.5", "--json"])
+    ran = CliRunner().invoke(app, [*arguments, "--weight", "0.5", "--floor", "0.25", "--json"])
     assert ran.exit_code == 0, ran.output
     said = json.loads(ran.stdout)
     assert said["checkpoint"] == str(path)
-    assert said["weight"] == 0.5
+    assert (said["weight"], said["floor"]) == (0.5, 0.25)
     assert {"first", "ten", "ece", "reliability"} <= set(said)
     after = load(path)
     assert after.identity is not None
     assert float(after.identity.network.weight) == 0.5
-    assert plan_of(after).weight == 0.5
+    assert (plan_of(after).weight, plan_of(after).floor) == (0.5, 0.25)
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name]), name
     assert {key: value for key, value in after.record.items() if key != "identity"} == before.record
