@@ -6,8 +6,6 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.model.identity import Identity
 from hub.training import recipes
@@ -17,7 +15,6 @@ from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, evaluate_parts
 from hub.training.identity import plan_of, teach
 from hub.training.measure import SHIPPED, network_of
-from hub.training.views import Sounds
 from shared.backbones import bring
 from shared.errors import Invalid, Unavailable
 from shared.space import LOGMEL
@@ -139,9 +136,8 @@ class SensorBench:
         except Invalid:  # a feature space of one's own
             ships = fitted
         plan = replace(plan_of(ships), seed=seed)
-        sounds = Sounds(data.space, data.features, np.arange(len(data)), data.groups)
         try:
-            return teach(fitted, sounds, plan, start=start)
+            return teach(fitted, data, plan, start=start)
         except Invalid as error:
             self._tell(f"searches by source are left out: {error}")
             return fitted

