@@ -38,9 +38,10 @@ FEW_SHOT_TEXT: Final = f"""\
 ### ESC-10: classes from a few examples
 
 Each of five folds is asked, with examples of the other four; {DRAWS} draws of examples, the same for all methods.
-`nearest-mean`: the class whose examples' mean is nearest; `nearest-example`: that of the nearest example. The shipped
-network and its calibration learnt SONYC's recordings only. ESC-10's folds 1 to 4 are among what the backbone
-`earwitness-small` learnt from YAMNet, so that figures of all folds flatter; fold 5 was never learnt from.
+`nearest-mean`: the class whose examples' mean is nearest; `nearest-example`: that of the nearest example. Nothing
+learnt ESC-10's classes. But its folds 1 to 4 are among the recordings that the backbone `earwitness-small` learnt from
+YAMNet, and the shipped identity from halves of clips, so that figures of all folds flatter. Fold 5 was never learnt
+from, by backbone, network or identity; it is shown beside them.
 """
 CALIBRATION_TEXT: Final = """\
 ### Calibration of P(same source)
@@ -118,7 +119,7 @@ def _recalls(record: Record) -> Iterator[str]:
 def _few_shot(record: Record) -> Iterator[str]:
     folds = (ALL, "fold-5")
     shots = [row for row in record["results"] if row["measure"] == "few-shot"]
-    yield f"| method | rule | {' | '.join(f'{n} an example class, {fold}' for n in EXAMPLES for fold in folds)} |"
+    yield f"| method | rule | {' | '.join(f'{n} a class, {fold}' for n in EXAMPLES for fold in folds)} |"
     yield f"|---|---|{'---|' * (len(EXAMPLES) * len(folds))}"
     found = {(row["method"], row["rule"], row["examples"], row["fold"]): row for row in shots}
     for method, rule in dict.fromkeys((row["method"], row["rule"]) for row in shots):
