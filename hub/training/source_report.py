@@ -39,9 +39,9 @@ FEW_SHOT_TEXT: Final = f"""\
 
 Each of five folds is asked, with examples of the other four; {DRAWS} draws of examples, the same for all methods.
 `nearest-mean`: the class whose examples' mean is nearest; `nearest-example`: that of the nearest example. Nothing
-learnt ESC-10's classes. But its folds 1 to 4 are among the recordings that the backbone `earwitness-small` learnt from
-YAMNet, and the shipped identity from halves of clips, so that figures of all folds flatter. Fold 5 was never learnt
-from, by backbone, network or identity; it is shown beside them.
+learnt ESC-10's classes. But its folds 1 to 4 are among the recordings that the backbone `earwitness-small` learnt
+from YAMNet, and the shipped identity from halves of clips, so that figures of all folds flatter. Fold 5 was never
+learnt from, by backbone, network or identity; it is shown beside them.
 """
 CALIBRATION_TEXT: Final = """\
 ### Calibration of P(same source)
