@@ -9,8 +9,9 @@ from pathlib import Path
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.model.identity import Identity
 from hub.training import recipes
+from hub.training.beside import quiet, versions_of
 from hub.training.by_sensor import Fit, Heard, between, halves_over_folds, hear, over_folds
-from hub.training.dataset import Dataset, without
+from hub.training.dataset import Dataset, joined, without
 from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, evaluate_parts
 from hub.training.identity import plan_of, teach
@@ -44,9 +45,10 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self.reader = Reader(space, weights_dir, cache, tick)
+        self.reader = Reader(space, weights_dir, cache, tick, versions_of(space))
         self._tick = tick
         self._tell = tell
+        self._beside: list[Dataset] | None = None
         self._fitted: dict[tuple[int, str], Checkpoint] = {}
 
     def over_folds(
@@ -117,9 +119,11 @@ class SensorBench:
 
     def _trained(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
+        if self._beside is None:
+            self._beside = quiet(self.reader)
         start = recipes.start_of(data.space.id, method)
         fitted = recipes.fit(
-            *without(data, ()),
+            *without(joined([data, *self._beside]), ()),
             recipes.Order(method, seed, start=start),
             on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,

@@ -25,10 +25,11 @@ from hub.training.datasets.audioset import load_audioset, load_evaluation
 from hub.training.datasets.esc10 import esc10_files, load_esc10
 from hub.training.datasets.features import FILE, load_features
 from hub.training.datasets.halves import FIRST, SECOND, half_of_features
-from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.hearing import NO_VERSIONS, Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
 from hub.training.datasets.tfrecords import load_tfrecords, tfrecord_files
+from hub.training.datasets.versions import Versions
 from shared.errors import Invalid
 from shared.space import VGGISH
 
@@ -42,6 +43,7 @@ class Reader:
         weights_dir: VGGish's weights, to hear recordings as VGGish.
         cache: where features of recordings are kept; None: nowhere.
         tick: told after each clip that is heard.
+        made: versions of recordings that are heard beside them, to learn from.
         half: reads this half of each clip only, as of `hub.training.datasets.halves`; None: whole clips.
     """
 
@@ -49,6 +51,7 @@ class Reader:
     weights_dir: Path = Path()
     cache: Path | None = None
     tick: Callable[[], None] = lambda: None
+    made: Versions = NO_VERSIONS
     half: int | None = None
 
     def learn(self, folder: Path) -> Dataset:
@@ -121,7 +124,8 @@ class Reader:
             whole = load_evaluation(folder)
             first, second = (half_of_features(whole, half) for half in (FIRST, SECOND))
         else:
-            first, second = (replace(self, half=half).benchmark(folder, held).queries for half in (FIRST, SECOND))
+            cut = [replace(self, half=half, made=NO_VERSIONS) for half in (FIRST, SECOND)]
+            first, second = (reader.benchmark(folder, held).queries for reader in cut)
         return Benchmark(first, second, other=np.arange(len(first)))
 
     def hearing(self) -> Hearing:
@@ -130,7 +134,8 @@ class Reader:
         Raises:
             Unavailable: VGGish's weights cannot be opened.
         """
-        return Hearing(extractor_for(self.space, self.weights_dir), cache=self.cache, tick=self.tick, half=self.half)
+        extractor = extractor_for(self.space, self.weights_dir)
+        return Hearing(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)
 
     def _cut(self, data: Dataset) -> Dataset:
         """What is left of clips that were heard already."""

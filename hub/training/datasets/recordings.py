@@ -27,7 +27,7 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
             told with the line.
     """
     table = folder / "labels.csv"
-    features, labels, groups, sources = [], [], [], []
+    features, labels, groups, versions, sources = [], [], [], [], []
     said: dict[str, Row] = {}
     for row in read_table(table, ("clip", *CATEGORIES)):
         clip = row.cells["clip"]
@@ -38,13 +38,15 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
                 raise Invalid(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
             continue
         try:
-            features.append(hearing.features(_inside(folder, clip)))
+            path = _inside(folder, clip)
+            features.append(hearing.features(path))
+            versions.append(hearing.versions(path))
         except (Invalid, Unavailable) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)
         groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
         sources.append(row.cells.get("source", "").strip())
-    data = assembled(hearing.space, features, labels, groups)
+    data = assembled(hearing.space, features, labels, groups, versions=versions)
     return replace(data, sources=np.asarray(sources, dtype=np.str_)) if any(sources) else data
 
 
