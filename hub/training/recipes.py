@@ -17,7 +17,7 @@ from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.search.scorer import Scorer
 from hub.training import methods
 from hub.training.beside import quiet
-from hub.training.calibrate import PLAIN, calibrate, choice_of, score_all
+from hub.training.calibrate import PLAIN, Choice, calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
 from hub.training.datasets.feedback import load_feedback
@@ -53,6 +53,8 @@ STARTED_PLAN: Final = replace(
     TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
 )
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
+STARTED_CHOICE: Final = Choice(0.5, 0.25)
+"""Its shift and weight where too few recordings are set aside to choose them."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
 VGGISH_PLAN: Final = TaggedPlan()
@@ -194,7 +196,7 @@ def fit(
             tagged_plan,
             like=order.like,
             start=start,
-            known=PLAIN if order.start is None else choice_of(order.start),
+            known=PLAIN if order.start is None or config.profile == 0 else STARTED_CHOICE,
             state=order.state,
             on_epoch=on_epoch,
             on_step=on_step,

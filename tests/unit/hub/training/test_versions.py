@@ -145,13 +145,15 @@ def test_finer_labels_that_are_not_known_are_what_the_start_says() -> None:
     assert with_finer(known, network(0)).fine is None
 
 
-def test_too_few_clips_to_choose_by_keep_what_was_chosen_for_the_start() -> None:
+def test_with_too_few_clips_to_choose_by_shift_and_weight_are_the_recipes() -> None:
     start = recipes.start_of(SMALL.id, recipes.TAGGED)
     assert start is not None
     made = recipes.fit(
         dataset(24), dataset(0), recipes.Order(recipes.TAGGED, epochs=1, start=start), on_epoch=_, on_step=_
     )
-    assert choice_of(made) == choice_of(start)
+    assert choice_of(made) == recipes.STARTED_CHOICE
+    assert isinstance(made.network, TaggedNetwork)
+    assert float(made.network.weight) == recipes.STARTED_CHOICE.weight
     assert choice_of(Checkpoint(network(0), SMALL, {})) == Choice(0.0, 0.0)
 
 
