@@ -50,9 +50,11 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
 STARTED_PLAN: Final = replace(
-    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
+    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3), kept=0.15, beside=1.0
 )
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
+VERSIONS_PLAN: Final = replace(STARTED_PLAN, tune=Stage(120, 32, 1e-3))
+"""The same for recordings with versions, which are seen themselves half of the time."""
 STARTED_CHOICE: Final = Choice(0.5, 0.25)
 """Its shift and weight where too few recordings are set aside to choose them."""
 TAGGED_TRUNK: Final = (256,)
@@ -187,7 +189,9 @@ def fit(
         tagged_plan = VGGISH_PLAN
         if space.id != VGGISH.id:
             config = replace(config, trunk=TAGGED_TRUNK, dropout=TAGGED_DROPOUT)
-            tagged_plan = TAGGED_PLAN if order.start is None else STARTED_PLAN
+            tagged_plan = TAGGED_PLAN
+            if order.start is not None:
+                tagged_plan = STARTED_PLAN if data.versions is None else VERSIONS_PLAN
             data = with_domain(data)
         tagged_plan = _shortened(replace(tagged_plan, seed=order.seed), order.epochs)
         return train_tagged(
