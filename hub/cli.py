@@ -26,7 +26,7 @@ from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_
 from hub.search.match import By, Exclusion, Query
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import identity_commands, reference_commands, report_commands, sketch_commands
+from hub.training import evaluate_commands, identity_commands, reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.command_line import prepare, to_json
@@ -50,6 +50,7 @@ app.command()(reported(demo))
 app.command()(init)
 app.command()(leave)
 training_commands.register(app)
+evaluate_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
 identity_commands.register(app)
