@@ -40,7 +40,9 @@ class World:
         self.casebook = Casebook(archive)
         self.store = SourceStore(archive, self.casebook)
         self.metrics = HubMetrics(CollectorRegistry())
-        self.filer = SourceFiler(archive, self.store, network or retrieval(), SourceRule(0.5), self.metrics)
+        self.filer = SourceFiler(
+            archive, self.store, retrieval() if network is None else network, SourceRule(0.5), self.metrics
+        )
         self.histories = SourceHistories(self.store, self.casebook, PLACES, 90.0, 1_800.0)
         self.completer = SourceCompleter(self.filer, self.store, self.histories)
         self.verdicts = SourceVerdicts(self.store, self.casebook)
