@@ -54,7 +54,7 @@ class World:
 
     def files(self) -> None:
         """File all that is due."""
-        while self.filer.step() == 0.0:
+        while self.filer.step() < 1.0:
             pass
 
     def groups(self) -> set[frozenset[str]]:
