@@ -11,7 +11,6 @@
    due until no hub filed for ten minutes.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +29,6 @@ from hub.source_drawer import Drawer
 from hub.source_rows import Group, StoredSource
 from hub.sources import SourceStore
 from shared.worker import Worker
-
-log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 64
 """Episodes filed in one transaction at most."""
