@@ -5,7 +5,8 @@
    pulled towards none while verdicts are few.
 3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
    would have cost; of more than get an alert, as many as do, of mean probability. Each category gets the lowest
-   threshold that its share of the budget pays for; what a category leaves over goes to the others.
+   threshold that its share of the budget pays for; what a category leaves over goes to the others. No threshold lies
+   below the one to start with, as verdicts correct it.
 
 Source: Platt 1999, with the slope left at 1 (2.); a sum of probabilities is an expected count (3.).
 """
@@ -41,7 +42,7 @@ class Threshold:
         false_a_day: false alerts a day that it is expected to cost.
         low: of them, lower end of a 90 % interval.
         high: upper end.
-        alerts_a_day: happenings a day above it, in the history, whether they had an alert or not.
+        alerts_a_day: alerts a day above it at most, by the history.
         episodes: happenings in the history, of likeness `FLOOR` or more.
         days: length of the history.
         verdicts: of people, that it takes into account.
@@ -90,7 +91,7 @@ def thresholds(
         records: by category.
         days: that the history covers, over 0; less than one counts as one.
         false_alerts_a_day: the site's budget.
-        start: likeness needed at least, in [0, 1]; what holds where there is no history.
+        start: probability needed at least, as verdicts correct it, in [0, 1]; what holds where there is no history.
         alerts_a_day: how many happenings a day get an alert at most; which of them is not known here, so that each
             is taken to be as doubtful as all above the threshold are on average.
 
@@ -104,11 +105,12 @@ def thresholds(
         name: _costs(1.0 - shifted(values, shifts[name]), days * alerts_a_day) / days
         for name, values in sorted_.items()
     }
-    wanted = {name: _cost(costs[name], int((sorted_[name] >= start).sum())) for name in records}
+    starts = {name: max(start, _needed(start, shifts[name])) for name in records}
+    wanted = {name: _cost(costs[name], int((sorted_[name] >= starts[name]).sum())) for name in records}
     shares = _shares(wanted, false_alerts_a_day)
     made = {}
     for name, record in records.items():
-        value = _lowest(sorted_[name], costs[name], shares[name], start)
+        value = _lowest(sorted_[name], costs[name], shares[name], starts[name])
         above = int((sorted_[name] >= value).sum())
         expected = _cost(costs[name], above) * days
         low, high = poisson_interval(expected)
@@ -117,7 +119,7 @@ def thresholds(
             false_a_day=expected / days,
             low=low / days,
             high=high / days,
-            alerts_a_day=above / days,
+            alerts_a_day=min(above / days, alerts_a_day),
             episodes=int((sorted_[name] >= FLOOR).sum()),
             days=days,
             verdicts=len(record.verdicts),
@@ -144,6 +146,11 @@ def shift_of(verdicts: Sequence[tuple[float, bool]]) -> float:
 def shifted(stated: Values, shift: float) -> Values:
     """Probabilities whose log-odds are moved, float64 of the same shape."""
     return np.asarray(1.0 / (1.0 + np.exp(-(_logit(stated) + shift))), dtype=np.float64)
+
+
+def _needed(p: float, shift: float) -> float:
+    """What must be stated so that it is a probability of p once its log-odds are moved."""
+    return float(shifted(np.array([p]), -shift)[0]) if shift else p
 
 
 def poisson_interval(count: float) -> tuple[float, float]:

@@ -1,33 +1,20 @@
-"""Which of a day's possible alerts are told: those worth most, as many as the budget has room for.
+"""What a site's budget of alerts is offered, and what that is worth.
 
-What deserves an alert, belongs to no rhythm and has no alert yet is an *offer* to the site's budget. An offer is
-taken or left at once, before the later ones of the day are known; one that is left is offered again while it lasts.
+What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
+one that is wrong loses 1: a likeness of p is worth 2p - 1 on average. A known source counts in full, a new one a
+quarter. What comes often counts less: one of 1 + n, if n offers a day are of the same category, as new or as well
+known, and at least as loud.
 
-1. **Worth.** An alert that is right gains 1 and one that is wrong loses 1: a likeness of p is worth 2p - 1 on
-   average. A known source counts in full, a new one a quarter. What comes often counts less: one of 1 + n, if n
-   offers a day are of the same category, as new or as well known, and at least as loud.
-2. **Expectation.** A site counts its offers by hour of day and worth. A count weighs half as much after a week.
-3. **Price.** A place in the budget is to be filled within a period of when it was freed: a day, if the budget is one
-   or more a day. The price of r free places is the worth of the r-th best offer that is expected in the rest of that
-   period, less a fifth. An offer is taken if it is worth the price. The longer a place is free, the less is yet to be
-   expected, and the lower is the price; in the end it is 0.
-
-So no more alerts than the budget lie in any period; and of offers that never cease at least half the budget is used,
-for a place is filled within a period of when it was freed.
-
-Source: Derman, Lieberman and Ross 1972, sequential stochastic assignment: the price of a resource is the expected
-value of an order statistic of the offers that are yet to come. Here they come as a Poisson process. The fifth is for
-foresight: the best of what comes is known only afterwards.
+A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
+happening are one offer, worth as much as the best of them.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammainc
 
 from shared.taxonomy import CATEGORIES
 
@@ -43,15 +30,12 @@ _USUAL: Final = 3.0
 """Offers a day of each sort that are expected before anything was heard; worth a day of history."""
 FORGET: Final = 0.5 ** (1.0 / 7.0)
 """A day's counts weigh so much of what they weighed a day before."""
-_FORESIGHT: Final = 0.8
-"""The price, as a share of what the offers to come would be worth if all of them were foreseen."""
-_HOURS: Final = 24
-_HOUR_MS: Final = DAY_MS // _HOURS
+HOURS: Final = 24
+HOUR_MS: Final = DAY_MS // HOURS
 _LEAST: Final = 0.001
 _RATIO: Final = 1.25
 EDGES: Final = _LEAST * _RATIO ** np.arange(math.floor(math.log(1.0 / _LEAST, _RATIO)) + 1)
 """Offers are counted by the highest of these that they are worth; below the lowest they are not counted."""
-_WIDTHS: Final = np.diff(EDGES, prepend=0.0)
 _MOST_OPEN: Final = 500
 _TINY: Final = 0.01
 """What weighs less than this is forgotten."""
@@ -134,6 +118,24 @@ class Offers:
     open: dict[str, Happening] = field(default_factory=dict)
     changed: bool = False
 
+    def expected(self, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
+        """How many offers of each worth are expected in the time that comes: float64 [len(EDGES)], in their order.
+
+        Args:
+            at_ms: begin of that time, ms since 1970 UTC.
+            left_ms: its length.
+        """
+        counts = np.zeros((HOURS, len(EDGES)))
+        for key, count in self.history.items():
+            if key.startswith("h"):
+                hour_of_day, number = key[1:].split(".")
+                counts[int(hour_of_day), int(number)] = count
+        hours = np.zeros(HOURS)
+        for hour in range(at_ms // HOUR_MS, (at_ms + left_ms - 1) // HOUR_MS + 1):
+            begin, end = max(hour * HOUR_MS, at_ms), min((hour + 1) * HOUR_MS, at_ms + left_ms)
+            hours[hour % HOURS] += (end - begin) / HOUR_MS
+        return np.asarray(hours @ counts / max(self.days, 1e-9), dtype=np.float64)
+
     def forget_after(self, now_ms: int) -> None:
         """Drop what lies ahead of the present: a clock that was wrong told of it."""
         self.day = min(self.day, now_ms // DAY_MS)
@@ -163,100 +165,11 @@ def offers_of(document: dict[str, Any]) -> Offers:
     return Offers(int(document["since"]), int(document["day"]), float(document["days"]), history, today, opened)
 
 
-def taken(offers: Offers, told: list[int], clip: Sequence[Offer], at_ms: int, a_day: float, pause_ms: int) -> bool:
-    """Decide whether the budget takes a clip, and count what was offered.
-
-    Args:
-        offers: of the site; changed.
-        told: times of the site's alerts that the budget took, ms since 1970 UTC; added to.
-        clip: what it offers, at least one offer: an alert is about all of them.
-        at_ms: time of the clip.
-        a_day: the budget: most alerts within 24 hours; below 1, one within so much longer.
-        pause_ms: what is offered so long after the last offer of its place and category is the same happening.
-
-    Returns:
-        Whether there is an alert.
-    """
-    late = at_ms // DAY_MS < offers.day
-    if not late:
-        _advance(offers, at_ms, pause_ms)
-    best = 0.0
-    for offer in clip:
-        value = worth(offers, offer)
-        best = max(best, value)
-        if not late:
-            _note(offers, offer, value, at_ms)
-    if not room(told, at_ms, a_day) or best < price(offers, told, at_ms, a_day):
-        return False
-    told.append(at_ms)
-    if not late:
-        for offer in clip:
-            _close(offers, offer.key)
-    return True
-
-
 def worth(offers: Offers, offer: Offer) -> float:
     """What an alert is worth, in [0, 1]; see the module's docstring, 1."""
     gain = max(2.0 * offer.likeness - 1.0, 0.0)
     counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source
     return gain * counts / (1.0 + _a_day(offers, offer.sort))
-
-
-def room(told: Sequence[int], at_ms: int, a_day: float) -> bool:
-    """Whether a budget of alerts has room for another one at a time.
-
-    Args:
-        told: times of those there were, ms.
-        at_ms: time of the one that is to come.
-        a_day: how many may lie within 24 hours; below 1, one within so much longer.
-    """
-    return _free(told, at_ms, a_day) > 0
-
-
-def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> float:
-    """What an offer must be worth, in [0, 1]; see the module's docstring, 3.
-
-    Args:
-        offers: of the site.
-        told: times of the site's alerts that the budget took, ms.
-        at_ms: time of the offer.
-        a_day: as of `room`, which the budget must have.
-    """
-    most, period_ms = _period(a_day)
-    before = sorted(ms for ms in told if ms <= at_ms)
-    free_ms = before[-most] + period_ms if len(before) >= most else offers.since_ms
-    left_ms = min(max(free_ms + period_ms - at_ms, 0), period_ms)
-    if not offers.days or not left_ms:
-        return 0.0
-    expected = _expected(offers, at_ms, left_ms)
-    at_least = np.cumsum(expected[::-1])[::-1]
-    enough = gammainc(float(max(_free(told, at_ms, a_day), 1)), at_least)  # P(as many come), of a Poisson process
-    return _FORESIGHT * float(_WIDTHS @ enough)
-
-
-def _period(a_day: float) -> tuple[int, int]:
-    """How many alerts may lie in which time, ms."""
-    return (int(a_day), DAY_MS) if a_day >= 1 else (1, round(DAY_MS / a_day))
-
-
-def _free(told: Sequence[int], at_ms: int, a_day: float) -> int:
-    most, period_ms = _period(a_day)
-    return most - sum(abs(at_ms - ms) < period_ms for ms in told)
-
-
-def _expected(offers: Offers, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
-    """How many offers of each worth are expected in the time that comes, float64 [len(EDGES)]."""
-    first, last = at_ms // _HOUR_MS, (at_ms + left_ms - 1) // _HOUR_MS
-    hours = np.zeros(_HOURS)
-    for hour in range(first, last + 1):
-        begin, end = max(hour * _HOUR_MS, at_ms), min((hour + 1) * _HOUR_MS, at_ms + left_ms)
-        hours[hour % _HOURS] += (end - begin) / _HOUR_MS
-    counts = np.zeros((_HOURS, len(EDGES)))
-    for key, count in offers.history.items():
-        if key.startswith("h"):
-            hour, number = key[1:].split(".")
-            counts[int(hour), int(number)] = count
-    return np.asarray(hours @ counts / offers.days, dtype=np.float64)
 
 
 def _a_day(offers: Offers, sort: Sort) -> float:
@@ -266,14 +179,14 @@ def _a_day(offers: Offers, sort: Sort) -> float:
     return (counted + _USUAL) / (offers.days + 1.0)
 
 
-def _advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
+def advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
     """Close the happenings that are over, and days."""
     if offers.since_ms < 0:
         offers.since_ms, offers.changed = at_ms, True
     for key in [key for key, one in offers.open.items() if at_ms - one.last_ms > pause_ms]:
-        _close(offers, key)
+        close(offers, key)
     while len(offers.open) > _MOST_OPEN:
-        _close(offers, next(iter(offers.open)))
+        close(offers, next(iter(offers.open)))
     day = at_ms // DAY_MS
     gone = day - offers.day if offers.day >= 0 else 0
     if gone:
@@ -286,7 +199,7 @@ def _advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
         offers.day, offers.changed = day, True
 
 
-def _note(offers: Offers, offer: Offer, value: float, at_ms: int) -> None:
+def note(offers: Offers, offer: Offer, value: float, at_ms: int) -> None:
     """Count a clip as a part of its happening, which is worth as much as its best clip."""
     known = offers.open.get(offer.key)
     if known is None:
@@ -297,13 +210,13 @@ def _note(offers: Offers, offer: Offer, value: float, at_ms: int) -> None:
     offers.changed = True
 
 
-def _close(offers: Offers, key: str) -> None:
+def close(offers: Offers, key: str) -> None:
     """Count a happening that is over, or that has its alert."""
     one = offers.open.pop(key)
     keys = [_sort_key(one.sort)]
     if one.worth >= EDGES[0] and offers.days:
         number = int(np.searchsorted(EDGES, one.worth, side="right")) - 1
-        keys.append(_hour_key(one.first_ms // _HOUR_MS % _HOURS, number))
+        keys.append(_hour_key(one.first_ms // HOUR_MS % HOURS, number))
     for name in keys:
         offers.today[name] = offers.today.get(name, 0.0) + 1.0
     offers.changed = True

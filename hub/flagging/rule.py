@@ -6,7 +6,7 @@ threshold for the category, and if it is loud enough over the ambient level. One
 after an episode with an alert, what follows at that place belongs to the same alert.
 
 What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, those are told that
-are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.flagging.offers`.
+are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.flagging.price`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from hub.flagging.episode import Call, Episode, Heard, Recent
 from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
-from hub.flagging.offers import Offer, Offers, taken
+from hub.flagging.offers import Offer, Offers
+from hub.flagging.price import taken
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.flagging.offers import DAY_MS, KNOWN, Offer, Offers, offers_of, price, room, taken, worth
+from hub.flagging.offers import DAY_MS, KNOWN, Offer, Offers, offers_of, worth
+from hub.flagging.price import price, room, taken
 from shared.taxonomy import CATEGORIES
 
 HOUR = 3_600_000
@@ -36,7 +37,7 @@ def dog(likeness: float = 0.9, place: str = "demo/a", **known: float) -> Offer:
 
 def street(days: int, budget: float = 2.0) -> tuple[Offers, list[int], list[tuple[int, str]]]:
     """Dogs at every hour of the day, one of another kind each; every night at eleven a saw that is known."""
-    offers, told, names = Offers(), [], []
+    offers, told, names = Offers(), list[int](), []
     for hour in range(24 * days):
         saw = hour % 24 == 23
         offer = Offer("demo/a", "powered-saw" if saw else "dog", 0.9, 0.95 if saw else 0.02, 12.0)
