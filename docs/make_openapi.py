@@ -14,6 +14,8 @@ from hub.casebook import Casebook
 from hub.feedback import Feedback
 from hub.flagging.why import Explainer
 from hub.metrics import HubMetrics
+from hub.name_matching import NameMatcher
+from hub.named import NamedSounds
 from hub.opening import learner_of, open_archive, places_of, rule_of
 from hub.patterns import Patterns
 from hub.search.retrieval import Retrieval
@@ -32,6 +34,7 @@ def app() -> FastAPI:
     casebook = Casebook(archive)
     places = places_of(settings.places)
     retrieval = Retrieval([], lambda scorer: cast("Any", scorer))
+    names = NamedSounds(archive, None)
     return create_app(
         Parts(
             archive=archive,
@@ -45,6 +48,8 @@ def app() -> FastAPI:
             patterns=Patterns(casebook, places, settings.archive.retention_days),
             explainer=Explainer(retrieval, casebook, rule_of(settings.flagging)),
             places=places,
+            names=names,
+            name_matcher=NameMatcher(names, retrieval),
         )
     )
 

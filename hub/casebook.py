@@ -28,6 +28,9 @@ from hub.archive import LATE, PREFIX, Archive, translated
 from hub.flagging.budget import Threshold
 from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
 from hub.flagging.history import History
+from hub.flagging.named import NamedSound
+from hub.flagging.returns import NameLog
+from hub.named import name_log, queue_names
 from hub.past import EPISODES, checked, episode_from, expire_traces, index_of, key_of, likeness_of, load, queue
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
@@ -43,11 +46,12 @@ _AHEAD_MS: Final = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What came of an event: its episodes as they are now, and its alert."""
+    """What came of an event: its episodes as they are now, its alert, and the named sound that it is."""
 
     event: StoredEvent
     episodes: Sequence[Episode]
     alert: AlertMessage | None
+    sound: NamedSound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Opened:
         others: of each site, when it had its latest alerts about what belongs to no rhythm, to be added to.
         look: what another sensor did lately, as it is now.
         history: earlier episodes, for clips that come late; to be changed.
+        names: returns of named sounds; to be changed.
     """
 
     recents: dict[str, Recent]
@@ -67,6 +72,7 @@ class Opened:
     others: dict[str, list[int]]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
     history: History = field(default_factory=History)
+    names: NameLog = field(default_factory=NameLog)
 
 
 Judge = Callable[[Opened], Sequence[Conclusion]]
@@ -138,7 +144,8 @@ class Casebook:
 
         learnt = {site: self._thresholds_from(site, row) for site, row in zip(sites, found[2], strict=True)}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
-        return Opened(recents, values, others, look, History(partial(load, pipe, self._rows)))
+        history = History(partial(load, pipe, self._rows))
+        return Opened(recents, values, others, look, history, name_log(pipe, self._rows))
 
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
@@ -337,6 +344,7 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     for conclusion in conclusions:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
     queue(pipe, opened.history)
+    queue_names(pipe, opened.names)
     pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:

@@ -17,6 +17,7 @@ from hub.clips import Clips
 from hub.feedback import Feedback
 from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
+from hub.flagging.named import NamedSound
 from hub.flagging.shadow import Shadow
 from hub.flagging.why import Explainer
 from hub.follow import Follower, fill
@@ -27,6 +28,8 @@ from hub.intake import Intake
 from hub.mending import Mender
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
+from hub.name_matching import NameMatcher
+from hub.named import NamedSounds
 from hub.notify.homeassistant import Announcer
 from hub.notify.ways import WaysOut
 from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
@@ -79,6 +82,8 @@ class Hub:
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
         self._casebook = Casebook(self._archive)
+        self._names = NamedSounds(self._archive, self._clips)
+        self._name_matcher = NameMatcher(self._names, self._retrieval)
         self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
         self._places = places_of(settings.places)
         self._patterns = Patterns(self._casebook, self._places, settings.archive.retention_days)
@@ -98,9 +103,10 @@ class Hub:
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days),
+            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days, self._count_name),
             metrics=self._metrics,
             clips=self._clips,
+            names=self._name_matcher,
             tolerance=timedelta(seconds=settings.clock.tolerance_s),
             doubts=lambda: self._clock.doubts,
         )
@@ -157,6 +163,9 @@ class Hub:
         self._probes.add("threads", lambda: ended(self._workers), live=True)
         self._probes.add("broker", self._away)
         self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.health.stalled_s))
+
+    def _count_name(self, sound: NamedSound) -> None:
+        self._metrics.named.labels(sound.treatment.mode).inc()
 
     def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
         """What a candidate network, if there is one, states of an alert; counted."""
@@ -245,6 +254,8 @@ class Hub:
             patterns=self._patterns,
             explainer=self._explainer,
             places=self._places,
+            names=self._names,
+            name_matcher=self._name_matcher,
             stopping=self._stopping,
             probes=self._probes,
             workers=self._workers,

@@ -17,6 +17,7 @@ import numpy as np
 
 from hub.flagging.episode import Call, Episode, Heard, Recent
 from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
+from hub.flagging.named import Likely
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match
@@ -71,10 +72,12 @@ class Found:
     Attributes:
         matches: the best first.
         likeness: of each in each category, float32 [n, 8]; 0 where P(both) is too low to count as shared.
+        names: named sounds that the clip may be, the likeliest first.
     """
 
     matches: Sequence[Match]
     likeness: Likeness
+    names: Sequence[Likely] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +204,18 @@ def room(others: Sequence[int], at_ms: int, a_day: float) -> bool:
     """
     most, window_ms = (int(a_day), _DAY_MS) if a_day >= 1 else (1, round(_DAY_MS / a_day))
     return sum(abs(at_ms - other) < window_ms for other in others) < most
+
+
+def belonging(recent: Recent, episodes: Sequence[Episode], alert: str, history: History) -> list[Episode]:
+    """Return the episodes of a clip, those without an alert as ones of this alert.
+
+    Args:
+        recent: of their sensor; changed.
+        episodes: of the clip.
+        alert: that a watched sound raised.
+        history: of episodes; changed.
+    """
+    return [e if e.alert else history.keep(recent.put(replace(e, alert=alert))) for e in episodes]
 
 
 def _known_alert(
