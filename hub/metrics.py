@@ -102,10 +102,10 @@ class HubMetrics:
         self._models()
         ProcessCollector(registry=registry)
 
-    def watch(self, space: str, reach: Reach) -> None:
-        """Tell the recall and the candidates of a feature space's searches, as they are when asked."""
-        self.candidates.labels(space).set_function(lambda: reach.candidates)
-        self.recall.labels(space).set_function(lambda: math.nan if (found := reach.recall()) is None else found)
+    def watch(self, space: str, by: str, reach: Reach) -> None:
+        """Tell the recall and the candidates of a feature space's searches by kind, source or both, when asked."""
+        self.candidates.labels(space, by).set_function(lambda: reach.candidates)
+        self.recall.labels(space, by).set_function(lambda: math.nan if (found := reach.recall()) is None else found)
 
     def _hub(self) -> None:
         self.received = self._counter("hub_events_received", "Event messages taken from the broker")
@@ -225,6 +225,7 @@ class HubMetrics:
             "hub_search_recall_ratio",
             "Share of an exact scan's ten best that searches find, by measurements of live queries; NaN before any",
             "space",
+            "by",
         )
         self.recall_target = self._gauge("hub_search_recall_target_ratio", "The recall that `search.recall` asks for")
         self.gap = self._gauge(
@@ -232,7 +233,7 @@ class HubMetrics:
             "How far the last match found ranked below an exact scan's, of the query measured last (of 8)",
             "space",
         )
-        self.candidates = self._gauge("hub_search_candidates", "Events scored exactly per search", "space")
+        self.candidates = self._gauge("hub_search_candidates", "Events scored exactly per search", "space", "by")
         self.indexed = self._gauge("hub_index_events", "Events that can be found")
         self.index_bytes = self._listed("hub_index_bytes", "Memory of the index of a feature space", "space")
 

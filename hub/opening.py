@@ -72,7 +72,7 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
     if search.backend == "engine" and scorer.sketch is None:
         log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
     if search.backend == "memory" or scorer.sketch is None:
-        return Index(scorer, Reach(search.recall, scorer.candidates, search.candidates))
+        return Index(scorer, lambda: Reach(search.recall, scorer.candidates, search.candidates))
     return EngineIndex(
         settings.redis.url.get_secret_value(),
         scorer,

@@ -313,7 +313,8 @@ class Hub:
     def _watched(self, share: float) -> RecallWatch:
         """Have searches measured, and told as metrics."""
         for index in self._retrieval.indexes:
-            self._metrics.watch(index.scorer.space.id, index.reach)
+            for by in index.scorer.identities.ways:
+                self._metrics.watch(index.scorer.space.id, by, index.reaches[by])
         watch = RecallWatch(
             share,
             lambda: self._intake.idle,

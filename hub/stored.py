@@ -1,7 +1,7 @@
 """What the archive keeps, as values, and how they are written to the fields of a Redis hash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, get_args
@@ -31,11 +31,13 @@ class StoredTowers:
 
     Attributes:
         network: the scorer's fingerprint.
-        values: float16 [steps * width], its `embed`, flat.
+        values: float16 [steps * width], the tower output, flat.
+        identity: int8 [values], in steps of 1 / 127; none if the network has no identity.
     """
 
     network: str
     values: npt.NDArray[np.float16]
+    identity: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,14 +263,19 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
 
 
 def _packed(towers: StoredTowers) -> bytes:
-    return towers.network.encode() + b":" + towers.values.astype("<f2", copy=False).tobytes()
+    """`network:values`, and with an identity `network/length:values identity`, its length in bytes."""
+    length = f"/{towers.identity.size}" if towers.identity.size else ""
+    return f"{towers.network}{length}:".encode() + towers.values.astype("<f2").tobytes() + towers.identity.tobytes()
 
 
 def _unpacked(value: bytes) -> StoredTowers | None:
     """None if something else is there, which is as good as nothing: towers can be computed again."""
-    network, _, values = value.partition(b":")
+    head, _, values = value.partition(b":")
+    network, _, length = head.partition(b"/")
     try:
-        return StoredTowers(network.decode(), np.frombuffer(values, dtype="<f2"))
+        end = len(values) - int(length or 0)
+        identity = np.frombuffer(values, dtype=np.int8, offset=end)
+        return StoredTowers(network.decode(), np.frombuffer(values[:end], dtype="<f2"), identity)
     except ValueError:
         return None
 

@@ -11,6 +11,7 @@ from hub.bench.large import real_clips
 from hub.bench.timing import median
 from hub.model.checkpoint import Checkpoint
 from hub.model.network import SiameseNetwork
+from hub.search.best import best
 from hub.search.pairs import byte_product
 from hub.search.recombined import recombined
 from hub.search.scorer import Scorer
@@ -80,12 +81,12 @@ def score_figures(checkpoint: Checkpoint, data: Path | None, events: int, querie
     for number in range(queries):
         exact = _forward(network, asked[number], towers)
         quick = scorer.ranks(asked[number], half)
-        best, _, _ = scorer.best(asked[number], towers, DEPTH)
-        found.append(np.isin(np.argsort(-exact, kind="stable")[:DEPTH], best).mean())
+        own = best(scorer, asked[number], towers, DEPTH)
+        found.append(np.isin(np.argsort(-exact, kind="stable")[:DEPTH], own.rows).mean())
         errors.append(float(np.abs(quick - exact).max()))
-    speed = events / median(lambda: scorer.best(asked[0], towers, DEPTH, half), repeats)
+    speed = events / median(lambda: best(scorer, asked[0], towers, DEPTH, half=half), repeats)
     some = towers[:_CANDIDATES]
-    from_towers = len(some) / median(lambda: scorer.best(asked[0], some, DEPTH), repeats)
+    from_towers = len(some) / median(lambda: best(scorer, asked[0], some, DEPTH), repeats)
     literal = max(_literal(checkpoint, features, batch, repeats) for batch in LITERAL_BATCHES)
     limit, product = _limit(network, repeats)
     return ScoreFigures(

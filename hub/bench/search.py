@@ -113,7 +113,7 @@ def search_figures(
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, checkpoint.space, rng)
     scorer = Scorer(checkpoint)
-    index = Index(scorer, Reach(recall, scorer.candidates))
+    index = Index(scorer, lambda: Reach(recall, scorer.candidates))
     asked = _queries(index, others, 2 * queries, rng)
     before = resident_bytes()
     curve = []

@@ -19,7 +19,8 @@ import redis
 from redis.exceptions import MovedError
 
 from hub.model.presence import level_of_similarity
-from hub.search.match import Entry, Exclusion, Filter, Match, Query, Towers
+from hub.search.best import best
+from hub.search.match import Entry, Exclusion, Filter, Match, Query, Towers, rows_by
 from hub.search.scorer import Scorer
 from hub.store import Unfit, connect, meaning
 from shared.errors import Invalid, Unavailable
@@ -132,7 +133,9 @@ class EngineIndex:
         asked = [i for i, query in enumerate(queries) if not _nothing(query.filter)]
         if not asked:
             return [[] for _ in queries]
-        sketches = self._sketch.of_queries(np.stack([queries[i].towers for i in asked]))
+        sketches = np.empty((len(asked), self._sketch.width), dtype=np.float32)
+        for by, rows in rows_by([queries[i] for i in asked]).items():
+            sketches[rows] = self._sketch.of_queries(np.stack([queries[asked[row]].towers for row in rows]), by)
         closest = self._candidates()
         answers = self._pipelined(
             self._command(queries[i], sketch, closest) for i, sketch in zip(asked, sketches, strict=True)
@@ -164,18 +167,20 @@ class EngineIndex:
         rows.sort(key=lambda row: -row[2])
         shape = (len(rows), *self.scorer.tower_shape)
         towers = np.frombuffer(b"".join(row[3] for row in rows), dtype="<f2").reshape(shape)
-        best, ranks, matrices = self.scorer.best(query.towers, towers, query.k)
-        levels = level_of_similarity(matrices)
+        found = best(self.scorer, query.towers, towers, query.k, by=query.by)
+        levels = level_of_similarity(found.matrices)
         return [
             Match(
                 event=rows[row][0],
                 place=rows[row][1],
                 captured_ms=rows[row][2],
                 level=float(levels[i]),
-                rank=float(ranks[i]),
-                matrix=matrices[i],
+                rank=float(found.ranks[i]),
+                matrix=found.matrices[i],
+                identity=float(found.cosines[i]),
+                kind=float(found.kind[i]),
             )
-            for i, row in enumerate(best)
+            for i, row in enumerate(found.rows)
         ]
 
     def _pipelined(self, commands: Iterable[_Command]) -> list[Any]:

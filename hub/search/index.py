@@ -5,16 +5,16 @@ that were there when it began.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import torch
 
 from hub.search.chunk import Chunk, empty
-from hub.search.match import Entry, Match, Query, Towers
+from hub.search.match import By, Entry, Match, Query, Towers, rows_by
 from hub.search.reach import Reach
 from hub.search.scorer import Scorer
-from hub.search.view import View
+from hub.search.view import View, one_by
 
 _SHIFT: Final = 17
 """An event's position is its chunk's number shifted by so many bits, plus its row."""
@@ -28,12 +28,17 @@ class Index:
 
     Args:
         scorer: scores pairs of this space.
-        reach: how many candidates a search scores.
+        reach: makes what tells how many candidates a search scores.
+
+    Attributes:
+        scorer: scores pairs of this space.
+        reaches: how many candidates a search scores, for each thing to search by.
     """
 
-    def __init__(self, scorer: Scorer, reach: Reach | None = None) -> None:
+    def __init__(self, scorer: Scorer, reach: Callable[[], Reach] | None = None) -> None:
         self.scorer = scorer
-        self.reach = reach or Reach(least=scorer.candidates)
+        made = reach or (lambda: Reach(least=scorer.candidates))
+        self.reaches: Mapping[By, Reach] = {by: made() for by in By}
         self._lock = threading.Lock()
         self._chunks: dict[int, Chunk] = {}
         self._next = 0
@@ -85,7 +90,11 @@ class Index:
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
         """See `Backend.search`."""
-        return self.view().search(self.scorer, queries, self.reach.candidates)
+        view, found = self.view(), dict[int, list[Match]]()
+        for by, rows in rows_by(queries).items():
+            own = [queries[row] for row in rows]
+            found |= zip(rows, view.search(self.scorer, own, self.reaches[by].candidates), strict=True)
+        return [found[row] for row in range(len(queries))]
 
     def exact(self, query: Query) -> list[Match]:
         """The best of one query, all events ranked."""
@@ -104,14 +113,14 @@ class Index:
         return self.measure_all([query], between)[0]
 
     def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
-        """`measure` for many queries, in one scan."""
+        """`measure` for many queries, all by the same, in one scan."""
         view = self.view()
         if not view.chunks:
             return [[] for _ in queries]
         measured = view.measured(self.scorer, queries, between)
         for positions, _ in measured:
             if len(positions):
-                self.reach.observe(positions)
+                self.reaches[one_by(queries)].observe(positions)
         return [ranks for _, ranks in measured]
 
     def view(self) -> View:

@@ -2,16 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
-"""Tower outputs, float [n, steps, width]."""
+"""What `Scorer.embed` gives of clips, float [n, steps, width]: tower outputs, and identities beside them."""
 
 PRESENT = 0.5
 """A category counts as present in an event from this probability on."""
+
+
+class By(StrEnum):
+    """What a search ranks events by.
+
+    By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
+    the identities, so the same source first. By `BOTH`: the rank by kind plus that cosine times its weight. A model
+    that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
+    """
+
+    KIND = "kind"
+    SOURCE = "source"
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +89,14 @@ class Query:
         k: most matches wanted, at least 1.
         exclusion: what must not match.
         filter: what is looked at.
+        by: what events are ranked by.
     """
 
     towers: npt.NDArray[np.float32]
     k: int
     exclusion: Exclusion = field(default_factory=Exclusion)
     filter: Filter = field(default_factory=Filter)
+    by: By = By.BOTH
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +108,10 @@ class Match:
         place: `site/sensor`.
         captured_ms: when it was captured, ms since 1970 UTC.
         level: level of similarity in [0, 8]. Source: the paper, section 3.1.
-        rank: what matches are ordered by, as of `Scorer.rank`.
+        rank: what matches are ordered by, as of `Scorer.rank` by what was asked.
         matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
+        identity: cosine of the two identities, in [-1, 1]; 0 if the model has none.
+        kind: rank by kind, which likeness follows from; None if that is `rank`.
     """
 
     event: str
@@ -102,6 +120,13 @@ class Match:
     level: float
     rank: float
     matrix: npt.NDArray[np.float32]
+    identity: float = 0.0
+    kind: float | None = None
+
+    @property
+    def kind_rank(self) -> float:
+        """Rank by kind."""
+        return self.rank if self.kind is None else self.kind
 
 
 class Backend(Protocol):
@@ -129,3 +154,11 @@ class Backend(Protocol):
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
         """The most similar events of each query, the best by `Scorer.rank` first; of equals the newest first."""
         ...
+
+
+def rows_by(queries: Sequence[Query]) -> dict[By, list[int]]:
+    """Which queries are ranked by what."""
+    rows: dict[By, list[int]] = {}
+    for row, query in enumerate(queries):
+        rows.setdefault(query.by, []).append(row)
+    return rows

@@ -23,16 +23,20 @@ _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 """Queries, rows and products, of as many pairs as there are."""
 
 
-def products(sketches: Tensor, chunk: Chunk, count: int) -> Tensor:
-    """Inner products [count, q] of a chunk's rows and sketches [q, values], in the chunk's dtype."""
-    rows = chunk.sketches[: -(-count // _ROWS) * _ROWS]
+def products(sketches: Tensor, chunk: Chunk, count: int, columns: slice) -> Tensor:
+    """Inner products [count, q] of some columns of a chunk's rows and sketches [q, values], in the chunk's dtype."""
+    rows = chunk.sketches[: -(-count // _ROWS) * _ROWS, columns]
     own = nn.functional.pad(sketches, (0, 0, 0, round_up(len(sketches)) - len(sketches))).to(rows.dtype)
     made = rows.mv(own[0])[:, None] if len(own) == 1 else torch.mm(rows, own.t())
     return made[:count, : len(sketches)]
 
 
 def nearest(
-    sketches: Tensor, chunks: Sequence[tuple[Chunk, int]], barred: Sequence[Sequence[Rows]], count: int
+    sketches: Tensor,
+    chunks: Sequence[tuple[Chunk, int]],
+    barred: Sequence[Sequence[Rows]],
+    count: int,
+    columns: slice = slice(None),
 ) -> list[Rows]:
     """The `count` rows of each query with the highest inner products.
 
@@ -41,6 +45,7 @@ def nearest(
         chunks: each with the number of its rows that are looked at.
         barred: of each query, for each chunk, rows that are left out.
         count: at least 1.
+        columns: the chunks' columns that the products are taken of, as many as `values`.
 
     Returns:
         Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
@@ -51,7 +56,7 @@ def nearest(
     found: list[_Found] = []
     first = 0
     for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
-        scores = products(sketches, chunk, size)
+        scores = products(sketches, chunk, size, columns)
         _bar(scores, out)
         groups = size // _GROUP  # a group is every `groups`-th row
         parts = scores[: groups * _GROUP].view(_GROUP, groups, len(sketches))

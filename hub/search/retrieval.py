@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
+from hub.search.best import exactly
 from hub.search.index import Index
-from hub.search.match import Backend, Entry, Exclusion, Match, Query, Towers
+from hub.search.match import Backend, By, Entry, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent, StoredTowers, ms_of
 from shared.errors import Unsupported
@@ -125,18 +126,20 @@ class Retrieval:
             Unsupported: no model for this space.
         """
         scorer = self._scorer(space)
-        return StoredTowers(scorer.fingerprint, towers.astype(np.float16).ravel()) if scorer.compact else None
+        return StoredTowers(scorer.fingerprint, *scorer.layout.archived(towers)) if scorer.compact else None
 
     def _archived(self, scorer: Scorer, events: Sequence[StoredEvent]) -> npt.NDArray[np.float16]:
         """Towers float16 [n, steps, width] of archived events; what this network did not leave there is computed."""
         made = np.empty((len(events), *scorer.tower_shape), dtype=np.float16)
         missing = []
         for number, event in enumerate(events):
-            found = event.towers
-            if found is not None and found.network == scorer.fingerprint and found.values.size == made[0].size:
-                made[number] = found.values.reshape(scorer.tower_shape)
-            else:
+            found, known = event.towers, None
+            if found is not None and found.network == scorer.fingerprint:
+                known = scorer.layout.from_archive(found.values, found.identity)
+            if known is None:
                 missing.append(number)
+            else:
+                made[number] = known
         if missing:
             made[missing] = scorer.embed(np.stack([events[number].features for number in missing]))
         return made
@@ -151,13 +154,15 @@ class Retrieval:
         """The most similar events of each query in its feature space, best first.
 
         Raises:
-            Unsupported: no model for a space.
+            Unsupported: no model for a space, or a search by source where the model has no identity.
         """
         answers: list[list[Match]] = [[] for _ in requests]
         for space in {space for space, _ in requests}:
             self._scorer(space)
             rows = [i for i, (own, _) in enumerate(requests) if own == space]
             queries = [requests[i][1] for i in rows]
+            for query in queries:
+                self._scorers[space].identities.check(query.by)
             backend = self._backends[space]
             for i, query, found in zip(rows, queries, backend.search(queries), strict=True):
                 answers[i] = found
@@ -179,10 +184,38 @@ class Retrieval:
         Raises:
             Unsupported: no model for this space.
         """
-        ranks = np.array([match.rank for match in matches], dtype=np.float32)
+        ranks = np.array([match.kind_rank for match in matches], dtype=np.float32)
         matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
         likeness = self._scorer(space).likeness(ranks, matrices)
         return np.where(matrices[:, :, BOTH] >= min_shared, likeness, np.float32(0.0))
+
+    def identity(self, space: str, towers: Towers) -> npt.NDArray[np.float32]:
+        """The identities of clips, as of `Scorer.identity`: float32 [n, values], of length 1.
+
+        Args:
+            space: id of the feature space.
+            towers: float [n, steps, width], as of `embed_all`; n may be 0.
+
+        Raises:
+            Unsupported: no model for this space.
+        """
+        return self._scorer(space).identity(towers)
+
+    def same_source(self, space: str, matches: Sequence[Match]) -> npt.NDArray[np.float32]:
+        """Probability that a query of this space and each of its matches come from the same source.
+
+        Returns:
+            float32 [n], in [0, 1]; 0 if the model has no identity.
+
+        Raises:
+            Unsupported: no model for this space.
+        """
+        cosines = np.array([match.identity for match in matches], dtype=np.float32)
+        return self._scorer(space).same_source(cosines)
+
+    def knows_sources(self, space: str) -> bool:
+        """Whether the model of this space, if there is one, has an identity."""
+        return space in self._scorers and self._scorers[space].identities.known
 
     def compare(self, event: StoredEvent, others: Sequence[StoredEvent]) -> list[Match]:
         """An event and each of some others of its feature space, in their order, scored exactly.
@@ -195,11 +228,20 @@ class Retrieval:
         scorer = self._scorer(event.space)
         query, *_ = self._archived(scorer, [event])
         towers = self._archived(scorer, others)
-        matrices = scorer.score(query, towers)
-        ranks = scorer.rank(query, towers, matrices)
+        scored = exactly(scorer, query, towers, np.arange(len(others)), By.BOTH)
+        columns = (level_of_similarity(scored.matrices), scored.ranks, scored.matrices, scored.cosines, scored.kind)
         return [
-            Match(str(other.id), other.place, ms_of(other.captured_at), float(level), float(rank), matrix)
-            for other, level, rank, matrix in zip(others, level_of_similarity(matrices), ranks, matrices, strict=True)
+            Match(
+                event=str(other.id),
+                place=other.place,
+                captured_ms=ms_of(other.captured_at),
+                level=float(level),
+                rank=float(rank),
+                matrix=matrix,
+                identity=float(cosine),
+                kind=float(kind),
+            )
+            for other, level, rank, matrix, cosine, kind in zip(others, *columns, strict=True)
         ]
 
     def attention(self, event: StoredEvent, other: StoredEvent) -> npt.NDArray[np.float32]:

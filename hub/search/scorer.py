@@ -1,14 +1,15 @@
 """Pair scoring with one checkpoint: exact, and quick with an exact last word.
 
-An event is kept as its tower output; of a network without towers, as its standardised features. `score` gives exact
-presence matrices. `ranks` orders many events at once: of a Siamese network within a tolerance of the exact ranks, of
-a tagged network, which has no pair layers, as exactly as float32 goes. `best` ranks quickly, then scores exactly
-whatever may be among the best: the answer of scoring everything exactly, at a small part of the cost.
+An event is kept as its tower output (of a network without towers, as its standardised features), with its identity
+beside it if the checkpoint has one. `score` gives exact presence matrices. `ranks` orders many events at once: of a
+Siamese network within a tolerance of the exact ranks, of a tagged network, which has no pair layers, as exactly as
+float32 goes. `hub.search.best` ranks quickly, then scores exactly whatever may be among the best.
 numpy in and out; torch is inside.
 """
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,24 +17,25 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.model.checkpoint import Checkpoint, Network
+from hub.model.checkpoint import Checkpoint
 from hub.model.likeness import Likeness, likeness
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.model.tagged import TaggedNetwork, implied
-from hub.search.match import Towers
+from hub.search.identities import Identities
+from hub.search.layout import Layout
+from hub.search.match import By, Towers
 from hub.search.pairs import Pairs, QuickPairs
 from hub.search.ranker import ExactRanks, Ranker, TagRanks
 from hub.search.reach import DEPTH
-from hub.search.sketch import Learnt, Sketch, Tagged
+from hub.search.sketch import Learnt, Sketch, Tagged, WithIdentity
 from hub.search.taggers import Taggers
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
 Probabilities = npt.NDArray[np.float32]
+Cosines = npt.NDArray[np.float32]
 Ranks = npt.NDArray[np.float32]
-Best = tuple[npt.NDArray[np.int64], Ranks, Probabilities]
-"""Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first."""
 
 _LAYOUT: Final = b"2"
 """To be changed with whatever makes other towers or sketches of the same weights."""
@@ -44,11 +46,21 @@ BLOCK: Final = 256
 _CLIPS: Final = 64
 """Clips whose towers are computed at once, for the caches' sake."""
 
-_FIRST: Final = 64
-"""Events scored exactly to know how good the k-th best is at least."""
+_LIKE_EXACT: Final = 1e-4
+"""Cosines of identities are so close to exact ones, whatever the order of summation."""
 
-_QUICK: Final = 1_024
-"""Events whose halves are made at once: what is in between (5 MB) stays in the processor's caches."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """What `Scorer.ranks` can know of n events before there is a query.
+
+    Attributes:
+        kind: as the ranker wants it.
+        identity: float32 [n, values].
+    """
+
+    kind: Any
+    identity: Tensor
 
 
 class Scorer:
@@ -62,7 +74,9 @@ class Scorer:
         sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
         fingerprint: 16 hex digits that change with the weights, and with what is made of them.
         record: training record of the checkpoint.
-        tolerance: `ranks` are at most so far from exact ones.
+        layout: what the arrays of `embed` hold, and where.
+        identities: what the checkpoint knows of sources.
+        tolerance: `ranks` by kind are at most so far from exact ones.
 
     Raises:
         Invalid: a block below 1.
@@ -75,6 +89,8 @@ class Scorer:
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
         self._calibration = checkpoint.calibration
+        self.identities = Identities(checkpoint.identity)
+        self.layout = Layout(self._network.config.steps, self._network.config.width, self.identities.values)
         self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
         self.sketch: Sketch | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch)
         self._ranker: Ranker
@@ -88,8 +104,10 @@ class Scorer:
             self._pairs = Pairs(self._network)
             quick = QuickPairs.serves(self._network)
             self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
+        if self.sketch is not None and self.identities.known:
+            self.sketch = WithIdentity(self.sketch, self.layout, self.identities.weight)
         self.tolerance = self._ranker.tolerance
-        self.fingerprint = _fingerprint(self._network, checkpoint.sketch)
+        self.fingerprint = _fingerprint(checkpoint)
         self.record = checkpoint.record
 
     @property
@@ -99,16 +117,15 @@ class Scorer:
 
     @property
     def tower_shape(self) -> tuple[int, int]:
-        """Shape of one event's tower output: (steps, width)."""
-        config = self._network.config
-        return (config.steps, config.width)
+        """Shape of what `embed` gives of one event: (steps, width)."""
+        return self.layout.shape
 
     @property
     def compact(self) -> bool:
-        """Whether towers, as float16, take at most half the bytes of features, and so are archived beside them."""
-        steps, width = self.tower_shape
+        """Whether what is archived of `embed` takes at most half the bytes of features, and so is kept."""
+        towers = self.layout.steps * self.layout.width * np.dtype(np.float16).itemsize
         frames, dimension = self._space.shape
-        return 2 * steps * width * np.dtype(np.float16).itemsize <= frames * dimension
+        return 2 * (towers + self.layout.values) <= frames * dimension
 
     def embed(self, features: Features) -> npt.NDArray[np.float32]:
         """Compute what the index keeps of each event.
@@ -130,9 +147,53 @@ class Scorer:
         towers = np.empty((len(features), *self.tower_shape), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(features), _CLIPS):
-                part = self._space.dequantise(features[start : start + _CLIPS])
-                towers[start : start + _CLIPS] = self._tower(torch.from_numpy(part)).numpy()
+                part = torch.from_numpy(self._space.dequantise(features[start : start + _CLIPS]))
+                own = towers[start : start + _CLIPS]
+                self.layout.network(own)[:] = self._tower(part).numpy()
+                self.layout.put(own, self.identities.of(part).numpy())
         return towers
+
+    def identity(self, towers: Towers) -> npt.NDArray[np.float32]:
+        """The identities of clips: what tells a source from another of its kind.
+
+        Args:
+            towers: float [n, steps, width] from `embed`; n may be 0.
+
+        Returns:
+            float32 [n, values], of length 1; [n, 0] if the checkpoint has no identity.
+
+        Raises:
+            Invalid: another shape.
+        """
+        self._check(towers, "events")
+        made = self.layout.identity(towers).astype(np.float32)
+        return np.asarray(made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+    def cosines(self, query: Towers, events: Towers) -> Cosines:
+        """Cosine of the identities of a query and each event.
+
+        Args:
+            query: float [steps, width] from `embed`; or [q, steps, width], each with n events of its own.
+            events: float [n, steps, width] from `embed`, n may be 0; or [q, n, steps, width].
+
+        Returns:
+            float32 [n] or [q, n], in [-1, 1]; 0 if the checkpoint has no identity.
+        """
+        with torch.inference_mode():
+            own, theirs = (self.layout.identity(_single(towers)) for towers in (query[..., None, :, :], events))
+            return self.identities.cosines(own[..., 0, :], theirs).numpy()
+
+    def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool = True) -> npt.NDArray[np.float32]:
+        """P(same source) of cosines, as calibrated.
+
+        Args:
+            cosines: floating [n], of identities.
+            match: whether they are of a query and its best matches, which are there partly by luck; else of any pair.
+
+        Returns:
+            float32 [n], in [0, 1]; 0 if the checkpoint has no identity.
+        """
+        return self.identities.same_source(cosines, match=match)
 
     def score(self, query: Towers, events: Towers) -> Probabilities:
         """Presence matrices of one query paired with each event, exactly as the network gives them.
@@ -151,22 +212,27 @@ class Scorer:
         self._check(events, "events")
         return self._in_blocks(query, events)
 
-    def rank(self, query: Towers, events: Towers, matrices: Probabilities) -> npt.NDArray[np.float32]:
-        """What events are ranked by: the level of similarity, and of a tagged network its affinity too.
+    def rank(
+        self, query: Towers, events: Towers, matrices: Probabilities, by: By = By.KIND
+    ) -> npt.NDArray[np.float32]:
+        """What events are ranked by; see `By`. By kind: the level of similarity, and a tagged network's affinity too.
 
         Args:
             query: float [steps, width] from `embed`.
             events: float [n, steps, width] from `embed`.
             matrices: float32 [n, 8, 3], their `score`.
+            by: what is asked for.
 
         Returns:
             float32 [n], the higher the more similar.
+
+        Raises:
+            Unsupported: by source, and the checkpoint has no identity.
         """
         levels = level_of_similarity(matrices)
-        if self._tagged is None:
-            return levels
-        affinity = self.affinities(query[None], events)[0]
-        return np.asarray(levels + np.float32(self._tagged.weight) * affinity, dtype=np.float32)
+        if self._tagged is not None:
+            levels += np.float32(self._tagged.weight) * self.affinities(query[None], events)[0]
+        return self.identities.ranks(by, levels, self.cosines(query, events))
 
     def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
         """How much each time step of a query weighs in each category, paired with an event.
@@ -194,27 +260,42 @@ class Scorer:
         """
         return likeness(self._calibration, ranks, matrices)
 
-    def half(self, events: Towers) -> Any:  # noqa: ANN401 - as the ranker wants it
+    def half(self, events: Towers) -> Half:
         """What `ranks` can know of events before there is a query; for `ranks` only.
 
         Args:
             events: float [n, steps, width] from `embed`, n at least 1.
         """
         with torch.inference_mode():
-            return self._ranker.half(_single(events))
+            towers = _single(events)
+            return Half(self._ranker.half(self.layout.network(towers)), self.layout.identity(towers))
 
-    def ranks(self, query: Towers, half: Any) -> Ranks:  # noqa: ANN401
-        """Ranks of one query and many events, within `tolerance` of the exact ones.
+    def ranks(self, query: Towers, half: Half, by: By = By.KIND) -> Ranks:
+        """Ranks of one query and many events, within `tolerance_of(by)` of the exact ones.
 
         Args:
             query: float [steps, width] from `embed`.
             half: of n events, from `half`.
+            by: what is asked for; as of `rank`.
 
         Returns:
             float32 [n], the higher the more similar.
+
+        Raises:
+            Unsupported: by source, and the checkpoint has no identity.
         """
+        self.identities.check(by)
         with torch.inference_mode():
-            return self._ranker.ranks(_single(query), half).numpy()
+            own = _single(query)
+            cosines = self.identities.cosines(self.layout.identity(own[..., None, :, :])[..., 0, :], half.identity)
+            if by is By.SOURCE:
+                return cosines.numpy()
+            kind = self._ranker.ranks(self.layout.network(own), half.kind)
+            return self.identities.ranks(by, kind.numpy(), cosines.numpy())
+
+    def tolerance_of(self, by: By) -> float:
+        """Ranks by this, as of `ranks`, are at most so far from exact ones."""
+        return _LIKE_EXACT if by is By.SOURCE else self.tolerance
 
     @property
     def candidates(self) -> int:
@@ -226,78 +307,19 @@ class Scorer:
         """Whether the network tags clips, so that their presence comes with their towers."""
         return self._tagged is not None
 
-    def best(
-        self,
-        query: Towers,
-        events: Towers,
-        k: int,
-        half: Any = None,  # noqa: ANN401
-        newest: npt.NDArray[np.int64] | None = None,
-    ) -> Best:
-        """The k events most similar to a query, exactly.
+    def implied(self, queries: Towers, events: Towers) -> Probabilities:
+        """Presence matrices of many queries, each with n events of its own, as a tagged network's tags imply them.
 
         Args:
-            query: float [steps, width] from `embed`.
-            events: float [n, steps, width] from `embed`; n may be 0.
-            k: at least 1.
-            half: of the events, from `half`, if it is known already.
-            newest: of equals the one with the largest number comes first, int64 [n]; by default the first row.
+            queries: float [q, steps, width] from `embed`.
+            events: float [q, n, steps, width] from `embed`.
 
         Returns:
-            Rows int64 [m], ranks float32 [m] and presence matrices float32 [m, 8, 3], the best first; m is min(k, n).
+            float32 [q, n, 8, 3].
         """
-        few = max(_FIRST, 2 * k)
-        if len(events) <= few:
-            rows = np.arange(len(events))
-            matrices, ranks = self._exactly(query, events)
-        else:
-            quick = self.ranks(query, half) if half is not None else self._quickly(query, events)
-            rows = np.sort(np.argpartition(-quick, few)[:few])
-            matrices, ranks = self._exactly(query, events[rows])
-            quick[rows] = -np.inf
-            others = np.flatnonzero(quick >= np.partition(ranks, -k)[-k] - self.tolerance)
-            if len(others):
-                theirs, their_ranks = self._exactly(query, events[others])
-                rows, ranks = np.concatenate([rows, others]), np.concatenate([ranks, their_ranks])
-                matrices = np.concatenate([matrices, theirs])
-        order, ranks, matrices = _foremost(ranks, matrices, -rows if newest is None else newest[rows], k)
-        return rows[order], ranks, matrices
-
-    def best_of_each(
-        self, queries: Towers, events: Towers, k: int, newest: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], Ranks, Probabilities]:
-        """`best` of many queries, each of n events of its own; of a tagged network all at once.
-
-        Args:
-            queries: float [q, steps, width] from `embed`, q at least 1.
-            events: float [q, n, steps, width] from `embed`; n may be 0.
-            k: at least 1.
-            newest: int64 [q, n], as of `best`.
-
-        Returns:
-            Rows int64 [q, m], ranks float32 [q, m] and presence matrices float32 [q, m, 8, 3]; m is min(k, n).
-        """
-        if self._tagged is None:
-            asked = zip(queries, events, newest, strict=True)
-            found = [self.best(query, own, k, newest=times) for query, own, times in asked]
-            rows, ranks, matrices = (np.stack(column) for column in zip(*found, strict=True))
-            return rows, ranks, matrices
         with torch.inference_mode():
-            own, theirs = _single(queries), self._ranker.half(_single(events))
-            ranks = self._ranker.ranks(own, theirs).numpy()
-            rows = np.lexsort((-newest, -ranks))[:, :k]
-            best = torch.take_along_dim(theirs[..., :COUNT], torch.from_numpy(rows)[..., None], dim=1)
-            matrices = implied(own[..., :COUNT], best).numpy()
-        return rows, np.take_along_axis(ranks, rows, axis=1), matrices
-
-    def _quickly(self, query: Towers, events: Towers) -> Ranks:
-        """Ranks within `tolerance`, halves made on the way."""
-        parts = (events[start : start + _QUICK] for start in range(0, len(events), _QUICK))
-        return np.concatenate([self.ranks(query, self.half(part)) for part in parts])
-
-    def _exactly(self, query: Towers, events: Towers) -> tuple[Probabilities, Ranks]:
-        matrices = self.score(query, events)
-        return matrices, self.rank(query, events, matrices)
+            own, theirs = (_single(towers)[..., 0, :COUNT] for towers in (queries[:, None], events))
+            return implied(own, theirs).numpy()
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
         """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
@@ -311,7 +333,8 @@ class Scorer:
         """
         if self._tagged is None:
             return np.zeros((len(queries), len(events)), dtype=np.float32)
-        own, theirs = (towers[:, 0, COUNT:].astype(np.float32) for towers in (queries, events))
+        parts = (self.layout.network(towers)[:, 0, COUNT:] for towers in (queries, events))
+        own, theirs = (profile.astype(np.float32) for profile in parts)
         return np.asarray(np.square(np.clip(own @ theirs.T, 0.0, 1.0)), dtype=np.float32)
 
     def presence(self, towers: Towers) -> npt.NDArray[np.float32]:
@@ -343,9 +366,9 @@ class Scorer:
         """Score blocks against one query, or each event against itself."""
         out = np.empty((len(events), COUNT, SITUATIONS), dtype=np.float32)
         with torch.inference_mode():
-            one = None if query is None else _single(query[None])
+            one = None if query is None else self.layout.network(_single(query[None]))
             for start in range(0, len(events), self._block):
-                block = _single(events[start : start + self._block])
+                block = self.layout.network(_single(events[start : start + self._block]))
                 out[start : start + self._block] = self._pairs(one, block).numpy()
         return out
 
@@ -361,19 +384,12 @@ def _implied(query: Tensor | None, events: Tensor) -> Tensor:
     return implied(tags if query is None else query[:, 0, :COUNT], tags)
 
 
-def _foremost(ranks: Ranks, matrices: Probabilities, newest: npt.NDArray[np.int64], k: int) -> Best:
-    """The k highest ranks; of equals those with the largest number first."""
-    rows = np.arange(len(ranks))
-    if k < len(ranks):
-        rows = np.flatnonzero(ranks >= np.partition(ranks, -k)[-k])
-    rows = rows[np.lexsort((-newest[rows], -ranks[rows]))][:k]
-    return rows, ranks[rows], matrices[rows]
-
-
-def _fingerprint(network: Network, sketch: torch.nn.Module | None) -> str:
+def _fingerprint(checkpoint: Checkpoint) -> str:
     digest = hashlib.sha256(_LAYOUT)
-    for part in (network, *(() if sketch is None else (sketch,))):
-        for name, value in sorted(part.state_dict().items()):
+    identity = checkpoint.identity
+    parts = (checkpoint.network, checkpoint.sketch, None if identity is None else identity.network)
+    for part in parts:
+        for name, value in () if part is None else sorted(part.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

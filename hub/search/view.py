@@ -14,16 +14,17 @@ import numpy.typing as npt
 import torch
 
 from hub.model.presence import level_of_similarity
+from hub.search.best import best_of_each
 from hub.search.chunk import Chunk, Rows
-from hub.search.match import Filter, Match, Query
+from hub.search.match import By, Filter, Match, Query
 from hub.search.nearest import nearest, products
 from hub.search.reach import DEPTH, TOLERANCE
 from hub.search.scorer import Probabilities, Scorer
 
 _GATHERED: Final = 4_000_000
 """Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
-_Row = tuple[int, int, int, float, float, Probabilities]
-"""Chunk, row in it, when it was captured, rank, level and presence matrix."""
+_Row = tuple[int, int, int, float, float, float, float, Probabilities]
+"""Chunk, row in it, when it was captured, level, rank, rank by kind, cosine of identities, and presence matrix."""
 
 _SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
@@ -52,12 +53,20 @@ class View:
         """The best of each query: of its `candidates` closest sketches, scored exactly.
 
         Without a sketch, or with no more events than candidates, everything is scored.
+
+        Args:
+            scorer: scores.
+            queries: at least one, all by the same.
+            candidates: at least 1.
         """
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
-        sketches = torch.from_numpy(scorer.sketch.of_queries(np.stack([query.towers for query in queries])))
+        by = one_by(queries)
+        columns = scorer.sketch.columns(by)
+        sketches = scorer.sketch.of_queries(np.stack([query.towers for query in queries]), by)[:, columns]
         count = max(candidates, *(query.k for query in queries))
-        return self.matches(scorer, queries, nearest(sketches, self.chunks, self._barred(queries), count))
+        closest = nearest(torch.from_numpy(sketches), self.chunks, self._barred(queries), count, columns)
+        return self.matches(scorer, queries, closest)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
         """The best of one query among all events.
@@ -67,7 +76,7 @@ class View:
             query: what is sought.
             between: called between two blocks of events.
         """
-        near = self._near(scorer, [query], query.k, 2 * scorer.tolerance, between)
+        near = self._near(scorer, [query], query.k, 2 * scorer.tolerance_of(query.by), between)
         return self.matches(scorer, [query], near)[0]
 
     def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
@@ -92,45 +101,49 @@ class View:
             return [[] for _ in queries]
         which, inner = self._located(rows)
         towers, captured = self._gathered(which, inner)
-        best, ranks, matrices = scorer.best_of_each(
-            np.stack([query.towers for query in queries]), towers, max(query.k for query in queries), captured
-        )
-        columns = [np.take_along_axis(column, best, axis=1).tolist() for column in (which, inner, captured)]
-        columns += [ranks.tolist(), level_of_similarity(matrices).tolist(), list(matrices)]
+        asked, k = np.stack([query.towers for query in queries]), max(query.k for query in queries)
+        best = best_of_each(scorer, asked, towers, k, captured, one_by(queries))
+        columns = [np.take_along_axis(column, best.rows, axis=1).tolist() for column in (which, inner, captured)]
+        columns.append(level_of_similarity(best.matrices).tolist())
+        columns += [column.tolist() for column in (best.ranks, best.kind, best.cosines)]
+        columns.append(list(best.matrices))
         return [self._made(query, zip(*own, strict=True)) for query, *own in zip(queries, *columns, strict=True)]
 
     def _made(self, query: Query, rows: Iterable[_Row]) -> list[Match]:
         made = []
-        for number, row, captured, rank, level, matrix in rows:
+        for number, row, captured, level, rank, kind, cosine, matrix in rows:
             chunk = self.chunks[number][0]
             event = chunk.events[row]
             if event not in query.exclusion.events:  # else its chunk was packed after this view was taken
-                made.append(Match(event, self.names[chunk.place[row]], captured, level, rank, matrix))
+                place = self.names[chunk.place[row]]
+                made.append(Match(event, place, captured, level, rank, matrix, cosine, kind))
         return made[: query.k]
 
     def measured(
         self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
     ) -> list[tuple[Rows, list[float]]]:
-        """Where the sketch places the exact ten best among all events, of each query.
+        """Where the sketch places the exact ten best among all events, of each query; all by the same.
 
         Returns:
             Positions int64 [10], from 0, ascending, of the first ten that rank at most `TOLERANCE` below the exact
             tenth (none if there is no sketch); and the ranks of the exact ten, the best first.
         """
-        near = self._near(scorer, queries, DEPTH, 2 * scorer.tolerance + TOLERANCE, between)
+        margin = 2 * scorer.tolerance_of(one_by(queries)) + TOLERANCE
+        near = self._near(scorer, queries, DEPTH, margin, between)
         return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
 
     def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
         towers, _ = self._gathered(*self._located(rows))
-        ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers))
+        ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
         exact = np.sort(ranks)[::-1][:DEPTH]
         if scorer.sketch is None or not len(rows):
             return np.empty(0, dtype=np.int64), exact.tolist()
         best = rows[ranks >= exact[-1] - TOLERANCE]
-        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None]))
+        columns = scorer.sketch.columns(query.by)
+        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None], query.by)[:, columns])
         scores = []
         for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
-            own = products(sketch, chunk, count)[:, 0].float().numpy()
+            own = products(sketch, chunk, count, columns)[:, 0].float().numpy()
             own[out] = -np.inf
             scores.append(own)
         joined = np.concatenate(scores)
@@ -151,7 +164,7 @@ class View:
                 end = min(start + _SCAN, count)
                 half = scorer.half(chunk.towers[start:end])
                 for query, kept, mask in zip(queries, near, masks, strict=True):
-                    ranks = scorer.ranks(query.towers, half)
+                    ranks = scorer.ranks(query.towers, half, query.by)
                     ranks[mask[start:end]] = -np.inf
                     kept.offer(ranks, first + start)
                     between()
@@ -217,6 +230,12 @@ class View:
             chunk = self.chunks[number][0]
             towers[mine], captured[mine] = chunk.towers[inner[mine]], chunk.captured_ms[inner[mine]]
         return towers, captured
+
+
+def one_by(queries: Sequence[Query]) -> By:
+    """What some queries are ranked by, at least one, all by the same."""
+    (by,) = {query.by for query in queries}
+    return by
 
 
 class _Closest:

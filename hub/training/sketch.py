@@ -107,14 +107,15 @@ def teach(
     order = rng.permutation(len(features))
     held = max(DEPTH, round(plan.aside * len(features)))
     aside, known = features[order[:held]], features[order[held:]]
-    scorer = Scorer(checkpoint)
+    bare = replace(checkpoint, identity=None)  # a sketch imitates the rank by kind
+    scorer = Scorer(bare)
     blocks = []
     for number in range(plan.blocks):
         blocks.append(_block(scorer, known, plan, rng))
         told("scoring", (number + 1) / plan.blocks)
     network = _learnt(plan, checkpoint, blocks, told)
     taught = replace(checkpoint, sketch=network.requires_grad_(False).eval())
-    measured = _measured(Scorer(taught), aside, rng, told)
+    measured = _measured(Scorer(replace(taught, identity=None)), aside, rng, told)
     record = {**checkpoint.record, "sketch": {"plan": asdict(plan), "clips": len(features), "recall": measured}}
     return replace(taught, record=record)
 

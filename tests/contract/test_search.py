@@ -49,7 +49,7 @@ def make(request: pytest.FixtureRequest, scorer: Scorer, query_engine_url: str) 
 
     def build(candidates: int) -> Backend:
         if request.param == "memory":
-            return Index(scorer, Reach(start=candidates))
+            return Index(scorer, lambda: Reach(start=candidates))
         redis.Redis.from_url(query_engine_url, protocol=2).flushall()
         opened.append(EngineIndex(query_engine_url, scorer, candidates=lambda: candidates))
         return opened[-1]

@@ -7,7 +7,7 @@ import pytest
 
 from hub.model.checkpoint import load, shipped
 from hub.search.index import Index
-from hub.search.match import Entry, Exclusion, Query
+from hub.search.match import By, Entry, Exclusion, Query
 from hub.search.reach import Reach
 from hub.search.scorer import Scorer
 from shared.space import VGGISH
@@ -31,7 +31,7 @@ def entries(count: int) -> list[Entry]:
 
 
 def filled(scorer: Scorer, count: int) -> Index:
-    index = Index(scorer, Reach(start=CANDIDATES))
+    index = Index(scorer, lambda: Reach(start=CANDIDATES))
     index.add(entries(count), towers(scorer, count))
     return index
 
@@ -58,7 +58,7 @@ def test_a_search_that_began_before_a_removal_still_answers(scorer: Scorer) -> N
 
 
 def test_what_the_sketch_finds_is_what_an_exact_scan_finds(scorer: Scorer) -> None:
-    index = Index(scorer, Reach(start=500))
+    index = Index(scorer, lambda: Reach(start=500))
     index.add(entries(3_000), towers(scorer, 3_000))
     for row in range(0, 3_000, 300):
         query = Query(towers(scorer, 3_000)[row], 5)
@@ -73,10 +73,10 @@ def test_a_measurement_tells_how_many_candidates_are_needed(scorer: Scorer) -> N
         assert len(ranks) == 10
         assert ranks == sorted(ranks, reverse=True)
         assert ranks[0] == pytest.approx(index.exact(Query(towers(scorer, 3_000)[row], 1))[0].rank, abs=1e-4)
-    recall = index.reach.recall()
+    recall = index.reaches[By.BOTH].recall()
     assert recall is not None
     assert recall >= 0.99
-    assert index.reach.candidates >= 1_000
+    assert index.reaches[By.BOTH].candidates >= 1_000
 
 
 def test_a_scan_can_be_given_up(scorer: Scorer) -> None:
@@ -87,11 +87,11 @@ def test_a_scan_can_be_given_up(scorer: Scorer) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         index.measure(Query(towers(scorer, 1)[0], 10), give_up)
-    assert index.reach.recall() is None
+    assert index.reaches[By.BOTH].recall() is None
 
 
 def test_searching_while_events_are_added_and_removed_finds_only_whole_ones(scorer: Scorer) -> None:
-    index, all_towers, known = Index(scorer, Reach(start=CANDIDATES)), towers(scorer, 400), entries(400)
+    index, all_towers, known = Index(scorer, lambda: Reach(start=CANDIDATES)), towers(scorer, 400), entries(400)
 
     def add_one_by_one() -> None:
         for n in range(400):

@@ -4,6 +4,7 @@ import torch
 
 from hub.model.checkpoint import Checkpoint, baseline, load
 from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.search.best import best
 from hub.search.pairs import BLOCK, QuickPairs
 from hub.search.recombined import recombined
 from hub.search.scorer import Scorer
@@ -41,17 +42,17 @@ def test_the_best_are_those_of_an_exact_sort(paper: Scorer) -> None:
     for seed in range(5):
         query = paper.embed(clips(1, seed=seed + 2))[0]
         exact = paper.rank(query, towers, paper.score(query, towers))
-        rows, ranks, matrices = paper.best(query, towers, 10)
-        np.testing.assert_allclose(ranks, np.sort(exact)[::-1][:10], atol=1e-4)
-        np.testing.assert_allclose(exact[rows], ranks, atol=1e-4)
-        np.testing.assert_allclose(matrices, paper.score(query, towers[rows]), atol=1e-5)
+        found = best(paper, query, towers, 10)
+        np.testing.assert_allclose(found.ranks, np.sort(exact)[::-1][:10], atol=1e-4)
+        np.testing.assert_allclose(exact[found.rows], found.ranks, atol=1e-4)
+        np.testing.assert_allclose(found.matrices, paper.score(query, towers[found.rows]), atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_fewer_events_than_asked_for_come_all(paper: Scorer, count: int) -> None:
-    rows, ranks, matrices = paper.best(paper.embed(clips(1))[0], paper.embed(clips(count)), 3)
-    assert sorted(rows) == list(range(count))
-    assert (len(ranks), matrices.shape) == (count, (count, 8, 3))
+    found = best(paper, paper.embed(clips(1))[0], paper.embed(clips(count)), 3)
+    assert sorted(found.rows) == list(range(count))
+    assert (len(found.ranks), found.matrices.shape) == (count, (count, 8, 3))
 
 
 @pytest.mark.parametrize(

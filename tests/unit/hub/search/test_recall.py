@@ -5,7 +5,7 @@ import pytest
 
 from hub.model.checkpoint import load, shipped
 from hub.search.index import Index
-from hub.search.match import Entry, Query
+from hub.search.match import By, Entry, Query
 from hub.search.recall import RecallWatch
 from hub.search.scorer import Scorer
 from shared.space import VGGISH
@@ -39,7 +39,7 @@ def test_a_sampled_query_is_scanned_exactly_once_there_is_time(index: Index) -> 
     finally:
         watch.stop()
     assert gaps[0] == pytest.approx(0.0, abs=0.01)
-    assert index.reach.recall() is not None
+    assert index.reaches[By.BOTH].recall() is not None
 
 
 def test_nothing_is_sampled_at_a_share_of_nought_and_stopping_interrupts_a_wait(index: Index) -> None:

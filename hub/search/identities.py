@@ -1,0 +1,74 @@
+"""Identities as a scorer uses them: their cosines, what these mean, and ranks by kind and source together."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hub.model.identity import Identity
+from hub.search.match import By
+from shared.errors import Unsupported
+
+Ranks = npt.NDArray[np.float32]
+Cosines = npt.NDArray[np.float32]
+
+
+class Identities:
+    """What a checkpoint knows of sources; without an identity it knows nothing.
+
+    Args:
+        identity: of the checkpoint, if it has one.
+
+    Attributes:
+        values: of one identity; 0 without.
+        weight: how many levels a cosine of 1 is worth by kind and source together.
+    """
+
+    def __init__(self, identity: Identity | None) -> None:
+        self._identity = identity
+        self.values = 0 if identity is None else identity.network.eval().config.values
+        self.weight = 0.0 if identity is None else float(identity.network.weight)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an identity."""
+        return self._identity is not None
+
+    @property
+    def ways(self) -> tuple[By, ...]:
+        """What events can be ranked by, each differently."""
+        return tuple(By) if self.known else (By.BOTH,)
+
+    def of(self, features: Tensor) -> Tensor:
+        """Identities float32 [n, values] of dequantised features, float32 [n, frames, dimension]."""
+        return torch.empty(len(features), 0) if self._identity is None else self._identity.network(features)
+
+    def cosines(self, own: Tensor, theirs: Tensor) -> Tensor:
+        """Cosines [..., n] of identities [..., values] and [..., n, values]; 0 without an identity."""
+        return (theirs @ own[..., None])[..., 0].clamp_(-1.0, 1.0)
+
+    def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool) -> npt.NDArray[np.float32]:
+        """P(same source) of cosines, of matches or of any pair: float32 of the same shape; 0 without an identity."""
+        if self._identity is None:
+            return np.zeros(np.shape(cosines), dtype=np.float32)
+        return (self._identity.match if match else self._identity.pair)(cosines)
+
+    def ranks(self, by: By, kind: Ranks, cosines: Cosines) -> Ranks:
+        """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each.
+
+        Raises:
+            Unsupported: see `check`.
+        """
+        self.check(by)
+        if by is By.SOURCE:
+            return cosines
+        return kind if by is By.KIND or not self.known else kind + np.float32(self.weight) * cosines
+
+    def check(self, by: By) -> None:
+        """Verify that events can be ranked so.
+
+        Raises:
+            Unsupported: by source, and there is no identity.
+        """
+        if by is By.SOURCE and not self.known:
+            raise Unsupported("this feature space's model knows no sources: search by kind, or by both")
