@@ -327,7 +327,8 @@ def returns_of(row: bytes) -> Returns:
         ValueError: the row is something else.
     """
     times, clips, kept = from_json(row)[:3]
-    return Returns(int(times), int(clips), tuple(Return(*map(int, one[:3]), *map(str, one[3:5])) for one in kept))
+    made = [Return(int(one[0]), int(one[1]), int(one[2]), str(one[3]), str(one[4])) for one in kept]
+    return Returns(int(times), int(clips), tuple(made))
 
 
 def _document(returns: Returns) -> list[object]:

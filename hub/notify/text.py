@@ -69,7 +69,9 @@ def place(alert: AlertMessage | MatchMessage) -> str:
 
 
 def kinds(alert: AlertMessage) -> str:
-    """What was heard, in words."""
+    """What was heard, in words: the named sound, or else the categories."""
+    if alert.name:
+        return f"{alert.name}, heard again,"
     names = [name.replace("-", " ") for name in about(alert)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "a sound"
 

@@ -1,7 +1,7 @@
 """Naming sounds: what API and page do alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fastapi import HTTPException
@@ -26,8 +26,11 @@ class Change:
 
     def of(self, before: Treatment) -> Treatment:
         """The treatment with what changes."""
-        given = {"mode": self.mode, "threshold": self.threshold, "severity": self.severity}
-        return replace(before, **{name: value for name, value in given.items() if value is not None})
+        return Treatment(
+            mode=self.mode or before.mode,
+            threshold=before.threshold if self.threshold is None else self.threshold,
+            severity=self.severity or before.severity,
+        )
 
 
 def sound_of(parts: Parts, sound_id: str) -> NamedSound:
@@ -75,7 +78,9 @@ def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
 
     def example(sound: str, event: str) -> ExampleView | None:
         found = examples.get((sound, event))
-        return found and example_view(found, audio=path_of(parts, found) is not None, archived=event in archived)
+        if found is None:
+            return None
+        return example_view(found, audio=path_of(parts, found) is not None, archived=event in archived)
 
     return [
         name_view(one, [made for event in one.examples if (made := example(one.id, event))], heard[one.id])

@@ -34,6 +34,7 @@ _SECTIONS: Final = (
     ("/", "Now"),
     ("/alerts", "Alerts"),
     ("/patterns", "Patterns"),
+    ("/names", "Names"),
     ("/map", "Map"),
     ("/search", "Search"),
     ("/sensors", "Sensors"),
