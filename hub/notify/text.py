@@ -233,7 +233,7 @@ def _line(error: Exception) -> str:
 
 
 def _samples() -> tuple[list[AlertMessage], ...]:
-    """An alert of which the least is known, and two of which everything is."""
+    """An alert of which the least is known, two of which everything is, and one of a named sound."""
     at = datetime(2026, 1, 5, 7, 2, tzinfo=UTC)
     match = MatchMessage(
         event="demo.street-1.boot.1",
@@ -272,7 +272,8 @@ def _samples() -> tuple[list[AlertMessage], ...]:
             "linked": ["demo.street-2.boot.3.7"],
         }
     )
-    return [least], [everything, everything]
+    named = everything.model_copy(update={"name": "bakery fan", "name_probability": 0.9, "watched": True})
+    return [least], [everything, everything], [named]
 
 
 _SAMPLES: Final = _samples()

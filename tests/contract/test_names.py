@@ -59,7 +59,7 @@ class Hub:
         self.archive = archive
         self.time_s = 0.0
         self.now = NOON
-        self.clips = clips and Clips(clips)
+        self.clips = Clips(clips) if clips is not None else None
         self.metrics = HubMetrics(CollectorRegistry())
         self.retrieval = retrieval() if rule is ALL_FLAGGED or clips else RETRIEVAL
         self.names = NamedSounds(archive, self.clips)
