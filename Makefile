@@ -53,6 +53,7 @@ fuzz: install-fuzz
 
 check: install-check
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --isolated --preview --select PLW1514 --quiet edge hub shared  # encodings of text files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/up.py deploy/install.py

@@ -157,9 +157,10 @@ def _try_broker(settings: EdgeSettings) -> str:
     try:
         match link.signals.get(timeout=BROKER_S):
             case Connected(maximum_packet=limit):
-                reason = _published(link, settings)
+                reason, ended = _published(link, settings)
                 refused = reason is None or reason >= FAILURE
-                if alone and (reason == SESSION_TAKEN_OVER or (not refused and _taken_over(link))):
+                taken_over = reason == SESSION_TAKEN_OVER or (not refused and (ended or _taken_over(link)))
+                if alone and taken_over:
                     raise Invalid(
                         f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
                         " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
@@ -231,23 +232,32 @@ def _place(settings: EdgeSettings) -> str:
     return f"{settings.sensor.site}/{settings.sensor.name}"
 
 
-def _published(link: Link, settings: EdgeSettings) -> int | None:
-    """Publish an empty message where nobody listens.
+def _published(link: Link, settings: EdgeSettings) -> tuple[int | None, bool]:
+    """Publish an empty message where nobody listens, again on each connection until there is an answer.
 
     Returns:
-        The broker's reason code, or `SESSION_TAKEN_OVER` if another client ends the connection first; None if there
-        is no answer in time.
+        The broker's reason code; `SESSION_TAKEN_OVER` if the broker says so; None if there is no answer in time. And
+        whether a connection ended before the answer.
     """
-    mid, deadline_s = None, time.monotonic() + BROKER_S
-    with contextlib.suppress(Unavailable):  # the connection has ended: the signals tell why
-        mid = link.publish(f"{ROOT}/{_place(settings)}/check", b"")
+    mid, ended, deadline_s = _ask(link, settings), False, time.monotonic() + BROKER_S
     with contextlib.suppress(queue.Empty):
         while True:
             match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):
                 case Acknowledged(mid=answered, reason=reason) if answered == mid:
-                    return reason
-                case Disconnected(code=code) if code == SESSION_TAKEN_OVER:
-                    return code
+                    return reason, ended
+                case Disconnected(code=code):
+                    ended = True
+                    if code == SESSION_TAKEN_OVER:
+                        return code, ended
+                case Connected():
+                    mid = _ask(link, settings)
+    return None, ended
+
+
+def _ask(link: Link, settings: EdgeSettings) -> int | None:
+    """Publish the message, and give its id; None if the connection has ended, which the signals tell."""
+    with contextlib.suppress(Unavailable):
+        return link.publish(f"{ROOT}/{_place(settings)}/check", b"")
     return None
 
 

@@ -18,16 +18,15 @@ from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
 from hub.demo.command import demo
 from hub.flagging import commands as flagging_commands
-from hub.flagging.alert import match_message
 from hub.init import init
 from hub.leave import leave
 from hub.notify import commands as notify_commands
 from hub.opening import open_archive, open_audio, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.search.match import Exclusion, Query
+from hub.search.match import By, Exclusion, Query
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import reference_commands, report_commands, sketch_commands
+from hub.training import identity_commands, reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.command_line import prepare, to_json
@@ -53,6 +52,7 @@ app.command()(leave)
 training_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
+identity_commands.register(app)
 reference_commands.register(app)
 distil_commands.register(app)
 app.add_typer(bench, name="bench")
@@ -118,15 +118,17 @@ def search(
     event: Annotated[str | None, typer.Option(help="id of an archived event")] = None,
     clip: Annotated[Path | None, typer.Option(help="a recording (wav, flac, ogg)")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="most matches shown")] = 10,
+    by: Annotated[By, typer.Option(help="rank by the kind of sound, by its source, or by both")] = By.BOTH,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Find the archived events most similar to an event or a recording, and say why.
 
-    Example: earwitness-hub search --clip jackhammer.wav -k 5
+    Example: earwitness-hub search --clip jackhammer.wav -k 5 --by source
     """
     from hub.follow import fill
+    from hub.matching import told
 
     if (event is None) == (clip is None):
         raise Invalid("give one of --event and --clip")
@@ -138,24 +140,26 @@ def search(
         extractor, _ = open_audio(settings, retrieval)
         space = extractor.space.id
         towers = retrieval.embed(space, extractor.extract(*read_file(clip)))
-        matches = retrieval.search_all([(space, Query(towers, k))])[0]
+        matches = retrieval.search_all([(space, Query(towers, k, by=by))])[0]
     else:
         stored = archive.get(EventId.parse(event or ""))
         if stored is None:
             raise Invalid(f"no event {event} in the archive")
-        matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})))
-    _show([match_message(match, settings.flagging.min_shared) for match in matches], json_=json_)
+        space = stored.space
+        matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})), by)
+    _show(told(retrieval, space, matches, settings.flagging.min_shared), json_=json_)
 
 
 def _show(matches: list[MatchMessage], *, json_: bool) -> None:
     if json_:
         typer.echo(to_json({"matches": [match.model_dump(mode="json") for match in matches]}))
         return
-    table = Table("event", "site/sensor", "captured", "level of 8", "both likely contain")
+    table = Table("event", "site/sensor", "captured", "same kind", "same source", "both likely contain")
     for match in matches:
         why = ", ".join(f"{name} {p:.2f}" for name, p in match.shared.items())
         at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(match.event, f"{match.site}/{match.sensor}", at, f"{match.level:.2f}", why or "-")
+        same = ["-" if p is None else f"{p:.0%}" for p in (match.probability, match.same_source)]
+        table.add_row(match.event, f"{match.site}/{match.sensor}", at, *same, why or "-")
     plain_console().print(table if matches else "the archive holds nothing to compare with")
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from hub.audio.choose import extractor_for
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.model.presence import BOTH, level_of_similarity
+from hub.search.match import Towers
 from hub.search.scorer import Probabilities, Scorer
 from shared.audio import read_file
 from shared.errors import Invalid
@@ -24,12 +25,15 @@ class Comparison:
         level: the level of similarity, in [0, 8]: the expected number of categories on which the two agree.
         both: by category, the probability that both contain it, in [0, 1].
         likeness: by category, the calibrated probability that both are this kind of sound, in [0, 1].
+        same_source: the calibrated probability that both come from the same source (the same machine, dog, siren,
+            voice), in [0, 1]; None if the checkpoint knows no sources.
         matrix: the presence matrix, float32 [8, 3]: P(both), P(neither), P(one) of each category.
     """
 
     level: float
     both: Mapping[str, float]
     likeness: Mapping[str, float]
+    same_source: float | None
     matrix: Probabilities
 
 
@@ -69,5 +73,11 @@ class Comparer:
             level=float(level_of_similarity(matrices)[0]),
             both=dict(zip(CATEGORIES, matrices[0, :, BOTH].tolist(), strict=True)),
             likeness=dict(zip(CATEGORIES, likeness[0].tolist(), strict=True)),
+            same_source=self._same_source(towers),
             matrix=matrices[0],
         )
+
+    def _same_source(self, towers: Towers) -> float | None:
+        if not self._scorer.identities.known:
+            return None
+        return float(self._scorer.same_source(self._scorer.cosines(towers[0], towers[1:]), match=False)[0])

@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hub.flagging.alert import match_message
 from hub.flagging.judge import Judge
 from hub.flagging.rule import Found
 from hub.search.match import Exclusion, Match, Query
 from hub.search.retrieval import Retrieval, own_recent
 from hub.stored import StoredEvent, ms_of
+from shared.messages import MatchMessage
 from shared.taxonomy import COUNT
 
 MATCHES: Final = 10
@@ -56,9 +58,12 @@ class Matcher:
             rows = [row for row, (own_space, _) in enumerate(requests) if own_space == space]
             matches = [match for row in rows for match in answers[row]]
             every = self._retrieval.likeness(space, matches, rule.min_shared)
+            known = self._retrieval.knows_sources(space)
+            sources = self._retrieval.same_source(space, matches if known else [])
             ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
-            for row, likeness in zip(rows, np.split(every, ends), strict=True):
-                similar[row] = Found(answers[row], likeness)
+            parts = zip(np.split(every, ends), np.split(sources, ends if known else 0 * ends), strict=True)
+            for row, (likeness, same_source) in zip(rows, parts, strict=True):
+                similar[row] = Found(answers[row], likeness, same_source)
         return similar
 
     def _look_past_own_episodes(
@@ -78,6 +83,22 @@ class Matcher:
         for row, found in zip(again, self._retrieval.search_all(further), strict=True):
             best = {match.event: match for match in (*answers[row], *found)}
             answers[row] = sorted(best.values(), key=lambda match: -match.rank)
+
+
+def told(retrieval: Retrieval, space: str, matches: Sequence[Match], min_shared: float) -> list[MatchMessage]:
+    """Matches of a query of a feature space, as told to others, with P(same kind) and P(same source).
+
+    Raises:
+        Unsupported: no model for this space.
+    """
+    if not matches:
+        return []
+    likeness = retrieval.likeness(space, matches, min_shared).max(axis=1).clip(0.0, 1.0)
+    sources = retrieval.same_sources(space, matches)
+    return [
+        match_message(match, min_shared, float(kind), source)
+        for match, kind, source in zip(matches, likeness, sources, strict=True)
+    ]
 
 
 def _crowded(event: StoredEvent, matches: Sequence[Match]) -> bool:

@@ -231,8 +231,10 @@ class MatchMessage(Message):
 
     `level` is the level of similarity in [0, 8]; `shared` the probability that both events contain it, for
     each category where that is likely. `rank` is what matches are ordered by: the level, and of models that know
-    finer kinds of sound how alike these are. `probability` is the highest, over the categories an alert is about, of
-    the probability that both events are the same kind of sound. Source: the paper, section 3.1.
+    finer kinds of sound how alike these are; of models that know sources, and by what was asked, also or only how
+    alike the sources are. `probability` is the highest, over the categories an alert is about, of the probability that
+    both events are the same kind of sound; `same_source` the probability that both come from the same source (the same
+    machine, dog, siren, voice), absent where the model knows no sources. Source: the paper, section 3.1.
     """
 
     event: ItemId
@@ -243,6 +245,7 @@ class MatchMessage(Message):
     rank: float | None = Field(default=None, ge=-1_000.0, le=1_000.0)
     shared: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
     probability: Probability | None = None
+    same_source: Probability | None = None
 
 
 class WindowMessage(Message):

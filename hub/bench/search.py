@@ -5,7 +5,7 @@ import ctypes
 import gc
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from hub.bench.large import fill, real_clips
 from hub.bench.timing import median, seconds
 from hub.model.checkpoint import Checkpoint
 from hub.search.index import Index
-from hub.search.match import Query
+from hub.search.match import By, Query
 from hub.search.reach import TOLERANCE, Reach
 from hub.search.scorer import Scorer
 from shared.space import Features, FeatureSpace
@@ -50,8 +50,27 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Costs of searches by kind, by source or by both, in the largest index.
+
+    Attributes:
+        by: which of them.
+        recall_at_10: share of the ten found that rank at most `tolerance` below the exact tenth.
+        candidates: scored exactly per search, chosen from queries that are not measured.
+        median_ms: of a search, one query at a time.
+        p99_ms: of a search.
+    """
+
+    by: str
+    recall_at_10: float
+    candidates: int
+    median_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchFigures:
-    """What `bench search` prints.
+    """What `bench search` prints; of searches by both, where nothing else is said.
 
     Attributes:
         events: in the index.
@@ -67,6 +86,7 @@ class SearchFigures:
         faiss_hnsw_median_ms: of an approximate one; 0 if left out.
         curve: costs at smaller archives, and at this.
         queries: measured.
+        ways: by kind, by source and by both; of a model without identities by both alone.
     """
 
     events: int
@@ -82,6 +102,7 @@ class SearchFigures:
     faiss_hnsw_median_ms: float
     curve: list[Point]
     queries: int
+    ways: list[Way]
 
 
 def search_figures(
@@ -120,39 +141,39 @@ def search_figures(
     for size in [*(n for n in CURVE if n < events), events]:
         fill(index, clips, size, rng, lambda n: told("filling", n / events))
         if size < events:
-            index.reach = Reach(recall, scorer.candidates)
+            index.reaches[By.BOTH] = Reach(recall, scorer.candidates)
             index.measure_all(asked[: min(queries, 20)])
             curve.append(_point(index, asked, min(repeats, 50)))
     used = resident_bytes() - before
-    told("choosing the candidates", 0.0)
-    index.reach = Reach(recall, scorer.candidates)
-    index.measure_all(asked[:queries])
-    told("scanning exactly", 0.5)
-    measured = asked[queries:]
-    candidates = index.reach.candidates
-    found = _recall(index, measured)
-    told("timing", 0.8)
-    curve.append(_point(index, measured, repeats))
+    index.reaches[By.BOTH] = Reach(recall, scorer.candidates)
+    ways = []
+    for by in scorer.identities.ways:
+        told(f"searching by {by}", 0.5)
+        ways.append(_way(index, by, asked, repeats))
+    both = next(way for way in ways if way.by == By.BOTH)
+    told("scanning exactly", 0.8)
+    exact = _exact_ms(index, asked[-1])
+    curve.append(Point(events, both.median_ms, both.p99_ms, exact, both.candidates))
     del index
     flat, graph = 0.0, 0.0
     if references:
         told("building FAISS", 0.9)
         flat, graph = _faiss(checkpoint.space, clips, others[: min(repeats, 50)], events)
-    last = curve[-1]
     return SearchFigures(
         events=events,
-        recall_at_10=found,
+        recall_at_10=both.recall_at_10,
         tolerance=TOLERANCE,
-        candidates=candidates,
-        median_ms=last.median_ms,
-        p99_ms=last.p99_ms,
-        exact_median_ms=last.exact_median_ms,
-        times_exact=last.exact_median_ms / last.median_ms,
+        candidates=both.candidates,
+        median_ms=both.median_ms,
+        p99_ms=both.p99_ms,
+        exact_median_ms=exact,
+        times_exact=exact / both.median_ms,
         bytes_per_event=used / events,
         faiss_flat_median_ms=flat,
         faiss_hnsw_median_ms=graph,
         curve=curve,
         queries=queries,
+        ways=ways,
     )
 
 
@@ -170,16 +191,34 @@ def _queries(index: Index, clips: Features, count: int, rng: np.random.Generator
     return [Query(towers, DEPTH) for towers in index.scorer.embed(chosen)]
 
 
-def _point(index: Index, queries: list[Query], repeats: int) -> Point:
+def _timed(index: Index, queries: list[Query], repeats: int) -> tuple[float, float]:
+    """Median and 99th percentile of a search, in ms."""
     turn = iter(range(10**9))
     taken = seconds(lambda: index.search([queries[next(turn) % len(queries)]]), repeats, warm=5)
-    exact = median(lambda: index.exact(queries[0]), _EXACT_REPEATS, warm=0)
+    return 1000 * statistics.median(taken), 1000 * float(np.quantile(taken, 0.99))
+
+
+def _exact_ms(index: Index, query: Query) -> float:
+    return 1000 * median(lambda: index.exact(query), _EXACT_REPEATS, warm=0)
+
+
+def _way(index: Index, by: By, asked: list[Query], repeats: int) -> Way:
+    """Searches by one of the ways: the first half of the queries chooses the candidates, the others are measured."""
+    chosen = [replace(query, by=by) for query in asked]
+    half = len(chosen) // 2
+    index.measure_all(chosen[:half])
+    found = _recall(index, chosen[half:])
+    return Way(by, found, index.reaches[by].candidates, *_timed(index, chosen[half:], repeats))
+
+
+def _point(index: Index, queries: list[Query], repeats: int) -> Point:
+    timed = _timed(index, queries, repeats)
     return Point(
         events=len(index),
-        median_ms=1000 * statistics.median(taken),
-        p99_ms=1000 * float(np.quantile(taken, 0.99)),
-        exact_median_ms=1000 * exact,
-        candidates=index.reach.candidates,
+        median_ms=timed[0],
+        p99_ms=timed[1],
+        exact_median_ms=_exact_ms(index, queries[0]),
+        candidates=index.reaches[By.BOTH].candidates,
     )
 
 

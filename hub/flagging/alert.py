@@ -13,9 +13,16 @@ from shared.taxonomy import CATEGORIES
 
 
 def alert_of(
-    event: StoredEvent, judged: Judged, rule: FlagRule, thresholds: Mapping[str, float]
+    event: StoredEvent,
+    judged: Judged,
+    rule: FlagRule,
+    thresholds: Mapping[str, float],
+    same_source: Mapping[str, float],
 ) -> AlertMessage | None:
-    """The alert for an event that was flagged; None if it was not."""
+    """The alert for an event that was flagged; None if it was not.
+
+    `same_source` is P(same source) of matches, by their events' ids; none where the model knows no sources.
+    """
     if not judged.flagged:
         return None
     lead = next(iter(judged.flagged))
@@ -30,7 +37,10 @@ def alert_of(
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
         presence=dict(zip(CATEGORIES, event.presence, strict=True)),
-        matches=[match_message(match, rule.min_shared, likeness) for match, likeness in judged.matches],
+        matches=[
+            match_message(match, rule.min_shared, likeness, same_source.get(match.event))
+            for match, likeness in judged.matches
+        ],
         categories=list(judged.flagged),
         probability=judged.flagged[lead],
         threshold=thresholds.get(lead, rule.threshold),
@@ -66,7 +76,9 @@ def named_alert(
     best = similar.likeness.max(axis=1, initial=0.0).tolist()
     matches = list(zip(similar.matches, best, strict=True))[: rule.max_matches]
     of_lead = float(similar.likeness[:, CATEGORIES.index(lead)].max(initial=0.0))
-    alert = alert_of(event, replace(judged, flagged={lead: of_lead}, matches=matches), rule, thresholds)
+    alert = alert_of(
+        event, replace(judged, flagged={lead: of_lead}, matches=matches), rule, thresholds, similar.source_of()
+    )
     assert alert is not None  # noqa: S101 - it is flagged
     return with_name(alert, likely).model_copy(
         update={
@@ -92,8 +104,10 @@ def _example_message(likely: Likely) -> MatchMessage:
     )
 
 
-def match_message(match: Match, min_shared: float, likeness: float | None = None) -> MatchMessage:
-    """A match as told to others; `likeness` is its probability of being the same kind of sound."""
+def match_message(
+    match: Match, min_shared: float, likeness: float | None = None, same_source: float | None = None
+) -> MatchMessage:
+    """A match as told to others, with its probabilities of being the same kind of sound and of the same source."""
     site, _, sensor = match.place.partition("/")
     return MatchMessage(
         event=match.event,
@@ -104,4 +118,5 @@ def match_message(match: Match, min_shared: float, likeness: float | None = None
         rank=match.rank,
         shared=shared_presence(match, min_shared),
         probability=likeness,
+        same_source=same_source,
     )

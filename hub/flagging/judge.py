@@ -134,13 +134,19 @@ class Judge:
         counted = NOTHING if naming is not None and naming.quiet else similar
         judged = judge(self.rule, heard, recent, counted, around)
         if naming is None:
-            return Conclusion(event, judged.episodes, alert_of(event, judged, self.rule, around.thresholds))
+            return Conclusion(
+                event,
+                judged.episodes,
+                alert_of(event, judged, self.rule, around.thresholds, similar.source_of()),
+            )
         if naming.alert:
             judged = replace(judged, episodes=belonging(recent, judged.episodes, naming.alert, opened.history))
-        alert = alert_of(event, judged, self.rule, around.thresholds)
+        alert: AlertMessage | None
         if naming.raises:
             alert = named_alert(event, judged, similar, naming.likely, self.rule, around.thresholds)
-            recent.calls[NAMED] = Call(alert.event, heard.start_ms, heard.end_ms)
+            recent.calls[NAMED] = Call(heard.event, heard.start_ms, heard.end_ms)
+        else:
+            alert = alert_of(event, judged, self.rule, around.thresholds, similar.source_of())
         return Conclusion(event, judged.episodes, alert and with_name(alert, naming.likely), naming.likely.sound)
 
     def _naming(self, heard: Heard, similar: Found, opened: Opened) -> Naming | None:

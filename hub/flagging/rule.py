@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hub.flagging.episode import Call, Episode, Heard, Recent
 from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
@@ -72,12 +73,18 @@ class Found:
     Attributes:
         matches: the best first.
         likeness: of each in each category, float32 [n, 8]; 0 where P(both) is too low to count as shared.
+        same_source: P(same source) of each, float32 [n]; float32 [0] if the checkpoint has no identity.
         names: named sounds that the clip may be, the likeliest first.
     """
 
     matches: Sequence[Match]
     likeness: Likeness
+    same_source: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     names: Sequence[Likely] = ()
+
+    def source_of(self) -> dict[str, float]:
+        """P(same source) by the match's event; nothing if the checkpoint has no identity."""
+        return {match.event: float(p) for match, p in zip(self.matches, self.same_source, strict=False)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,6 +39,7 @@ class Why:
         categories: the presence matrix, in the taxonomy's order.
         lead: category in which they are likest; "" if they share none.
         likeness: probability that they are the same kind of sound, in [0, 1].
+        same_source: probability that they come from the same source, in [0, 1]; None if the model knows no sources.
         threshold: likeness that an alert about `lead` needs at the event's site.
         breaks: sentences on what would have to differ to break the match.
         frames: float32 [n], in [0, 1]: how much attention each n-th of the event drew, the most being 1.
@@ -48,6 +49,7 @@ class Why:
     categories: Sequence[Row]
     lead: str
     likeness: float
+    same_source: float | None
     threshold: float
     breaks: Sequence[str]
     frames: npt.NDArray[np.float32]
@@ -79,7 +81,7 @@ class Explainer:
             raise Invalid(f"{event.id} is of {event.space} and {match.id} of {match.space}: they cannot be compared")
         (pair,) = self._retrieval.compare(event, [match])
         learnt = {name: own.value for name, own in self._casebook.thresholds(event.site).items()}
-        likeness = self._likeness(event.space, pair.rank, pair.matrix)
+        likeness = self._likeness(event.space, pair.kind_rank, pair.matrix)
         lead = max(likeness, key=lambda name: likeness[name]) if likeness else ""
         threshold = learnt.get(lead, self._rule.threshold)
         first, second = (self._retrieval.attention(*pair) for pair in ((event, match), (match, event)))
@@ -91,6 +93,7 @@ class Explainer:
             breaks=self._breaks(event.space, pair, lead, threshold) if lead else [],
             frames=_drawn(first, event.presence),
             match_frames=_drawn(second, match.presence),
+            same_source=self._retrieval.same_sources(event.space, [pair])[0],
         )
 
     def attention(self, event: StoredEvent) -> npt.NDArray[np.float32]:
@@ -109,7 +112,7 @@ class Explainer:
 
     def _breaks(self, space: str, pair: Match, lead: str, threshold: float) -> list[str]:
         """The single differences that would take the likeness below the threshold, or the two that would."""
-        before = self._likeness(space, pair.rank, pair.matrix)[lead]
+        before = self._likeness(space, pair.kind_rank, pair.matrix)[lead]
         if before < threshold:
             return [f"It is no match worth an alert: {before:.1%} is below the {threshold:.1%} needed here."]
         told: list[tuple[float, str]] = []
@@ -126,7 +129,7 @@ class Explainer:
 
     def _after(self, space: str, pair: Match, changed: Sequence[int]) -> float:
         """The highest likeness if the two had differed in some categories for certain."""
-        matrix, rank = pair.matrix.copy(), pair.rank
+        matrix, rank = pair.matrix.copy(), pair.kind_rank
         for number in changed:
             rank -= float(matrix[number, BOTH] + matrix[number, NEITHER])
             matrix[number] = 0.0

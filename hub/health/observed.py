@@ -53,7 +53,7 @@ def _bytes(index: Index) -> int:
     for chunk, rows in index.chunks().values():
         columns = (chunk.towers, chunk.captured_ms, chunk.place, chunk.laeq, chunk.present, chunk.gone)
         total += rows * sum(int(np.prod(column.shape[1:])) * column.itemsize for column in columns)
-        total += rows * chunk.sketches.shape[1] * chunk.sketches.element_size()
+        total += rows * sum(own.shape[1] * own.element_size() for own in chunk.sketches)
     return total
 
 

@@ -54,10 +54,12 @@ class IdentityNetwork(nn.Module):
     """Pooling and projection; see the module's docstring.
 
     Attributes:
+        centre: float32 [2 x dimension], what pooled features are shifted by.
         weight: float32 scalar, how many levels of similarity a perfect identity is worth where clips are ranked by
             kind and source together.
     """
 
+    centre: Tensor
     weight: Tensor
 
     def __init__(self, config: IdentityConfig) -> None:

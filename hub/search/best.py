@@ -3,8 +3,9 @@
 The answer is that of scoring everything exactly, at a small part of the cost.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from hub.search.match import By, Towers
 from hub.search.scorer import Cosines, Half, Probabilities, Ranks, Scorer
 
-Columns = tuple[npt.NDArray[np.int64], Ranks, Probabilities, Ranks, Cosines]
+Join = Callable[[list[npt.NDArray[Any]]], npt.NDArray[Any]]
 
 _FIRST: Final = 64
 """Events scored exactly to know how good the k-th best is at least."""
@@ -39,17 +40,20 @@ class Best:
     kind: Ranks
     cosines: Cosines
 
-    def columns(self) -> Columns:
-        """All arrays, in the order above."""
-        return (self.rows, self.ranks, self.matrices, self.kind, self.cosines)
-
     def take(self, rows: npt.NDArray[np.int64]) -> "Best":
         """Some of them, in another order."""
-        return Best(*(column[rows] for column in self.columns()))
+        return Best(self.rows[rows], self.ranks[rows], self.matrices[rows], self.kind[rows], self.cosines[rows])
 
-    def joined(self, other: "Best") -> "Best":
-        """These, and others after them."""
-        return Best(*map(np.concatenate, zip(self.columns(), other.columns(), strict=True)))
+    @classmethod
+    def joined(cls, parts: Sequence["Best"], join: Join = np.concatenate) -> "Best":
+        """Several, one after the other or as `join` has it."""
+        return cls(
+            join([part.rows for part in parts]),
+            join([part.ranks for part in parts]),
+            join([part.matrices for part in parts]),
+            join([part.kind for part in parts]),
+            join([part.cosines for part in parts]),
+        )
 
 
 def best(
@@ -88,7 +92,7 @@ def best(
         quick[found.rows] = -np.inf
         others = np.flatnonzero(quick >= np.partition(found.ranks, -k)[-k] - scorer.tolerance_of(by))
         if len(others):
-            found = found.joined(exactly(scorer, query, events, others, by))
+            found = Best.joined([found, exactly(scorer, query, events, others, by)])
     return found.take(_foremost(found.ranks, -found.rows if newest is None else newest[found.rows], k))
 
 
@@ -107,11 +111,12 @@ def best_of_each(
     """
     if not scorer.tagged:
         asked = zip(queries, events, newest, strict=True)
-        found = [best(scorer, query, own, k, by=by, newest=times) for query, own, times in asked]
-        return Best(*map(np.stack, zip(*(one.columns() for one in found), strict=True)))
+        return Best.joined(
+            [best(scorer, query, own, k, by=by, newest=times) for query, own, times in asked], np.stack
+        )
     ranks = scorer.ranks(queries, scorer.half(events), by)
     rows = np.lexsort((-newest, -ranks))[:, :k]
-    own = np.take_along_axis(events, rows[..., None, None], axis=1)
+    own = events[np.arange(len(rows))[:, None], rows]
     return Best(
         rows=rows,
         ranks=np.take_along_axis(ranks, rows, axis=1),

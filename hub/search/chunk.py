@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.model.precision import best_dtype, capabilities
 from hub.search.match import Entry, Towers
 
 ROWS: Final = 65_536
@@ -22,18 +21,13 @@ Rows = npt.NDArray[np.int64]
 """Numbers of rows, of one chunk or of all chunks one after the other: int64 [n]."""
 
 
-def sketch_dtype() -> torch.dtype:
-    """What sketches are kept in: bfloat16 where the processor multiplies it, else float32."""
-    return best_dtype(capabilities())
-
-
 @dataclass(slots=True, eq=False)
 class Chunk:
     """Columns of `ROWS` events.
 
     Attributes:
         towers: float16 [ROWS, steps, width].
-        sketches: bfloat16 or float32 [ROWS, values]; 0 values without a sketch.
+        sketches: of each part of the sketch [ROWS, width], as of `hub.search.products`; none without a sketch.
         captured_ms: int64 [ROWS].
         place: int32 [ROWS], a code of the index.
         laeq: float32 [ROWS].
@@ -46,7 +40,7 @@ class Chunk:
     """
 
     towers: npt.NDArray[np.float16]
-    sketches: Tensor
+    sketches: Sequence[Tensor]
     captured_ms: npt.NDArray[np.int64]
     place: npt.NDArray[np.int32]
     laeq: npt.NDArray[np.float32]
@@ -63,13 +57,13 @@ class Chunk:
         return ROWS - len(self.events)
 
     def append(
-        self, entries: Sequence[Entry], places: Sequence[int], towers: Towers, sketches: Tensor | None
+        self, entries: Sequence[Entry], places: Sequence[int], towers: Towers, sketches: Sequence[Tensor]
     ) -> None:
         """Fill the next rows; there must be room for them."""
         first, end = len(self.events), len(self.events) + len(entries)
         self.towers[first:end] = towers
-        if sketches is not None:
-            self.sketches[first:end] = sketches
+        for own, made in zip(self.sketches, sketches, strict=True):
+            own[first:end] = made
         self.captured_ms[first:end] = [entry.captured_ms for entry in entries]
         self.place[first:end] = places
         self.laeq[first:end] = [entry.laeq for entry in entries]
@@ -91,11 +85,11 @@ class Chunk:
         self.lost += 1
 
 
-def empty(tower_shape: tuple[int, int], values: int) -> Chunk:
-    """A chunk without rows."""
+def empty(tower_shape: tuple[int, int], sketch: Sequence[tuple[int, torch.dtype]]) -> Chunk:
+    """A chunk without rows; of each part of the sketch its width and its dtype are given."""
     return Chunk(
         towers=np.empty((ROWS, *tower_shape), dtype=np.float16),
-        sketches=torch.empty(ROWS, values, dtype=sketch_dtype()),
+        sketches=[torch.empty(ROWS, width, dtype=dtype) for width, dtype in sketch],
         captured_ms=np.empty(ROWS, dtype=np.int64),
         place=np.empty(ROWS, dtype=np.int32),
         laeq=np.empty(ROWS, dtype=np.float32),

@@ -5,13 +5,14 @@ that were there when it began.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import torch
 
 from hub.search.chunk import Chunk, empty
 from hub.search.match import By, Entry, Match, Query, Towers, rows_by
+from hub.search.products import columns, kept
 from hub.search.reach import Reach
 from hub.search.scorer import Scorer
 from hub.search.view import View, one_by
@@ -38,7 +39,7 @@ class Index:
     def __init__(self, scorer: Scorer, reach: Callable[[], Reach] | None = None) -> None:
         self.scorer = scorer
         made = reach or (lambda: Reach(least=scorer.candidates))
-        self.reaches: Mapping[By, Reach] = {by: made() for by in By}
+        self.reaches: dict[By, Reach] = {by: made() for by in By}
         self._lock = threading.Lock()
         self._chunks: dict[int, Chunk] = {}
         self._next = 0
@@ -62,9 +63,9 @@ class Index:
 
     def add(self, entries: Sequence[Entry], towers: Towers) -> None:
         """See `Backend.add`."""
-        sketches = None
-        if self.scorer.sketch is not None and len(entries):
-            sketches = torch.from_numpy(self.scorer.sketch.of_events(towers))
+        if not len(entries):
+            return
+        sketches = kept(self.scorer.sketch, towers)
         with self._lock:
             new = {entry.event: i for i, entry in enumerate(entries) if entry.event not in self._where}
             fresh = list(new.values())
@@ -74,7 +75,7 @@ class Index:
                 first = len(chunk.events)
                 some = [entries[i] for i in part]
                 codes = [self._code(entry.place) for entry in some]
-                chunk.append(some, codes, towers[part], None if sketches is None else sketches[part])
+                chunk.append(some, codes, towers[part], [own[part] for own in sketches])
                 for row, entry in enumerate(some, start=first):
                     self._where[entry.event] = (number << _SHIFT) | row
 
@@ -181,23 +182,24 @@ class Index:
             if self._chunks[number].room:
                 return number, self._chunks[number]
         number, self._next = self._next, self._next + 1
-        sketch = self.scorer.sketch
-        self._chunks[number] = empty(self.scorer.tower_shape, sketch.width if sketch else 0)
+        self._chunks[number] = empty(self.scorer.tower_shape, columns(self.scorer.sketch))
         return number, self._chunks[number]
 
     def _pack(self, number: int) -> None:
         """Move what is left of a chunk into a new one; searches under way keep the old."""
         old = self._chunks.pop(number)
-        kept = [row for row in range(len(old.events)) if not old.gone[row]]
-        if not kept:
+        rows = [row for row in range(len(old.events)) if not old.gone[row]]
+        if not rows:
             return
         number, self._next = self._next, self._next + 1
-        packed = empty(self.scorer.tower_shape, old.sketches.shape[1])
-        count = len(kept)
-        for name in ("towers", "sketches", "captured_ms", "place", "laeq", "present"):
-            getattr(packed, name)[:count] = getattr(old, name)[kept]
+        packed = empty(self.scorer.tower_shape, columns(self.scorer.sketch))
+        count = len(rows)
+        for name in ("towers", "captured_ms", "place", "laeq", "present"):
+            getattr(packed, name)[:count] = getattr(old, name)[rows]
+        for own, theirs in zip(packed.sketches, old.sketches, strict=True):
+            own[:count] = theirs[rows]
         packed.note_times(0, count)
-        packed.events.extend(old.events[row] for row in kept)
+        packed.events.extend(old.events[row] for row in rows)
         self._chunks[number] = packed
         for row, event in enumerate(packed.events):
             self._where[event] = (number << _SHIFT) | row

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from hub.model.identity import STEPS
+from hub.search.match import Towers
 
-Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float16], Tensor)
+Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float16], Towers, Tensor)
 """float [..., *shape]."""
 
 
@@ -76,5 +77,6 @@ class Layout:
             return None
         towers = np.zeros((1, *self.shape), dtype=np.float32)
         self.network(towers)[0] = network.reshape(self.steps, self.width)
-        self.put(towers, identity[None].astype(np.float32) / STEPS)
-        return towers[0]
+        self.put(towers, identity[None].astype(np.float32) / np.float32(STEPS))
+        made: npt.NDArray[np.float32] = towers[0]
+        return made

@@ -3,19 +3,16 @@
 Most rows are never looked at one by one: a group whose best is too low is left out as a whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hub.model.precision import round_up
 from hub.search.chunk import Chunk, Rows
 
-_ROWS: Final = 4_096
-"""Products are taken of so many rows or a multiple, for the reason of `round_up`."""
 _GROUP: Final = 16
 """Rows whose best stands for them all."""
 
@@ -23,43 +20,34 @@ _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 """Queries, rows and products, of as many pairs as there are."""
 
 
-def products(sketches: Tensor, chunk: Chunk, count: int, columns: slice) -> Tensor:
-    """Inner products [count, q] of some columns of a chunk's rows and sketches [q, values], in the chunk's dtype."""
-    rows = chunk.sketches[: -(-count // _ROWS) * _ROWS, columns]
-    own = nn.functional.pad(sketches, (0, 0, 0, round_up(len(sketches)) - len(sketches))).to(rows.dtype)
-    made = rows.mv(own[0])[:, None] if len(own) == 1 else torch.mm(rows, own.t())
-    return made[:count, : len(sketches)]
-
-
 def nearest(
-    sketches: Tensor,
+    products: Callable[[Chunk, int], Tensor],
     chunks: Sequence[tuple[Chunk, int]],
     barred: Sequence[Sequence[Rows]],
     count: int,
-    columns: slice = slice(None),
 ) -> list[Rows]:
     """The `count` rows of each query with the highest inner products.
 
     Args:
-        sketches: of the queries, float32 [q, values], q at least 1.
+        products: of q queries and the first n rows of a chunk, floating [n, q].
         chunks: each with the number of its rows that are looked at.
-        barred: of each query, for each chunk, rows that are left out.
+        barred: of each of q queries, for each chunk, rows that are left out.
         count: at least 1.
-        columns: the chunks' columns that the products are taken of, as many as `values`.
 
     Returns:
         Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
         highest product first, of equals the first row.
     """
-    least = np.full(len(sketches), np.finfo(np.float32).min, dtype=np.float32)
-    best = np.empty((len(sketches), 0), dtype=np.float32)
+    asked = len(barred)
+    least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
+    best = np.empty((asked, 0), dtype=np.float32)
     found: list[_Found] = []
     first = 0
     for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
-        scores = products(sketches, chunk, size, columns)
+        scores = products(chunk, size)
         _bar(scores, out)
         groups = size // _GROUP  # a group is every `groups`-th row
-        parts = scores[: groups * _GROUP].view(_GROUP, groups, len(sketches))
+        parts = scores[: groups * _GROUP].view(_GROUP, groups, asked)
         maxima = parts.amax(dim=0).t().float().contiguous().numpy()
         best = np.concatenate([best, maxima], axis=1)
         if best.shape[1] >= count:  # the best of so many groups are as many rows
@@ -73,7 +61,7 @@ def nearest(
         rows, queries = np.nonzero(values >= least)
         found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
         first += size
-    return _sorted(found, len(sketches), count)
+    return _sorted(found, asked, count)
 
 
 def _bar(scores: Tensor, barred: Sequence[Rows]) -> None:

@@ -7,8 +7,7 @@ processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from hub.model.network import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
 from hub.model.precision import best_dtype, capabilities
 from hub.model.presence import SITUATIONS
+from hub.search.eight_bits import bytes_multiply, packed, product
 from shared.taxonomy import COUNT
 
 TOLERANCE: Final = 0.12
@@ -105,7 +105,7 @@ class QuickPairs:
     def serves(network: SiameseNetwork) -> bool:
         """Whether this network and this processor can be served."""
         config = network.config
-        return config.models == 1 and len(config.pair) == 2 and _integers_multiply()
+        return config.models == 1 and len(config.pair) == 2 and bytes_multiply()
 
     def half(self, towers: Tensor) -> Half:
         """Events' half of the first pair layer.
@@ -130,7 +130,7 @@ class QuickPairs:
         reached = threshold * events.step + events.low
         # Below the threshold an event's unit is 0; a query below the lowest code lifts all of them alike.
         lift = (own + events.low).clamp_(min=0.0) - reached + events.low
-        weight, scale, zero = _packed(self._weight * events.step)
+        matrix = packed(self._weight * events.step)
         floor = (-self._bias - torch.nn.functional.linear(lift, self._weight)).to(self._dtype)
         bias = torch.nn.functional.linear(-floor.float(), self._rows, self._offsets).t().unsqueeze(2).to(self._dtype)
         least, floor = threshold.to(torch.uint8).unsqueeze(1), floor.unsqueeze(1)
@@ -143,7 +143,7 @@ class QuickPairs:
                 active = torch.empty(steps, n, wide, dtype=torch.uint8)
                 logits = torch.empty(_ROWS, steps * n, dtype=self._dtype)
             torch.maximum(codes, least, out=active)
-            hidden = _product(active.view(steps * n, wide), weight, scale, zero, self._dtype).view(steps, n, -1)
+            hidden = product(active.view(steps * n, wide), matrix, self._dtype).view(steps, n, -1)
             torch.maximum(hidden, floor, out=hidden)
             torch.mm(self._last, hidden.view(steps * n, -1).t(), out=logits)
             _level(logits.view(_ROWS, steps, n), bias, out=levels[start : start + n])
@@ -196,38 +196,9 @@ def _applied(weight: Tensor, bias: Tensor | None, blocks: int) -> Callable[[Tens
     return lambda values: blockwise(values, weight, bias, blocks)
 
 
-def _packed(weight: Tensor) -> tuple[Any, Tensor, Tensor]:
-    """A matrix [out, wide] in signed bytes as the product wants it, the scale of each row, and zeros."""
-    scale = (weight.abs().amax(dim=1) / 127.0).clamp(min=1e-12)
-    codes = (weight / scale[:, None]).round().to(torch.int8)
-    return torch.ops.onednn.qlinear_prepack(codes, None), scale, torch.zeros(len(scale), dtype=torch.int64)
-
-
-def _product(codes: Tensor, weight: Any, scale: Tensor, zero: Tensor, dtype: torch.dtype) -> Tensor:  # noqa: ANN401
-    """Bytes [n, wide] times packed signed bytes: float [n, out], by PyTorch's oneDNN kernel for quantised layers."""
-    made: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zero, None, 1.0, 0, dtype, "none", [], ""
-    )
-    return made
-
-
 def byte_product(wide: int, out: int) -> Callable[[Tensor], Tensor] | None:
     """A product of bytes [n, wide] with some matrix, float32 [n, out]; None where bytes are not multiplied fast."""
-    if not _integers_multiply():
+    if not bytes_multiply():
         return None
-    weight, scale, zero = _packed(torch.rand(out, wide) - 0.5)
-    return lambda codes: _product(codes, weight, scale, zero, torch.float32)
-
-
-@cache
-def _integers_multiply() -> bool:
-    """Whether this processor and this PyTorch multiply bytes fast and right: tried once."""
-    has = capabilities()
-    if not (has.get("avx512_vnni") or has.get("amx_int8")):
-        return False
-    try:
-        weight, scale, zero = _packed(torch.tensor([[1.0, -2.0]]))
-        made = _product(torch.tensor([[3, 255]], dtype=torch.uint8), weight, scale, zero, torch.float32)
-    except (AttributeError, RuntimeError, TypeError):  # an operator of PyTorch's own, that may change
-        return False
-    return abs(float(made) + 507.0) < 5.0
+    matrix = packed(torch.rand(out, wide) - 0.5)
+    return lambda codes: product(codes, matrix)

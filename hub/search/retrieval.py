@@ -213,6 +213,16 @@ class Retrieval:
         cosines = np.array([match.identity for match in matches], dtype=np.float32)
         return self._scorer(space).same_source(cosines)
 
+    def same_sources(self, space: str, matches: Sequence[Match]) -> list[float | None]:
+        """`same_source` as it is told to others: None each if the model has no identity.
+
+        Raises:
+            Unsupported: no model for this space.
+        """
+        if not self.knows_sources(space):
+            return [None] * len(matches)
+        return [float(p) for p in self.same_source(space, matches)]
+
     def knows_sources(self, space: str) -> bool:
         """Whether the model of this space, if there is one, has an identity."""
         return space in self._scorers and self._scorers[space].identities.known
@@ -252,13 +262,13 @@ class Retrieval:
         """
         return self._scorer(event.space).attention(event.features, other.features)
 
-    def similar(self, event: StoredEvent, k: int, exclusion: Exclusion) -> list[Match]:
+    def similar(self, event: StoredEvent, k: int, exclusion: Exclusion, by: By = By.BOTH) -> list[Match]:
         """The k events most similar to an archived one.
 
         Raises:
             Invalid: no model for its space.
         """
-        query = Query(self.embed(event.space, event.features), k, exclusion)
+        query = Query(self.embed(event.space, event.features), k, exclusion, by=by)
         return self.search_all([(event.space, query)])[0]
 
     def _scorer(self, space: str) -> Scorer:

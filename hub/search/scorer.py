@@ -27,7 +27,7 @@ from hub.search.match import By, Towers
 from hub.search.pairs import Pairs, QuickPairs
 from hub.search.ranker import ExactRanks, Ranker, TagRanks
 from hub.search.reach import DEPTH
-from hub.search.sketch import Learnt, Sketch, Tagged, WithIdentity
+from hub.search.sketch import Cosine, Learnt, Sketch, Tagged
 from hub.search.taggers import Taggers
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
@@ -92,20 +92,20 @@ class Scorer:
         self.identities = Identities(checkpoint.identity)
         self.layout = Layout(self._network.config.steps, self._network.config.width, self.identities.values)
         self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
-        self.sketch: Sketch | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch)
+        own: Learnt | Tagged | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch, self.layout)
         self._ranker: Ranker
         if isinstance(self._network, TaggedNetwork):
             self._tower: Callable[[Tensor], Tensor] = Taggers(self._network)
             self._pairs = _implied
             self._ranker = TagRanks(self._network)
-            self.sketch = Tagged(self._network)
+            own = Tagged(self._network, self.layout)
         else:
             self._tower = self._network.tower
             self._pairs = Pairs(self._network)
             quick = QuickPairs.serves(self._network)
             self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
-        if self.sketch is not None and self.identities.known:
-            self.sketch = WithIdentity(self.sketch, self.layout, self.identities.weight)
+        cosine = Cosine(self.layout, self.identities.weight) if self.identities.known else None
+        self.sketch = None if own is None else Sketch(own, cosine)
         self.tolerance = self._ranker.tolerance
         self.fingerprint = _fingerprint(checkpoint)
         self.record = checkpoint.record

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hub.model.sketch import SketchNetwork
 from hub.model.tagged import TaggedNetwork
@@ -25,58 +26,106 @@ _SLOPE: Final = 1.5
 _BLOCK: Final = 4096
 
 
-class Sketch(Protocol):
-    """Vectors whose inner product imitates the rank of a pair: the larger, the more similar."""
+class Part(Protocol):
+    """A part of a sketch: vectors whose inner product imitates a part of the rank of a pair.
 
-    width: int
-    candidates: int
-    """How many of the closest events are scored exactly at least, so that hardly any of the ten best is missed."""
-    slope: float
-    """How much the inner product rises with the rank by kind."""
+    Attributes:
+        width: values of one vector.
+        limits: float32 [width], the largest that each value of an event can be, without its sign; None if not known.
+        weight: how much of the rank by both an inner product of 1 is.
+    """
 
-    def columns(self, by: By) -> slice:
-        """Values of a sketch that matter by this; a query's others are 0."""
-        ...
+    @property
+    def width(self) -> int: ...  # noqa: D102 - see above
 
-    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:
-        """Sketches of queries, float [n, steps, width]: float32 [n, self.width]."""
+    @property
+    def limits(self) -> Sketches | None: ...  # noqa: D102
+
+    @property
+    def weight(self) -> float: ...  # noqa: D102
+
+    def of_queries(self, towers: Towers) -> Sketches:
+        """Vectors of queries, float [n, steps, width]: float32 [n, self.width]."""
         ...
 
     def of_events(self, towers: Towers) -> Sketches:
-        """Sketches of events, float [n, steps, width]: float32 [n, self.width]."""
+        """Vectors of events, float [n, steps, width]: float32 [n, self.width]."""
         ...
+
+
+class Sketch:
+    """Vectors whose inner product imitates the rank of a pair, by kind, source or both: the larger, the more similar.
+
+    Args:
+        kind: imitates the rank by kind.
+        cosine: the cosine of the identities; None without identities.
+
+    Attributes:
+        parts: one after the other.
+        width: values of all parts.
+        candidates: how many of the closest events are scored exactly at least, so that hardly any of the ten best is
+            missed.
+    """
+
+    def __init__(self, kind: "Learnt | Tagged", cosine: "Cosine | None") -> None:
+        self.parts: tuple[Part, ...] = (kind,) if cosine is None else (kind, cosine)
+        self.width = sum(part.width for part in self.parts)
+        self.candidates = kind.candidates
+
+    def used(self, by: By) -> list[tuple[int, float]]:
+        """Numbers of the parts that count by this, each with the factor of its inner product."""
+        if by is By.KIND or len(self.parts) == 1:
+            return [(0, 1.0)]
+        return [(1, 1.0)] if by is By.SOURCE else [(number, part.weight) for number, part in enumerate(self.parts)]
+
+    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:
+        """Sketches of queries, float [n, steps, width]: float32 [n, self.width]; 0 where a part does not count."""
+        factors = dict(self.used(by))
+        return np.concatenate(
+            [
+                factors[number] * part.of_queries(towers)
+                if number in factors
+                else np.zeros((len(towers), part.width), dtype=np.float32)
+                for number, part in enumerate(self.parts)
+            ],
+            axis=1,
+        )
+
+    def of_events(self, towers: Towers) -> Sketches:
+        """Sketches of events, float [n, steps, width]: float32 [n, self.width]."""
+        return np.concatenate([part.of_events(towers) for part in self.parts], axis=1)
 
 
 class Learnt:
     """The sketch that a Siamese checkpoint was taught; by kind.
 
-    Its inner products are ranks stretched, as its teaching compares a softmax of either: `hub.training.sketch`.
+    Its inner products rise by 2.5 a level, as its teaching compares a softmax of either: `hub.training.sketch`.
     """
 
     candidates = 1_000
-    slope = 2.5
+    limits = None
+    weight = 0.4
 
-    def __init__(self, network: SketchNetwork) -> None:
+    def __init__(self, network: SketchNetwork, layout: Layout) -> None:
         self._network = network.eval()
+        self._layout = layout
         self.width = network.config.values
 
-    def columns(self, by: By) -> slice:  # noqa: ARG002 - one interface with others
-        """See `Sketch`."""
-        return slice(0, self.width)
-
-    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:  # noqa: ARG002
-        """See `Sketch`."""
+    def of_queries(self, towers: Towers) -> Sketches:
+        """See `Part`."""
         with torch.inference_mode():
-            return self._network.of_queries(torch.from_numpy(towers).float()).numpy()
+            return self._network.of_queries(self._own(towers)).numpy()
 
     def of_events(self, towers: Towers) -> Sketches:
-        """See `Sketch`."""
+        """See `Part`."""
         made = np.empty((len(towers), self.width), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(towers), _BLOCK):
-                part = torch.from_numpy(towers[start : start + _BLOCK]).float()
-                made[start : start + _BLOCK] = self._network.of_events(part).numpy()
+                made[start : start + _BLOCK] = self._network.of_events(self._own(towers[start : start + _BLOCK]))
         return made
+
+    def _own(self, towers: Towers) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self._layout.network(towers), dtype=np.float32))
 
 
 class Tagged:
@@ -88,62 +137,46 @@ class Tagged:
     """
 
     candidates = 200
-    slope = 1.0
+    weight = 1.0
 
-    def __init__(self, network: TaggedNetwork) -> None:
+    def __init__(self, network: TaggedNetwork, layout: Layout) -> None:
+        self._layout = layout
         self._kept = min(network.config.profile, VALUES - COUNT)
         self._scale = (_SLOPE * float(network.weight)) ** 0.5
         self.width = COUNT + self._kept
+        self.limits = np.full(self.width, self._scale, dtype=np.float32)
+        self.limits[:COUNT] = 0.5**0.5
 
-    def columns(self, by: By) -> slice:  # noqa: ARG002 - one interface with others
-        """See `Sketch`."""
-        return slice(0, self.width)
-
-    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:  # noqa: ARG002
-        """See `Sketch`."""
-        values = towers[:, 0, : COUNT + self._kept].astype(np.float32)
+    def of_queries(self, towers: Towers) -> Sketches:
+        """See `Part`."""
+        values = self._layout.network(towers)[:, 0, : COUNT + self._kept].astype(np.float32)
         values[:, :COUNT] = (2.0 * values[:, :COUNT] - 1.0) / np.sqrt(2.0)
         values[:, COUNT:] *= self._scale
         return values
 
     def of_events(self, towers: Towers) -> Sketches:
-        """See `Sketch`."""
+        """See `Part`."""
         return self.of_queries(towers)
 
 
-class WithIdentity:
-    """A sketch by kind with the identity behind it, so that one vector serves searches by kind, source and both.
+class Cosine:
+    """The identities themselves.
 
     Args:
-        kind: imitates the rank by kind.
         layout: of the towers.
         weight: how many levels a cosine of 1 is worth by both.
     """
 
-    def __init__(self, kind: Sketch, layout: Layout, weight: float) -> None:
-        self._kind = kind
+    def __init__(self, layout: Layout, weight: float) -> None:
         self._layout = layout
-        self._factors = {By.KIND: (1.0, 0.0), By.SOURCE: (0.0, 1.0), By.BOTH: (1.0, kind.slope * weight)}
-        self.candidates = kind.candidates
-        self.slope = kind.slope
-        self.width = kind.width + layout.values
+        self.weight = weight
+        self.width = layout.values
+        self.limits = np.ones(self.width, dtype=np.float32)
 
-    def columns(self, by: By) -> slice:
-        """See `Sketch`."""
-        kind, identity = self._factors[by]
-        return slice(0 if kind else self._kind.width, self.width if identity else self._kind.width)
-
-    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:
-        """See `Sketch`."""
-        kind, identity = self._factors[by]
-        made = np.empty((len(towers), self.width), dtype=np.float32)
-        made[:, : self._kind.width] = kind * self._kind.of_queries(self._layout.network(towers)) if kind else 0.0
-        made[:, self._kind.width :] = identity * self._layout.identity(towers)
-        return made
+    def of_queries(self, towers: Towers) -> Sketches:
+        """See `Part`."""
+        return self._layout.identity(towers).astype(np.float32)
 
     def of_events(self, towers: Towers) -> Sketches:
-        """See `Sketch`."""
-        made = np.empty((len(towers), self.width), dtype=np.float32)
-        made[:, : self._kind.width] = self._kind.of_events(self._layout.network(towers))
-        made[:, self._kind.width :] = self._layout.identity(towers)
-        return made
+        """See `Part`."""
+        return self.of_queries(towers)

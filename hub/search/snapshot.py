@@ -15,14 +15,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from hub.search.chunk import ROWS, Chunk, empty, sketch_dtype
+from hub.search.chunk import ROWS, Chunk, empty
 from hub.search.index import Index
+from hub.search.products import columns, kept
 from shared.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 _FORMAT: Final = "earwitness-index/1"
-_COLUMNS: Final = ("towers", "sketches", "captured_ms", "place", "laeq", "present", "gone")
+_COLUMNS: Final = ("towers", "captured_ms", "place", "laeq", "present", "gone")
 _KEY: Final = "earwitness"
 
 
@@ -90,6 +91,7 @@ class Snapshots:
     def _write(self, number: int, chunk: Chunk, count: int, names: list[str]) -> None:
         document = {"format": _FORMAT, "rows": count, "places": names, "fingerprint": self._index.scorer.fingerprint}
         tensors = {name: torch.as_tensor(getattr(chunk, name)[:count]) for name in _COLUMNS}
+        tensors |= {_sketch(part): own[:count] for part, own in enumerate(chunk.sketches)}
         tensors["events"] = torch.frombuffer(bytearray("\n".join(chunk.events[:count]).encode()), dtype=torch.uint8)
         partial = self.folder / f"chunk-{number}.partial"
         save_file(tensors, partial, metadata={_KEY: json.dumps(document)})
@@ -97,27 +99,33 @@ class Snapshots:
 
     def _read(self, path: Path) -> tuple[Chunk, list[str]]:
         scorer = self._index.scorer
-        values = scorer.sketch.width if scorer.sketch else 0
         with safe_open(path, framework="pt", device="cpu") as file:
             document = json.loads((file.metadata() or {})[_KEY])
             count = int(document["rows"])
             if document["format"] != _FORMAT or document["fingerprint"] != scorer.fingerprint or count > ROWS:
                 raise ValueError("it is of another network or program")
-            chunk = empty(scorer.tower_shape, values)
-            if file.get_slice("sketches").get_dtype() != {"torch.bfloat16": "BF16"}.get(str(sketch_dtype()), "F32"):
-                raise ValueError("its sketches are of another precision")
+            chunk = empty(scorer.tower_shape, columns(scorer.sketch))
             for name in _COLUMNS:
-                column = file.get_tensor(name)
-                target = getattr(chunk, name)
-                target[:count] = column if name == "sketches" else column.numpy()
+                getattr(chunk, name)[:count] = file.get_tensor(name).numpy()
+            found = set(file.keys())
+            sketches = [file.get_tensor(_sketch(n)) for n in range(len(chunk.sketches)) if _sketch(n) in found]
             events = file.get_tensor("events").numpy().tobytes().decode().split("\n")
         if len(events) != count or len(set(events)) != count:
             raise ValueError(f"{len(events)} events for {count} rows")
         if not np.all(chunk.place[:count] < len(document["places"])):
             raise ValueError("a row of an unknown place")
+        if [own.dtype for own in sketches] != [own.dtype for own in chunk.sketches]:
+            sketches = kept(scorer.sketch, chunk.towers[:count])  # of another program or processor
+        for target, own in zip(chunk.sketches, sketches, strict=True):
+            target[:count] = own
         chunk.note_times(0, count)
         chunk.events.extend(events)
         return chunk, list(document["places"])
+
+
+def _sketch(part: int) -> str:
+    """Name of the column of a part of the sketch."""
+    return f"sketch-{part}"
 
 
 def _number(path: Path) -> int:

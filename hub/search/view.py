@@ -11,13 +11,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hub.model.presence import level_of_similarity
 from hub.search.best import best_of_each
 from hub.search.chunk import Chunk, Rows
 from hub.search.match import By, Filter, Match, Query
-from hub.search.nearest import nearest, products
+from hub.search.nearest import nearest
+from hub.search.products import Products
 from hub.search.reach import DEPTH, TOLERANCE
 from hub.search.scorer import Probabilities, Scorer
 
@@ -61,12 +61,9 @@ class View:
         """
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
-        by = one_by(queries)
-        columns = scorer.sketch.columns(by)
-        sketches = scorer.sketch.of_queries(np.stack([query.towers for query in queries]), by)[:, columns]
+        products = Products(scorer.sketch, np.stack([query.towers for query in queries]), one_by(queries))
         count = max(candidates, *(query.k for query in queries))
-        closest = nearest(torch.from_numpy(sketches), self.chunks, self._barred(queries), count, columns)
-        return self.matches(scorer, queries, closest)
+        return self.matches(scorer, queries, nearest(products, self.chunks, self._barred(queries), count))
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
         """The best of one query among all events.
@@ -139,11 +136,10 @@ class View:
         if scorer.sketch is None or not len(rows):
             return np.empty(0, dtype=np.int64), exact.tolist()
         best = rows[ranks >= exact[-1] - TOLERANCE]
-        columns = scorer.sketch.columns(query.by)
-        sketch = torch.from_numpy(scorer.sketch.of_queries(query.towers[None], query.by)[:, columns])
+        products = Products(scorer.sketch, query.towers[None], query.by)
         scores = []
         for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
-            own = products(sketch, chunk, count, columns)[:, 0].float().numpy()
+            own = products(chunk, count)[:, 0].float().numpy()
             own[out] = -np.inf
             scores.append(own)
         joined = np.concatenate(scores)

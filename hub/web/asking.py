@@ -4,12 +4,11 @@ A recording of up to a minute is heard in pieces of ten seconds, as sensors hear
 that is like several pieces is told once, where it is likest.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hub.flagging.alert import match_message
-from hub.search.match import Exclusion, Filter, Match, Query
+from hub.matching import told
+from hub.search.match import By, Exclusion, Filter, Query
 from hub.search.retrieval import own_recent
 from hub.stored import StoredEvent
 from hub.web.parts import Parts
@@ -41,7 +40,13 @@ class Likeliest:
 
 
 def like_event(
-    parts: Parts, event: StoredEvent, k: int, chosen: Filter, *, own_recent_clips: bool = False
+    parts: Parts,
+    event: StoredEvent,
+    k: int,
+    chosen: Filter,
+    *,
+    by: By = By.BOTH,
+    own_recent_clips: bool = False,
 ) -> list[MatchMessage]:
     """The events most similar to an archived one, the best first.
 
@@ -50,22 +55,23 @@ def like_event(
         event: what is looked for.
         k: most matches.
         chosen: which events are looked at.
+        by: what they are ranked by.
         own_recent_clips: also clips of the same sensor close in time.
 
     Raises:
-        Invalid: no model for its feature space.
+        Invalid: no model for its feature space; by source, and the model knows no sources.
     """
     key = str(event.id)
     within_s = 0.0 if own_recent_clips else parts.settings.flagging.own_recent_s
     barred = Exclusion(frozenset({key}))
     if within_s:
         barred = own_recent({key}, event.place, event.captured_at, within_s)
-    query = Query(parts.retrieval.embed(event.space, event.features), k, barred, chosen)
+    query = Query(parts.retrieval.embed(event.space, event.features), k, barred, chosen, by)
     matches = parts.retrieval.search_all([(event.space, query)])[0]
-    return _told(parts, event.space, matches)
+    return told(parts.retrieval, event.space, matches, parts.settings.flagging.min_shared)
 
 
-def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter) -> list[Likeliest]:
+def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[Likeliest]:
     """The events most similar to a recording, the best first.
 
     Args:
@@ -73,19 +79,20 @@ def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter) -> list[Li
         data: a wav, flac or ogg file.
         k: most matches.
         chosen: which events are looked at.
+        by: what they are ranked by.
 
     Raises:
-        Invalid: not such a file, or one that is too long, damaged or empty.
+        Invalid: not such a file, or one that is too long, damaged or empty; or the model cannot rank by source.
     """
     sounds = pieces(*decoded(data))
     space = parts.extractor.space.id
     towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
-    answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen)) for own in towers])
+    answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
     best: dict[str, Likeliest] = {}
     for number, matches in enumerate(answers):
-        for told in _told(parts, space, matches):
-            if told.event not in best or _rank(told) > _rank(best[told.event].match):
-                best[told.event] = Likeliest(told, number * CLIP_S)
+        for match in told(parts.retrieval, space, matches, parts.settings.flagging.min_shared):
+            if match.event not in best or _rank(match) > _rank(best[match.event].match):
+                best[match.event] = Likeliest(match, number * CLIP_S)
     return sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]
 
 
@@ -128,18 +135,6 @@ def filter_of(
         categories=None if category is None else frozenset({category}),
         min_laeq=min_laeq,
     )
-
-
-def _told(parts: Parts, space: str, matches: Sequence[Match]) -> list[MatchMessage]:
-    """Matches as told, each with its likeness in the category they are likest in."""
-    if not matches:
-        return []
-    min_shared = parts.settings.flagging.min_shared
-    likeness = parts.retrieval.likeness(space, matches, min_shared)
-    return [
-        match_message(match, min_shared, min(1.0, max(0.0, float(row.max()))))
-        for match, row in zip(matches, likeness, strict=True)
-    ]
 
 
 def _rank(match: MatchMessage) -> float:

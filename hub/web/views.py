@@ -103,6 +103,9 @@ class WhyView(BaseModel):
     match: str
     lead: str = Field(description="category in which they are likest; empty if they share none")
     likeness: float = Field(description="probability that they are the same kind of sound")
+    same_source: float | None = Field(
+        description="probability that they come from the same source; null if the model knows no sources"
+    )
     threshold: float = Field(description="likeness that an alert needs here")
     categories: list[RowView]
     breaks: list[str] = Field(description="what would have to differ")
@@ -354,6 +357,7 @@ def why_view(event: StoredEvent, match: StoredEvent, why: Why) -> WhyView:
         match=str(match.id),
         lead=why.lead,
         likeness=why.likeness,
+        same_source=why.same_source,
         threshold=why.threshold,
         categories=[
             RowView(category=row.category, both=row.both, neither=row.neither, one=row.one) for row in why.categories

@@ -1,24 +1,26 @@
-"""One suite for every search backend: the in-process index, and the Redis Query Engine on the real module."""
+"""One suite for every search backend: the in-process index, and the Redis Query Engine on the real module.
+
+It runs over a tagged network, and with identities over both kinds of networks.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import redis
 
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.search.engine import EngineIndex
 from hub.search.index import Index
-from hub.search.match import Backend, Entry, Exclusion, Filter, Match, Query
+from hub.search.match import Backend, By, Entry, Exclusion, Filter, Match, Query
 from hub.search.reach import Reach
 from hub.search.scorer import Scorer
-from shared.errors import Invalid, Unavailable
+from shared.errors import Unsupported
 from shared.space import VGGISH
-from tests.processes import QueryEngine, Redis
+from tests.identities import identified
 
 MANY = 600
 MINUTE_MS = 60_000
@@ -30,9 +32,26 @@ Make = Callable[[int], Backend]
 Towers = npt.NDArray[np.float32]
 
 
+def _bare(checkpoint: Checkpoint) -> Checkpoint:
+    return replace(checkpoint, identity=None)
+
+
+MODELS: dict[str, Callable[[], Checkpoint]] = {
+    "tagged": lambda: _bare(load(shipped(VGGISH.id))),
+    "tagged with identity": lambda: identified(load(shipped(VGGISH.id)), weight=0.7),
+    "paper's with identity": lambda: identified(load(baseline(VGGISH.id, "paper")), weight=0.7),
+}
+WAYS = {name: tuple(By) if "identity" in name else (By.KIND, By.BOTH) for name in MODELS}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def scorer() -> Scorer:
-    return Scorer(load(shipped(VGGISH.id)))
+def scorer(model: str) -> Scorer:
+    return Scorer(MODELS[model]())
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +105,7 @@ def naive(
     scorer: Scorer, query: Query, towers: Towers, passes: Callable[[Entry], bool] = lambda _: True
 ) -> list[tuple[str, float]]:
     """Events and ranks of an exact sort of all that pass."""
-    ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers))
+    ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
     rows = sorted((i for i in range(len(towers)) if passes(entry(i))), key=lambda i: (-ranks[i], -i))
     return [(entry(i).event, float(ranks[i])) for i in rows[: query.k]]
 
@@ -125,11 +144,33 @@ def test_more_matches_than_candidates_can_be_had(make: Make, towers: Towers) -> 
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
-def test_ranks_are_those_of_an_exact_sort(backend: Backend, scorer: Scorer, towers: Towers, k: int) -> None:
+def test_ranks_are_those_of_an_exact_sort(
+    backend: Backend, scorer: Scorer, towers: Towers, model: str, k: int
+) -> None:
     fill(backend, towers)
     for row in (0, 123, 599):
-        query = Query(towers[row], k)
-        (found,) = backend.search([query])
+        for by in WAYS[model]:
+            query = Query(towers[row], k, by=by)
+            (found,) = backend.search([query])
+            assert_same(found, naive(scorer, query, towers))
+
+
+def test_a_search_by_source_needs_an_identity(backend: Backend, towers: Towers, model: str) -> None:
+    fill(backend, towers, 100)
+    query = Query(towers[3], 5, by=By.SOURCE)
+    if By.SOURCE in WAYS[model]:
+        assert backend.search([query])[0][0].event == entry(3).event
+    else:
+        with pytest.raises(Unsupported, match="by kind, or by both"):
+            backend.search([query])
+
+
+def test_queries_by_different_ways_are_answered_in_their_order(
+    backend: Backend, scorer: Scorer, towers: Towers, model: str
+) -> None:
+    fill(backend, towers)
+    queries = [Query(towers[row], 4, by=by) for row in (11, 50) for by in WAYS[model]]
+    for query, found in zip(queries, backend.search(queries), strict=True):
         assert_same(found, naive(scorer, query, towers))
 
 
@@ -143,6 +184,9 @@ def test_a_match_tells_about_its_event(backend: Backend, scorer: Scorer, towers:
         matrix = scorer.score(towers[4], towers[row : row + 1])[0]
         assert match.matrix == pytest.approx(matrix, abs=1e-4)
         assert match.level == pytest.approx(float(matrix[:, :2].sum()), abs=1e-4)
+        kind = scorer.rank(towers[4], towers[row : row + 1], matrix[None])[0]
+        assert match.kind_rank == pytest.approx(float(kind), abs=1e-4)
+        assert match.identity == pytest.approx(float(scorer.cosines(towers[4], towers[row : row + 1])[0]), abs=1e-4)
 
 
 def test_an_event_added_twice_is_found_once_as_it_was(backend: Backend, towers: Towers) -> None:
@@ -297,12 +341,15 @@ def test_any_valid_name_of_a_place_is_told_from_any_other(backend: Backend, towe
         assert events(rest) == {entry.event for entry in entries} - {own.event}
 
 
-def test_among_many_events_few_candidates_find_the_exact_best(make: Make, scorer: Scorer, towers: Towers) -> None:
+def test_among_many_events_few_candidates_find_the_exact_best(
+    make: Make, scorer: Scorer, towers: Towers, model: str
+) -> None:
     backend = make(100)
     fill(backend, towers)
-    queries = [Query(towers[row], 1) for row in range(0, MANY, 20)]
-    for query, found in zip(queries, backend.search(queries), strict=True):
-        assert_same(found, naive(scorer, query, towers))
+    for by in WAYS[model]:
+        queries = [Query(towers[row], 1, by=by) for row in range(0, MANY, 20)]
+        for query, found in zip(queries, backend.search(queries), strict=True):
+            assert_same(found, naive(scorer, query, towers))
 
 
 def test_events_can_be_added_and_removed_while_others_search(backend: Backend, towers: Towers) -> None:
@@ -326,76 +373,3 @@ def test_events_can_be_added_and_removed_while_others_search(backend: Backend, t
     writer.join()
     assert len(backend) == 200
     assert events(backend.search([Query(towers[0], MANY)])[0]) == {entry(n).event for n in range(0, 400, 2)}
-
-
-def test_hubs_share_the_events_of_a_query_engine(scorer: Scorer, towers: Towers, query_engine_url: str) -> None:
-    redis.Redis.from_url(query_engine_url, protocol=2).flushall()
-    one, other = (EngineIndex(query_engine_url, scorer, candidates=lambda: 10) for _ in range(2))
-    fill(one, towers, 5)
-    assert len(other) == 5
-    assert len(other.search([Query(towers[0], 10)])[0]) == 5
-
-
-def test_a_query_engine_keeps_its_events_over_a_restart(scorer: Scorer, towers: Towers, tmp_path: Path) -> None:
-    server = QueryEngine(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
-    server.start()
-    try:
-        index = EngineIndex(server.url, scorer, candidates=lambda: 10)
-        fill(index, towers, 30)
-        server.kill()
-        with pytest.raises(Unavailable):
-            index.search([Query(towers[0], 1)])
-        server.start()
-        (found,) = index.search([Query(towers[3], 1)])
-        assert events(found) == {entry(3).event}
-        assert len(index) == 30
-    finally:
-        server.stop()
-
-
-def test_a_query_engine_that_lost_everything_is_set_up_again(
-    scorer: Scorer, towers: Towers, query_engine_url: str
-) -> None:
-    index = EngineIndex(query_engine_url, scorer, candidates=lambda: 10)
-    fill(index, towers, 5)
-    redis.Redis.from_url(query_engine_url, protocol=2).flushall()
-    with pytest.raises(Unavailable, match="made again"):
-        index.search([Query(towers[0], 1)])
-    assert index.search([Query(towers[0], 1)]) == [[]]
-    fill(index, towers, 5)
-    assert len(index.search([Query(towers[0], 9)])[0]) == 5
-
-
-def test_a_query_engine_that_hangs_is_unavailable(scorer: Scorer, towers: Towers, tmp_path: Path) -> None:
-    server = QueryEngine(tmp_path)
-    server.start()
-    try:
-        index = EngineIndex(server.url, scorer, candidates=lambda: 10, timeout_s=0.3)
-        server.freeze()
-        for call in (lambda: index.search([Query(towers[0], 1)]), lambda: index.known(["a"]), lambda: len(index)):
-            with pytest.raises(Unavailable):
-                call()
-    finally:
-        server.stop()
-
-
-def test_a_server_without_the_module_is_refused_with_the_way_out(scorer: Scorer, debian_redis: Redis) -> None:
-    with pytest.raises(Invalid, match=r"Redis 8.*search.backend = memory"):
-        EngineIndex(debian_redis.url, scorer, candidates=lambda: 10)
-
-
-def test_an_address_that_cannot_serve_is_refused(scorer: Scorer, query_engine_url: str) -> None:
-    with pytest.raises(Invalid, match="database 0"):
-        EngineIndex(query_engine_url.removesuffix("/0") + "/1", scorer, candidates=lambda: 10)
-    with pytest.raises(Invalid, match=r"redis\.url"):
-        EngineIndex("mysql://:secret@host", scorer, candidates=lambda: 10)
-    away = EngineIndex("redis://127.0.0.1:1/0", scorer, candidates=lambda: 10, timeout_s=0.5)
-    with pytest.raises(Unavailable):
-        len(away)
-
-
-def test_a_checkpoint_without_sketch_is_refused(query_engine_url: str) -> None:
-    scorer = Scorer(load(shipped(VGGISH.id)))
-    scorer.sketch = None
-    with pytest.raises(Invalid, match="earwitness-hub sketch"):
-        EngineIndex(query_engine_url, scorer, candidates=lambda: 10)

@@ -207,7 +207,7 @@ def test_a_disk_that_takes_nothing_more_stops_no_publishing(
     edge = EdgeProcess(
         tmp_path / "edge",
         1,
-        *("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=100"),
+        *("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=1000"),
     )
     spool = tmp_path / "edge" / "spool.db"
     eventually(lambda: spool.exists() and spool.stat().st_size > 10**6, 60, "it fills")

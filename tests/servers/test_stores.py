@@ -216,7 +216,7 @@ def test_healthz_answers_though_the_store_does_not(
         ok, text, _ = of_store(url, "redis.timeout_s=1")
         assert not ok
         assert "rediss://" in text
-        hub = HubProcess(tmp_path / "hub", broker.port, url)
+        hub = HubProcess(tmp_path / "hub", broker.port, url, "redis.timeout_s=1")
         hub.launch()
         try:
             eventually(lambda: _answers(hub), 60, "it listens")

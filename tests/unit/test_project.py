@@ -16,7 +16,8 @@ KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
 
 def test_the_tags_of_images_repeat_the_version() -> None:
     files = [ROOT / "docs" / "deploy.md", *(path for path in (ROOT / "deploy").rglob("*") if path.is_file())]
-    tags = [tag for file in files for tag in re.findall(r"earwitness-(?:hub|edge):(\d[\w.]*)", file.read_text())]
+    texts = [file.read_text() for file in files if file.suffix != ".pyc"]
+    tags = [tag for text in texts for tag in re.findall(r"earwitness-(?:hub|edge):(\d[\w.]*)", text)]
     tags += re.findall(r"newTag: (\S+)", (ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text())
     assert len(tags) > 4
     assert set(tags) == {VERSION}

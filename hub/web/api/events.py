@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from hub.catalogue import Wanted
+from hub.search.match import By
 from hub.stored import StoredEvent, ms_of
 from hub.web.api.words import (
     EVENT,
@@ -19,6 +20,7 @@ from hub.web.api.words import (
     Limit,
     Matches,
     Place,
+    Ranked,
     Since,
     Time,
     Until,
@@ -87,6 +89,7 @@ def routes(parts: Parts) -> APIRouter:
         place: Place = None,
         category: Category = None,
         min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
+        by: Ranked = By.BOTH,
         own_recent_clips: Annotated[
             bool, Query(description="include clips of the same sensor close in time")
         ] = False,
@@ -95,7 +98,7 @@ def routes(parts: Parts) -> APIRouter:
         number = None if category is None else CATEGORIES.index(category)
         chosen = filter_of(since_ms=_ms(since), until_ms=_ms(until), place=place, category=number, min_laeq=min_laeq)
         found = event_of(parts.archive, event_id)
-        matches = like_event(parts, found, k, chosen, own_recent_clips=own_recent_clips)
+        matches = like_event(parts, found, k, chosen, by=by, own_recent_clips=own_recent_clips)
         return SimilarList(event=event_id, matches=matches)
 
     @router.get("/{event_id}/why", responses=errors(404, 422, 503))

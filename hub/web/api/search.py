@@ -8,9 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from hub.search.match import Filter
+from hub.search.match import By, Filter
 from hub.stored import ms_of
-from hub.web.api.words import CATEGORY, EVENT, PLACE, Ours, Time, errors
+from hub.web.api.words import BY, CATEGORY, EVENT, PLACE, Ours, Time, errors
 from hub.web.asking import UPLOAD_CAP_BYTES, Likeliest, filter_of, like_event, like_recording
 from hub.web.lookup import event_of
 from hub.web.parts import Parts
@@ -60,12 +60,14 @@ class Asked(BaseModel):
     event: str = Field(pattern=EVENT)
     filters: Filters = Filters()
     k: Annotated[int, BeforeValidator(_whole)] = Field(10, ge=1, le=100, description="most matches", strict=True)
+    by: By = Field(By.BOTH, description=BY)
 
 
 class AskedBySound(Filters):
     """The fields of an upload beside the recording itself."""
 
     k: int = Field(10, ge=1, le=100, description="most matches")
+    by: By = Field(By.BOTH, description=BY)
 
 
 class FoundView(MatchMessage):
@@ -145,11 +147,13 @@ async def _json(request: Request) -> Any:  # noqa: ANN401
 
 def _by_event(parts: Parts, asked: Asked) -> FoundList:
     event = event_of(parts.archive, asked.event)
-    return FoundList(matches=[_view(Likeliest(m)) for m in like_event(parts, event, asked.k, asked.filters.filter())])
+    found = like_event(parts, event, asked.k, asked.filters.filter(), by=asked.by)
+    return FoundList(matches=[_view(Likeliest(match)) for match in found])
 
 
 def _by_sound(parts: Parts, data: bytes, asked: AskedBySound) -> FoundList:
-    return FoundList(matches=[_view(found) for found in like_recording(parts, data, asked.k, asked.filter())])
+    matches = like_recording(parts, data, asked.k, asked.filter(), asked.by)
+    return FoundList(matches=[_view(found) for found in matches])
 
 
 def _view(found: Likeliest) -> FoundView:
@@ -168,7 +172,14 @@ def _body() -> dict[str, Any]:
     form["required"] = ["recording"]
     asked = Asked.model_json_schema()
     asked["properties"]["filters"] = Filters.model_json_schema()
-    asked.pop("$defs", None)
+    for schema in (form, asked):
+        schema["properties"]["by"] = {
+            "type": "string",
+            "enum": list(By),
+            "default": By.BOTH,
+            "description": BY,
+        }
+        schema.pop("$defs", None)
     return {
         "required": True,
         "content": {"application/json": {"schema": asked}, "multipart/form-data": {"schema": form}},

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
+from hub.search.match import By
 from hub.web.cursors import FORM
 from hub.web.guard import HEADER
 from hub.web.views import EVENT_EXAMPLE, Problem
@@ -15,6 +16,7 @@ from shared.events import ClockStatus
 from shared.messages import EARLIEST, LAST
 from shared.taxonomy import CATEGORIES
 
+BY: Final = "what events are ranked by: the kind of sound, its source (the same machine, dog, siren, voice), or both"
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
@@ -54,6 +56,7 @@ Historical = Annotated[
 ]
 EventName = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
 EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
+Ranked = Annotated[By, Query(description=BY)]
 Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]
 Width = Annotated[int, Query(ge=16, le=1600, description="pixels")]
 Height = Annotated[int, Query(ge=16, le=600, description="pixels")]

@@ -1,6 +1,7 @@
 """Search by a past event, at an address that can be passed on, or by a recording."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -14,6 +15,8 @@ from hub.web.pages.shell import Shell
 from hub.web.sound import path_of
 from shared.errors import Invalid
 
+_LIKELY: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -22,6 +25,12 @@ class Result:
     found: Likeliest
     event: StoredEvent
     audible: bool
+
+    @property
+    def alike(self) -> bool:
+        """Whether it has a category in common with the query, or more likely than not the source."""
+        match = self.found.match
+        return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY
 
 
 def routes(shell: Shell) -> APIRouter:
@@ -66,6 +75,7 @@ def routes(shell: Shell) -> APIRouter:
         min_laeq: str = "",
         since: str = "",
         until: str = "",
+        by: str = "",
     ) -> HTMLResponse:
         given = {
             "event": event,
@@ -74,16 +84,18 @@ def routes(shell: Shell) -> APIRouter:
             "min_laeq": min_laeq,
             "since": since,
             "until": until,
+            "by": by,
         }
         fields = {name: value for name, value in given.items() if value}
         if "event" not in fields:
             return page(request, None, fields)
         try:
-            asked = read(Asked, {"event": fields["event"].strip(), "filters": _filters(fields), "k": 12})
+            filters = {"filters": _filters(fields)} | _by(fields)
+            asked = read(Asked, {"event": fields["event"].strip(), "k": 12} | filters)
+            query = event_of(parts.archive, asked.event)
+            found = like_event(parts, query, asked.k, asked.filters.filter(), by=asked.by)
         except Invalid as error:
             return page(request, None, fields, problem=str(error))
-        query = event_of(parts.archive, asked.event)
-        found = like_event(parts, query, asked.k, asked.filters.filter())
         return page(request, [Likeliest(match) for match in found], fields, query=query)
 
     @router.post("/search")
@@ -96,8 +108,8 @@ def routes(shell: Shell) -> APIRouter:
                 data, fields = await recording_of(form)
                 if not data:
                     raise Invalid("choose a recording first")  # noqa: TRY301 - told on the page like any other
-                asked = read(AskedBySound, {**_filters(fields), "k": 12})
-                found = await run_in_threadpool(like_recording, parts, data, asked.k, asked.filter())
+                asked = read(AskedBySound, {**_filters(fields), **_by(fields), "k": 12})
+                found = await run_in_threadpool(like_recording, parts, data, asked.k, asked.filter(), asked.by)
             except Invalid as error:
                 return await run_in_threadpool(page, request, None, fields, None, str(error), name)
             return await run_in_threadpool(page, request, found, fields, None, "", name)
@@ -107,3 +119,7 @@ def routes(shell: Shell) -> APIRouter:
 
 def _filters(fields: dict[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in Filters.model_fields if fields.get(name)}
+
+
+def _by(fields: dict[str, str]) -> dict[str, str]:
+    return {"by": fields["by"]} if fields.get("by") else {}

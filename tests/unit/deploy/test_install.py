@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import http.server
+import shutil
 import subprocess
 import sys
 import threading
@@ -155,8 +156,16 @@ def test_a_pin_is_read_with_and_without_a_marker() -> None:
     assert pinned(text, "absent") is None
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but pip; it can be copied, because its Python finds itself."""
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project beside a virtual environment, and no index that pip would ask by itself."""
     folder = tmp_path / "project"
     folder.mkdir()
@@ -170,7 +179,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    shutil.copytree(fresh, tmp_path / "venv", symlinks=True)
     return folder
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge import check
-from edge.check import examine
+from edge.check import Finding, examine
 from edge.settings import EdgeSettings
 from edge.sources import Sound
 from shared.settings import load
@@ -40,13 +40,32 @@ def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude:
     assert said in source.words
 
 
-def test_another_client_that_comes_before_the_first_answer_is_named(tmp_path: Path) -> None:
-    """The other client takes the session back between CONNACK and PUBACK. Source: MQTT 5.0, 3.14.2.1."""
-    broker = FaultyBroker(Behaviour(after_connack=[b"\xe0\x02\x8e\x00"]))
+SAID, UNSAID = b"\xe0\x02\x8e\x00", b"\xe0\x00"
+"""DISCONNECT because the session is taken over, and without a reason. Source: MQTT 5.0, 3.14.2.1."""
+
+
+@pytest.mark.parametrize("ends", [[SAID], [UNSAID], [UNSAID, UNSAID]])
+def test_another_client_that_comes_before_the_first_answer_is_named(tmp_path: Path, ends: list[bytes]) -> None:
+    """The other client takes the session back between CONNACK and PUBACK, which not every broker tells."""
+    broker = FaultyBroker(Behaviour(after_connack=ends))
     try:
-        overrides = (f"mqtt.port={broker.port}", f"spool.path={tmp_path / 'spool.db'}")
-        found = next(one for one in examine(load(EdgeSettings, None, overrides)) if one.what == "broker")
+        found = broker_of(broker, tmp_path)
     finally:
         broker.stop()
     assert not found.ok
     assert "another client uses this name (demo/sensor-1)" in found.words
+
+
+def test_a_broker_that_ends_each_connection_at_the_message_does_not_let_it_publish(tmp_path: Path) -> None:
+    broker = FaultyBroker(Behaviour(hangs_up=lambda _: True))
+    try:
+        found = broker_of(broker, tmp_path)
+    finally:
+        broker.stop()
+    assert not found.ok
+    assert "the broker does not let demo/sensor-1 publish (no answer)" in found.words
+
+
+def broker_of(broker: FaultyBroker, folder: Path) -> Finding:
+    settings = load(EdgeSettings, None, (f"mqtt.port={broker.port}", f"spool.path={folder / 'spool.db'}"))
+    return next(one for one in examine(settings) if one.what == "broker")

@@ -58,7 +58,8 @@ def test_identities_are_the_networks_own_as_unit_vectors(name: str, values: int)
     features = clips(scorer.space, 5)
     towers = scorer.embed(features)
     made = scorer.identity(towers)
-    assert (made.dtype, made.shape) == (np.float32, (5, values))
+    assert made.dtype == np.float32
+    assert made.shape == (5, values)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1.0, atol=1e-6)
     halved = scorer.identity(towers.astype(np.float16))
     np.testing.assert_allclose(halved, made, atol=1e-3)
@@ -137,7 +138,8 @@ def test_what_is_archived_gives_the_towers_again(name: str, values: int) -> None
     scorer = scorer_of(name, values)
     (towers,) = scorer.embed(clips(scorer.space, 1))
     network, identity = scorer.layout.archived(towers)
-    assert (identity.dtype, identity.nbytes) == (np.int8, values)
+    assert identity.dtype == np.int8
+    assert identity.nbytes == values
     back = scorer.layout.from_archive(network, identity)
     assert back is not None
     np.testing.assert_allclose(back, towers, atol=5e-3)

@@ -10,16 +10,16 @@ VALUES = 8
 
 def chunk(rows: int, rng: np.random.Generator) -> tuple[Chunk, int]:
     """Small whole numbers, whose products bfloat16 knows exactly: many are equal."""
-    made = empty((1, 4), VALUES)
-    made.sketches[:rows] = torch.from_numpy(rng.integers(-2, 3, (rows, VALUES))).to(made.sketches.dtype)
-    made.sketches[rows:] = torch.nan  # whatever is there is not looked at
+    made = empty((1, 4), [(VALUES, torch.bfloat16)])
+    made.sketches[0][:rows] = torch.from_numpy(rng.integers(-2, 3, (rows, VALUES)))
+    made.sketches[0][rows:] = torch.nan  # whatever is there is not looked at
     return made, rows
 
 
 def by_sorting(
     sketches: torch.Tensor, chunks: list[tuple[Chunk, int]], barred: list[list[Rows]], count: int
 ) -> list[list[int]]:
-    everything = torch.cat([made.sketches[:rows] for made, rows in chunks]).float()
+    everything = torch.cat([made.sketches[0][:rows] for made, rows in chunks]).float()
     products = (sketches @ everything.t()).numpy()
     starts = np.cumsum([0, *(rows for _, rows in chunks)])
     found = []
@@ -40,9 +40,9 @@ def test_the_nearest_rows_are_those_that_sorting_finds(queries: int, count: int,
     barred: list[list[Rows]] = [
         [np.flatnonzero(rng.random(rows) < 0.3 * number) for rows in sizes] for number in range(queries)
     ]
-    found = nearest(sketches, chunks, barred, count)
+    found = nearest(lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, barred, count)
     assert [rows.tolist() for rows in found] == by_sorting(sketches, chunks, barred, count)
 
 
 def test_nothing_is_near_where_nothing_is() -> None:
-    assert [rows.tolist() for rows in nearest(torch.zeros(2, VALUES), [], [[], []], 5)] == [[], []]
+    assert [rows.tolist() for rows in nearest(lambda _, rows: torch.zeros(rows, 2), [], [[], []], 5)] == [[], []]

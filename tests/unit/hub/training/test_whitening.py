@@ -1,0 +1,38 @@
+"""Whitening within pairs: what differs between views of one source no longer counts."""
+
+import pytest
+import torch
+
+from hub.training.whitening import whitening
+
+
+def views(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sources differ in values 0 and 1; views of one source differ in the others, and much more."""
+    generator = torch.Generator().manual_seed(0)
+    own = torch.zeros(n, 8)
+    own[:, :2] = torch.randn(n, 2, generator=generator)
+    noise = torch.randn(2, n, 8, generator=generator) * torch.tensor([0.1, 0.1, *[2.0] * 6])
+    return own + noise[0] + 3.0, own + noise[1] + 3.0
+
+
+def test_directions_in_which_sources_differ_are_kept() -> None:
+    centre, projection = whitening(*views(), 2)
+    assert centre.shape == (8,)
+    assert projection.shape == (2, 8)
+    assert projection[:, :2].abs().max() > 3 * projection[:, 2:].abs().max()
+    first, second = (nn_unit((one - centre) @ projection.t()) for one in views())
+    found = (first @ second.t()).argmax(dim=1)
+    plain = (nn_unit(views()[0] - 3.0) @ nn_unit(views()[1] - 3.0).t()).argmax(dim=1)
+    own = torch.arange(len(found))
+    assert (found == own).float().mean() > 3 * (plain == own).float().mean()
+
+
+def nn_unit(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(values, dim=1)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_few_views_and_views_that_never_differ_give_something_finite(n: int) -> None:
+    for first, second in (views(n), (torch.ones(n, 8), torch.ones(n, 8))):
+        for tensor in whitening(first, second, 8):
+            assert torch.isfinite(tensor).all()
