@@ -31,6 +31,9 @@ from shared.space import SMALL, VGGISH
 
 FEWEST: Final = 20
 """Sources that can be learnt from."""
+MANY: Final = 5_000
+"""Sources from which learning is worth its while; of some hundreds it knows no more than whitening."""
+STEPS_OF_MANY: Final = 1_500
 WEIGHT: Final = 1.0
 WEIGHTS: Final = {VGGISH.id: 1.0, SMALL.id: 1.0}
 """Weights of the feature spaces that ship; of others `WEIGHT`."""
@@ -53,7 +56,8 @@ class IdentityPlan:
     Attributes:
         seed: fixes all randomness.
         values: of an identity, in [1, 64].
-        steps: of the optimiser; 0 leaves it at whitening.
+        shrinkage: share of a sphere in the covariance within pairs, in [0, 1].
+        steps: of the optimiser; 0 leaves it at whitening. None: `STEPS_OF_MANY` of at least `MANY` sources, else 0.
         sources: in a step.
         rate: highest learning rate of AdamW.
         temperature: of the cosines in their softmax.
@@ -66,7 +70,8 @@ class IdentityPlan:
 
     seed: int = 0
     values: int = MOST
-    steps: int = 1_500
+    shrinkage: float = 0.5
+    steps: int | None = None
     sources: int = 512
     rate: float = 1e-3
     temperature: float = 0.05
@@ -74,10 +79,21 @@ class IdentityPlan:
     weight: float = WEIGHT
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.steps < 0 or self.sources < 2 or self.parts < 2 or not 1 <= self.values <= MOST:
+        if (
+            self.seed < 0
+            or (self.steps or 0) < 0
+            or self.sources < 2
+            or self.parts < 2
+            or not 1 <= self.values <= MOST
+        ):
             raise Invalid(f"seeds and steps start at 0, sources and parts at 2; values lie in [1, {MOST}]")
-        if not 0.0 < self.rate < 1.0 or self.temperature <= 0.0 or not 0.0 <= self.weight <= 100.0:
-            raise Invalid("rates lie in (0, 1), temperatures above 0, weights in [0, 100]")
+        if (
+            not 0.0 <= self.shrinkage <= 1.0
+            or not 0.0 < self.rate < 1.0
+            or self.temperature <= 0.0
+            or not 0.0 <= self.weight <= 100.0
+        ):
+            raise Invalid("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0, weights in [0, 100]")
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
@@ -151,7 +167,7 @@ def learn(
     rng = np.random.default_rng(plan.seed)
     network = IdentityNetwork(config)
     if start is None:
-        centre, projection = whitening(*halves(sounds), config.values)
+        centre, projection = whitening(*halves(sounds), config.values, plan.shrinkage)
         network.centre.copy_(centre)
         network.projection.weight.data.copy_(projection)
     else:
@@ -160,18 +176,20 @@ def learn(
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
     stretches, stage = Stretches(sounds, rng), Stage(1, 2, plan.rate)
     close: npt.NDArray[np.int64] | None = None
-    for step in range(plan.steps):
+    steps = plan.steps if plan.steps is not None else STEPS_OF_MANY * (stretches.sources >= MANY)
+    for step in range(steps):
         if step % _RENEWED == 0:
             close = _neighbours(network, stretches)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(stage, step / plan.steps)
+            group["lr"] = learning_rate(stage, step / steps)
         drawn = _drawn(stretches.sources, plan.sources, close if step % 2 else None, rng)
         first, second = (_unit(network, views) for views in stretches.pairs(drawn))
         loss = _loss(first @ second.t() / plan.temperature)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        told((step + 1) / plan.steps)
+        told((step + 1) / steps)
+    told(1.0)
     return network.requires_grad_(requires_grad=False).eval()
 
 

@@ -41,7 +41,12 @@ def identity(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="steps of the optimiser; 0 leaves it at whitening", show_default=False)
+        int | None,
+        typer.Option(
+            min=0,
+            help="steps of the optimiser; 0 leaves it at whitening, as few clips do if not given",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     out: Annotated[

@@ -5,22 +5,19 @@ Directions in which two views of one source differ are made short; those stay in
 Source: Hatch and Stolcke 2006 (within-class covariance normalisation); Fisher 1936 (the directions).
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor
 
-SHRINKAGE: Final = 0.1
-"""Share of a sphere of the same size in the covariance within pairs: few pairs know it badly."""
 
-
-def whitening(first: Tensor, second: Tensor, values: int) -> tuple[Tensor, Tensor]:
+def whitening(first: Tensor, second: Tensor, values: int, shrinkage: float) -> tuple[Tensor, Tensor]:
     """Centre and projection of views that are pairwise of the same source.
 
     Args:
         first: float32 [n, d], n at least 2.
         second: float32 [n, d].
         values: directions to keep, at most d.
+        shrinkage: share of a sphere of the same size in the covariance within pairs, which few pairs know badly; in
+            [0, 1].
 
     Returns:
         float32 [d] and [values, d].
@@ -31,7 +28,7 @@ def whitening(first: Tensor, second: Tensor, values: int) -> tuple[Tensor, Tenso
     difference = (one - other) / 2.0**0.5
     within = difference.t() @ difference / len(one)
     size = float(within.diagonal().mean()) or 1.0
-    within = (1.0 - SHRINKAGE) * within + SHRINKAGE * size * torch.eye(len(within), dtype=torch.float64)
+    within = (1.0 - shrinkage) * within + shrinkage * size * torch.eye(len(within), dtype=torch.float64)
     whitened = torch.linalg.inv(torch.linalg.cholesky(within))
     spread = (means - centre).t() @ (means - centre) / len(one)
     _, directions = torch.linalg.eigh(whitened @ spread @ whitened.t())  # ascending

@@ -107,7 +107,14 @@ def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: 
         teach(untaught, replace(alike, space=VGGISH), QUICK)
     with pytest.raises(Invalid, match="is no start for"):
         teach(untaught, alike, replace(QUICK, values=4), start=teach(untaught, alike, QUICK).identity)
-    for senseless in ({"steps": -1}, {"values": 65}, {"rate": 1.0}, {"weight": -1.0}, {"parts": 1}):
+    for senseless in (
+        {"steps": -1},
+        {"values": 65},
+        {"rate": 1.0},
+        {"weight": -1.0},
+        {"shrinkage": 1.5},
+        {"parts": 1},
+    ):
         with pytest.raises(Invalid):
             IdentityPlan(**senseless)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ def views(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_directions_in_which_sources_differ_are_kept() -> None:
-    centre, projection = whitening(*views(), 2)
+    centre, projection = whitening(*views(), 2, 0.1)
     assert centre.shape == (8,)
     assert projection.shape == (2, 8)
     assert projection[:, :2].abs().max() > 3 * projection[:, 2:].abs().max()
@@ -34,5 +34,5 @@ def nn_unit(values: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("n", [2, 3])
 def test_few_views_and_views_that_never_differ_give_something_finite(n: int) -> None:
     for first, second in (views(n), (torch.ones(n, 8), torch.ones(n, 8))):
-        for tensor in whitening(first, second, 8):
+        for tensor in whitening(first, second, 8, 0.5):
             assert torch.isfinite(tensor).all()
