@@ -4,7 +4,7 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-PAGES: Final = ("/", "/alerts", "/events", "/map", "/patterns", "/search", "/sensors", "/settings", "/docs")
+PAGES: Final = ("/", "/alerts", "/events", "/map", "/names", "/patterns", "/search", "/sensors", "/settings", "/docs")
 DATA: Final = (
     "/healthz",
     "/metrics",
@@ -13,6 +13,7 @@ DATA: Final = (
     "/api/v1/episodes",
     "/api/v1/alerts",
     "/api/v1/feedback",
+    "/api/v1/names",
     "/api/v1/sensors",
     "/api/v1/sites/demo/thresholds",
     "/api/v1/export/events.csv",
