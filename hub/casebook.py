@@ -4,7 +4,8 @@ Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `e
 `ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
 `ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
 `ew:span:<site>` sorted set of a site's `first` and `newest` times, `ew:others:<site>` JSON times of its
-alerts about what belongs to no rhythm, `ew:thresholds:<site>` JSON.
+alerts about what belongs to no rhythm, `ew:offers:<site>` JSON of the `Offers` to its budget, `ew:thresholds:<site>`
+JSON.
 
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
 done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
@@ -29,9 +30,21 @@ from hub.flagging.budget import Threshold
 from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
 from hub.flagging.history import History
 from hub.flagging.named import NamedSound
+from hub.flagging.offers import Offers, offers_of
 from hub.flagging.returns import NameLog
 from hub.named import name_log, queue_names
-from hub.past import EPISODES, checked, episode_from, expire_traces, index_of, key_of, likeness_of, load, queue
+from hub.past import (
+    EPISODES,
+    SOURCES_DUE,
+    checked,
+    episode_from,
+    expire_traces,
+    index_of,
+    key_of,
+    likeness_of,
+    load,
+    queue,
+)
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
@@ -62,6 +75,7 @@ class Opened:
         recents: of each sensor of the batch, to be changed, and of others that were looked at.
         thresholds: of each site, by category; where a site has learnt none, there is none.
         others: of each site, when it had its latest alerts about what belongs to no rhythm, to be added to.
+        offers: to the budget of each site, to be changed.
         look: what another sensor did lately, as it is now.
         history: earlier episodes, for clips that come late; to be changed.
         names: returns of named sounds; to be changed.
@@ -70,6 +84,7 @@ class Opened:
     recents: dict[str, Recent]
     thresholds: dict[str, dict[str, float]]
     others: dict[str, list[int]]
+    offers: dict[str, Offers]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
     history: History = field(default_factory=History)
     names: NameLog = field(default_factory=NameLog)
@@ -111,6 +126,8 @@ class Casebook:
                     opened = self._opened(pipe, places, sites)
                     for recent in opened.recents.values():
                         recent.forget_after(now_ms)
+                    for offers in opened.offers.values():
+                        offers.forget_after(now_ms)
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
@@ -118,6 +135,9 @@ class Casebook:
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
                             pipe.set(_others(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
+                    for site, offers in opened.offers.items():
+                        if offers.changed:
+                            pipe.set(_offers(site), to_json(offers.document()))
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -126,15 +146,13 @@ class Casebook:
 
     def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
         """What a batch is judged by, watched from now on."""
-        keys = [*(_recent(place) for place in places), *(_others(site) for site in sites)]
+        keys = [_recent(place) for place in places]
+        keys += [key(site) for key in (_others, _offers) for site in sites]
         pipe.watch(*keys)
-        rows = pipe.mget([*keys, *(_thresholds(site) for site in sites)])
-        found = [rows[: len(places)], rows[len(places) : len(keys)], rows[len(keys) :]]
-        recents = {place: self._recent_from(place, row) for place, row in zip(places, found[0], strict=True)}
-        others = {
-            site: self._rows.read("others", site, _others_of, row) or []
-            for site, row in zip(sites, found[1], strict=True)
-        }
+        rows = iter(pipe.mget([*keys, *(_thresholds(site) for site in sites)]))
+        recents = {place: self._recent_from(place, next(rows)) for place in places}
+        others = {site: self._rows.read("others", site, _others_of, next(rows)) or [] for site in sites}
+        offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
 
         def look(place: str) -> Recent:
             if place not in recents:
@@ -142,10 +160,10 @@ class Casebook:
                 recents[place] = self._recent_from(place, pipe.get(_recent(place)))
             return recents[place]
 
-        learnt = {site: self._thresholds_from(site, row) for site, row in zip(sites, found[2], strict=True)}
+        learnt = {site: self._thresholds_from(site, next(rows)) for site in sites}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
         history = History(partial(load, pipe, self._rows))
-        return Opened(recents, values, others, look, history, name_log(pipe, self._rows))
+        return Opened(recents, values, others, offers, look, history, name_log(pipe, self._rows))
 
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
@@ -200,6 +218,13 @@ class Casebook:
                 if place in {None, episode.place} and category in {None, episode.category}
             ]
         return chosen[:limit]
+
+    @translated
+    def standing(self, names: Sequence[str]) -> dict[str, Episode | str]:
+        """Episodes as they are now, or the name of the one that they became a part of; those gone are missing."""
+        rows = self._redis.mget([key_of(name) for name in names]) if names else []
+        read = {n: self._rows.read("episode", n, _episode_or_name, row) for n, row in zip(names, rows, strict=True)}
+        return {name: one for name, one in read.items() if one is not None}
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([key_of(name) for name in ids]) if ids else []
@@ -345,6 +370,8 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
     queue(pipe, opened.history)
     queue_names(pipe, opened.names)
+    if due := _due_for_sources(conclusions, opened.history):
+        pipe.zadd(SOURCES_DUE, due)
     pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:
@@ -353,6 +380,17 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
         pipe.sadd(_SITES, site)
         pipe.zadd(_span(site), {"first": min(own)}, lt=True)
         pipe.zadd(_span(site), {"newest": max(own)}, gt=True)
+
+
+def _due_for_sources(conclusions: Sequence[Conclusion], history: History) -> dict[str, int]:
+    """Episodes whose identity, opening or name changed, with their opening, ms: their source is to be found anew."""
+    due = {name: episode.opened_ms for name, episode in history.merged.items()}
+    for conclusion in conclusions:
+        for episode in conclusion.episodes:
+            clearer = episode.clearest == str(conclusion.event.id)
+            if clearer or episode.id in history.moved or episode.id in history.into.values():
+                due[episode.id] = episode.opened_ms
+    return due
 
 
 def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa: ANN401 - the client is untyped
@@ -379,6 +417,10 @@ def _recent_of(row: bytes) -> Recent:
 
 def _others_of(row: bytes) -> list[int]:
     return [int(ms) for ms in from_json(row)]
+
+
+def _offers_of(row: bytes) -> Offers:
+    return offers_of(from_json(row))
 
 
 def _learnt_of(row: bytes) -> dict[str, Threshold]:
@@ -412,6 +454,10 @@ def _heard(place: str, year: int) -> str:
 
 def _others(site: str) -> str:
     return f"{PREFIX}:others:{site}"
+
+
+def _offers(site: str) -> str:
+    return f"{PREFIX}:offers:{site}"
 
 
 def _span(site: str) -> str:

@@ -1,9 +1,10 @@
 """What recurs at a place: episodes of one category, read from the casebook and put into a pattern."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from hub.casebook import Casebook
 from hub.flagging.episode import Episode
@@ -20,6 +21,8 @@ LONGEST_DAYS: Final = 366.0
 """Nothing older is looked at, however long it is kept."""
 MOST: Final = 2_000
 """Episodes looked at, the newest."""
+PAUSE_S: Final = 1_800.0
+"""Longest pause within an occurrence, unless another is given."""
 
 
 class Rhythms:
@@ -71,11 +74,13 @@ class Patterns:
         casebook: where episodes are.
         places: for the time zone.
         history_days: how far back episodes are looked at.
+        pause_s: what goes on after a pause of at most so many seconds is one occurrence.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
+    def __init__(self, casebook: Casebook, places: Places, history_days: float, pause_s: float = PAUSE_S) -> None:
         self._casebook = casebook
         self._places = places
+        self._pause_ms = round(pause_s * 1000)
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> Pattern:
@@ -92,24 +97,30 @@ class Patterns:
         since_ms, now_ms = ms_of(now - self._history), ms_of(now)
         heard = self._casebook.heard_hours(place, since_ms, now_ms)
         spans = [Span(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return pattern(spans, heard, now, self._places.timezone)
+        return pattern(spans, heard, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
-        made: dict[date, float] = {}
-        for episode in self._episodes(place, category, now):
-            at = datetime.fromtimestamp(episode.opened_ms / 1000, self._places.timezone)
-            end = datetime.fromtimestamp(episode.last_ms / 1000, self._places.timezone)
-            while at < end:
-                midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), at.tzinfo)
-                until = min(end, midnight)
-                hours = (until - at).total_seconds() / 3600
-                made[at.date()] = min(24.0, made.get(at.date(), 0.0) + hours)
-                at = until
-        return dict(sorted(made.items()))
+        spans = [Span(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
+        return hours_by_day(spans, self._places.timezone)
 
     def _episodes(self, place: str, category: str, now: datetime) -> Sequence[Episode]:
         since_ms = ms_of(now - self._history)
         return self._casebook.episodes(
             limit=MOST, before_ms=ms_of(now) + 1, since_ms=since_ms, place=place, category=category
         )
+
+
+def hours_by_day(spans: Iterable[Span], zone: ZoneInfo) -> dict[date, float]:
+    """Hours of each local day, in [0, 24], that some spans last."""
+    made: dict[date, float] = {}
+    for span in spans:
+        at = datetime.fromtimestamp(span.opened_ms / 1000, zone)
+        end = datetime.fromtimestamp(span.last_ms / 1000, zone)
+        while at < end:
+            midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), at.tzinfo)
+            until = min(end, midnight)
+            hours = (until - at).total_seconds() / 3600
+            made[at.date()] = min(24.0, made.get(at.date(), 0.0) + hours)
+            at = until
+    return dict(sorted(made.items()))

@@ -138,7 +138,7 @@ class FlaggingSettings(Group):
         2.0,
         gt=0,
         description="budget of each site: thresholds are as low as so many false alerts a day allow, and there are no"
-        " more alerts a day about what belongs to no rhythm",
+        " more alerts a day about what belongs to no rhythm: those that are worth most",
     )
     threshold: float = Field(
         0.6,
@@ -165,7 +165,8 @@ class FlaggingSettings(Group):
     cooldown_s: float = Field(
         1_800.0,
         ge=0,
-        description="so long after an episode with an alert, its category is heard there without a new alert",
+        description="so long after an episode with an alert, its category is heard there without a new alert; and"
+        " longest pause after which a sound goes on and does not begin anew, for what is said of its rhythm",
     )
     rhythm: float = Field(
         0.6,
@@ -175,6 +176,18 @@ class FlaggingSettings(Group):
     )
     urgent_above_db: float = Field(
         10.0, ge=0, description="so far above the ambient level, a recurring alert is escalated to `urgent`"
+    )
+
+
+class SourcesSettings(Group):
+    """When episodes are of one source: the same machine, dog, siren or voice, heard again."""
+
+    join: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="probability of being the same source from which an episode joins a source, and two sources"
+        " become one; below it, it opens one",
     )
 
 
@@ -253,6 +266,7 @@ class HubSettings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     search: SearchSettings = SearchSettings()
     flagging: FlaggingSettings = FlaggingSettings()
+    sources: SourcesSettings = SourcesSettings()
     places: PlacesSettings = PlacesSettings()
     notify: NotifySettings = NotifySettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

@@ -274,7 +274,7 @@ def _unpacked(value: bytes) -> StoredTowers | None:
     network, _, length = head.partition(b"/")
     try:
         end = len(values) - int(length or 0)
-        identity = np.frombuffer(values, dtype=np.int8, offset=end)
+        identity = np.frombuffer(values[end:], dtype=np.int8)
         return StoredTowers(network.decode(), np.frombuffer(values[:end], dtype="<f2"), identity)
     except ValueError:
         return None

@@ -4,7 +4,19 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-PAGES: Final = ("/", "/alerts", "/events", "/map", "/names", "/patterns", "/search", "/sensors", "/settings", "/docs")
+PAGES: Final = (
+    "/",
+    "/alerts",
+    "/events",
+    "/map",
+    "/names",
+    "/patterns",
+    "/search",
+    "/sensors",
+    "/settings",
+    "/sources",
+    "/docs",
+)
 DATA: Final = (
     "/healthz",
     "/metrics",
@@ -14,6 +26,7 @@ DATA: Final = (
     "/api/v1/alerts",
     "/api/v1/feedback",
     "/api/v1/names",
+    "/api/v1/sources",
     "/api/v1/sensors",
     "/api/v1/sites/demo/thresholds",
     "/api/v1/export/events.csv",

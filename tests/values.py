@@ -63,7 +63,7 @@ def stored(seq: int = 0, *, sensor: str = "street-1", site: str = "demo", after_
         space=VGGISH.id,
         features=sent.body.features,
         presence=(0.5, 0.0, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0),
-        towers=StoredTowers("another-network", np.arange(6, dtype=np.float16)),
+        towers=StoredTowers("another-network", np.arange(6, dtype=np.float16), np.arange(-2, 3, dtype=np.int8)),
     )
 
 

@@ -49,6 +49,7 @@ class AlertFigures:
         alerts_a_day: mean.
         most_alerts_a_day: of any day.
         budget: of false alerts a day.
+        most_without_rhythm: alerts that belong to no rhythm in any 24 hours: within the budget.
         false_alerts_a_day: wrong by kind, mean of all days.
         false_alerts_a_day_later: of the last third of the days.
         precision_by_kind: share of alerts that are right by kind.
@@ -84,6 +85,7 @@ class AlertFigures:
     alerts_a_day: float
     most_alerts_a_day: int
     budget: float
+    most_without_rhythm: int
     false_alerts_a_day: float
     false_alerts_a_day_later: float
     precision_by_kind: float
@@ -238,6 +240,7 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
         alerts_a_day=len(alerts) / days,
         most_alerts_a_day=max(daily.values()),
         budget=settings.flagging.false_alerts_a_day,
+        most_without_rhythm=measure.most_a_day([alert.captured_at for alert in alerts if alert.severity == "notice"]),
         false_alerts_a_day=len(wrong) / days,
         false_alerts_a_day_later=sum(truth.at_s(alert) >= since_s for alert in wrong) / last,
         precision_by_kind=1 - len(wrong) / len(alerts),

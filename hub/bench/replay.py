@@ -141,7 +141,7 @@ def replaying(settings: HubSettings, verdict: Verdict | None = None) -> Iterator
         learner = learner_of(flagging, archive, casebook)
         completer = Completer(
             casebook,
-            Patterns(casebook, places, settings.archive.retention_days),
+            Patterns(casebook, places, settings.archive.retention_days, flagging.cooldown_s),
             places,
             rule,
             urgent_above_db=flagging.urgent_above_db,

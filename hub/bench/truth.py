@@ -9,6 +9,7 @@ planted source sounds in its clip, its first category is that source's, and its 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from hub.bench.street import KINDS, Clip, Happening
@@ -104,6 +105,16 @@ def duplicates(truth: Truth) -> int:
     """Alerts beyond one per happening; one about several counts for each."""
     told = Counter(one.name for alert in truth.alerts for one in about(truth, alert))
     return sum(count - 1 for count in told.values())
+
+
+def most_a_day(times: Iterable[datetime]) -> int:
+    """The most of these times, rising, that lie within 24 hours; 0 of none."""
+    rising, begin, most = list(times), 0, 0
+    for number, at in enumerate(rising):
+        while at - rising[begin] >= timedelta(days=1):
+            begin += 1
+        most = max(most, number + 1 - begin)
+    return most
 
 
 @dataclass(frozen=True, slots=True)

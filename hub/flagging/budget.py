@@ -4,12 +4,14 @@
 2. People's verdicts tell how far stated probabilities are off at this site, per category: one shift of the log-odds,
    pulled towards none while verdicts are few.
 3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
-   would have cost. Each category gets the lowest threshold that its share of the budget pays for; what a category
-   leaves over goes to the others.
+   would have cost; of more than get an alert, as many as do, of mean probability. Each category gets the lowest
+   threshold that its share of the budget pays for; what a category leaves over goes to the others. No threshold lies
+   below the one to start with, as verdicts correct it.
 
 Source: Platt 1999, with the slope left at 1 (2.); a sum of probabilities is an expected count (3.).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -40,7 +42,7 @@ class Threshold:
         false_a_day: false alerts a day that it is expected to cost.
         low: of them, lower end of a 90 % interval.
         high: upper end.
-        alerts_a_day: all alerts a day above it, in the history.
+        alerts_a_day: alerts a day above it at most, by the history.
         episodes: happenings in the history, of likeness `FLOOR` or more.
         days: length of the history.
         verdicts: of people, that it takes into account.
@@ -76,7 +78,12 @@ class Record:
 
 
 def thresholds(
-    records: Mapping[str, Record], days: float, *, false_alerts_a_day: float, start: float
+    records: Mapping[str, Record],
+    days: float,
+    *,
+    false_alerts_a_day: float,
+    start: float,
+    alerts_a_day: float = math.inf,
 ) -> dict[str, Threshold]:
     """The threshold of each category at a site.
 
@@ -84,7 +91,9 @@ def thresholds(
         records: by category.
         days: that the history covers, over 0; less than one counts as one.
         false_alerts_a_day: the site's budget.
-        start: likeness needed at least, in [0, 1]; what holds where there is no history.
+        start: probability needed at least, as verdicts correct it, in [0, 1]; what holds where there is no history.
+        alerts_a_day: how many happenings a day get an alert at most; which of them is not known here, so that each
+            is taken to be as doubtful as all above the threshold are on average.
 
     Returns:
         By category.
@@ -92,20 +101,25 @@ def thresholds(
     days = max(days, 1.0)
     shifts = {name: shift_of(record.verdicts) for name, record in records.items()}
     sorted_ = {name: np.sort(np.clip(record.likeness, 0.0, 1.0))[::-1] for name, record in records.items()}
-    false = {name: 1.0 - shifted(values, shifts[name]) for name, values in sorted_.items()}
-    shares = _shares({name: _cost(sorted_[name], false[name], start) / days for name in records}, false_alerts_a_day)
+    costs = {
+        name: _costs(1.0 - shifted(values, shifts[name]), days * alerts_a_day) / days
+        for name, values in sorted_.items()
+    }
+    starts = {name: max(start, _needed(start, shifts[name])) for name in records}
+    wanted = {name: _cost(costs[name], int((sorted_[name] >= starts[name]).sum())) for name in records}
+    shares = _shares(wanted, false_alerts_a_day)
     made = {}
     for name, record in records.items():
-        value = _lowest(sorted_[name], np.cumsum(false[name]) / days, shares[name], start)
+        value = _lowest(sorted_[name], costs[name], shares[name], starts[name])
         above = int((sorted_[name] >= value).sum())
-        expected = float(false[name][:above].sum())
+        expected = _cost(costs[name], above) * days
         low, high = poisson_interval(expected)
         made[name] = Threshold(
             value=value,
             false_a_day=expected / days,
             low=low / days,
             high=high / days,
-            alerts_a_day=above / days,
+            alerts_a_day=min(above / days, alerts_a_day),
             episodes=int((sorted_[name] >= FLOOR).sum()),
             days=days,
             verdicts=len(record.verdicts),
@@ -134,6 +148,11 @@ def shifted(stated: Values, shift: float) -> Values:
     return np.asarray(1.0 / (1.0 + np.exp(-(_logit(stated) + shift))), dtype=np.float64)
 
 
+def _needed(p: float, shift: float) -> float:
+    """What must be stated so that it is a probability of p once its log-odds are moved."""
+    return float(shifted(np.array([p]), -shift)[0]) if shift else p
+
+
 def poisson_interval(count: float) -> tuple[float, float]:
     """A 90 % interval of the rate behind an expected count, by Wilson and Hilferty's approximation."""
     upper_of = count + 1.0
@@ -147,9 +166,20 @@ def _logit(p: Values) -> Values:
     return np.asarray(np.log(clipped / (1.0 - clipped)), dtype=np.float64)
 
 
-def _cost(values: Values, false: Values, threshold: float) -> float:
-    """False alerts that a threshold would have raised."""
-    return float(false[values >= threshold].sum())
+def _costs(false: Values, most: float) -> Values:
+    """False alerts that a threshold at each happening would have raised, rising.
+
+    Args:
+        false: probability of each happening that an alert about it is false, the likest first.
+        most: alerts that are raised at most.
+    """
+    told = np.minimum(most / np.arange(1, len(false) + 1), 1.0)
+    return np.asarray(np.cumsum(false) * told, dtype=np.float64)
+
+
+def _cost(costs: Values, above: int) -> float:
+    """False alerts that a threshold with so many happenings above it would have raised."""
+    return float(costs[above - 1]) if above else 0.0
 
 
 def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:

@@ -125,6 +125,7 @@ class Judge:
         around = Around(
             thresholds=opened.thresholds.get(event.site, {}),
             others=opened.others[event.site],
+            offers=opened.offers[event.site],
             nearby_alert=nearby_alert,
             history=opened.history,
             belonging=lambda episode: self._rhythms.belonging(episode.place, episode.category, start_ms),

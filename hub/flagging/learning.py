@@ -73,7 +73,9 @@ class Learner:
         said = self._said(site)
         records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
-        learnt = thresholds(records, days, false_alerts_a_day=self._budget, start=self._start)
+        learnt = thresholds(
+            records, days, false_alerts_a_day=self._budget, start=self._start, alerts_a_day=self._budget
+        )
         for name, value in self._pins(site).items():
             learnt[name] = replace(learnt[name], value=value)
         self._casebook.set_thresholds(site, learnt)

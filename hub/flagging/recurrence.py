@@ -7,7 +7,7 @@ Source: Schwarz 1978 (penalty per fitted rate); Rissanen 1983 (penalty per rhyth
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -63,6 +63,25 @@ class Span:
             raise Invalid("an episode cannot end before it begins")
 
 
+def merged(spans: Iterable[Span], pause_ms: int) -> list[Span]:
+    """Return spans as occurrences: what goes on after a pause is one with what was before it.
+
+    Args:
+        spans: in any order; they may overlap.
+        pause_ms: longest time between two spans of one occurrence.
+
+    Returns:
+        In order; more than `pause_ms` apart.
+    """
+    made: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.opened_ms):
+        if made and span.opened_ms - made[-1].last_ms <= pause_ms:
+            made[-1] = Span(made[-1].opened_ms, max(made[-1].last_ms, span.last_ms))
+        else:
+            made.append(span)
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """When it is likely to happen next.
@@ -89,7 +108,7 @@ class Pattern:
         days: local dates on which one began.
         first_at: when the first began, on the site's clock; None if there was none.
         last_at: when the last was last heard.
-        median_duration_s: of an episode.
+        median_duration_s: of an occurrence.
         profile: float32 [7, 24], from Monday 0:00 local: share of the hours heard in which something happened; NaN
             where none was heard. Of the last half year, like all that follows.
         regularity: in words; the rule is `_regularity`'s.
@@ -130,7 +149,7 @@ class History:
         return (self.local + _EPOCH_DAY * DAY) % WEEK
 
 
-def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -> Pattern:
+def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0) -> Pattern:
     """What happened so far, in figures and words, and what is likely to come.
 
     Args:
@@ -138,6 +157,7 @@ def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -
         heard: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
         now: aware; windows begin at the next full hour or later.
         zone: the site's.
+        pause_ms: longest pause within an occurrence: what follows a pause is no beginning.
 
     Raises:
         Invalid: `now` has no time zone.
@@ -145,16 +165,17 @@ def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -
     if now.tzinfo is None:
         raise Invalid("the present moment needs a time zone")
     now_ms = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    past = sorted((s.opened_ms, min(s.last_ms, now_ms)) for s in spans if s.opened_ms <= now_ms)
-    episodes = np.array(past, dtype=np.int64).reshape(-1, 2)
-    history = history_of([Span(*row) for row in past], heard, now_ms // _HOUR_MS, zone)
-    days = len({_at(opened, zone).date() for opened, _ in past})
+    begun = [Span(span.opened_ms, min(span.last_ms, now_ms)) for span in spans if span.opened_ms <= now_ms]
+    past = merged(begun, pause_ms)
+    episodes = np.array([(span.opened_ms, span.last_ms) for span in past], dtype=np.int64).reshape(-1, 2)
+    history = history_of(begun, heard, now_ms // _HOUR_MS, zone)
+    days = len({_at(span.opened_ms, zone).date() for span in past})
     enough = days >= FEWEST_DAYS
     return Pattern(
-        times=len(past),
+        times=len(begun),
         days=days,
-        first_at=_at(past[0][0], zone) if past else None,
-        last_at=_at(max(last for _, last in past), zone) if past else None,
+        first_at=_at(past[0].opened_ms, zone) if past else None,
+        last_at=_at(past[-1].last_ms, zone) if past else None,
         median_duration_s=float(np.median(episodes[:, 1] - episodes[:, 0]) / 1000) if past else 0.0,
         profile=_profile(history),
         regularity=_regularity(history, episodes[:, 0], zone) if enough else NO_RHYTHM,

@@ -5,13 +5,12 @@ resemblance: the level of similarity counts it; the paper, section 3.1), if thei
 threshold for the category, and if it is loud enough over the ambient level. One alert per episode; and for a while
 after an episode with an alert, what follows at that place belongs to the same alert.
 
-What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, a site has at most
-so many alerts a day as its budget of false ones allows.
+What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, those are told that
+are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.flagging.price`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +18,12 @@ import numpy.typing as npt
 from hub.flagging.episode import Call, Episode, Heard, Recent
 from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
 from hub.flagging.named import Likely
+from hub.flagging.offers import Offer, Offers
+from hub.flagging.price import taken
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
-
-_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,11 @@ class Found:
         """P(same source) by the match's event; nothing if the checkpoint has no identity."""
         return {match.event: float(p) for match, p in zip(self.matches, self.same_source, strict=False)}
 
+    @property
+    def sources(self) -> npt.NDArray[np.float32]:
+        """P(same source) of each, 0 if the checkpoint has no identity."""
+        return self.same_source if len(self.same_source) else np.zeros(len(self.matches), dtype=np.float32)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
@@ -113,6 +117,7 @@ class Around:
     Attributes:
         thresholds: of its site, by category; the rule's own where there is none.
         others: when the site had its latest alerts about what belongs to no rhythm, ms since 1970 UTC; added to.
+        offers: what else its budget was offered; changed.
         nearby_alert: the alert of a simultaneous episode of a nearby sensor, or "".
         belonging: probability that an episode belongs to a rhythm.
         history: of episodes, for clips that come late; changed.
@@ -120,6 +125,7 @@ class Around:
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     others: list[int] = field(default_factory=list)
+    offers: Offers = field(default_factory=Offers)
     nearby_alert: Callable[[Episode], str] = lambda _: ""
     belonging: Callable[[Episode], float] = lambda _: 0.0
     history: History = field(default_factory=History)
@@ -161,10 +167,10 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
             worthy[episode.id] = likeness
     recurring = any(around.belonging(episodes[name]) >= rule.rhythm for name in worthy)
     if worthy and not recurring:
-        if not room(around.others, heard.start_ms, rule.others_a_day):
+        found = replace(similar, likeness=own)
+        clip = [_offer(rule, episodes[name], found, around.thresholds, above) for name in worthy]
+        if not taken(around.offers, around.others, clip, heard.start_ms, rule.others_a_day, rule.cooldown_ms):
             worthy = {}
-        else:
-            around.others.append(heard.start_ms)
     for name in worthy:
         episodes[name] = _belonging(rule, recent, episodes[name], heard, heard.event)
     for episode in episodes.values():
@@ -173,7 +179,7 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
             _spread(rule, recent, episode, around.history)
     surest = sorted(worthy.items(), key=lambda item: -item[1])
     flagged = {episodes[name].category: likeness for name, likeness in surest}
-    matches = _flagged_matches(rule, Found(similar.matches, own), flagged, around.thresholds)
+    matches = _flagged_matches(rule, replace(similar, likeness=own), flagged, around.thresholds)
     return Judged(list(episodes.values()), flagged, matches, above, recurring)
 
 
@@ -199,18 +205,6 @@ def of_others(similar: Found, place: str, episodes: Iterable[Episode]) -> Likene
         ]
         likeness[own, CATEGORIES.index(episode.category)] = 0.0
     return likeness
-
-
-def room(others: Sequence[int], at_ms: int, a_day: float) -> bool:
-    """Whether a budget of alerts has room for another one at a time.
-
-    Args:
-        others: times of those there were, ms.
-        at_ms: time of the one that is to come.
-        a_day: how many may lie within 24 hours; below 1, one within so much longer.
-    """
-    most, window_ms = (int(a_day), _DAY_MS) if a_day >= 1 else (1, round(_DAY_MS / a_day))
-    return sum(abs(at_ms - other) < window_ms for other in others) < most
 
 
 def belonging(recent: Recent, episodes: Sequence[Episode], alert: str, history: History) -> list[Episode]:
@@ -263,14 +257,30 @@ def _call(rule: FlagRule, recent: Recent, episode: Episode) -> None:
         recent.calls[episode.category] = Call(episode.alert, min(from_ms, episode.opened_ms), until_ms)
 
 
+def _offer(
+    rule: FlagRule, episode: Episode, similar: Found, thresholds: Mapping[str, float], above_db: float | None
+) -> Offer:
+    """What an alert about an episode offers."""
+    likeness = similar.likeness[:, CATEGORIES.index(episode.category)]
+    flagged = (likeness > 0.0) & (likeness >= thresholds.get(episode.category, rule.threshold))
+    same_source = float(similar.sources.max(where=flagged, initial=0.0))
+    return Offer(episode.place, episode.category, float(likeness.max()), same_source, above_db)
+
+
 def _flagged_matches(
     rule: FlagRule, similar: Found, flagged: Mapping[str, float], thresholds: Mapping[str, float]
 ) -> list[tuple[Match, float]]:
+    """The matches that an alert rests on, each with its highest likeness in a flagged category.
+
+    Those come first of which it is likeliest that they are both the same kind of sound and the same source: by the
+    sum of the two probabilities.
+    """
     if not flagged:
         return []
     columns = [CATEGORIES.index(name) for name in flagged]
     needed = np.array([thresholds.get(name, rule.threshold) for name in flagged])
     own = similar.likeness[:, columns]
     rows = np.flatnonzero((own >= needed).any(axis=1) & (own > 0.0).any(axis=1))
-    order = rows[np.argsort(-own[rows].max(axis=1), kind="stable")][: rule.max_matches]
-    return [(similar.matches[row], float(own[row].max())) for row in order]
+    likeness = own[rows].max(axis=1)
+    order = np.argsort(-(likeness + similar.sources[rows]), kind="stable")[: rule.max_matches]
+    return [(similar.matches[rows[i]], float(likeness[i])) for i in order]

@@ -20,7 +20,7 @@ from redis.exceptions import MovedError
 
 from hub.model.presence import level_of_similarity
 from hub.search.best import best
-from hub.search.match import Entry, Exclusion, Filter, Match, Query, Towers, rows_by
+from hub.search.match import Entry, Exclusion, Filter, Match, Query, Towers
 from hub.search.scorer import Scorer
 from hub.store import Unfit, connect, meaning
 from shared.errors import Invalid, Unavailable
@@ -133,16 +133,18 @@ class EngineIndex:
         asked = [i for i, query in enumerate(queries) if not _nothing(query.filter)]
         if not asked:
             return [[] for _ in queries]
-        sketches = np.empty((len(asked), self._sketch.width), dtype=np.float32)
-        for by, rows in rows_by([queries[i] for i in asked]).items():
-            sketches[rows] = self._sketch.of_queries(np.stack([queries[asked[row]].towers for row in rows]), by)
         closest = self._candidates()
-        answers = self._pipelined(
-            self._command(queries[i], sketch, closest) for i, sketch in zip(asked, sketches, strict=True)
+        sketches = [self._sketch.of_queries(queries[i].towers[None], queries[i].by) for i in asked]
+        answers = iter(
+            self._pipelined(
+                self._command(queries[i], own[0], closest)
+                for i, some in zip(asked, sketches, strict=True)
+                for own in some
+            )
         )
         found: list[list[Match]] = [[] for _ in queries]
-        for i, answer in zip(asked, answers, strict=True):
-            found[i] = self._best(queries[i], answer)
+        for i, some in zip(asked, sketches, strict=True):
+            found[i] = self._best(queries[i], [next(answers) for _ in some])
         return found
 
     def _command(self, query: Query, sketch: npt.NDArray[np.float32], candidates: int) -> _Command:
@@ -156,15 +158,15 @@ class EngineIndex:
             *("LIMIT", 0, most, "TIMEOUT", self._limit_ms, "DIALECT", 2),
         )
 
-    def _best(self, query: Query, answer: list[Any]) -> list[Match]:
-        """The best of what the server found, by their exact ranks."""
-        rows: list[tuple[str, str, int, bytes]] = []
-        for key, values in zip(answer[1::2], answer[2::2], strict=True):
+    def _best(self, query: Query, answers: Sequence[list[Any]]) -> list[Match]:
+        """The best of what the server found, in one or two answers, by their exact ranks."""
+        known: dict[str, tuple[str, str, int, bytes]] = {}
+        for key, values in (pair for answer in answers for pair in zip(answer[1::2], answer[2::2], strict=True)):
             event = key.decode()[len(self._prefix) :]
             got = dict(zip(values[::2], values[1::2], strict=True)) if values else {}
             if event not in query.exclusion.events and b"towers" in got:  # without: removed meanwhile
-                rows.append((event, got[b"place"].decode(), int(got[b"captured"]), got[b"towers"]))
-        rows.sort(key=lambda row: -row[2])
+                known[event] = (event, got[b"place"].decode(), int(got[b"captured"]), got[b"towers"])
+        rows = sorted(known.values(), key=lambda row: -row[2])
         shape = (len(rows), *self.scorer.tower_shape)
         towers = np.frombuffer(b"".join(row[3] for row in rows), dtype="<f2").reshape(shape)
         found = best(self.scorer, query.towers, towers, query.k, by=query.by)

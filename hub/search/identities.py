@@ -21,13 +21,11 @@ class Identities:
 
     Attributes:
         values: of one identity; 0 without.
-        weight: how many levels a cosine of 1 is worth by kind and source together.
     """
 
     def __init__(self, identity: Identity | None) -> None:
         self._identity = identity
         self.values = 0 if identity is None else identity.network.eval().config.values
-        self.weight = 0.0 if identity is None else float(identity.network.weight)
 
     @property
     def known(self) -> bool:
@@ -53,6 +51,17 @@ class Identities:
             return np.zeros(np.shape(cosines), dtype=np.float32)
         return (self._identity.match if match else self._identity.pair)(cosines)
 
+    def worth(self, cosines: Tensor) -> Tensor:
+        """What cosines float32 [...] add to the rank by kind, in levels: float32 [...]; 0 without an identity."""
+        return torch.zeros_like(cosines) if self._identity is None else self._identity.network.worth(cosines)
+
+    @property
+    def slope(self) -> float:
+        """How much `worth` rises with a cosine, where it rises."""
+        if self._identity is None:
+            return 0.0
+        return float(self._identity.network.weight / (1.0 - self._identity.network.floor))
+
     def ranks(self, by: By, kind: Ranks, cosines: Cosines) -> Ranks:
         """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each.
 
@@ -62,7 +71,7 @@ class Identities:
         self.check(by)
         if by is By.SOURCE:
             return cosines
-        return kind if by is By.KIND or not self.known else kind + np.float32(self.weight) * cosines
+        return kind if by is By.KIND or not self.known else kind + self.worth(torch.from_numpy(cosines)).numpy()
 
     def check(self, by: By) -> None:
         """Verify that events can be ranked so.

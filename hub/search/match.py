@@ -19,8 +19,8 @@ class By(StrEnum):
     """What a search ranks events by.
 
     By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
-    the identities, so the same source first. By `BOTH`: the rank by kind plus that cosine times its weight. A model
-    that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
+    the identities, so the same source first. By `BOTH`: the rank by kind plus what that cosine is worth, which is
+    nothing up to a floor. A model that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
     """
 
     KIND = "kind"

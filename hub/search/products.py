@@ -4,7 +4,7 @@ Where the processor multiplies bytes, a part whose limits are known is kept in b
 and so a quarter of the time, since a scan reads all of it. Else a part is kept in the processor's best dtype.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hub.model.precision import best_dtype, capabilities, round_up
 from hub.search.chunk import Chunk
-from hub.search.eight_bits import bytes_multiply, packed, product
+from hub.search.eight_bits import Packed, bytes_multiply, packed, product
 from hub.search.match import By, Towers
 from hub.search.sketch import Part, Sketch
 
@@ -38,7 +38,7 @@ def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
 
 
 class Products:
-    """Inner products of some queries with events, by what is asked for; of each query off by a constant.
+    """The ranks of some queries and events as sketches imitate them; by kind and both off by a constant.
 
     Args:
         sketch: of queries and events.
@@ -47,18 +47,25 @@ class Products:
     """
 
     def __init__(self, sketch: Sketch, towers: Towers, by: By) -> None:
-        self._parts = [
-            (number, _multiplier(sketch.parts[number], factor, towers)) for number, factor in sketch.used(by)
-        ]
         self._count = len(towers)
+        asked_by = By.KIND if sketch.cosine is None else by
+        self._kind = None if asked_by is By.SOURCE else _multiplier(sketch.kind, towers, sketch.kind.level)
+        self._cosine = None if asked_by is By.KIND else _multiplier(sketch.parts[-1], towers)
+        self._worth = None if sketch.cosine is None else sketch.cosine.worth
 
     def __call__(self, chunk: Chunk, count: int) -> Tensor:
         """Of the first `count` rows of a chunk: [count, q], floating."""
         rows = -(-count // _ROWS) * _ROWS
-        total, *others = (multiply(chunk.sketches[number][:rows]) for number, multiply in self._parts)
-        for other in others:
-            total = total + other
-        return total[:count, : self._count]
+        made = [multiply(own[:rows]) for multiply, own in self._parts(chunk)]
+        if len(made) == 2 and self._worth is not None:
+            made = [made[0].float() + self._worth(made[1].float())]
+        return made[0][:count, : self._count]
+
+    def _parts(self, chunk: Chunk) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
+        if self._kind is not None:
+            yield self._kind, chunk.sketches[0]
+        if self._cosine is not None:
+            yield self._cosine, chunk.sketches[-1]
 
 
 def _dtype(part: Part) -> torch.dtype:
@@ -78,18 +85,20 @@ def _steps(part: Part) -> Tensor:
     return torch.from_numpy(np.asarray(part.limits, dtype=np.float32)) / _STEPS
 
 
-def _multiplier(part: Part, factor: float, towers: Towers) -> Callable[[Tensor], Tensor]:
+def _multiplier(part: Part, towers: Towers, factor: float = 1.0) -> Callable[[Tensor], Tensor]:
     """The product of what is kept of n events, [n, width], with queries: [n, at least q]."""
     queries = factor * torch.from_numpy(part.of_queries(towers))
     queries = nn.functional.pad(queries, (0, 0, 0, round_up(len(queries)) - len(queries)))
     if _dtype(part) is torch.uint8:
         matrices = [packed(some) for some in torch.split(queries * _steps(part), _QUERIES)]
-        return lambda rows: _joined([product(rows, matrix) for matrix in matrices])
+        zero = _product(torch.full((1, part.width), _MIDDLE, dtype=torch.uint8), matrices)
+        return lambda rows: _product(rows, matrices).sub_(zero)
     own = queries.to(_dtype(part))
     if len(own) == 1:
         return lambda rows: rows.mv(own[0])[:, None]
     return lambda rows: torch.mm(rows, own.t())
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
+def _product(rows: Tensor, matrices: Sequence[Packed]) -> Tensor:
+    made = [product(rows, matrix) for matrix in matrices]
+    return made[0] if len(made) == 1 else torch.cat(made, dim=1)

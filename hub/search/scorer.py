@@ -104,7 +104,7 @@ class Scorer:
             self._pairs = Pairs(self._network)
             quick = QuickPairs.serves(self._network)
             self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
-        cosine = Cosine(self.layout, self.identities.weight) if self.identities.known else None
+        cosine = Cosine(self.layout, self.identities) if self.identities.known else None
         self.sketch = None if own is None else Sketch(own, cosine)
         self.tolerance = self._ranker.tolerance
         self.fingerprint = _fingerprint(checkpoint)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hub.model.sketch import SketchNetwork
 from hub.model.tagged import TaggedNetwork
+from hub.search.identities import Identities
 from hub.search.layout import Layout
 from hub.search.match import By, Towers
 from shared.taxonomy import COUNT
@@ -27,22 +28,17 @@ _BLOCK: Final = 4096
 
 
 class Part(Protocol):
-    """A part of a sketch: vectors whose inner product imitates a part of the rank of a pair.
-
-    Attributes:
-        width: values of one vector.
-        limits: float32 [width], the largest that each value of an event can be, without its sign; None if not known.
-        weight: how much of the rank by both an inner product of 1 is.
-    """
+    """A part of a sketch: vectors whose inner product imitates a part of the rank of a pair."""
 
     @property
-    def width(self) -> int: ...  # noqa: D102 - see above
+    def width(self) -> int:
+        """Values of one vector."""
+        ...
 
     @property
-    def limits(self) -> Sketches | None: ...  # noqa: D102
-
-    @property
-    def weight(self) -> float: ...  # noqa: D102
+    def limits(self) -> Sketches | None:
+        """The largest that each value of an event can be, without its sign, float32 [width]; None if not known."""
+        ...
 
     def of_queries(self, towers: Towers) -> Sketches:
         """Vectors of queries, float [n, steps, width]: float32 [n, self.width]."""
@@ -54,7 +50,7 @@ class Part(Protocol):
 
 
 class Sketch:
-    """Vectors whose inner product imitates the rank of a pair, by kind, source or both: the larger, the more similar.
+    """Vectors whose inner products imitate the rank of a pair, by kind, source or both: the larger, the more similar.
 
     Args:
         kind: imitates the rank by kind.
@@ -68,28 +64,39 @@ class Sketch:
     """
 
     def __init__(self, kind: "Learnt | Tagged", cosine: "Cosine | None") -> None:
+        self.kind = kind
+        self.cosine = cosine
         self.parts: tuple[Part, ...] = (kind,) if cosine is None else (kind, cosine)
         self.width = sum(part.width for part in self.parts)
         self.candidates = kind.candidates
 
-    def used(self, by: By) -> list[tuple[int, float]]:
-        """Numbers of the parts that count by this, each with the factor of its inner product."""
-        if by is By.KIND or len(self.parts) == 1:
-            return [(0, 1.0)]
-        return [(1, 1.0)] if by is By.SOURCE else [(number, part.weight) for number, part in enumerate(self.parts)]
+    def of_queries(self, towers: Towers, by: By = By.KIND) -> list[Sketches]:
+        """Sketches of queries, for a search engine that knows inner products only.
 
-    def of_queries(self, towers: Towers, by: By = By.KIND) -> Sketches:
-        """Sketches of queries, float [n, steps, width]: float32 [n, self.width]; 0 where a part does not count."""
-        factors = dict(self.used(by))
-        return np.concatenate(
-            [
-                factors[number] * part.of_queries(towers)
-                if number in factors
-                else np.zeros((len(towers), part.width), dtype=np.float32)
-                for number, part in enumerate(self.parts)
-            ],
-            axis=1,
-        )
+        By both, what a cosine is worth is the larger of 0 and a straight line. So is the rank the larger of two inner
+        products, and the best events are among the closest to one or the other sketch.
+
+        Args:
+            towers: float [n, steps, width].
+            by: what events are ranked by.
+
+        Returns:
+            One sketch of each query, or two: float32 [n, self.width] each.
+        """
+        kind = self.kind.of_queries(towers)
+        if self.cosine is None:
+            return [kind]
+        cosine = self.cosine.of_queries(towers)
+        none = np.zeros_like(cosine)
+        match by:
+            case By.KIND:
+                parts = [(kind, none)]
+            case By.SOURCE:
+                parts = [(np.zeros_like(kind), cosine)]
+            case By.BOTH:
+                level = np.float32(self.kind.level)
+                parts = [(kind, none), (level * kind, np.float32(self.cosine.slope) * cosine)]
+        return [np.concatenate(part, axis=1) for part in parts]
 
     def of_events(self, towers: Towers) -> Sketches:
         """Sketches of events, float [n, steps, width]: float32 [n, self.width]."""
@@ -100,11 +107,14 @@ class Learnt:
     """The sketch that a Siamese checkpoint was taught; by kind.
 
     Its inner products rise by 2.5 a level, as its teaching compares a softmax of either: `hub.training.sketch`.
+
+    Attributes:
+        level: how many levels an inner product of 1 is.
     """
 
     candidates = 1_000
     limits = None
-    weight = 0.4
+    level = 0.4
 
     def __init__(self, network: SketchNetwork, layout: Layout) -> None:
         self._network = network.eval()
@@ -137,7 +147,7 @@ class Tagged:
     """
 
     candidates = 200
-    weight = 1.0
+    level = 1.0
 
     def __init__(self, network: TaggedNetwork, layout: Layout) -> None:
         self._layout = layout
@@ -164,12 +174,17 @@ class Cosine:
 
     Args:
         layout: of the towers.
-        weight: how many levels a cosine of 1 is worth by both.
+        identities: what a cosine is worth.
+
+    Attributes:
+        worth: levels of cosines, float32 [...]: as of `Identities.worth`.
+        slope: how much that rises with a cosine, where it rises.
     """
 
-    def __init__(self, layout: Layout, weight: float) -> None:
+    def __init__(self, layout: Layout, identities: Identities) -> None:
         self._layout = layout
-        self.weight = weight
+        self.worth = identities.worth
+        self.slope = identities.slope
         self.width = layout.values
         self.limits = np.ones(self.width, dtype=np.float32)
 

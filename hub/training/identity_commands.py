@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +39,15 @@ def identity(
             show_default=False,
         ),
     ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            min=-1.0,
+            max=0.99,
+            help="cosine up to which an identity is worth nothing; if not given, likewise",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +66,8 @@ def identity(
 ) -> None:
     """Teach a checkpoint to tell one source from another of its kind: this jackhammer, that dog.
 
-    No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
+    No labels are needed: two halves of a clip are of one source. Finer labels, as AudioSet has, help if they are
+    there. Everything else in the checkpoint stays as it is.
 
     Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
     """
@@ -66,7 +75,6 @@ def identity(
     from hub.training.dataset import joined, without
     from hub.training.datasets import Reader
     from hub.training.identity import plan_of, teach
-    from hub.training.views import Sounds
 
     given = load(checkpoint)
     begin = None if start is None else load(start).identity
@@ -80,10 +88,12 @@ def identity(
             plan = replace(plan, steps=steps)
         if weight is not None:
             plan = replace(plan, weight=weight)
+        if floor is not None:
+            plan = replace(plan, floor=floor)
         task = bar.add_task("identity", total=1.0)
         taught = teach(
             given,
-            Sounds(given.space, clips.features, np.arange(len(clips)), clips.groups),
+            clips,
             plan,
             start=begin,
             told=lambda what, share: bar.update(task, description=what, completed=share),
@@ -92,7 +102,7 @@ def identity(
     save(target, taught)
     found = taught.record["identity"]
     if json_:
-        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, **found}))
+        typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, "floor": plan.floor, **found}))
         return
     table = Table("the other half is found", "share", title=f"{found['queries']} halves of {found['database']} clips")
     for name in ("first", "ten"):

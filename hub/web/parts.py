@@ -18,6 +18,8 @@ from hub.patterns import Patterns
 from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.source_histories import SourceHistories
+from hub.sources import SourceStore
 from shared.extractor import Extractor
 from shared.worker import Worker
 
@@ -64,6 +66,8 @@ class Parts:
         settings: all of them, for the page that shows them.
         feedback: takes verdicts.
         patterns: what recurs.
+        sources: which episodes are of one machine, dog, siren or voice.
+        histories: what recurs of one source.
         explainer: why events match.
         places: where sensors are, and what time it is there.
         names: sounds that people gave names to.
@@ -82,6 +86,8 @@ class Parts:
     settings: HubSettings
     feedback: Feedback
     patterns: Patterns
+    sources: SourceStore
+    histories: SourceHistories
     explainer: Explainer
     places: Places
     names: NamedSounds

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 import redis
 
@@ -27,6 +28,7 @@ def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
     assert event.towers is not None
     assert back.towers.network == event.towers.network
     assert (back.towers.values == event.towers.values).all()
+    assert back.towers.identity.tolist() == event.towers.identity.tolist() == [-2, -1, 0, 1, 2]
     assert [getattr(back, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")] == [
         getattr(event, name) for name in ("id", "site", "captured_at", "received_at", "levels", "presence")
     ]
@@ -46,6 +48,18 @@ def test_an_event_of_an_earlier_hub_has_no_towers_and_neither_has_one_whose_towe
             back = archive.get(event.id)
             assert back is not None
             assert back.towers is None
+
+
+def test_towers_that_an_earlier_hub_archived_have_no_identity(archive: Archive, store_url: str) -> None:
+    event = stored()
+    archive.record(event)
+    with redis.Redis.from_url(store_url) as store:
+        store.hset(f"ew:event:{event.id}", "towers", b"network:" + np.arange(3, dtype="<f2").tobytes())
+    back = archive.get(event.id)
+    assert back is not None
+    assert back.towers is not None
+    assert (back.towers.network, back.towers.values.tolist()) == ("network", [0.0, 1.0, 2.0])
+    assert back.towers.identity.size == 0
 
 
 def test_a_repeat_changes_nothing(archive: Archive) -> None:

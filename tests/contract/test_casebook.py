@@ -155,6 +155,47 @@ def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(archive: Archiv
         assert len(day) <= 2
 
 
+def test_two_hubs_together_keep_to_the_budget_of_a_site(archive: Archive, store_url: str) -> None:
+    """Each takes the clips of sensors that are far from each other, at the same time."""
+    places = Places({}, 200.0, ZoneInfo("UTC"))
+    hubs = [archive, *(Archive(store_url) for _ in range(2))]
+    alerts = list[AlertMessage | None]()
+
+    def work(own: Archive, number: int) -> None:
+        judge = Judge(Casebook(own), places, FlagRule(threshold=0.5, others_a_day=2.0))
+        for seq in range(20):
+            one = event(seq, MONDAY + timedelta(minutes=seq), f"hub{number}-{seq}")
+            own.record_all([one])
+            alerts.extend(judge.conclude([one], [alike(0.9)]))
+
+    threads = [threading.Thread(target=work, args=(hub, number)) for number, hub in enumerate(hubs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for other in hubs[1:]:
+        other.close()
+    assert len(alerts) == 60
+    assert sum(alert is not None for alert in alerts) == 2
+
+
+def test_what_a_site_was_offered_is_kept_and_counts_in_the_days_after(archive: Archive, casebook: Casebook) -> None:
+    for hour in range(49):
+        conclude(archive, casebook, [event(hour, MONDAY + timedelta(hours=hour))], others_a_day=1.0)
+    seen: list[Opened] = []
+
+    def look(opened: Opened) -> list[Conclusion]:
+        seen.append(opened)
+        return []
+
+    casebook.conclude([event(900, MONDAY + timedelta(hours=49))], look)
+    offers = seen[0].offers["demo"]
+    assert offers.since_ms == ms_of(MONDAY)
+    counted = [count for counts in (offers.history, offers.today) for key, count in counts.items() if key[0] == "s"]
+    assert 40 < sum(counted) <= 49, "one a happening; a day that is over weighs a little less"
+    assert len(seen[0].others["demo"]) in {2, 3}
+
+
 def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: Archive, store_url: str) -> None:
     """Each judges while the other does: whoever comes second judges again."""
     other = Archive(store_url)
@@ -203,13 +244,14 @@ def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
     learnt = casebook.thresholds("demo")["dog"]
     assert learnt.episodes == 240
     assert learnt.days == pytest.approx(10, abs=0.1)
-    assert 0.6 < learnt.value < 0.8
-    assert learnt.false_a_day <= 1.0
+    assert learnt.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
+    assert (learnt.alerts_a_day, learnt.false_a_day) == (1.0, pytest.approx(0.35, abs=0.05))
+    learner.pin("demo", "dog", 0.7)
     later = at + timedelta(hours=1)
-    assert conclude(archive, casebook, [event(900, later)], learnt.value - 0.01) == [None]
+    assert conclude(archive, casebook, [event(900, later)], 0.69) == [None]
     (alert,) = conclude(archive, casebook, [event(901, later + timedelta(hours=2))], 0.95)
     assert alert is not None
-    assert alert.threshold == pytest.approx(learnt.value, abs=1e-4)
+    assert alert.threshold == pytest.approx(0.7)
 
 
 @pytest.fixture
@@ -232,7 +274,7 @@ def test_a_verdict_moves_the_threshold_at_once(
     assert feedback.of_alert(alerted.event) == feedback.verdicts() == feedback.everything() == [given]
     changed = feedback.give(alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1))
     assert feedback.everything() == [changed], "a later verdict on the same match replaces the earlier one"
-    assert casebook.thresholds("demo")["dog"].value < before.value
+    assert casebook.thresholds("demo")["dog"].value < after.value
 
 
 def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(

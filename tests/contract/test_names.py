@@ -27,6 +27,7 @@ from hub.places import Places
 from hub.retention import Retention
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
+from hub.sources import SourceStore
 from hub.stored import ms_of
 from shared.audio import encode_flac
 from shared.errors import Invalid
@@ -191,7 +192,7 @@ def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Arch
     sound = hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
     event_before = archive.fetch([id_of(0)])[0]
     hub.hears(1, 2, 90_000.0)
-    retention = Retention(archive, hub.casebook, Retrieval([]), None, hub.metrics)
+    retention = Retention(archive, hub.casebook, SourceStore(archive, hub.casebook), Retrieval([]), None, hub.metrics)
     retention.expire(NOON + timedelta(seconds=80_000))
     assert archive.fetch([id_of(0)]) == []
     kept = hub.names.examples([(sound.id, id_of(0))])[sound.id, id_of(0)]
@@ -216,7 +217,9 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(archi
         hub.pipeline.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent))
     clip = (tmp_path / "clips" / archive.fetch([id_of(0)])[0].clip).read_bytes()
     sound = hub.names.add("Hiss", [id_of(0), id_of(1)])
-    retention = Retention(archive, hub.casebook, hub.retrieval, hub.clips, hub.metrics)
+    retention = Retention(
+        archive, hub.casebook, SourceStore(archive, hub.casebook), hub.retrieval, hub.clips, hub.metrics
+    )
     retention.expire(NOON + timedelta(days=1))
     retention.sweep(NOON + timedelta(days=1))
     kept = hub.names.examples((sound.id, example) for example in sound.examples)

@@ -29,6 +29,7 @@ from shared.errors import Unavailable
 from shared.messages import StateMessage, encode_event, encode_json
 from shared.space import LOGMEL, VGGISH
 from shared.topics import SensorTopic
+from tests.identities import identified
 from tests.processes import Store, eventually
 from tests.values import NOON, event, stored
 
@@ -90,6 +91,18 @@ def single(store: Store) -> Iterator[Archive]:
     opened = Archive(store.url, timeout_s=1.0)
     yield opened
     opened.close()
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_matches_of_an_alert_tell_the_source_where_the_model_knows_it(archive: Archive, knows: bool) -> None:
+    bare = replace(load(shipped(VGGISH.id)), identity=None)
+    scorer = Scorer(identified(bare) if knows else bare)
+    handled = list(pipeline(archive, Retrieval([scorer])).handle_all([message(n) for n in range(4)]))
+    matches = [match for one in handled if one.alert for match in one.alert.matches]
+    assert matches
+    assert {match.same_source is not None for match in matches} == {knows}
+    kept = [match for alert in archive.alerts() for match in alert.matches]
+    assert {match.same_source for match in kept} == {match.same_source for match in matches}
 
 
 def test_a_batch_gives_what_its_messages_give_one_by_one(archive: Archive, single: Archive) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from shared.messages import (
     encode_json,
 )
 from shared.topics import SensorTopic
-from tests.values import NOON, event, events, names
+from tests.values import NOON, alert, event, events, names
 
 
 @given(events)
@@ -112,6 +114,14 @@ def test_an_alert_may_only_name_categories_of_the_taxonomy() -> None:
             presence={},
             matches=[match],
         )
+
+
+def test_an_alert_of_an_earlier_hub_that_knew_no_sources_can_be_read() -> None:
+    stated = json.loads(encode_json(alert()))
+    for match in stated["matches"]:
+        del match["same_source"]
+    old = decode_json(AlertMessage, json.dumps(stated).encode())
+    assert [match.same_source for match in old.matches] == [None]
 
 
 def test_a_state_over_its_cap_is_refused() -> None:

@@ -146,3 +146,10 @@ def test_windows_are_judged_once_they_are_over(known: Truth) -> None:
     assert (found.came_true, found.heard) == (0.5, 0.0)
     assert found.stated == pytest.approx(0.8)
     assert found.by_chance == pytest.approx(3 / 48), "the first, the second and the other, each in one hour"
+
+
+def test_the_most_alerts_of_a_day_are_those_of_any_24_hours() -> None:
+    at = [START + timedelta(hours=hours) for hours in (0, 1, 23.9, 24.0, 24.5, 60)]
+    assert measure.most_a_day(at) == 4
+    assert measure.most_a_day(at[:1]) == 1
+    assert measure.most_a_day([]) == 0

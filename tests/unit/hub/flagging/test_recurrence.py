@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.flagging.forecast import Ints
-from hub.flagging.recurrence import NO_RHYTHM, Pattern, Span, pattern
+from hub.flagging.recurrence import NO_RHYTHM, Pattern, Span, merged, pattern
 from shared.errors import Invalid
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -239,3 +240,35 @@ def test_any_history_gives_a_sane_pattern(drawn: list[tuple[int, int]], heard: s
     if found.next is not None:
         assert now < found.next.start < found.next.end
         assert 0 < found.next.base_rate < found.next.probability < 1
+
+
+def with_pauses(rng: np.random.Generator, day: datetime) -> list[Span]:
+    """Work of about an hour from seven, give or take twenty minutes, with pauses of two minutes."""
+    if day.weekday() >= 5:
+        return []
+    begin = day + timedelta(hours=7, minutes=rng.uniform(-20, 20))
+    return [span(begin + timedelta(minutes=5 * n), 3) for n in range(int(rng.integers(4, 13)))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_begins_at_seven_is_said_to_begin_at_seven_whatever_its_pauses(seed: int) -> None:
+    spans, now = history(seed, 30, with_pauses), MONDAY + timedelta(days=30)
+    found = pattern(spans, hours(MONDAY, now), now, VIENNA, pause_ms=1_800_000)
+    assert found.regularity == "weekdays around 07:00"
+    assert found.times == len(spans)
+    assert found.median_duration_s > 900
+    assert pattern(spans, hours(MONDAY, now), now, VIENNA).regularity == "weekdays around 07:30"
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 500)), max_size=30), st.integers(0, 1_000))
+def test_occurrences_lie_more_than_a_pause_apart_and_hold_every_span(
+    drawn: list[tuple[int, int]], pause_ms: int
+) -> None:
+    spans = [Span(at, at + length) for at, length in drawn]
+    made = merged(spans, pause_ms)
+    assert all(b.opened_ms - a.last_ms > pause_ms for a, b in itertools.pairwise(made))
+    assert {s.opened_ms for s in made} <= {s.opened_ms for s in spans}
+    assert {s.last_ms for s in made} <= {s.last_ms for s in spans}
+    for one in spans:
+        assert sum(s.opened_ms <= one.opened_ms and one.last_ms <= s.last_ms for s in made) == 1
+    assert merged(made, pause_ms) == made

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.flagging.episode import AMBIENT_CLIPS, Episode, Heard, Recent
-from hub.flagging.rule import Around, FlagRule, Found, Judged, judge, room, shared_presence
+from hub.flagging.price import room
+from hub.flagging.rule import Around, FlagRule, Found, Judged, judge, shared_presence
 from hub.model.presence import BOTH, NEITHER, ONE
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES

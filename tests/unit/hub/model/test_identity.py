@@ -47,6 +47,14 @@ def test_a_checkpoint_carries_its_identity(tmp_path: Path) -> None:
     assert torch.allclose(found.network(clips), saved.identity.network(clips), atol=2 / STEPS)
 
 
+def test_a_cosine_up_to_the_floor_is_worth_nothing_and_one_the_whole_weight() -> None:
+    network = identity().network
+    network.weight.fill_(2.0)
+    network.floor.fill_(0.6)
+    found = network.worth(torch.tensor([-1.0, 0.0, 0.6, 0.8, 1.0]))
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.0, 0.0, 1.0, 2.0]))
+
+
 def test_an_identity_of_other_features_is_refused() -> None:
     with pytest.raises(Invalid, match="an identity of 12 x 128 features cannot serve"):
         replace(checkpoint(), identity=identity(frames=12))

@@ -90,7 +90,10 @@ def test_ranks_by_source_and_both_are_cosines_and_weighted_sums(name: str) -> No
     kind = scorer.rank(towers[0], towers, matrices)
     by = {way: scorer.rank(towers[0], towers, matrices, way) for way in By}
     np.testing.assert_allclose(by[By.SOURCE], cosines)
-    np.testing.assert_allclose(by[By.BOTH], kind + 0.7 * cosines, atol=1e-5)
+    worth = 0.7 * np.maximum(0.0, (cosines - 0.9) / 0.1)
+    assert (worth > 0).any()
+    assert (worth == 0).any()
+    np.testing.assert_allclose(by[By.BOTH], kind + worth, atol=1e-5)
     for way in By:
         quick = scorer.ranks(towers[0], scorer.half(towers), way)
         assert np.abs(quick - by[way]).max() <= scorer.tolerance_of(way)

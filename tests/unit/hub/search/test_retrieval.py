@@ -5,24 +5,26 @@ import pytest
 
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.model.network import NetworkConfig, SiameseNetwork
-from hub.search.match import Exclusion, Query
+from hub.search.match import By, Exclusion, Match, Query
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent, StoredTowers
+from shared.errors import Unsupported
 from shared.space import VGGISH
+from tests.identities import MATCH, identified
 from tests.values import stored
 
-SCORER = Scorer(load(shipped(VGGISH.id)))
+SCORER = Scorer(identified(load(shipped(VGGISH.id))))
 OWN, OTHER = stored(1), stored(2)
 
 
 def found(towers: StoredTowers | None, event: StoredEvent = OWN) -> float:
-    """Rank of an event with these towers in the archive, for a query that is the event `OTHER`."""
+    """Rank by kind of an event with these towers in the archive, for a query that is the event `OTHER`."""
     retrieval = Retrieval([SCORER])
     assert retrieval.load([replace(event, towers=towers)]) == 0
     query = Query(retrieval.embed(VGGISH.id, OTHER.features), 1, Exclusion())
     ((match,),) = retrieval.search_all([(VGGISH.id, query)])
-    return match.rank
+    return match.kind_rank
 
 
 def test_towers_in_the_archive_are_used_if_this_network_computed_them() -> None:
@@ -32,8 +34,10 @@ def test_towers_in_the_archive_are_used_if_this_network_computed_them() -> None:
     computed, of_other = found(None), found(None, OTHER)
     assert computed != pytest.approx(of_other, abs=1e-2)
     assert found(towers) == pytest.approx(of_other, abs=1e-3)
-    assert found(StoredTowers("another", towers.values)) == computed
-    assert found(StoredTowers(towers.network, towers.values[:5])) == computed
+    assert towers.identity.nbytes == 64
+    assert found(StoredTowers("another", towers.values, towers.identity)) == computed
+    assert found(StoredTowers(towers.network, towers.values[:5], towers.identity)) == computed
+    assert found(StoredTowers(towers.network, towers.values)) == computed
 
 
 def test_an_archived_event_is_found_as_when_it_was_new() -> None:
@@ -45,3 +49,42 @@ def test_an_archived_event_is_found_as_when_it_was_new() -> None:
 def test_towers_larger_than_features_are_not_archived() -> None:
     paper = Scorer(Checkpoint(SiameseNetwork(NetworkConfig(10, 128)).eval(), VGGISH, {}))
     assert Retrieval([paper]).to_archive(VGGISH.id, np.zeros((10, 128), dtype=np.float32)) is None
+
+
+def searched(by: By, event: StoredEvent = OWN) -> Match:
+    """The match of an event with itself."""
+    retrieval = Retrieval([SCORER])
+    retrieval.load([event])
+    ((match,),) = retrieval.search_all([(VGGISH.id, Query(retrieval.embed(VGGISH.id, event.features), 1, by=by))])
+    return match
+
+
+def test_likeness_is_by_kind_whatever_was_asked() -> None:
+    retrieval = Retrieval([SCORER])
+    rows = [retrieval.likeness(VGGISH.id, [searched(by)]) for by in By]
+    for row in rows[1:]:
+        np.testing.assert_allclose(row, rows[0], atol=1e-3)
+    (compared,) = retrieval.compare(OWN, [OWN])
+    np.testing.assert_allclose(retrieval.likeness(VGGISH.id, [compared]), rows[0], atol=1e-3)
+
+
+def test_matches_tell_how_likely_they_are_of_the_same_source() -> None:
+    retrieval = Retrieval([SCORER])
+    matches = [searched(by) for by in By]
+    assert [match.identity for match in matches] == pytest.approx([1.0] * 3, abs=0.02)
+    expected = MATCH(np.array([match.identity for match in matches]))
+    np.testing.assert_allclose(retrieval.same_source(VGGISH.id, matches), expected, atol=1e-5)
+    assert retrieval.same_sources(VGGISH.id, matches) == pytest.approx(expected.tolist())
+    identities = retrieval.identity(VGGISH.id, retrieval.embed(VGGISH.id, OWN.features)[None])
+    assert identities.shape == (1, 64)
+
+
+def test_a_model_without_identities_tells_no_source_and_is_not_searched_by_it() -> None:
+    bare = replace(load(shipped(VGGISH.id)), identity=None)
+    retrieval = Retrieval([Scorer(bare)])
+    retrieval.load([OWN])
+    towers = retrieval.embed(VGGISH.id, OWN.features)
+    ((match,),) = retrieval.search_all([(VGGISH.id, Query(towers, 1))])
+    assert (match.identity, retrieval.same_sources(VGGISH.id, [match])) == (0.0, [None])
+    with pytest.raises(Unsupported, match="knows no sources"):
+        retrieval.search_all([(VGGISH.id, Query(towers, 1, by=By.SOURCE))])

@@ -1,20 +1,32 @@
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from hub.model.checkpoint import baseline, load, shipped
+from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.search.index import Index
 from hub.search.match import Entry, Filter, Query
 from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
 from shared.errors import Unavailable
 from shared.space import VGGISH
+from tests.identities import identified
+
+MODELS: dict[str, Callable[[], Checkpoint]] = {
+    "tagged": lambda: replace(load(shipped(VGGISH.id)), identity=None),
+    "tagged with identity": lambda: identified(load(shipped(VGGISH.id))),
+    "paper's with identity": lambda: identified(load(baseline(VGGISH.id, "paper"))),
+}
 
 
-@pytest.fixture(scope="module")
-def scorer() -> Scorer:
-    return Scorer(load(shipped(VGGISH.id)))
+@pytest.fixture(scope="module", params=MODELS)
+def scorer(request: pytest.FixtureRequest) -> Scorer:
+    return Scorer(MODELS[request.param]())
 
 
 def filled(scorer: Scorer, count: int, first: int = 0) -> Index:
@@ -32,10 +44,10 @@ def add(index: Index, count: int, first: int = 0) -> None:
 
 def answers(index: Index, scorer: Scorer) -> list[tuple[str, str, int, float]]:
     features = np.random.default_rng(9).integers(0, 256, (1, *VGGISH.shape), dtype=np.uint8)
-    query = Query(
-        scorer.embed(features)[0], 50, filter=Filter(min_laeq=-20.0, categories=frozenset({0}), since_ms=2_000)
-    )
-    return [(m.event, m.place, m.captured_ms, round(m.rank, 4)) for m in index.search([query])[0]]
+    wanted = Filter(min_laeq=-20.0, categories=frozenset({0}), since_ms=2_000)
+    queries = [Query(scorer.embed(features)[0], 50, filter=wanted, by=by) for by in scorer.identities.ways]
+    found = [match for matches in index.search(queries) for match in matches]
+    return [(m.event, m.place, m.captured_ms, round(m.rank, 4)) for m in found]
 
 
 def test_an_index_from_its_snapshot_answers_as_before(tmp_path: Path, scorer: Scorer) -> None:
@@ -46,7 +58,29 @@ def test_an_index_from_its_snapshot_answers_as_before(tmp_path: Path, scorer: Sc
     assert Snapshots(tmp_path, again).load(lambda done, of: told.append((done, of))) == 100
     assert told == [(1, 1)]
     assert answers(again, scorer) == answers(index, scorer)
-    assert len(answers(index, scorer)) == 50
+    assert len(answers(index, scorer)) == 50 * len(scorer.identities.ways)
+    for (chunk, count), (own, _) in zip(again.chunks().values(), index.chunks().values(), strict=True):
+        for part, theirs in zip(chunk.sketches, own.sketches, strict=True):
+            assert torch.equal(part[:count], theirs[:count])
+
+
+def test_a_snapshot_without_these_sketches_has_them_made_anew(tmp_path: Path, scorer: Scorer) -> None:
+    """As of an earlier program, or of another processor."""
+    snapshots = Snapshots(tmp_path, index := filled(scorer, 100))
+    snapshots.save()
+    (path,) = snapshots.folder.glob("chunk-*")
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    old = {name: tensor for name, tensor in tensors.items() if not name.startswith("sketch")}
+    other = {name: torch.zeros(100, 3, dtype=torch.float64) for name in tensors if name.startswith("sketch")}
+    for changed in (old | {"sketches": torch.zeros(100, 64)}, old | other):
+        save_file(changed, path, metadata=metadata)
+        again = Index(scorer)
+        assert Snapshots(tmp_path, again).load() == 100
+        assert answers(again, scorer) == answers(index, scorer)
+        sketches = next(iter(again.chunks().values()))[0].sketches
+        for part, theirs in zip(sketches, next(iter(index.chunks().values()))[0].sketches, strict=True):
+            assert (part[:100].float() - theirs[:100].float()).abs().max() <= 1.0
 
 
 def test_only_what_grew_is_written_and_a_loaded_index_grows_on(tmp_path: Path, scorer: Scorer) -> None:

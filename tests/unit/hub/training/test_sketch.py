@@ -48,7 +48,7 @@ def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught:
         scorer.embed(recombined(clips(300), 500, np.random.default_rng(7))),
         scorer.embed(clips(300)[:20]),
     )
-    sketch = Learnt(taught.sketch)
+    sketch = Learnt(taught.sketch, scorer.layout)
     imitated = sketch.of_queries(queries) @ sketch.of_events(events).T
     half = scorer.half(events)
     exact = np.stack([scorer.ranks(query, half) for query in queries])

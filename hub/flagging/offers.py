@@ -1,0 +1,230 @@
+"""What a site's budget of alerts is offered, and what that is worth.
+
+What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
+one that is wrong loses 1: a likeness of p is worth 2p - 1 on average. A known source counts in full, a new one a
+quarter. What comes often counts less: one of 1 + n, if n offers a day are of the same category, as new or as well
+known, and at least as loud.
+
+A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
+happening are one offer, worth as much as the best of them.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.taxonomy import CATEGORIES
+
+DAY_MS: Final = 86_400_000
+KNOWN: Final = 0.5
+"""P(same source) from which a source counts as known."""
+NEW_COUNTS: Final = 0.25
+"""What an alert about a new source is worth, as a share of one about a known source."""
+STEP_DB: Final = 3.0
+"""Levels over the ambient one are told apart by so much."""
+_LOUDEST: Final = 10
+_USUAL: Final = 3.0
+"""Offers a day of each sort that are expected before anything was heard; worth a day of history."""
+FORGET: Final = 0.5 ** (1.0 / 7.0)
+"""A day's counts weigh so much of what they weighed a day before."""
+HOURS: Final = 24
+HOUR_MS: Final = DAY_MS // HOURS
+_LEAST: Final = 0.001
+_RATIO: Final = 1.25
+EDGES: Final = _LEAST * _RATIO ** np.arange(math.floor(math.log(1.0 / _LEAST, _RATIO)) + 1)
+"""Offers are counted by the highest of these that they are worth; below the lowest they are not counted."""
+_MOST_OPEN: Final = 500
+_TINY: Final = 0.01
+"""What weighs less than this is forgotten."""
+
+Counts = dict[str, float]
+
+
+class Sort(NamedTuple):
+    """What kind of offer it is: offers are counted by it.
+
+    Attributes:
+        category: position in the taxonomy.
+        known: whether the source is known.
+        level: over the ambient level, in steps of `STEP_DB`, in [0, 10].
+    """
+
+    category: int
+    known: bool
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something that deserves an alert.
+
+    Attributes:
+        place: `site/sensor`.
+        category: of the taxonomy.
+        likeness: probability that it is the same kind of sound as a past event, in [0, 1].
+        same_source: probability that it is the same source as a past event's, in [0, 1].
+        above_db: its level over the ambient one; None if that is not known yet.
+    """
+
+    place: str
+    category: str
+    likeness: float
+    same_source: float = 0.0
+    above_db: float | None = None
+
+    @property
+    def key(self) -> str:
+        """What is offered at one place in one category, a pause after another, is one happening."""
+        return f"{self.place} {CATEGORIES.index(self.category)}"
+
+    @property
+    def sort(self) -> Sort:
+        """Its sort; without an ambient level it counts as quiet."""
+        level = min(max(int((self.above_db or 0.0) // STEP_DB), 0), _LOUDEST)
+        return Sort(CATEGORIES.index(self.category), self.same_source >= KNOWN, level)
+
+
+class Happening(NamedTuple):
+    """What is offered now, clip after clip."""
+
+    first_ms: int
+    last_ms: int
+    worth: float
+    sort: Sort
+
+
+@dataclass(slots=True)
+class Offers:
+    """What a site was offered.
+
+    Attributes:
+        since_ms: the first offer; -1 before it.
+        day: since 1970 UTC, of `today`.
+        days: of history, each with its weight.
+        history: counts of the days before, by `_hour_key` and `_sort_key`.
+        today: counts of this day; by hour none on the first one, when nothing is known to come often.
+        open: happenings that are offered now, by `Offer.key`.
+        changed: whether anything changed that is to be kept.
+    """
+
+    since_ms: int = -1
+    day: int = -1
+    days: float = 0.0
+    history: Counts = field(default_factory=dict)
+    today: Counts = field(default_factory=dict)
+    open: dict[str, Happening] = field(default_factory=dict)
+    changed: bool = False
+
+    def expected(self, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
+        """How many offers of each worth are expected in the time that comes: float64 [len(EDGES)], in their order.
+
+        Args:
+            at_ms: begin of that time, ms since 1970 UTC.
+            left_ms: its length.
+        """
+        counts = np.zeros((HOURS, len(EDGES)))
+        for key, count in self.history.items():
+            if key.startswith("h"):
+                hour_of_day, number = key[1:].split(".")
+                counts[int(hour_of_day), int(number)] = count
+        hours = np.zeros(HOURS)
+        for hour in range(at_ms // HOUR_MS, (at_ms + left_ms - 1) // HOUR_MS + 1):
+            begin, end = max(hour * HOUR_MS, at_ms), min((hour + 1) * HOUR_MS, at_ms + left_ms)
+            hours[hour % HOURS] += (end - begin) / HOUR_MS
+        return np.asarray(hours @ counts / max(self.days, 1e-9), dtype=np.float64)
+
+    def forget_after(self, now_ms: int) -> None:
+        """Drop what lies ahead of the present: a clock that was wrong told of it."""
+        self.day = min(self.day, now_ms // DAY_MS)
+        self.open = {key: one for key, one in self.open.items() if one.last_ms <= now_ms}
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "since": self.since_ms,
+            "day": self.day,
+            "days": round(self.days, 4),
+            "history": {key: round(count, 3) for key, count in self.history.items()},
+            "today": self.today,
+            "open": {
+                key: [one.first_ms, one.last_ms, round(one.worth, 4), *one.sort] for key, one in self.open.items()
+            },
+        }
+
+
+def offers_of(document: dict[str, Any]) -> Offers:
+    """Offers from `Offers.document`."""
+    history, today = ({str(key): float(n) for key, n in document[name].items()} for name in ("history", "today"))
+    opened = {
+        str(key): Happening(int(row[0]), int(row[1]), float(row[2]), Sort(int(row[3]), bool(row[4]), int(row[5])))
+        for key, row in document["open"].items()
+    }
+    return Offers(int(document["since"]), int(document["day"]), float(document["days"]), history, today, opened)
+
+
+def worth(offers: Offers, offer: Offer) -> float:
+    """What an alert is worth, in [0, 1]; see the module's docstring, 1."""
+    gain = max(2.0 * offer.likeness - 1.0, 0.0)
+    counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source
+    return gain * counts / (1.0 + _a_day(offers, offer.sort))
+
+
+def _a_day(offers: Offers, sort: Sort) -> float:
+    """How many offers a day are of a category, as new or as well known, and at least as loud."""
+    keys = [_sort_key(sort._replace(level=level)) for level in range(sort.level, _LOUDEST + 1)]
+    counted = sum(offers.history.get(key, 0.0) for key in keys)
+    return (counted + _USUAL) / (offers.days + 1.0)
+
+
+def advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
+    """Close the happenings that are over, and days."""
+    if offers.since_ms < 0:
+        offers.since_ms, offers.changed = at_ms, True
+    for key in [key for key, one in offers.open.items() if at_ms - one.last_ms > pause_ms]:
+        close(offers, key)
+    while len(offers.open) > _MOST_OPEN:
+        close(offers, next(iter(offers.open)))
+    day = at_ms // DAY_MS
+    gone = day - offers.day if offers.day >= 0 else 0
+    if gone:
+        keeps = FORGET**gone
+        keys = offers.history.keys() | offers.today.keys()
+        counts = {key: keeps * (offers.history.get(key, 0.0) + offers.today.get(key, 0.0)) for key in keys}
+        offers.history, offers.today = {key: count for key, count in counts.items() if count >= _TINY}, {}
+        offers.days = offers.days * keeps + FORGET * (1.0 - keeps) / (1.0 - FORGET)
+    if day != offers.day:
+        offers.day, offers.changed = day, True
+
+
+def note(offers: Offers, offer: Offer, value: float, at_ms: int) -> None:
+    """Count a clip as a part of its happening, which is worth as much as its best clip."""
+    known = offers.open.get(offer.key)
+    if known is None:
+        offers.open[offer.key], offers.changed = Happening(at_ms, at_ms, value, offer.sort), True
+        return
+    sort = offer.sort if value > known.worth else known.sort
+    offers.open[offer.key] = Happening(known.first_ms, max(at_ms, known.last_ms), max(value, known.worth), sort)
+    offers.changed = True
+
+
+def close(offers: Offers, key: str) -> None:
+    """Count a happening that is over, or that has its alert."""
+    one = offers.open.pop(key)
+    keys = [_sort_key(one.sort)]
+    if one.worth >= EDGES[0] and offers.days:
+        number = int(np.searchsorted(EDGES, one.worth, side="right")) - 1
+        keys.append(_hour_key(one.first_ms // HOUR_MS % HOURS, number))
+    for name in keys:
+        offers.today[name] = offers.today.get(name, 0.0) + 1.0
+    offers.changed = True
+
+
+def _hour_key(hour: int, number: int) -> str:
+    return f"h{hour}.{number}"
+
+
+def _sort_key(sort: Sort) -> str:
+    return f"s{sort.category}.{int(sort.known)}.{sort.level}"
