@@ -7,12 +7,15 @@ import typer
 from rich.table import Table
 
 from hub.archive import Archive
+from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.flagging.named import ALL_SITES, THRESHOLD, Mode, NamedSound, Treatment, find
 from hub.named import HeardName, NamedSounds
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings
+from hub.source_names import examples_of, forget
+from hub.sources import SourceStore
 from hub.stored import ms_of
 from shared.command_line import to_json
 from shared.console import plain_console
@@ -42,6 +45,9 @@ def add(
     event: Annotated[
         list[str] | None, typer.Option(help="id of an event that is an example; may be given up to five times")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="id of a source, whose exemplars become the examples", show_default=False)
+    ] = None,
     all_sites: Annotated[bool, typer.Option("--all-sites", help="look for it at all sites")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="raise an alert whenever it returns")] = False,
     mute: Annotated[bool, typer.Option("--mute", help="raise no alert of it")] = False,
@@ -52,7 +58,7 @@ def add(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Name a sound by one to five events of the archive; every hub looks for it within a second.
+    """Name a sound by one to five events of the archive, or a source; every hub looks for it within a second.
 
     Example: earwitness-hub names add "bakery fan" --event harbour.street-1.b3.120 --watch
     """
@@ -61,10 +67,15 @@ def add(
 
     if watch and mute:
         raise Invalid("give one of --watch and --mute")
+    if (event is None) == (source is None):
+        raise Invalid("give one of --event, up to five times, and --source")
     settings = settings_from(config, override)
     archive = open_archive(settings)
     names = _names(settings, archive)
-    events = list(dict.fromkeys(event or ()))
+    sources = SourceStore(archive, Casebook(archive))
+    known, events = "", list(dict.fromkeys(event or ()))
+    if source is not None:
+        known, events = examples_of(sources, archive, source)
     matcher = NameMatcher(names, open_retrieval(settings))
     for space in {one.space for one in archive.fetch([str(EventId.parse(each)) for each in events])}:
         matcher.check(space)
@@ -76,7 +87,10 @@ def add(
         treatment=Treatment(mode, threshold, severity),
         by=by,
         now_ms=ms_of(datetime.now(UTC)),
+        source=known,
     )
+    if known:
+        sources.keep(known)
     _tell(sound, "named", json_=json_)
 
 
@@ -178,8 +192,9 @@ def remove(
     Example: earwitness-hub names remove "bakery fan"
     """
     settings = settings_from(config, override)
-    names = _names(settings, open_archive(settings))
-    _tell(names.remove(find(names.all(), name, site).id), "removed", json_=json_)
+    archive = open_archive(settings)
+    names, sources = _names(settings, archive), SourceStore(archive, Casebook(archive))
+    _tell(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
 def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, object]:
@@ -193,6 +208,7 @@ def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, obje
         "severity": sound.treatment.severity,
         "examples": list(sound.examples),
         "by": sound.by,
+        "source": sound.source or None,
         "made_at": _time(sound.made_ms).isoformat(),
     }
     if heard is None:

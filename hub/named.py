@@ -101,6 +101,7 @@ class NamedSounds:
         treatment: Treatment | None = None,
         by: str = "",
         now_ms: int = 0,
+        source: str = "",
     ) -> NamedSound:
         """Name a sound by events of the archive.
 
@@ -111,6 +112,7 @@ class NamedSounds:
             treatment: what comes of it; by default its events show the name.
             by: who names it.
             now_ms: the time.
+            source: id of the source that the events are of, if it is known.
 
         Raises:
             Invalid: a name that is not allowed or given already, an event that is not there, or too many of either.
@@ -128,6 +130,7 @@ class NamedSounds:
             treatment=treatment or Treatment(),
             by=" ".join(by.split())[:BY_LIMIT],
             made_ms=now_ms,
+            source=source,
         )
         return self._put(sound.id, lambda _none: sound, found)
 

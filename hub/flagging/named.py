@@ -90,6 +90,7 @@ class NamedSound:
         treatment: what comes of it when it is heard.
         by: who named it; "" if not told.
         made_ms: when, ms since 1970 UTC.
+        source: id of the source that the name was given to; "" if it was given to events.
 
     Raises:
         Invalid: a name or a number of examples that is not allowed.
@@ -102,6 +103,7 @@ class NamedSound:
     treatment: Treatment = field(default_factory=Treatment)
     by: str = ""
     made_ms: int = 0
+    source: str = ""
 
     def __post_init__(self) -> None:
         if tidy(self.name) != self.name:

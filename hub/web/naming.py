@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from fastapi import HTTPException
 
 from hub.flagging.named import ALL_SITES, Likely, Mode, NamedSound, Taken, Treatment, folded, tidy
+from hub.source_names import examples_of, forget
 from hub.stored import StoredEvent, ms_of
 from hub.web.lookup import event_of
 from hub.web.parts import Parts
 from hub.web.sound import path_of
+from hub.web.source_views import source_of
 from hub.web.views import ExampleView, NameView, example_view, name_view
 from shared.messages import Severity
 
@@ -89,7 +91,14 @@ def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
 
 
 def add(
-    parts: Parts, name: str, events: Sequence[str], change: Change, *, all_sites: bool = False, by: str = ""
+    parts: Parts,
+    name: str,
+    events: Sequence[str],
+    change: Change,
+    *,
+    all_sites: bool = False,
+    by: str = "",
+    source: str = "",
 ) -> NamedSound:
     """Name a sound by events of the archive.
 
@@ -108,9 +117,47 @@ def add(
             treatment=change.of(Treatment()),
             by=by,
             now_ms=ms_of(datetime.now(UTC)),
+            source=source,
         )
     except Taken as error:
         raise HTTPException(409, str(error)) from error
+
+
+def name_source(
+    parts: Parts, source_id: str, name: str, change: Change, *, all_sites: bool = False, by: str = ""
+) -> NamedSound:
+    """Name a source: its exemplars become the examples, and it is kept for as long as it has its name.
+
+    Raises:
+        Invalid: a name that is not allowed, or none of the source's events is left.
+        HTTPException: 404, no such source; 409, a name that is given already, or no room for it.
+        Unavailable: the store is away.
+    """
+    own, events = examples_of(parts.sources, parts.archive, source_of(parts, source_id).id)
+    made = add(parts, name, events, change, all_sites=all_sites, by=by, source=own)
+    parts.sources.keep(own)
+    return made
+
+
+def of_source(parts: Parts, source_id: str) -> list[NamedSound]:
+    """The names that a source has, the oldest first.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if one.source]
+    return [one for one in sounds if (stored := parts.sources.get(one.source)) and stored.id == source_id]
+
+
+def remove(parts: Parts, sound_id: str) -> None:
+    """Forget a named sound.
+
+    Raises:
+        HTTPException: 404, no such named sound.
+        Unavailable: the store is away.
+    """
+    sound_of(parts, sound_id)
+    forget(parts.names, parts.sources, sound_id)
 
 
 def change(parts: Parts, sound_id: str, wanted: Change, events: Sequence[str] | None = None) -> NamedSound:

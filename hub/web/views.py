@@ -248,6 +248,7 @@ class NameView(BaseModel):
     threshold: Probability
     severity: Severity
     by: str = Field(description="who named it; empty if not told")
+    source: str | None = Field(description="source that the name was given to; null if it was given to events")
     made_at: datetime
     examples: list[ExampleView]
     times: int = Field(description="how often it returned since it has its name")
@@ -316,6 +317,7 @@ def name_view(sound: NamedSound, examples: list[ExampleView], heard: HeardName) 
         threshold=sound.treatment.threshold,
         severity=sound.treatment.severity,
         by=sound.by,
+        source=sound.source or None,
         made_at=utc(sound.made_ms),
         examples=examples,
         times=heard.times,

@@ -69,6 +69,7 @@ def test_what_is_wrong_is_said_in_one_line(run: Any) -> None:
     assert "is the name of another sound at all sites" in run("add", "Bakery Fan", "--event", id_of(1), exit_code=2)
     assert "give one of --watch and --mute" in run("add", "x", "--event", id_of(1), "--watch", "--mute", exit_code=2)
     assert "no event demo.street-1.boot.99" in run("add", "x", "--event", id_of(99), exit_code=2)
-    assert "1 to 5 examples, not 0" in run("add", "x", exit_code=2)
+    assert "give one of --event, up to five times, and --source" in run("add", "x", exit_code=2)
+    assert "no source 0123456789" in run("add", "x", "--source", "0123456789", exit_code=2)
     assert "1 to 60 printable characters" in run("add", "  ", "--event", id_of(1), exit_code=2)
     assert "no sound has the name or id 'door'" in run("watch", "door", exit_code=2)

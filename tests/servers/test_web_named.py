@@ -116,9 +116,27 @@ def test_what_cannot_be_named_is_refused_with_the_reason(api: httpx.Client, exam
 
 
 def test_only_the_hubs_own_page_and_programs_that_say_so_may_change_names(web: Demo, example: dict[str, Any]) -> None:
-    for path, sent in (("/api/v1/names", {"json": {"name": "x", "events": [example["id"]]}}), ("/names", {})):
-        assert (
-            httpx.post(f"{web.url}{path}", headers={"Origin": "https://elsewhere.example"}, **sent).status_code == 403
-        )
+    elsewhere = {"Origin": "https://elsewhere.example"}
+    new = {"name": "x", "events": [example["id"]]}
+    assert httpx.post(f"{web.url}/api/v1/names", headers=elsewhere, json=new).status_code == 403
+    assert httpx.post(f"{web.url}/names", headers=elsewhere, data={"name": "x"}).status_code == 403
     assert httpx.delete(f"{web.url}/api/v1/names/00000000").status_code == 403
     assert httpx.get(f"{web.url}/api/v1/names").json() == {"names": []}
+
+
+def test_a_source_is_named_by_its_exemplars_and_kept(api: httpx.Client, web: Demo) -> None:
+    eventually(lambda: bool(api.get("/sources").json()["sources"]), 60, "episodes of the history are filed")
+    source = api.get("/sources").json()["sources"][0]
+    exemplars = api.get(f"/sources/{source['id']}").json()["exemplars"]
+    given = api.post(f"/sources/{source['id']}/name", json={"name": "Bakery fan", "mode": "muted"})
+    assert given.status_code == 201, given.text
+    made = given.json()
+    assert (made["source"], made["site"], made["mode"]) == (source["id"], source["site"], "muted")
+    assert {example["event"] for example in made["examples"]} >= set(exemplars[:1])
+    assert 1 <= len(made["examples"]) <= 5
+    assert "Bakery fan" in httpx.get(f"{web.url}/sources/{source['id']}").text
+    kept = web.archive.client.sismember
+    assert kept("ew:sources:kept", source["id"])
+    api.delete(f"/names/{made['id']}")
+    assert not kept("ew:sources:kept", source["id"])
+    assert api.post("/sources/0123456789/name", json={"name": "Bakery fan"}).status_code == 404

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from hub.flagging.named import NAME_LIMIT, SEVERITIES, Mode
-from hub.web.naming import Change, change, name_event, named, sound_of
+from hub.web.naming import Change, change, name_event, name_source, named, sound_of
+from hub.web.naming import remove as forget
 from hub.web.pages.shell import Shell
 from shared.errors import Invalid
 from shared.messages import Severity
@@ -34,6 +35,16 @@ def routes(shell: Shell) -> APIRouter:
         name_event(parts, event, name, mode, all_sites=all_sites)
         return RedirectResponse(f"/events/{quote(event, safe='')}#name", status_code=_THERE)
 
+    @router.post("/sources/{source_id}/name")
+    def name_of_source(
+        source_id: str,
+        name: Annotated[str, Form(max_length=4 * NAME_LIMIT)],
+        mode: Annotated[Mode, Form()] = "shown",
+        all_sites: Annotated[bool, Form()] = False,
+    ) -> RedirectResponse:
+        made = name_source(parts, source_id, name, Change(mode=mode), all_sites=all_sites)
+        return RedirectResponse(f"/names#name-{made.id}", status_code=_THERE)
+
     @router.post("/names/{name_id}")
     def treat(  # one form for each button
         name_id: str,
@@ -52,8 +63,7 @@ def routes(shell: Shell) -> APIRouter:
 
     @router.post("/names/{name_id}/remove")
     def remove(name_id: str) -> RedirectResponse:
-        sound_of(parts, name_id)
-        parts.names.remove(name_id)
+        forget(parts, name_id)
         return RedirectResponse("/names", status_code=_THERE)
 
     return router
