@@ -32,7 +32,7 @@ from hub.flagging.history import History
 from hub.flagging.named import NamedSound
 from hub.flagging.offers import Offers, offers_of
 from hub.flagging.returns import NameLog
-from hub.named import name_log, queue_names
+from hub.name_returns import name_log, queue_names
 from hub.past import (
     EPISODES,
     SOURCES_DUE,

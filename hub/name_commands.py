@@ -10,7 +10,8 @@ from hub.archive import Archive
 from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.flagging.named import ALL_SITES, THRESHOLD, Mode, NamedSound, Treatment, find
-from hub.named import HeardName, NamedSounds
+from hub.name_returns import HeardName
+from hub.named import NamedSounds
 from hub.opening import open_archive
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
 from hub.settings import HubSettings

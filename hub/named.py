@@ -1,8 +1,7 @@
 """Named sounds in the store, with copies of their examples, which therefore outlast the events themselves.
 
 Keys: `ew:names` hash of ids to JSON, `ew:names:version` counter of changes, one `ew:name:<id>:example:<event>` hash
-per example with the fields of an archived event, `ew:returns:<site/sensor>` hash of ids to the JSON of the sound's
-returns there, field `name` of `ew:event:<id>`: the id of the event's named sound.
+per example with the fields of an archived event, field `name` of `ew:event:<id>`: the id of the event's named sound.
 
 Retention removes the events that are examples like all others: the copies keep their features and levels, and a copy
 of their sound lies in the folder `_named` of the clips. Identities are made of the features by the checkpoint in use,
@@ -12,19 +11,17 @@ so that a new checkpoint needs nothing.
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import redis
 from pydantic import TypeAdapter
-from pydantic_core import from_json, to_json
 
 from hub.archive import PREFIX, Archive, translated
 from hub.clips import Clips
 from hub.flagging.named import EXAMPLES_LIMIT, NamedSound, Treatment, check_room, tidy
-from hub.flagging.returns import NameLog, Return, Returns
-from hub.rows import Rows
+from hub.name_returns import HeardName, heard_at, returns_key
 from hub.stored import FIELDS, StoredEvent, fields_of, stored_of
 from shared.errors import Invalid, Unavailable
 
@@ -34,23 +31,6 @@ _NAMES: Final = f"{PREFIX}:names"
 _VERSION: Final = f"{_NAMES}:version"
 _SOUND: Final = TypeAdapter(NamedSound)
 BY_LIMIT: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class HeardName:
-    """When and where a named sound was heard, over all places.
-
-    Attributes:
-        times: its returns.
-        clips: its clips.
-        place: where it was heard last; "" if nowhere yet.
-        last: its latest return there.
-    """
-
-    times: int = 0
-    clips: int = 0
-    place: str = ""
-    last: Return | None = None
 
 
 class NamedSounds:
@@ -180,11 +160,11 @@ class NamedSounds:
             Unavailable: the store is away.
         """
         present = self._one(sound)
-        places = sorted(self._redis.smembers(f"{PREFIX}:sensors"))
+        places = self._places()
         with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             pipe.hdel(_NAMES, sound)
             for place in places:
-                pipe.hdel(_returns(place.decode()), sound)
+                pipe.hdel(returns_key(place), sound)
             for event in present.examples:
                 pipe.delete(_example(sound, event))
             pipe.execute()
@@ -202,19 +182,10 @@ class NamedSounds:
     @translated
     def heard(self, sounds: Iterable[str]) -> dict[str, HeardName]:
         """When some named sounds were heard, over all places."""
-        made = dict.fromkeys(sounds, HeardName())
-        if not made:
-            return made
-        places = sorted(place.decode() for place in self._redis.smembers(f"{PREFIX}:sensors"))
-        pipe = self._redis.pipeline(transaction=False)
-        for place in places:
-            pipe.hmget(_returns(place), list(made))
-        for place, rows in zip(places, pipe.execute(), strict=True):
-            for sound, row in zip(made, rows, strict=True):
-                own = self._rows.read("returns", sound, returns_of, row)
-                if own is not None:
-                    made[sound] = _together(made[sound], place, own)
-        return made
+        return heard_at(self._redis, self._rows, list(sounds), self._places())
+
+    def _places(self) -> list[str]:
+        return sorted(place.decode() for place in self._redis.smembers(f"{PREFIX}:sensors"))
 
     @translated
     def of_events(self, events: Sequence[str]) -> dict[str, str]:
@@ -301,64 +272,12 @@ class NamedSounds:
                 log.warning("the sound of an example is left behind", extra={"event": event, "reason": str(error)})
 
 
-def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
-    """The returns in the store.
-
-    Args:
-        client: answers at once, though keys are watched.
-        rows: leaves out what cannot be read.
-    """
-
-    def load(place: str, sound: str) -> Returns:
-        return rows.read("returns", f"{place} {sound}", returns_of, client.hget(_returns(place), sound)) or Returns()
-
-    return NameLog(load)
-
-
-def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
-    """Keep what changed in the returns, and which events have names."""
-    for (place, sound), returns in names.changed.items():
-        pipe.hset(_returns(place), sound, to_json(_document(returns)))
-    for event, sound in names.names.items():
-        pipe.hset(f"{PREFIX}:event:{event}", "name", sound)
-
-
-def returns_of(row: bytes) -> Returns:
-    """Returns from their row.
-
-    Raises:
-        ValueError: the row is something else.
-    """
-    times, clips, kept = from_json(row)[:3]
-    made = [Return(int(one[0]), int(one[1]), int(one[2]), str(one[3]), str(one[4])) for one in kept]
-    return Returns(int(times), int(clips), tuple(made))
-
-
-def _document(returns: Returns) -> list[object]:
-    kept = [[one.from_ms, one.until_ms, one.clips, one.event, one.alert] for one in returns.kept]
-    return [returns.times, returns.clips, kept]
-
-
-def _together(before: HeardName, place: str, own: Returns) -> HeardName:
-    later = own.last is not None and (before.last is None or own.last.until_ms > before.last.until_ms)
-    return HeardName(
-        before.times + own.times,
-        before.clips + own.clips,
-        place if later else before.place,
-        own.last if later else before.last,
-    )
-
-
 def _none(sound: str) -> Invalid:
     return Invalid(f"no sound has the id {sound!r}")
 
 
 def _example(sound: str, event: str) -> str:
     return f"{PREFIX}:name:{sound}:example:{event}"
-
-
-def _returns(place: str) -> str:
-    return f"{PREFIX}:returns:{place}"
 
 
 def _clip(sound: str, event: str) -> str:

@@ -10,10 +10,10 @@ from hub.flagging.named import ALL_SITES, Likely, Mode, NamedSound, Taken, Treat
 from hub.source_names import examples_of, forget
 from hub.stored import StoredEvent, ms_of
 from hub.web.lookup import event_of
+from hub.web.name_views import ExampleView, NameView, example_view, name_view
 from hub.web.parts import Parts
 from hub.web.sound import path_of
 from hub.web.source_views import source_of
-from hub.web.views import ExampleView, NameView, example_view, name_view
 from shared.messages import Severity
 
 
