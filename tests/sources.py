@@ -32,7 +32,7 @@ def features(source: int, clip: int = 0) -> Features:
     """Features of a clip of a source: the same but for a little noise."""
     pattern = np.random.default_rng(1_000 + source).integers(40, 216, VGGISH.dimension)
     noise = np.random.default_rng(clip).integers(-6, 7, VGGISH.shape)
-    return np.clip(pattern + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pattern + noise, 0, 255), dtype=np.uint8)
 
 
 @cache

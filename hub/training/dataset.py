@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -63,11 +64,15 @@ class Dataset:
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
         """The clips of an index or mask, as a data set."""
-        fine, domain, versions = (
-            None if given is None else given[index] for given in (self.fine, self.domain, self.versions)
+        return Dataset(
+            self.space,
+            self.features[index],
+            self.labels[index],
+            self.groups[index],
+            None if self.fine is None else self.fine[index],
+            None if self.domain is None else self.domain[index],
+            None if self.versions is None else self.versions[index],
         )
-        features, labels, groups = self.features[index], self.labels[index], self.groups[index]
-        return Dataset(self.space, features, labels, groups, fine, domain, versions)
 
     @property
     def in_domain(self) -> npt.NDArray[np.bool_]:
@@ -95,7 +100,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.groups for part in parts]),
-        np.concatenate(fine) if alike else None,
+        cast("Labels | SoftLabels", np.concatenate(fine)) if alike else None,
         np.concatenate([part.in_domain for part in parts]) if divided else None,
         _joined_versions(parts),
     )
@@ -109,7 +114,7 @@ def _joined_versions(parts: Sequence[Dataset]) -> npt.NDArray[np.uint8] | None:
     return np.concatenate([one[:, np.arange(most) % one.shape[1]] for one in given])
 
 
-def _check_fine(fine: npt.NDArray[np.generic], n: int) -> None:
+def _check_fine(fine: Labels | SoftLabels, n: int) -> None:
     if fine.ndim != 2 or len(fine) != n or fine.dtype not in {np.dtype(np.uint8), np.dtype(np.float16)}:
         raise Invalid(f"{n} clips want uint8 or float16 fine labels [{n}, m], got {fine.dtype} {list(fine.shape)}")
     if fine.dtype == np.float16 and not bool(((fine >= 0.0) & (fine <= 1.0)).all()):

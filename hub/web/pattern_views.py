@@ -73,10 +73,10 @@ def profile_rows(found: Pattern) -> list[list[float | None]]:
 def window_view(found: Pattern) -> WindowView | None:
     """The next window of a pattern; None if no time stands out."""
     window = found.next
-    return window and WindowView(**{name: getattr(window, name) for name in WindowView.model_fields})
+    return None if window is None else WindowView(**{name: getattr(window, name) for name in WindowView.model_fields})
 
 
 def tested_view(found: Pattern) -> TestedView | None:
     """How earlier forecasts did; None if there was none to judge."""
     tested = found.tested
-    return tested and TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields})
+    return None if tested is None else TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields})

@@ -1,7 +1,7 @@
 """Features with labels, as a program made them: one file, `features.npz`."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -39,5 +39,7 @@ def load_features(folder: Path) -> Dataset:
 def save_features(folder: Path, data: Dataset) -> None:
     """Write clips as `load_features` reads them; groups and versions are left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    finer = {} if data.fine is None else {"fine": data.fine}
-    np.savez_compressed(folder / FILE, space=data.space.id, features=data.features, labels=data.labels, **finer)
+    arrays: dict[str, Any] = {"space": data.space.id, "features": data.features, "labels": data.labels}
+    if data.fine is not None:
+        arrays["fine"] = data.fine
+    np.savez_compressed(folder / FILE, **arrays)

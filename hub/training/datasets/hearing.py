@@ -54,7 +54,7 @@ class Hearing:
             Unavailable: the recording cannot be opened, or the cache not be written.
             Invalid: it is not readable as sound.
         """
-        found = self._kept(path, "", self._heard)[0]
+        found: Features = self._kept(path, "", self._heard)[0]
         self.tick()
         return found
 

@@ -81,7 +81,7 @@ def _source(bank: Bank, moment: int, rng: np.random.Generator, samples: int) -> 
     at = np.arange(samples) * rng.uniform(*STRETCH)
     rows = bank.starts[moment] + np.arange(int(at[-1]) // bank.frames.shape[1] + 2)
     sound = bank.frames[np.minimum(rows, len(bank.frames) - 1)].astype(np.float64).ravel()
-    return np.interp(at, np.arange(sound.size), sound)
+    return np.asarray(np.interp(at, np.arange(sound.size), sound))
 
 
 def _changed(sound: npt.NDArray[np.float64], rng: np.random.Generator, rate_hz: int) -> npt.NDArray[np.float64]:
@@ -120,4 +120,4 @@ def _bed(rng: np.random.Generator, samples: int, rate_hz: int) -> npt.NDArray[np
 def _octaves(samples: int, rate_hz: int) -> npt.NDArray[np.float64]:
     """Octaves above `LOWEST_HZ` of each bin of a spectrum; 0 below."""
     frequencies = np.fft.rfftfreq(samples, 1.0 / rate_hz)
-    return np.log2(np.maximum(frequencies, LOWEST_HZ) / LOWEST_HZ)
+    return np.asarray(np.log2(np.maximum(frequencies, LOWEST_HZ) / LOWEST_HZ))

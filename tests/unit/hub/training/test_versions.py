@@ -110,7 +110,7 @@ def test_versions_and_soft_labels_that_do_not_fit_are_refused() -> None:
         ({"fine": data.fine.astype(np.float64)}, "uint8 or float16"),
     ):
         with pytest.raises(Invalid, match=reason):
-            replace(data, **changes)  # type: ignore[arg-type]
+            replace(data, **changes)
 
 
 def test_training_draws_a_version_as_often_as_is_said_and_measures_the_clip_itself() -> None:

@@ -144,7 +144,7 @@ def test_about_half_of_the_clips_are_quieter_than_they_were_made(
             return embed(patches)
 
         labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, remembered), count=100, seed=0)
-        return np.exp(np.concatenate(seen)).reshape(100, -1).mean(axis=1)
+        return np.asarray(np.exp(np.concatenate(seen)).reshape(100, -1).mean(axis=1))
 
     varied = levels()
     monkeypatch.setattr(clips, "QUIETEST_DB", 0.0)
