@@ -65,6 +65,17 @@ def impact() -> AlertMessage:
     )
 
 
+def test_a_named_sound_is_told_by_its_name() -> None:
+    told = {"name": "bakery fan", "name_id": "5f2c81a0", "name_probability": 0.934, "watched": True}
+    text = SHIPPED.text([impact().model_copy(update=told)])
+    assert text.title == "bakery fan, heard again, at demo/street-1, 07:02 (recurring)"
+    assert text.body.splitlines()[1] == "93 % sure it is the same source as an example of bakery fan"
+    assert (
+        "bakery fan, heard again, at demo/street-1"
+        in SHIPPED.text([impact().model_copy(update=told)], digest=True).body
+    )
+
+
 def test_an_inspector_reads_what_where_when_how_sure_and_when_again() -> None:
     assert SHIPPED.text([impact()]) == Text(
         title="machinery impact at demo/street-1, 07:02 (recurring)",
