@@ -18,6 +18,8 @@ from hub.opening import learner_of, open_archive, places_of, rule_of
 from hub.patterns import Patterns
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.source_histories import SourceHistories
+from hub.sources import SourceStore
 from hub.web.app import create_app
 from hub.web.parts import Health, Parts
 from shared.extractor import Extractor
@@ -31,6 +33,7 @@ def app() -> FastAPI:
     archive = open_archive(settings)
     casebook = Casebook(archive)
     places = places_of(settings.places)
+    sources, days = SourceStore(archive, casebook), settings.archive.retention_days
     retrieval = Retrieval([], lambda scorer: cast("Any", scorer))
     return create_app(
         Parts(
@@ -42,7 +45,9 @@ def app() -> FastAPI:
             health=lambda: Health(broker=False, store=False, events=0, dead_letters=0),
             settings=settings,
             feedback=Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)),
-            patterns=Patterns(casebook, places, settings.archive.retention_days),
+            patterns=Patterns(casebook, places, days),
+            sources=sources,
+            histories=SourceHistories(sources, casebook, places, days, settings.flagging.cooldown_s),
             explainer=Explainer(retrieval, casebook, rule_of(settings.flagging)),
             places=places,
         )

@@ -30,7 +30,18 @@ from hub.flagging.budget import Threshold
 from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
 from hub.flagging.history import History
 from hub.flagging.offers import Offers, offers_of
-from hub.past import EPISODES, checked, episode_from, expire_traces, index_of, key_of, likeness_of, load, queue
+from hub.past import (
+    EPISODES,
+    SOURCES_DUE,
+    checked,
+    episode_from,
+    expire_traces,
+    index_of,
+    key_of,
+    likeness_of,
+    load,
+    queue,
+)
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
@@ -201,6 +212,13 @@ class Casebook:
             ]
         return chosen[:limit]
 
+    @translated
+    def standing(self, names: Sequence[str]) -> dict[str, Episode | str]:
+        """Episodes as they are now, or the name of the one that they became a part of; those gone are missing."""
+        rows = self._redis.mget([key_of(name) for name in names]) if names else []
+        read = {n: self._rows.read("episode", n, _episode_or_name, row) for n, row in zip(names, rows, strict=True)}
+        return {name: one for name, one in read.items() if one is not None}
+
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([key_of(name) for name in ids]) if ids else []
         read = (self._rows.read("episode", name, _episode_or_name, row) for name, row in zip(ids, rows, strict=True))
@@ -344,6 +362,8 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     for conclusion in conclusions:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
     queue(pipe, opened.history)
+    if due := _due_for_sources(conclusions, opened.history):
+        pipe.zadd(SOURCES_DUE, due)
     pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:
@@ -352,6 +372,17 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
         pipe.sadd(_SITES, site)
         pipe.zadd(_span(site), {"first": min(own)}, lt=True)
         pipe.zadd(_span(site), {"newest": max(own)}, gt=True)
+
+
+def _due_for_sources(conclusions: Sequence[Conclusion], history: History) -> dict[str, int]:
+    """Episodes whose identity, opening or name changed, with their opening, ms: their source is to be found anew."""
+    due = {name: episode.opened_ms for name, episode in history.merged.items()}
+    for conclusion in conclusions:
+        for episode in conclusion.episodes:
+            clearer = episode.clearest == str(conclusion.event.id)
+            if clearer or episode.id in history.moved or episode.id in history.into.values():
+                due[episode.id] = episode.opened_ms
+    return due
 
 
 def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa: ANN401 - the client is untyped

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from hub import dead_letters
+from hub import dead_letters, source_commands
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
 from hub.demo.command import demo
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notify_commands.app, name="notify")
+app.add_typer(source_commands.app, name="sources")
 app.command()(reported(demo))
 app.command()(init)
 app.command()(leave)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.archive import PREFIX, Archive, translated
 from hub.casebook import Casebook
 from hub.flagging.learning import Learner
+from hub.source_verdicts import SourceVerdicts
 from hub.stored import ms_of
 from shared.errors import Invalid
 from shared.messages import AlertMessage, Instant, Probability
@@ -29,8 +30,9 @@ _KEY: Final = f"{PREFIX}:feedback"
 class Verdict(BaseModel):
     """What a person said of an alert, or of one match of it.
 
-    `same`: it is the same kind of sound. `different`: it is not. `wrong-category`: something else was heard;
-    `categories` says what, if known. `ignore`: it may be right, but nobody wants to hear of it for a week.
+    `same`: it is the same sound. `different`: it is not. Both also join and part sources (`hub.source_verdicts`).
+    `wrong-category`: something else was heard; `categories` says what, if known. `ignore`: it may be right, but
+    nobody wants to hear of it for a week.
     `likeness` is what the hub had said; `place` and `category` what the alert was about.
     """
 
@@ -66,13 +68,17 @@ class Feedback:
         archive: whose store is used.
         casebook: where "ignore" hushes.
         learner: learns thresholds anew.
+        sources: joins and parts the sources of which a verdict tells; None leaves them as they are.
     """
 
-    def __init__(self, archive: Archive, casebook: Casebook, learner: Learner) -> None:
+    def __init__(
+        self, archive: Archive, casebook: Casebook, learner: Learner, sources: SourceVerdicts | None = None
+    ) -> None:
         self._redis = archive.client
         self._rows = archive.rows
         self._casebook = casebook
         self._learner = learner
+        self._sources = sources
 
     def give(
         self,
@@ -126,6 +132,8 @@ class Feedback:
             at_ms = ms_of(alert.captured_at)
             until_ms = at_ms + round(IGNORED_S * 1000)
             self._casebook.hush(given.place, given.category, alert.event, at_ms, until_ms)
+        elif self._sources is not None and verdict in {"same", "different"}:
+            self._sources.take(alert, about, same=verdict == "same")
         self._learner.learn(alert.site)
         return given
 

@@ -27,7 +27,7 @@ from pydantic import AwareDatetime, Field
 
 from hub.flagging.episode import Episode
 from shared.events import Levels, LevelUnit
-from shared.messages import AlertMessage, Message, Probability, Severity, WindowMessage
+from shared.messages import AlertMessage, Message, Probability, Severity, SourceMessage, WindowMessage
 from shared.taxonomy import CATEGORIES
 from shared.topics import HubTopic, SensorTopic, ToldKind, ToldTopic
 
@@ -73,7 +73,10 @@ class EpisodeMessage(Message):
 
 
 class LastAlertMessage(Message):
-    """A sensor's last alert in short, retained; `page` is where people read all of it."""
+    """A sensor's last alert in short, retained; `page` is where people read all of it.
+
+    `times` counts its category at the sensor, `source` tells which machine, dog, siren or voice it is.
+    """
 
     version: Literal[1] = 1
     event: str
@@ -83,6 +86,7 @@ class LastAlertMessage(Message):
     probability: Probability | None = None
     above_ambient_db: float | None = None
     times: int | None = Field(default=None, ge=0)
+    source: SourceMessage | None = None
     next: WindowMessage | None = None
     page: str
 
@@ -232,6 +236,7 @@ class Describer:
             probability=alert.probability,
             above_ambient_db=alert.above_ambient_db,
             times=None if recurrence is None else recurrence.times,
+            source=alert.source,
             next=None if recurrence is None else recurrence.next,
             page=f"{self.page_url.rstrip('/')}/alerts/{alert.event}",
         )

@@ -131,6 +131,9 @@ class HubMetrics:
             "notifier",
             "outcome",
         )
+        self.filed = self._counter("hub_source_episodes", "Episodes that joined a source, or opened one", "outcome")
+        for outcome in ("joined", "opened"):
+            self.filed.labels(outcome)
         self.shadow = self._counter(
             "hub_shadow_alerts",
             "Alerts that the candidate network in the shadow would have raised too, or not",
@@ -257,6 +260,8 @@ class HubMetrics:
         self.store_letters_discarded = self._listed(
             "store_dead_letters_discarded", "Dead letters that made room for newer ones", counter=True
         )
+        self.store_sources = self._gauge("store_sources", "Sources that are kept")
+        self.store_sources_due = self._gauge("store_source_episodes_waiting", "Episodes whose source is to be found")
         self.store_sensors = self._gauge("store_sensors", "Sensors that ever spoke")
         self.store_verdicts = self._listed("store_verdicts", "What people said of alerts and matches", "verdict")
         self.store_verdicts.put({(verdict,): 0.0 for verdict in VERDICTS})

@@ -17,6 +17,8 @@ from hub.rows import Rows
 from hub.stored import LATEST_MS
 
 EPISODES: Final = f"{PREFIX}:episodes"
+SOURCES_DUE: Final = f"{PREFIX}:sources:due"
+"""Episodes whose source is to be found, by their opening (ms); see `hub.sources`."""
 _AT_ONCE: Final = 16
 _NAMED_FOR_S: Final = 366 * 86_400
 

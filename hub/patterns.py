@@ -1,9 +1,10 @@
 """What recurs at a place: episodes of one category, read from the casebook and put into a pattern."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from hub.casebook import Casebook
 from hub.flagging.episode import Episode
@@ -100,20 +101,26 @@ class Patterns:
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
-        made: dict[date, float] = {}
-        for episode in self._episodes(place, category, now):
-            at = datetime.fromtimestamp(episode.opened_ms / 1000, self._places.timezone)
-            end = datetime.fromtimestamp(episode.last_ms / 1000, self._places.timezone)
-            while at < end:
-                midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), at.tzinfo)
-                until = min(end, midnight)
-                hours = (until - at).total_seconds() / 3600
-                made[at.date()] = min(24.0, made.get(at.date(), 0.0) + hours)
-                at = until
-        return dict(sorted(made.items()))
+        spans = [Span(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
+        return hours_by_day(spans, self._places.timezone)
 
     def _episodes(self, place: str, category: str, now: datetime) -> Sequence[Episode]:
         since_ms = ms_of(now - self._history)
         return self._casebook.episodes(
             limit=MOST, before_ms=ms_of(now) + 1, since_ms=since_ms, place=place, category=category
         )
+
+
+def hours_by_day(spans: Iterable[Span], zone: ZoneInfo) -> dict[date, float]:
+    """Hours of each local day, in [0, 24], that some spans last."""
+    made: dict[date, float] = {}
+    for span in spans:
+        at = datetime.fromtimestamp(span.opened_ms / 1000, zone)
+        end = datetime.fromtimestamp(span.last_ms / 1000, zone)
+        while at < end:
+            midnight = datetime.combine(at.date() + timedelta(days=1), datetime.min.time(), at.tzinfo)
+            until = min(end, midnight)
+            hours = (until - at).total_seconds() / 3600
+            made[at.date()] = min(24.0, made.get(at.date(), 0.0) + hours)
+            at = until
+    return dict(sorted(made.items()))

@@ -1,4 +1,4 @@
-"""Removes what is older than the retention: events, alerts, episodes, rows of the index, and the sound of events.
+"""Removes what is older than the retention: events, alerts, episodes, sources, rows of the index, and sound.
 
 A clip that cannot be removed stays behind without an event, as does one of a hub that ends in between. `sweep` finds
 those: files of days that are past, whose events the archive does not have.
@@ -14,6 +14,7 @@ from hub.casebook import Casebook
 from hub.clips import Clips
 from hub.metrics import HubMetrics
 from hub.search.retrieval import Retrieval
+from hub.sources import SourceStore
 from hub.stored import Recorded, ms_of
 from shared.errors import Invalid, Unavailable
 from shared.events import EventId
@@ -30,16 +31,24 @@ class Retention:
     Args:
         archive: events and alerts.
         casebook: episodes.
+        sources: which have those episodes.
         retrieval: whose rows go with the events.
         clips: their sound, or None if none is kept.
         metrics: where failures are counted.
     """
 
     def __init__(
-        self, archive: Archive, casebook: Casebook, retrieval: Retrieval, clips: Clips | None, metrics: HubMetrics
+        self,
+        archive: Archive,
+        casebook: Casebook,
+        sources: SourceStore,
+        retrieval: Retrieval,
+        clips: Clips | None,
+        metrics: HubMetrics,
     ) -> None:
         self._archive = archive
         self._casebook = casebook
+        self._sources = sources
         self._retrieval = retrieval
         self._clips = clips
         self._metrics = metrics
@@ -59,6 +68,7 @@ class Retention:
         while self._casebook.expire(ms_of(before)):
             pass
         self._casebook.expire_traces(ms_of(before))
+        self._sources.expire(ms_of(before))
 
     def sweep(self, before: datetime) -> None:
         """Remove clips of days until a time whose events are gone: once a day, and again after a failure.

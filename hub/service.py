@@ -15,9 +15,11 @@ from hub.casebook import Casebook
 from hub.catalogue import Catalogue
 from hub.clips import Clips
 from hub.feedback import Feedback
+from hub.filing import SourceFiler
 from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
 from hub.flagging.shadow import Shadow
+from hub.flagging.source import SourceRule
 from hub.flagging.why import Explainer
 from hub.follow import Follower, fill
 from hub.health.clock import ClockLook
@@ -38,6 +40,10 @@ from hub.search.scorer import Scorer
 from hub.search.snapshot import Snapshots
 from hub.server import Server
 from hub.settings import HubSettings
+from hub.source_completer import SourceCompleter
+from hub.source_histories import SourceHistories
+from hub.source_verdicts import SourceVerdicts
+from hub.sources import SourceStore
 from hub.store import hinted
 from hub.subscription import LITERAL
 from hub.threads import yield_early
@@ -79,14 +85,19 @@ class Hub:
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
         self._casebook = Casebook(self._archive)
-        self._retention = Retention(self._archive, self._casebook, self._retrieval, self._clips, self._metrics)
+        self._sources = SourceStore(self._archive, self._casebook)
+        self._retention = Retention(
+            self._archive, self._casebook, self._sources, self._retrieval, self._clips, self._metrics
+        )
         self._places = places_of(settings.places)
         self._patterns = Patterns(
             self._casebook, self._places, settings.archive.retention_days, settings.flagging.cooldown_s
         )
         flagging, rule = settings.flagging, rule_of(settings.flagging)
         self._learner = learner_of(flagging, self._archive, self._casebook)
-        self._feedback = Feedback(self._archive, self._casebook, self._learner)
+        self._feedback = Feedback(
+            self._archive, self._casebook, self._learner, SourceVerdicts(self._sources, self._casebook)
+        )
         self._explainer = Explainer(self._retrieval, self._casebook, rule)
         self._completer = Completer(
             self._casebook,
@@ -96,6 +107,13 @@ class Hub:
             urgent_above_db=flagging.urgent_above_db,
             shadow=self._candidate(settings.model.shadow),
         )
+        self._filer = SourceFiler(
+            self._archive, self._sources, self._retrieval, SourceRule(settings.sources.join), self._metrics
+        )
+        self._histories = SourceHistories(
+            self._sources, self._casebook, self._places, settings.archive.retention_days, flagging.cooldown_s
+        )
+        sourced = SourceCompleter(self._filer, self._sources, self._histories)
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
@@ -128,7 +146,7 @@ class Hub:
             zone=ZoneInfo(settings.places.timezone),
             hub=settings.hub.name,
             metrics=self._metrics,
-            complete=self._completer.complete,
+            complete=lambda alert: sourced.complete(self._completer.complete(alert)),
         )
         self._announcer = Announcer(
             self._archive,
@@ -151,6 +169,7 @@ class Hub:
             *self._ways.workers,
             self._announcer.worker,
             self._recall.worker,
+            self._filer.worker,
         ]
         self._metrics.worker_restarts.set_function(
             lambda: {(worker.name,): float(worker.restarts) for worker in self._workers}
@@ -214,6 +233,7 @@ class Hub:
             follower.start()
             self._recall.start()
         self._observed.beat()
+        self._filer.worker.start()
         self._ways.start()
         self._announcer.start()
         yield_early()
@@ -223,6 +243,7 @@ class Hub:
             self._stopping.set()
             self._observed.rest()
             self._ways.stop()
+            self._filer.worker.stop()
             self._announcer.stop()
             for tidier in self._tidiers:
                 tidier.wind_down()
@@ -245,6 +266,8 @@ class Hub:
             settings=self._settings,
             feedback=self._feedback,
             patterns=self._patterns,
+            sources=self._sources,
+            histories=self._histories,
             explainer=self._explainer,
             places=self._places,
             stopping=self._stopping,

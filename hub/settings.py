@@ -179,6 +179,18 @@ class FlaggingSettings(Group):
     )
 
 
+class SourcesSettings(Group):
+    """When episodes are of one source: the same machine, dog, siren or voice, heard again."""
+
+    join: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="probability of being the same source from which an episode joins a source, and two sources"
+        " become one; below it, it opens one",
+    )
+
+
 class PlacesSettings(Group):
     """Where the sensors are."""
 
@@ -254,6 +266,7 @@ class HubSettings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     search: SearchSettings = SearchSettings()
     flagging: FlaggingSettings = FlaggingSettings()
+    sources: SourcesSettings = SourcesSettings()
     places: PlacesSettings = PlacesSettings()
     notify: NotifySettings = NotifySettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

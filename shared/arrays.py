@@ -32,8 +32,12 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise Invalid(f"{name} is not an .npz file")
-            return {one: arrays[one] for one in arrays.files if names is None or one in names}
+            found = {one: arrays[one] for one in arrays.files if names is None or one in names}
     except (*_FAULTS, zipfile.BadZipFile) as error:
         raise Invalid(f"{name} is not a readable .npz file: {error}") from error
     except OSError as error:
         raise Unavailable(f"cannot open {name}: {error.strerror or error}") from error
+    for one, array in found.items():
+        if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is no array
+            raise Invalid(f"{name} is not a readable .npz file: {printable(one)} is not an array")
+    return found

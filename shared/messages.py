@@ -274,6 +274,23 @@ class RecurrenceMessage(Message):
     next: WindowMessage | None = None
 
 
+class SourceMessage(Message):
+    """Which machine, dog, siren or voice an alert's episode is of, and how often it was heard at the site.
+
+    `new` is true if it was not heard before; `probability` is that of the episode and the nearest source known before
+    it being the same. `times` counts occurrences, this one among them, since `since`.
+    """
+
+    id: str = Field(pattern=r"^[0-9a-f]{10}$")
+    new: bool
+    probability: Probability
+    times: Count
+    days: Count
+    since: Instant
+    regularity: str = Field(max_length=64)
+    next: WindowMessage | None = None
+
+
 class AlertMessage(Message):
     """The answer to "find similar past events": an event, what it resembles, and why.
 
@@ -281,8 +298,8 @@ class AlertMessage(Message):
     had to reach at this site. `historical` is true for a replay of old recordings; `delay_s` is the time from the end
     of the clip to its receipt. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
     sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
-    `linked`, `severity` and `shadow` (what a candidate network would have stated) are there once the hub has looked
-    them up, before the alert is told to anyone.
+    `source` (if the model knows sources), `linked`, `severity` and `shadow` (what a candidate network would have
+    stated) are there once the hub has looked them up, before the alert is told to anyone.
     """
 
     version: Literal[1] = VERSION
@@ -304,6 +321,7 @@ class AlertMessage(Message):
     above_ambient_db: float | None = Field(default=None, ge=-400.0, le=400.0)
     severity: Severity = "notice"
     recurrence: RecurrenceMessage | None = None
+    source: SourceMessage | None = None
     linked: list[ItemId] = Field(default_factory=list, max_length=10_000)
     shadow: Probability | None = None
 

@@ -4,7 +4,18 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-PAGES: Final = ("/", "/alerts", "/events", "/map", "/patterns", "/search", "/sensors", "/settings", "/docs")
+PAGES: Final = (
+    "/",
+    "/alerts",
+    "/events",
+    "/map",
+    "/patterns",
+    "/search",
+    "/sensors",
+    "/settings",
+    "/sources",
+    "/docs",
+)
 DATA: Final = (
     "/healthz",
     "/metrics",
@@ -13,6 +24,7 @@ DATA: Final = (
     "/api/v1/episodes",
     "/api/v1/alerts",
     "/api/v1/feedback",
+    "/api/v1/sources",
     "/api/v1/sensors",
     "/api/v1/sites/demo/thresholds",
     "/api/v1/export/events.csv",

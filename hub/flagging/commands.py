@@ -12,6 +12,8 @@ from hub.casebook import Casebook
 from hub.feedback import Feedback, Verdict, VerdictKind
 from hub.opening import learner_of, open_archive, open_retrieval
 from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.source_verdicts import SourceVerdicts
+from hub.sources import SourceStore
 from hub.stored import StoredEvent
 from hub.verdict_file import judged_pairs, write_verdicts
 from shared.command_line import to_json
@@ -89,7 +91,8 @@ def give(
     casebook = Casebook(archive)
     lead = found.categories[0] if found.categories else ""
     before = casebook.thresholds(found.site).get(lead)
-    feedback = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook))
+    sources = SourceVerdicts(SourceStore(archive, casebook), casebook)
+    feedback = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook), sources)
     given = feedback.give(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
     after = casebook.thresholds(found.site)[lead]
     if json_:

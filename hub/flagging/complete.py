@@ -96,16 +96,6 @@ class Completer:
 
 def told(pattern: Pattern, category: str, elsewhere: list[str], captured_at: datetime) -> RecurrenceMessage:
     """A pattern as an alert tells it."""
-    window = None
-    if pattern.next is not None:
-        window = WindowMessage(
-            start=pattern.next.start,
-            end=pattern.next.end,
-            probability=pattern.next.probability,
-            base_rate=pattern.next.base_rate,
-            tried=pattern.tested.windows if pattern.tested else 0,
-            hits=pattern.tested.hits if pattern.tested else 0,
-        )
     return RecurrenceMessage(
         category=category,
         times=pattern.times,
@@ -113,5 +103,19 @@ def told(pattern: Pattern, category: str, elsewhere: list[str], captured_at: dat
         since=pattern.first_at or captured_at,
         regularity=pattern.regularity,
         elsewhere=elsewhere,
-        next=window,
+        next=window_message(pattern),
+    )
+
+
+def window_message(pattern: Pattern) -> WindowMessage | None:
+    """The next window of a pattern as an alert tells it; None if no time stands out."""
+    if pattern.next is None:
+        return None
+    return WindowMessage(
+        start=pattern.next.start,
+        end=pattern.next.end,
+        probability=pattern.next.probability,
+        base_rate=pattern.next.base_rate,
+        tried=pattern.tested.windows if pattern.tested else 0,
+        hits=pattern.tested.hits if pattern.tested else 0,
     )

@@ -12,6 +12,8 @@ from hub.archive import LATE, PREFIX, Archive, translated
 from hub.metrics import HubMetrics
 from hub.notify.outbox import Outbox, known_names
 from hub.notify.teller import unpublished_count
+from hub.past import SOURCES_DUE
+from hub.source_rows import SOURCES
 
 _PAGE: Final = 100
 _LATE_LOOKED_AT: Final = 5_000
@@ -60,6 +62,8 @@ class StoreLook:
             metrics.store_letters,
             metrics.store_letter_bytes,
             metrics.store_sensors,
+            metrics.store_sources,
+            metrics.store_sources_due,
         ):
             gauge.set(math.nan)
         metrics.store_unsent.put({})
@@ -98,6 +102,8 @@ class StoreLook:
         metrics.store_alerts.set(self._archive.alert_count())
         metrics.store_oldest.set(self._oldest_ms() / 1000)
         metrics.store_waiting.set(unpublished_count(self._redis))
+        metrics.store_sources.set(self._redis.zcard(SOURCES))
+        metrics.store_sources_due.set(self._redis.zcard(SOURCES_DUE))
         letters = self._archive.letters
         metrics.store_letters.set(letters.count())
         metrics.store_letter_bytes.set(letters.size_bytes())

@@ -20,8 +20,9 @@ from zoneinfo import ZoneInfo
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from hub.flagging.source_words import said_of
 from shared.errors import Invalid, Unavailable
-from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, WindowMessage
+from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, SourceMessage, WindowMessage
 from shared.text_files import read_text
 
 log = logging.getLogger(__name__)
@@ -166,6 +167,9 @@ class Wording:
             "heard_by": heard_by,
             "grouped": grouped,
             "length_in_words": length,
+            "said_of": lambda source, alert: said_of(
+                source, about(alert)[0], lambda at: words.day(at, alert.captured_at)
+            ),
             "clock": words.clock,
             "day": words.day,
             "when": words.when,
@@ -257,6 +261,9 @@ def _samples() -> tuple[list[AlertMessage], ...]:
         category="dog", times=9, days=9, since=at, regularity="daily", elsewhere=["demo/street-2"], next=window
     )
     known = {"probability": 0.9, "shared": {"dog": 0.9}}
+    source = SourceMessage(
+        id="4f2a9c01d7", new=False, probability=0.9, times=6, days=6, since=at, regularity="daily", next=window
+    )
     everything = least.model_copy(
         update={
             "matches": [match.model_copy(update=known), match],
@@ -267,6 +274,7 @@ def _samples() -> tuple[list[AlertMessage], ...]:
             "above_ambient_db": 12.0,
             "severity": "urgent",
             "recurrence": recurrence,
+            "source": source,
             "linked": ["demo.street-2.boot.3.7"],
         }
     )

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from hub.model.likeness import Likeness
 from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
 from hub.search.best import exactly
+from hub.search.entries import by_space, entry_of
 from hub.search.index import Index
-from hub.search.match import Backend, By, Entry, Exclusion, Match, Query, Towers
+from hub.search.match import Backend, By, Exclusion, Match, Query, Towers
 from hub.search.scorer import Scorer
 from hub.stored import StoredEvent, StoredTowers, ms_of
 from shared.errors import Unsupported
@@ -101,8 +102,8 @@ class Retrieval:
 
     def add_all(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> None:
         """Make events findable, given their towers [steps, width]; one that is there already changes nothing."""
-        for space, rows in _by_space(events).items():
-            self._backends[space].add([_entry(events[i]) for i in rows], np.stack([towers[i] for i in rows]))
+        for space, rows in by_space(events).items():
+            self._backends[space].add([entry_of(events[i]) for i in rows], np.stack([towers[i] for i in rows]))
 
     def load(self, events: Sequence[StoredEvent]) -> int:
         """Make archived events findable, a batch at a time.
@@ -111,12 +112,12 @@ class Retrieval:
             How many could not be, for want of a model of their space.
         """
         left_out = 0
-        for space, rows in _by_space(events).items():
+        for space, rows in by_space(events).items():
             if space not in self._scorers:
                 left_out += len(rows)
                 continue
             towers = self._archived(self._scorers[space], [events[i] for i in rows])
-            self._backends[space].add([_entry(events[i]) for i in rows], towers)
+            self._backends[space].add([entry_of(events[i]) for i in rows], towers)
         return left_out
 
     def to_archive(self, space: str, towers: Towers) -> StoredTowers | None:
@@ -200,6 +201,15 @@ class Retrieval:
             Unsupported: no model for this space.
         """
         return self._scorer(space).identity(towers)
+
+    def identities(self, events: Sequence[StoredEvent]) -> npt.NDArray[np.float32]:
+        """The identities of archived events of one feature space: float32 [n, values], of length 1; n is not 0.
+
+        Raises:
+            Unsupported: no model for this space.
+        """
+        scorer = self._scorer(events[0].space)
+        return scorer.identity(self._archived(scorer, events))
 
     def same_source(self, space: str, matches: Sequence[Match]) -> npt.NDArray[np.float32]:
         """Probability that a query of this space and each of its matches come from the same source.
@@ -287,21 +297,4 @@ def own_recent(events: Iterable[str], place: str, captured_at: datetime, within_
         place=place,
         around_ms=round(captured_at.timestamp() * 1000),
         within_ms=round(within_s * 1000),
-    )
-
-
-def _by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for i, event in enumerate(events):
-        rows.setdefault(event.space, []).append(i)
-    return rows
-
-
-def _entry(event: StoredEvent) -> Entry:
-    return Entry(
-        event=str(event.id),
-        place=event.place,
-        captured_ms=round(event.captured_at.timestamp() * 1000),
-        laeq=event.levels.laeq,
-        presence=event.presence,
     )

@@ -33,7 +33,7 @@ QUERIES: Final = 1_200
 """Most clips set aside that are used as queries."""
 
 FEWEST: Final = 200
-"""Queries below which figures tell chance, not choices: then plain tags are kept."""
+"""Queries below which figures tell chance, not choices: then what is known already is kept."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,6 +49,11 @@ class Choice:
 
     shift: float
     weight: float
+
+
+def choice_of(checkpoint: Checkpoint) -> Choice:
+    """What was chosen for a checkpoint, as its record says; plain tags if it says nothing."""
+    return Choice(*(float(checkpoint.record.get(name, 0.0)) for name in ("shift", "weight")))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +98,12 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     return Scored(agree.sum(axis=2), extra, agree, both, queries, database)
 
 
+PLAIN: Final = Choice(0.0, 0.0)
+"""Tags as they are, and nothing added."""
+
+
 def choose(
-    network: TaggedNetwork, queries: Dataset, database: Dataset
+    network: TaggedNetwork, queries: Dataset, database: Dataset, known: Choice = PLAIN
 ) -> tuple[Scored, Choice, dict[Choice, list[float]]]:
     """Choose a tagged network's shift, and the weight of what is added to its level.
 
@@ -104,6 +113,7 @@ def choose(
         network: did not learn the queries. Its shift is set.
         queries: clips set aside.
         database: the others.
+        known: what is chosen if there are too few queries to tell.
 
     Returns:
         All pairs as scored with that choice, the choice, and the figures of each that was tried.
@@ -117,7 +127,7 @@ def choose(
         network.shift.fill_(shift)
         scored = score_all(checkpoint, queries, database)
         tried.update({Choice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
-    best = best_of(tried) if len(queries) >= FEWEST else Choice(0.0, 0.0)
+    best = best_of(tried) if len(queries) >= FEWEST else known
     network.shift.fill_(best.shift)
     return score_all(checkpoint, queries, database), best, tried
 
@@ -128,7 +138,7 @@ def best_of(tried: Mapping[Choice, Sequence[float]]) -> Choice:
     What helps clips of several categories may cost others: none of a choice's figures may be more than `MOST_LOST`
     below that of plain tags, shift and weight 0, which must be among them. Means within `NEARLY` are the same.
     """
-    plain = tried[Choice(0.0, 0.0)]
+    plain = tried[PLAIN]
     allowed = {choice: mean(found) for choice, found in tried.items() if max(np.subtract(plain, found)) <= MOST_LOST}
     good = [choice for choice, found in allowed.items() if found >= max(allowed.values()) - NEARLY]
     return min(good, key=lambda choice: (choice.weight, choice.shift))

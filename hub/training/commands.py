@@ -105,6 +105,7 @@ def train(
     """
     from hub.model.checkpoint import load, save
     from hub.training import plots, recipes
+    from hub.training.beside import versions_of
     from hub.training.datasets import Reader
     from hub.training.reference import with_reference
 
@@ -126,8 +127,9 @@ def train(
     held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
     with progress(console) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
-        clips, aside = recipes.gather(sources, reader, held, seed)
+        made = versions_of(name)
+        reader = Reader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard), made)
+        clips, aside = recipes.gather(sources, reader, held, seed, started=order.start is not None)
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
 

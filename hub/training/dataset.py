@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from hub.model.presence import Labels
 from shared.errors import Invalid
 from shared.space import Features, FeatureSpace
 from shared.taxonomy import COUNT
+
+SoftLabels = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,8 +24,11 @@ class Dataset:
         features: uint8 [n, frames, dimension].
         labels: uint8 [n, 8] of 0 and 1, in the order of `shared.taxonomy.CATEGORIES`.
         groups: str [n]: what must not be split between training and test (sensor, fold), "" if nothing.
-        fine: uint8 [n, m] of 0 and 1: finer labels of the source's own (AudioSet's 527), or None.
+        fine: finer labels, or None: uint8 [n, m] of 0 and 1, of the source's own (AudioSet's 527), or soft ones,
+            float16 [n, m] in [0, 1], the probabilities that a teacher gives (YAMNet's 521).
         domain: bool [n]: clips like those that will be searched; the others only help to learn. None: all are.
+        versions: uint8 [n, v, frames, dimension]: the same clips, louder, quieter, filtered or in noise; only
+            training looks at them. None: there are none.
 
     Raises:
         Invalid: shapes that do not fit together.
@@ -32,8 +38,9 @@ class Dataset:
     features: npt.NDArray[np.uint8]
     labels: Labels
     groups: npt.NDArray[np.str_]
-    fine: Labels | None = None
+    fine: Labels | SoftLabels | None = None
     domain: npt.NDArray[np.bool_] | None = None
+    versions: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -43,19 +50,29 @@ class Dataset:
             raise Invalid(f"{n} clips want uint8 labels [{n}, {COUNT}] and {n} groups")
         if n and int(self.labels.max()) > 1:
             raise Invalid("labels are 0 or 1")
-        if self.fine is not None and (self.fine.ndim != 2 or len(self.fine) != n or self.fine.dtype != np.uint8):
-            raise Invalid(f"{n} clips want uint8 fine labels [{n}, m], got {list(self.fine.shape)}")
+        if self.fine is not None:
+            _check_fine(self.fine, n)
         if self.domain is not None and (self.domain.shape != (n,) or self.domain.dtype != np.bool_):
             raise Invalid(f"{n} clips want a domain of {n} booleans")
+        if self.versions is not None:
+            found = self.versions.shape
+            if self.versions.dtype != np.uint8 or found[:1] + found[2:] != (n, *self.space.shape):
+                raise Invalid(f"{n} clips want uint8 versions [{n}, v, frames, dimension], got {list(found)}")
 
     def __len__(self) -> int:
         return len(self.features)
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
         """The clips of an index or mask, as a data set."""
-        fine = None if self.fine is None else self.fine[index]
-        domain = None if self.domain is None else self.domain[index]
-        return Dataset(self.space, self.features[index], self.labels[index], self.groups[index], fine, domain)
+        return Dataset(
+            self.space,
+            self.features[index],
+            self.labels[index],
+            self.groups[index],
+            None if self.fine is None else self.fine[index],
+            None if self.domain is None else self.domain[index],
+            None if self.versions is None else self.versions[index],
+        )
 
     @property
     def in_domain(self) -> npt.NDArray[np.bool_]:
@@ -65,6 +82,8 @@ class Dataset:
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """Several data sets of one feature space as one; fine labels survive only if all have as many.
+
+    Versions survive if one has them; a clip without has itself instead.
 
     Raises:
         Invalid: none given, or of different feature spaces.
@@ -81,9 +100,25 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.groups for part in parts]),
-        np.concatenate(fine) if alike else None,
+        cast("Labels | SoftLabels", np.concatenate(fine)) if alike else None,
         np.concatenate([part.in_domain for part in parts]) if divided else None,
+        _joined_versions(parts),
     )
+
+
+def _joined_versions(parts: Sequence[Dataset]) -> npt.NDArray[np.uint8] | None:
+    most = max(0 if part.versions is None else part.versions.shape[1] for part in parts)
+    if most == 0:
+        return None
+    given = [part.features[:, None] if part.versions is None else part.versions for part in parts]
+    return np.concatenate([one[:, np.arange(most) % one.shape[1]] for one in given])
+
+
+def _check_fine(fine: Labels | SoftLabels, n: int) -> None:
+    if fine.ndim != 2 or len(fine) != n or fine.dtype not in {np.dtype(np.uint8), np.dtype(np.float16)}:
+        raise Invalid(f"{n} clips want uint8 or float16 fine labels [{n}, m], got {fine.dtype} {list(fine.shape)}")
+    if fine.dtype == np.float16 and not bool(((fine >= 0.0) & (fine <= 1.0)).all()):
+        raise Invalid("soft fine labels lie in [0, 1]")
 
 
 def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
@@ -141,12 +176,17 @@ def assembled(
     labels: Sequence[Sequence[int]],
     groups: Sequence[str],
     fine: Sequence[Sequence[int]] | None = None,
+    versions: Sequence[Features] = (),
 ) -> Dataset:
-    """Clips read one by one as a data set; arguments as its attributes, one item per clip."""
+    """Clips read one by one as a data set; arguments as its attributes, one item per clip.
+
+    Versions of no clip, or none of any clip, are none.
+    """
     return Dataset(
         space,
         np.asarray(features, dtype=np.uint8).reshape(-1, *space.shape),
         np.asarray(labels, dtype=np.uint8).reshape(-1, COUNT),
         np.asarray(groups, dtype=np.str_),
         None if fine is None else np.asarray(fine, dtype=np.uint8).reshape(len(fine), -1),
+        versions=np.stack(versions) if any(map(len, versions)) else None,
     )

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -67,7 +66,8 @@ def identity(
 ) -> None:
     """Teach a checkpoint to tell one source from another of its kind: this jackhammer, that dog.
 
-    No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
+    No labels are needed: two halves of a clip are of one source. Finer labels, as AudioSet has, help if they are
+    there. Everything else in the checkpoint stays as it is.
 
     Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
     """
@@ -75,7 +75,6 @@ def identity(
     from hub.training.dataset import joined, without
     from hub.training.datasets import Reader
     from hub.training.identity import plan_of, teach
-    from hub.training.views import Sounds
 
     given = load(checkpoint)
     begin = None if start is None else load(start).identity
@@ -94,7 +93,7 @@ def identity(
         task = bar.add_task("identity", total=1.0)
         taught = teach(
             given,
-            Sounds(given.space, clips.features, np.arange(len(clips)), clips.groups),
+            clips,
             plan,
             start=begin,
             told=lambda what, share: bar.update(task, description=what, completed=share),

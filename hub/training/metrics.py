@@ -66,12 +66,16 @@ def mean_average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -
     return float(average_precision(retrieved, s, k).mean())
 
 
-def fine_agreement(queries: Labels, database: Labels, best: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+def fine_agreement(
+    queries: npt.NDArray[np.number], database: npt.NDArray[np.number], best: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
     """How alike the finer labels of a query and its best matches are: the mean Jaccard similarity.
 
+    Of soft labels it is the weighted one: the sum of the lesser probabilities over the sum of the greater.
+
     Args:
-        queries: uint8 [q, m] of 0 and 1.
-        database: uint8 [n, m] of 0 and 1.
+        queries: uint8 [q, m] of 0 and 1, or float16 in [0, 1].
+        database: the same, [n, m].
         best: integers [q, k], k >= 1: rows of the database, best first.
 
     Returns:
@@ -82,10 +86,10 @@ def fine_agreement(queries: Labels, database: Labels, best: npt.NDArray[np.integ
     """
     if best.ndim != 2 or len(best) != len(queries) or queries.shape[1:] != database.shape[1:]:
         raise Invalid(f"cannot compare fine labels {list(queries.shape)}, {list(database.shape)}, {list(best.shape)}")
-    theirs = database[best]
-    both = (queries[:, None] & theirs).sum(axis=2)
-    either = (queries[:, None] | theirs).sum(axis=2)
-    return np.asarray((both / np.maximum(either, 1)).mean(axis=1), dtype=np.float64)
+    ours, theirs = queries[:, None], database[best]
+    both = np.minimum(ours, theirs).sum(axis=2, dtype=np.float64)
+    either = np.maximum(ours, theirs).sum(axis=2, dtype=np.float64)
+    return np.asarray((both / np.where(either > 0.0, either, 1.0)).mean(axis=1), dtype=np.float64)
 
 
 def auc(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> float:

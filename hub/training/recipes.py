@@ -17,13 +17,15 @@ from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.search.scorer import Scorer
 from hub.training import methods
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
-from hub.training.calibrate import calibrate, score_all
+from hub.training.beside import quiet
+from hub.training.calibrate import PLAIN, calibrate, choice_of, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
 from hub.training.datasets.feedback import load_feedback
 from hub.training.datasets.scenes import synthesise
 from hub.training.evaluate import Evaluation, evaluate
 from hub.training.metrics import auc
+from hub.training.soft import with_finer
 from hub.training.stages import Stage, TaggedEpoch, TaggedPlan
 from hub.training.tagged import train_tagged
 from hub.training.train import Epoch, Plan, train
@@ -49,7 +51,9 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 """Of the paper's networks on feature spaces that `PLANS` does not name."""
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
-STARTED_PLAN: Final = replace(TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3), kept=0.15)
+STARTED_PLAN: Final = replace(
+    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
+)
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
@@ -115,7 +119,9 @@ class Order:
             raise Invalid(f"unknown network {self.method!r}; one of {', '.join(methods.METHODS)}")
 
 
-def gather(sources: Sources, reader: Reader, held_out: Iterable[str], seed: int) -> tuple[Dataset, Dataset]:
+def gather(
+    sources: Sources, reader: Reader, held_out: Iterable[str], seed: int, *, started: bool = False
+) -> tuple[Dataset, Dataset]:
     """Read all data of a feature space.
 
     Args:
@@ -123,6 +129,7 @@ def gather(sources: Sources, reader: Reader, held_out: Iterable[str], seed: int)
         reader: reads the folders.
         held_out: groups to hold out; those of which there is no clip are ignored.
         seed: of the synthetic scenes.
+        started: add what a network that starts from another learns beside recordings, if its space has that.
 
     Returns:
         What to learn, and the clips held out (none: an empty data set).
@@ -132,6 +139,8 @@ def gather(sources: Sources, reader: Reader, held_out: Iterable[str], seed: int)
         Unavailable: a file, or VGGish's weights, cannot be opened.
     """
     parts = [reader.learn(folder) for folder in sources.folders]
+    if started:
+        parts += quiet(reader)
     if sources.scenes:
         parts.append(synthesise(sources.scenes, seed, reader.hearing().extractor, reader.tick))
     if sources.feedback is not None:
@@ -164,9 +173,9 @@ def fit(
     space = data.space
     if order.method in {TAGGED, TAGS_ONLY}:
         start = _start(order, space)
+        if start is not None:
+            data = with_finer(data, start)
         known = 0 if data.fine is None or order.method == TAGS_ONLY else data.fine.shape[1]
-        if start is not None and start.config.fine == 0:  # it knows no finer labels, and learns none
-            known = 0
         config = TaggedConfig(
             space.frames,
             space.dimension,
@@ -187,6 +196,7 @@ def fit(
             tagged_plan,
             like=order.like,
             start=start,
+            known=PLAIN if order.start is None else choice_of(order.start),
             state=order.state,
             on_epoch=on_epoch,
             on_step=on_step,

@@ -54,5 +54,5 @@ def _best(
     np.put_along_axis(same, own[:, None], values=True, axis=1)
     if count < cosines.shape[1]:
         best = np.argpartition(-cosines, count, axis=1)[:, :count]
-        cosines, same = (np.take_along_axis(one, best, axis=1) for one in (cosines, same))
+        cosines, same = np.take_along_axis(cosines, best, axis=1), np.take_along_axis(same, best, axis=1)
     return cosines.ravel(), same.ravel()

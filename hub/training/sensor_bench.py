@@ -6,8 +6,9 @@ from pathlib import Path
 
 from hub.model.checkpoint import Checkpoint, load, shipped
 from hub.training import recipes
+from hub.training.beside import quiet, versions_of
 from hub.training.by_sensor import Heard, between, hear, over_folds
-from hub.training.dataset import Dataset, without
+from hub.training.dataset import Dataset, joined, without
 from hub.training.datasets import Reader
 from hub.training.evaluate import Evaluation, evaluate_parts
 from shared.backbones import bring
@@ -36,9 +37,10 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._reader = Reader(space, weights_dir, cache, tick)
+        self._reader = Reader(space, weights_dir, cache, tick, versions_of(space))
         self._tick = tick
         self._tell = tell
+        self._beside: list[Dataset] | None = None
 
     def over_folds(
         self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
@@ -84,8 +86,10 @@ class SensorBench:
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
+        if self._beside is None:
+            self._beside = quiet(self._reader)
         return recipes.fit(
-            *without(data, ()),
+            *without(joined([data, *self._beside]), ()),
             recipes.Order(method, seed, start=recipes.start_of(data.space.id, method)),
             on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,

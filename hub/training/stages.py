@@ -65,6 +65,7 @@ class TaggedPlan:
         pretrain: stage 1.
         tune: stage 2.
         others: how often a clip outside the domain is drawn in stage 1, as a share of one inside; in [0, 1].
+        beside: the same in stage 2; what a network knows of them already is not forgotten over the domain.
         decay: weight decay of AdamW.
         kept: share of its start's weights in a network that starts from another, in [0, 1): what it knew and the new
             data does not show is forgotten less.
@@ -79,9 +80,14 @@ class TaggedPlan:
     others: float = 0.3
     decay: float = 1e-4
     kept: float = 0.0
+    beside: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or not 0.0 <= self.others <= 1.0 or not 0.0 <= self.decay < 1.0:
+        if (
+            self.seed < 0
+            or not all(0.0 <= share <= 1.0 for share in (self.others, self.beside))
+            or not 0.0 <= self.decay < 1.0
+        ):
             raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
         if not 0.0 <= self.kept < 1.0:
             raise Invalid("the share of the start's weights that is kept lies in [0, 1)")
@@ -132,10 +138,9 @@ class Lesson:
 
 def lessons(plan: TaggedPlan, data: Dataset) -> Iterator[Lesson]:
     """The stages of a plan, in order."""
-    domain = np.where(data.in_domain, 1.0, 0.0)
-    everything = np.where(data.in_domain, 1.0, plan.others)
-    yield Lesson("pretrain", plan.pretrain, everything / everything.sum())
-    yield Lesson("tune", plan.tune, domain / domain.sum())
+    for name, stage, others in (("pretrain", plan.pretrain, plan.others), ("tune", plan.tune, plan.beside)):
+        chances = np.where(data.in_domain, 1.0, others)
+        yield Lesson(name, stage, chances / chances.sum())
 
 
 def learn(

@@ -37,11 +37,12 @@ class State:
 
 
 def fingerprint(data: Dataset, settings: Mapping[str, Any]) -> str:
-    """What fixes a training: SHA-256 of the clips, their labels and groups, and of settings (JSON values)."""
+    """What fixes a training: SHA-256 of clips, versions, labels and groups, and of settings (JSON values)."""
     facts = [FORMAT, data.space.id, list(data.features.shape), data.groups.tolist(), dict(settings)]
     digest = sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in (data.features, data.labels):
-        digest.update(array.tobytes())
+    for array in (data.features, data.labels, data.fine, data.versions):
+        if array is not None:
+            digest.update(array.tobytes())
     return digest.hexdigest()
 
 

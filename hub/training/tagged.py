@@ -17,7 +17,7 @@ import numpy as np
 from hub.model.calibration import Calibration
 from hub.model.checkpoint import Checkpoint
 from hub.model.tagged import TaggedConfig, TaggedNetwork
-from hub.training.calibrate import Choice, calibrate, choose
+from hub.training.calibrate import PLAIN, Choice, calibrate, choice_of, choose
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.members import fit
 from hub.training.stages import TaggedEpoch, TaggedPlan
@@ -35,6 +35,7 @@ def train_tagged(
     *,
     like: Checkpoint | None = None,
     start: TaggedNetwork | None = None,
+    known: Choice = PLAIN,
     on_epoch: Callable[[TaggedEpoch], None],
     on_step: Callable[[str, int, float], None],
     state: Path | None = None,
@@ -48,6 +49,7 @@ def train_tagged(
         like: a checkpoint of the same shape and plan, of another seed, whose choices and calibration are taken
             instead of being measured. Halves the time.
         start: a network of the same shape whose weights are where learning starts.
+        known: shift and weight if too few clips are set aside to choose them.
         on_epoch: told after each epoch.
         on_step: told after each step.
         state: where to keep what is done, so that an interrupted training goes on; as of `fit`, with the run's
@@ -88,11 +90,11 @@ def train_tagged(
             state=kept("validate"),
             start=start,
         )
-        scored, choice, tried = choose(network, queries, database)
+        scored, choice, tried = choose(network, queries, database, known)
         record |= {"tried": [asdict(one) | {"figures": figures} for one, figures in tried.items()]}
         calibration = calibrate(scored, choice.weight if config.profile else 0.0)
     else:
-        choice = Choice(*(float(like.record[name]) for name in ("shift", "weight")))
+        choice = choice_of(like)
         calibration = like.calibration
     record |= asdict(choice)
     network, final = fit(

@@ -16,6 +16,8 @@ from hub.patterns import Patterns
 from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.source_histories import SourceHistories
+from hub.sources import SourceStore
 from shared.extractor import Extractor
 from shared.worker import Worker
 
@@ -62,6 +64,8 @@ class Parts:
         settings: all of them, for the page that shows them.
         feedback: takes verdicts.
         patterns: what recurs.
+        sources: which episodes are of one machine, dog, siren or voice.
+        histories: what recurs of one source.
         explainer: why events match.
         places: where sensors are, and what time it is there.
         stopping: set when the hub ends: what waits for news ends then.
@@ -78,6 +82,8 @@ class Parts:
     settings: HubSettings
     feedback: Feedback
     patterns: Patterns
+    sources: SourceStore
+    histories: SourceHistories
     explainer: Explainer
     places: Places
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -48,7 +48,6 @@ class PatternView(BaseModel):
 def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
     """A pattern as the API tells it."""
     site, _, sensor = place.partition("/")
-    window, tested = found.next, found.tested
     return PatternView(
         site=site,
         sensor=sensor,
@@ -59,8 +58,25 @@ def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date,
         last_at=found.last_at,
         median_duration_s=found.median_duration_s,
         regularity=found.regularity,
-        profile=[[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()],
-        next=window and WindowView(**{name: getattr(window, name) for name in WindowView.model_fields}),
-        tested=tested and TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields}),
+        profile=profile_rows(found),
+        next=window_view(found),
+        tested=tested_view(found),
         calendar=calendar,
     )
+
+
+def profile_rows(found: Pattern) -> list[list[float | None]]:
+    """A pattern's profile, [7][24]; None where nothing was heard."""
+    return [[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()]
+
+
+def window_view(found: Pattern) -> WindowView | None:
+    """The next window of a pattern; None if no time stands out."""
+    window = found.next
+    return None if window is None else WindowView(**{name: getattr(window, name) for name in WindowView.model_fields})
+
+
+def tested_view(found: Pattern) -> TestedView | None:
+    """How earlier forecasts did; None if there was none to judge."""
+    tested = found.tested
+    return None if tested is None else TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields})

@@ -16,6 +16,7 @@ _PLAN_HEIGHTS: Final = (240, 420)
 _MARGIN: Final = 60
 _LEAST_RANGE_DB: Final = 10.0
 _LEAST_PLAN_M: Final = 200.0
+DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 STEPS: Final = 5
 """Shades of heat beside none."""
 
@@ -63,6 +64,37 @@ def shade(share: float | None, most: float) -> str:
     if share <= 0 or most <= 0:
         return "heat-0"
     return f"heat-{min(STEPS, max(1, math.ceil(STEPS * share / most)))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An hour of the week: how often it is heard then."""
+
+    share: float | None
+    shade: str
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The hours of the week.
+
+    Attributes:
+        rows: the days by name, each with its 24 hours.
+        most: highest share of an hour, in [0, 1].
+    """
+
+    rows: list[tuple[str, list[Cell]]]
+    most: float
+
+
+def week(profile: Sequence[Sequence[float]]) -> Week:
+    """The hours of the week from shares in [0, 1], [7][24] from Monday 0:00; NaN where nothing was heard."""
+    most = max((p for row in profile for p in row if not math.isnan(p)), default=0.0)
+    rows = [
+        (day, [Cell(None if math.isnan(p) else p, shade(p, most)) for p in row])
+        for day, row in zip(DAYS, profile, strict=True)
+    ]
+    return Week(rows, most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ and gives float32 [n, dimension].
 
 import json
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,6 +25,9 @@ from shared.errors import Invalid
 from shared.events import CLIP_S
 from shared.space import FeatureSpace
 from shared.text_files import read_toml
+
+ID: Final = r"^[a-z0-9][a-z0-9._-]{0,54}/[0-9]{1,4}$"
+"""Pattern of a feature space's id: a name and a version."""
 
 
 class Description(BaseModel):
@@ -44,7 +48,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,54}/[0-9]{1,4}$")
+    id: str = Field(pattern=ID)
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     rate_hz: int = Field(ge=1_000, le=384_000)

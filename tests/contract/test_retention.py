@@ -25,6 +25,7 @@ from hub.pipeline import Pipeline
 from hub.places import Places
 from hub.retention import Retention
 from hub.search.retrieval import Retrieval
+from hub.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import Unavailable
 from shared.events import Flac
@@ -56,7 +57,8 @@ class Hub:
             clips=Clips(root),
             now=lambda: self.now,
         )
-        self.retention = Retention(archive, self.casebook, self.retrieval, Clips(root), self.metrics)
+        sources = SourceStore(archive, self.casebook)
+        self.retention = Retention(archive, self.casebook, sources, self.retrieval, Clips(root), self.metrics)
 
     def hears(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""

@@ -22,10 +22,11 @@ from hub.training.dataset import Dataset, without
 from hub.training.datasets.audioset import load_audioset
 from hub.training.datasets.esc10 import esc10_files, load_esc10
 from hub.training.datasets.features import FILE, load_features
-from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.hearing import NO_VERSIONS, Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
 from hub.training.datasets.tfrecords import load_tfrecords, tfrecord_files
+from hub.training.datasets.versions import Versions
 from shared.errors import Invalid
 from shared.space import VGGISH
 
@@ -39,12 +40,14 @@ class Reader:
         weights_dir: VGGish's weights, to hear recordings as VGGish.
         cache: where features of recordings are kept; None: nowhere.
         tick: told after each clip that is heard.
+        made: versions of recordings that are heard beside them, to learn from.
     """
 
     space: str
     weights_dir: Path = Path()
     cache: Path | None = None
     tick: Callable[[], None] = lambda: None
+    made: Versions = NO_VERSIONS
 
     def learn(self, folder: Path) -> Dataset:
         """What may be learnt from a folder.
@@ -97,7 +100,8 @@ class Reader:
         Raises:
             Unavailable: VGGish's weights cannot be opened.
         """
-        return Hearing(extractor_for(self.space, self.weights_dir), cache=self.cache, tick=self.tick)
+        extractor = extractor_for(self.space, self.weights_dir)
+        return Hearing(extractor, cache=self.cache, tick=self.tick, made=self.made)
 
     def _is_vggish(self, folder: Path) -> None:
         if self.space != VGGISH.id:

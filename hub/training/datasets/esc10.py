@@ -33,13 +33,14 @@ def load_esc10(folder: Path, hearing: Hearing) -> Dataset:
     files = esc10_files(folder)
     if not files:
         raise Invalid(f"{folder} has no class directories such as '001 - Dog bark' with recordings")
-    features, labels, groups = [], [], []
+    features, labels, groups, versions = [], [], [], []
     for file in files:
         category = ESC10_CATEGORIES.get(file.parent.name.partition(" - ")[2])
         features.append(hearing.features(file))
+        versions.append(hearing.versions(file))
         labels.append([int(name == category) for name in CATEGORIES])
         groups.append(f"fold-{file.name[0]}")
-    return assembled(hearing.space, features, labels, groups)
+    return assembled(hearing.space, features, labels, groups, versions=versions)
 
 
 def esc10_files(folder: Path) -> list[Path]:

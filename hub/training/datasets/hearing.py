@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Final, TypeVar
 
 import numpy as np
 
+from hub.training.datasets.versions import Versions, version
 from shared.audio import read_file
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S
-from shared.extractor import Extractor
+from shared.extractor import Extractor, Sound, clip_at
 from shared.paths import printable
 from shared.space import Features, FeatureSpace
+
+T = TypeVar("T")
+NO_VERSIONS: Final = Versions()
 
 
 class Hearing:
@@ -21,13 +26,20 @@ class Hearing:
         extractor: computes the features.
         cache: directory to keep features in; None keeps none.
         tick: told after each clip.
+        made: versions of each recording that `versions` hears.
     """
 
     def __init__(
-        self, extractor: Extractor, *, cache: Path | None = None, tick: Callable[[], None] = lambda: None
+        self,
+        extractor: Extractor,
+        *,
+        cache: Path | None = None,
+        tick: Callable[[], None] = lambda: None,
+        made: Versions = NO_VERSIONS,
     ) -> None:
         self.extractor = extractor
         self.tick = tick
+        self._made = made
         self._cache = None if cache is None else cache / extractor.space.id.replace("/", "-")
 
     @property
@@ -42,35 +54,66 @@ class Hearing:
             Unavailable: the recording cannot be opened, or the cache not be written.
             Invalid: it is not readable as sound.
         """
-        found = self._kept(path) if self._cache else self._heard(path)
+        found: Features = self._kept(path, "", self._heard)[0]
         self.tick()
         return found
 
-    def _heard(self, path: Path) -> Features:
-        """Features of the first clip of a recording; the extractor wants a sample more than 10 s to resample."""
-        try:
-            return self.extractor.extract(*read_file(path, CLIP_S + 1.0))
-        except Invalid as error:
-            name = printable(path)
-            raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error
+    def versions(self, path: Path) -> Features:
+        """Features of versions of one recording, uint8 [v, frames, dimension]; the same of the same recording.
 
-    def _kept(self, path: Path) -> Features:
-        assert self._cache is not None  # noqa: S101 - for the type checker
+        Raises:
+            Unavailable: the recording cannot be opened, or the cache not be written.
+            Invalid: it is not readable as sound.
+        """
+        if self._made.count == 0:
+            return np.empty((0, *self.space.shape), np.uint8)
+        return self._kept(path, f"-{self._made.count}-at-{self._made.rate_hz}-hz", self._heard_versions)
+
+    def _heard(self, path: Path, _digest: str) -> Features:
+        """Features of the first clip of a recording, uint8 [1, frames, dimension]."""
+        return _named(path, lambda: self.extractor.extract(*_sound(path))[None])
+
+    def _heard_versions(self, path: Path, digest: str) -> Features:
+        rate_hz = self._made.rate_hz
+        clip = _named(path, lambda: clip_at(*_sound(path), rate_hz))
+        seed = int(digest[:16], 16)
+        made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(self._made.count)]
+        return self.extractor.extract_many([(one, rate_hz) for one in made])
+
+    def _kept(self, path: Path, suffix: str, hear: Callable[[Path, str], Features]) -> Features:
+        """What is heard of a recording, uint8 [n, frames, dimension], from the cache if it is there."""
         try:
-            name = sha256(path.read_bytes()).hexdigest()
+            digest = sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
-        kept = self._cache / name[:2] / f"{name}.npy"
+        if self._cache is None:
+            return hear(path, digest)
+        kept = self._cache / digest[:2] / f"{digest}{suffix}.npy"
         try:
-            return self.space.check(np.load(kept, allow_pickle=False))
+            found = np.load(kept, allow_pickle=False)
+            return np.stack([self.space.check(one) for one in (found if suffix else found[None])])
         except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
             pass
-        features = self._heard(path)
+        features = hear(path, digest)
         partial = kept.with_suffix(".partial.npy")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(partial, features)
+            np.save(partial, features if suffix else features[0])
             partial.replace(kept)
         except OSError as error:
             raise Unavailable(f"cannot keep features in {self._cache}: {error.strerror or error}") from error
         return features
+
+
+def _sound(path: Path) -> Sound:
+    """The first clip of a recording; an extractor wants a sample more than 10 s to resample."""
+    return read_file(path, CLIP_S + 1.0)
+
+
+def _named(path: Path, hear: Callable[[], T]) -> T:
+    """Hear a recording; a fault of it names it."""
+    try:
+        return hear()
+    except Invalid as error:
+        name = printable(path)
+        raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error

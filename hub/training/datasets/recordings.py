@@ -24,7 +24,7 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
             told with the line.
     """
     table = folder / "labels.csv"
-    features, labels, groups = [], [], []
+    features, labels, groups, versions = [], [], [], []
     said: dict[str, Row] = {}
     for row in read_table(table, ("clip", *CATEGORIES)):
         clip = row.cells["clip"]
@@ -35,12 +35,14 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
                 raise Invalid(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
             continue
         try:
-            features.append(hearing.features(_inside(folder, clip)))
+            path = _inside(folder, clip)
+            features.append(hearing.features(path))
+            versions.append(hearing.versions(path))
         except (Invalid, Unavailable) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)
         groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
-    return assembled(hearing.space, features, labels, groups)
+    return assembled(hearing.space, features, labels, groups, versions=versions)
 
 
 def _mark(row: Row, name: str, where: str) -> int:

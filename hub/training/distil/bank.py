@@ -1,4 +1,6 @@
-"""A bank of recordings to mix from: their log-mel frames end to end, and how often each moment is to be heard.
+"""A bank of recordings to mix from: their frames end to end, and how often each moment is to be heard.
+
+A frame is 10 ms: 64 log-mel bands, or samples of sound for a teacher that hears sound.
 
 1. A recording is read to `LONGEST_S`, a package to `MOST_S`, so that no game's dialogues outweigh a street.
 2. Sound shorter than one window is followed by silence.
@@ -8,6 +10,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +44,8 @@ class Bank:
     """Recordings to mix from.
 
     Attributes:
-        frames: float16 [n, 64]: log(mel magnitude + 0.001), 100 frames a second, recordings end to end.
+        frames: float16 [n, 64]: log(mel magnitude + 0.001), or sound, float16 [n, rate_hz / 100], 100 frames a
+            second, recordings end to end.
         starts: int64 [moments]: first frame of each window of `WINDOW` frames, never across two recordings.
         origin: int64 [moments]: number of the package or folder.
         origins: names of packages and folders.
@@ -52,9 +56,9 @@ class Bank:
     origin: npt.NDArray[np.int64]
     origins: tuple[str, ...]
 
-    def patches(self, which: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """The first 96 frames of moments, float32 [n, 96, 64]."""
-        rows = self.starts[which][:, None] + np.arange(PATCH)
+    def first(self, which: npt.NDArray[np.int64], frames: int = PATCH) -> npt.NDArray[np.float32]:
+        """The first frames of moments, at most `WINDOW`: float32 [n, frames, width]."""
+        rows = self.starts[which][:, None] + np.arange(frames)
         return np.asarray(self.frames[rows], dtype=np.float32)
 
     def save(self, path: Path) -> None:
@@ -69,7 +73,13 @@ class Bank:
 
 
 def gather(
-    folders: Iterable[tuple[str, Iterable[Path]]], scenes: int, seed: int, tick: Callable[[str], None]
+    folders: Iterable[tuple[str, Iterable[Path]]],
+    scenes: int,
+    seed: int,
+    tick: Callable[[str], None],
+    *,
+    rate_hz: int | None = None,
+    most_s: float | None = None,
 ) -> Bank:
     """Read recordings, and synthesise scenes.
 
@@ -78,10 +88,13 @@ def gather(
         scenes: synthetic scenes to add.
         seed: of the scenes, and of which recordings of a large package are read.
         tick: told the name of each package or folder that is read.
+        rate_hz: of sound; None: the bank is of log-mel frames.
+        most_s: about this many seconds of each package or folder are read; None: `MOST_S`.
 
     Raises:
         Invalid: nothing to hear.
     """
+    most_s = MOST_S if most_s is None else most_s
     parts: list[Frames] = []
     starts: list[int] = []
     origin: list[int] = []
@@ -101,7 +114,7 @@ def gather(
             origin.extend([len(names) - 1] * len(first))
             at += len(frames)
             seconds += len(frames) / 100
-            if seconds > MOST_S:
+            if seconds > most_s:
                 break
         tick(name)
 
@@ -111,9 +124,9 @@ def gather(
             ordered = sorted(paths)
             few = [ordered[i] for i in rng.permutation(len(ordered))]
             # As many as may be needed if each lasts a second.
-            add(name, pool.map(frames_of, few[: int(MOST_S)], chunksize=8))
+            add(name, pool.map(partial(frames_of, rate_hz=rate_hz), few[: int(most_s)], chunksize=8))
         seeds = [int(number) for number in rng.integers(2**32, size=scenes)]
-        add("scenes", pool.map(_scene, seeds, chunksize=8))
+        add("scenes", pool.map(partial(_scene, rate_hz=rate_hz), seeds, chunksize=8))
     if not parts:
         raise Invalid("no recordings that can be heard, and no scenes")
     return Bank(np.concatenate(parts), np.array(starts), np.array(origin), tuple(names))
@@ -124,19 +137,19 @@ def recordings(folder: Path) -> Iterator[Path]:
     return iter(files_below(folder, SUFFIXES).files)
 
 
-def frames_of(path: Path) -> Frames | None:
-    """Log-mel frames of a recording, float16 [n, 64]; None if it is unreadable, silent or too short."""
+def frames_of(path: Path, rate_hz: int | None = None) -> Frames | None:
+    """Frames of a recording as `Bank.frames` has them; None if it is unreadable, silent or too short."""
     try:
-        waveform, rate_hz = read_file(path, LONGEST_S)
+        waveform, own_hz = read_file(path, LONGEST_S)
     except EarwitnessError:
         return None
-    if not 1000 <= rate_hz <= 384_000 or waveform.size < SHORTEST_S * rate_hz:
+    if not 1000 <= own_hz <= 384_000 or waveform.size < SHORTEST_S * own_hz:
         return None
-    waveform = waveform[: int(LONGEST_S * rate_hz)]
+    waveform = waveform[: int(LONGEST_S * own_hz)]
     peak = float(np.abs(waveform).max())
     if not np.isfinite(peak) or peak < 1e-3:
         return None
-    return _frames(resample(waveform * np.float32(0.7 / peak), rate_hz, RATE_HZ))
+    return _frames(waveform * np.float32(0.7 / peak), own_hz, rate_hz)
 
 
 def weights(bank: Bank, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -155,11 +168,17 @@ def weights(bank: Bank, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float6
     return np.asarray(drawn / drawn.sum(), dtype=np.float64)
 
 
-def _scene(seed: int) -> Frames:
-    return _frames(make_scene(np.random.default_rng(seed), RATE_HZ).waveform)
+def _scene(seed: int, rate_hz: int | None) -> Frames:
+    own_hz = rate_hz or RATE_HZ
+    return _frames(make_scene(np.random.default_rng(seed), own_hz).waveform, own_hz, rate_hz)
 
 
-def _frames(waveform: Waveform) -> Frames:
-    short = RATE_HZ // 100 * (WINDOW + 3) - waveform.size
+def _frames(waveform: Waveform, own_hz: int, rate_hz: int | None) -> Frames:
+    to_hz = rate_hz or RATE_HZ
+    waveform = resample(waveform, own_hz, to_hz)
+    short = to_hz // 100 * (WINDOW + 3) - waveform.size
     padded = np.pad(waveform, (0, max(0, short)))
-    return FrontEnd(OFFSET).log_mel(padded).numpy().astype(np.float16)
+    if rate_hz is None:
+        return FrontEnd(OFFSET).log_mel(padded).numpy().astype(np.float16)
+    width = rate_hz // 100
+    return padded[: padded.size // width * width].reshape(-1, width).astype(np.float16)

@@ -1,6 +1,14 @@
-"""Labelled mixtures: clips of 10 s that the teacher tags, mapped to the eight categories, for the retrieval model.
+"""Labelled clips of 10 s for the retrieval model: what the teacher says of them, mapped to the eight categories.
 
 They teach a retrieval network sounds, not a street: what it then learns of real sensors starts from there.
+
+| clips | sound | categories | finer labels |
+|---|---|---|---|
+| `labelled` | mixtures of the bank | the teacher's, 0 or 1 | the teacher's scores |
+| `empty` | coloured noise | none | the teacher's scores |
+| `scenes` | synthetic streets | what sounds in them | the teacher's scores |
+
+Half of all clips are quieter than they were made, by up to `QUIETEST_DB`: noise at -65 dBFS is no event.
 """
 
 from collections.abc import Callable
@@ -9,14 +17,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.audio.vggish import BANDS, PATCH
-from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.categories import AUDIOSET_CATEGORIES
-from hub.training.distil.bank import Bank
-from hub.training.distil.mixtures import SOURCES, mix
-from hub.training.distil.teacher import Teacher, class_names
+from hub.training.dataset import Dataset, joined
+from hub.training.distil.mixer import Mixer, Mixture
+from hub.training.distil.mixtures import SOURCES
+from hub.training.distil.teacher import Teacher, probabilities
 from shared.errors import Invalid
-from shared.space import SMALL, Features
+from shared.scene import make_scene
+from shared.space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 PRESENT: Final = 0.3
@@ -24,27 +31,58 @@ PRESENT: Final = 0.3
 SOUGHT: Final = 0.7
 """Share of sources that are drawn for one of the eight categories, each as often."""
 AT_ONCE: Final = 100
+QUIET_ODDS: Final = 0.5
+QUIETEST_DB: Final = -40.0
+"""Lowest gain of a quiet clip."""
 
 Embed = Callable[[npt.NDArray[np.float32]], Features]
 
 
+class Labeller:
+    """Labels clips with what a teacher says of them.
+
+    Args:
+        space: the student's feature space.
+        teacher: tags the clips.
+        embed: features uint8 [n, 128] of log-mel patches float32 [n, 96, 64].
+    """
+
+    def __init__(self, space: FeatureSpace, teacher: Teacher, embed: Embed) -> None:
+        self.space: Final = space
+        self.teacher: Final = teacher
+        self._embed = embed
+
+    def __call__(self, clips: Mixture, labels: npt.NDArray[np.uint8] | None = None) -> Dataset:
+        """The clips as a data set, with the teacher's scores as soft finer labels.
+
+        Args:
+            clips: ten frames of each of n clips.
+            labels: uint8 [n, 8] of 0 and 1, where they are known; None: what the teacher says.
+        """
+        odds = self.teacher.hear(clips.frames)[1]
+        features = self._embed(clips.patches).reshape(-1, *self.space.shape)
+        count = (len(features), self.space.frames, -1)
+        if labels is None:
+            labels = (self.teacher.categories(odds).reshape(count).max(axis=1) > PRESENT).astype(np.uint8)
+        fine = probabilities(odds).reshape(count).max(axis=1).astype(np.float16)
+        return Dataset(self.space, features, labels, np.full(len(features), ""), fine)
+
+
 def labelled(
-    bank: Bank,
+    mixer: Mixer,
     drawn: npt.NDArray[np.float64],
     odds: npt.NDArray[np.floating],
-    teacher: Teacher,
-    embed: Embed,
+    label: Labeller,
     count: int,
     seed: int,
 ) -> Dataset:
     """Mix clips and let the teacher label them.
 
     Args:
-        bank: the recordings.
+        mixer: makes them.
         drawn: float64 [moments], how likely each is drawn.
-        odds: float [moments, 521], what the teacher says of each, in log-odds.
-        teacher: tags the mixtures.
-        embed: features uint8 [n, 128] of log-mel patches float32 [n, 96, 64].
+        odds: float [moments, classes], what the teacher says of each, in log-odds.
+        label: labels the mixtures.
         count: clips, a multiple of 100.
         seed: of the mixing.
 
@@ -54,30 +92,41 @@ def labelled(
     if count < AT_ONCE or count % AT_ONCE:
         raise Invalid(f"labelled mixtures are made {AT_ONCE} at a time, not {count}")
     rng = np.random.default_rng(seed)
-    chances = _chances(drawn, categories(odds))
-    frames = SMALL.frames * PATCH
-    features, labels = [], []
+    chances = _chances(drawn, label.teacher.categories(odds))
+    made = []
     for _ in range(count // AT_ONCE):
         sought = rng.integers(len(chances), size=(AT_ONCE, SOURCES))
         sought[rng.random(sought.shape) > SOUGHT] = len(CATEGORIES)
         chosen = np.empty(sought.shape, np.int64)
-        for row, probabilities in enumerate(chances):
+        for row, likely in enumerate(chances):
             wanted = sought == row
-            chosen[wanted] = rng.choice(len(drawn), size=int(wanted.sum()), p=probabilities)
-        patches = mix(bank, chosen, rng, frames).reshape(-1, PATCH, BANDS)
-        features.append(embed(patches).reshape(-1, *SMALL.shape))
-        said = categories(teacher.hear(patches)[1]).reshape(AT_ONCE, SMALL.frames, -1)
-        labels.append((said.max(axis=1) > PRESENT).astype(np.uint8))
-    clips, tags = np.concatenate(features), np.concatenate(labels)
-    return assembled(SMALL, list(clips), tags.tolist(), [""] * len(clips))
+            chosen[wanted] = rng.choice(len(drawn), size=int(wanted.sum()), p=likely)
+        made.append(label(mixer.mix(chosen, rng, label.space.frames, _gains(AT_ONCE, rng))))
+    return joined(made)
 
 
-def categories(odds: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Scores of the eight categories, float32 [n, 8]: of each the highest of its classes, from log-odds [n, 521]."""
-    names = {name: column for column, name in enumerate(class_names())}
-    scores = 0.5 * (1.0 + np.tanh(0.5 * odds.astype(np.float32)))
-    columns = [[names[label] for label in AUDIOSET_CATEGORIES[category] if label in names] for category in CATEGORIES]
-    return np.stack([scores[:, of].max(axis=1) for of in columns], axis=1).astype(np.float32)
+def empty(mixer: Mixer, label: Labeller, count: int, seed: int) -> Dataset:
+    """Coloured noise without an event."""
+    rng = np.random.default_rng([seed, 1])
+    clips = mixer.background(count, rng, label.space.frames, _gains(count, rng))
+    return label(clips, np.zeros((count, len(CATEGORIES)), np.uint8))
+
+
+def scenes(mixer: Mixer, label: Labeller, count: int, seed: int) -> Dataset:
+    """Synthetic streets, labelled with what sounds in them; count is at least 1."""
+    made = []
+    for number in range(count):
+        rng = np.random.default_rng([seed, 2, number])
+        scene = make_scene(rng, mixer.rate_hz)
+        sound = scene.waveform * np.float32(10.0 ** (_gains(1, rng)[0] / 20.0))
+        truth = np.array([[name in scene.labels for name in CATEGORIES]], np.uint8)
+        made.append(label(mixer.of_sound(sound), truth))
+    return joined(made)
+
+
+def _gains(n: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Gains in dB, float64 [n]: half of them 0."""
+    return np.where(rng.random(n) < QUIET_ODDS, rng.uniform(QUIETEST_DB, 0.0, n), 0.0)
 
 
 def _chances(drawn: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

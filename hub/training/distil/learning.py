@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hub.training.distil.bank import Bank
-from hub.training.distil.mixtures import SOURCES, mix
+from hub.training.distil.mixer import Mixer
+from hub.training.distil.mixtures import SOURCES
 from hub.training.distil.student import WIDTH, Student
-from hub.training.distil.teacher import CLASSES, Teacher
+from hub.training.distil.teacher import Teacher
 
 REPLAY: Final = 3
 CLASS_WEIGHT: Final = 20.0
@@ -52,8 +52,8 @@ class Target:
     """What the student's 128 values should be: strongest principal components of the teacher's embedding.
 
     Attributes:
-        mean: float32 [1024].
-        axes: float32 [128, 1024], orthonormal, strongest first.
+        mean: float32 [dimension].
+        axes: float32 [128, dimension], orthonormal, strongest first.
         spread: root of the components' mean variance.
         kept: share of the embedding's variance that they have.
     """
@@ -65,7 +65,7 @@ class Target:
 
     @classmethod
     def of(cls, embeddings: npt.NDArray[np.float32]) -> "Target":
-        """Measured on embeddings float32 [n, 1024]."""
+        """Measured on embeddings float32 [n, dimension]."""
         mean = embeddings.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
         strongest = np.argsort(-values)[:WIDTH]
@@ -74,17 +74,17 @@ class Target:
         return cls(mean, axes, float(np.sqrt(variance.mean())), float(variance.sum() / values.sum()))
 
     def __call__(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Components float32 [n, 128] of embeddings [n, 1024]; their mean variance is 1."""
+        """Components float32 [n, 128] of embeddings [n, dimension]; their mean variance is 1."""
         return np.asarray((embeddings - self.mean) @ self.axes.T / self.spread, dtype=np.float32)
 
 
 class Buffer:
-    """Mixtures and what the teacher said, the oldest overwritten."""
+    """Mixtures and what the teacher said of its classes, the oldest overwritten."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, classes: int) -> None:
         self._patches = np.empty((size, 96, 64), np.float16)
         self._target = np.empty((size, WIDTH), np.float16)
-        self._classes = np.empty((size, CLASSES), np.float16)
+        self._classes = np.empty((size, classes), np.float16)
         self._added = 0
 
     def add(
@@ -109,7 +109,7 @@ class Buffer:
 
 
 def distil(
-    bank: Bank,
+    mixer: Mixer,
     drawn: npt.NDArray[np.float64],
     teacher: Teacher,
     plan: DistilPlan,
@@ -119,7 +119,7 @@ def distil(
     """Train a student.
 
     Args:
-        bank: what mixtures are made of.
+        mixer: makes mixtures.
         drawn: float64 [moments]: how likely each moment is drawn.
         teacher: says what is to be learnt.
         plan: how long.
@@ -130,17 +130,17 @@ def distil(
     """
     rng = np.random.default_rng(plan.seed)
     torch.manual_seed(plan.seed)
-    student = Student().to(memory_format=torch.channels_last)
+    student = Student(len(teacher.classes)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(student.parameters(), lr=plan.rate, weight_decay=1e-3)
-    buffer = Buffer(BUFFER_BLOCKS * plan.block)
+    buffer = Buffer(BUFFER_BLOCKS * plan.block, len(teacher.classes))
     target: Target | None = None
     steps = REPLAY * plan.block // plan.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * plan.blocks))
     for number in range(1, plan.blocks + 1):
-        patches = mix(bank, rng.choice(len(drawn), size=(plan.block, SOURCES), p=drawn), rng)
-        embeddings, classes = teacher.hear(patches)
+        mixture = mixer.mix(rng.choice(len(drawn), size=(plan.block, SOURCES), p=drawn), rng)
+        embeddings, classes = teacher.hear(mixture.frames)
         target = target or Target.of(embeddings)
-        buffer.add(patches, target(embeddings), classes)
+        buffer.add(mixture.patches, target(embeddings), classes)
         student.train()
         total = 0.0
         for _ in range(steps):
@@ -176,6 +176,7 @@ def save_student(path: Path, student: Student, plan: DistilPlan) -> None:
 
 def load_student(path: Path) -> Student:
     """Read what `save_student` wrote; in eval mode."""
-    student = Student()
-    student.load_state_dict(load_file(path))
+    tensors = load_file(path)
+    student = Student(len(tensors["classes.bias"]))
+    student.load_state_dict(tensors)
     return student.requires_grad_(False).eval()

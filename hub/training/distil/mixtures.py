@@ -4,7 +4,8 @@ Adding mel magnitudes instead of waveforms neglects phase, as sounds that have n
 and needs no spectrogram: two cores mix some thousand patches a second.
 
 What is drawn for each source: where it begins, its length (time stretch), its pitch (shift of bands), an equaliser,
-its level, reverberation. What is drawn for each mixture: one to three sources, a bed of coloured noise.
+its level, reverberation. What is drawn for each mixture: one to three sources, a bed of coloured noise. A gain is
+given by the caller.
 """
 
 from typing import Final
@@ -30,7 +31,13 @@ LOUDEST: Final = 5.0
 """Cap of a patch's values: the teacher's range."""
 
 
-def mix(bank: Bank, chosen: npt.NDArray[np.int64], rng: np.random.Generator, frames: int = PATCH) -> Patches:
+def mix(
+    bank: Bank,
+    chosen: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    frames: int = PATCH,
+    gain_db: npt.NDArray[np.floating] | None = None,
+) -> Patches:
     """Mix one patch, or a longer clip, from each row of moments.
 
     Args:
@@ -38,6 +45,7 @@ def mix(bank: Bank, chosen: npt.NDArray[np.int64], rng: np.random.Generator, fra
         chosen: int64 [n, 3]: moments of the bank.
         rng: source of all other randomness.
         frames: length; beyond a patch a source may run on into the next recording.
+        gain_db: floating [n], of each whole mixture in dB; None: 0.
 
     Returns:
         float32 [n, frames, 64]: log(mel magnitude + 0.001), as YAMNet's front end gives it.
@@ -51,7 +59,18 @@ def mix(bank: Bank, chosen: npt.NDArray[np.int64], rng: np.random.Generator, fra
         total[sounding] += _reverberated(np.maximum(magnitude, 0.0), rng)
     lying = np.flatnonzero(rng.random(n) < BED_ODDS)
     total[lying] += _bed(len(lying), rng, frames)
-    return np.asarray(np.minimum(np.log(total + OFFSET), LOUDEST), dtype=np.float32)
+    return _heard(total, gain_db)
+
+
+def background(n: int, rng: np.random.Generator, frames: int, gain_db: npt.NDArray[np.floating]) -> Patches:
+    """Coloured noise without any source, float32 [n, frames, 64], as `mix` gives it; gain_db floating [n]."""
+    return _heard(_bed(n, rng, frames), gain_db)
+
+
+def _heard(magnitude: Patches, gain_db: npt.NDArray[np.floating] | None) -> Patches:
+    if gain_db is not None:
+        magnitude = magnitude * 10.0 ** (gain_db / 20.0)[:, None, None]
+    return np.asarray(np.minimum(np.log(magnitude + OFFSET), LOUDEST), dtype=np.float32)
 
 
 def _changed(bank: Bank, moments: npt.NDArray[np.int64], rng: np.random.Generator, frames: int) -> Patches:

@@ -10,8 +10,6 @@ from typing import Final, cast
 import torch
 from torch import Tensor, nn
 
-from hub.training.distil.teacher import CLASSES
-
 WIDTH: Final = 128
 LAYERS: Final = (
     (24, 5, 2),
@@ -30,9 +28,13 @@ SPREAD: Final = 2.0
 
 
 class Student(nn.Module):
-    """Embedding of a patch, and for training what it says of YAMNet's classes."""
+    """Embedding of a patch, and for training what it says of the teacher's classes.
 
-    def __init__(self) -> None:
+    Args:
+        classes: how many there are; YAMNet has 521.
+    """
+
+    def __init__(self, classes: int = 521) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 1
@@ -45,7 +47,7 @@ class Student(nn.Module):
             channels = out
         self.maps = nn.Sequential(*layers)
         self.embedding = nn.Linear(channels, WIDTH)
-        self.classes = nn.Linear(WIDTH, CLASSES)
+        self.classes = nn.Linear(WIDTH, classes)
 
     def embed(self, patches: Tensor) -> Tensor:
         """Embeddings float [n, 128] of log-mel patches, float32 [n, 96, 64]."""
@@ -53,7 +55,7 @@ class Student(nn.Module):
         return cast("Tensor", self.embedding(maps.mean(dim=(2, 3))))
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings [n, 128] and log-odds of classes [n, 521] of patches [n, 96, 64]."""
+        """Embeddings [n, 128] and log-odds of classes [n, classes] of patches [n, 96, 64]."""
         embedding = self.embed(patches)
         return embedding, self.classes(embedding)
 

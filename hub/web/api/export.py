@@ -58,6 +58,9 @@ _ALERT: Final = (
     "next_start",
     "next_end",
     "next_probability",
+    "source",
+    "source_new",
+    "source_times",
     "matches",
     "linked",
 )
@@ -126,9 +129,10 @@ def _event_row(event: StoredEvent) -> Row:
 def _alert_row(alert: AlertMessage) -> Row:
     row = alert.model_dump(mode="json")
     recurrence = row.pop("recurrence") or {}
-    window = recurrence.get("next") or {}
+    window, source = recurrence.get("next") or {}, row.pop("source") or {}
     return {
         **row,
+        **{f"source_{name}" if name != "id" else "source": source.get(name) for name in ("id", "new", "times")},
         **{name: recurrence.get(name) for name in ("times", "days", "regularity")},
         **{f"next_{name}": window.get(name) for name in ("start", "end", "probability")},
         "matches": [match.event for match in alert.matches],

@@ -43,6 +43,7 @@ def routes(shell: Shell) -> APIRouter:
         comparable = found.space in parts.retrieval.spaces
         similar = like_event(parts, found, _SIMILAR, Filter()) if comparable else []
         alert = parts.archive.alert(event_id)
+        episodes = _episodes(shell, found)
         return shell.page(
             request,
             "event.html",
@@ -53,7 +54,8 @@ def routes(shell: Shell) -> APIRouter:
             audible=path_of(parts, found) is not None,
             keeps_sound=parts.settings.archive.clips_dir is not None,
             ambient=_above_ambient(shell, found),
-            episodes=_episodes(shell, found),
+            episodes=episodes,
+            sources=parts.sources.members([episode.id for episode in episodes]),
             alike=explained(shell, found, similar),
             alert=alert,
             said={verdict.match: verdict for verdict in parts.feedback.of_alert(event_id)} if alert else {},

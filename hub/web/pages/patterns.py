@@ -1,7 +1,6 @@
 """Patterns: what comes back where, how regularly, and when it is likely next."""
 
-import math
-from dataclasses import dataclass
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,25 +9,21 @@ from fastapi.responses import HTMLResponse
 
 from hub.catalogue import Tally
 from hub.flagging.recurrence import Pattern
+from hub.source_rows import StoredSource
 from hub.web.listing import WantedAlerts, alerts, episodes
 from hub.web.lookup import category_of, place_of
 from hub.web.pages.shell import Shell
-from hub.web.plots import calendar, shade
+from hub.web.parts import Parts
+from hub.web.plots import DAYS, calendar, week
 
 _ROWS: Final = 60
 _FORETOLD: Final = 8
 """Rows whose rhythm is told in words in the list; it takes a moment each."""
 _WEEKS: Final = 13
 _EPISODES: Final = 8
-_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """An hour of the week: how often it is heard then."""
-
-    share: float | None
-    shade: str
+_SOURCES: Final = 8
+_SOURCES_FROM: Final = 200
+"""Episodes, the newest, whose sources are told."""
 
 
 def routes(shell: Shell) -> APIRouter:
@@ -65,7 +60,7 @@ def routes(shell: Shell) -> APIRouter:
         tallies = {(t.place, t.category): t for t in parts.catalogue.tallies([place])}
         tally = tallies.get((place, category), Tally(place, category, 0, 0))
         found, now = pattern_of(place, category, _version(tally)), datetime.now(UTC)
-        most = max((p for row in found.profile.tolist() for p in row if not math.isnan(p)), default=0.0)
+        hours = week(found.profile.tolist())
         last, _ = episodes(parts, limit=_EPISODES, place=place, category=category)
         own, _ = alerts(parts, WantedAlerts(place=place, category=category), limit=5)
         return shell.page(
@@ -74,24 +69,30 @@ def routes(shell: Shell) -> APIRouter:
             place=place,
             category=category,
             pattern=found,
-            week=[
-                (day, [Cell(None if math.isnan(p) else p, shade(p, most)) for p in row])
-                for day, row in zip(_DAYS, found.profile.tolist(), strict=True)
-            ],
-            most=most,
+            week=hours.rows,
+            most=hours.most,
             calendar=list(
                 zip(
-                    _DAYS,
+                    DAYS,
                     calendar(parts.patterns.days(place, category, now), shell.local(now).date(), _WEEKS),
                     strict=True,
                 )
             ),
+            sources=sources_of(parts, place, category),
             episodes=last,
             alerts=own,
             others=[t for t in tallies.values() if t.category != category],
         )
 
     return router
+
+
+def sources_of(parts: Parts, place: str, category: str) -> list[tuple[StoredSource, int]]:
+    """Sources of the newest episodes of a category at a place, each with how many of them, most first."""
+    newest = parts.casebook.episodes(limit=_SOURCES_FROM, place=place, category=category)
+    counts = Counter(member.source for member in parts.sources.members([e.id for e in newest]).values())
+    found = [(parts.sources.get(name), times) for name, times in counts.most_common(_SOURCES)]
+    return [(source, times) for source, times in found if source is not None]
 
 
 def _version(tally: Tally) -> str:

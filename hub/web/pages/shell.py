@@ -10,9 +10,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from hub.flagging.source_words import said_of
 from hub.search.match import PRESENT
 from hub.web.parts import Parts
 from hub.web.views import utc
+from shared.messages import SourceMessage
 from shared.taxonomy import CATEGORIES
 
 _TEMPLATES: Final = Path(__file__).parents[1] / "templates"
@@ -34,6 +36,7 @@ _SECTIONS: Final = (
     ("/", "Now"),
     ("/alerts", "Alerts"),
     ("/patterns", "Patterns"),
+    ("/sources", "Sources"),
     ("/map", "Map"),
     ("/search", "Search"),
     ("/sensors", "Sensors"),
@@ -72,6 +75,7 @@ class Shell:
             plainly=plainly,
             coded=coded,
             level=level,
+            said_of=self.said_of,
         )
         self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=utc)
 
@@ -108,6 +112,11 @@ class Shell:
         own = self.local(at) if isinstance(at, datetime) else at
         year = "" if own.year == datetime.now(self._zone).year else f" {own.year}"
         return Markup('<time datetime="{}">{}</time>').format(f"{own:%Y-%m-%d}", f"{own.day} {own:%b}{year}")
+
+    def said_of(self, source: SourceMessage, category: str) -> str:
+        """Say which source was heard, how often since when, and its rhythm."""
+        said = said_of(source, category, lambda at: str(self.day(at).striptags()))
+        return said[:1].upper() + said[1:]
 
     def span(self, start: datetime, end: datetime) -> Markup:
         """From when to when: "Fri 5 Jun, 22:00 to 01:00"."""

@@ -38,10 +38,19 @@ def vast() -> bytes:
     return buffer.getvalue()
 
 
+def other_content() -> bytes:
+    """A member that is named like an array and is none."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a.npy", b"no array")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"text", WHOLE[: len(WHOLE) // 2], archive(a=np.array([{}], dtype=object)), vast()],
-    ids=["empty", "text", "cut", "objects", "vast"],
-)  # fmt: skip
+    "data",
+    [b"", b"text", WHOLE[: len(WHOLE) // 2], archive(a=np.array([{}], dtype=object)), vast(), other_content()],
+    ids=["empty", "text", "cut", "objects", "vast", "other content"],
+)
 def test_what_is_no_archive_is_invalid_and_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(Invalid, match=r"a\.npz"):

@@ -11,13 +11,14 @@ from hub.cli import app
 from hub.model.checkpoint import Checkpoint, load, save
 from hub.model.identity import STEPS, IdentityConfig
 from hub.model.tagged import TaggedConfig, TaggedNetwork
-from hub.training.identity import IdentityPlan, learn, plan_of, teach
-from hub.training.views import Sounds
+from hub.training.dataset import Dataset
+from hub.training.identity import plan_of, teach
+from hub.training.identity_learning import IdentityPlan, kinds_loss, learn
 from shared.errors import Invalid
 from shared.space import SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
 
-QUICK = IdentityPlan(values=8, steps=30, sources=40, parts=2, weight=0.75)
+QUICK = IdentityPlan(values=8, steps=30, clips=40, parts=2, weight=0.75)
 
 
 def clips(count: int) -> np.ndarray:
@@ -30,9 +31,9 @@ def clips(count: int) -> np.ndarray:
     return features.astype(np.uint8)
 
 
-def sounds(count: int = 120, groups: int = 0) -> Sounds:
+def data(count: int = 120, groups: int = 0) -> Dataset:
     names = [f"sensor-{number % groups}" if groups else "" for number in range(count)]
-    return Sounds(SMALL, clips(count), np.arange(count), np.array(names))
+    return Dataset(SMALL, clips(count), np.zeros((count, len(CATEGORIES)), np.uint8), np.array(names))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def untaught() -> Checkpoint:
 
 def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: Checkpoint) -> None:
     told: list[tuple[str, float]] = []
-    taught = teach(untaught, sounds(), QUICK, told=lambda what, share: told.append((what, share)))
+    taught = teach(untaught, data(), QUICK, told=lambda what, share: told.append((what, share)))
     assert taught.identity is not None
     assert taught.network is untaught.network
     about = taught.record["identity"]
@@ -53,13 +54,13 @@ def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: C
     cosine = float(((plain[0] @ plain[1].T).argmax(axis=1) == np.arange(120)).mean())
     assert about["first"] > cosine + 0.2
     assert about["ten"] >= about["first"]
-    assert (about["clips"], about["sources"], taught.record["seed"]) == (120, 120, 3)
+    assert (about["clips"], taught.record["seed"]) == (120, 3)
     assert told[-1] == ("teaching", 1.0)
     assert {what for what, _ in told} == {"teaching", "measuring, part 1 of 2", "measuring, part 2 of 2"}
 
 
 def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_plan(untaught: Checkpoint) -> None:
-    identity = teach(untaught, sounds(), QUICK).identity
+    identity = teach(untaught, data(), QUICK).identity
     assert identity is not None
     assert float(identity.network.weight) == 0.75
     assert float(identity.network.floor) == pytest.approx(0.6)
@@ -70,34 +71,52 @@ def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_pla
 
 
 def test_the_same_seed_teaches_the_same_identity() -> None:
-    config = IdentityConfig(*SMALL.shape, 8)
-    first, again, other = (learn(sounds(), config, replace(QUICK, seed=seed)) for seed in (1, 1, 2))
+    config = IdentityConfig(*SMALL.shape, 8, 16)
+    first, again, other = (learn(data(), config, replace(QUICK, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first.projection.weight, again.projection.weight)
     assert not torch.equal(first.projection.weight, other.projection.weight)
 
 
 def test_without_steps_it_is_whitening_and_a_start_is_kept(untaught: Checkpoint) -> None:
-    begun = teach(untaught, sounds(), QUICK).identity
+    begun = teach(untaught, data(), QUICK).identity
     assert begun is not None
-    still = learn(sounds(), begun.network.config, replace(QUICK, steps=0), begun.network)
+    still = learn(data(), begun.network.config, replace(QUICK, steps=0), begun.network)
     assert torch.equal(still.projection.weight, begun.network.projection.weight)
-    white = learn(sounds(), begun.network.config, replace(QUICK, steps=0))
+    white = learn(data(), begun.network.config, replace(QUICK, steps=0))
     assert not torch.equal(white.projection.weight, begun.network.projection.weight)
 
 
 def test_a_sensor_is_not_divided_between_learning_and_measuring(untaught: Checkpoint) -> None:
-    about = teach(untaught, sounds(groups=4), QUICK).record["identity"]
+    about = teach(untaught, data(groups=4), QUICK).record["identity"]
     assert about["queries"] == 120
     with pytest.raises(Invalid, match="1 groups of clips cannot be divided into 2 parts"):
-        teach(untaught, sounds(groups=1), QUICK)
+        teach(untaught, data(groups=1), QUICK)
+
+
+def test_clips_with_the_same_finer_labels_come_closer(untaught: Checkpoint) -> None:
+    fine = np.eye(6, dtype=np.uint8)[np.arange(120) % 6]
+    features = clips(120)
+    features[:, :, 10] = 40 * (np.arange(120) % 6)[:, None]  # heard, but it tells sources no better than others
+    plain = replace(data(), features=features)
+    labels = torch.from_numpy(fine.astype(np.float32))
+    found = []
+    for given in (plain, replace(plain, fine=fine)):
+        identity = teach(untaught, given, replace(QUICK, steps=60)).identity
+        assert identity is not None
+        found.append(float(kinds_loss(identity.network(torch.from_numpy(SMALL.dequantise(features))), labels)))
+    assert found[1] < found[0]
+
+
+def test_no_labels_in_common_give_a_loss_that_is_finite() -> None:
+    made = torch.nn.functional.normalize(torch.randn(3, 4), dim=1)
+    for labels in (torch.eye(3), torch.zeros(3, 2), torch.ones(3, 2)):
+        assert torch.isfinite(kinds_loss(made, labels))
 
 
 def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: Checkpoint) -> None:
-    with pytest.raises(Invalid, match="at least 20 sources"):
-        teach(untaught, sounds(19), QUICK)
-    alike = sounds()
-    with pytest.raises(Invalid, match="at least 20 sources"):
-        teach(untaught, replace(alike, sources=alike.sources % 19), QUICK)
+    with pytest.raises(Invalid, match="give at least 20"):
+        teach(untaught, data(19), QUICK)
+    alike = data()
     with pytest.raises(Invalid, match="cannot teach a checkpoint of"):
         teach(untaught, replace(alike, space=VGGISH), QUICK)
     with pytest.raises(Invalid, match="is no start for"):

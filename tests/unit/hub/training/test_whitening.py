@@ -5,6 +5,8 @@ import torch
 
 from hub.training.whitening import whitening
 
+ALL = torch.ones(400, dtype=torch.bool)
+
 
 def views(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
     """Sources differ in values 0 and 1; views of one source differ in the others, and much more."""
@@ -16,7 +18,7 @@ def views(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_directions_in_which_sources_differ_are_kept() -> None:
-    centre, projection = whitening(*views(), 2, 0.1)
+    centre, projection = whitening(*views(), ALL, 2, 0.1)
     assert centre.shape == (8,)
     assert projection.shape == (2, 8)
     assert projection[:, :2].abs().max() > 3 * projection[:, 2:].abs().max()
@@ -33,6 +35,17 @@ def nn_unit(values: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_few_views_and_views_that_never_differ_give_something_finite(n: int) -> None:
-    for first, second in (views(n), (torch.ones(n, 8), torch.ones(n, 8))):
-        for tensor in whitening(first, second, 8, 0.5):
+    for first, second in (views(), (torch.ones(n, 8), torch.ones(n, 8))):
+        for tensor in whitening(first[:n], second[:n], ALL[:n], 8, 0.5):
             assert torch.isfinite(tensor).all()
+
+
+def test_the_centre_is_that_of_the_domain() -> None:
+    first, second = views()
+    domain = torch.arange(400) < 100
+    first[~domain] += 50.0
+    second[~domain] += 50.0
+    centre, projection = whitening(first, second, domain, 2, 0.1)
+    torch.testing.assert_close(centre, ((first + second) / 2)[domain].mean(dim=0))
+    apart = whitening(first[domain], second[domain], ALL[:100], 2, 0.1)[1]
+    assert abs(torch.linalg.det(projection[:, :2])) > 0.5 * abs(torch.linalg.det(apart[:, :2]))

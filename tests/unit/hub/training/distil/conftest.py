@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 from hub.training.distil.bank import Bank, gather, recordings
+from hub.training.distil.mixer import LogMelMixer
 from hub.training.distil.teacher import Teacher
+from hub.training.distil.yamnet import yamnet_teacher
 from shared.scene import make_scene
 
 
@@ -35,5 +37,16 @@ def bank(sounds: Path) -> Bank:
 
 
 @pytest.fixture(scope="session")
-def teacher() -> Teacher:
-    return Teacher(threads=1)
+def mixer(bank: Bank) -> LogMelMixer:
+    return LogMelMixer(bank)
+
+
+@pytest.fixture(scope="session")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """YAMNet's description as a teacher."""
+    return yamnet_teacher(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture(scope="session")
+def teacher(described: Path) -> Teacher:
+    return Teacher(described, threads=1)

@@ -59,8 +59,8 @@ def test_a_bank_is_loaded_as_it_was_saved(bank: Bank, tmp_path: Path) -> None:
     back = Bank.load(tmp_path / "bank.npz")
     assert back.origins == bank.origins
     which = np.arange(len(bank.starts))[::7]
-    np.testing.assert_array_equal(back.patches(which), bank.patches(which))
-    assert bank.patches(which).shape == (len(which), PATCH, 64)
+    np.testing.assert_array_equal(back.first(which), bank.first(which))
+    assert bank.first(which).shape == (len(which), PATCH, 64)
 
 
 def test_the_same_seed_gathers_the_same_and_tells_of_each_folder(sounds: Path, bank: Bank) -> None:

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.training.datasets.categories import AUDIOSET_CATEGORIES
-from hub.training.distil.bank import Bank
-from hub.training.distil.clips import PRESENT, _chances, categories, labelled
-from hub.training.distil.teacher import CLASSES, Teacher, class_names
+from hub.training.distil import clips
+from hub.training.distil.clips import PRESENT, Labeller, _chances, empty, labelled, scenes
+from hub.training.distil.mixer import Mixer
+from hub.training.distil.teacher import Teacher, probabilities
+from hub.training.distil.yamnet import CLASSES, class_names
+from shared.scene import make_scene
 from shared.space import SMALL, Features
 from shared.taxonomy import CATEGORIES, COUNT
 
@@ -17,8 +20,8 @@ Odds = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def odds(bank: Bank, teacher: Teacher) -> Odds:
-    return teacher.hear(bank.patches(np.arange(len(bank.starts))))[1]
+def odds(mixer: Mixer, teacher: Teacher) -> Odds:
+    return teacher.hear(mixer.moments(np.arange(len(mixer.bank.starts))))[1]
 
 
 def embed(patches: npt.NDArray[np.float32]) -> Features:
@@ -27,12 +30,12 @@ def embed(patches: npt.NDArray[np.float32]) -> Features:
     return SMALL.quantise(np.concatenate([low, low], axis=1))
 
 
-def even(bank: Bank) -> npt.NDArray[np.float64]:
-    return np.full(len(bank.starts), 1 / len(bank.starts))
+def even(mixer: Mixer) -> npt.NDArray[np.float64]:
+    return np.full(len(mixer.bank.starts), 1 / len(mixer.bank.starts))
 
 
 def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears(
-    bank: Bank, odds: Odds, teacher: Teacher
+    mixer: Mixer, odds: Odds, teacher: Teacher
 ) -> None:
     seen: list[npt.NDArray[np.float32]] = []
 
@@ -40,7 +43,7 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
         seen.append(patches)
         return embed(patches)
 
-    data = labelled(bank, even(bank), odds, teacher, remembered, count=100, seed=0)
+    data = labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, remembered), count=100, seed=0)
     assert data.space == SMALL
     assert data.features.shape == (100, *SMALL.shape)
     assert data.labels.shape == (100, COUNT)
@@ -49,10 +52,12 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
     (patches,) = seen
     assert patches.shape == (1000, 96, 64)
     np.testing.assert_array_equal(data.features[7], embed(patches[70:80]))
-    said = categories(teacher.hear(patches[70:80])[1]).max(axis=0)
-    np.testing.assert_array_equal(data.labels[7], said > PRESENT)
+    said = teacher.hear(patches[70:80])[1]
+    np.testing.assert_array_equal(data.labels[7], teacher.categories(said).max(axis=0) > PRESENT)
+    assert data.fine is not None
+    np.testing.assert_allclose(data.fine[7], probabilities(said).max(axis=0), atol=1e-3)
 
-    again = labelled(bank, even(bank), odds, teacher, embed, count=100, seed=0)
+    again = labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, embed), count=100, seed=0)
     np.testing.assert_array_equal(again.features, data.features)
     np.testing.assert_array_equal(again.labels, data.labels)
 
@@ -64,27 +69,29 @@ def test_every_category_has_classes_that_the_teacher_knows() -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_each_class_of_a_category_and_no_other_raises_its_score(category: str) -> None:
+def test_each_class_of_a_category_and_no_other_raises_its_score(teacher: Teacher, category: str) -> None:
     names = class_names()
     odds = np.full((CLASSES, CLASSES), -20.0, np.float32)
     np.fill_diagonal(odds, 3.0)
-    raised = {names[row] for row in np.flatnonzero(categories(odds)[:, CATEGORIES.index(category)] > 0.5)}
+    raised = {names[row] for row in np.flatnonzero(teacher.categories(odds)[:, CATEGORIES.index(category)] > 0.5)}
     assert raised == set(AUDIOSET_CATEGORIES[category]) & set(names)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 300.0))
-def test_scores_of_categories_are_probabilities_that_rise_with_the_odds(seed: int, spread: float) -> None:
+def test_scores_of_categories_are_probabilities_that_rise_with_the_odds(
+    teacher: Teacher, seed: int, spread: float
+) -> None:
     odds = np.random.default_rng(seed).normal(0.0, spread, (3, CLASSES)).astype(np.float32)
-    scores = categories(odds)
+    scores = teacher.categories(odds)
     assert scores.shape == (3, COUNT)
     assert scores.dtype == np.float32
     assert ((scores >= 0.0) & (scores <= 1.0)).all()
-    assert (categories(odds + 1.0) >= scores).all()
+    assert (teacher.categories(odds + 1.0) >= scores).all()
 
 
-def test_log_odds_kept_at_half_precision_are_taken() -> None:
+def test_log_odds_kept_at_half_precision_are_taken(teacher: Teacher) -> None:
     odds = np.random.default_rng(0).normal(0.0, 5.0, (4, CLASSES))
-    np.testing.assert_allclose(categories(odds.astype(np.float16)), categories(odds), atol=5e-3)
+    np.testing.assert_allclose(teacher.categories(odds.astype(np.float16)), teacher.categories(odds), atol=5e-3)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))
@@ -107,3 +114,39 @@ def test_the_clearer_of_two_moments_is_sought_more_often() -> None:
     scores = np.zeros((3, COUNT), np.float32)
     scores[:, 0] = (0.9, 0.45, 0.1)
     np.testing.assert_allclose(_chances(np.full(3, 1 / 3), scores)[0], [2 / 3, 1 / 3, 0.0], atol=1e-6)
+
+
+def test_coloured_noise_is_labelled_with_nothing_and_scenes_with_what_sounds_in_them(
+    mixer: Mixer, teacher: Teacher
+) -> None:
+    label = Labeller(SMALL, teacher, embed)
+    nothing = empty(mixer, label, 6, seed=0)
+    assert nothing.features.shape == (6, *SMALL.shape)
+    assert not nothing.labels.any()
+    made = scenes(mixer, label, 5, seed=0)
+    truth = []
+    for number in range(5):
+        scene = make_scene(np.random.default_rng([0, 2, number]), mixer.rate_hz)
+        truth.append([int(name in scene.labels) for name in CATEGORIES])
+    assert made.labels.tolist() == truth
+    assert made.fine is not None
+    assert made.fine.shape == (5, CLASSES)
+
+
+def test_about_half_of_the_clips_are_quieter_than_they_were_made(
+    mixer: Mixer, odds: Odds, teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def levels() -> npt.NDArray[np.float64]:
+        seen: list[npt.NDArray[np.float32]] = []
+
+        def remembered(patches: npt.NDArray[np.float32]) -> Features:
+            seen.append(patches)
+            return embed(patches)
+
+        labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, remembered), count=100, seed=0)
+        return np.asarray(np.exp(np.concatenate(seen)).reshape(100, -1).mean(axis=1))
+
+    varied = levels()
+    monkeypatch.setattr(clips, "QUIETEST_DB", 0.0)
+    quieter = varied < 0.999 * levels()
+    assert 30 <= quieter.sum() <= 70

@@ -20,7 +20,17 @@ invoke = CliRunner(env=PLAIN).invoke
 def test_its_help_names_every_option() -> None:
     told = invoke(app, ["distil", "--help"])
     assert told.exit_code == 0
-    for option in ("--into", "--data", "--leave-out", "--work", "--blocks", "--seed"):
+    for option in (
+        "--into",
+        "--data",
+        "--leave-out",
+        "--work",
+        "--blocks",
+        "--seed",
+        "--teacher",
+        "--id",
+        "--keep-backbone",
+    ):
         assert option in told.stdout
 
 
@@ -69,9 +79,9 @@ def test_a_folder_without_recordings_is_invalid_input(tmp_path: Path, monkeypatc
 def test_what_is_asked_for_is_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def make(work: Path, into: Path, folders: object, leave_out: str, plan: DistilPlan, _tell: object) -> Path:
-        asked.extend([work, into, folders, leave_out, plan])
-        return into / "earwitness-small.toml"
+    def make(work: Path, order: run.Order, plan: DistilPlan, _tell: object) -> Path:
+        asked.extend([work, order, plan])
+        return order.into / "earwitness-small.toml"
 
     monkeypatch.setattr(run, "make", make)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -79,5 +89,5 @@ def test_what_is_asked_for_is_what_is_made(tmp_path: Path, monkeypatch: pytest.M
     told = invoke(app, [*line, "--blocks", "3", "--seed", "7"])
     assert told.exit_code == 0, told.output
     work = tmp_path / "w" / "k"
-    assert asked == [work, Path("made"), [Path("a"), Path("b")], "5-", DistilPlan(blocks=3, seed=7)]
+    assert asked == [work, run.Order(Path("made"), (Path("a"), Path("b")), "5-"), DistilPlan(blocks=3, seed=7)]
     assert "train --space made/earwitness-small.toml" in told.stdout.replace("\n", " ")

@@ -16,17 +16,19 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.training.datasets.features import load_features
 from hub.training.distil import packages, run
-from hub.training.distil.bank import Bank
 from hub.training.distil.learning import Buffer, DistilPlan, Target, _rate, distil, load_student, save_student
-from hub.training.distil.mixtures import SOURCES, mix
+from hub.training.distil.mixer import Mixer
+from hub.training.distil.mixtures import SOURCES
 from hub.training.distil.student import WIDTH, Student
-from hub.training.distil.teacher import CLASSES, Teacher
+from hub.training.distil.teacher import Teacher
+from hub.training.distil.yamnet import CLASSES
 from shared.backbones.backbone import Backbone
 from shared.errors import Invalid, Unavailable
 from shared.space import SMALL
 from tests.programs import program
 
 TINY = DistilPlan(blocks=2, block=160, batch=32)
+FEW = (("SCENES", 2), ("SCALED_ON", 64), ("LABELLED", 100), ("LABELLED_SCENES", 2), ("LABELLED_EMPTY", 3))
 
 
 def test_the_target_is_the_strongest_part_of_what_the_teacher_hears() -> None:
@@ -44,7 +46,7 @@ def test_the_target_is_the_strongest_part_of_what_the_teacher_hears() -> None:
 
 
 def test_a_buffer_overwrites_the_oldest() -> None:
-    buffer = Buffer(20)
+    buffer = Buffer(20, CLASSES)
     for block in range(3):
         parts = (np.full((10, 96, 64), block), np.full((10, WIDTH), block), np.zeros((10, CLASSES)))
         buffer.add(*(part.astype(np.float32) for part in parts))
@@ -55,15 +57,15 @@ def test_a_buffer_overwrites_the_oldest() -> None:
 
 
 def test_a_student_learns_the_same_from_the_same_seed_and_is_kept(
-    bank: Bank, teacher: Teacher, tmp_path: Path
+    mixer: Mixer, teacher: Teacher, tmp_path: Path
 ) -> None:
-    drawn = np.full(len(bank.starts), 1 / len(bank.starts))
+    drawn = np.full(len(mixer.bank.starts), 1 / len(mixer.bank.starts))
     losses: list[float] = []
-    student, target = distil(bank, drawn, teacher, TINY, on_block=lambda _n, loss, _s: losses.append(loss))
-    again, _ = distil(bank, drawn, teacher, TINY)
+    student, target = distil(mixer, drawn, teacher, TINY, on_block=lambda _n, loss, _s: losses.append(loss))
+    again, _ = distil(mixer, drawn, teacher, TINY)
     assert losses[1] < losses[0]
     assert 0.9 < target.kept <= 1.0
-    patches = torch.from_numpy(mix(bank, np.zeros((3, SOURCES), np.int64), np.random.default_rng(0)))
+    patches = torch.from_numpy(mixer.mix(np.zeros((3, SOURCES), np.int64), np.random.default_rng(0)).patches)
     torch.testing.assert_close(again.embed(patches), student.embed(patches), atol=1e-3, rtol=1e-3)
     save_student(tmp_path / "s.safetensors", student, TINY)
     torch.testing.assert_close(load_student(tmp_path / "s.safetensors").embed(patches), student.embed(patches))
@@ -129,21 +131,24 @@ def test_the_packages_are_each_named_once() -> None:
 def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
     tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("SCENES", 2), ("SCALED_ON", 64), ("LABELLED", 100)):
+    for name, value in FEW:
         monkeypatch.setattr(run, name, value)
     work, into, told = tmp_path / "work", tmp_path / "made", list[str]()
     work.mkdir()
-    description = run.make(work, into, [sounds / "street"], "0", TINY, told.append)
+    order = run.Order(into, (sounds / "street",), "0")
+    description = run.make(work, order, TINY, told.append)
     backbone = Backbone(description)
     assert backbone.space == SMALL
     features = backbone.extract(np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32), 16_000)
     assert features.std() > 0
     mixtures = load_features(work / "mixtures")
-    assert len(mixtures) == 100
+    assert len(mixtures) == 105
+    assert mixtures.fine is not None
+    assert mixtures.fine.shape == (105, CLASSES)
     assert 0 < mixtures.labels.mean() < 1
     assert any("block 2 of 2" in line for line in told)
     before, again = description.read_bytes(), list[str]()
-    assert run.make(work, into, [sounds / "street"], "0", TINY, again.append).read_bytes() == before
+    assert run.make(work, order, TINY, again.append).read_bytes() == before
     assert not any("block" in line or "read" in line or "unpacked" in line for line in again)
 
 
@@ -165,7 +170,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing(steps: int) -> None:
 
 
 def test_a_buffer_draws_only_what_was_put_in() -> None:
-    buffer = Buffer(100)
+    buffer = Buffer(100, CLASSES)
     buffer.add(
         np.ones((5, 96, 64), np.float32), np.ones((5, WIDTH), np.float32), np.full((5, CLASSES), 20, np.float32)
     )
@@ -203,23 +208,23 @@ def test_a_student_that_was_kept_is_ready_to_be_used_and_tells_its_plan(tmp_path
 def test_what_other_arguments_made_is_not_gone_on_with(
     tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_threads: int) -> Teacher:
+    def refuse(_path: Path, _threads: int) -> Teacher:
         raise KeyboardInterrupt
 
     work = tmp_path / "work"
     monkeypatch.setattr(run, "SCENES", 0)
     monkeypatch.setattr(run, "Teacher", refuse)
     with pytest.raises(KeyboardInterrupt):
-        run.make(work, tmp_path, [sounds / "street"], "", TINY, lambda _: None)
+        run.make(work, run.Order(tmp_path, (sounds / "street",)), TINY, lambda _: None)
     assert (work / "bank.npz").is_file()
-    for folders, leave_out in (([sounds / "yard"], ""), ([sounds / "street"], "5-")):
+    for folders, leave_out in (((sounds / "yard",), ""), ((sounds / "street",), "5-")):
         with pytest.raises(Invalid, match="other arguments made"):
-            run.make(work, tmp_path, folders, leave_out, TINY, lambda _: None)
+            run.make(work, run.Order(tmp_path, folders, leave_out), TINY, lambda _: None)
 
 
 def test_a_folder_without_recordings_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="no recordings in"):
-        run.make(tmp_path / "work", tmp_path, [tmp_path], "", TINY, lambda _: None)
+        run.make(tmp_path / "work", run.Order(tmp_path, (tmp_path,)), TINY, lambda _: None)
     assert not (tmp_path / "work").exists()
 
 

@@ -10,25 +10,29 @@ import torch
 from hub.training.distil import packages, run
 from hub.training.distil.bank import Bank
 from hub.training.distil.learning import DistilPlan, save_student
+from hub.training.distil.mixer import Mixer
 from hub.training.distil.student import Student
-from hub.training.distil.teacher import CLASSES, Teacher
+from hub.training.distil.teacher import Teacher
+from hub.training.distil.yamnet import CLASSES
 from shared.backbones.backbone import Backbone
 from shared.errors import Invalid
 from shared.space import SMALL
 
 PLAN = DistilPlan(blocks=1, block=16, batch=16)
+FEW = (("SCENES", 1), ("SCALED_ON", 32), ("LABELLED", 100), ("LABELLED_SCENES", 2), ("LABELLED_EMPTY", 3))
 
 
 class Counting(Teacher):
     """Counts what it is asked to hear."""
 
-    def __init__(self) -> None:
-        super().__init__(threads=1)
+    def __init__(self, path: Path) -> None:
         self.asked: list[int] = []
+        super().__init__(path, threads=1)
+        self.asked.clear()
 
-    def hear(self, patches: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        self.asked.append(len(patches))
-        return super().hear(patches)
+    def hear(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        self.asked.append(len(frames))
+        return super().hear(frames)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def unpacked(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A work folder in which the only package is unpacked already, and few scenes are made."""
     for module in (packages, run):
         monkeypatch.setattr(module, "PACKAGES", ("street",))
-    for name, value in (("SCENES", 1), ("SCALED_ON", 32), ("LABELLED", 100)):
+    for name, value in FEW:
         monkeypatch.setattr(run, name, value)
     work = tmp_path / "work"
     (work / "packages").mkdir(parents=True)
@@ -46,13 +50,13 @@ def unpacked(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def test_the_bank_is_of_packages_then_folders_then_scenes(unpacked: Path, sounds: Path) -> None:
     told: list[str] = []
-    bank = run._bank(unpacked, run._recordings([sounds / "yard"], ""), 0, told.append)
+    bank = run._bank(unpacked, run._recordings([sounds / "yard"], ""), 1500, None, 0, told.append)
     assert bank.origins == ("street", "yard", "scenes")
     assert told == ["unpacked street", "read street", "read yard", "read scenes"]
 
 
 def test_recordings_that_are_to_be_left_out_are_not_heard(unpacked: Path, sounds: Path) -> None:
-    bank = run._bank(unpacked, run._recordings([sounds / "yard"], "0"), 0, lambda _: None)
+    bank = run._bank(unpacked, run._recordings([sounds / "yard"], "0"), 1500, None, 0, lambda _: None)
     heard = np.bincount(bank.origin)
     # Three recordings of the package, whatever their names; 1 and 2 of two formats in the folder.
     assert heard[1] * 3 == heard[0] * 4
@@ -70,28 +74,28 @@ def test_a_folder_of_which_nothing_is_left_is_named(sounds: Path, tmp_path: Path
 def test_a_bank_that_is_kept_is_not_gathered_again(unpacked: Path, bank: Bank) -> None:
     bank.save(unpacked / "bank.npz")
     told: list[str] = []
-    found = run._bank(unpacked, {}, 9, told.append)
+    found = run._bank(unpacked, {}, 1500, None, 9, told.append)
     np.testing.assert_array_equal(found.frames, bank.frames)
     assert told == []
 
 
 def test_the_teacher_hears_every_moment_once_block_by_block(
-    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixer: Mixer, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "_BLOCK", 30)
-    counting, told = Counting(), list[str]()
-    found = run._odds(tmp_path / "odds.npy", bank, counting, told.append)
-    moments = len(bank.starts)
+    counting, told = Counting(described), list[str]()
+    found = run._odds(tmp_path / "odds.npy", mixer, counting, told.append)
+    moments = len(mixer.bank.starts)
     assert found.shape == (moments, CLASSES)
     assert found.dtype == np.float16
     assert sum(counting.asked) == moments
     assert max(counting.asked) == 30
     assert told[-1] == f"the teacher heard {moments} of {moments} moments"
-    expected = counting.hear(bank.patches(np.array([moments - 1])))[1]
+    expected = counting.hear(mixer.moments(np.array([moments - 1])))[1]
     np.testing.assert_allclose(found[-1], expected[0], rtol=1e-3)
 
     before = len(counting.asked)
-    np.testing.assert_array_equal(run._odds(tmp_path / "odds.npy", bank, counting, told.append), found)
+    np.testing.assert_array_equal(run._odds(tmp_path / "odds.npy", mixer, counting, told.append), found)
     assert len(counting.asked) == before
 
 
@@ -113,7 +117,7 @@ def test_a_student_that_is_kept_is_exported_without_learning_again(
     bank.save(unpacked / "bank.npz")
     save_student(unpacked / "student.safetensors", student, PLAN)
     told: list[str] = []
-    description = run.make(unpacked, tmp_path / "made", [], "", PLAN, told.append)
+    description = run.make(unpacked, run.Order(tmp_path / "made"), PLAN, told.append)
     assert description == tmp_path / "made" / "earwitness-small.toml"
     assert not any("loss" in line for line in told)
     assert told[-1] == f"wrote {description} and {unpacked / 'mixtures'}"

@@ -9,8 +9,8 @@ import pytest
 from hub.audio.vggish import HOP, PATCH, FrontEnd
 from hub.training.distil.bank import OFFSET
 from hub.training.distil.export import SAMPLES
-from hub.training.distil.teacher import EMBEDDING, Teacher
-from hub.training.distil.yamnet import YAMNET, yamnet
+from hub.training.distil.teacher import Teacher
+from hub.training.distil.yamnet import EMBEDDING, YAMNET, yamnet
 from shared import backbones
 from shared.audio import Waveform
 from shared.backbones.backbone import Backbone

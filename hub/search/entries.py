@@ -1,0 +1,25 @@
+"""Archived events as search backends take them."""
+
+from collections.abc import Sequence
+
+from hub.search.match import Entry
+from hub.stored import StoredEvent
+
+
+def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
+    """Which events are of which feature space."""
+    rows: dict[str, list[int]] = {}
+    for i, event in enumerate(events):
+        rows.setdefault(event.space, []).append(i)
+    return rows
+
+
+def entry_of(event: StoredEvent) -> Entry:
+    """What a backend keeps of an archived event beside its towers."""
+    return Entry(
+        event=str(event.id),
+        place=event.place,
+        captured_ms=round(event.captured_at.timestamp() * 1000),
+        laeq=event.levels.laeq,
+        presence=event.presence,
+    )

@@ -1,0 +1,78 @@
+"""What recurs: the occurrences of one source, put into a pattern."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.casebook import Casebook
+from hub.flagging.episode import Episode
+from hub.flagging.recurrence import Pattern, Span, merged, pattern
+from hub.patterns import LONGEST_DAYS, MOST, hours_by_day
+from hub.places import Places
+from hub.sources import SourceStore
+from hub.stored import ms_of
+
+
+class SourceHistories:
+    """Patterns of sources.
+
+    Args:
+        store: of sources.
+        casebook: when sensors were heard.
+        places: for the time zone.
+        history_days: how far back episodes are looked at.
+        pause_s: what goes on after a pause of at most so many seconds, or is heard by another sensor, is one
+            occurrence.
+    """
+
+    def __init__(
+        self, store: SourceStore, casebook: Casebook, places: Places, history_days: float, pause_s: float
+    ) -> None:
+        self._store = store
+        self._casebook = casebook
+        self._zone = places.timezone
+        self._history = timedelta(days=min(history_days, LONGEST_DAYS))
+        self._pause_ms = round(pause_s * 1000)
+
+    def episodes(self, source: str, now: datetime) -> list[Episode]:
+        """Episodes of a source, at most `MOST`, the newest first.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        return self._store.episodes(source, limit=MOST, before_ms=ms_of(now) + 1, since_ms=ms_of(now - self._history))
+
+    def pattern(self, source: str, now: datetime) -> Pattern:
+        """How often, when and how regularly a source is heard, and when it is likely next.
+
+        Args:
+            source: its id.
+            now: what comes later is not looked at.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        return self.pattern_of(self.episodes(source, now), now)
+
+    def pattern_of(self, episodes: Sequence[Episode], now: datetime) -> Pattern:
+        """The pattern of some episodes; hours in which none of their sensors was heard are unknown.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        since_ms, now_ms = ms_of(now - self._history), ms_of(now)
+        places = sorted({episode.place for episode in episodes})
+        hours = [self._casebook.heard_hours(place, since_ms, now_ms) for place in places]
+        heard: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
+        return pattern(_spans(episodes), heard, now, self._zone, self._pause_ms)
+
+    def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
+        """Hours of each local day, in [0, 24], in which some episodes were heard."""
+        return hours_by_day(merged(_spans(episodes), 0), self._zone)
+
+
+def _spans(episodes: Sequence[Episode]) -> list[Span]:
+    return [Span(episode.opened_ms, episode.last_ms) for episode in episodes]

@@ -1,0 +1,82 @@
+"""Sources: episodes that one machine, dog, siren or voice made."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, HTTPException, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.source_verdicts import SourceVerdicts
+from hub.web.api.words import EPISODE, After, Category, Limit, Ours, Site, errors
+from hub.web.cursors import cursor_of, text_of
+from hub.web.parts import Parts
+from hub.web.source_views import (
+    SOURCE_EXAMPLE,
+    SourceDetail,
+    SourceList,
+    known_of,
+    source_detail,
+    source_of,
+    source_view,
+    sources,
+)
+from hub.web.views import EpisodeList, episode_view
+
+SOURCE: Final = r"^[0-9a-f]{10}$"
+SourceName = Annotated[str, Path(pattern=SOURCE, description="id of a source", examples=[SOURCE_EXAMPLE])]
+
+
+class Joining(BaseModel):
+    """Which other source is the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(pattern=SOURCE, description="id of the other source")
+
+
+class Leaving(BaseModel):
+    """Which episode is of another source."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    episode: str = Field(pattern=EPISODE, description="id of an episode of the source")
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The routes of sources."""
+    router = APIRouter(prefix="/sources", tags=["sources"])
+    verdicts = SourceVerdicts(parts.sources, parts.casebook)
+
+    @router.get("", name="sources", responses=errors(422, 503))
+    def listed(limit: Limit = 50, after: After = None, site: Site = None, category: Category = None) -> SourceList:
+        """Sources, the one that was heard last first."""
+        found, following = sources(parts, limit=limit, after=cursor_of(after), site=site, category=category)
+        return SourceList(sources=[source_view(parts, one) for one in found], next=text_of(following))
+
+    @router.get("/{source_id}", responses=errors(404, 422, 503))
+    def source(source_id: SourceName) -> SourceDetail:
+        """One source: its history, its rhythm, and when it is likely next; that of a source it became a part of."""
+        return source_detail(known_of(parts, source_id))
+
+    @router.get("/{source_id}/episodes", responses=errors(404, 422, 503))
+    def source_episodes(source_id: SourceName, limit: Limit = 50) -> EpisodeList:
+        """The newest episodes of a source, newest first."""
+        found = parts.sources.episodes(source_of(parts, source_id).id, limit=limit)
+        return EpisodeList(episodes=[episode_view(episode) for episode in found], next=None)
+
+    @router.post("/{source_id}/join", responses=errors(400, 403, 404, 413, 422, 503))
+    def join_sources(source_id: SourceName, joining: Joining, _ours: Ours = None) -> SourceDetail:
+        """Say that two sources are the same: they become one, which is told."""
+        first, second = source_of(parts, source_id), source_of(parts, joining.source)
+        return source_detail(known_of(parts, verdicts.join(first.id, second.id)))
+
+    @router.post("/{source_id}/leave", responses=errors(400, 403, 404, 413, 422, 503))
+    def leave_source(source_id: SourceName, leaving: Leaving, _ours: Ours = None) -> SourceDetail:
+        """Say that an episode is of another source: it leaves, and its own source is told."""
+        own = source_of(parts, source_id)
+        member = parts.sources.members([leaving.episode]).get(leaving.episode)
+        if member is None or member.source != own.id:
+            raise HTTPException(404, f"source {own.id} has no episode {leaving.episode}")
+        verdicts.leave(leaving.episode)
+        return source_detail(known_of(parts, parts.sources.members([leaving.episode])[leaving.episode].source))
+
+    return router

@@ -1,0 +1,106 @@
+"""Sources: the same machine, dog, siren or voice, heard again: what it sounds like, where, when, and when next."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from hub.flagging.recurrence import NO_RHYTHM
+from hub.flagging.source_words import NOUNS, ordinal
+from hub.source_verdicts import SourceVerdicts
+from hub.web.cursors import cursor_of, text_of
+from hub.web.lookup import category_of
+from hub.web.pages.shell import Shell
+from hub.web.plots import DAYS, calendar, plan, week
+from hub.web.sound import path_of
+from hub.web.source_views import known_of, places_of, source_of, sources
+from shared.errors import Invalid
+from shared.events import check_name
+
+_ROWS: Final = 30
+_FORETOLD: Final = 8
+"""Rows whose rhythm is told in the list; it takes a moment each."""
+_PLACES_FROM: Final = 50
+_WEEKS: Final = 13
+_EPISODES: Final = 12
+_OTHERS: Final = 12
+"""Sources that a person may say are the same."""
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The routes of sources."""
+    router = APIRouter()
+    parts = shell.parts
+    verdicts = SourceVerdicts(parts.sources, parts.casebook)
+
+    @router.get("/sources")
+    def list_(
+        request: Request, after: str | None = None, site: str | None = None, category: str | None = None
+    ) -> HTMLResponse:
+        site = check_name(site, "site") if site else None
+        page, following = sources(
+            parts, limit=_ROWS, after=cursor_of(after), site=site, category=category_of(category)
+        )
+        now = datetime.now(UTC)
+        told = []
+        for number, one in enumerate(page):
+            if number < _FORETOLD:
+                episodes = parts.histories.episodes(one.id, now)
+                pattern = parts.histories.pattern_of(episodes, now)
+            else:
+                episodes, pattern = parts.sources.episodes(one.id, limit=_PLACES_FROM), None
+            told.append((one, places_of(episodes), pattern))
+        return shell.page(
+            request,
+            "sources.html",
+            told=told,
+            next=text_of(following),
+            site=site,
+            category=category or None,
+            sites=parts.casebook.sites(),
+        )
+
+    @router.get("/sources/{source_id}", response_model=None)
+    def source(request: Request, source_id: str) -> HTMLResponse | RedirectResponse:
+        known, now = known_of(parts, source_id), datetime.now(UTC)
+        own, group = known.stored, known.stored.group
+        if own.id != source_id:
+            return RedirectResponse(f"/sources/{own.id}", status_code=303)
+        hours = week(known.pattern.profile.tolist())
+        places = places_of(known.episodes)
+        positions = {place: at for place in places if (at := parts.places.positions.get(place)) is not None}
+        others, _ = sources(parts, limit=_OTHERS + 1, site=group.site, category=group.category)
+        return shell.page(
+            request,
+            "source.html",
+            source=own,
+            phrase=NOUNS[group.category][1],
+            ordinal=ordinal(known.pattern.times),
+            rhythmic=known.pattern.regularity != NO_RHYTHM,
+            pattern=known.pattern,
+            week=hours.rows,
+            most=hours.most,
+            calendar=list(zip(DAYS, calendar(known.calendar, shell.local(now).date(), _WEEKS), strict=True)),
+            exemplars=[(event, path_of(parts, event) is not None) for event in parts.archive.fetch(known.exemplars)],
+            episodes=known.episodes[:_EPISODES],
+            places=[(place, sum(e.place == place for e in known.episodes)) for place in places],
+            plan=plan(positions),
+            others=[one for one in others if one.id != own.id and one.group == group][:_OTHERS],
+        )
+
+    @router.post("/sources/{source_id}/leave")
+    def leave(source_id: str, episode: Annotated[str, Form(max_length=256)]) -> RedirectResponse:
+        own = source_of(parts, source_id)
+        member = parts.sources.members([episode]).get(episode)
+        if member is None or member.source != own.id:
+            raise Invalid(f"source {own.id} has no episode {episode}")
+        verdicts.leave(episode)
+        return RedirectResponse(f"/sources/{own.id}", status_code=303)
+
+    @router.post("/sources/{source_id}/join")
+    def join(source_id: str, source: Annotated[str, Form(max_length=64)]) -> RedirectResponse:
+        joined = verdicts.join(source_of(parts, source_id).id, source_of(parts, source).id)
+        return RedirectResponse(f"/sources/{joined}", status_code=303)
+
+    return router

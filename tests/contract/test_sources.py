@@ -1,0 +1,312 @@
+"""Sources on every store: filed once whatever is repeated, by whom and in what order; said, expired, made anew."""
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+from hub.archive import PREFIX, Archive
+from hub.casebook import Casebook
+from hub.feedback import Feedback
+from hub.filing import SourceFiler
+from hub.flagging.learning import Learner
+from hub.flagging.source import SourceRule
+from hub.metrics import HubMetrics
+from hub.model.checkpoint import load, shipped
+from hub.places import Places
+from hub.search.retrieval import Retrieval
+from hub.search.scorer import Scorer
+from hub.source_completer import SourceCompleter
+from hub.source_histories import SourceHistories
+from hub.source_verdicts import SourceVerdicts
+from hub.sources import SourceStore
+from hub.stored import StoredEvent, ms_of
+from shared.messages import AlertMessage
+from shared.space import VGGISH
+from tests.sources import MONDAY, conclude, heard, retrieval
+
+PLACES = Places({}, 200.0, ZoneInfo("UTC"))
+
+
+class World:
+    """The parts of a hub that sources need."""
+
+    def __init__(self, archive: Archive, network: Retrieval | None = None) -> None:
+        self.archive = archive
+        self.casebook = Casebook(archive)
+        self.store = SourceStore(archive, self.casebook)
+        self.metrics = HubMetrics(CollectorRegistry())
+        self.filer = SourceFiler(archive, self.store, network or retrieval(), SourceRule(0.5), self.metrics)
+        self.histories = SourceHistories(self.store, self.casebook, PLACES, 90.0, 1_800.0)
+        self.completer = SourceCompleter(self.filer, self.store, self.histories)
+        self.verdicts = SourceVerdicts(self.store, self.casebook)
+
+    def hears(self, *events: StoredEvent, match: StoredEvent | None = None) -> list[AlertMessage]:
+        """Conclude events; the alerts that they raise."""
+        told = [conclude(self.archive, self.casebook, PLACES, [event], match) for event in events]
+        return [alert for (alert,) in told if alert is not None]
+
+    def files(self) -> None:
+        """File all that is due."""
+        while self.filer.step() == 0.0:
+            pass
+
+    def groups(self) -> set[frozenset[str]]:
+        """Which episodes are of one source, as every key of the store has it."""
+        found = self.store.newest(limit=1_000)
+        members = self.store.members([episode.id for episode in self.casebook.episodes(limit=1_000)])
+        by_member: dict[str, set[str]] = {}
+        for name, member in members.items():
+            by_member.setdefault(member.source, set()).add(name)
+        by_index = {one.id: set(self.store.episode_ids(one.id)) for one in found}
+        assert by_member == {name: own for name, own in by_index.items() if own}
+        assert {one.id: one.episodes for one in found} == {name: len(own) for name, own in by_index.items()}
+        return {frozenset(own) for own in by_index.values()}
+
+    def count(self, outcome: str) -> float:
+        """Episodes that were filed with an outcome."""
+        return (
+            self.metrics.registry.get_sample_value("earwitness_hub_source_episodes_total", {"outcome": outcome})
+            or 0.0
+        )
+
+
+@pytest.fixture
+def world(archive: Archive) -> World:
+    return World(archive)
+
+
+def at(day: int, hour: float = 7.0) -> datetime:
+    return MONDAY + timedelta(days=day, hours=hour - 7)
+
+
+def names(*seqs: int, sensor: str = "s1") -> frozenset[str]:
+    return frozenset(f"demo.{sensor}.boot.{seq}.7" for seq in seqs)
+
+
+def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1)), heard(2, 1, at(2)), heard(3, 2, at(3)))
+    world.hears(heard(0, 1, at(4), sensor="s2"))
+    assert world.store.newest() == []
+    world.files()
+    assert world.groups() == {names(0, 2) | names(0, sensor="s2"), names(1, 3)}
+    newest = world.store.newest()
+    assert [(one.group.site, one.group.category, one.episodes) for one in newest] == [
+        ("demo", "dog", 3),
+        ("demo", "dog", 2),
+    ]
+    assert [(one.first_ms, one.source.last_ms) for one in newest] == [
+        (ms_of(at(0)), ms_of(at(4))),
+        (ms_of(at(1)), ms_of(at(3))),
+    ]
+    assert (world.count("opened"), world.count("joined")) == (2, 3)
+    assert [e.opened_ms for e in world.store.episodes(newest[0].id)] == [ms_of(at(day)) for day in (4, 2, 0)]
+
+
+def test_sources_are_of_one_site(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(0, 1, at(1), site="other"))
+    world.files()
+    assert len(world.groups()) == 2
+    assert [one.group.site for one in world.store.newest(site="other")] == ["other"]
+    assert world.store.newest(category="music") == []
+
+
+def test_sources_come_in_pages(world: World) -> None:
+    world.hears(*(heard(n, n, at(n)) for n in range(5)))
+    world.files()
+    first = world.store.newest(limit=3)
+    rest = world.store.newest(limit=3, before=(first[-1].source.last_ms, first[-1].id))
+    assert len({one.id for one in (*first, *rest)}) == 5
+
+
+def test_repeats_and_filing_again_count_nothing_twice(world: World) -> None:
+    clips = [heard(0, 1, at(0)), heard(1, 1, at(1))]
+    for _ in range(2):
+        world.hears(*clips)
+        world.files()
+    world.filer.file([*names(0, 1)])
+    assert world.groups() == {names(0, 1)}
+    (one,) = world.store.newest()
+    assert one.source.size == 2
+    assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 0
+
+
+def test_two_hubs_file_each_episode_once(archive: Archive) -> None:
+    hubs = [World(archive), World(archive)]
+    hubs[0].hears(*(heard(n, n % 3, at(n)) for n in range(30)))
+    threads = [threading.Thread(target=hub.files) for hub in hubs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert hubs[0].groups() == {names(*range(first, 30, 3)) for first in range(3)}
+    assert sorted(one.source.size for one in hubs[0].store.newest()) == [10, 10, 10]
+
+
+def test_a_clearer_clip_of_another_source_files_an_episode_anew(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1), dog=0.6))
+    world.files()
+    assert len(world.groups()) == 2
+    world.hears(heard(2, 1, at(1) + timedelta(seconds=10), dog=0.9))
+    world.files()
+    assert world.groups() == {names(0, 1)}
+    assert world.store.newest()[0].source.size == 2
+
+
+def test_a_late_clip_that_ties_two_episodes_leaves_one_in_the_source(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 1, at(0) + timedelta(seconds=120)))
+    world.files()
+    assert world.groups() == {names(0, 1)}
+    world.hears(heard(2, 1, at(0) + timedelta(seconds=60)))
+    world.files()
+    (episode,) = world.casebook.episodes()
+    assert world.groups() == {frozenset({episode.id})}
+    assert world.store.newest()[0].source.size == 1
+
+
+def test_a_late_clip_before_an_episode_moves_its_beginning(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 1, at(5)))
+    world.hears(heard(2, 1, at(0) - timedelta(seconds=50)))
+    world.files()
+    (one,) = world.store.newest()
+    assert one.first_ms == ms_of(at(0)) - 50_000
+    assert [e.opened_ms for e in world.store.episodes(one.id)] == [ms_of(at(5)), ms_of(at(0)) - 50_000]
+
+
+def test_an_alert_tells_how_often_its_source_was_heard(world: World) -> None:
+    days = [0, 1, 2, 3, 4, 7, 8]
+    alerts = world.hears(*(heard(n, 1, at(day)) for n, day in enumerate(days)))
+    alerts += world.hears(heard(100, 2, at(8, 15)))
+    told = [world.completer.complete(alert).source for alert in alerts]
+    known, new = told[-2], told[-1]
+    assert known is not None
+    assert new is not None
+    assert (known.new, known.times, known.days, known.since) == (False, 7, 7, at(0))
+    assert known.probability > 0.5
+    assert (new.new, new.times, new.since) == (True, 1, at(8, 15))
+    assert new.probability < 0.5
+    assert known.id != new.id
+
+
+def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 1, at(0) + timedelta(minutes=20)))
+    (alert,) = world.hears(heard(0, 1, at(0) + timedelta(minutes=25), sensor="s2"))
+    told = world.completer.complete(alert).source
+    assert told is not None
+    assert (told.times, told.new, told.since) == (1, True, at(0))
+
+
+def test_an_alert_without_an_identity_tells_of_no_source(archive: Archive) -> None:
+    world = World(archive, Retrieval([Scorer(replace(load(shipped(VGGISH.id)), identity=None))]))
+    (alert,) = world.hears(heard(0, 1, at(0)))
+    assert world.completer.complete(alert) == alert
+    world.files()
+    assert world.groups() == set()
+    assert archive.client.zcard(f"{PREFIX}:sources:due") == 0
+
+
+def test_verdicts_join_and_part_sources(world: World, archive: Archive) -> None:
+    learner = Learner(archive, world.casebook, false_alerts_a_day=1.0, start=0.5, history_days=30)
+    feedback = Feedback(archive, world.casebook, learner, world.verdicts)
+    past = heard(0, 1, at(0))
+    world.hears(past, heard(1, 1, at(1)))
+    (alert,) = world.hears(heard(2, 2, at(2)), match=past)
+    world.files()
+    assert world.groups() == {names(0, 1), names(2)}
+    feedback.give(alert=alert, match=str(past.id), verdict="same")
+    assert world.groups() == {names(0, 1, 2)}
+    world.hears(heard(3, 2, at(3)), heard(4, 1, at(4)))
+    world.files()
+    assert world.groups() == {names(0, 1, 2, 3, 4)}
+    feedback.give(alert=alert, match=str(past.id), verdict="different")
+    assert world.groups() == {names(0, 1, 4), names(2, 3)}
+    world.hears(heard(5, 2, at(5)), heard(6, 1, at(6)))
+    world.files()
+    assert world.groups() == {names(0, 1, 4, 6), names(2, 3, 5)}
+
+
+def test_different_of_a_whole_alert_takes_its_episode_out(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
+    (alert,) = world.hears(heard(2, 1, at(2)))
+    world.files()
+    world.verdicts.take(alert, None, same=True)
+    assert world.groups() == {names(0, 1, 2)}
+    world.verdicts.take(alert, None, same=False)
+    assert world.groups() == {names(0, 1), names(2)}
+    assert not world.verdicts.leave(alert.episode)
+
+
+def test_an_old_id_leads_to_the_source_that_it_became_a_part_of(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 1, at(1)), heard(2, 2, at(2)))
+    world.files()
+    before = {one.episodes: one.id for one in world.store.newest()}
+    joined = world.verdicts.join(before[1], before[2])
+    found = world.store.get(before[1])
+    assert found is not None
+    assert found.id == joined == before[2]
+    assert world.store.get("0123456789") is None
+
+
+def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 2, at(0, 9)), heard(2, 3, at(0, 10)), heard(3, 3, at(20)))
+    world.files()
+    kept = world.store.members([*names(0)])[next(iter(names(0)))].source
+    world.store.keep(kept)
+    before_ms = ms_of(at(10))
+    world.archive.expire(at(10))
+    while world.casebook.expire(before_ms):
+        pass
+    assert world.store.expire(before_ms) == 1
+    assert {one.episodes for one in world.store.newest()} == {0, 1}
+    assert world.archive.client.hlen(f"{PREFIX}:members:demo") == 1
+    world.hears(heard(4, 1, at(21)))
+    world.files()
+    assert world.store.members([*names(4)])[next(iter(names(4)))].source == kept
+    assert world.store.expire(before_ms) == 0
+
+
+def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: Archive) -> None:
+    old, new = World(archive), World(archive, retrieval(seed=7))
+    old.hears(*(heard(n, n % 2, at(n)) for n in range(6)))
+    old.files()
+    before = old.groups()
+    ids = {one.id for one in old.store.newest()}
+    old.hears(heard(6, 0, at(6)))
+    new.files()
+    assert archive.client.zcard(f"{PREFIX}:sources:due") == 1, "the other checkpoint filed lately"
+    archive.client.delete(*archive.client.keys(f"{PREFIX}:sources:network:*"))
+    new.files()
+    assert before == {names(0, 2, 4), names(1, 3, 5)}
+    assert new.groups() == {names(0, 2, 4, 6), names(1, 3, 5)}
+    assert {one.id for one in new.store.newest()} == ids
+    networks = {one.network for one in new.store.newest()}
+    assert networks == {scorer.fingerprint for scorer in retrieval(seed=7).scorers}
+
+
+def test_a_source_whose_clips_are_gone_keeps_its_history_and_nothing_joins_it(archive: Archive) -> None:
+    old, new = World(archive), World(archive, retrieval(seed=7))
+    old.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
+    old.files()
+    archive.expire(at(2))
+    archive.client.delete(*archive.client.keys(f"{PREFIX}:sources:network:*"))
+    new.hears(heard(2, 1, at(3)))
+    new.files()
+    assert new.groups() == {names(0, 1), names(2)}
+
+
+def test_a_damaged_row_is_left_out(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1)))
+    world.files()
+    client: redis.Redis = world.archive.client
+    first, second = (one.id for one in world.store.newest())
+    client.set(f"{PREFIX}:source:{first}", b'{"site": 1')
+    assert [one.id for one in world.store.newest()] == [second]
+    assert world.store.get(first) is None
+    assert set(world.store.members([*names(0, 1)])) == names(0)
+    world.hears(heard(2, 2, at(2)))
+    world.files()
+    assert len(world.store.newest()) == 2
