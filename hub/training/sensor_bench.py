@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hub.model.checkpoint import Checkpoint, load, shipped
@@ -10,6 +11,8 @@ from hub.training.beside import quiet, versions_of
 from hub.training.by_sensor import Heard, between, hear, over_folds
 from hub.training.dataset import Dataset, joined, without
 from hub.training.datasets import Reader
+from hub.training.datasets.hearing import NO_VERSIONS
+from hub.training.datasets.versions import Versions
 from hub.training.evaluate import Evaluation, evaluate_parts
 from shared.backbones import bring
 from shared.errors import Unavailable
@@ -37,7 +40,7 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._reader = Reader(space, weights_dir, cache, tick, versions_of(space))
+        self._reader = Reader(space, weights_dir, cache, tick)
         self._tick = tick
         self._tell = tell
         self._beside: list[Dataset] | None = None
@@ -51,7 +54,8 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        heard = self._hear(folder)
+        versions = versions_of(self._reader.space) if checkpoint is None else NO_VERSIONS
+        heard = self._hear(folder, versions)
         name, fit = "shipped", lambda data: self._fit(data, seed)
         if checkpoint is not None:
             given = load(checkpoint)
@@ -72,7 +76,7 @@ class SensorBench:
             [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
         )
 
-    def _hear(self, folder: Path) -> Heard:
+    def _hear(self, folder: Path, versions: Versions = NO_VERSIONS) -> Heard:
         others = {"logmel": Reader(LOGMEL.id, cache=self._reader.cache, tick=self._tick)}
         with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
             try:
@@ -82,7 +86,7 @@ class SensorBench:
                 others["yamnet"] = Reader(space, cache=self._reader.cache, tick=self._tick)
             except (ImportError, Unavailable) as error:
                 self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
-            return hear(folder, self._reader, others)
+            return hear(folder, replace(self._reader, made=versions), others)
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
