@@ -45,7 +45,7 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self.reader = Reader(space, weights_dir, cache, tick, versions_of(space))
+        self.reader = Reader(space, weights_dir, cache, tick)
         self._tick = tick
         self._tell = tell
         self._beside: list[Dataset] | None = None
@@ -60,7 +60,7 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        heard = self._hear(folder)
+        heard = self._hear(folder, self._learning(checkpoint))
         name, fit = self._network(checkpoint, seed)
         parts = over_folds(heard, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
@@ -74,7 +74,7 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        whole, halves = self.reader.learn(folder), self.reader.halves(folder, ())
+        whole, halves = self._learning(checkpoint).learn(folder), self.reader.halves(folder, ())
         name, fit = self._network(checkpoint, seed)
         parts = halves_over_folds(whole, halves, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
@@ -91,7 +91,11 @@ class SensorBench:
             [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
         )
 
-    def _hear(self, folder: Path) -> Heard:
+    def _learning(self, checkpoint: Path | None) -> Reader:
+        """The reader of clips that a network learns if none is given: with versions of them."""
+        return self.reader if checkpoint else replace(self.reader, made=versions_of(self.reader.space))
+
+    def _hear(self, folder: Path, reader: Reader | None = None) -> Heard:
         others = {"logmel": Reader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
         with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
             try:
@@ -101,7 +105,7 @@ class SensorBench:
                 others["yamnet"] = Reader(space, cache=self.reader.cache, tick=self._tick)
             except (ImportError, Unavailable) as error:
                 self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
-            return hear(folder, self.reader, others)
+            return hear(folder, reader or self.reader, others)
 
     def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
         """The name of the network's methods, and what gives the network of a fold."""

@@ -124,8 +124,8 @@ def test_people_join_and_part_sources(client: httpx.Client, web: Demo, tmp_path:
     runner = CliRunner()
     shown = runner.invoke(app, ["sources", "show", left["id"], "--json", "--config", str(config)])
     assert json.loads(shown.stdout)["different"] == [joined["id"]]
-    one = runner.invoke(app, ["sources", "join", left["id"], joined["id"], "--json", "--config", str(config)])
-    assert json.loads(one.stdout)["source"] in {left["id"], joined["id"]}
+    done = runner.invoke(app, ["sources", "join", left["id"], joined["id"], "--json", "--config", str(config)])
+    assert json.loads(done.stdout)["source"] in {left["id"], joined["id"]}
     listed = runner.invoke(app, ["sources", "list", "--limit", "500", "--json", "--config", str(config)])
     assert {row["id"] for row in json.loads(listed.stdout)} == {one["id"] for one in everything(client, limit=50)}
     words = runner.invoke(app, ["sources", "show", "0123456789", "--config", str(config)])

@@ -43,7 +43,7 @@ def test_a_source_is_read_as_it_was_written(stored: StoredSource) -> None:
 
 
 @given(arrays.arrays(np.int8, 64, elements=st.integers(-127, 127)), st.floats(0, 1), st.booleans())
-def test_an_episode_of_a_source_is_read_as_it_was_written(steps: np.ndarray, probability: float, fixed: bool) -> None:  # type: ignore[type-arg]
+def test_an_episode_of_a_source_is_read_as_it_was_written(steps: np.ndarray, probability: float, fixed: bool) -> None:
     identity = steps.astype(np.float32) / np.float32(127)
     member = Member("demo.s1.boot.1.7", "0123456789", "0123456789", "demo.s1.boot.1", identity, probability, fixed)
     read, network = member_of(member.episode, member_row(StoredMember(member, "abc")))
