@@ -18,7 +18,7 @@ from hub.search.scorer import Scorer
 from hub.training import methods
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.beside import quiet
-from hub.training.calibrate import PLAIN, calibrate, choice_of, score_all
+from hub.training.calibrate import PLAIN, Choice, calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
 from hub.training.datasets.feedback import load_feedback
@@ -52,9 +52,13 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
 STARTED_PLAN: Final = replace(
-    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
+    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3), kept=0.15, beside=1.0
 )
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
+VERSIONS_PLAN: Final = replace(STARTED_PLAN, tune=Stage(120, 32, 1e-3))
+"""The same for recordings with versions, which are seen themselves half of the time."""
+STARTED_CHOICE: Final = Choice(0.5, 0.25)
+"""Its shift and weight where too few recordings are set aside to choose them."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
 VGGISH_PLAN: Final = TaggedPlan()
@@ -187,7 +191,9 @@ def fit(
         tagged_plan = VGGISH_PLAN
         if space.id != VGGISH.id:
             config = replace(config, trunk=TAGGED_TRUNK, dropout=TAGGED_DROPOUT)
-            tagged_plan = TAGGED_PLAN if order.start is None else STARTED_PLAN
+            tagged_plan = TAGGED_PLAN
+            if order.start is not None:
+                tagged_plan = STARTED_PLAN if data.versions is None else VERSIONS_PLAN
             data = with_domain(data)
         tagged_plan = _shortened(replace(tagged_plan, seed=order.seed), order.epochs)
         return train_tagged(
@@ -196,7 +202,7 @@ def fit(
             tagged_plan,
             like=order.like,
             start=start,
-            known=PLAIN if order.start is None else choice_of(order.start),
+            known=PLAIN if order.start is None or config.profile == 0 else STARTED_CHOICE,
             state=order.state,
             on_epoch=on_epoch,
             on_step=on_step,

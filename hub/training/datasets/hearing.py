@@ -58,26 +58,35 @@ class Hearing:
         self.tick()
         return found
 
-    def versions(self, path: Path) -> Features:
+    def versions(self, path: Path, among: int = 1) -> Features:
         """Features of versions of one recording, uint8 [v, frames, dimension]; the same of the same recording.
+
+        Args:
+            path: the recording.
+            among: recordings that versions are made of: of many, fewer each.
 
         Raises:
             Unavailable: the recording cannot be opened, or the cache not be written.
             Invalid: it is not readable as sound.
         """
-        if self._made.count == 0:
+        count = self._made.of(among)
+        if count == 0:
             return np.empty((0, *self.space.shape), np.uint8)
-        return self._kept(path, f"-{self._made.count}-at-{self._made.rate_hz}-hz", self._heard_versions)
+
+        def hear(path: Path, digest: str) -> Features:
+            return self._heard_versions(path, digest, count)
+
+        return self._kept(path, f"-{count}-at-{self._made.rate_hz}-hz", hear)
 
     def _heard(self, path: Path, _digest: str) -> Features:
         """Features of the first clip of a recording, uint8 [1, frames, dimension]."""
         return _named(path, lambda: self.extractor.extract(*_sound(path))[None])
 
-    def _heard_versions(self, path: Path, digest: str) -> Features:
+    def _heard_versions(self, path: Path, digest: str, count: int) -> Features:
         rate_hz = self._made.rate_hz
         clip = _named(path, lambda: clip_at(*_sound(path), rate_hz))
         seed = int(digest[:16], 16)
-        made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(self._made.count)]
+        made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(count)]
         return self.extractor.extract_many([(one, rate_hz) for one in made])
 
     def _kept(self, path: Path, suffix: str, hear: Callable[[Path, str], Features]) -> Features:

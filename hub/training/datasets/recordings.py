@@ -26,7 +26,8 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
     table = folder / "labels.csv"
     features, labels, groups, versions = [], [], [], []
     said: dict[str, Row] = {}
-    for row in read_table(table, ("clip", *CATEGORIES)):
+    rows = read_table(table, ("clip", *CATEGORIES))
+    for row in rows:
         clip = row.cells["clip"]
         where = f"{table}, line {row.line}"
         marks = [_mark(row, name, where) for name in CATEGORIES]
@@ -37,7 +38,7 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
         try:
             path = _inside(folder, clip)
             features.append(hearing.features(path))
-            versions.append(hearing.versions(path))
+            versions.append(hearing.versions(path, len(rows)))
         except (Invalid, Unavailable) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)

