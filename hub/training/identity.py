@@ -16,7 +16,7 @@ import torch
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
 from hub.training.dataset import Dataset, with_domain
-from hub.training.identity_learning import HIDDEN_OF_MANY, WORTH, IdentityPlan, learn
+from hub.training.identity_learning import WORTH, IdentityPlan, learn
 from hub.training.same_source import curves, measure
 from hub.training.views import halves
 from shared.errors import Invalid
@@ -70,8 +70,7 @@ def teach(
     if len(data) < FEWEST:
         raise Invalid(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
     data = with_domain(data)
-    hidden = HIDDEN_OF_MANY if plan.steps_of(len(data)) else 0
-    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension), hidden)
+    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension))
     if start is not None and start.network.config != config:
         raise Invalid(f"an identity of {start.network.config} is no start for one of {config}")
     begin = None if start is None else start.network
