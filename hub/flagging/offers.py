@@ -2,8 +2,8 @@
 
 What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
 one that is wrong loses 1: a likeness of p is worth 2p - 1 on average. A known source counts in full, a new one a
-quarter. What comes often counts less: one of 1 + n, if n offers a day are of the same category, as new or as well
-known, and at least as loud.
+quarter. A sound that is L dB over the ambient level counts L / (L + 10). What comes often counts less: one of 1 + n,
+if n offers a day are of the same category, as new or as well known, and at least as loud.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
 happening are one offer, worth as much as the best of them.
@@ -23,6 +23,8 @@ KNOWN: Final = 0.5
 """P(same source) from which a source counts as known."""
 NEW_COUNTS: Final = 0.25
 """What an alert about a new source is worth, as a share of one about a known source."""
+HALF_DB: Final = 10.0
+"""Level over the ambient one at which an alert counts half, as where the ambient level is not known yet."""
 STEP_DB: Final = 3.0
 """Levels over the ambient one are told apart by so much."""
 _LOUDEST: Final = 10
@@ -166,10 +168,11 @@ def offers_of(document: dict[str, Any]) -> Offers:
 
 
 def worth(offers: Offers, offer: Offer) -> float:
-    """What an alert is worth, in [0, 1]; see the module's docstring, 1."""
+    """What an alert is worth, in [0, 1]; see the module's docstring."""
     gain = max(2.0 * offer.likeness - 1.0, 0.0)
     counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source
-    return gain * counts / (1.0 + _a_day(offers, offer.sort))
+    above_db = HALF_DB if offer.above_db is None else max(offer.above_db, 0.0)
+    return gain * counts * above_db / (above_db + HALF_DB) / (1.0 + _a_day(offers, offer.sort))
 
 
 def _a_day(offers: Offers, sort: Sort) -> float:
