@@ -16,7 +16,7 @@ import torch
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
 from hub.training.dataset import Dataset, with_domain
-from hub.training.identity_learning import HIDDEN_OF_MANY, WORTH, IdentityPlan, learn
+from hub.training.identity_learning import WORTH, IdentityPlan, learn
 from hub.training.same_source import curves, measure
 from hub.training.views import halves
 from shared.errors import Invalid
@@ -24,7 +24,7 @@ from shared.space import SMALL, VGGISH
 
 FEWEST: Final = 20
 """Clips that can be learnt from."""
-WORTHS: Final = {VGGISH.id: (1.0, 0.6), SMALL.id: (0.5, 0.68)}
+WORTHS: Final = {VGGISH.id: (0.65, 0.65), SMALL.id: (0.5, 0.68)}
 """Weight and floor of the feature spaces that ship; of others `WORTH`."""
 _ASKED: Final = 2_000
 """Queries that are enough to measure with."""
@@ -70,8 +70,7 @@ def teach(
     if len(data) < FEWEST:
         raise Invalid(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
     data = with_domain(data)
-    hidden = HIDDEN_OF_MANY if plan.steps_of(len(data)) else 0
-    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension), hidden)
+    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension))
     if start is not None and start.network.config != config:
         raise Invalid(f"an identity of {start.network.config} is no start for one of {config}")
     begin = None if start is None else start.network

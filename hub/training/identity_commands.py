@@ -69,8 +69,7 @@ def identity(
 ) -> None:
     """Teach a checkpoint to tell one source from another of its kind: this jackhammer, that dog.
 
-    No labels are needed: two halves of a clip are of one source. Finer labels, as AudioSet has, help if they are
-    there. Everything else in the checkpoint stays as it is.
+    No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
 
     Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
     """
