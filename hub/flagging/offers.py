@@ -2,8 +2,9 @@
 
 What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
 one that is wrong loses 1: a likeness of p is worth 2p - 1 on average. A known source counts in full, a new one a
-quarter. What comes often counts less: one of 1 + n, if n offers a day are of the same category, as new or as well
-known, and at least as loud.
+tenth. A sound that is L dB over the ambient level counts L / (L + 5). What comes often counts less: one of 1 + n,
+where n is how many offers a day are of the same category, as new or as well known, and at least as loud, and a fifth
+of all those of the category.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
 happening are one offer, worth as much as the best of them.
@@ -21,11 +22,15 @@ from shared.taxonomy import CATEGORIES
 DAY_MS: Final = 86_400_000
 KNOWN: Final = 0.5
 """P(same source) from which a source counts as known."""
-NEW_COUNTS: Final = 0.25
+NEW_COUNTS: Final = 0.1
 """What an alert about a new source is worth, as a share of one about a known source."""
+HALF_DB: Final = 5.0
+"""Level over the ambient one at which an alert counts half, as where the ambient level is not known yet."""
 STEP_DB: Final = 3.0
 """Levels over the ambient one are told apart by so much."""
 _LOUDEST: Final = 10
+_ALL_COUNT: Final = 0.2
+"""What an offer of the same category counts for how often something comes, however loud and well known it is."""
 _USUAL: Final = 3.0
 """Offers a day of each sort that are expected before anything was heard; worth a day of history."""
 FORGET: Final = 0.5 ** (1.0 / 7.0)
@@ -105,7 +110,7 @@ class Offers:
         day: since 1970 UTC, of `today`.
         days: of history, each with its weight.
         history: counts of the days before, by `_hour_key` and `_sort_key`.
-        today: counts of this day; by hour none on the first one, when nothing is known to come often.
+        today: counts of this day.
         open: happenings that are offered now, by `Offer.key`.
         changed: whether anything changed that is to be kept.
     """
@@ -166,16 +171,21 @@ def offers_of(document: dict[str, Any]) -> Offers:
 
 
 def worth(offers: Offers, offer: Offer) -> float:
-    """What an alert is worth, in [0, 1]; see the module's docstring, 1."""
+    """What an alert is worth, in [0, 1]; see the module's docstring."""
     gain = max(2.0 * offer.likeness - 1.0, 0.0)
     counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source
-    return gain * counts / (1.0 + _a_day(offers, offer.sort))
+    above_db = HALF_DB if offer.above_db is None else max(offer.above_db, 0.0)
+    return gain * counts * above_db / (above_db + HALF_DB) / (1.0 + _a_day(offers, offer.sort))
 
 
 def _a_day(offers: Offers, sort: Sort) -> float:
-    """How many offers a day are of a category, as new or as well known, and at least as loud."""
-    keys = [_sort_key(sort._replace(level=level)) for level in range(sort.level, _LOUDEST + 1)]
-    counted = sum(offers.history.get(key, 0.0) for key in keys)
+    """How many offers a day are like one: of its category, as new or as well known, and at least as loud."""
+    counted = 0.0
+    for known in (False, True):
+        for level in range(_LOUDEST + 1):
+            alike = known == sort.known and level >= sort.level
+            count = offers.history.get(_sort_key(Sort(sort.category, known, level)), 0.0)
+            counted += count * (1.0 if alike else 0.0) + count * _ALL_COUNT
     return (counted + _USUAL) / (offers.days + 1.0)
 
 
@@ -214,7 +224,7 @@ def close(offers: Offers, key: str) -> None:
     """Count a happening that is over, or that has its alert."""
     one = offers.open.pop(key)
     keys = [_sort_key(one.sort)]
-    if one.worth >= EDGES[0] and offers.days:
+    if one.worth >= EDGES[0]:
         number = int(np.searchsorted(EDGES, one.worth, side="right")) - 1
         keys.append(_hour_key(one.first_ms // HOUR_MS % HOURS, number))
     for name in keys:

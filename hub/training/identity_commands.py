@@ -60,6 +60,9 @@ def identity(
     out: Annotated[
         Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG to draw how well P(same source) holds in", show_default=False)
+    ] = None,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
     json_: JsonOption = False,
@@ -72,6 +75,7 @@ def identity(
     Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
     """
     from hub.model.checkpoint import load, save
+    from hub.training import plots
     from hub.training.dataset import joined, without
     from hub.training.datasets import Reader
     from hub.training.identity import plan_of, teach
@@ -101,6 +105,9 @@ def identity(
     target = out or checkpoint
     save(target, taught)
     found = taught.record["identity"]
+    if plot is not None:
+        bins = found["reliability"]
+        plots.reliability(plot, {"all pairs": bins["pair"], "the ten best of each query": bins["match"]})
     if json_:
         typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, "floor": plan.floor, **found}))
         return

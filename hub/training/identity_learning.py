@@ -30,7 +30,7 @@ from shared.errors import Invalid
 
 MANY: Final = 5_000
 """Clips from which learning is worth its while; of some hundreds it knows no more than whitening."""
-STEPS_OF_MANY: Final = 1_000
+STEPS_OF_MANY: Final = 600
 HIDDEN_OF_MANY: Final = 512
 WORTH: Final = (1.0, 0.6)
 """Weight and floor if nothing else is known."""

@@ -113,6 +113,12 @@ def test_no_labels_in_common_give_a_loss_that_is_finite() -> None:
         assert torch.isfinite(kinds_loss(made, labels))
 
 
+def test_only_clips_of_sensors_are_asked_if_there_are_any(untaught: Checkpoint) -> None:
+    given = data(groups=4)
+    mixed = replace(given, groups=np.where(given.groups == "sensor-3", "fold-1", given.groups))
+    assert teach(untaught, mixed, QUICK).record["identity"]["queries"] == 90
+
+
 def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: Checkpoint) -> None:
     with pytest.raises(Invalid, match="give at least 20"):
         teach(untaught, data(19), QUICK)
@@ -153,7 +159,10 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name]), name
     assert {key: value for key, value in after.record.items() if key != "identity"} == before.record
-    ran = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "b.safetensors")])
+    ran = CliRunner().invoke(
+        app, [*arguments, "--out", str(tmp_path / "b.safetensors"), "--plot", str(tmp_path / "p.svg")]
+    )
     assert ran.exit_code == 0, ran.output
     assert "among ten" in ran.output
+    assert "probability said" in (tmp_path / "p.svg").read_text()
     assert load(tmp_path / "b.safetensors").record["identity"]["plan"]["weight"] == 0.5
