@@ -70,7 +70,7 @@ class Offer:
         place: `site/sensor`.
         category: of the taxonomy.
         likeness: probability that it is the same kind of sound as a past event, in [0, 1].
-        same_source: probability that it is the same source as a past event's, in [0, 1].
+        same_source: how well its source is known: probability that it is that of past events, in [0, 1].
         above_db: its level over the ambient one; None if that is not known yet.
     """
 

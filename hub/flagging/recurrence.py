@@ -40,6 +40,8 @@ _MOST_OFF: Final = 0.25
 _DAILY, _WEEKDAYS, _WEEKENDS = 0b1111111, 0b0011111, 0b1100000
 _EVERY_OTHER: Final = 128
 """Choices of days: 1 to 127 are sets of days of the week, Monday the lowest bit; then even days, then odd ones."""
+_SPELT_OUT: Final = 3
+"""Of more days the names are short: messages have room for 64 characters."""
 _NAMES: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 
 
@@ -338,4 +340,6 @@ def _days(chosen: int, *, night: bool) -> str:
     if chosen >= _EVERY_OTHER:
         return "every other night" if night else "every other day"
     names = [name for bit, name in enumerate(_NAMES) if chosen >> bit & 1]
+    if len(names) > _SPELT_OUT:
+        names = [name[:3] for name in names]
     return plain.get(chosen) or " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])

@@ -11,6 +11,7 @@ are worth most, at most as many a day as the site's budget of false alerts allow
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from hub.model.likeness import Likeness
 from hub.model.presence import BOTH
 from hub.search.match import Match
 from shared.taxonomy import CATEGORIES
+
+_KNOWN_BY: Final = 5
+"""Matches that say how well a source is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +264,15 @@ def _call(rule: FlagRule, recent: Recent, episode: Episode) -> None:
 def _offer(
     rule: FlagRule, episode: Episode, similar: Found, thresholds: Mapping[str, float], above_db: float | None
 ) -> Offer:
-    """What an alert about an episode offers."""
+    """What an alert about an episode offers.
+
+    How well its source is known is P(same source) of the five best flagged matches, on average; where there are
+    fewer, the others count 0. The best one alone is often another source that happens to be close.
+    """
     likeness = similar.likeness[:, CATEGORIES.index(episode.category)]
     flagged = (likeness > 0.0) & (likeness >= thresholds.get(episode.category, rule.threshold))
-    same_source = float(similar.sources.max(where=flagged, initial=0.0))
+    sources = np.sort(similar.sources[flagged])[::-1][:_KNOWN_BY]
+    same_source = float(sources.sum()) / _KNOWN_BY
     return Offer(episode.place, episode.category, float(likeness.max()), same_source, above_db)
 
 

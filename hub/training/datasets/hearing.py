@@ -107,15 +107,15 @@ class Hearing:
             return hear(path, digest)
         kept = self._cache / digest[:2] / f"{digest}{suffix}.npy"
         try:
-            found = np.load(kept, allow_pickle=False)
-            return np.stack([self.space.check(one) for one in (found if suffix else found[None])])
+            found = np.load(kept, allow_pickle=False).reshape(-1, *self.space.shape)  # older ones hold one without n
+            return np.stack([self.space.check(one) for one in found])
         except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
             pass
         features = hear(path, digest)
         partial = kept.with_suffix(".partial.npy")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(partial, features if suffix else features[0])
+            np.save(partial, features)
             partial.replace(kept)
         except OSError as error:
             raise Unavailable(f"cannot keep features in {self._cache}: {error.strerror or error}") from error

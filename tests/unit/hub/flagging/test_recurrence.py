@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.flagging.complete import told
 from hub.flagging.forecast import Ints
 from hub.flagging.recurrence import NO_RHYTHM, Pattern, Span, merged, pattern
 from shared.errors import Invalid
@@ -272,3 +273,17 @@ def test_occurrences_lie_more_than_a_pause_apart_and_hold_every_span(
     for one in spans:
         assert sum(s.opened_ms <= one.opened_ms and one.last_ms <= s.last_ms for s in made) == 1
     assert merged(made, pause_ms) == made
+
+
+@pytest.mark.parametrize("chosen", range(1, 128))
+def test_whatever_days_it_comes_on_its_regularity_fits_into_a_message(chosen: int) -> None:
+    spans = [span(MONDAY + timedelta(days=day, hours=8), 7 * 60 + 30) for day in range(70) if chosen >> day % 7 & 1]
+    found = look(spans, 70)
+    assert len(found.regularity) <= 64
+    message = told(found, "engine", [], MONDAY)
+    assert message.regularity == found.regularity
+
+
+def test_many_days_are_named_in_short() -> None:
+    spans = [span(MONDAY + timedelta(days=day, hours=8), 7 * 60 + 30) for day in range(70) if day % 7 != 4]
+    assert look(spans, 70).regularity == "Mon, Tue, Wed, Thu, Sat and Sun between 08:00 and 16:00"

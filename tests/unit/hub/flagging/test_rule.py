@@ -144,3 +144,26 @@ def test_half_an_alert_a_day_is_one_in_two_days() -> None:
     assert room([0], 2 * day, 0.5)
     assert room([0], day, 1.0)
     assert not room([0, 1], day - 1, 2.9)
+
+
+def test_a_source_is_known_by_several_matches_not_by_the_best_one_alone() -> None:
+    def worth_of(*sources: float) -> float:
+        around, matches = Around(), [match({"dog": 0.9}, f"a.b.{n}") for n in range(5)]
+        likeness = np.zeros((5, 8), dtype=np.float32)
+        likeness[:, CATEGORIES.index("dog")] = 0.9
+        found = Found(matches, likeness, np.array(sources, dtype=np.float32))
+        around.others.extend([0, 0])
+        judge(FlagRule(), clip(0, 0, "dog"), Recent(), found, around)
+        (offered,) = around.offers.open.values()
+        return offered.worth
+
+    assert worth_of(0.95, 0.95, 0.95, 0.95, 0.95) > 3 * worth_of(0.95, 0.1, 0.0, 0.0, 0.0)
+
+
+def test_the_match_that_is_likely_the_same_source_comes_first() -> None:
+    matches = [match({"dog": 0.9}, f"a.b.{n}") for n in range(3)]
+    likeness = np.zeros((3, 8), dtype=np.float32)
+    likeness[:, CATEGORIES.index("dog")] = [0.95, 0.9, 0.5]
+    found = Found(matches, likeness, np.array([0.1, 0.9, 1.0], dtype=np.float32))
+    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), found, Around())
+    assert [(m.event, round(p, 2)) for m, p in judged.matches] == [("a.b.1", 0.9), ("a.b.0", 0.95)]

@@ -87,7 +87,8 @@ def test_over_folds_the_network_is_trained_anew_without_each_folds_sensors(five:
     assert "yamnet is left out" in lines[0]
     assert "pip install 'earwitness[distil]'" in lines[0]
     # Four folds; in each, three members are trained twice: with a part set aside, and on everything.
-    assert len(lines[1:]) == 4 * 3 * 2
+    trained = [line for line in lines[1:] if not line.startswith("searches by source are left out")]
+    assert len(trained) == 4 * 3 * 2
     assert sum(line.startswith("final member 3 tune 1/1") for line in lines) == 4
     assert found.queries == 15
     assert {row.method for row in found.rows} >= {"random", "cosine", "logmel", "linear", "shipped", "shipped-kind"}

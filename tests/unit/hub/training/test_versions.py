@@ -87,6 +87,20 @@ def test_versions_of_a_recording_are_heard_once_and_are_of_that_recording(tmp_pa
         hearing.versions(tmp_path / "c.wav")
 
 
+def test_features_that_were_kept_without_a_number_of_clips_are_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", make_scene(np.random.default_rng(0), 16_000, 3.0).waveform, 16_000)
+    for half in (None, 0):
+        hearing = Hearing(extractor_for(SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half)
+        first = hearing.features(tmp_path / "a.wav")
+        (kept,) = (tmp_path / f"cache-{half}").rglob("*.npy")
+        marked = 255 - first
+        for stored in (marked, marked[None]):
+            np.save(kept, stored)
+            np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), marked)
+        np.save(kept, marked[:3])
+        np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), first)
+
+
 @pytest.mark.parametrize(("recordings", "each"), [(0, 8), (1, 8), (512, 8), (513, 7), (4_096, 1), (4_097, 0)])
 def test_of_many_recordings_fewer_versions_are_made(recordings: int, each: int) -> None:
     assert Versions(8).of(recordings) == each
