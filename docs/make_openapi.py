@@ -14,6 +14,8 @@ from hub.casebook import Casebook
 from hub.feedback import Feedback
 from hub.flagging.why import Explainer
 from hub.metrics import HubMetrics
+from hub.name_matching import NameMatcher
+from hub.named import NamedSounds
 from hub.opening import learner_of, open_archive, places_of, rule_of
 from hub.patterns import Patterns
 from hub.search.retrieval import Retrieval
@@ -35,6 +37,7 @@ def app() -> FastAPI:
     places = places_of(settings.places)
     sources, days = SourceStore(archive, casebook), settings.archive.retention_days
     retrieval = Retrieval([], lambda scorer: cast("Any", scorer))
+    names = NamedSounds(archive, None)
     return create_app(
         Parts(
             archive=archive,
@@ -50,6 +53,8 @@ def app() -> FastAPI:
             histories=SourceHistories(sources, casebook, places, days, settings.flagging.cooldown_s),
             explainer=Explainer(retrieval, casebook, rule_of(settings.flagging)),
             places=places,
+            names=names,
+            name_matcher=NameMatcher(names, retrieval),
         )
     )
 

@@ -29,7 +29,10 @@ from hub.archive import LATE, PREFIX, Archive, translated
 from hub.flagging.budget import Threshold
 from hub.flagging.episode import Call, Episode, Recent, recent_document, recent_of
 from hub.flagging.history import History
+from hub.flagging.named import NamedSound
 from hub.flagging.offers import Offers, offers_of
+from hub.flagging.returns import NameLog
+from hub.name_returns import name_log, queue_names
 from hub.past import (
     EPISODES,
     SOURCES_DUE,
@@ -56,11 +59,12 @@ _AHEAD_MS: Final = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What came of an event: its episodes as they are now, and its alert."""
+    """What came of an event: its episodes as they are now, its alert, and the named sound that it is."""
 
     event: StoredEvent
     episodes: Sequence[Episode]
     alert: AlertMessage | None
+    sound: NamedSound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Opened:
         offers: to the budget of each site, to be changed.
         look: what another sensor did lately, as it is now.
         history: earlier episodes, for clips that come late; to be changed.
+        names: returns of named sounds; to be changed.
     """
 
     recents: dict[str, Recent]
@@ -82,6 +87,7 @@ class Opened:
     offers: dict[str, Offers]
     look: Callable[[str], Recent] = field(default=lambda _place: Recent())
     history: History = field(default_factory=History)
+    names: NameLog = field(default_factory=NameLog)
 
 
 Judge = Callable[[Opened], Sequence[Conclusion]]
@@ -156,7 +162,8 @@ class Casebook:
 
         learnt = {site: self._thresholds_from(site, next(rows)) for site in sites}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
-        return Opened(recents, values, others, offers, look, History(partial(load, pipe, self._rows)))
+        history = History(partial(load, pipe, self._rows))
+        return Opened(recents, values, others, offers, look, history, name_log(pipe, self._rows))
 
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
@@ -362,6 +369,7 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     for conclusion in conclusions:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
     queue(pipe, opened.history)
+    queue_names(pipe, opened.names)
     if due := _due_for_sources(conclusions, opened.history):
         pipe.zadd(SOURCES_DUE, due)
     pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from hub import dead_letters, source_commands
+from hub import dead_letters, name_commands, source_commands
 from hub.audio import commands as audio_commands
 from hub.bench.commands import app as bench
 from hub.demo.command import demo
@@ -26,7 +26,7 @@ from hub.options import ConfigOption, JsonOption, SetOption, reported, settings_
 from hub.search.match import By, Exclusion, Query
 from hub.settings import HubSettings
 from hub.training import commands as training_commands
-from hub.training import identity_commands, reference_commands, report_commands, sketch_commands
+from hub.training import evaluate_commands, identity_commands, reference_commands, report_commands, sketch_commands
 from hub.training.distil import commands as distil_commands
 from shared.audio import read_file
 from shared.command_line import prepare, to_json
@@ -45,11 +45,13 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notify_commands.app, name="notify")
+app.add_typer(name_commands.app, name="names")
 app.add_typer(source_commands.app, name="sources")
 app.command()(reported(demo))
 app.command()(init)
 app.command()(leave)
 training_commands.register(app)
+evaluate_commands.register(app)
 report_commands.register(app)
 sketch_commands.register(app)
 identity_commands.register(app)

@@ -1,6 +1,7 @@
 """Where the clips' audio is kept: a directory, not the store (50 sensors make 86 GB of audio a day)."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,6 +45,30 @@ class Clips:
                 os.fsync(file.fileno())
             partial.replace(path)
         return self.below_root(path)
+
+    def copy(self, clip: str, to: str) -> str:
+        """Copy an event's audio, whole or not at all, to where no retention looks.
+
+        Args:
+            clip: path below the directory.
+            to: the copy's path below the directory; its first folder begins as no site's name does.
+
+        Returns:
+            `to`.
+
+        Raises:
+            Unavailable: the disk is full, or the file is not there.
+        """
+        path = self._root / to
+        partial = path.with_suffix(".part")
+        with self._translated("copy a clip"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (self._root / clip).open("rb") as source, partial.open("wb") as file:
+                shutil.copyfileobj(source, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        return to
 
     def path_of(self, event: Event) -> Path:
         """Return the file of an event's audio, whether it is there or not."""

@@ -11,7 +11,7 @@
    due until no hub filed for ten minutes.
 """
 
-import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,8 +29,6 @@ from hub.source_drawer import Drawer
 from hub.source_rows import Group, StoredSource
 from hub.sources import SourceStore
 from shared.worker import Worker
-
-log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 64
 """Episodes filed in one transaction at most."""
@@ -74,13 +72,17 @@ class SourceFiler:
     def step(self) -> float:
         """File some of the episodes that are due; return how long to wait until the next step, in seconds.
 
+        While more are due it waits for as long as it worked: taking events goes on beside it.
+
         Raises:
             Unavailable: the store is away; nothing is lost.
         """
+        began_s = time.monotonic()
         names = self._store.due(self._start, AT_ONCE)
         left = self.file(names) if names else 0
-        self._start = self._start + left if len(names) == AT_ONCE else 0
-        return 0.0 if len(names) == AT_ONCE else _EVERY_S
+        more = len(names) == AT_ONCE
+        self._start = self._start + left if more else 0
+        return time.monotonic() - began_s if more else _EVERY_S
 
     def catch_up(self) -> None:
         """File all episodes that are due, but those that hubs with another checkpoint file.

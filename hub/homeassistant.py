@@ -82,6 +82,7 @@ class LastAlertMessage(Message):
     event: str
     captured_at: AwareDatetime
     categories: list[str]
+    name: str | None = None
     severity: Severity
     probability: Probability | None = None
     above_ambient_db: float | None = None
@@ -232,6 +233,7 @@ class Describer:
             event=alert.event,
             captured_at=alert.captured_at,
             categories=alert.categories,
+            name=alert.name,
             severity=alert.severity,
             probability=alert.probability,
             above_ambient_db=alert.above_ambient_db,

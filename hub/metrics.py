@@ -23,6 +23,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hub.flagging.named import MODES
 from hub.search.reach import Reach
 
 SENSOR: Final = ("site", "sensor")
@@ -124,6 +125,9 @@ class HubMetrics:
             "hub_messages_quarantined", "Messages that raised an unexpected error twice, and wait as dead letters"
         )
         self.alerts = self._counter("hub_alerts", "Alerts raised")
+        self.named = self._counter("hub_events_named", "Events that are named sounds, by what comes of them", "mode")
+        for mode in MODES:
+            self.named.labels(mode)
         self.published = self._counter("hub_alerts_published", "Alerts that the broker has")
         self.notifications = self._counter(
             "hub_notifications",

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -25,6 +26,7 @@ from hub.items import Handled, Item, Outcome, decoded, id_of
 from hub.letters import LetterKind
 from hub.matching import Matcher
 from hub.metrics import HubMetrics, exemplar
+from hub.name_matching import NameMatcher
 from hub.search.match import Query
 from hub.search.retrieval import Retrieval
 from hub.stored import Recorded, StoredEvent
@@ -56,6 +58,7 @@ class Pipeline:
         judge: takes events into episodes, and decides which are worth an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
+        names: compares events with named sounds; None to name none.
         tolerance: clocks of sensors may be off by so much; see `hub.clock`.
         doubts: reasons to doubt this hub's clock, as far as is known.
         now: the time, UTC.
@@ -70,6 +73,7 @@ class Pipeline:
         judge: Judge,
         metrics: HubMetrics,
         clips: Clips | None = None,
+        names: NameMatcher | None = None,
         tolerance: timedelta = timedelta(minutes=2),
         doubts: Callable[[], Doubts] = Doubts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -82,6 +86,7 @@ class Pipeline:
         self._matcher = Matcher(retrieval, judge)
         self._metrics = metrics
         self._clips = clips
+        self._names = names
         self._keeping = True
         self._tolerance = tolerance
         self._doubts = doubts
@@ -324,7 +329,10 @@ class Pipeline:
             return []
         events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]
         self._retrieval.add_all(events, towers)
-        return self._matcher.found(events, towers)
+        found = self._matcher.found(events, towers)
+        if self._names is None:
+            return found
+        return [replace(one, names=own) for one, own in zip(found, self._names.likely(events, towers), strict=True)]
 
     def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
         if not kept:

@@ -18,6 +18,7 @@ from hub.feedback import Feedback
 from hub.filing import SourceFiler
 from hub.flagging.complete import Completer
 from hub.flagging.judge import Judge
+from hub.flagging.named import NamedSound
 from hub.flagging.shadow import Shadow
 from hub.flagging.source import SourceRule
 from hub.flagging.why import Explainer
@@ -29,6 +30,8 @@ from hub.intake import Intake
 from hub.mending import Mender
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load
+from hub.name_matching import NameMatcher
+from hub.named import NamedSounds
 from hub.notify.homeassistant import Announcer
 from hub.notify.ways import WaysOut
 from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
@@ -85,6 +88,8 @@ class Hub:
         self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
         self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
         self._casebook = Casebook(self._archive)
+        self._names = NamedSounds(self._archive, self._clips)
+        self._name_matcher = NameMatcher(self._names, self._retrieval)
         self._sources = SourceStore(self._archive, self._casebook)
         self._retention = Retention(
             self._archive, self._casebook, self._sources, self._retrieval, self._clips, self._metrics
@@ -118,9 +123,10 @@ class Hub:
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days),
+            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days, self._count_name),
             metrics=self._metrics,
             clips=self._clips,
+            names=self._name_matcher,
             tolerance=timedelta(seconds=settings.clock.tolerance_s),
             doubts=lambda: self._clock.doubts,
         )
@@ -178,6 +184,9 @@ class Hub:
         self._probes.add("threads", lambda: ended(self._workers), live=True)
         self._probes.add("broker", self._away)
         self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.health.stalled_s))
+
+    def _count_name(self, sound: NamedSound) -> None:
+        self._metrics.named.labels(sound.treatment.mode).inc()
 
     def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
         """What a candidate network, if there is one, states of an alert; counted."""
@@ -270,6 +279,8 @@ class Hub:
             histories=self._histories,
             explainer=self._explainer,
             places=self._places,
+            names=self._names,
+            name_matcher=self._name_matcher,
             stopping=self._stopping,
             probes=self._probes,
             workers=self._workers,

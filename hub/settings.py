@@ -183,7 +183,7 @@ class SourcesSettings(Group):
     """When episodes are of one source: the same machine, dog, siren or voice, heard again."""
 
     join: float = Field(
-        0.5,
+        0.6,
         gt=0,
         le=1,
         description="probability of being the same source from which an episode joins a source, and two sources"

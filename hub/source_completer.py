@@ -32,10 +32,9 @@ class SourceCompleter:
         Raises:
             Unavailable: the store is away.
         """
-        if not alert.episode:
-            return alert
         self._filer.catch_up()
-        member = self._store.members([alert.episode]).get(alert.episode)
+        episode = self._store.episode(alert.episode) if alert.episode else None
+        member = None if episode is None else self._store.members([episode.id]).get(episode.id)
         if member is None:
             return alert
         found = self._histories.pattern(member.source, alert.captured_at + _AFTER)

@@ -67,7 +67,7 @@ class SourceHistories:
         places = sorted({episode.place for episode in episodes})
         hours = [self._casebook.heard_hours(place, since_ms, now_ms) for place in places]
         heard: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
-        return pattern(_spans(episodes), heard, now, self._zone, self._pause_ms)
+        return pattern(merged(_spans(episodes), self._pause_ms), heard, now, self._zone)
 
     def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which some episodes were heard."""

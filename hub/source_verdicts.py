@@ -36,13 +36,14 @@ class SourceVerdicts:
         Raises:
             Unavailable: the store is away.
         """
-        if match is None:
-            if not same:
-                self.leave(alert.episode)
+        own = self._casebook.episode(alert.episode)
+        if own is None:
             return
-        other = self._episode_of(match, alert.categories[0])
-        if other is not None and other.id != alert.episode:
-            (self.same if same else self.part)(alert.episode, other.id)
+        other = None if match is None else self._episode_of(match, alert.categories[0])
+        if match is None and not same:
+            self.leave(own.id)
+        elif other is not None and other.id != own.id:
+            (self.same if same else self.part)(own.id, other.id)
 
     def leave(self, episode: str) -> bool:
         """Have an episode be of a source of its own because a person said so; False if it is already, or of none.
@@ -122,7 +123,7 @@ class SourceVerdicts:
 
         def work(drawer: Drawer) -> None:
             before = {name: member for name in (episode, other) if (member := drawer.before(name)) is not None}
-            drawer.filed |= {name: replace(member, fixed=True) for name, member in before.items()}
+            drawer.filed |= {name: replace(member, fixed=True, probability=1.0) for name, member in before.items()}
 
         self._store.edit(own.group, own.network, (episode, other), work)
         return True

@@ -137,6 +137,10 @@ class SourceStore:
         found = self._casebook.standing([one.decode() for one in ids])
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
+    def episode(self, name: str) -> Episode | None:
+        """An episode, or the one that it became a part of, as of `Casebook.episode`."""
+        return self._casebook.episode(name)
+
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
         """Episodes as they are now, as of `Casebook.standing`."""
         return self._casebook.standing(episodes)

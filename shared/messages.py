@@ -300,6 +300,10 @@ class AlertMessage(Message):
     sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
     `source` (if the model knows sources), `linked`, `severity` and `shadow` (what a candidate network would have
     stated) are there once the hub has looked them up, before the alert is told to anyone.
+
+    `name` is there if the event is a named sound, with its id `name_id`; `name_probability` is P(same source) of the
+    event and the closest example. `watched` is true if the alert was raised because a watched sound returned: such an
+    alert need not reach `threshold`, counts in no budget, and has the severity of the name.
     """
 
     version: Literal[1] = VERSION
@@ -324,6 +328,10 @@ class AlertMessage(Message):
     source: SourceMessage | None = None
     linked: list[ItemId] = Field(default_factory=list, max_length=10_000)
     shadow: Probability | None = None
+    name: str | None = Field(default=None, max_length=64)
+    name_id: str | None = Field(default=None, max_length=16)
+    name_probability: Probability | None = None
+    watched: bool = False
 
     @model_validator(mode="after")
     def _known_categories(self) -> "AlertMessage":

@@ -90,7 +90,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 LONGEST_FIRST: Final = ("tutorials", "servers", "browser", "faults", "contract", "fuzz", "unit")
 TUTORIALS: Final = "tests/tutorials/test_tutorials.py"
-SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_schema")}
+SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_named", "web_schema")}
 """Files by what they share, which takes many seconds to make."""
 
 

@@ -121,6 +121,12 @@ INTERNALS: Final[Rows] = [
                 ],
             ),
             Panel(
+                "Named sounds an hour",
+                "none",
+                [(f"sum by (mode) (increase(earwitness_hub_events_named_total{{{HUB}}}[1h]))", "{{mode}}")],
+                "Events that are named sounds; muted ones raise no alert.",
+            ),
+            Panel(
                 "Notifications",
                 "none",
                 [

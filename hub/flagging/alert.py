@@ -1,9 +1,11 @@
 """Alerts and matches as they are told to others."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from hub.flagging.rule import FlagRule, Judged, shared_presence
+from hub.flagging.named import Likely
+from hub.flagging.rule import FlagRule, Found, Judged, shared_presence
 from hub.search.match import Match
 from hub.stored import StoredEvent
 from shared.messages import AlertMessage, MatchMessage
@@ -42,9 +44,63 @@ def alert_of(
         categories=list(judged.flagged),
         probability=judged.flagged[lead],
         threshold=thresholds.get(lead, rule.threshold),
-        episode=next(episode.id for episode in judged.episodes if episode.category == lead),
+        episode=next((episode.id for episode in judged.episodes if episode.category == lead), ""),
         above_ambient_db=judged.above_ambient_db,
         severity="recurring" if judged.recurring else "notice",
+    )
+
+
+def named_alert(
+    event: StoredEvent,
+    judged: Judged,
+    similar: Found,
+    likely: Likely,
+    rule: FlagRule,
+    thresholds: Mapping[str, float],
+) -> AlertMessage:
+    """The alert for an event that is a watched sound, whatever the flagging rule says of it.
+
+    It is about the surest category of the event's episodes, or else of the event; its matches are the closest past
+    events, or else the closest example.
+
+    Args:
+        event: that is the watched sound.
+        judged: what came of it.
+        similar: what was found for it.
+        likely: the watched sound.
+        rule: of the hub.
+        thresholds: of the site, by category.
+    """
+    presence = dict(zip(CATEGORIES, event.presence, strict=True))
+    lead = max([episode.category for episode in judged.episodes] or CATEGORIES, key=lambda name: presence[name])
+    best = similar.likeness.max(axis=1, initial=0.0).tolist()
+    matches = list(zip(similar.matches, best, strict=True))[: rule.max_matches]
+    of_lead = float(similar.likeness[:, CATEGORIES.index(lead)].max(initial=0.0))
+    alert = alert_of(
+        event, replace(judged, flagged={lead: of_lead}, matches=matches), rule, thresholds, similar.source_of()
+    )
+    assert alert is not None  # noqa: S101 - it is flagged
+    return with_name(alert, likely).model_copy(
+        update={
+            "matches": alert.matches or [_example_message(likely)],
+            "severity": likely.sound.treatment.severity,
+            "watched": True,
+        }
+    )
+
+
+def with_name(alert: AlertMessage, likely: Likely) -> AlertMessage:
+    """The alert with the name of the sound that its event is."""
+    told = {"name": likely.sound.name, "name_id": likely.sound.id, "name_probability": min(1.0, likely.probability)}
+    return alert.model_copy(update=told)
+
+
+def _example_message(likely: Likely) -> MatchMessage:
+    """An example as a match; its level of similarity is not known."""
+    site, _, sensor = likely.example.place.partition("/")
+    captured_at = datetime.fromtimestamp(likely.example.captured_ms / 1000, UTC)
+    return MatchMessage(
+        event=likely.example.event, site=site, sensor=sensor, captured_at=captured_at, level=0.0, shared={}
     )
 
 

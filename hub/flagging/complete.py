@@ -71,7 +71,12 @@ class Completer:
         )
 
     def severity(self, alert: AlertMessage) -> Severity:
-        """How much an alert matters: urgent if what it is about recurs, and is far above the ambient level."""
+        """How much an alert matters: urgent if what it is about recurs, and is far above the ambient level.
+
+        The alert of a watched sound matters as much as whoever watches it says.
+        """
+        if alert.watched:
+            return alert.severity
         far = (alert.above_ambient_db or 0.0) >= self._urgent_above_db
         return "urgent" if alert.severity != "notice" and far else alert.severity
 

@@ -1,16 +1,27 @@
 """Judging a batch of events: into which episodes they go, and which alerts they are worth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
 
 from hub.casebook import Casebook, Conclusion, Opened
-from hub.flagging.alert import alert_of
-from hub.flagging.episode import KEEPS, Episode, Heard, Recent, simultaneous
-from hub.flagging.rule import Around, FlagRule, Found, judge
+from hub.flagging.alert import alert_of, named_alert, with_name
+from hub.flagging.episode import KEEPS, Call, Episode, Heard, Recent, simultaneous
+from hub.flagging.named import NamedSound
+from hub.flagging.returns import Clip, Naming, Pauses, name
+from hub.flagging.rule import Around, FlagRule, Found, belonging, judge
 from hub.patterns import Rhythms
 from hub.places import Places
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
-from shared.taxonomy import CATEGORIES
+from shared.taxonomy import CATEGORIES, COUNT
+
+NOTHING: Final = Found((), np.empty((0, COUNT), dtype=np.float32))
+"""What the flagging rule is told of a watched or muted sound: no matches, so that it raises no alert of its own."""
+NAMED: Final = "named"
+"""Where a sensor's calls have the latest alert of a watched sound, beside those of the categories."""
 
 
 class Judge:
@@ -21,12 +32,21 @@ class Judge:
         places: which sensors are near each other: what they hear at the same time is one happening.
         rule: what an alert needs.
         history_days: how far back rhythms are looked for.
+        named: told of each event that is a named sound, once it is concluded.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, rule: FlagRule, history_days: float = 90.0) -> None:
+    def __init__(
+        self,
+        casebook: Casebook,
+        places: Places,
+        rule: FlagRule,
+        history_days: float = 90.0,
+        named: Callable[[NamedSound], None] = lambda _sound: None,
+    ) -> None:
         self._casebook = casebook
         self._places = places
         self._rhythms = Rhythms(casebook, places, history_days)
+        self._named = named
         self.rule = rule
 
     def conclude(self, events: Sequence[StoredEvent], similar: Sequence[Found]) -> list[AlertMessage | None]:
@@ -45,7 +65,11 @@ class Judge:
         def judged(opened: Opened) -> list[Conclusion]:
             return [self._conclusion(event, own, opened) for event, own in zip(events, similar, strict=True)]
 
-        return [conclusion.alert for conclusion in self._casebook.conclude(events, judged)]
+        conclusions = self._casebook.conclude(events, judged)
+        for conclusion in conclusions:
+            if conclusion.sound is not None:
+                self._named(conclusion.sound)
+        return [conclusion.alert for conclusion in conclusions]
 
     def own_spans(self, events: Sequence[StoredEvent]) -> list[tuple[int, int] | None]:
         """From when to when the episodes last that events likely go on with, ms; None of one that opens its own.
@@ -106,6 +130,32 @@ class Judge:
             history=opened.history,
             belonging=lambda episode: self._rhythms.belonging(episode.place, episode.category, start_ms),
         )
-        judged = judge(self.rule, heard, opened.recents[event.place], similar, around)
-        alert = alert_of(event, judged, self.rule, around.thresholds, similar.source_of())
-        return Conclusion(event, judged.episodes, alert)
+        recent = opened.recents[event.place]
+        naming = self._naming(heard, similar, opened)
+        counted = NOTHING if naming is not None and naming.quiet else similar
+        judged = judge(self.rule, heard, recent, counted, around)
+        if naming is None:
+            return Conclusion(
+                event,
+                judged.episodes,
+                alert_of(event, judged, self.rule, around.thresholds, similar.source_of()),
+            )
+        if naming.alert:
+            judged = replace(judged, episodes=belonging(recent, judged.episodes, naming.alert, opened.history))
+        alert: AlertMessage | None
+        if naming.raises:
+            alert = named_alert(event, judged, similar, naming.likely, self.rule, around.thresholds)
+            recent.calls[NAMED] = Call(heard.event, heard.start_ms, heard.end_ms)
+        else:
+            alert = alert_of(event, judged, self.rule, around.thresholds, similar.source_of())
+        return Conclusion(event, judged.episodes, alert and with_name(alert, naming.likely), naming.likely.sound)
+
+    def _naming(self, heard: Heard, similar: Found, opened: Opened) -> Naming | None:
+        """The name of a clip, if it is a named sound; what is looked at of other sensors is watched."""
+        if not similar.names:
+            return None
+        nearby = self._places.near(heard.place)
+        for place in nearby:
+            opened.look(place)
+        clip = Clip(heard.event, heard.place, heard.start_ms, heard.end_ms)
+        return name(clip, similar.names, opened.names, nearby, Pauses(self.rule.gap_ms, self.rule.cooldown_ms))

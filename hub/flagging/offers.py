@@ -2,9 +2,9 @@
 
 What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
 one that is wrong loses 3: a likeness of p is worth 4p - 3 on average. A known source counts in full, a new one a
-tenth, in between the square of P(same source) decides. A sound that is L dB over the ambient level counts L / (L + 5). What comes often counts less: one of 1 + n,
-where n is how many offers a day are of the same category, as new or as well known, and at least as loud, and a fifth
-of all those of the category.
+tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
+L / (L + 5). What comes often counts less: one of 1 + n, where n is how many offers a day are of the same category, as
+new or as well known, and at least as loud, and a fifth of all those of the category.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
 happening are one offer, worth as much as the best of them.

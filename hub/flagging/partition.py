@@ -69,8 +69,9 @@ class Partition:
         else:
             member = self._file_again(seen, before, own)
         if member is not None:
-            self._merge_near(member.source)
-            member = replace(member, source=self.resolved(member.source))
+            nearest_other = self._merge_near(member.source)
+            probability = max(member.probability, nearest_other)
+            member = replace(member, source=self.resolved(member.source), probability=probability)
         return member
 
     def forget(self, member: Member) -> None:
@@ -118,7 +119,7 @@ class Partition:
             if left is None:
                 return {}
             self._put(left)
-            leaving = [replace(member, fixed=True)]
+            leaving = [replace(member, fixed=True, probability=0.0)]
             opened = self._opened(member.identity, own.last_ms)
         self._put(opened)
         self._apart(own.id, opened.id)
@@ -156,8 +157,9 @@ class Partition:
         self._put(left)
         return self._file_new(seen)
 
-    def _merge_near(self, name: str) -> None:
-        """Have a source become one with those that are near, the nearest first."""
+    def _merge_near(self, name: str) -> float:
+        """Have a source become one with those that are near, the nearest first; return the highest P(same source)."""
+        highest = 0.0
         while True:
             own = self.sources[name]
             others = [
@@ -168,7 +170,8 @@ class Partition:
             found = [nearest(centre.mean, others, self._same) for centre in own.centres]
             best = max(found, key=lambda one: one.probability)
             if not best.source or best.probability < self._rule.join:
-                return
+                return highest
+            highest = max(highest, best.probability)
             name = self._merge(name, best.source)
 
     def _merge(self, first: str, second: str) -> str:

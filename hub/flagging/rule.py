@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hub.flagging.episode import Call, Episode, Heard, Recent
 from hub.flagging.history import History, alert_nearby, note_doubts, spread, take
+from hub.flagging.named import Likely
 from hub.flagging.offers import Offer, Offers
 from hub.flagging.price import taken
 from hub.model.likeness import Likeness
@@ -76,11 +77,13 @@ class Found:
         matches: the best first.
         likeness: of each in each category, float32 [n, 8]; 0 where P(both) is too low to count as shared.
         same_source: P(same source) of each, float32 [n]; float32 [0] if the checkpoint has no identity.
+        names: named sounds that the clip may be, the likeliest first.
     """
 
     matches: Sequence[Match]
     likeness: Likeness
     same_source: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    names: Sequence[Likely] = ()
 
     def source_of(self) -> dict[str, float]:
         """P(same source) by the match's event; nothing if the checkpoint has no identity."""
@@ -208,6 +211,18 @@ def of_others(similar: Found, place: str, episodes: Iterable[Episode]) -> Likene
         ]
         likeness[own, CATEGORIES.index(episode.category)] = 0.0
     return likeness
+
+
+def belonging(recent: Recent, episodes: Sequence[Episode], alert: str, history: History) -> list[Episode]:
+    """Return the episodes of a clip, those without an alert as ones of this alert.
+
+    Args:
+        recent: of their sensor; changed.
+        episodes: of the clip.
+        alert: that a watched sound raised.
+        history: of episodes; changed.
+    """
+    return [e if e.alert else history.keep(recent.put(replace(e, alert=alert))) for e in episodes]
 
 
 def _known_alert(

@@ -48,7 +48,7 @@ class SourceRule:
         most: sources at most; see rule 5.
     """
 
-    join: float = 0.5
+    join: float = 0.6
     most: int = MOST
 
 

@@ -5,8 +5,7 @@ differs between sources and drops what differs between two clips of one source. 
 product of their identities, a cosine.
 
 1. Features are pooled over time: their mean and standard deviation, 2 x dimension values.
-2. A linear layer projects them, after a shift, onto `values` directions. An identity that learnt from many clips has
-   two hidden layers beside it, which add what is not linear.
+2. A linear layer projects them, after a shift, onto `values` directions.
 3. The result is scaled to length 1 and rounded to multiples of 1 / 127, so that it is kept as one byte per value.
 
 Source: Hatch and Stolcke 2006, within-class covariance normalisation (2.); docs/decisions/0014.
@@ -14,7 +13,6 @@ Source: Hatch and Stolcke 2006, within-class covariance normalisation (2.); docs
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import torch
@@ -27,8 +25,6 @@ STEPS: Final = 127
 """Steps between 0 and 1 of an identity's values."""
 MOST: Final = 64
 """Most values, and so bytes, of an identity."""
-DROPOUT: Final = 0.3
-"""Probability of dropping a hidden unit while learning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,6 @@ class IdentityConfig:
         frames: time steps of one clip's features.
         dimension: values per frame.
         values: values of an identity, in [1, 64].
-        hidden: width of the hidden layers; 0 without.
 
     Raises:
         Invalid: a size that cannot be built.
@@ -48,14 +43,11 @@ class IdentityConfig:
     frames: int
     dimension: int
     values: int = MOST
-    hidden: int = 0
 
     def __post_init__(self) -> None:
         sizes = (self.frames, self.dimension, self.values)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or self.values > MOST:
             raise Invalid(f"an identity has up to {MOST} values of a clip of at least one frame: {sizes}")
-        if not isinstance(self.hidden, int) or not 0 <= self.hidden <= 65_536:
-            raise Invalid(f"the width of hidden layers lies in [0, 65536], not {self.hidden}")
 
 
 class IdentityNetwork(nn.Module):
@@ -63,15 +55,12 @@ class IdentityNetwork(nn.Module):
 
     Attributes:
         centre: float32 [2 x dimension], what pooled features are shifted by.
-        spread: float32 [2 x dimension], what they are then divided by before the hidden layers.
         weight: float32 scalar, how many levels of similarity a perfect identity is worth where clips are ranked by
             kind and source together.
         floor: float32 scalar, the cosine up to which it is worth nothing, in [-1, 1): most clips that are somewhat
             close are of other sources, and would only disturb the ranking by kind.
     """
 
-    centre: Tensor
-    spread: Tensor
     weight: Tensor
     floor: Tensor
 
@@ -79,12 +68,10 @@ class IdentityNetwork(nn.Module):
         super().__init__()
         self.config = config
         pooled = 2 * config.dimension
-        self.register_buffer("centre", torch.zeros(pooled))
-        self.register_buffer("spread", torch.ones(pooled))
+        self.centre = nn.Parameter(torch.zeros(pooled))
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("floor", torch.zeros(()))
         self.projection = nn.Linear(pooled, config.values, bias=False)
-        self.deep = _deep(pooled, config) if config.hidden else None
 
     def pooled(self, features: Tensor) -> Tensor:
         """Mean and standard deviation over time, float32 [B, 2 x dimension], of float32 [B, frames, dimension]."""
@@ -107,25 +94,11 @@ class IdentityNetwork(nn.Module):
 
     def of_pooled(self, pooled: Tensor) -> Tensor:
         """Identities before rounding, float32 [B, values], of features pooled over time, [B, 2 x dimension]."""
-        shifted = pooled - self.centre
-        made = self.projection(shifted)
-        if self.deep is not None:
-            made = made + self.deep(shifted / self.spread)
-        return nn.functional.normalize(made, dim=1)
+        return nn.functional.normalize(self.projection(pooled - self.centre), dim=1)
 
     def rounded(self, made: Tensor) -> Tensor:
         """Identities in whole steps of 1 / 127."""
         return torch.round(made * STEPS) / STEPS
-
-
-def _deep(pooled: int, config: IdentityConfig) -> nn.Sequential:
-    """Two hidden layers, which add nothing before they learn."""
-    last = nn.Linear(config.hidden, config.values)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    sizes = (pooled, config.hidden, config.hidden)
-    layers = [(nn.Linear(wide, out), nn.GELU(), nn.Dropout(DROPOUT)) for wide, out in pairwise(sizes)]
-    return nn.Sequential(*(part for layer in layers for part in layer), last)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,7 @@ class Alertmanager:
                 "sensor": alert.sensor,
                 "category": next(iter(about(alert)), "unknown"),
                 "severity": alert.severity,
+                **({"name": alert.name} if alert.name else {}),
             },
             "annotations": {"summary": text.title, "description": text.body, "page": text.page},
             "startsAt": min(alert.captured_at, now).isoformat(),

@@ -70,7 +70,9 @@ def place(alert: AlertMessage | MatchMessage) -> str:
 
 
 def kinds(alert: AlertMessage) -> str:
-    """What was heard, in words."""
+    """What was heard, in words: the named sound, or else the categories."""
+    if alert.name:
+        return f"{alert.name}, heard again,"
     names = [name.replace("-", " ") for name in about(alert)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "a sound"
 
@@ -235,7 +237,7 @@ def _line(error: Exception) -> str:
 
 
 def _samples() -> tuple[list[AlertMessage], ...]:
-    """An alert of which the least is known, and two of which everything is."""
+    """An alert of which the least is known, two of which everything is, and one of a named sound."""
     at = datetime(2026, 1, 5, 7, 2, tzinfo=UTC)
     match = MatchMessage(
         event="demo.street-1.boot.1",
@@ -278,7 +280,8 @@ def _samples() -> tuple[list[AlertMessage], ...]:
             "linked": ["demo.street-2.boot.3.7"],
         }
     )
-    return [least], [everything, everything]
+    named = everything.model_copy(update={"name": "bakery fan", "name_probability": 0.9, "watched": True})
+    return [least], [everything, everything], [named]
 
 
 _SAMPLES: Final = _samples()

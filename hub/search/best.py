@@ -114,15 +114,15 @@ def best_of_each(
         return Best.joined(
             [best(scorer, query, own, k, by=by, newest=times) for query, own, times in asked], np.stack
         )
-    ranks = scorer.ranks(queries, scorer.half(events), by)
+    kind, cosines = scorer.kind_and_cosines(queries, scorer.half(events))
+    ranks = scorer.identities.ranks(by, kind, cosines)
     rows = np.lexsort((-newest, -ranks))[:, :k]
-    own = events[np.arange(len(rows))[:, None], rows]
     return Best(
         rows=rows,
         ranks=np.take_along_axis(ranks, rows, axis=1),
-        matrices=scorer.implied(queries, own),
-        kind=scorer.ranks(queries, scorer.half(own)),
-        cosines=scorer.cosines(queries, own),
+        matrices=scorer.implied(queries, events[np.arange(len(rows))[:, None], rows]),
+        kind=np.take_along_axis(kind, rows, axis=1),
+        cosines=np.take_along_axis(cosines, rows, axis=1),
     )
 
 

@@ -17,16 +17,30 @@ Packed = tuple[Any, Tensor, Tensor]
 
 def packed(weight: Tensor) -> Packed:
     """A matrix float32 [out, wide], rounded to signed bytes."""
-    scale = (weight.abs().amax(dim=1) / 127.0).clamp(min=1e-12)
-    codes = (weight / scale[:, None]).round().to(torch.int8)
+    codes, scale = _codes(weight)
     return torch.ops.onednn.qlinear_prepack(codes, None), scale, torch.zeros(len(scale), dtype=torch.int64)
 
 
-def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bytes uint8 [n, wide] times a matrix [out, wide]: [n, out]."""
+def sums(weight: Tensor) -> Tensor:
+    """The product of a row of ones with a matrix float32 [out, wide], as `packed` rounds it: float32 [out]."""
+    codes, scale = _codes(weight)
+    return codes.sum(dim=1) * scale
+
+
+def _codes(weight: Tensor) -> tuple[Tensor, Tensor]:
+    scale = (weight.abs().amax(dim=1) / 127.0).clamp(min=1e-12)
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32, above: Tensor | None = None) -> Tensor:
+    """Bytes uint8 [n, wide] times a matrix [out, wide]: [n, out].
+
+    With `above`, float32 [out]: how far the product lies above it; 0 where it lies below.
+    """
     weight, scale, zero = matrix
+    bias, last = (None, "none") if above is None else (-above, "relu")
     made: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zero, None, 1.0, 0, dtype, "none", [], ""
+        codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, last, [], ""
     )
     return made
 

@@ -56,11 +56,14 @@ class Identities:
         return torch.zeros_like(cosines) if self._identity is None else self._identity.network.worth(cosines)
 
     @property
+    def floor(self) -> float:
+        """The cosine up to which it is worth nothing."""
+        return 0.0 if self._identity is None else float(self._identity.network.floor)
+
+    @property
     def slope(self) -> float:
-        """How much `worth` rises with a cosine, where it rises."""
-        if self._identity is None:
-            return 0.0
-        return float(self._identity.network.weight / (1.0 - self._identity.network.floor))
+        """How much `worth` rises with a cosine above its floor."""
+        return 0.0 if self._identity is None else float(self._identity.network.weight) / (1.0 - self.floor)
 
     def ranks(self, by: By, kind: Ranks, cosines: Cosines) -> Ranks:
         """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each.

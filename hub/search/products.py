@@ -4,7 +4,6 @@ Where the processor multiplies bytes, a part whose limits are known is kept in b
 and so a quarter of the time, since a scan reads all of it. Else a part is kept in the processor's best dtype.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,14 +12,14 @@ from torch import Tensor, nn
 
 from hub.model.precision import best_dtype, capabilities, round_up
 from hub.search.chunk import Chunk
-from hub.search.eight_bits import Packed, bytes_multiply, packed, product
+from hub.search.eight_bits import bytes_multiply, packed, product, sums
 from hub.search.match import By, Towers
 from hub.search.sketch import Part, Sketch
 
 _ROWS: Final = 4_096
 """Products are taken of so many rows or a multiple, for the reason of `round_up`."""
-_QUERIES: Final = 16
-"""Most queries multiplied at once in bytes: of more, the results do not stay in the processor's caches."""
+_RESULTS: Final = 1_048_576
+"""Results made at once (4 MB), so that they stay in the processor's caches: each call of a product costs 40 us."""
 _MIDDLE: Final = 128
 """The byte that stands for 0."""
 _STEPS: Final = 127
@@ -38,34 +37,60 @@ def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
 
 
 class Products:
-    """The ranks of some queries and events as sketches imitate them; by kind and both off by a constant.
+    """The ranks of some queries and events as sketches imitate them, off by a constant of each query.
 
     Args:
         sketch: of queries and events.
-        towers: of the queries, float [q, steps, width], q at least 1.
+        towers: of the queries, float [q, steps, width], q at least 1; as many as a scan can keep in the caches.
         by: what events are ranked by.
     """
 
     def __init__(self, sketch: Sketch, towers: Towers, by: By) -> None:
         self._count = len(towers)
-        asked_by = By.KIND if sketch.cosine is None else by
-        self._kind = None if asked_by is By.SOURCE else _multiplier(sketch.kind, towers, sketch.kind.level)
-        self._cosine = None if asked_by is By.KIND else _multiplier(sketch.parts[-1], towers)
-        self._worth = None if sketch.cosine is None else sketch.cosine.worth
+        cosine = None if by is By.KIND else sketch.cosine
+        self._cosine = None if cosine is None else _Factor(cosine, len(sketch.parts) - 1, towers, cosine.slope)
+        self._kind = None if cosine and by is By.SOURCE else _Factor(sketch.kind, 0, towers, sketch.kind.level)
+        self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
 
     def __call__(self, chunk: Chunk, count: int) -> Tensor:
-        """Of the first `count` rows of a chunk: [count, q], floating."""
+        """Of the first `count` rows of a chunk: floating [count, q]."""
         rows = -(-count // _ROWS) * _ROWS
-        made = [multiply(own[:rows]) for multiply, own in self._parts(chunk)]
-        if len(made) == 2 and self._worth is not None:
-            made = [made[0].float() + self._worth(made[1].float())]
-        return made[0][:count, : self._count]
+        at_once = max(_ROWS, _RESULTS // round_up(self._count) // _ROWS * _ROWS)
+        made = torch.empty(rows, round_up(self._count))
+        for start in range(0, rows, at_once):
+            self._fill(made[start : start + at_once], chunk, start, min(start + at_once, rows))
+        return made[:count, : self._count]
 
-    def _parts(self, chunk: Chunk) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
-        if self._kind is not None:
-            yield self._kind, chunk.sketches[0]
-        if self._cosine is not None:
-            yield self._cosine, chunk.sketches[-1]
+    def _fill(self, made: Tensor, chunk: Chunk, start: int, end: int) -> None:
+        if self._kind is None or self._cosine is None:
+            (only,) = (factor for factor in (self._kind, self._cosine) if factor is not None)
+            made.copy_(only(chunk, start, end))
+        else:
+            torch.add(self._cosine(chunk, start, end, self._floor), self._kind(chunk, start, end), out=made)
+
+
+class _Factor:
+    """The product of one part of events with queries."""
+
+    def __init__(self, part: Part, number: int, towers: Towers, factor: float) -> None:
+        queries = factor * torch.from_numpy(part.of_queries(towers))
+        queries = nn.functional.pad(queries, (0, 0, 0, round_up(len(queries)) - len(queries)))
+        self._number = number
+        self._bytes = _dtype(part) is torch.uint8
+        if self._bytes:
+            self._packed = packed(queries * _steps(part))
+            self._zero = _MIDDLE * sums(queries * _steps(part))
+        else:
+            self._queries = queries.to(_dtype(part))
+
+    def __call__(self, chunk: Chunk, start: int, end: int, floor: float | None = None) -> Tensor:
+        """Of some rows: floating [end - start, at least q]; with a floor, how far above that, 0 where below."""
+        rows = chunk.sketches[self._number][start:end]
+        if self._bytes:
+            return product(rows, self._packed, above=None if floor is None else self._zero + floor)
+        one = len(self._queries) == 1
+        made = rows.mv(self._queries[0])[:, None] if one else torch.mm(rows, self._queries.t())
+        return made if floor is None else made.sub_(floor).clamp_(min=0.0)
 
 
 def _dtype(part: Part) -> torch.dtype:
@@ -83,22 +108,3 @@ def _encoded(part: Part, towers: Towers) -> Tensor:
 def _steps(part: Part) -> Tensor:
     """How much a byte more is, of each value: float32 [width]."""
     return torch.from_numpy(np.asarray(part.limits, dtype=np.float32)) / _STEPS
-
-
-def _multiplier(part: Part, towers: Towers, factor: float = 1.0) -> Callable[[Tensor], Tensor]:
-    """The product of what is kept of n events, [n, width], with queries: [n, at least q]."""
-    queries = factor * torch.from_numpy(part.of_queries(towers))
-    queries = nn.functional.pad(queries, (0, 0, 0, round_up(len(queries)) - len(queries)))
-    if _dtype(part) is torch.uint8:
-        matrices = [packed(some) for some in torch.split(queries * _steps(part), _QUERIES)]
-        zero = _product(torch.full((1, part.width), _MIDDLE, dtype=torch.uint8), matrices)
-        return lambda rows: _product(rows, matrices).sub_(zero)
-    own = queries.to(_dtype(part))
-    if len(own) == 1:
-        return lambda rows: rows.mv(own[0])[:, None]
-    return lambda rows: torch.mm(rows, own.t())
-
-
-def _product(rows: Tensor, matrices: Sequence[Packed]) -> Tensor:
-    made = [product(rows, matrix) for matrix in matrices]
-    return made[0] if len(made) == 1 else torch.cat(made, dim=1)

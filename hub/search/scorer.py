@@ -284,14 +284,26 @@ class Scorer:
         Raises:
             Unsupported: by source, and the checkpoint has no identity.
         """
-        self.identities.check(by)
+        if by is By.SOURCE and self.identities.known:
+            with torch.inference_mode():
+                own = self.layout.identity(_single(query)[..., None, :, :])[..., 0, :]
+                return self.identities.cosines(own, half.identity).numpy()
+        return self.identities.ranks(by, *self.kind_and_cosines(query, half))
+
+    def kind_and_cosines(self, query: Towers, half: Half) -> tuple[Ranks, Cosines]:
+        """Ranks by kind as of `ranks`, and cosines of the identities, of one query and many events.
+
+        Args:
+            query: float [steps, width] from `embed`; of a tagged network also [q, steps, width].
+            half: of n events, from `half`; or of [q, n].
+
+        Returns:
+            float32 [n] or [q, n] each.
+        """
         with torch.inference_mode():
             own = _single(query)
             cosines = self.identities.cosines(self.layout.identity(own[..., None, :, :])[..., 0, :], half.identity)
-            if by is By.SOURCE:
-                return cosines.numpy()
-            kind = self._ranker.ranks(self.layout.network(own), half.kind)
-            return self.identities.ranks(by, kind.numpy(), cosines.numpy())
+            return self._ranker.ranks(self.layout.network(own), half.kind).numpy(), cosines.numpy()
 
     def tolerance_of(self, by: By) -> float:
         """Ranks by this, as of `ranks`, are at most so far from exact ones."""

@@ -177,13 +177,13 @@ class Cosine:
         identities: what a cosine is worth.
 
     Attributes:
-        worth: levels of cosines, float32 [...]: as of `Identities.worth`.
-        slope: how much that rises with a cosine, where it rises.
+        floor: cosine up to which it is worth nothing.
+        slope: how much its worth rises with it above.
     """
 
     def __init__(self, layout: Layout, identities: Identities) -> None:
         self._layout = layout
-        self.worth = identities.worth
+        self.floor = identities.floor
         self.slope = identities.slope
         self.width = layout.values
         self.limits = np.ones(self.width, dtype=np.float32)

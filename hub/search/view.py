@@ -26,6 +26,9 @@ _GATHERED: Final = 4_000_000
 _Row = tuple[int, int, int, float, float, float, float, Probabilities]
 """Chunk, row in it, when it was captured, level, rank, rank by kind, cosine of identities, and presence matrix."""
 
+_TOGETHER: Final = 64
+"""Most queries of one scan of sketches."""
+
 _SCAN: Final = 2_048
 """Events ranked at once by an exact scan: between two such blocks it can be paused."""
 
@@ -61,9 +64,14 @@ class View:
         """
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
-        products = Products(scorer.sketch, np.stack([query.towers for query in queries]), one_by(queries))
         count = max(candidates, *(query.k for query in queries))
-        return self.matches(scorer, queries, nearest(products, self.chunks, self._barred(queries), count))
+        barred = self._barred(queries)
+        rows: list[Rows] = []
+        for start in range(0, len(queries), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            products = Products(scorer.sketch, np.stack([query.towers for query in queries[some]]), one_by(queries))
+            rows += nearest(products, self.chunks, barred[some], count)
+        return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
         """The best of one query among all events.

@@ -6,11 +6,13 @@ a network that looks at pairs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from hub.model.checkpoint import Checkpoint
+from hub.search.match import By
 from hub.search.scorer import Scorer
 from hub.training.dataset import Dataset
 from hub.training.similarity import directions
@@ -23,23 +25,50 @@ Rank = Callable[[int], Scores]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Queries and the database they are answered from; no clip in both."""
+    """Queries and the database they are answered from; no query is among its own answers.
+
+    Attributes:
+        queries: clips to search for.
+        database: clips that are found.
+        own: int64 [q], the row of the database that is the query itself and is left out of its answer; None: the
+            database has none of the queries.
+        other: int64 [q], the row of the database that is the other half of the query's clip; None: clips are whole.
+    """
 
     queries: Dataset
     database: Dataset
+    own: npt.NDArray[np.int64] | None = None
+    other: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.queries.space.id != self.database.space.id:
             raise Invalid("queries and database are of different feature spaces")
         if not len(self.queries) or not len(self.database):
             raise Invalid("a benchmark needs queries and a database")
+        if self.own is not None and len(self.database) == 1:
+            raise Invalid("one clip alone cannot be searched for among others")
 
     def first(self, count: int | None) -> "Benchmark":
-        """The same with at most so many queries, spread evenly; None: all."""
+        """The same with at most so many queries, spread evenly; None: all. Halves are searched among their own."""
         if count is None or count >= len(self.queries):
             return self
         chosen = np.linspace(0, len(self.queries) - 1, count).astype(np.int64)
-        return Benchmark(self.queries.take(chosen), self.database)
+        queries = self.queries.take(chosen)
+        if self.other is not None:
+            return Benchmark(queries, self.database.take(self.other[chosen]), other=np.arange(count))
+        return Benchmark(queries, self.database, None if self.own is None else self.own[chosen])
+
+    @property
+    def depth(self) -> int:
+        """How many clips of the database may be among a query's answers."""
+        return len(self.database) - (self.own is not None)
+
+    def among(self, query: int) -> npt.NDArray[np.bool_]:
+        """Which clips of the database may be among a query's answers: bool [n], all but the query itself."""
+        mask = np.ones(len(self.database), dtype=np.bool_)
+        if self.own is not None:
+            mask[self.own[query]] = False
+        return mask
 
 
 def by_chance(benchmark: Benchmark, seed: int = 0) -> Rank:
@@ -54,17 +83,67 @@ def by_cosine(benchmark: Benchmark) -> Rank:
     return lambda query: np.asarray(database @ queries[query], dtype=np.float32)
 
 
+class Ranking:
+    """Ranks a benchmark's database with one checkpoint; clips are embedded once.
+
+    Args:
+        benchmark: queries and database.
+        checkpoint: of their feature space.
+
+    Raises:
+        Invalid: it is of another feature space.
+    """
+
+    def __init__(self, benchmark: Benchmark, checkpoint: Checkpoint) -> None:
+        if checkpoint.space.id != benchmark.queries.space.id:
+            raise Invalid(f"a checkpoint of {checkpoint.space.id} cannot rank {benchmark.queries.space.id}")
+        self._knows_sources = checkpoint.identity is not None
+        self._scorer = Scorer(checkpoint)
+        self._queries = self._scorer.embed(benchmark.queries.features)
+        self._database = self._scorer.embed(benchmark.database.features)
+        # Several rankings are asked for the same query one after the other.
+        self._matrices = lru_cache(maxsize=1)(self._scored)
+
+    def methods(self, name: str) -> dict[str, Rank]:
+        """The ways to rank, by names that begin with the checkpoint's.
+
+        Returns:
+            `name` by both and `name-kind`; with an identity also `name-source`.
+        """
+        ranks: dict[str, Rank] = {name: self.both, f"{name}-kind": self.kind}
+        return ranks | {f"{name}-source": self.source} if self._knows_sources else ranks
+
+    @property
+    def identities(self) -> Scores:
+        """Identities of the queries, unit vectors float32 [q, values]; [q, 0] without one."""
+        return self._scorer.identity(self._queries)
+
+    def kind(self, query: int) -> Scores:
+        """Ranks by kind, float32 [n]."""
+        return self._rank(query, By.KIND)
+
+    def both(self, query: int) -> Scores:
+        """Ranks by kind and source together, float32 [n]."""
+        return self._rank(query, By.BOTH)
+
+    def source(self, query: int) -> Scores:
+        """Cosine of the identities of a query and each clip, float32 [n]; 0 without an identity."""
+        return self._scorer.cosines(self._queries[query], self._database)
+
+    def _rank(self, query: int, by: By) -> Scores:
+        return self._scorer.rank(self._queries[query], self._database, self._matrices(query), by)
+
+    def _scored(self, query: int) -> Scores:
+        return self._scorer.score(self._queries[query], self._database)
+
+
 def by_network(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:
-    """What the network ranks by. Source: the paper, section 3.1.
+    """What the network ranks by, by kind. Source: the paper, section 3.1.
 
     Raises:
         Invalid: the checkpoint is of another feature space.
     """
-    if checkpoint.space.id != benchmark.queries.space.id:
-        raise Invalid(f"a checkpoint of {checkpoint.space.id} cannot rank {benchmark.queries.space.id}")
-    scorer = Scorer(checkpoint)
-    queries, database = scorer.embed(benchmark.queries.features), scorer.embed(benchmark.database.features)
-    return lambda query: scorer.rank(queries[query], database, scorer.score(queries[query], database))
+    return Ranking(benchmark, checkpoint).kind
 
 
 def by_network_and_cosine(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:

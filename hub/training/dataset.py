@@ -29,6 +29,8 @@ class Dataset:
         domain: bool [n]: clips like those that will be searched; the others only help to learn. None: all are.
         versions: uint8 [n, v, frames, dimension]: the same clips, louder, quieter, filtered or in noise; only
             training looks at them. None: there are none.
+        sources: str [n]: which machine, dog or voice a clip holds; equal text means the same source, "" is unknown.
+            None: all are unknown.
 
     Raises:
         Invalid: shapes that do not fit together.
@@ -41,6 +43,7 @@ class Dataset:
     fine: Labels | SoftLabels | None = None
     domain: npt.NDArray[np.bool_] | None = None
     versions: npt.NDArray[np.uint8] | None = None
+    sources: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -58,6 +61,8 @@ class Dataset:
             found = self.versions.shape
             if self.versions.dtype != np.uint8 or found[:1] + found[2:] != (n, *self.space.shape):
                 raise Invalid(f"{n} clips want uint8 versions [{n}, v, frames, dimension], got {list(found)}")
+        if self.sources is not None and self.sources.shape != (n,):
+            raise Invalid(f"{n} clips want {n} sources, got {list(self.sources.shape)}")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -72,12 +77,18 @@ class Dataset:
             None if self.fine is None else self.fine[index],
             None if self.domain is None else self.domain[index],
             None if self.versions is None else self.versions[index],
+            None if self.sources is None else self.sources[index],
         )
 
     @property
     def in_domain(self) -> npt.NDArray[np.bool_]:
         """Which clips are of the domain: bool [n]."""
         return np.ones(len(self), dtype=np.bool_) if self.domain is None else self.domain
+
+    @property
+    def source_of_each(self) -> npt.NDArray[np.str_]:
+        """The source of each clip: str [n], "" where it is unknown."""
+        return np.full(len(self), "") if self.sources is None else self.sources
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
@@ -95,6 +106,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     fine = [part.fine for part in parts if part.fine is not None]
     alike = len(fine) == len(parts) and len({labels.shape[1] for labels in fine}) == 1
     divided = any(part.domain is not None for part in parts)
+    named = any(part.sources is not None for part in parts)
     return Dataset(
         parts[0].space,
         np.concatenate([part.features for part in parts]),
@@ -103,6 +115,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         cast("Labels | SoftLabels", np.concatenate(fine)) if alike else None,
         np.concatenate([part.in_domain for part in parts]) if divided else None,
         _joined_versions(parts),
+        np.concatenate([part.source_of_each for part in parts]) if named else None,
     )
 
 

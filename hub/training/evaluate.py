@@ -1,7 +1,7 @@
-"""Retrieval quality on a benchmark: mAP_s@K of rankings, fine agreement, and whether probabilities hold.
+"""Retrieval quality on a benchmark: mAP_s@K, fine agreement, recall of sources, and whether probabilities hold.
 
 Source: the paper, sections 5.4 and 6 (s in {8, 7}; K in {1, 5, 10, 30, 50, 100}; all, single-label and
-multi-label queries). Fine agreement is ours.
+multi-label queries). Fine agreement and the recall of sources are ours.
 """
 
 import itertools
@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.calibration import Calibration
+from hub.model.identity import Identity
 from hub.model.presence import Labels
 from hub.training.benchmark import Benchmark, Rank
 from hub.training.metrics import agreement, auc, average_precision, fine_agreement
+from hub.training.recall import Asked, Found, Tally, Truth
 from hub.training.reliability import Reliability
 from shared.taxonomy import CATEGORIES
 
@@ -61,16 +63,22 @@ class Evaluation:
     """What was measured.
 
     Attributes:
-        rows: the figures.
+        rows: the figures of kinds; none of halves of clips, which have their labels in common.
+        recalls: the figures of sources, if any is known.
+        asked: which queries `recalls` are of.
         reliability: per calibrated method, s (8, 7) and kind of pairs (`all` of queries and database, or the
             `top` ten of each query, by the curves of matches): how well P(agreement >= s) held.
+        sources: per method of a checkpoint with an identity, and kind of pairs: how well P(same source) held.
         queries: how many clips were asked.
         presence: per method that tags, how well it tells which queries contain a category: AUC by category, of those
             that some queries contain and some do not.
     """
 
     rows: list[Row] = field(default_factory=list)
+    recalls: list[Found] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     reliability: dict[tuple[str, int, str], Reliability] = field(default_factory=dict)
+    sources: dict[tuple[str, str], Reliability] = field(default_factory=dict)
     queries: int = 0
     presence: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -91,11 +99,20 @@ class Evaluation:
                 figures["fine"] = row.fine
             told = {"method": row.method, "s": row.s, "K": row.K, "queries": row.queries}
             rows.append(told | {name: round(value, 4) for name, value in figures.items()})
-        calibration = [
+        rows += [found.document() for found in self.recalls]
+        calibration: list[dict[str, Any]] = [
             {"method": method, "s": s, "pairs": pairs, "ece": round(kept.error(), 4), "bins": kept.bins()}
             for (method, s, pairs), kept in self.reliability.items()
         ]
-        told_of = {"presence": self.presence} if self.presence else {}
+        calibration += [
+            {"method": method, "measure": asked.measure, "pairs": pairs, "ece": round(kept.error(), 4)}
+            | {"bins": kept.bins()}
+            for asked in self.asked
+            for (method, pairs), kept in self.sources.items()
+        ]
+        told_of: dict[str, Any] = {"presence": self.presence} if self.presence else {}
+        if self.asked:
+            told_of["asked"] = [asked.document() for asked in self.asked]
         return {"results": rows, "calibration": calibration} | told_of
 
 
@@ -107,6 +124,8 @@ class Part:
         benchmark: queries and database.
         methods: by name.
         calibrations: what the scores of methods mean, by the same names.
+        levels: what the calibration of a method takes, if it ranks by something else.
+        identities: by methods that state P(same source), the cosines that they make it of.
         numbers: int64 [q], of each query's clip; answers of one clip in several parts are averaged before anything
             else, so that it counts once. None: no clip is asked again.
         presence: float [q, 8], probability of each category in each query, by methods that tag.
@@ -117,6 +136,8 @@ class Part:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     numbers: npt.NDArray[np.int64] | None = None
     presence: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+    levels: Mapping[str, Rank] = field(default_factory=dict)
+    identities: Mapping[str, tuple[Rank, Identity]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -140,33 +161,42 @@ def evaluate_parts(
         on_query: told after each query of each method, queries numbered through all parts.
 
     Returns:
-        One row per method, s, K and kind of queries of which there are any.
+        One row per method, s, K and kind of queries of which there are any, and the recall of sources.
     """
-    found = Evaluation()
+    found, tally = Evaluation(), Tally()
     answers: dict[str, list[_Answers]] = {}
     tagged: dict[str, list[tuple[Labels, npt.NDArray[np.floating]]]] = {}
+    clips: set[int] = set()
     asked = 0
     for part in parts:
-        for method, tags in part.presence.items():
-            tagged.setdefault(method, []).append((part.benchmark.queries.labels, tags))
-        agreed = agreement(part.benchmark.queries.labels, part.benchmark.database.labels)
-        for method, rank in part.methods.items():
-            calibration = part.calibrations.get(method)
-            best = np.empty((len(part.benchmark.queries), min(max(K), len(part.benchmark.database))), dtype=np.int64)
-            for query in range(len(part.benchmark.queries)):
-                scores = rank(query)
-                # Equal scores in the order of the database.
-                best[query] = np.argsort(-scores, kind="stable")[: best.shape[1]]
-                if calibration is not None:
-                    _watch(found, method, calibration, scores, agreed[query], best[query, :TOP])
+        benchmark = part.benchmark
+        numbers = np.arange(asked, asked + len(benchmark.queries)) if part.numbers is None else part.numbers
+        clips.update(numbers.tolist())
+        truth, halves = Truth.of(benchmark), benchmark.other is not None
+        agreed = agreement(benchmark.queries.labels, benchmark.database.labels)
+        shape = (len(benchmark.queries), min(max(K), benchmark.depth))
+        best = {method: np.empty(shape, dtype=np.int64) for method in part.methods}
+        for query in range(len(benchmark.queries)):
+            among = benchmark.among(query)
+            for method, rank in part.methods.items():
+                # Equal scores in the order of the database, and the query itself nowhere.
+                order = np.argsort(np.where(among, -rank(query), np.inf), kind="stable")[: shape[1]]
+                best[method][query] = order
+                if not halves:
+                    _watch_kind(found, part, method, query, agreed[query], order[:TOP])
+                if truth is not None:
+                    _watch_source(found, part, method, query, truth, order[:TOP])
+                    tally.add(method, int(numbers[query]), truth, query, order, among)
                 on_query(method, asked + query)
-            numbers = np.arange(asked, asked + len(best)) if part.numbers is None else part.numbers
-            answers.setdefault(method, []).append(_answers(part.benchmark, agreed, best, numbers))
-        asked += len(part.benchmark.queries)
+        for method in () if halves else part.methods:
+            answers.setdefault(method, []).append(_answers(benchmark, agreed, best[method], numbers))
+        for method, tags in {} if halves else part.presence.items():
+            tagged.setdefault(method, []).append((benchmark.queries.labels, tags))
+        asked += len(benchmark.queries)
     rows = [row for method, given in answers.items() for row in _rows(method, given)]
-    clips = {int(number) for given in answers.values() for part in given for number in part.numbers}
     presence = {method: _presence(*map(np.concatenate, zip(*given, strict=True))) for method, given in tagged.items()}
-    return replace(found, rows=rows, queries=len(clips), presence=presence)
+    recalls, asked_of = list(tally.rows(interval)), list(tally.asked())
+    return replace(found, rows=rows, recalls=recalls, asked=asked_of, queries=len(clips), presence=presence)
 
 
 def interval(values: Floats, seed: int = 0) -> tuple[float, float]:
@@ -228,19 +258,33 @@ def _presence(labels: Labels, tags: npt.NDArray[np.floating]) -> dict[str, float
     }
 
 
-def _watch(
-    found: Evaluation,
-    method: str,
-    calibration: Calibration,
-    scores: npt.NDArray[np.float32],
-    agreed: npt.NDArray[np.int64],
-    top: npt.NDArray[np.int64],
+def _watch_kind(
+    found: Evaluation, part: Part, method: str, query: int, agreed: npt.NDArray[np.int64], top: npt.NDArray[np.int64]
 ) -> None:
+    calibration = part.calibrations.get(method)
+    if calibration is None:
+        return
+    among = part.benchmark.among(query)
+    scores = part.levels.get(method, part.methods[method])(query)
     for s in S:
-        came = agreed >= s
-        found.reliability.setdefault((method, s, "all"), Reliability()).add(calibration.at_least(s)(scores), came)
+        came, said = agreed >= s, calibration.at_least(s)(scores)
+        found.reliability.setdefault((method, s, "all"), Reliability()).add(said[among], came[among])
         said = calibration.at_least(s, match=True)(scores[top])
         found.reliability.setdefault((method, s, "top"), Reliability()).add(said, came[top])
+
+
+def _watch_source(
+    found: Evaluation, part: Part, method: str, query: int, truth: Truth, top: npt.NDArray[np.int64]
+) -> None:
+    stated = part.identities.get(method)
+    if stated is None:
+        return
+    cosines, identity = stated[0](query), stated[1]
+    came, known = truth.same(query), truth.known(query)
+    among = known & part.benchmark.among(query)
+    found.sources.setdefault((method, "all"), Reliability()).add(identity.pair(cosines[among]), came[among])
+    top = top[known[top]]
+    found.sources.setdefault((method, "top"), Reliability()).add(identity.match(cosines[top]), came[top])
 
 
 def _kinds(present: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub.model.checkpoint import Checkpoint, baseline, load, save, shipped
-from hub.training import recipes
+from hub.training import recipes, source_experiments
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
-from hub.training.evaluate import evaluate
+from hub.training.evaluate import Part, evaluate_parts
+from hub.training.measure import SHIPPED, part_of
+from hub.training.sensor_bench import SensorBench
+from hub.training.source_experiments import data_of, measure_sources
 from hub.training.variants import NAMES
 from shared.command_line import to_json
 from shared.errors import Invalid, Unavailable
@@ -40,7 +43,8 @@ class Experiment:
 
     Attributes:
         space: id of the feature space.
-        method: of `methods.METHODS`; or `committed` (what the repository carries), or `untrained`.
+        method: of `methods.METHODS`; or `committed` (what the repository carries), or `untrained`; or one of
+            `source_experiments.METHODS`.
         seed: of the training.
     """
 
@@ -71,6 +75,7 @@ def experiments() -> Iterator[Experiment]:
     yield Experiment(VGGISH.id, "committed")
     yield Experiment(LOGMEL.id, "untrained")
     yield Experiment(LOGMEL.id, "committed")
+    yield from (Experiment(space, method) for space, method in source_experiments.PLANNED)
     for method in (recipes.TAGGED, recipes.TAGS_ONLY):
         yield from (Experiment(VGGISH.id, method, seed) for seed in SEEDS)
     single = [name for name in NAMES if name.startswith("single")]
@@ -102,6 +107,7 @@ class Laboratory:
 
     _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
     _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    _benches: dict[str, SensorBench] = field(default_factory=dict)
 
     def record(self, experiment: Experiment) -> dict[str, Any] | None:
         """The record of an experiment; None if it was not run.
@@ -126,18 +132,15 @@ class Laboratory:
         """
         if self.record(experiment) is not None or experiment.space not in self.folders:
             return
+        if experiment.method in source_experiments.METHODS:
+            self._run_sources(experiment)
+            return
         benchmark = self._benchmark(experiment.space)
         checkpoint, commands = self._network(experiment)
         began = time.monotonic()
-        methods = _methods(experiment, benchmark.first(experiment.queries), checkpoint)
-        self.tell(f"{experiment.name}: measuring {', '.join(methods)}")
-        calibration = None if checkpoint is None else checkpoint.calibration
-        name = next(iter(methods))
-        found = evaluate(
-            benchmark.first(experiment.queries),
-            methods,
-            calibrations={} if calibration is None or experiment.method == "untrained" else {name: calibration},
-        )
+        part = _part(experiment, benchmark.first(experiment.queries), checkpoint)
+        self.tell(f"{experiment.name}: measuring {', '.join(part.methods)}")
+        found = evaluate_parts([part])
         record = {
             "space": experiment.space,
             "method": experiment.method,
@@ -154,6 +157,34 @@ class Laboratory:
             "chosen": {} if checkpoint is None else _chosen(checkpoint),
             **found.document(),
         }
+        self._keep(experiment, record)
+
+    def _run_sources(self, experiment: Experiment) -> None:
+        folder = data_of(experiment.method, self.folders[experiment.space])
+        if folder is None:
+            self.tell(f"{experiment.name}: left out, as no folder is ESC-10")
+            return
+        self.tell(f"{experiment.name}: measuring")
+        began = time.monotonic()
+        if experiment.space not in self._benches:
+            bench = SensorBench(experiment.space, Path(), self.cache, lambda: None, self.tell)
+            self._benches[experiment.space] = bench
+        found = measure_sources(self._benches[experiment.space], experiment.method, folder)
+        record = {
+            "space": experiment.space,
+            "method": experiment.method,
+            "seed": experiment.seed,
+            "commit": _commit(),
+            "data": [found.data],
+            "queries": found.queries,
+            "database": found.database,
+            "commands": [found.command],
+            "minutes": {"train": None, "measure": _minutes(began)},
+            **found.document,
+        }
+        self._keep(experiment, record)
+
+    def _keep(self, experiment: Experiment, record: dict[str, Any]) -> None:
         self.records.mkdir(parents=True, exist_ok=True)
         (self.records / f"{experiment.name}.json").write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
 
@@ -218,18 +249,20 @@ class Laboratory:
         return load(path), commands
 
 
-def _methods(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoint | None) -> dict[str, Rank]:
+def _part(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoint | None) -> Part:
     """The ways to rank that an experiment measures, the network's own first."""
     if checkpoint is None:
-        return {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}
+        return Part(benchmark, {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)})
+    if experiment.method == "committed":
+        others: dict[str, Rank] = {}
+        if experiment.space == VGGISH.id:
+            others["paper"] = by_network(benchmark, load(baseline(experiment.space, "paper")))
+        return part_of(benchmark, others, {SHIPPED: checkpoint})
     methods = {experiment.method: by_network(benchmark, checkpoint)}
     if experiment.method == recipes.TAGS_ONLY:
         methods["tag-plus-cosine"] = by_network_and_cosine(benchmark, checkpoint)
-    if experiment.method == "committed":
-        methods = {"shipped": methods["committed"]}
-        if experiment.space == VGGISH.id:
-            methods["paper"] = by_network(benchmark, load(baseline(experiment.space, "paper")))
-    return methods
+    calibration = checkpoint.calibration
+    return Part(benchmark, methods, {} if calibration is None else {experiment.method: calibration})
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -60,18 +60,21 @@ def identity(
     out: Annotated[
         Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG to draw how well P(same source) holds in", show_default=False)
+    ] = None,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
     json_: JsonOption = False,
 ) -> None:
     """Teach a checkpoint to tell one source from another of its kind: this jackhammer, that dog.
 
-    No labels are needed: two halves of a clip are of one source. Finer labels, as AudioSet has, help if they are
-    there. Everything else in the checkpoint stays as it is.
+    No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
 
     Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
     """
     from hub.model.checkpoint import load, save
+    from hub.training import plots
     from hub.training.dataset import joined, without
     from hub.training.datasets import Reader
     from hub.training.identity import plan_of, teach
@@ -101,6 +104,9 @@ def identity(
     target = out or checkpoint
     save(target, taught)
     found = taught.record["identity"]
+    if plot is not None:
+        bins = found["reliability"]
+        plots.reliability(plot, {"all pairs": bins["pair"], "the ten best of each query": bins["match"]})
     if json_:
         typer.echo(to_json({"checkpoint": str(target), "weight": plan.weight, "floor": plan.floor, **found}))
         return

@@ -2,14 +2,10 @@
 
 1. Whitening within pairs of halves gives the first projection (`whitening`), unless another identity is the start. Of
    some hundred clips it is all there is.
-2. Of many clips, a step draws some hundred, every other time in groups of close ones, of the same kind mostly, and
-   two views of each (`views`). Of all second views, each first one has to find its own, and the other way round: the
-   cross-entropy of a softmax over cosines.
-3. Clips with finer labels are also to be close to those with the same labels: the cross-entropy of a softmax over
-   cosines and the labels' Jaccard similarities.
+2. Of many clips, a step draws some hundred, and two views of each (`views`). Of all second views, each first one has
+   to find its own, and the other way round: the cross-entropy of a softmax over cosines.
 
-Source: Hatch and Stolcke 2006 (1.); van den Oord et al. 2018, InfoNCE (2.); Khosla et al. 2020, supervised
-contrastive learning (3.).
+Source: Hatch and Stolcke 2006 (1.); van den Oord et al. 2018, InfoNCE (2.).
 """
 
 from collections.abc import Callable
@@ -17,30 +13,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from hub.model.identity import MOST, IdentityConfig, IdentityNetwork
 from hub.training.dataset import Dataset
-from hub.training.stages import Stage, learning_rate, seed_of
+from hub.training.stages import Stage, learning_rate
 from hub.training.views import Stretches, halves
 from hub.training.whitening import whitening
 from shared.errors import Invalid
 
 MANY: Final = 5_000
 """Clips from which learning is worth its while; of some hundreds it knows no more than whitening."""
-STEPS_OF_MANY: Final = 1_000
-HIDDEN_OF_MANY: Final = 512
+STEPS_OF_MANY: Final = 1_500
 WORTH: Final = (1.0, 0.6)
 """Weight and floor if nothing else is known."""
-_KINDS_TEMPERATURE: Final = 0.1
-_RENEWED: Final = 500
-"""Steps after which it is looked again which clips are close."""
-_NEIGHBOURS: Final = 8
-_BLOCK: Final = 1_000
-
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +91,6 @@ def learn(
         told: share done, in [0, 1].
     """
     rng = np.random.default_rng(plan.seed)
-    torch.manual_seed(seed_of(rng))
     network = IdentityNetwork(config)
     if start is None:
         _whiten(network, data, plan)
@@ -112,23 +98,14 @@ def learn(
         network.load_state_dict(start.state_dict())
     network.weight.fill_(plan.weight)
     network.floor.fill_(plan.floor)
-    network.train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
     stretches, stage, steps = Stretches(data, rng), Stage(1, 2, plan.rate), plan.steps_of(len(data))
-    labels = None if data.fine is None else torch.from_numpy(data.fine.astype(np.float32))
-    close = np.empty((0, 0), dtype=np.int64)
     for step in range(steps):
-        if step % _RENEWED == 0:
-            close = _neighbours(network, stretches, len(data))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(stage, step / steps)
         clips = rng.permutation(len(data))[: plan.clips]
-        if step % 2:
-            clips = np.unique(close[clips[: max(1, len(clips) // close.shape[1])]])
         first, second = (network.of_pooled(views) for views in stretches.pairs(clips))
         loss = views_loss(first @ second.t() / plan.temperature)
-        if labels is not None:
-            loss = loss + kinds_loss(network.of_pooled(stretches.whole(clips)), labels[clips])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -143,38 +120,11 @@ def views_loss(logits: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, wanted) + nn.functional.cross_entropy(logits.t(), wanted)
 
 
-def kinds_loss(made: Tensor, labels: Tensor) -> Tensor:
-    """How badly clips find those with the same labels, in nats.
-
-    Args:
-        made: float32 [n, values], of length 1.
-        labels: float32 [n, m] of 0 and 1.
-    """
-    counts, both = labels.sum(dim=1), labels @ labels.t()
-    alike = both / (counts[:, None] + counts - both).clamp(min=1.0)
-    alike.fill_diagonal_(0.0)
-    wanted = alike / alike.sum(dim=1, keepdim=True).clamp(min=1e-6)
-    logits = (made @ made.t() / _KINDS_TEMPERATURE).masked_fill(torch.eye(len(made), dtype=torch.bool), -1e9)
-    return nn.functional.cross_entropy(logits, wanted)
-
-
 def _whiten(network: IdentityNetwork, data: Dataset, plan: IdentityPlan) -> None:
     first, second = halves(data)
     centre, projection = whitening(
         first, second, torch.from_numpy(data.in_domain), network.config.values, plan.shrinkage
     )
-    network.centre.copy_(centre)
-    network.spread.copy_(torch.cat([first, second]).std(dim=0).clamp(min=1e-3))
     with torch.no_grad():
+        network.centre.copy_(centre)
         network.projection.weight.copy_(projection)
-
-
-def _neighbours(network: IdentityNetwork, stretches: Stretches, count: int) -> Indices:
-    """The clips closest to each so far, itself first: int64 [n, at most 8]."""
-    network.eval()
-    with torch.inference_mode():
-        made = network.of_pooled(stretches.whole(np.arange(count)))
-        blocks = (made[start : start + _BLOCK] for start in range(0, count, _BLOCK))
-        parts = [(block @ made.t()).topk(min(_NEIGHBOURS, count)).indices for block in blocks]
-    network.train()
-    return torch.cat(parts).numpy()

@@ -1,4 +1,4 @@
-"""What the `train` and `evaluate` commands do, without the command line: data, network, plan, quality.
+"""What the `train` command does, without the command line: data, network, plan, quality.
 
 A recipe fixes, per feature space, the network's shape and how it is trained; the command adds data and seed.
 """
@@ -10,20 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
+from hub.model.checkpoint import Checkpoint, baseline, load
 from hub.model.network import NetworkConfig
 from hub.model.presence import BOTH
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from hub.search.scorer import Scorer
 from hub.training import methods
-from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.beside import quiet
-from hub.training.calibrate import PLAIN, calibrate, choice_of, score_all
+from hub.training.calibrate import PLAIN, Choice, calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
 from hub.training.datasets.feedback import load_feedback
 from hub.training.datasets.scenes import synthesise
-from hub.training.evaluate import Evaluation, evaluate
 from hub.training.metrics import auc
 from hub.training.soft import with_finer
 from hub.training.stages import Stage, TaggedEpoch, TaggedPlan
@@ -52,9 +50,13 @@ PLAN: Final = Plan(epochs=28, batch_pairs=1024)
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
 STARTED_PLAN: Final = replace(
-    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(120, 32, 1e-3), kept=0.15, beside=1.0
+    TAGGED_PLAN, pretrain=Stage(0, 64, 1e-3), tune=Stage(60, 32, 1e-3), kept=0.15, beside=1.0
 )
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
+VERSIONS_PLAN: Final = replace(STARTED_PLAN, tune=Stage(120, 32, 1e-3))
+"""The same for recordings with versions, which are seen themselves half of the time."""
+STARTED_CHOICE: Final = Choice(0.5, 0.25)
+"""Its shift and weight where too few recordings are set aside to choose them."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
 VGGISH_PLAN: Final = TaggedPlan()
@@ -187,7 +189,9 @@ def fit(
         tagged_plan = VGGISH_PLAN
         if space.id != VGGISH.id:
             config = replace(config, trunk=TAGGED_TRUNK, dropout=TAGGED_DROPOUT)
-            tagged_plan = TAGGED_PLAN if order.start is None else STARTED_PLAN
+            tagged_plan = TAGGED_PLAN
+            if order.start is not None:
+                tagged_plan = STARTED_PLAN if data.versions is None else VERSIONS_PLAN
             data = with_domain(data)
         tagged_plan = _shortened(replace(tagged_plan, seed=order.seed), order.epochs)
         return train_tagged(
@@ -196,7 +200,7 @@ def fit(
             tagged_plan,
             like=order.like,
             start=start,
-            known=PLAIN if order.start is None else choice_of(order.start),
+            known=PLAIN if order.start is None or config.profile == 0 else STARTED_CHOICE,
             state=order.state,
             on_epoch=on_epoch,
             on_step=on_step,
@@ -259,38 +263,6 @@ def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
     both = [np.delete(scorer.score(towers[q], towers)[:, :, BOTH], q, axis=0) for q in queries]
     quality["pairs"] = auc(np.concatenate(both).ravel(), np.concatenate(shared).ravel() == 1)
     return {name: round(value, 3) for name, value in quality.items()}
-
-
-def measure(
-    benchmark: Benchmark,
-    checkpoint: Path | None,
-    *,
-    baselines: bool,
-    on_query: Callable[[str, int], None],
-) -> Evaluation:
-    """Random, cosine and the network on a benchmark; the network is the shipped one if no file is given.
-
-    Args:
-        benchmark: queries and database.
-        checkpoint: file of the network.
-        baselines: also tags alone, tags plus cosine and the paper's network, as committed.
-        on_query: told after each query of each method.
-
-    Raises:
-        Invalid: a checkpoint of another feature space, or damaged; no baselines for this space.
-        Unavailable: the checkpoint cannot be opened.
-    """
-    space = benchmark.queries.space.id
-    methods: dict[str, Rank] = {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}
-    if baselines:
-        tagger = load(baseline(space, "tagger"))
-        methods["tag-and-compare"] = by_network(benchmark, tagger)
-        methods["tag-plus-cosine"] = by_network_and_cosine(benchmark, tagger)
-        methods["paper"] = by_network(benchmark, load(baseline(space, "paper")))
-    name, network = "checkpoint" if checkpoint else "shipped", load(checkpoint or shipped(space))
-    methods[name] = by_network(benchmark, network)
-    calibrations = {} if network.calibration is None else {name: network.calibration}
-    return evaluate(benchmark, methods, calibrations=calibrations, on_query=on_query)
 
 
 def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str, Any]:

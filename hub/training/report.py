@@ -1,24 +1,32 @@
 """docs/results.md from the records of experiments: tables, plots, and where the paper's design loses."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean
-from typing import Any, Final
+from typing import Final
 
 from hub.training import plots
-from hub.training.experiments import EPOCHS, QUERIES, SCENES
+from hub.training.experiments import EPOCHS, QUERIES, SCENES, Experiment
+from hub.training.measure import SHIPPED
 from hub.training.recipes import HELD_OUT, TAGGED, TAGS_ONLY
+from hub.training.report_parts import CELLS, Cell, Record, behind, rows, table, values
+from hub.training.source_experiments import METHODS as SOURCE_METHODS
+from hub.training.source_report import sources
 from hub.training.variants import NAMES
 from shared.errors import Unavailable
 from shared.space import LOGMEL, VGGISH
 
-Record = Mapping[str, Any]
-Cell = tuple[str, int, int]
-"""Kind of queries, s, K."""
-
-CELLS: Final[tuple[Cell, ...]] = tuple(("all", s, k) for s in (8, 7) for k in (1, 10, 100))
 MULTI: Final[tuple[Cell, ...]] = (("multi", 8, 10), ("multi", 7, 10))
-MAIN: Final = ("random", "cosine", TAGS_ONLY, "tag-plus-cosine", "paper", TAGGED, "shipped")
+MAIN: Final = (
+    "random",
+    "cosine",
+    TAGS_ONLY,
+    "tag-plus-cosine",
+    "paper",
+    TAGGED,
+    "shipped",
+    "shipped-kind",
+    "shipped-source",
+)
 INTRODUCTION: Final = """\
 Written by `earwitness-hub report`; every figure comes from a record in `results/`. mAP_s@K as in the paper (section
 5.4). Tables give the mean of the seeds and their range; plots show the first seed, with 95 % intervals by bootstrap
@@ -33,7 +41,10 @@ the eight categories only. `tag-plus-cosine` adds the cosine of mean embeddings,
 `paper` is the committed network of the paper's figure 1, which learnt the database clips only.
 """
 SINGLE: Final[tuple[Cell, ...]] = tuple(("single", s, k) for s in (8, 7) for k in (1, 10, 100))
-_OURS: Final = tuple((TAGGED, other) for other in (TAGS_ONLY, "tag-plus-cosine", "paper", "cosine"))
+_OURS: Final = (
+    *((TAGGED, other) for other in (TAGS_ONLY, "tag-plus-cosine", "paper", "cosine")),
+    *(("shipped", other) for other in ("shipped-kind", TAGS_ONLY, "tag-plus-cosine", "paper", "cosine")),
+)
 PAPER: Final = NAMES[0]
 """The variant that is the paper's own network."""
 _AGAINST: Final = (("paper", "cosine"), ("paper", TAGS_ONLY), ("paper", "tag-plus-cosine"))
@@ -72,8 +83,10 @@ def write_results(records: Sequence[Record], into: Path) -> None:
 def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield "# Results\n"
     yield INTRODUCTION
-    vggish = [record for record in records if record["space"] == VGGISH.id]
-    logmel = [record for record in records if record["space"] == LOGMEL.id]
+    kinds = [record for record in records if record["method"] not in SOURCE_METHODS]
+    vggish = [record for record in kinds if record["space"] == VGGISH.id]
+    logmel = [record for record in kinds if record["space"] == LOGMEL.id]
+    yield from sources([record for record in records if record["method"] in SOURCE_METHODS], pictures)
     if vggish:
         yield from _vggish(vggish, pictures)
     if logmel:
@@ -82,8 +95,7 @@ def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield "| record | commit | seed | data | queries x clips | minutes to train, measure | commands |"
     yield "|---|---|---|---|---|---|---|"
     for record in records:
-        short = "vggish" if record["space"] == VGGISH.id else "logmel"
-        name = f"{short}-{record['method']}-{record['seed']}"
+        name = Experiment(record["space"], record["method"], record["seed"]).name
         minutes = f"{_known(record['minutes']['train'])}, {record['minutes']['measure']}"
         commands = "<br>".join(f"`{command}`" for command in record["commands"])
         yield (
@@ -95,16 +107,16 @@ def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:
 def _vggish(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield "## VGGish on urban-AudioSet\n"
     yield URBAN
-    main = [method for method in MAIN if any(_rows(records, method))]
-    yield from _table(records, main, (*CELLS, *MULTI))
+    main = [method for method in MAIN if any(rows(records, method))]
+    yield from table(records, main, (*CELLS, *MULTI))
     yield from _margins(records)
-    if any(_rows(records, TAGGED)):
+    if any(rows(records, TAGGED)):
         yield "### Where the network that ships loses\n"
         yield "Also on the queries with one category; its shift favours those with several.\n"
-        yield from _behind(records, _OURS, (*CELLS, *MULTI, *SINGLE))
+        yield from behind(records, _OURS, (*CELLS, *MULTI, *SINGLE))
     drawn = [method for method in main if method != TAGGED or "shipped" not in main]  # the same network at seed 0
     yield from _picture(records, drawn, pictures / "vggish-main.svg", "mAP against K")
-    variants = [name for name in NAMES if any(_rows(records, name))]
+    variants = [name for name in NAMES if any(rows(records, name))]
     if variants:
         yield from _variants(records, variants, pictures)
     yield from _calibration(records, pictures)
@@ -115,10 +127,10 @@ def _variants(records: Sequence[Record], variants: Sequence[str], pictures: Path
     yield f"All trained for {EPOCHS[VGGISH.id]} epochs of the same number of pairs on the database clips, without a"
     yield f"validation part, and measured on the same {QUERIES} queries, evenly spread. More training helps:"
     yield "`paper` above is the first of them after 28 epochs.\n"
-    yield from _table(records, variants, (*CELLS, *MULTI))
+    yield from table(records, variants, (*CELLS, *MULTI))
     yield from _picture(records, variants, pictures / "vggish-variants.svg", "mAP against K of the variants")
     yield _LOSES
-    yield from _behind(records, _AGAINST + _WITHIN, (*CELLS, *MULTI))
+    yield from behind(records, _AGAINST + _WITHIN, (*CELLS, *MULTI))
 
 
 def _logmel(records: Sequence[Record], pictures: Path) -> Iterator[str]:
@@ -127,66 +139,29 @@ def _logmel(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield f"Queries are all clips of {held}, the database those of the other sensors:"
     yield "few clips, so wide intervals."
     yield f"Variants learn the recordings and {SCENES:,} synthetic scenes for {EPOCHS[LOGMEL.id]} epochs.\n"
-    methods = [name for name in ("random", "cosine", "shipped", *NAMES) if any(_rows(records, name))]
-    yield from _table(records, methods, CELLS)
+    methods = [name for name in ("random", "cosine", "shipped", *NAMES) if any(rows(records, name))]
+    yield from table(records, methods, CELLS)
     yield from _picture(records, methods, pictures / "logmel-variants.svg", "mAP against K, log-mel")
-    if any(_rows(records, PAPER)):
+    if any(rows(records, PAPER)):
         yield _LOSES
-        yield from _behind(records, ((PAPER, "random"), (PAPER, "cosine"), *_WITHIN), CELLS)
-
-
-def _table(records: Sequence[Record], methods: Iterable[str], cells: Sequence[Cell]) -> Iterator[str]:
-    titles = [f"{'' if kind == 'all' else kind + ' '}s{s}K{k}" for kind, s, k in cells]
-    yield f"| method | seeds | {' | '.join(titles)} | fine@10 |"
-    yield f"|---|---|{'---|' * (len(cells) + 1)}"
-    for method in methods:
-        told = [_told(_values(records, method, cell)) for cell in cells]
-        fine = [row["fine"] for row in _cell(records, method, ("all", 8, 10)) if "fine" in row]
-        seeds = len(_cell(records, method, cells[0]))
-        yield f"| {method} | {seeds} | {' | '.join(told)} | {_told(fine)} |"
-    yield ""
-
-
-def _told(values: Sequence[float]) -> str:
-    """The mean of seeds, and their range if there are several."""
-    if not values:
-        return ""
-    if len(values) == 1:
-        return _short(values[0])
-    return f"{_short(mean(values))} ({_short(min(values))} to {_short(max(values))})"
+        yield from behind(records, ((PAPER, "random"), (PAPER, "cosine"), *_WITHIN), CELLS)
 
 
 def _known(minutes: float | None) -> str:
     return "-" if minutes is None else str(minutes)
 
 
-def _short(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.3f}"
-
-
 def _margins(records: Sequence[Record]) -> Iterator[str]:
     """The least of our seeds beside the best of the baselines'."""
-    if not (any(_rows(records, TAGGED)) and any(_rows(records, TAGS_ONLY))):
+    if not (any(rows(records, TAGGED)) and any(rows(records, TAGS_ONLY))):
         return
     yield "Our worst seed minus the best seed of each baseline:\n"
     cells = (*CELLS, *MULTI)
     yield f"| against | {' | '.join(f'{kind} s{s}K{k}' for kind, s, k in cells)} |"
     yield f"|---|{'---|' * len(cells)}"
     for other in (TAGS_ONLY, "tag-plus-cosine"):
-        gaps = [min(_values(records, TAGGED, cell)) - max(_values(records, other, cell)) for cell in cells]
+        gaps = [min(values(records, TAGGED, cell)) - max(values(records, other, cell)) for cell in cells]
         yield f"| {other} | {' | '.join(f'{gap:+.3f}' for gap in gaps)} |"
-    yield ""
-
-
-def _behind(records: Sequence[Record], pairs: Iterable[tuple[str, str]], cells: Sequence[Cell]) -> Iterator[str]:
-    """Every cell in which the first of a pair of methods is behind the second, by their seeds' means."""
-    for one, other in pairs:
-        if not (any(_rows(records, one)) and any(_rows(records, other))):
-            continue
-        gaps = {c: mean(_values(records, one, c)) - mean(_values(records, other, c)) for c in cells}
-        behind = [f"{kind} s{s}K{k} {gap:+.3f}" for (kind, s, k), gap in gaps.items() if gap < 0]
-        where = f"behind in {len(behind)} of {len(gaps)} cells: {', '.join(behind)}" if behind else "nowhere behind"
-        yield f"- `{one}` against `{other}`: {where}."
     yield ""
 
 
@@ -198,41 +173,29 @@ def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     yield "### Calibration of the shipped checkpoint\n"
     yield "Curves measured on clips of the training split that a network of the same plan had not learnt; here on the"
     yield "queries of the evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
-    yield "| probability | pairs | expected calibration error |"
-    yield "|---|---|---|"
+    yield "| ranked by | probability | pairs | expected calibration error |"
+    yield "|---|---|---|---|"
     for entry in found:
         said = "P(level = 8)" if entry["s"] == 8 else "P(level >= 7)"
-        yield f"| {said} | {entry['pairs']} | {entry['ece']:.4f} |"
-    panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in found}
+        yield f"| {entry['method']} | {said} | {entry['pairs']} | {entry['ece']:.4f} |"
+    shown = [entry for entry in found if entry["method"] == SHIPPED]
+    panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in shown}
     plots.reliability(pictures / "calibration.svg", panels)
     yield "\n![reliability: share that came true against probability said](results/calibration.svg)\n"
 
 
 def _picture(records: Sequence[Record], methods: Sequence[str], path: Path, text: str) -> Iterator[str]:
     """MAP against K of the first seed of each method: a row per s, a column per kind of queries."""
-    kinds = {row["queries"]: None for method in methods for row in _rows(records, method)}
+    kinds = {row["queries"]: None for method in methods for row in rows(records, method)}
     panels: dict[str, dict[str, list[plots.Point]]] = {}
     for s in (8, 7):
         for kind in kinds:
             lines = {}
             for method in methods:
-                rows = [row for row in _rows(records, method) if (row["s"], row["queries"]) == (s, kind)]
-                first = {row["K"]: row for row in reversed(rows)}
+                shown = [row for row in rows(records, method) if (row["s"], row["queries"]) == (s, kind)]
+                first = {row["K"]: row for row in reversed(shown)}
                 lines[method] = [(k, row["map"], row["low"], row["high"]) for k, row in sorted(first.items())]
             panels[f"{kind} queries, s = {s}"] = {method: line for method, line in lines.items() if line}
     if methods:
         plots.retrieval(path, panels, columns=len(kinds))
         yield f"![{text}](results/{path.name})\n"
-
-
-def _rows(records: Iterable[Record], method: str) -> Iterator[Record]:
-    for record in records:
-        yield from (row for row in record["results"] if row["method"] == method)
-
-
-def _cell(records: Iterable[Record], method: str, cell: Cell) -> list[Record]:
-    return [row for row in _rows(records, method) if (row["queries"], row["s"], row["K"]) == cell]
-
-
-def _values(records: Iterable[Record], method: str, cell: Cell) -> list[float]:
-    return [row["map"] for row in _cell(records, method, cell)]

@@ -13,7 +13,7 @@ from hub.training.commands import CACHE, CacheOption, cache_of
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.paths import expanded
-from shared.space import LOGMEL, VGGISH
+from shared.space import LOGMEL, SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
 
 
@@ -25,7 +25,8 @@ def report(
     recordings: Annotated[
         list[Path] | None,
         typer.Option(
-            help="folders of recordings for the log-mel rows, the benchmark's first; may be repeated",
+            help="folders of recordings for the rows of log-mel and earwitness-small, the benchmark's first; ESC-10"
+            " for few-shot; may be repeated",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +49,7 @@ def report(
     console = Console(stderr=True)
     folders = {
         space.id: tuple(given)
-        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings))
+        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings), (SMALL, recordings))
         if given
     }
     laboratory = Laboratory(folders, expanded(work), into / "results", cache_of(cache), console.print)

@@ -49,10 +49,6 @@ class Stretches:
         self._frames = frames.shape[1]
         self._rng = rng
 
-    def whole(self, clips: npt.NDArray[np.int64]) -> Tensor:
-        """Clips, all of them, pooled: float32 [n, 2 x dimension]."""
-        return self._pooled(clips, np.zeros_like(clips), np.full_like(clips, self._frames))
-
     def pairs(self, clips: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Two views of each clip, of frames before and after a cut: float32 [n, 2 x dimension] each."""
         shortest = max(1, round(SHORTEST * self._frames))

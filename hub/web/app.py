@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from hub.health.exposition import expose
-from hub.web.api import alerts, episodes, events, export, live, places, search, sources
+from hub.web.api import alerts, episodes, events, export, live, names, places, search, sources
 from hub.web.api.search import faults
 from hub.web.guard import Guard
 from hub.web.hosts import own_names
@@ -69,7 +69,7 @@ def create_app(parts: Parts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
-    for resource in (events, episodes, sources, alerts, places, search, export):
+    for resource in (events, episodes, sources, names, alerts, places, search, export):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))
     app.include_router(api)

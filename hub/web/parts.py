@@ -12,6 +12,8 @@ from hub.feedback import Feedback
 from hub.flagging.why import Explainer
 from hub.health.probes import Probes
 from hub.metrics import HubMetrics
+from hub.name_matching import NameMatcher
+from hub.named import NamedSounds
 from hub.patterns import Patterns
 from hub.places import Places
 from hub.search.retrieval import Retrieval
@@ -68,6 +70,8 @@ class Parts:
         histories: what recurs of one source.
         explainer: why events match.
         places: where sensors are, and what time it is there.
+        names: sounds that people gave names to.
+        name_matcher: which of them an event is.
         stopping: set when the hub ends: what waits for news ends then.
         probes: what `/healthz/live` goes by.
         workers: threads that must live; the live feed adds its own.
@@ -86,6 +90,8 @@ class Parts:
     histories: SourceHistories
     explainer: Explainer
     places: Places
+    names: NamedSounds
+    name_matcher: NameMatcher
     stopping: threading.Event = field(default_factory=threading.Event)
     probes: Probes = field(default_factory=Probes)
     workers: list[Worker] = field(default_factory=list)

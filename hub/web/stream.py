@@ -196,13 +196,14 @@ class Feed:
         events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
         recents = self._parts.casebook.recent(sorted({event.place for event in events.values()}))
         sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors()} if events else {}
+        names = self._parts.name_matcher.names_of(list(events))
         news = []
         for position, name in changes:
             event = events.get(name)
             if event is None:
                 continue
             alert = self._parts.archive.alert(name)
-            news.append(News("event", event_view(event).model_dump_json()))
+            news.append(News("event", event_view(event, names.get(name)).model_dump_json()))
             if event.place in sensors:
                 news.append(News("sensor", sensor_view(sensors[event.place]).model_dump_json()))
             news += self._of_episodes(event, recents)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.feedback import Verdict
 from hub.flagging.budget import Threshold
 from hub.flagging.episode import Episode
+from hub.flagging.named import NamedSound
 from hub.flagging.why import Why
 from hub.stored import Sensor, StoredEvent
 from shared.events import ClockStatus, LevelUnit
@@ -45,6 +46,7 @@ class EventView(BaseModel):
                 "space": "earwitness-small-u8/1",
                 "presence": {**dict.fromkeys(CATEGORIES, 0.02), "powered-saw": 0.94},
                 "audio": True,
+                "name": None,
             }
         }
     )
@@ -67,6 +69,7 @@ class EventView(BaseModel):
     space: str
     presence: dict[str, Probability]
     audio: bool = Field(description="whether its sound was kept")
+    name: str | None = Field(description="of the named sound that it is, as far as it was known when it was judged")
 
 
 class EventList(BaseModel):
@@ -213,8 +216,8 @@ class SensorList(BaseModel):
     sensors: list[SensorView]
 
 
-def event_view(event: StoredEvent) -> EventView:
-    """An event as the API tells it."""
+def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView:
+    """An event as the API tells it, with the named sound that it is."""
     return EventView(
         id=str(event.id),
         site=event.site,
@@ -230,9 +233,15 @@ def event_view(event: StoredEvent) -> EventView:
         claimed_at=event.claimed_at,
         historical=event.historical,
         space=event.space,
-        presence={name: min(1.0, max(0.0, p)) for name, p in zip(CATEGORIES, event.presence, strict=True)},
+        presence=presence_of(event),
         audio=bool(event.clip),
+        name=sound and sound.name,
     )
+
+
+def presence_of(event: StoredEvent) -> dict[str, float]:
+    """Probability of each category in an event, by name."""
+    return {name: min(1.0, max(0.0, p)) for name, p in zip(CATEGORIES, event.presence, strict=True)}
 
 
 def episode_view(episode: Episode) -> EpisodeView:

@@ -40,7 +40,9 @@ class World:
         self.casebook = Casebook(archive)
         self.store = SourceStore(archive, self.casebook)
         self.metrics = HubMetrics(CollectorRegistry())
-        self.filer = SourceFiler(archive, self.store, network or retrieval(), SourceRule(0.5), self.metrics)
+        self.filer = SourceFiler(
+            archive, self.store, retrieval() if network is None else network, SourceRule(0.5), self.metrics
+        )
         self.histories = SourceHistories(self.store, self.casebook, PLACES, 90.0, 1_800.0)
         self.completer = SourceCompleter(self.filer, self.store, self.histories)
         self.verdicts = SourceVerdicts(self.store, self.casebook)
@@ -52,8 +54,7 @@ class World:
 
     def files(self) -> None:
         """File all that is due."""
-        while self.filer.step() == 0.0:
-            pass
+        self.filer.catch_up()
 
     def groups(self) -> set[frozenset[str]]:
         """Which episodes are of one source, as every key of the store has it."""
@@ -105,6 +106,14 @@ def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) ->
     ]
     assert (world.count("opened"), world.count("joined")) == (2, 3)
     assert [e.opened_ms for e in world.store.episodes(newest[0].id)] == [ms_of(at(day)) for day in (4, 2, 0)]
+
+
+def test_a_backlog_is_filed_in_steps(world: World) -> None:
+    world.hears(*(heard(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
+    world.filer.step()
+    assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 6
+    assert world.filer.step() == 1.0
+    assert {one.source.size for one in world.store.newest()} == {35}
 
 
 def test_sources_are_of_one_site(world: World) -> None:

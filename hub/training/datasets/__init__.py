@@ -13,15 +13,18 @@
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from hub.audio.choose import extractor_for
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, without
-from hub.training.datasets.audioset import load_audioset
+from hub.training.datasets.audioset import load_audioset, load_evaluation
 from hub.training.datasets.esc10 import esc10_files, load_esc10
 from hub.training.datasets.features import FILE, load_features
+from hub.training.datasets.halves import FIRST, SECOND, half_of_features
 from hub.training.datasets.hearing import NO_VERSIONS, Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
@@ -41,6 +44,7 @@ class Reader:
         cache: where features of recordings are kept; None: nowhere.
         tick: told after each clip that is heard.
         made: versions of recordings that are heard beside them, to learn from.
+        half: reads this half of each clip only, as of `hub.training.datasets.halves`; None: whole clips.
     """
 
     space: str
@@ -48,6 +52,7 @@ class Reader:
     cache: Path | None = None
     tick: Callable[[], None] = lambda: None
     made: Versions = NO_VERSIONS
+    half: int | None = None
 
     def learn(self, folder: Path) -> Dataset:
         """What may be learnt from a folder.
@@ -58,19 +63,19 @@ class Reader:
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
-            return load_audioset(folder)[0]
+            return self._cut(load_audioset(folder)[0])
         if (folder / "labels.csv").is_file():
             return load_recordings(folder, self.hearing())
         if annotation_file(folder):
             return load_sonyc_ust(folder, self.hearing())[0]
         if tfrecord_files(folder):
             self._is_vggish(folder)
-            return load_tfrecords(folder)
+            return self._cut(load_tfrecords(folder))
         if (folder / FILE).is_file():
             made = load_features(folder)
             if made.space.id != self.space:
                 raise Invalid(f"{folder} holds features of {made.space.id}; they are of no use for {self.space}")
-            return made
+            return self._cut(made)
         if esc10_files(folder):
             return load_esc10(folder, self.hearing())
         raise Invalid(
@@ -78,12 +83,17 @@ class Reader:
             " features.npz, nor class directories as ESC-10 has"
         )
 
-    def benchmark(self, folder: Path, held_out: Iterable[str]) -> Benchmark:
+    def benchmark(self, folder: Path, held_out: Iterable[str], *, each: bool = False) -> Benchmark:
         """The benchmark in a folder; of your own recordings the held-out sensors are the queries.
+
+        Args:
+            folder: of any kind.
+            held_out: groups whose sensors are the queries where the folder itself does not say which clips are.
+            each: where one of these sensors is not there, every clip is searched for among all the others.
 
         Raises:
             Unavailable: a file, or VGGish's weights, cannot be opened.
-            Invalid: the folder is of no kind with a benchmark, or has no held-out sensor.
+            Invalid: the folder is of no kind, or has no held-out sensor.
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
@@ -91,8 +101,32 @@ class Reader:
         if annotation_file(folder) and not (folder / "labels.csv").is_file():
             return load_sonyc_ust(folder, self.hearing())[1]
         sensors = [name for name in held_out if name.startswith("sensor-")]
-        database, queries = without(self.learn(folder), sensors)
+        data = self.learn(folder)
+        if not sensors or (each and set(sensors) - set(data.groups.tolist())):
+            return Benchmark(data, data, own=np.arange(len(data)))
+        database, queries = without(data, sensors)
         return Benchmark(queries=queries, database=database)
+
+    def halves(self, folder: Path, held_out: Iterable[str]) -> Benchmark:
+        """First halves of clips that are searched for among second halves of the same clips.
+
+        Args:
+            folder: of any kind.
+            held_out: of your own recordings the sensors whose clips are cut in two; all clips if it names none. Of
+                the AudioSet benchmark clips of the evaluation split are, of SONYC-UST those that it asks.
+
+        Raises:
+            Unavailable, Invalid: as of `benchmark`; or a clip cannot be cut in two.
+        """
+        held = tuple(held_out)
+        if (folder / "urban_benchmark.npz").is_file():
+            self._is_vggish(folder)
+            whole = load_evaluation(folder)
+            first, second = (half_of_features(whole, half) for half in (FIRST, SECOND))
+        else:
+            cut = [replace(self, half=half, made=NO_VERSIONS) for half in (FIRST, SECOND)]
+            first, second = (reader.benchmark(folder, held).queries for reader in cut)
+        return Benchmark(first, second, other=np.arange(len(first)))
 
     def hearing(self) -> Hearing:
         """Hears recordings in this feature space.
@@ -101,7 +135,11 @@ class Reader:
             Unavailable: VGGish's weights cannot be opened.
         """
         extractor = extractor_for(self.space, self.weights_dir)
-        return Hearing(extractor, cache=self.cache, tick=self.tick, made=self.made)
+        return Hearing(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)
+
+    def _cut(self, data: Dataset) -> Dataset:
+        """What is left of clips that were heard already."""
+        return data if self.half is None else half_of_features(data, self.half)
 
     def _is_vggish(self, folder: Path) -> None:
         if self.space != VGGISH.id:

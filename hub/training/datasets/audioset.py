@@ -14,6 +14,8 @@ from shared.errors import Invalid
 from shared.space import VGGISH
 
 AUDIOSET_LABELS: Final = 527
+EVALUATED: Final = 2_000
+"""Most clips of the evaluation split that are cut in two: recall depends on how many there are."""
 
 
 def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
@@ -40,6 +42,21 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
         return replace(data, domain=domain), benchmark
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise Invalid(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
+
+
+def load_evaluation(folder: Path) -> Dataset:
+    """Clips of the evaluation split, from which the benchmark's queries are: at most `EVALUATED`, evenly spread.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it holds something else.
+    """
+    path = folder / "eval_dev.npz"
+    try:
+        data = _embedded(_archive(path))
+    except (KeyError, ValueError, TypeError) as error:
+        raise Invalid(f"{path} is not the AudioSet benchmark's: {error}") from error
+    return data.take(np.linspace(0, len(data) - 1, min(EVALUATED, len(data))).astype(np.int64))
 
 
 def _archive(path: Path) -> dict[str, npt.NDArray[np.generic]]:

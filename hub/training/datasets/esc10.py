@@ -37,7 +37,7 @@ def load_esc10(folder: Path, hearing: Hearing) -> Dataset:
     for file in files:
         category = ESC10_CATEGORIES.get(file.parent.name.partition(" - ")[2])
         features.append(hearing.features(file))
-        versions.append(hearing.versions(file))
+        versions.append(hearing.versions(file, len(files)))
         labels.append([int(name == category) for name in CATEGORIES])
         groups.append(f"fold-{file.name[0]}")
     return assembled(hearing.space, features, labels, groups, versions=versions)

@@ -1,7 +1,10 @@
 """Recordings with a table of labels: SONYC-UST's as we have them, or your own."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from hub.training.dataset import Dataset, assembled
 from hub.training.datasets.hearing import Hearing
@@ -14,8 +17,8 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
     """Recordings with a table of labels.
 
     Args:
-        folder: has `labels.csv` with column `clip`, one column per category (0, 1), and if known `sensor_id`.
-            Clips are looked for in `clips/` and beside the table.
+        folder: has `labels.csv` with column `clip`, one column per category (0, 1), and if known `sensor_id` and
+            `source` (equal text means the same source). Clips are looked for in `clips/` and beside the table.
         hearing: hears the clips.
 
     Raises:
@@ -24,9 +27,10 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
             told with the line.
     """
     table = folder / "labels.csv"
-    features, labels, groups, versions = [], [], [], []
+    features, labels, groups, versions, sources = [], [], [], [], []
     said: dict[str, Row] = {}
-    for row in read_table(table, ("clip", *CATEGORIES)):
+    rows = read_table(table, ("clip", *CATEGORIES))
+    for row in rows:
         clip = row.cells["clip"]
         where = f"{table}, line {row.line}"
         marks = [_mark(row, name, where) for name in CATEGORIES]
@@ -37,12 +41,14 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
         try:
             path = _inside(folder, clip)
             features.append(hearing.features(path))
-            versions.append(hearing.versions(path))
+            versions.append(hearing.versions(path, len(rows)))
         except (Invalid, Unavailable) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)
         groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
-    return assembled(hearing.space, features, labels, groups, versions=versions)
+        sources.append(row.cells.get("source", "").strip())
+    data = assembled(hearing.space, features, labels, groups, versions=versions)
+    return replace(data, sources=np.asarray(sources, dtype=np.str_)) if any(sources) else data
 
 
 def _mark(row: Row, name: str, where: str) -> int:

@@ -137,7 +137,7 @@ def load_sonyc_ust(folder: Path, hearing: Hearing) -> tuple[Dataset, Benchmark]:
         annotations.labels.tolist(),
         [f"sensor-{sensor}" for sensor in annotations.sensors.tolist()],
         annotations.fine.tolist(),
-        [hearing.versions(recordings[name]) for name in annotations.files.tolist()],
+        [hearing.versions(recordings[name], len(annotations.files)) for name in annotations.files.tolist()],
     )
     learnt = data.take(annotations.splits == TRAIN)
     return learnt, Benchmark(data.take(np.isin(annotations.splits, QUERIES)), learnt)

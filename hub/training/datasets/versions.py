@@ -28,12 +28,18 @@ class Versions:
     """Which versions are made of each recording.
 
     Attributes:
-        count: how many; 0 makes none.
+        count: how many at most; 0 makes none.
         rate_hz: sample rate that they are made at.
+        total: versions of all recordings of a folder at most: many recordings vary enough by themselves.
     """
 
     count: int = 0
     rate_hz: int = 16_000
+    total: int = 4_096
+
+    def of(self, recordings: int) -> int:
+        """How many are made of each of so many recordings."""
+        return min(self.count, self.total // max(1, recordings))
 
 
 def version(clip: Waveform, rate_hz: int, rng: np.random.Generator) -> Waveform:

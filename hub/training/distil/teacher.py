@@ -25,6 +25,8 @@ _AT_ONCE: Final = 64
 """Inputs that pass the network together, if it takes several."""
 _LEAST: Final = 1e-7
 """Probabilities are kept so far from 0 and 1 before their log-odds are taken."""
+_PROBE: Final = 0.1
+"""Deviation of the noise that a teacher hears first, so that what it gives can be checked."""
 
 
 class Teacher:
@@ -58,8 +60,8 @@ class Teacher:
         self._session = _session(model, self._file, threads)
         self._input, self._at_once, self._flat = self._takes()
         self._check_outputs()
-        probe = np.zeros((1, *self.frame_shape), np.float32)
-        self.dimension: Final = int(self.hear(probe)[0].shape[1])
+        noise = np.random.default_rng(0).normal(0.0, _PROBE, (1, *self.frame_shape)).astype(np.float32)
+        self.dimension: Final = int(self.hear(noise)[0].shape[1])
         if self.dimension < WIDTH:
             raise Invalid(
                 f"{self._file}: embedding {told.embedding!r} has {self.dimension} values; a student learns {WIDTH}"

@@ -15,6 +15,7 @@ from hub.web.api.words import (
     Category,
     Clock,
     EventName,
+    Height,
     Historical,
     Limit,
     Matches,
@@ -23,6 +24,7 @@ from hub.web.api.words import (
     Since,
     Time,
     Until,
+    Width,
     errors,
 )
 from hub.web.asking import filter_of, like_event
@@ -38,11 +40,11 @@ from shared.taxonomy import CATEGORIES
 Answers = dict[int | str, dict[str, Any]]
 
 _CACHED: Final = "private, max-age=86400"
-_PICTURE: Final[Answers] = {
+PICTURE: Final[Answers] = {
     200: {"content": {"image/png": {}}, "description": "the picture"},
     304: {"description": "as before"},
 }
-_AUDIO: Final[Answers] = {
+AUDIO: Final[Answers] = {
     200: {"content": {"audio/flac": {}}, "description": "the FLAC file"},
     206: {"content": {"audio/flac": {}, "multipart/byteranges": {}}, "description": "the parts asked for by `Range`"},
     416: {"content": {"text/plain": {}}, "description": "a `Range` beyond the file"},
@@ -69,12 +71,14 @@ def routes(parts: Parts) -> APIRouter:
         """Archived events, newest first."""
         wanted = Wanted(_ms(since), _ms(until), place, category, min_laeq, clock, historical)
         page = parts.catalogue.events(wanted, limit=limit, after=cursor_of(after))
-        return EventList(events=[event_view(event) for event in page.events], next=text_of(page.next))
+        names = parts.name_matcher.names_of([str(event.id) for event in page.events])
+        told = [event_view(event, names.get(str(event.id))) for event in page.events]
+        return EventList(events=told, next=text_of(page.next))
 
     @router.get("/{event_id}", responses=errors(404, 422, 503))
     def event(event_id: EventName) -> EventView:
         """One event."""
-        return event_view(event_of(parts.archive, event_id))
+        return event_view(event_of(parts.archive, event_id), parts.name_matcher.names_of([event_id]).get(event_id))
 
     @router.get("/{event_id}/similar", responses=errors(404, 422, 503))
     def similar(
@@ -103,32 +107,39 @@ def routes(parts: Parts) -> APIRouter:
         first, second = event_of(parts.archive, event_id), event_of(parts.archive, match)
         return why_view(first, second, parts.explainer.why(first, second))
 
-    @router.get("/{event_id}/audio", response_class=FileResponse, responses={**_AUDIO, **errors(404, 422, 503)})
+    @router.get("/{event_id}/audio", response_class=FileResponse, responses={**AUDIO, **errors(404, 422, 503)})
     def audio(event_id: EventName) -> FileResponse:
         """The event's sound, if it was kept."""
-        path = kept_path(parts, event_of(parts.archive, event_id))
-        return FileResponse(path, media_type="audio/flac", headers={"Cache-Control": _CACHED})
+        return sound_file(parts, event_of(parts.archive, event_id))
 
     @router.get(
-        "/{event_id}/spectrogram.png", response_class=Response, responses={**_PICTURE, **errors(404, 422, 503)}
+        "/{event_id}/spectrogram.png", response_class=Response, responses={**PICTURE, **errors(404, 422, 503)}
     )
-    def picture(
-        event_id: EventName,
-        request: Request,
-        width: Annotated[int, Query(ge=16, le=1600, description="pixels")] = 800,
-        height: Annotated[int, Query(ge=16, le=600, description="pixels")] = 192,
-    ) -> Response:
+    def picture(event_id: EventName, request: Request, width: Width = 800, height: Height = 192) -> Response:
         """The event's spectrogram; where no sound was kept, the numbers that the hub compares, over time."""
-        found = event_of(parts.archive, event_id)
-        heard = path_of(parts, found) is not None
-        named = f"{VERSION} {event_id} {heard} {width} {height}"
-        tag = f'"{hashlib.sha256(named.encode()).hexdigest()[:24]}"'
-        headers = {"ETag": tag, "Cache-Control": _CACHED}
-        if tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(_drawn(parts, found, width, height), media_type="image/png", headers=headers)
+        return picture_of(parts, event_of(parts.archive, event_id), request, width, height)
 
     return router
+
+
+def sound_file(parts: Parts, event: StoredEvent) -> FileResponse:
+    """Answer with an event's sound.
+
+    Raises:
+        HTTPException: 404, there is none; says why.
+    """
+    return FileResponse(kept_path(parts, event), media_type="audio/flac", headers={"Cache-Control": _CACHED})
+
+
+def picture_of(parts: Parts, event: StoredEvent, request: Request, width: int, height: int) -> Response:
+    """Answer with an event's picture, or that it is as before."""
+    heard = path_of(parts, event) is not None
+    named = f"{VERSION} {event.id} {heard} {width} {height}"
+    tag = f'"{hashlib.sha256(named.encode()).hexdigest()[:24]}"'
+    headers = {"ETag": tag, "Cache-Control": _CACHED}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(_drawn(parts, event, width, height), media_type="image/png", headers=headers)
 
 
 def _drawn(parts: Parts, event: StoredEvent, width: int, height: int) -> bytes:

@@ -9,12 +9,12 @@ from fastapi.responses import StreamingResponse
 
 from hub.catalogue import Cursor, Wanted
 from hub.feedback import Verdict
-from hub.stored import StoredEvent, ms_of
+from hub.stored import ms_of
 from hub.web.api.words import Category, Clock, Historical, Place, Since, Site, Until, errors
 from hub.web.listing import WantedAlerts, alerts, verdicts
 from hub.web.parts import Parts
 from hub.web.tables import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
-from hub.web.views import event_view
+from hub.web.views import EventView, event_view
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
@@ -35,6 +35,7 @@ _EVENT: Final = (
     "historical",
     "space",
     "audio",
+    "name",
     *CATEGORIES,
 )
 _ALERT: Final = (
@@ -45,6 +46,7 @@ _ALERT: Final = (
     "historical",
     "delay_s",
     "severity",
+    "name",
     "categories",
     "probability",
     "threshold",
@@ -89,9 +91,10 @@ def routes(parts: Parts) -> APIRouter:
         """Events with levels and the probability of each category."""
         wanted = Wanted(_ms(since), _ms(until), place, category, clock=clock, historical=historical)
 
-        def page(after: Cursor | None) -> tuple[Sequence[StoredEvent], Cursor | None]:
+        def page(after: Cursor | None) -> tuple[Sequence[EventView], Cursor | None]:
             found = parts.catalogue.events(wanted, limit=_PAGE, after=after)
-            return found.events, found.next
+            names = parts.name_matcher.names_of([str(event.id) for event in found.events])
+            return [event_view(event, names.get(str(event.id))) for event in found.events], found.next
 
         return _sent("events", form, _EVENT, (_event_row(event) for event in paged(page)))
 
@@ -121,8 +124,8 @@ def _sent(name: str, form: Format, columns: tuple[str, ...], rows: Iterator[Row]
     return StreamingResponse(lines, media_type=MEDIA_TYPES[form], headers=headers)
 
 
-def _event_row(event: StoredEvent) -> Row:
-    row = event_view(event).model_dump(mode="json")
+def _event_row(event: EventView) -> Row:
+    row = event.model_dump(mode="json")
     return {**row, **{name: round(p, 4) for name, p in row.pop("presence").items()}}
 
 

@@ -58,6 +58,8 @@ EventName = Annotated[str, Path(pattern=EVENT, description="id of an event", exa
 EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
 Ranked = Annotated[By, Query(description=BY)]
 Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]
+Width = Annotated[int, Query(ge=16, le=1600, description="pixels")]
+Height = Annotated[int, Query(ge=16, le=600, description="pixels")]
 Ours = Annotated[
     str | None,
     Header(alias=HEADER, description="any text; must be there unless the hub's own page asks"),
@@ -67,6 +69,7 @@ _TEXTS: Final[Mapping[int, str]] = {
     400: "a body that cannot be read",
     403: f"asked from elsewhere without the header `{HEADER}`",
     404: "there is none",
+    409: "a name that is given already, or for which there is no room",
     413: "more than the cap was sent",
     415: "a body of another kind",
     422: "a parameter or body that is not understood, or that does not fit",

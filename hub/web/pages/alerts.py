@@ -10,7 +10,7 @@ from hub.feedback import Verdict, VerdictKind
 from hub.web.cursors import cursor_of, text_of
 from hub.web.listing import WantedAlerts, alerts
 from hub.web.lookup import alert_of, category_of, event_of
-from hub.web.pages.event import attention_of, explained
+from hub.web.pages.event import attention_of, explained, naming_of
 from hub.web.pages.shell import Shell
 from hub.web.saying import Said, give, threshold
 from hub.web.sound import path_of
@@ -70,6 +70,7 @@ def routes(shell: Shell) -> APIRouter:
             said=said,
             before=before,
             threshold=threshold(parts, found.site, lead),
+            **naming_of(shell, event),
         )
 
     @router.post("/alerts/{alert_id}/say")

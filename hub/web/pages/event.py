@@ -1,7 +1,7 @@
 """One event: what it sounds and looks like, the happening it belongs to, and what it is like."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -13,6 +13,7 @@ from hub.search.match import Filter
 from hub.stored import StoredEvent, ms_of
 from hub.web.asking import like_event
 from hub.web.lookup import event_of
+from hub.web.naming import likely
 from hub.web.pages.shell import Shell
 from hub.web.sound import path_of
 from shared.messages import MatchMessage
@@ -61,9 +62,22 @@ def routes(shell: Shell) -> APIRouter:
             said={verdict.match: verdict for verdict in parts.feedback.of_alert(event_id)} if alert else {},
             flagged={match.event for match in alert.matches} if alert else set(),
             before=_neighbour(shell, found),
+            **naming_of(shell, found),
         )
 
     return router
+
+
+def naming_of(shell: Shell, event: StoredEvent) -> dict[str, Any]:
+    """What the form wants that names an event: its name, what else it may be, and the names of its site."""
+    parts = shell.parts
+    sounds = parts.name_matcher.sounds(at_once=True)
+    return {
+        "nameable": parts.retrieval.knows_sources(event.space),
+        "name": parts.name_matcher.names_of([str(event.id)]).get(str(event.id)),
+        "likely_names": [one for one in likely(parts, event) if one.probability >= one.sound.treatment.threshold],
+        "names_here": sorted(one.name for one in sounds.values() if one.serves(event.site)),
+    }
 
 
 def attention_of(shell: Shell, event: StoredEvent) -> list[float]:

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from hub.web.pages import alerts, event, feed, patterns, plan, reference, search, sensors, settings, sources
+from hub.web.pages import alerts, event, feed, names, patterns, plan, reference, search, sensors, settings, sources
 from hub.web.pages.shell import Shell
 from hub.web.parameters import known_parameters
 from hub.web.parts import Parts
@@ -15,6 +15,7 @@ from hub.web.parts import Parts
 _STATIC: Final = Path(__file__).parents[1] / "static"
 _TITLES: Final = {
     404: "There is nothing here",
+    409: "That name is taken",
     413: "That is too large",
     422: "That was not understood",
     503: "The archive is away",
@@ -24,7 +25,7 @@ _TITLES: Final = {
 def add(app: FastAPI, parts: Parts) -> None:
     """Add all pages, and what they load, to an application."""
     shell = Shell(parts)
-    for page in (feed, plan, event, alerts, patterns, sources, search, sensors, settings, reference):
+    for page in (feed, plan, event, alerts, patterns, sources, names, search, sensors, settings, reference):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 

@@ -37,6 +37,7 @@ _SECTIONS: Final = (
     ("/alerts", "Alerts"),
     ("/patterns", "Patterns"),
     ("/sources", "Sources"),
+    ("/names", "Names"),
     ("/map", "Map"),
     ("/search", "Search"),
     ("/sensors", "Sensors"),

@@ -11,6 +11,7 @@ from hub.flagging.source_words import NOUNS, ordinal
 from hub.source_verdicts import SourceVerdicts
 from hub.web.cursors import cursor_of, text_of
 from hub.web.lookup import category_of
+from hub.web.naming import of_source
 from hub.web.pages.shell import Shell
 from hub.web.plots import DAYS, calendar, plan, week
 from hub.web.sound import path_of
@@ -75,6 +76,8 @@ def routes(shell: Shell) -> APIRouter:
             request,
             "source.html",
             source=own,
+            names=of_source(parts, own.id),
+            nameable=bool(known.exemplars) and parts.retrieval.knows_sources(group.space),
             phrase=NOUNS[group.category][1],
             ordinal=ordinal(known.pattern.times),
             rhythmic=known.pattern.regularity != NO_RHYTHM,

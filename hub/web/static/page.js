@@ -55,7 +55,7 @@
     }
     source.addEventListener("alert", (news) => {
       const alert = JSON.parse(news.data);
-      status.textContent = `New alert: ${alert.categories[0] ?? "a sound"} at ${alert.site}/${alert.sensor}`;
+      status.textContent = `New alert: ${alert.name ?? alert.categories[0] ?? "a sound"} at ${alert.site}/${alert.sensor}`;
     });
     source.addEventListener("reset", () => { location.reload(); });
     window.addEventListener("pagehide", () => source.close());

@@ -3,15 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hub.model.calibration import Curve
-from hub.model.checkpoint import Checkpoint, load, save
+from hub.model.checkpoint import Checkpoint, load, save, shipped
 from hub.model.identity import STEPS, Identity, IdentityConfig, IdentityNetwork
 from hub.model.tagged import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid
-from shared.space import SMALL
+from shared.space import SMALL, VGGISH, FeatureSpace
 
 
 def identity(frames: int = 10) -> Identity:
@@ -58,6 +59,17 @@ def test_a_cosine_up_to_the_floor_is_worth_nothing_and_one_the_whole_weight() ->
 def test_an_identity_of_other_features_is_refused() -> None:
     with pytest.raises(Invalid, match="an identity of 12 x 128 features cannot serve"):
         replace(checkpoint(), identity=identity(frames=12))
+
+
+@pytest.mark.parametrize("space", [VGGISH, SMALL])
+def test_what_ships_knows_sources(space: FeatureSpace) -> None:
+    ships = load(shipped(space.id))
+    assert ships.identity is not None
+    assert ships.identity.network.weight > 0.0
+    assert ships.identity.network.config.values <= 64
+    assert ships.record["identity"]["ece"]["match"] <= 0.03
+    clips = torch.from_numpy(space.dequantise(np.random.default_rng(0).integers(0, 256, (3, *space.shape), np.uint8)))
+    assert torch.allclose(ships.identity.network(clips).norm(dim=1), torch.ones(3), atol=0.02)
 
 
 @pytest.mark.parametrize("values", [0, 65, -1])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.notify.text import TITLE_LIMIT, Text, Wording, heard_by, percent
 from shared.errors import Invalid
-from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, WindowMessage
+from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, SourceMessage, WindowMessage
 from shared.taxonomy import CATEGORIES
 from tests.values import alert
 
@@ -65,6 +65,17 @@ def impact() -> AlertMessage:
     )
 
 
+def test_a_named_sound_is_told_by_its_name() -> None:
+    told = {"name": "bakery fan", "name_id": "5f2c81a0", "name_probability": 0.934, "watched": True}
+    text = SHIPPED.text([impact().model_copy(update=told)])
+    assert text.title == "bakery fan, heard again, at demo/street-1, 07:02 (recurring)"
+    assert text.body.splitlines()[1] == "93 % sure it is the same source as an example of bakery fan"
+    assert (
+        "bakery fan, heard again, at demo/street-1"
+        in SHIPPED.text([impact().model_copy(update=told)], digest=True).body
+    )
+
+
 def test_an_inspector_reads_what_where_when_how_sure_and_when_again() -> None:
     assert SHIPPED.text([impact()]) == Text(
         title="machinery impact at demo/street-1, 07:02 (recurring)",
@@ -77,6 +88,22 @@ Also heard at demo/street-2 at the same time
 https://noise.example/alerts/demo.street-1.boot.9""",
         page="https://noise.example/alerts/demo.street-1.boot.9",
     )
+
+
+def test_an_inspector_reads_which_source_it_is() -> None:
+    source = SourceMessage(
+        id="4f2a9c01d7",
+        new=False,
+        probability=0.83,
+        times=6,
+        days=6,
+        since=at("2026-11-03T07:00"),
+        regularity="weekdays around 07:00",
+    )
+    known = SHIPPED.text([impact().model_copy(update={"source": source})])
+    assert "This machine, the 6th time since 3 Nov, weekdays around 07:00 (83 % sure).\n" in known.body
+    new = SHIPPED.text([impact().model_copy(update={"source": source.model_copy(update={"new": True})})])
+    assert "A machine, not heard here before.\n" in new.body
 
 
 def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:

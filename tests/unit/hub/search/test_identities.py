@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.search.best import best, best_of_each
@@ -92,11 +93,15 @@ def test_ranks_by_source_and_both_are_cosines_and_weighted_sums(name: str) -> No
     np.testing.assert_allclose(by[By.SOURCE], cosines)
     worth = 0.7 * np.maximum(0.0, (cosines - 0.9) / 0.1)
     assert (worth > 0).any()
-    assert (worth == 0).any()
     np.testing.assert_allclose(by[By.BOTH], kind + worth, atol=1e-5)
     for way in By:
         quick = scorer.ranks(towers[0], scorer.half(towers), way)
         assert np.abs(quick - by[way]).max() <= scorer.tolerance_of(way)
+
+
+def test_a_cosine_is_worth_nothing_up_to_its_floor_and_the_weight_at_1() -> None:
+    worth = scorer_of("tagged").identities.worth(torch.tensor([-1.0, 0.5, 0.9, 0.95, 1.0]))
+    np.testing.assert_allclose(worth.numpy(), [0.0, 0.0, 0.0, 0.35, 0.7], atol=1e-5)
 
 
 @pytest.mark.parametrize("by", By)

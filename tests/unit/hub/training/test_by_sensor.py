@@ -83,14 +83,14 @@ def test_what_is_fitted_never_learnt_a_sensor_that_is_searched_by(network: Check
     assert len(asked) == len(learnt) == 2 * FOLDS
     assert all(not one & other for one, other in zip(asked, learnt, strict=True))
     assert found.queries == 36, "each clip counts once, though it is asked in two divisions"
-    assert {row.method for row in found.rows} == {"random", "other", "linear", "shipped"}
+    assert {row.method for row in found.rows} == {"random", "cosine", "other", "linear", "shipped", "shipped-kind"}
     assert set(found.presence) == {"other", "linear", "shipped"}
 
 
 def test_two_folders_are_compared_with_networks_as_they_are(network: Checkpoint) -> None:
     queries, database = clips(["sensor-1"] * 9), clips(["sensor-2"] * 20)
     part = between(Heard(queries, {}), Heard(database, {}), {"mine": network})
-    assert set(part.methods) == {"random", "linear", "mine"}
+    assert set(part.methods) == {"random", "cosine", "linear", "mine", "mine-kind"}
     assert part.numbers is None
     assert all(rank(3).shape == (20,) for rank in part.methods.values())
 
@@ -135,7 +135,7 @@ def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
         assert {"", "fold-1"} <= set(clips.groups.tolist())
         np.testing.assert_array_equal(clips.features, part.benchmark.database.features)
         assert len(part.benchmark.queries) + len(clips) == len(data)
-        assert set(part.methods) == {"random", "linear", "mine"}
+        assert set(part.methods) == {"random", "cosine", "linear", "mine", "mine-kind"}
 
 
 def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:

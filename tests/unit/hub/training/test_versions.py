@@ -79,11 +79,42 @@ def test_versions_of_a_recording_are_heard_once_and_are_of_that_recording(tmp_pa
     np.testing.assert_array_equal(hearing.versions(tmp_path / "a.wav"), first)
     np.testing.assert_array_equal(Hearing(extractor, made=Versions(2)).versions(tmp_path / "a.wav"), first)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == kept
+    assert hearing.versions(tmp_path / "a.wav", among=4_096).shape == (1, *SMALL.shape)
     assert hearing.features(tmp_path / "a.wav").shape == SMALL.shape
     assert Hearing(extractor).versions(tmp_path / "a.wav").shape == (0, *SMALL.shape)
     (tmp_path / "c.wav").write_text("no sound")
     with pytest.raises(Invalid, match=r"c\.wav"):
         hearing.versions(tmp_path / "c.wav")
+
+
+def test_features_that_were_kept_without_a_number_of_clips_are_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", make_scene(np.random.default_rng(0), 16_000, 3.0).waveform, 16_000)
+    for half in (None, 0):
+        hearing = Hearing(extractor_for(SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half)
+        first = hearing.features(tmp_path / "a.wav")
+        (kept,) = (tmp_path / f"cache-{half}").rglob("*.npy")
+        marked = 255 - first
+        for stored in (marked, marked[None]):
+            np.save(kept, stored)
+            np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), marked)
+        np.save(kept, marked[:3])
+        np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), first)
+
+
+@pytest.mark.parametrize(("recordings", "each"), [(0, 8), (1, 8), (512, 8), (513, 7), (4_096, 1), (4_097, 0)])
+def test_of_many_recordings_fewer_versions_are_made(recordings: int, each: int) -> None:
+    assert Versions(8).of(recordings) == each
+    assert Versions().of(recordings) == 0
+
+
+def test_recordings_with_versions_are_learnt_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, epochs in (("STARTED_PLAN", 1), ("VERSIONS_PLAN", 2)):
+        plan = getattr(recipes, name)
+        monkeypatch.setattr(recipes, name, replace(plan, tune=replace(plan.tune, epochs=epochs)))
+    order = recipes.Order(recipes.TAGGED, start=recipes.start_of(SMALL.id, recipes.TAGGED))
+    for versions, epochs in ((0, 1), (2, 2)):
+        made = recipes.fit(dataset(24, versions=versions), dataset(0), order, on_epoch=_, on_step=_)
+        assert made.record["plan"]["tune"]["epochs"] == epochs
 
 
 def test_a_clip_without_versions_stands_for_them_itself() -> None:
@@ -145,13 +176,15 @@ def test_finer_labels_that_are_not_known_are_what_the_start_says() -> None:
     assert with_finer(known, network(0)).fine is None
 
 
-def test_too_few_clips_to_choose_by_keep_what_was_chosen_for_the_start() -> None:
+def test_with_too_few_clips_to_choose_by_shift_and_weight_are_the_recipes() -> None:
     start = recipes.start_of(SMALL.id, recipes.TAGGED)
     assert start is not None
     made = recipes.fit(
         dataset(24), dataset(0), recipes.Order(recipes.TAGGED, epochs=1, start=start), on_epoch=_, on_step=_
     )
-    assert choice_of(made) == choice_of(start)
+    assert choice_of(made) == recipes.STARTED_CHOICE
+    assert isinstance(made.network, TaggedNetwork)
+    assert float(made.network.weight) == recipes.STARTED_CHOICE.weight
     assert choice_of(Checkpoint(network(0), SMALL, {})) == Choice(0.0, 0.0)
 
 

@@ -41,14 +41,6 @@ def test_a_clip_of_one_frame_has_no_halves() -> None:
         halves(clips(np.zeros((2, 1, 4)), FeatureSpace("single/1", 1, 4, 0.0, 1.0)))
 
 
-def test_whole_clips_are_pooled_as_the_network_pools_them() -> None:
-    given = clips(noise(4))
-    frames = torch.from_numpy(SMALL.dequantise(given.features))
-    chosen = np.array([2, 0])
-    found = Stretches(given, np.random.default_rng(0)).whole(chosen)
-    torch.testing.assert_close(found, pooled(frames[chosen]), atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.parametrize("frames", [2, 3, 10])
 def test_two_views_of_one_clip_share_no_frame(frames: int) -> None:
     space = FeatureSpace("told/1", frames, frames, 0.0, 1.0)  # each frame lights a value of its own

@@ -100,7 +100,7 @@ def test_it_hears_sound_at_its_rate_and_says_log_odds_whatever_it_gives(tmp_path
     embeddings, odds = sure.hear(heard)
     assert embeddings.shape == (70, 130)
     assert embeddings.dtype == odds.dtype == np.float32
-    np.testing.assert_allclose(odds, logits.hear(heard)[1], atol=1e-3)
+    np.testing.assert_allclose(odds, logits.hear(heard)[1], atol=0.02)  # probabilities near 0 are rounded
     np.testing.assert_allclose(sure.hear(heard[5:6])[0], embeddings[5:6], atol=1e-5)
     assert [found.shape for found in sure.hear(heard[:0])] == [(0, 130), (0, 3)]
 

@@ -208,12 +208,12 @@ def test_a_student_that_was_kept_is_ready_to_be_used_and_tells_its_plan(tmp_path
 def test_what_other_arguments_made_is_not_gone_on_with(
     tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path: Path, _threads: int) -> Teacher:
+    def refuse(*_: object) -> None:
         raise KeyboardInterrupt
 
     work = tmp_path / "work"
     monkeypatch.setattr(run, "SCENES", 0)
-    monkeypatch.setattr(run, "Teacher", refuse)
+    monkeypatch.setattr(run, "_odds", refuse)
     with pytest.raises(KeyboardInterrupt):
         run.make(work, run.Order(tmp_path, (sounds / "street",)), TINY, lambda _: None)
     assert (work / "bank.npz").is_file()

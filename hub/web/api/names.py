@@ -1,0 +1,135 @@
+"""Named sounds: sounds that people gave names to, to be told of them or not."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.flagging.named import EXAMPLES_LIMIT, NAME_FORM, NAME_LIMIT, THRESHOLD, Mode
+from hub.web.api.events import AUDIO, PICTURE, picture_of, sound_file
+from hub.web.api.sources import SourceName
+from hub.web.api.words import EVENT, EventName, Height, Ours, Site, Width, errors
+from hub.web.name_views import NameList, NameView
+from hub.web.naming import Change, add, change, example_of, name_source, named, remove, sound_of, views
+from hub.web.parts import Parts
+from hub.web.views import EVENT_EXAMPLE
+from shared.messages import Probability, Severity
+
+_Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT, pattern=NAME_FORM, examples=["bakery fan"])]
+_Event = Annotated[str, Field(pattern=EVENT)]
+_Events = Annotated[list[_Event], Field(min_length=1, max_length=EXAMPLES_LIMIT)]
+NameId = Annotated[str, Path(pattern="^[0-9a-f]{8}$", description="id of a named sound", examples=["5f2c81a0"])]
+
+
+class NewSourceName(BaseModel):
+    """A name for a source, whose exemplars become the examples of the named sound.
+
+    `mode`: `shown` only shows the name; `watched` raises an alert of `severity` whenever the sound returns; `muted`
+    raises no alert of it. An event has the name from P(same source) = `threshold` on.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"name": "bakery fan", "mode": "watched"}}
+    )
+
+    name: _Name
+    all_sites: bool = Field(False, description="look for it at all sites, not only where it was heard")
+    mode: Mode = "shown"
+    threshold: Probability = THRESHOLD
+    severity: Severity = "recurring"
+    by: str = Field("", max_length=64, pattern=r"^[^\x00]*$", description="who names it")
+
+
+class NewName(NewSourceName):
+    """A name for the sound of one to five events.
+
+    `mode`: `shown` only shows the name; `watched` raises an alert of `severity` whenever the sound returns; `muted`
+    raises no alert of it. An event has the name from P(same source) = `threshold` on.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"name": "bakery fan", "events": [EVENT_EXAMPLE], "mode": "watched"}},
+    )
+
+    events: _Events = Field(description="ids of the events that are examples of it")
+
+
+class NameChange(BaseModel):
+    """What is to be another of a named sound; what is not given stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"mode": "muted"}})
+
+    name: _Name | None = None
+    events: _Events | None = Field(
+        None, description="all its examples from now on: those that it has, and events of the archive"
+    )
+    mode: Mode | None = None
+    threshold: Probability | None = None
+    severity: Severity | None = None
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The routes of named sounds."""
+    router, every = APIRouter(prefix="/names"), APIRouter(tags=["names"])
+
+    @router.get("", responses=errors(422, 503))
+    def names(site: Site = None) -> NameList:
+        """All named sounds, by name, with their examples and when they were heard last."""
+        return NameList(names=named(parts, site))
+
+    @router.post("", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
+    def add_name(new: NewName, _ours: Ours = None) -> NameView:
+        """Name a sound by one to five events; every hub looks for it within a second."""
+        sound = add(parts, new.name, new.events, _change(new), all_sites=new.all_sites, by=new.by)
+        return views(parts, [sound])[0]
+
+    @every.post("/sources/{source_id}/name", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
+    def name_of_source(source_id: SourceName, new: NewSourceName, _ours: Ours = None) -> NameView:
+        """Name a source: the events that sound most like it become the examples of a named sound."""
+        sound = name_source(parts, source_id, new.name, _change(new), all_sites=new.all_sites, by=new.by)
+        return views(parts, [sound])[0]
+
+    @router.get("/{name_id}", responses=errors(404, 422, 503))
+    def name(name_id: NameId) -> NameView:
+        """One named sound."""
+        return views(parts, [sound_of(parts, name_id)])[0]
+
+    @router.patch("/{name_id}", responses=errors(400, 403, 404, 409, 413, 422, 503))
+    def change_name(name_id: NameId, wanted: NameChange, _ours: Ours = None) -> NameView:
+        """Change a named sound: watch it, mute it, call it something else, give it other examples."""
+        given = Change(wanted.name, wanted.mode, wanted.threshold, wanted.severity)
+        return views(parts, [change(parts, name_id, given, wanted.events)])[0]
+
+    @router.delete("/{name_id}", status_code=204, responses=errors(403, 404, 422, 503))
+    def remove_name(name_id: NameId, _ours: Ours = None) -> None:
+        """Forget a named sound, its examples, and when it was heard; events and alerts stay."""
+        remove(parts, name_id)
+
+    @router.get(
+        "/{name_id}/examples/{event_id}/audio",
+        response_class=FileResponse,
+        responses={**AUDIO, **errors(404, 422, 503)},
+    )
+    def example_audio(name_id: NameId, event_id: EventName) -> FileResponse:
+        """The sound of an example, if it was kept; it outlasts the event."""
+        return sound_file(parts, example_of(parts, name_id, event_id))
+
+    @router.get(
+        "/{name_id}/examples/{event_id}/spectrogram.png",
+        response_class=Response,
+        responses={**PICTURE, **errors(404, 422, 503)},
+    )
+    def example_picture(
+        name_id: NameId, event_id: EventName, request: Request, width: Width = 800, height: Height = 192
+    ) -> Response:
+        """The spectrogram of an example; it outlasts the event."""
+        return picture_of(parts, example_of(parts, name_id, event_id), request, width, height)
+
+    every.include_router(router)
+    return every
+
+
+def _change(new: NewSourceName) -> Change:
+    return Change(mode=new.mode, threshold=new.threshold, severity=new.severity)

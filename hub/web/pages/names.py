@@ -1,0 +1,69 @@
+"""Named sounds: what has a name, when it was heard last, and what comes of it; and the forms that name sounds."""
+
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from hub.flagging.named import NAME_LIMIT, SEVERITIES, Mode
+from hub.web.naming import Change, change, name_event, name_source, named, sound_of
+from hub.web.naming import remove as forget
+from hub.web.pages.shell import Shell
+from shared.errors import Invalid
+from shared.messages import Severity
+
+_THERE: Final = 303
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The routes of named sounds."""
+    router = APIRouter()
+    parts = shell.parts
+
+    @router.get("/names")
+    def names(request: Request) -> HTMLResponse:
+        return shell.page(request, "names.html", named=named(parts), severities=SEVERITIES, limit=NAME_LIMIT)
+
+    @router.post("/names")
+    def name(
+        event: Annotated[str, Form(max_length=256)],
+        name: Annotated[str, Form(max_length=4 * NAME_LIMIT)],
+        mode: Annotated[Mode, Form()] = "shown",
+        all_sites: Annotated[bool, Form()] = False,
+    ) -> RedirectResponse:
+        name_event(parts, event, name, mode, all_sites=all_sites)
+        return RedirectResponse(f"/events/{quote(event, safe='')}#name", status_code=_THERE)
+
+    @router.post("/sources/{source_id}/name")
+    def name_of_source(
+        source_id: str,
+        name: Annotated[str, Form(max_length=4 * NAME_LIMIT)],
+        mode: Annotated[Mode, Form()] = "shown",
+        all_sites: Annotated[bool, Form()] = False,
+    ) -> RedirectResponse:
+        made = name_source(parts, source_id, name, Change(mode=mode), all_sites=all_sites)
+        return RedirectResponse(f"/names#name-{made.id}", status_code=_THERE)
+
+    @router.post("/names/{name_id}")
+    def treat(  # one form for each button
+        name_id: str,
+        mode: Annotated[Mode | None, Form()] = None,
+        name: Annotated[str | None, Form(max_length=4 * NAME_LIMIT)] = None,
+        percent: Annotated[float | None, Form(ge=0, le=100)] = None,
+        severity: Annotated[Severity | None, Form()] = None,
+        without: Annotated[str | None, Form(max_length=256)] = None,
+    ) -> RedirectResponse:
+        rest = None if without is None else [one for one in sound_of(parts, name_id).examples if one != without]
+        if rest == []:
+            raise Invalid("this is the last example: give it another one first, or remove the name")
+        threshold = None if percent is None else percent / 100
+        change(parts, name_id, Change(name, mode, threshold, severity), rest)
+        return RedirectResponse(f"/names#name-{name_id}", status_code=_THERE)
+
+    @router.post("/names/{name_id}/remove")
+    def remove(name_id: str) -> RedirectResponse:
+        forget(parts, name_id)
+        return RedirectResponse("/names", status_code=_THERE)
+
+    return router
