@@ -1,10 +1,10 @@
 """What a site's budget of alerts is offered, and what that is worth.
 
 What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
-one that is wrong loses 1: a likeness of p is worth 2p - 1 on average. A known source counts in full, a new one a
-tenth. A sound that is L dB over the ambient level counts L / (L + 5). What comes often counts less: one of 1 + n,
-where n is how many offers a day are of the same category, as new or as well known, and at least as loud, and a fifth
-of all those of the category.
+one that is wrong loses 3: a likeness of p is worth 4p - 3 on average. A known source counts in full, a new one a
+tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
+L / (L + 5). What comes often counts less: one of 1 + n, where n is how many offers a day are of the same category, as
+new or as well known, and at least as loud, and a fifth of all those of the category.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
 happening are one offer, worth as much as the best of them.
@@ -172,8 +172,8 @@ def offers_of(document: dict[str, Any]) -> Offers:
 
 def worth(offers: Offers, offer: Offer) -> float:
     """What an alert is worth, in [0, 1]; see the module's docstring."""
-    gain = max(2.0 * offer.likeness - 1.0, 0.0)
-    counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source
+    gain = max(4.0 * offer.likeness - 3.0, 0.0)
+    counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source**2
     above_db = HALF_DB if offer.above_db is None else max(offer.above_db, 0.0)
     return gain * counts * above_db / (above_db + HALF_DB) / (1.0 + _a_day(offers, offer.sort))
 

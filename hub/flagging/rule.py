@@ -101,7 +101,8 @@ class Judged:
 
     Attributes:
         episodes: it belongs to, as they are now.
-        flagged: categories that the alert is about, with their likeness, the surest first; none: no alert.
+        flagged: categories that the alert is about, with their likeness: those that belong to a rhythm first, and of
+            these and of the others the surest; none: no alert.
         matches: the flagged matches, each with its highest likeness in a flagged category.
         recurring: whether the alert is about something that belongs to a rhythm.
         above_ambient_db: its level over the ambient one; None if not known yet.
@@ -169,7 +170,8 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
             episodes[episode.id] = _belonging(rule, recent, episode, heard, alert)
         elif worth:
             worthy[episode.id] = likeness
-    recurring = any(around.belonging(episodes[name]) >= rule.rhythm for name in worthy)
+    rhythmic = {name for name in worthy if around.belonging(episodes[name]) >= rule.rhythm}
+    recurring = bool(rhythmic)
     if worthy and not recurring:
         found = replace(similar, likeness=own)
         clip = [_offer(rule, episodes[name], found, around.thresholds, above) for name in worthy]
@@ -181,7 +183,7 @@ def judge(rule: FlagRule, heard: Heard, recent: Recent, similar: Found, around: 
         around.history.keep(episode)
         if late and episode.alert:
             _spread(rule, recent, episode, around.history)
-    surest = sorted(worthy.items(), key=lambda item: -item[1])
+    surest = sorted(worthy.items(), key=lambda item: (item[0] not in rhythmic, -item[1]))
     flagged = {episodes[name].category: likeness for name, likeness in surest}
     matches = _flagged_matches(rule, replace(similar, likeness=own), flagged, around.thresholds)
     return Judged(list(episodes.values()), flagged, matches, above, recurring)

@@ -174,7 +174,7 @@ def test_what_is_as_quiet_as_the_ambient_level_is_worth_nothing() -> None:
 def test_clips_of_one_happening_are_one_offer_as_much_worth_as_the_best_of_them() -> None:
     offers, told, day = Offers(), [DAY_MS, DAY_MS], DAY_MS
     for number in range(12):
-        assert not took(offers, told, day + HOUR + number * 10_000, dog(0.6 + number / 100))
+        assert not took(offers, told, day + HOUR + number * 10_000, dog(0.8 + number / 100))
     assert len(offers.open) == 1
     took(offers, told, day + 3 * HOUR, dog(place="demo/b"))
     assert sum(count for key, count in offers.today.items() if key.startswith("s")) == 1.0

@@ -167,3 +167,10 @@ def test_the_match_that_is_likely_the_same_source_comes_first() -> None:
     found = Found(matches, likeness, np.array([0.1, 0.9, 1.0], dtype=np.float32))
     judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), found, Around())
     assert [(m.event, round(p, 2)) for m, p in judged.matches] == [("a.b.1", 0.9), ("a.b.0", 0.95)]
+
+
+def test_what_belongs_to_a_rhythm_leads_the_alert_that_is_told_for_it() -> None:
+    around = Around(belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
+    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.9, dog=0.7), around)
+    assert judged.recurring
+    assert list(judged.flagged) == ["dog", "music"]
