@@ -66,7 +66,7 @@ class NameMatcher:
         Raises:
             Unavailable: the store is away.
         """
-        sounds = self.sounds()
+        sounds = self.sounds(at_once=True)
         if not sounds:
             return {}
         return {event: sounds[one] for event, one in self._names.of_events(events).items() if one in sounds}

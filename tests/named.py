@@ -31,7 +31,7 @@ def taught(checkpoint: Checkpoint, features: Features, seed: int = 0) -> Checkpo
     kept = int((scales > 1e-3 * scales[0]).sum())
     whitening = directions[:kept] / (scales[:kept, None] / np.sqrt(len(features)))
     with torch.no_grad():
-        network.get_buffer("centre").copy_(centre)
+        network.centre.copy_(centre)
         network.projection.weight.copy_(network.projection.weight[:, :kept] @ whitening)
     return Checkpoint(
         checkpoint.network,

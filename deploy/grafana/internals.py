@@ -127,6 +127,19 @@ INTERNALS: Final[Rows] = [
                 "Events that are named sounds; muted ones raise no alert.",
             ),
             Panel(
+                "Sources",
+                "none",
+                [
+                    ("max(earwitness_store_sources)", "sources"),
+                    ("max(earwitness_store_source_episodes_waiting)", "episodes not yet filed"),
+                    (
+                        f"sum by (outcome) (increase(earwitness_hub_source_episodes_total{{{HUB}}}[1h]))",
+                        "episodes an hour: {{outcome}}",
+                    ),
+                ],
+                "Episodes of one machine, dog, siren or voice are filed into a source after they are archived.",
+            ),
+            Panel(
                 "Notifications",
                 "none",
                 [

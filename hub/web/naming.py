@@ -110,7 +110,7 @@ def add(
     for event in dict.fromkeys(events):
         parts.name_matcher.check(event_of(parts.archive, event).space)
     try:
-        return parts.names.add(
+        made = parts.names.add(
             name,
             list(dict.fromkeys(events)),
             site=ALL_SITES if all_sites else None,
@@ -121,6 +121,8 @@ def add(
         )
     except Taken as error:
         raise HTTPException(409, str(error)) from error
+    parts.name_matcher.sounds(at_once=True)  # this hub knows it when the answer is there, others soon after
+    return made
 
 
 def name_source(
@@ -180,9 +182,11 @@ def change(parts: Parts, sound_id: str, wanted: Change, events: Sequence[str] | 
         if event not in present.examples:
             parts.name_matcher.check(event_of(parts.archive, event).space)
     try:
-        return parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
+        made = parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
     except Taken as error:
         raise HTTPException(409, str(error)) from error
+    parts.name_matcher.sounds(at_once=True)
+    return made
 
 
 def name_event(parts: Parts, event_id: str, name: str, mode: Mode, *, all_sites: bool = False) -> NamedSound:

@@ -1,5 +1,6 @@
 """What the chaos run is made of: its faults, and the line that it cuts."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def line() -> Iterator[Line]:
             threading.Thread(target=answer, args=(end,), daemon=True).start()
 
     def answer(end: socket.socket) -> None:
-        with end:
+        with end, contextlib.suppress(ConnectionResetError):
             while data := end.recv(100):
                 end.sendall(data)
 

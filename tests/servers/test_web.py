@@ -271,7 +271,8 @@ def news(lines: Iterator[str]) -> Iterator[dict[str, str]]:
 
 
 def test_the_stream_tells_what_happens_and_what_was_missed(api: httpx.Client, web: Demo) -> None:
-    stored = web.archive.fetch([got(api, "/events", limit=1, category="dog")["events"][0]["id"]])[0]
+    clearest = max(got(api, "/events", limit=200)["events"], key=lambda event: max(event["presence"].values()))
+    stored = web.archive.fetch([clearest["id"]])[0]
     features = recombined(stored.features[None], 3, np.random.default_rng(5))
     with api.stream("GET", "/stream") as stream:
         told = news(stream.iter_lines())
