@@ -102,7 +102,6 @@ def train(
     from hub.model.checkpoint import load, save
     from hub.training import plots, recipes
     from hub.training.beside import versions_of
-    from hub.training.dataset import with_domain
     from hub.training.datasets import Reader
     from hub.training.reference import with_reference
 
@@ -138,7 +137,7 @@ def train(
 
         trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
     facts = recipes.facts(trained, sources, aside)
-    trained = with_reference(trained, with_domain(clips))
+    trained = with_reference(trained, clips)
     save(out, replace(trained, record={**trained.record, "network": order.method, "seed": seed, **facts}))
     if plot is not None:
         plots.training(plot, trained.record["history"])

@@ -15,7 +15,6 @@ import httpx
 import numpy as np
 import pytest
 
-from hub.search.recombined import recombined
 from shared.audio import encode_flac
 from shared.events import EventId
 from shared.scene import mix
@@ -271,9 +270,8 @@ def news(lines: Iterator[str]) -> Iterator[dict[str, str]]:
 
 
 def test_the_stream_tells_what_happens_and_what_was_missed(api: httpx.Client, web: Demo) -> None:
-    clearest = max(got(api, "/events", limit=200)["events"], key=lambda event: max(event["presence"].values()))
-    stored = web.archive.fetch([clearest["id"]])[0]
-    features = recombined(stored.features[None], 3, np.random.default_rng(5))
+    stored = web.archive.fetch([got(api, "/alerts", limit=1)["alerts"][0]["event"]])[0]
+    features = [stored.features, stored.features]
     with api.stream("GET", "/stream") as stream:
         told = news(stream.iter_lines())
         assert next(one for one in told if "event" in one)["event"] == "hello"
