@@ -71,7 +71,7 @@ def room(told: Sequence[int], at_ms: int, a_day: float) -> bool:
 
 
 def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> float:
-    """What an offer must be worth, in [0, 1]; see the module's docstring, 3.
+    """What an offer must be worth, in [0, 1]; see the module's docstring.
 
     Args:
         offers: of the site.

@@ -25,16 +25,11 @@ class TestedView(BaseModel):
     expected_by_chance: float
 
 
-class PatternView(BaseModel):
-    """What is known of a category's comings and goings at a sensor."""
+class RhythmView(BaseModel):
+    """How often, how regularly, and when next."""
 
-    site: str
-    sensor: str
-    category: str
     times: int
     days: int
-    first_at: datetime | None
-    last_at: datetime | None
     median_duration_s: float
     regularity: str
     profile: list[list[float | None]] = Field(
@@ -45,6 +40,30 @@ class PatternView(BaseModel):
     calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
 
 
+class PatternView(RhythmView):
+    """How often, how regularly, and when next a category is heard at a sensor."""
+
+    site: str
+    sensor: str
+    category: str
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+def rhythm_view(found: Pattern, calendar: dict[date, float]) -> RhythmView:
+    """A pattern's rhythm as the API tells it."""
+    return RhythmView(
+        times=found.times,
+        days=found.days,
+        median_duration_s=found.median_duration_s,
+        regularity=found.regularity,
+        profile=profile_rows(found),
+        next=window_view(found),
+        tested=tested_view(found),
+        calendar=calendar,
+    )
+
+
 def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
     """A pattern as the API tells it."""
     site, _, sensor = place.partition("/")
@@ -52,16 +71,9 @@ def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date,
         site=site,
         sensor=sensor,
         category=category,
-        times=found.times,
-        days=found.days,
         first_at=found.first_at,
         last_at=found.last_at,
-        median_duration_s=found.median_duration_s,
-        regularity=found.regularity,
-        profile=profile_rows(found),
-        next=window_view(found),
-        tested=tested_view(found),
-        calendar=calendar,
+        **dict(rhythm_view(found, calendar)),
     )
 
 

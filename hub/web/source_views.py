@@ -14,12 +14,12 @@ from hub.flagging.recurrence import Pattern
 from hub.flagging.source import exemplars
 from hub.source_rows import StoredSource
 from hub.web.parts import Parts
-from hub.web.pattern_views import TestedView, WindowView, profile_rows, tested_view, window_view
+from hub.web.pattern_views import RhythmView, rhythm_view
 from hub.web.views import utc
 
 SOURCE_EXAMPLE: Final = "4f2a9c01d7"
 EXEMPLARS: Final = 4
-_PLACES_FROM: Final = 50
+PLACES_FROM: Final = 50
 """Episodes, the newest, by which the places of a source in a list are told."""
 
 
@@ -43,19 +43,9 @@ class SourceList(BaseModel):
     next: str | None
 
 
-class SourceDetail(SourceView):
+class SourceDetail(RhythmView, SourceView):
     """A source with its history; what pauses for half an hour at most is one time (`flagging.cooldown_s`)."""
 
-    times: int
-    days: int
-    median_duration_s: float
-    regularity: str
-    profile: list[list[float | None]] = Field(
-        description="share of hours with it, [7][24] from Monday 0:00 local; null where nothing was heard"
-    )
-    next: WindowView | None
-    tested: TestedView | None
-    calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
     exemplars: list[str] = Field(description="events that sound most like it")
     different: list[str] = Field(description="sources that a person said are others")
 
@@ -101,7 +91,7 @@ def known_of(parts: Parts, name: str) -> Known:
     """
     stored, now = source_of(parts, name), datetime.now(UTC)
     episodes = parts.histories.episodes(stored.id, now)
-    members = parts.sources.members([episode.id for episode in episodes[:_PLACES_FROM]])
+    members = parts.sources.members([episode.id for episode in episodes[:PLACES_FROM]])
     near = exemplars(stored.source, list(members.values()), 2 * EXEMPLARS)
     there = {str(event.id) for event in parts.archive.fetch([member.clip for member in near])}
     return Known(
@@ -137,7 +127,7 @@ def places_of(episodes: Sequence[Episode]) -> list[str]:
 
 def source_view(parts: Parts, stored: StoredSource) -> SourceView:
     """A source as the API tells it in a list."""
-    return _view(stored, places_of(parts.sources.episodes(stored.id, limit=_PLACES_FROM)))
+    return _view(stored, places_of(parts.sources.episodes(stored.id, limit=PLACES_FROM)))
 
 
 def _view(stored: StoredSource, places: list[str]) -> SourceView:
@@ -155,17 +145,9 @@ def _view(stored: StoredSource, places: list[str]) -> SourceView:
 
 def source_detail(known: Known) -> SourceDetail:
     """A source with its history as the API tells it."""
-    found = known.pattern
     return SourceDetail(
-        **_view(known.stored, places_of(known.episodes)).model_dump(),
-        times=found.times,
-        days=found.days,
-        median_duration_s=found.median_duration_s,
-        regularity=found.regularity,
-        profile=profile_rows(found),
-        next=window_view(found),
-        tested=tested_view(found),
-        calendar=known.calendar,
+        **dict(_view(known.stored, places_of(known.episodes))),
+        **dict(rhythm_view(known.pattern, known.calendar)),
         exemplars=known.exemplars,
         different=sorted(known.stored.source.apart),
     )

@@ -15,14 +15,13 @@ from hub.web.naming import of_source
 from hub.web.pages.shell import Shell
 from hub.web.plots import DAYS, calendar, plan, week
 from hub.web.sound import path_of
-from hub.web.source_views import known_of, places_of, source_of, sources
+from hub.web.source_views import PLACES_FROM, known_of, places_of, source_of, sources
 from shared.errors import Invalid
 from shared.events import check_name
 
 _ROWS: Final = 30
 _FORETOLD: Final = 8
 """Rows whose rhythm is told in the list; it takes a moment each."""
-_PLACES_FROM: Final = 50
 _WEEKS: Final = 13
 _EPISODES: Final = 12
 _OTHERS: Final = 12
@@ -50,7 +49,7 @@ def routes(shell: Shell) -> APIRouter:
                 episodes = parts.histories.episodes(one.id, now)
                 pattern = parts.histories.pattern_of(episodes, now)
             else:
-                episodes, pattern = parts.sources.episodes(one.id, limit=_PLACES_FROM), None
+                episodes, pattern = parts.sources.episodes(one.id, limit=PLACES_FROM), None
             told.append((one, places_of(episodes), pattern))
         return shell.page(
             request,
