@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy.special import gammainc
+import numpy.typing as npt
 
 from hub.flagging.offers import DAY_MS, EDGES, Offer, Offers, advance, close, note, worth
 
@@ -87,8 +87,16 @@ def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> floa
         return 0.0
     expected = offers.expected(at_ms, left_ms)
     at_least = np.cumsum(expected[::-1])[::-1]
-    enough = gammainc(float(max(_free(told, at_ms, a_day), 1)), at_least)  # P(as many come), of a Poisson process
-    return _FORESIGHT * float(_WIDTHS @ enough)
+    return _FORESIGHT * float(_WIDTHS @ _as_many(max(_free(told, at_ms, a_day), 1), at_least))
+
+
+def _as_many(least: int, expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """P(at least so many come) of Poisson processes: float64 [n] of their means, float64 [n]."""
+    from torch import float64, from_numpy, full_like, special  # noqa: PLC0415 - help is printed without torch
+
+    means = from_numpy(np.ascontiguousarray(expected))
+    made: npt.NDArray[np.float64] = special.gammainc(full_like(means, least, dtype=float64), means).numpy()
+    return made
 
 
 def _period(a_day: float) -> tuple[int, int]:
