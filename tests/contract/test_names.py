@@ -46,11 +46,11 @@ RATE_HZ = 22_050
 NEARBY = Places({"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -74.0)}, 200.0, ZoneInfo("UTC"))
 
 
-def retrieval(seed: int = 0) -> Retrieval:
-    return Retrieval([Scorer(taught(load(shipped(VGGISH.id)), CLIPS, seed)), Scorer(load(shipped(LOGMEL.id)))])
+def scorers(seed: int = 0) -> list[Scorer]:
+    return [Scorer(taught(load(shipped(VGGISH.id)), CLIPS, seed)), Scorer(load(shipped(LOGMEL.id)))]
 
 
-RETRIEVAL = retrieval()
+SCORERS = scorers()
 
 
 class Hub:
@@ -62,7 +62,7 @@ class Hub:
         self.now = NOON
         self.clips = Clips(clips) if clips is not None else None
         self.metrics = HubMetrics(CollectorRegistry())
-        self.retrieval = retrieval() if rule is ALL_FLAGGED or clips else RETRIEVAL
+        self.retrieval = Retrieval(SCORERS)
         self.names = NamedSounds(archive, self.clips)
         self.matcher = NameMatcher(self.names, self.retrieval, lambda: self.time_s)
         self.casebook = Casebook(archive)
@@ -202,7 +202,7 @@ def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Arch
         event_before.captured_at,
     )
     assert np.array_equal(kept.features, event_before.features)
-    changed = NameMatcher(hub.names, retrieval(seed=5))
+    changed = NameMatcher(hub.names, Retrieval(scorers(seed=5)))
     towers = changed._scorers[VGGISH.id].embed(CLIPS[[1, 2]])
     likely = changed.likely([event_before, event_before], list(towers))
     assert [[one.sound.name for one in own] for own in likely] == [["Bakery fan"], []]
