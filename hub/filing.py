@@ -1,7 +1,7 @@
 """Files episodes into sources, and keeps identities of different checkpoints apart.
 
 1. An episode that opened, or whose clearest clip changed, is due (`hub.sources`). A thread files those that are due,
-   the oldest first; before anyone is told of an alert, all are filed that are due then.
+   the oldest first; before anyone is told of an alert, those of its site and category are filed that are due then.
 2. The identity of an episode is that of its clearest clip, by the checkpoint of the clip's feature space. An episode
    whose clip is gone, or whose feature space has no checkpoint with an identity, is of no source.
 3. Identities of two checkpoints are never compared. Where a source has those of an earlier checkpoint, they are
@@ -30,7 +30,7 @@ from hub.source_rows import Group, StoredSource
 from hub.sources import SourceStore
 from shared.worker import Worker
 
-AT_ONCE: Final = 64
+AT_ONCE: Final = 256
 """Episodes filed in one transaction at most."""
 _CLAIM_S: Final = 600.0
 _EVERY_S: Final = 1.0
@@ -84,15 +84,19 @@ class SourceFiler:
         self._start = self._start + left if more else 0
         return time.monotonic() - began_s if more else _EVERY_S
 
-    def catch_up(self) -> None:
+    def catch_up(self, episode: str | None = None) -> None:
         """File all episodes that are due, but those that hubs with another checkpoint file.
+
+        Args:
+            episode: only those of its site and category.
 
         Raises:
             Unavailable: the store is away; nothing is lost.
         """
         start = 0
         while names := self._store.due(start, AT_ONCE):
-            start += self.file(names)
+            chosen = names if episode is None else [name for name in names if _compared(name) == _compared(episode)]
+            start += len(names) - len(chosen) + (self.file(chosen) if chosen else 0)
 
     def file(self, names: Sequence[str]) -> int:
         """File episodes, or forget what they were filed as if they are no more.
@@ -189,6 +193,11 @@ def _made_anew(
             Centre(member.centre, member.identity) if known is None else known.plus(member.identity)
         )
     return replace(source, centres=tuple(centres.values())), anew
+
+
+def _compared(name: str) -> tuple[str, str]:
+    """Site and number of the category of an episode: only those that are equal are compared."""
+    return name.partition(".")[0], name.rpartition(".")[2]
 
 
 def _stands(episode: Episode, now: Episode | str | None) -> bool:

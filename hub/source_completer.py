@@ -32,8 +32,10 @@ class SourceCompleter:
         Raises:
             Unavailable: the store is away.
         """
-        self._filer.catch_up()
-        episode = self._store.episode(alert.episode) if alert.episode else None
+        if not alert.episode:
+            return alert
+        self._filer.catch_up(alert.episode)
+        episode = self._store.episode(alert.episode)
         member = None if episode is None else self._store.members([episode.id]).get(episode.id)
         if member is None:
             return alert

@@ -63,24 +63,25 @@ class Drawer:
 
 
 def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is untyped
-    """Read what else is needed to keep a drawer, then begin the transaction and queue all of it."""
+    """Read what else is needed to keep a drawer, then begin the transaction and queue all of it, in few commands."""
     partition, group = drawer.partition, drawer.group
-    lost = {name: pipe.zrange(episodes_key(name), 0, -1) for name in partition.gone}
+    lost = [one.decode() for name in sorted(partition.gone) for one in pipe.zrange(episodes_key(name), 0, -1)]
     opened = {name: drawer.opened_ms.get(name) or _opened_ms(pipe, drawer, name) for name in drawer.filed}
     pipe.multi()
     for name in partition.into:
-        target = partition.resolved(name)
-        pipe.zunionstore(episodes_key(target), [episodes_key(target), episodes_key(name)], aggregate="MIN")
-        queue_removal(pipe, group, name)
-        pipe.set(source_key(name), to_json(target), ex=_NAMED_FOR_S)
+        target = episodes_key(partition.resolved(name))
+        pipe.zunionstore(target, [target, episodes_key(name)], aggregate="MIN")
+    queue_removal(pipe, group, [*partition.into, *sorted(partition.gone)], set(lost) - drawer.filed.keys())
+    for name in partition.into:
+        pipe.set(source_key(name), to_json(partition.resolved(name)), ex=_NAMED_FOR_S)
     _queue_episodes(pipe, drawer, opened)
-    for name in sorted(partition.changed):
-        source = partition.sources[name]
-        pipe.set(source_key(name), source_row(StoredSource(source, group, drawer.network, _first_ms(drawer, name))))
-        pipe.zadd(SOURCES, {name: source.last_ms})
-        pipe.zadd(group_key(group), {name: source.last_ms})
-    for name, episodes in lost.items():
-        queue_removal(pipe, group, name, {one.decode() for one in episodes} - drawer.filed.keys())
+    if partition.changed:
+        changed = [partition.sources[name] for name in sorted(partition.changed)]
+        last_ms = {source.id: source.last_ms for source in changed}
+        stored = [StoredSource(one, group, drawer.network, _first_ms(drawer, one.id)) for one in changed]
+        pipe.mset({source_key(one.id): source_row(one) for one in stored})
+        pipe.zadd(SOURCES, last_ms)
+        pipe.zadd(group_key(group), last_ms)
     if drawer.done:
         pipe.zrem(SOURCES_DUE, *drawer.done)
     if partition.changed or partition.gone or drawer.filed or drawer.left:
@@ -94,12 +95,17 @@ def _opened_ms(pipe: Any, drawer: Drawer, name: str) -> int:  # noqa: ANN401
 
 
 def _queue_episodes(pipe: Any, drawer: Drawer, opened_ms: Mapping[str, int]) -> None:  # noqa: ANN401
+    before: dict[str, list[str]] = {}
     for name in [*drawer.filed, *drawer.left]:
         if name in drawer.members:
-            before = drawer.partition.resolved(drawer.members[name].member.source)
-            pipe.zrem(episodes_key(before), name)
+            before.setdefault(drawer.partition.resolved(drawer.members[name].member.source), []).append(name)
+    now: dict[str, dict[str, int]] = {}
     for name, member in drawer.filed.items():
-        pipe.zadd(episodes_key(member.source), {name: opened_ms[name]})
+        now.setdefault(member.source, {})[name] = opened_ms[name]
+    for source, names in before.items():
+        pipe.zrem(episodes_key(source), *names)
+    for source, opened in now.items():
+        pipe.zadd(episodes_key(source), opened)
     if drawer.filed:
         rows = {name: member_row(StoredMember(own, drawer.network)) for name, own in drawer.filed.items()}
         pipe.hset(members_key(drawer.group.site), mapping=rows)
@@ -107,13 +113,14 @@ def _queue_episodes(pipe: Any, drawer: Drawer, opened_ms: Mapping[str, int]) -> 
         pipe.hdel(members_key(drawer.group.site), *drawer.left)
 
 
-def queue_removal(pipe: Any, group: Group, name: str, episodes: Iterable[str] = ()) -> None:  # noqa: ANN401
-    """Remove a source, and what tells that some episodes are of it."""
-    pipe.delete(source_key(name), episodes_key(name))
-    pipe.zrem(SOURCES, name)
-    pipe.zrem(group_key(group), name)
-    if names := sorted(episodes):
-        pipe.hdel(members_key(group.site), *names)
+def queue_removal(pipe: Any, group: Group, names: Sequence[str], episodes: Iterable[str] = ()) -> None:  # noqa: ANN401
+    """Remove sources of a group, and what tells that some episodes are of them."""
+    if names:
+        pipe.delete(*(key(name) for name in names for key in (source_key, episodes_key)))
+        pipe.zrem(SOURCES, *names)
+        pipe.zrem(group_key(group), *names)
+    if known := sorted(episodes):
+        pipe.hdel(members_key(group.site), *known)
 
 
 def _first_ms(drawer: Drawer, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -71,8 +72,11 @@ def source_row(stored: StoredSource) -> bytes:
     )
 
 
+@lru_cache(maxsize=4096)
 def source_or_name(name: str, row: bytes) -> StoredSource | str:
     """A source from its row, or the name of the one that it became a part of.
+
+    Rows that were read lately are not read again: each filing reads all sources of a group, and few of them changed.
 
     Raises:
         KeyError, TypeError, ValueError: the row is something else.

@@ -241,7 +241,7 @@ class SourceStore:
                     self._redis.hdel(members_key(one.group.site), *gone)
                 if len(gone) >= one.episodes and one.id not in kept:
                     pipe = self._redis.pipeline(transaction=False)
-                    queue_removal(pipe, one.group, one.id)
+                    queue_removal(pipe, one.group, [one.id])
                     pipe.execute()
                     removed += 1
         return removed

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from hub.flagging.centres import Centres
 from hub.flagging.source import MOST_CENTRES, Centre, Member, Nearest, Same, Seen, Source, SourceRule, Vector, nearest
 
 
@@ -25,6 +26,7 @@ class Partition:
         self._rule = rule
         self._fresh = fresh
         self.sources: dict[str, Source] = {source.id: source for source in sources}
+        self._centres = Centres(self.sources.values(), same)
         self.changed: set[str] = set()
         """Ids of those that opened or changed."""
         self.into: dict[str, str] = {}
@@ -48,7 +50,7 @@ class Partition:
 
     def nearest(self, seen: Seen) -> Nearest:
         """The source that is most likely an episode's."""
-        return nearest(seen.identity, self.sources.values(), self._same)
+        return self._centres.nearest(seen.identity)
 
     def file(self, seen: Seen, before: Member | None = None) -> Member | None:
         """Put an episode into its source: a known one, or one that it opens.
@@ -145,8 +147,7 @@ class Partition:
     def _file_again(self, seen: Seen, before: Member, own: Source) -> Member | None:
         left = _without(own, before)
         if left is None:  # it is alone there
-            others = (source for source in self.sources.values() if source.id != own.id)
-            found = nearest(seen.identity, others, self._same)
+            found = self._centres.nearest(seen.identity, [own.id])
             centre = Centre(own.centres[0].id, seen.identity)
             self._put(replace(own, centres=(centre,), last_ms=max(own.last_ms, seen.opened_ms)))
             return _again(before, seen, own.id, replace(found, centre=centre.id))
@@ -162,12 +163,8 @@ class Partition:
         highest = 0.0
         while True:
             own = self.sources[name]
-            others = [
-                source
-                for source in self.sources.values()
-                if source.id != name and source.id not in own.apart and not (source.kept and own.kept)
-            ]
-            found = [nearest(centre.mean, others, self._same) for centre in own.centres]
+            barred = {name, *own.apart}
+            found = [self._centres.nearest(centre.mean, barred, kept=not own.kept) for centre in own.centres]
             best = max(found, key=lambda one: one.probability)
             if not best.source or best.probability < self._rule.join:
                 return highest
@@ -185,6 +182,7 @@ class Partition:
             apart=(lasting.apart | ended.apart) - {lasting.id, ended.id},
         )
         del self.sources[ended.id]
+        self._centres.remove(ended.id)
         self.changed.discard(ended.id)
         self.into[ended.id] = lasting.id
         self._put(made)
@@ -222,6 +220,7 @@ class Partition:
     def _put(self, source: Source, *, only_if: bool = True) -> None:
         if only_if:
             self.sources[source.id] = source
+            self._centres.put(source)
             self.changed.add(source.id)
 
     def _put_or_drop(self, own: Source, left: Source | None) -> None:
@@ -232,6 +231,7 @@ class Partition:
 
     def _drop(self, name: str) -> None:
         dropped = self.sources.pop(name)
+        self._centres.remove(name)
         self.changed.discard(name)
         self.gone.add(name)
         for other in dropped.apart & self.sources.keys():

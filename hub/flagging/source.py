@@ -23,7 +23,7 @@ Source: Sokal and Michener 1958 (average linkage); Wagstaff et al. 2001 (must-li
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -59,17 +59,17 @@ class Centre:
     Attributes:
         id: of the source that opened with it.
         total: float32 [values], the sum of identities.
-        size: how many were summed, at least 1.
+        size: how many were summed; 0 only where the centre is about to be given up.
+        mean: float32 [values], no longer than 1: its inner product with an identity is a mean of cosines.
     """
 
     id: str
     total: Vector
     size: int = 1
+    mean: Vector = field(init=False)
 
-    @property
-    def mean(self) -> Vector:
-        """float32 [values], no longer than 1: its inner product with an identity is a mean of cosines."""
-        return np.asarray(self.total / np.float32(self.size), dtype=np.float32)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", np.asarray(self.total / np.float32(max(self.size, 1)), dtype=np.float32))
 
     def plus(self, total: Vector, size: int = 1) -> "Centre":
         """The centre with further identities, whose sum is given; with a size below 0, less those."""

@@ -27,7 +27,7 @@ from hub.sources import SourceStore
 from hub.stored import StoredEvent, ms_of
 from shared.messages import AlertMessage
 from shared.space import VGGISH
-from tests.sources import MONDAY, conclude, heard, retrieval
+from tests.sources import DOG, MONDAY, conclude, heard, retrieval
 
 PLACES = Places({}, 200.0, ZoneInfo("UTC"))
 
@@ -108,7 +108,8 @@ def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) ->
     assert [e.opened_ms for e in world.store.episodes(newest[0].id)] == [ms_of(at(day)) for day in (4, 2, 0)]
 
 
-def test_a_backlog_is_filed_in_steps(world: World) -> None:
+def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.filing.AT_ONCE", 64)
     world.hears(*(heard(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
     world.filer.step()
     assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 6
@@ -207,6 +208,17 @@ def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: Worl
     told = world.completer.complete(alert).source
     assert told is not None
     assert (told.times, told.new, told.since) == (1, True, at(0))
+
+
+def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: World) -> None:
+    world.hears(heard(0, 1, at(0)), heard(0, 1, at(0), site="other"))
+    (alert,) = world.hears(heard(1, 1, at(1)))
+    told = world.completer.complete(alert).source
+    assert told is not None
+    assert told.times == 2
+    assert world.store.due(0, 10) == [f"other.s1.boot.0.{DOG}"]
+    world.files()
+    assert world.store.due(0, 10) == []
 
 
 def test_an_alert_without_an_identity_tells_of_no_source(archive: Archive) -> None:
