@@ -12,6 +12,7 @@ happening are one offer, worth as much as the best of them.
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -113,6 +114,7 @@ class Offers:
         today: counts of this day.
         open: happenings that are offered now, by `Offer.key`.
         changed: whether anything changed that is to be kept.
+        over_ms: no happening is over before this time; not kept.
     """
 
     since_ms: int = -1
@@ -122,6 +124,7 @@ class Offers:
     today: Counts = field(default_factory=dict)
     open: dict[str, Happening] = field(default_factory=dict)
     changed: bool = False
+    over_ms: int = -1
 
     def expected(self, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
         """How many offers of each worth are expected in the time that comes: float64 [len(EDGES)], in their order.
@@ -172,7 +175,9 @@ def offers_of(document: dict[str, Any]) -> Offers:
 
 def worth(offers: Offers, offer: Offer) -> float:
     """What an alert is worth, in [0, 1]; see the module's docstring."""
-    gain = max(4.0 * offer.likeness - 3.0, 0.0)
+    gain = 4.0 * offer.likeness - 3.0
+    if gain <= 0.0:
+        return 0.0
     counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source**2
     above_db = HALF_DB if offer.above_db is None else max(offer.above_db, 0.0)
     return gain * counts * above_db / (above_db + HALF_DB) / (1.0 + _a_day(offers, offer.sort))
@@ -181,11 +186,9 @@ def worth(offers: Offers, offer: Offer) -> float:
 def _a_day(offers: Offers, sort: Sort) -> float:
     """How many offers a day are like one: of its category, as new or as well known, and at least as loud."""
     counted = 0.0
-    for known in (False, True):
-        for level in range(_LOUDEST + 1):
-            alike = known == sort.known and level >= sort.level
-            count = offers.history.get(_sort_key(Sort(sort.category, known, level)), 0.0)
-            counted += count * (1.0 if alike else 0.0) + count * _ALL_COUNT
+    for other, key in _sorts(sort.category):
+        alike = other.known == sort.known and other.level >= sort.level
+        counted += offers.history.get(key, 0.0) * (_ALL_COUNT + alike)
     return (counted + _USUAL) / (offers.days + 1.0)
 
 
@@ -193,8 +196,10 @@ def advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
     """Close the happenings that are over, and days."""
     if offers.since_ms < 0:
         offers.since_ms, offers.changed = at_ms, True
-    for key in [key for key, one in offers.open.items() if at_ms - one.last_ms > pause_ms]:
-        close(offers, key)
+    if at_ms > offers.over_ms:
+        for key in [key for key, one in offers.open.items() if at_ms - one.last_ms > pause_ms]:
+            close(offers, key)
+        offers.over_ms = min((one.last_ms for one in offers.open.values()), default=at_ms) + pause_ms
     while len(offers.open) > _MOST_OPEN:
         close(offers, next(iter(offers.open)))
     day = at_ms // DAY_MS
@@ -209,10 +214,11 @@ def advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
         offers.day, offers.changed = day, True
 
 
-def note(offers: Offers, offer: Offer, value: float, at_ms: int) -> None:
+def note(offers: Offers, offer: Offer, value: float, at_ms: int, pause_ms: int) -> None:
     """Count a clip as a part of its happening, which is worth as much as its best clip."""
     known = offers.open.get(offer.key)
     if known is None:
+        offers.over_ms = min(offers.over_ms, at_ms + pause_ms)
         offers.open[offer.key], offers.changed = Happening(at_ms, at_ms, value, offer.sort), True
         return
     sort = offer.sort if value > known.worth else known.sort
@@ -234,6 +240,13 @@ def close(offers: Offers, key: str) -> None:
 
 def _hour_key(hour: int, number: int) -> str:
     return f"h{hour}.{number}"
+
+
+@cache
+def _sorts(category: int) -> list[tuple[Sort, str]]:
+    """All sorts of a category, each with its key."""
+    sorts = [Sort(category, known, level) for known in (False, True) for level in range(_LOUDEST + 1)]
+    return [(sort, _sort_key(sort)) for sort in sorts]
 
 
 def _sort_key(sort: Sort) -> str:

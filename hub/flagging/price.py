@@ -49,7 +49,7 @@ def taken(offers: Offers, told: list[int], clip: Sequence[Offer], at_ms: int, a_
         value = worth(offers, offer)
         best = max(best, value)
         if not late:
-            note(offers, offer, value, at_ms)
+            note(offers, offer, value, at_ms, pause_ms)
     if not room(told, at_ms, a_day) or best < price(offers, told, at_ms, a_day):
         return False
     told.append(at_ms)

@@ -43,7 +43,7 @@ class Identities:
 
     def cosines(self, own: Tensor, theirs: Tensor) -> Tensor:
         """Cosines [..., n] of identities [..., values] and [..., n, values]; 0 without an identity."""
-        return (theirs @ own[..., None])[..., 0].clamp_(-1.0, 1.0)
+        return (own[..., None, :] @ theirs.mT)[..., 0, :].clamp_(-1.0, 1.0)  # theirs @ own takes far longer
 
     def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool) -> npt.NDArray[np.float32]:
         """P(same source) of cosines, of matches or of any pair: float32 of the same shape; 0 without an identity."""
