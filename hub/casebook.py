@@ -53,6 +53,8 @@ _HOUR_MS: Final = 3_600_000
 _SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
 _OTHERS_KEPT: Final = 1_000
+_WRITTEN_KEPT: Final = 5_000
+"""Sensors whose recent past this process remembers."""
 _AHEAD_MS: Final = 600_000
 """What lies so far ahead of the present is of a clock that was wrong."""
 
@@ -104,6 +106,8 @@ class Casebook:
         self._archive = archive
         self._redis = archive.client
         self._rows = archive.rows
+        self._written: dict[str, tuple[bytes, Recent]] = {}
+        """What sensors did lately as this process wrote it, with its row: it need not be read from an equal row."""
 
     @translated
     def conclude(self, events: Sequence[StoredEvent], judge: Judge) -> Sequence[Conclusion]:
@@ -131,7 +135,7 @@ class Casebook:
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
-                    _queue(pipe, conclusions, opened, places)
+                    recents = _queue(pipe, conclusions, opened, places)
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
                             pipe.set(_others(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
@@ -142,6 +146,9 @@ class Casebook:
                     pipe.execute()
                 except redis.WatchError:
                     continue
+                if len(self._written) > _WRITTEN_KEPT:
+                    self._written.clear()
+                self._written |= {place: (row, opened.recents[place]) for place, row in recents.items()}
                 return conclusions
 
     def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
@@ -150,7 +157,7 @@ class Casebook:
         keys += [key(site) for key in (_others, _offers) for site in sites]
         pipe.watch(*keys)
         rows = iter(pipe.mget([*keys, *(_thresholds(site) for site in sites)]))
-        recents = {place: self._recent_from(place, next(rows)) for place in places}
+        recents = {place: self._taken_up(place, next(rows)) for place in places}
         others = {site: self._rows.read("others", site, _others_of, next(rows)) or [] for site in sites}
         offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
 
@@ -170,6 +177,11 @@ class Casebook:
         """What some sensors did lately."""
         rows = self._redis.mget([_recent(place) for place in places]) if places else []
         return {place: self._recent_from(place, row) for place, row in zip(places, rows, strict=True)}
+
+    def _taken_up(self, place: str, row: bytes | None) -> Recent:
+        """What a sensor did lately, to be changed."""
+        written, recent = self._written.pop(place, (None, None))
+        return recent if recent is not None and written == row else self._recent_from(place, row)
 
     def _recent_from(self, place: str, row: bytes | None) -> Recent:
         """What a sensor did lately; nothing if that cannot be read."""
@@ -364,15 +376,16 @@ def _sensor_of(episode: bytes) -> bytes:
     return episode.rsplit(b".", 3)[0]
 
 
-def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places: Sequence[str]) -> None:  # noqa: ANN401
-    """What is to be kept, in few commands: each costs more than what it carries."""
+def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places: Sequence[str]) -> dict[str, bytes]:  # noqa: ANN401
+    """Queue what is to be kept, in few commands, for each costs more than what it carries; return rows of sensors."""
     for conclusion in conclusions:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
     queue(pipe, opened.history)
     queue_names(pipe, opened.names)
     if due := _due_for_sources(conclusions, opened.history):
         pipe.zadd(SOURCES_DUE, due)
-    pipe.mset({_recent(place): to_json(recent_document(opened.recents[place])) for place in places})
+    recents = {place: to_json(recent_document(opened.recents[place])) for place in places}
+    pipe.mset({_recent(place): row for place, row in recents.items()})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:
         times.setdefault(conclusion.event.site, []).append(ms_of(conclusion.event.captured_at))
@@ -380,6 +393,7 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
         pipe.sadd(_SITES, site)
         pipe.zadd(_span(site), {"first": min(own)}, lt=True)
         pipe.zadd(_span(site), {"newest": max(own)}, gt=True)
+    return recents
 
 
 def _due_for_sources(conclusions: Sequence[Conclusion], history: History) -> dict[str, int]:

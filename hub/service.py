@@ -49,7 +49,7 @@ from hub.source_verdicts import SourceVerdicts
 from hub.sources import SourceStore
 from hub.store import hinted
 from hub.subscription import LITERAL
-from hub.threads import yield_early
+from hub.threads import settle, yield_early
 from hub.web.app import create_app
 from hub.web.parts import Health, Parts
 from shared.errors import Unavailable
@@ -246,6 +246,7 @@ class Hub:
         self._ways.start()
         self._announcer.start()
         yield_early()
+        settle()
         try:
             self._intake.run()
         finally:

@@ -1,5 +1,6 @@
 """How the hub's threads share processor and interpreter."""
 
+import gc
 import sys
 import threading
 from typing import Final
@@ -35,3 +36,9 @@ def yield_early() -> None:
     Products of matrices let go of it, and by default may wait 5 ms to have it back from a thread that reads messages.
     """
     sys.setswitchinterval(_SWITCH_S)
+
+
+def settle() -> None:
+    """Have garbage collections leave alone what is there by now, which lasts: each would look at all of it again."""
+    gc.collect()
+    gc.freeze()

@@ -49,6 +49,7 @@ class IngestFigures:
         times_bare: ratio of the first of these and the last.
         seconds: measured.
         archive: events searched.
+        drained_per_s: sent, by the time from the first one until all are in the archive.
     """
 
     events_per_s: float
@@ -61,6 +62,7 @@ class IngestFigures:
     times_bare: float
     seconds: float
     archive: int
+    drained_per_s: float
 
 
 def ingest_figures(
@@ -106,6 +108,7 @@ def ingest_figures(
         taken, measured = store.count() - before, time.monotonic() - started
         sent = sender.sent
         until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        drained = time.monotonic() - started
         waits = sender.waits()
         lost = sent - (store.count() - before)
     return IngestFigures(
@@ -119,6 +122,7 @@ def ingest_figures(
         times_bare=taken / measured / bare,
         seconds=measured,
         archive=archive,
+        drained_per_s=sent / drained,
     )
 
 
