@@ -12,8 +12,9 @@ from hub.embedded import Servers, embedded_servers
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
-# How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, and nothing of what is tested. Half the usual number of
+# examples: a test of a codec or parser that needs more says so itself, and tests/fuzz runs millions.
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
@@ -88,15 +89,51 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     server.stop()
 
 
-LONGEST_FIRST: Final = ("tutorials", "servers", "browser", "faults", "contract", "fuzz", "unit")
+WAITING: Final = ("tutorials", "browser", "faults", "servers")
+"""Folders whose tests wait for servers most of the time. The other folders' tests compute."""
+COMPUTING: Final = ("contract", "fuzz", "unit")
+LONGEST: Final = (
+    "tests/servers/test_web_schema.py",
+    "tests/servers/test_metrics.py",
+    "tests/servers/test_deploy.py",
+    "tests/servers/test_stores.py",
+    "tests/servers/test_notify.py",
+    "tests/servers/test_homeassistant.py",
+    "tests/servers/test_other_brokers.py",
+    "tests/servers/test_delivery.py",
+    "tests/servers/test_demo.py",
+    "tests/servers/test_replicas.py",
+    "tests/unit/hub/training/distil/test_learning.py",
+    "tests/unit/hub/training/test_commands.py",
+    "tests/unit/hub/bench/test_alerts.py",
+    "tests/unit/hub/bench/test_figures.py",
+    "tests/unit/hub/training/test_report.py",
+    "tests/unit/edge/test_line.py",
+    "tests/unit/deploy/test_install.py",
+)
+"""Files of `servers` and `unit` that take more than 20 s: each folder begins with its own."""
 TUTORIALS: Final = "tests/tutorials/test_tutorials.py"
 SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_named", "web_schema")}
 """Files by what they share, which takes many seconds to make."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that all processes end together."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+    """Mix files that wait with files that compute, so that cores are busy throughout; the longest come first."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.location[0], []).append(item)
+    items[:] = [item for file in in_order([*files]) for item in files[file]]
+
+
+def in_order(files: list[str]) -> list[str]:
+    """Order files, given as paths from the project's folder."""
+    longest = {file: number for number, file in enumerate(LONGEST)}
+    places: dict[str, float] = {}
+    for folders in (WAITING, COMPUTING):
+        own = [file for file in files if Path(file).parts[1] in folders]
+        own.sort(key=lambda file: (folders.index(Path(file).parts[1]), longest.get(file, len(LONGEST))))
+        places |= {file: number / len(own) for number, file in enumerate(own)}
+    return sorted(files, key=lambda file: places[file])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,12 +13,16 @@ import sys
 from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Final
+
+PRELOADED: Final = ("hub.cli", "hub.service", "onnxruntime", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto")
+"""What `hub.cli` imports only for `serve` is named too: PyTorch comes with `hub.service`."""
 
 
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "hub.cli", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto"])
+    context.set_forkserver_preload(["__main__", *PRELOADED])
     return context
 
 

@@ -76,6 +76,7 @@ def test_what_comes_meanwhile_does_not_shift_the_pages(archive: Archive, events:
     assert told == [str(event.id) for event in events]
 
 
+@pytest.mark.parametrize("store_url", ["valkey"], indirect=True)
 def test_a_request_looks_at_a_limited_number_of_events(archive: Archive) -> None:
     quiet = stored(0)
     for start in range(0, LOOKED_AT + 5_000, 5_000):

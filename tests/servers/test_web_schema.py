@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.browser.hub import Demo
 
-EACH = 25
+EACH = 15
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

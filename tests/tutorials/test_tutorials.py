@@ -95,6 +95,7 @@ def test_a_tutorial_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
     environment = {
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TERM": "dumb",

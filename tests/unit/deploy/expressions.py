@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Asked:
         return text
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
@@ -93,6 +95,7 @@ def names(expr: str) -> set[str]:
     return {selector.partition("{")[0] for selector in selectors(expr)}
 
 
+@cache
 def told() -> set[str]:
     """What there is to ask for: series of hub and sensors, with suffixes, and what rules record."""
     there = BUILT_IN | {asked.where for asked in recorded()}

@@ -4,10 +4,11 @@ import base64
 import functools
 import hashlib
 import http.server
-import shutil
+import importlib.util
 import subprocess
 import sys
 import threading
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def index(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         (folder / "address").write_text(f"http://127.0.0.1:{server.server_port}")
         yield folder
         server.shutdown()
@@ -156,17 +157,9 @@ def test_a_pin_is_read_with_and_without_a_marker() -> None:
     assert pinned(text, "absent") is None
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with nothing but pip; it can be copied, because its Python finds itself."""
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    return folder
-
-
 @pytest.fixture
-def project(tmp_path: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project beside a virtual environment, and no index that pip would ask by itself."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project beside a virtual environment with nothing but pip, and no index that pip would ask by itself."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "backend.py").write_text(BACKEND)
@@ -179,12 +172,17 @@ def project(tmp_path: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}")
-    shutil.copytree(fresh, tmp_path / "venv", symlinks=True)
+    pip = importlib.util.find_spec("pip")
+    assert pip is not None
+    assert pip.origin is not None
+    venv.create(tmp_path / "venv", symlinks=True)
+    (packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (packages / "pip").symlink_to(Path(pip.origin).parent)  # installing pip once more takes seconds
     return folder
 
 
-def installed(venv: Path) -> list[str]:
-    command = [str(venv / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
+def installed(folder: Path) -> list[str]:
+    command = [str(folder / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
 

@@ -51,7 +51,7 @@ def told(history: History) -> list[tuple[object, ...]]:
     return [(e.opened_ms, e.last_ms, e.clips, e.loudest, e.best, e.clarity, bool(e.alert)) for e in episodes]
 
 
-@settings(max_examples=400)
+@settings(max_examples=100)
 @given(order=clips, data=st.data())
 def test_episodes_counts_and_cool_downs_are_the_same_in_any_order_of_arrival(
     order: list[Clip], data: st.DataObject
@@ -63,7 +63,7 @@ def test_episodes_counts_and_cool_downs_are_the_same_in_any_order_of_arrival(
     assert set(as_it_came.into.values()) <= as_it_came.changed.keys() | as_it_came.merged.keys()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(order=clips, data=st.data())
 def test_no_clip_raises_an_alert_within_the_cool_down_of_another(order: list[Clip], data: st.DataObject) -> None:
     arrived = data.draw(st.permutations(order))
