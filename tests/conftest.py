@@ -121,7 +121,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mix files that wait with files that compute, so that cores are busy throughout; the longest come first."""
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.location[0], []).append(item)
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
     items[:] = [item for file in in_order([*files]) for item in files[file]]
 
 
