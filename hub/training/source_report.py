@@ -24,6 +24,7 @@ VGGISH_HALVES: Final = """\
 ### VGGish: the other half
 
 {queries:,} clips of the evaluation split, evenly spread; neither network nor identity learnt from that split.
+[Decision 0014](decisions/0014-identity.md) tells how far other lifts and identities get on clips set aside.
 """
 SENSORS_TEXT: Final = f"""\
 ### earwitness-small: sensors never heard
