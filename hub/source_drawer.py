@@ -65,6 +65,7 @@ class Drawer:
 def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is untyped
     """Read what else is needed to keep a drawer, then begin the transaction and queue all of it, in few commands."""
     partition, group = drawer.partition, drawer.group
+    _settle(drawer)
     lost = [one.decode() for name in sorted(partition.gone) for one in pipe.zrange(episodes_key(name), 0, -1)]
     opened = {name: drawer.opened_ms.get(name) or _opened_ms(pipe, drawer, name) for name in drawer.filed}
     pipe.multi()
@@ -86,6 +87,13 @@ def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is un
         pipe.zrem(SOURCES_DUE, *drawer.done)
     if partition.changed or partition.gone or drawer.filed or drawer.left:
         pipe.incr(version_key(group))
+
+
+def _settle(drawer: Drawer) -> None:
+    """Have episodes be of the source that theirs is a part of by now, and of none if it was given up since."""
+    now = {name: replace(one, source=drawer.partition.resolved(one.source)) for name, one in drawer.filed.items()}
+    drawer.filed = {name: one for name, one in now.items() if one.source in drawer.partition.sources}
+    drawer.left |= now.keys() - drawer.filed.keys()
 
 
 def _opened_ms(pipe: Any, drawer: Drawer, name: str) -> int:  # noqa: ANN401

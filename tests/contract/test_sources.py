@@ -1,10 +1,12 @@
 """Sources on every store: filed once whatever is repeated, by whom and in what order; said, expired, made anew."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 import redis
 from prometheus_client import CollectorRegistry
@@ -13,15 +15,18 @@ from hub.archive import PREFIX, Archive
 from hub.casebook import Casebook
 from hub.feedback import Feedback
 from hub.filing import SourceFiler
+from hub.flagging.episode import Episode
 from hub.flagging.learning import Learner
-from hub.flagging.source import SourceRule
+from hub.flagging.source import Seen, SourceRule
 from hub.metrics import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.places import Places
 from hub.search.retrieval import Retrieval
 from hub.search.scorer import Scorer
 from hub.source_completer import SourceCompleter
+from hub.source_drawer import Drawer
 from hub.source_histories import SourceHistories
+from hub.source_rows import Group
 from hub.source_verdicts import SourceVerdicts
 from hub.sources import SourceStore
 from hub.stored import StoredEvent, ms_of
@@ -115,6 +120,39 @@ def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPat
     assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 6
     assert world.filer.step() == 1.0
     assert {one.source.size for one in world.store.newest()} == {35}
+
+
+def edited(world: World, count: int, work: Callable[[Drawer], None], most: int = 200) -> set[frozenset[str]]:
+    """File some dogs, each another one, and do something more in the same transaction; the sources then."""
+    world.hears(*(heard(n, n, at(n)) for n in range(count)))
+    due = world.store.due(0, count)
+    episodes = [one for one in world.store.standing(due).values() if isinstance(one, Episode)]
+
+    def filed(drawer: Drawer) -> None:
+        for number, episode in enumerate(episodes):
+            identity = np.eye(64, dtype=np.float32)[number]
+            member = drawer.partition.file(Seen(episode.id, episode.opened_ms, episode.clearest, identity))
+            assert member is not None
+            drawer.filed[episode.id], drawer.opened_ms[episode.id] = member, episode.opened_ms
+            drawer.done.add(episode.id)
+        work(drawer)
+
+    world.store.edit(Group("demo", "dog", VGGISH.id), "network", due, filed, rule=SourceRule(0.5, most))
+    return world.groups()
+
+
+def test_a_source_that_becomes_a_part_of_another_as_it_opens_loses_no_episode(world: World) -> None:
+    def joined(drawer: Drawer) -> None:
+        first, second, _ = drawer.partition.sources
+        drawer.partition.join(first, second)
+
+    assert edited(world, 3, joined) == {names(0, 1), names(2)}
+
+
+def test_a_source_that_is_given_up_as_it_opens_leaves_nothing(world: World) -> None:
+    assert edited(world, 3, lambda _drawer: None, most=1) == {names(2)}
+    assert len(list(world.archive.client.scan_iter(f"{PREFIX}:source:*:episodes"))) == 1
+    assert world.archive.client.hlen(f"{PREFIX}:members:demo") == 1
 
 
 def test_sources_are_of_one_site(world: World) -> None:
