@@ -10,7 +10,7 @@ A metric that gets another name keeps the old one for a release: `RENAMED`, told
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,7 +24,6 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from hub.domain.named_sounds import MODES
-from hub.search.candidates import Reach
 
 SENSOR: Final = ("site", "sensor")
 STATES: Final = ("hearing", "silent", "stopped", "lost")
@@ -85,6 +84,19 @@ class Listed(Collector):
         yield family
 
 
+class MeasuredSearch(Protocol):
+    """A search that counts its candidates and measures its recall."""
+
+    @property
+    def candidates(self) -> int:
+        """How many events are scored exactly per search."""
+        ...
+
+    def recall(self) -> float | None:
+        """Mean recall@10 at that number, in [0, 1]; None before the first measurement."""
+        ...
+
+
 class HubMetrics:
     """The hub's metrics.
 
@@ -102,10 +114,10 @@ class HubMetrics:
         self._models()
         ProcessCollector(registry=registry)
 
-    def watch(self, space: str, by: str, reach: Reach) -> None:
+    def watch(self, space: str, by: str, search: MeasuredSearch) -> None:
         """Tell the recall and the candidates of a feature space's searches by kind, source or both, when asked."""
-        self.candidates.labels(space, by).set_function(lambda: reach.candidates)
-        self.recall.labels(space, by).set_function(lambda: math.nan if (found := reach.recall()) is None else found)
+        self.candidates.labels(space, by).set_function(lambda: search.candidates)
+        self.recall.labels(space, by).set_function(lambda: math.nan if (found := search.recall()) is None else found)
 
     def _hub(self) -> None:
         self.received = self._counter("hub_events_received", "Event messages taken from the broker")
