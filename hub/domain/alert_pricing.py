@@ -14,6 +14,7 @@ value of an order statistic of the offers that are yet to come. Here they come a
 foresight: the best of what comes is known only afterwards.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,6 +25,8 @@ from hub.domain.alert_offers import DAY_MS, EDGES, Offer, Offers, advance, close
 
 _FORESIGHT: Final = 0.8
 """The price, as a share of what the offers to come would be worth if all of them were foreseen."""
+_SMALLEST: Final = -745.0
+"""Logarithm below which a probability is 0 as a float64."""
 _WIDTHS: Final = np.diff(EDGES, prepend=0.0)
 
 
@@ -91,11 +94,21 @@ def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> floa
 
 
 def _as_many(least: int, expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P(at least so many come) of Poisson processes: float64 [n] of their means, float64 [n]."""
-    from torch import float64, from_numpy, full_like, special  # noqa: PLC0415 - help is printed without torch
+    """P(at least so many come) of Poisson processes: float64 [n] of their means, float64 [n].
 
-    means = from_numpy(np.ascontiguousarray(expected))
-    made: npt.NDArray[np.float64] = special.gammainc(full_like(means, least, dtype=float64), means).numpy()
+    The terms of a Poisson distribution are summed from `least` away from the mean, where each is less than the last.
+
+    Source: NIST Digital Library of Mathematical Functions, 8.4.10 (the terms below) and 8.7.1 (those above).
+    """
+    with np.errstate(divide="ignore"):
+        log_p = least * np.log(expected) - expected - math.lgamma(least + 1)
+    made = np.where(expected < least, 0.0, 1.0)
+    near = np.flatnonzero(log_p > _SMALLEST)
+    mean, p = expected[near], np.exp(log_p[near])
+    steps = np.arange(1, 20 + math.ceil(9.0 * math.sqrt(least)))[:, None]  # then terms are below 1e-16 of the first
+    ratios = np.where(mean < least, mean / (least + steps), np.maximum(least - steps, 0) / mean)
+    sums = p * (1.0 + ratios.cumprod(axis=0).sum(axis=0))
+    made[near] = np.where(mean < least, sums, 1.0 - sums * least / mean)
     return made
 
 
