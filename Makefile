@@ -56,7 +56,8 @@ check: install-check
 	$(BIN)/ruff check --isolated --preview --select PLW1514 --quiet edge hub shared  # encodings of text files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/up.py deploy/install.py
+	$(BIN)/lint-imports --no-cache  # layers: .importlinter
+	$(BIN)/mypy deploy/run_local.py deploy/install.py
 
 # Pages that are made from the code, then the site, in build/site.
 docs: install-docs

@@ -13,11 +13,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from hub.homeassistant import EpisodeMessage, LastAlertMessage, LevelMessage
+from hub.integrations.homeassistant.discovery import EpisodeMessage, LastAlertMessage, LevelMessage
 from shared.events import NAME
 from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
-from shared.settings import MqttSettings
-from shared.topics import (
+from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_EVENTS,
     ALL_STATES,
@@ -28,6 +27,7 @@ from shared.topics import (
     ROOT,
     shared_events,
 )
+from shared.settings import MqttSettings
 
 FILE = Path(__file__).parent / "asyncapi.yaml"
 SCHEMAS = "#/components/schemas/"

@@ -10,20 +10,20 @@ from typing import Any, cast
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from hub.casebook import Casebook
-from hub.feedback import Feedback
-from hub.flagging.why import Explainer
-from hub.metrics import HubMetrics
-from hub.name_matching import NameMatcher
-from hub.named import NamedSounds
-from hub.opening import learner_of, open_archive, places_of, rule_of
-from hub.patterns import Patterns
+from hub.alerting.explanation import Explainer
+from hub.alerting.feedback import Feedback
+from hub.alerting.name_matching import NameMatcher
+from hub.alerting.recurrence import Patterns
+from hub.alerting.source_recurrence import SourceHistories
+from hub.app.factory import learner_of, open_archive, places_of, rule_of
+from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
-from hub.source_histories import SourceHistories
-from hub.sources import SourceStore
+from hub.store.episodes import Casebook
+from hub.store.named_sounds import NamedSounds
+from hub.store.sources import SourceStore
 from hub.web.app import create_app
-from hub.web.parts import Health, Parts
+from hub.web.context import Health, Parts
 from shared.extractor import Extractor
 
 FILE = Path(__file__).parent / "openapi.json"

@@ -15,11 +15,11 @@ from edge.cli import app as edge_app
 from edge.metrics import described
 from edge.settings import EdgeSettings
 from hub.cli import app as hub_app
-from hub.metrics import HubMetrics
+from hub.metrics.definitions import HubMetrics
 from hub.settings import HubSettings
 from shared.events import Event
 from shared.messages import AlertMessage, EventMessage, StateMessage
-from shared.topics import (
+from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_EVENTS,
     ALL_INTAKES,

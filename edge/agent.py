@@ -1,11 +1,11 @@
 """One sensor's agent: a worker captures into the spool, the main thread moves the spool to the broker.
 
 1. The worker (`edge.capture`) puts events in the spool and wakes the main thread.
-2. The main thread handles the broker's signals and publishes (`edge.publish`). An unexpected error in one step of it
-   is logged and counted, and the next step follows after a rest.
+2. The main thread handles the broker's signals and publishes (`edge.publisher`). An unexpected error in one step of
+   it is logged and counted, and the next step follows after a rest.
 3. After each connect the retained state `ready` goes out before any event, and again now and then, with a report of
-   the spool (`edge.report`); the last will says `lost` with the same boot id; a clean stop publishes `disconnected`
-   first.
+   the spool (`edge.sensor_report`); the last will says `lost` with the same boot id; a clean stop publishes
+   `disconnected` first.
 4. Whoever scrapes reads plain values of both, on threads of its own (`edge.metrics`), if a port is set.
 5. The run ends when the source has ended and the spool is empty, or when it is told to stop.
 """
@@ -20,17 +20,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edge.capture import Capture
-from edge.features import open_extractor
-from edge.publish import Publisher
-from edge.report import Announcer, Running, announced, previous_event
+from edge.extractor import open_extractor
+from edge.publisher import Publisher
+from edge.sensor_report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
 from shared.errors import Unavailable
 from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, encode_json
-from shared.mqtt import Acknowledged, Connected, Link, Received, Signal, Will
-from shared.topics import SensorTopic
-from shared.unreachable import own_certificate_ends
+from shared.mqtt.diagnostics import own_certificate_ends
+from shared.mqtt.session import Acknowledged, Connected, Link, Received, Signal, Will
+from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.clock import clock_at
 from edge.encode import encode
-from edge.pace import next_due_s, stamp, stamp_played
+from edge.replay_clock import next_due_s, stamp, stamp_played
 from edge.settings import EdgeSettings
 from edge.sources import Doubtful, Embedded, Sound, Source, Unreadable
 from edge.spool import Spool
@@ -18,7 +18,7 @@ from shared.errors import Busy, Invalid, Unavailable
 from shared.events import EventId
 from shared.extractor import Extractor
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from edge.agent import Agent
-from edge.check import examine
+from edge.diagnostics import examine
 from edge.settings import EdgeSettings
 from shared.backbones import find
 from shared.command_line import prepare, to_json
-from shared.commented import commented
 from shared.errors import EarwitnessError, Invalid
 from shared.events import CLIP_S
-from shared.log import set_up
+from shared.feature_space import SMALL
+from shared.logging import set_up
 from shared.settings import load, unknown_variables
-from shared.space import SMALL
+from shared.settings_file import commented
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -160,8 +160,8 @@ def bench(
     """
     settings = _settings(config, overrides)
     try:
-        from shared.backbones.backbone import Backbone  # noqa: PLC0415 - sensors that send sound do without
-        from shared.backbones.timing import measure  # noqa: PLC0415
+        from shared.backbones.benchmark import measure  # noqa: PLC0415
+        from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send sound do without
 
         cost = measure(Backbone(find(settings.features.space or SMALL.id)), repeats)
     except EarwitnessError as error:

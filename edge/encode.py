@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from edge.clock import within_wire
-from edge.sources.items import Embedded, Sound
+from edge.sources.protocol import Embedded, Sound
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import Extractor

@@ -1,8 +1,8 @@
 """Every metric of a sensor's agent, defined once, and the server that tells them; loaded only if a port is set.
 
-Names follow the Prometheus conventions, as the hub's do (`hub/metrics.py`), and so do the labels `site` and `sensor`.
-All is read when it is asked for, from plain values that the agent keeps anyway: nothing waits for a scrape, and no
-scrape waits for a disk.
+Names follow the Prometheus conventions, as the hub's do (`hub/metrics/definitions.py`), and so do the labels `site`
+and `sensor`. All is read when it is asked for, from plain values that the agent keeps anyway: nothing waits for a
+scrape, and no scrape waits for a disk.
 """
 
 import logging
@@ -15,9 +15,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from edge.clock import clock
-from edge.report import Running
+from edge.sensor_report import Running
 from edge.settings import MetricsSettings
-from shared.accept import preferred
+from shared.content_negotiation import preferred
 from shared.messages import StateMessage
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.events import CLIP_S, EARLIEST, LATEST
-from shared.listening import plain_host
 from shared.settings import Group, LogSettings, MqttSettings
+from shared.sockets import plain_host
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 LONGEST_REPLAY: Final = timedelta(days=30)

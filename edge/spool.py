@@ -6,8 +6,8 @@ row that the broker cannot take is *set aside*, with the reason. The hub recogni
 
 SQLite in WAL mode with synchronous = FULL: a `put` that returned is on the disk. The file is locked for one
 process. All methods may be called from any thread. Stamps of acknowledgements are seconds of connection to the broker
-(`edge.connected`), given by the caller. Whatever the disk says becomes `Unavailable`; a damaged file is replaced by
-one with what can still be read (`edge.salvage`), also while the agent runs.
+(`edge.connection_clock`), given by the caller. Whatever the disk says becomes `Unavailable`; a damaged file is
+replaced by one with what can still be read (`edge.spool_recovery`), also while the agent runs.
 """
 
 import logging
@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
+from edge.spool_entries import Fill, SetAside, Spooled
 from edge.spool_file import SpoolFile
-from edge.spooled import Fill, SetAside, Spooled
 from shared.errors import Busy
 
 log = logging.getLogger(__name__)

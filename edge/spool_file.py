@@ -1,7 +1,8 @@
 """The file under the spool: one transaction at a time, on a disk that may be full or damaged.
 
-A damaged file is replaced by one with what can still be read (`edge.salvage`). On a full disk the oldest acknowledged
-rows are deleted. In both cases the transaction is tried once more. Any other error of the disk is `Unavailable`.
+A damaged file is replaced by one with what can still be read (`edge.spool_recovery`). On a full disk the oldest
+acknowledged rows are deleted. In both cases the transaction is tried once more. Any other error of the disk is
+`Unavailable`.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
-from edge.salvage import is_damage, open_spool, salvage
+from edge.spool_recovery import is_damage, open_spool, salvage
 from shared.errors import Unavailable
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """Decoding, encoding and resampling sound: thin over libsndfile and soxr.
 
-A waveform is float32 [samples], mono, full scale = 1.0; of several channels it is the loudest (`shared.channels`).
+A waveform is float32 [samples], mono, full scale = 1.0; of several channels it is the loudest (`shared.downmix`).
 """
 
 import io
@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from shared.channels import Waveform, check_samples, loudest
+from shared.downmix import Waveform, check_samples, loudest
 from shared.errors import Invalid, Unavailable
 from shared.paths import printable
 from shared.recording import SUFFIXES, Recording, of_bytes, opened, read_at_most

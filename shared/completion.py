@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from shared.space import SHORT_NAMES
+from shared.feature_space import SHORT_NAMES
 
 Complete = Callable[[str], list[str]]
 

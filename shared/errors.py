@@ -1,7 +1,7 @@
 """The three errors of Earwitness, split by who must act.
 
-Anything else that is raised is our bug. One message that meets it is set aside (`hub.quarantine`); a thread that
-meets it goes on (`shared.worker`).
+Anything else that is raised is our bug. One message that meets it is set aside (`hub.ingest.quarantine`); a thread
+that meets it goes on (`shared.worker`).
 """
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from shared.errors import Invalid
-from shared.space import Features, space_of
+from shared.feature_space import Features, space_of
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What a site, sensor or boot id may look like (architecture: wire contract)."""
@@ -153,7 +153,7 @@ class Event:
     Attributes:
         id: identity; a repeat of the same id changes nothing anywhere.
         captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST). Whether that
-            clock was right, the hub decides (`hub.clock`).
+            clock was right, the hub decides (`hub.domain.clocks`).
         clock: whether the sensor's clock could be trusted; `unsynchronised` if it said a time that cannot be.
         historical: True if the clip is a replay of old recordings, not heard now.
         duration_s: length of the clip in seconds, in (0, 60].

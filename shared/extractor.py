@@ -8,7 +8,7 @@ import numpy as np
 from shared.audio import Waveform, fit, resample
 from shared.errors import Invalid
 from shared.events import CLIP_S
-from shared.space import Features, FeatureSpace
+from shared.feature_space import Features, FeatureSpace
 
 Sound = tuple[Waveform, int]
 """A clip as decoded: float32 [samples], mono, full scale = 1.0; and its sample rate in Hz."""

@@ -17,9 +17,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.errors import Invalid, Unsupported
 from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
-from shared.space import space_of
+from shared.feature_space import space_of
+from shared.mqtt.topics import SensorTopic
 from shared.taxonomy import CATEGORIES
-from shared.topics import SensorTopic
 
 VERSION: Final = 1
 EVENT_CONTENT_TYPE: Final = "application/cbor"

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import soundfile
 
-from shared.channels import Samples
+from shared.downmix import Samples
 from shared.errors import Invalid, Unavailable
 from shared.wav_header import with_true_size
 

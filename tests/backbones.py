@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from shared.backbones.description import Description, write
+from shared.backbones.manifest import Description, write
 
 WINDOW: Final = 4_000
 HOP: Final = 8_000

@@ -7,8 +7,8 @@ import redis
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-from hub.archive import Archive
-from hub.embedded import Servers, embedded_servers
+from hub.runtime.embedded_servers import Servers, embedded_servers
+from hub.store.events import Archive
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
@@ -103,11 +103,11 @@ LONGEST: Final = (
     "tests/servers/test_delivery.py",
     "tests/servers/test_demo.py",
     "tests/servers/test_replicas.py",
-    "tests/unit/hub/training/distil/test_learning.py",
-    "tests/unit/hub/training/test_commands.py",
-    "tests/unit/hub/bench/test_alerts.py",
+    "tests/unit/hub/training/distillation/test_distillation.py",
+    "tests/unit/hub/cli/test_training.py",
+    "tests/unit/hub/bench/test_alert_quality.py",
     "tests/unit/hub/bench/test_figures.py",
-    "tests/unit/hub/training/test_report.py",
+    "tests/unit/hub/training/paper/test_report.py",
     "tests/unit/edge/test_line.py",
     "tests/unit/deploy/test_install.py",
 )

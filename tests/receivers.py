@@ -16,8 +16,8 @@ from pathlib import Path
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from hub.deployment.authority import Authority
-from hub.embedded import free_port
+from hub.deployment.certificate_authority import Authority
+from hub.runtime.embedded_servers import free_port
 from tests.processes import HubProcess, Server, accepts
 from tests.programs import program
 

@@ -7,20 +7,20 @@ from functools import cache
 import numpy as np
 import torch
 
-from hub.archive import Archive
-from hub.casebook import Casebook
-from hub.flagging.judge import Judge
-from hub.flagging.rule import FlagRule, Found
+from hub.alerting.detector import Judge
+from hub.domain.alert_rule import FlagRule, Found
+from hub.domain.match import Match
+from hub.domain.presence_matrix import BOTH
+from hub.domain.records import StoredEvent, ms_of
+from hub.domain.sensor_map import Places
 from hub.model.checkpoint import load, shipped
-from hub.model.presence import BOTH
-from hub.places import Places
-from hub.search.match import Match
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
-from hub.stored import StoredEvent, ms_of
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.events import EventId, Levels
+from shared.feature_space import VGGISH, Features
 from shared.messages import AlertMessage
-from shared.space import VGGISH, Features
 from shared.taxonomy import CATEGORIES
 from tests.identities import identified
 

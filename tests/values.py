@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hub.stored import StoredEvent, StoredTowers
+from hub.domain.records import StoredEvent, StoredTowers
 from shared.events import Embedding, Event, EventId, Flac, Levels
+from shared.feature_space import VGGISH
 from shared.messages import AlertMessage, MatchMessage
-from shared.space import VGGISH
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

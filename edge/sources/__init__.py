@@ -7,9 +7,9 @@ A replay (scene, files, embeddings) can wait; the agent stamps and paces its cli
 from edge.settings import EdgeSettings
 from edge.sources.embeddings import EmbeddingSource
 from edge.sources.files import FileSource
-from edge.sources.items import Doubtful, Embedded, Item, Sound, Source, Unreadable
 from edge.sources.microphone import MicrophoneSource
-from edge.sources.street import StreetSource
+from edge.sources.protocol import Doubtful, Embedded, Item, Sound, Source, Unreadable
+from edge.sources.synthetic import StreetSource
 from shared.errors import Invalid
 
 __all__ = ["Doubtful", "Embedded", "FileSource", "Item", "Sound", "Source", "Unreadable", "open_source"]

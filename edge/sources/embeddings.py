@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edge.sources.items import Embedded, Item, Unreadable
-from shared.arrays import read_arrays
+from edge.sources.protocol import Embedded, Item, Unreadable
 from shared.errors import Invalid
 from shared.events import Embedding, Levels
-from shared.space import VGGISH, Features
+from shared.feature_space import VGGISH, Features
+from shared.npz_files import read_arrays
 
 
 def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | None]:

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from edge.sources.items import Doubtful, Item, Sound, Unreadable
+from edge.sources.protocol import Doubtful, Item, Sound, Unreadable
 from shared.audio import fit, flac_rate
-from shared.channels import Samples, channel_faults, check_samples, loudest
+from shared.downmix import Samples, channel_faults, check_samples, loudest
 from shared.errors import Invalid, Unavailable
 from shared.events import CLIP_S
 from shared.paths import files_below, printable

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.sources.items import Item, Sound
+from edge.sources.protocol import Item, Sound
 from shared.audio import Waveform
 from shared.errors import Unavailable
 from shared.events import CLIP_S

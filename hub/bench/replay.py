@@ -14,26 +14,26 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.casebook import Casebook
-from hub.embedded import embedded_servers
-from hub.feedback import Feedback
-from hub.flagging.budget import Threshold
-from hub.flagging.complete import Completer
-from hub.flagging.judge import Judge
-from hub.flagging.learning import Learner
-from hub.items import Outcome
-from hub.metrics import HubMetrics
-from hub.opening import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
-from hub.patterns import Patterns
-from hub.pipeline import Pipeline
+from hub.alerting.detector import Judge
+from hub.alerting.enrichment import Completer
+from hub.alerting.feedback import Feedback
+from hub.alerting.recurrence import Patterns
+from hub.alerting.threshold_tuner import Learner
+from hub.app.factory import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
+from hub.domain.records import ms_of
+from hub.domain.thresholds import Threshold
+from hub.ingest.messages import Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
+from hub.runtime.embedded_servers import embedded_servers
+from hub.runtime.torch_threads import one_thread
 from hub.settings import HubSettings
-from hub.stored import ms_of
-from hub.threads import one_thread
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.errors import Invalid
 from shared.events import Event
 from shared.messages import AlertMessage, encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 
 DAY_MS: Final = 86_400_000
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from cryptography import x509
 
-from hub.deployment.files import authority_of, read, write, write_pair
+from hub.deployment.atomic_files import authority_of, read, write, write_pair
 from shared.errors import Invalid
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 
 SENSOR_FOLDER: Final = "/etc/earwitness"
 """Where a sensor's folder is on the sensor."""

@@ -17,11 +17,11 @@ from torch import nn
 
 from hub.model.calibration import Calibration
 from hub.model.identity import Identity
-from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.model.sketch import SketchConfig, SketchNetwork
-from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid, Unavailable
-from shared.space import SHORT_NAMES, FeatureSpace, space_of
+from shared.feature_space import SHORT_NAMES, FeatureSpace, space_of
 from shared.taxonomy import CATEGORIES, TAXONOMY_ID
 
 Network = SiameseNetwork | TaggedNetwork

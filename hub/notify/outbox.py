@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hub.archive import PREFIX, translated
-from hub.notify.stream import IDLE_S, Entry, Stream
-from hub.stored import ms_of, time_of
+from hub.domain.records import ms_of, time_of
+from hub.store.consumer_group import IDLE_S, Entry, Stream
+from hub.store.events import PREFIX, translated
 from shared.messages import AlertMessage
 
 NAMES: Final = f"{PREFIX}:out"

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from hub.search.match import Entry
-from hub.stored import StoredEvent
+from hub.domain.records import StoredEvent
+from hub.search.backend import Entry
 
 
 def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:

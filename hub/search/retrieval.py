@@ -7,16 +7,16 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from hub.model.likeness import Likeness
-from hub.model.presence import BOTH, SITUATIONS, level_of_similarity
-from hub.search.best import exactly
+from hub.domain.match import Likeness, Match
+from hub.domain.presence_matrix import BOTH, SITUATIONS, level_of_similarity
+from hub.domain.records import StoredEvent, StoredTowers, ms_of
+from hub.search.backend import Backend, By, Exclusion, Query, Towers
 from hub.search.entries import by_space, entry_of
-from hub.search.index import Index
-from hub.search.match import Backend, By, Exclusion, Match, Query, Towers
-from hub.search.scorer import Scorer
-from hub.stored import StoredEvent, StoredTowers, ms_of
+from hub.search.memory.index import Index
+from hub.search.scoring.scorer import Scorer
+from hub.search.scoring.top_k import exactly
 from shared.errors import Unsupported
-from shared.space import Features
+from shared.feature_space import Features
 from shared.taxonomy import COUNT
 
 Answered = Callable[[Index, Query, list[Match]], None]

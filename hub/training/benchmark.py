@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.model.checkpoint import Checkpoint
-from hub.search.match import By
-from hub.search.scorer import Scorer
+from hub.search.backend import By
+from hub.search.scoring.scorer import Scorer
+from hub.training.cosine_baseline import directions
 from hub.training.dataset import Dataset
-from hub.training.similarity import directions
 from shared.errors import Invalid
 
 Scores = npt.NDArray[np.float32]

@@ -7,9 +7,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hub.model.presence import Labels
+from hub.domain.presence_matrix import Labels
 from shared.errors import Invalid
-from shared.space import Features, FeatureSpace
+from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
 SoftLabels = npt.NDArray[np.float16]

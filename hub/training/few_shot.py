@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.training.evaluate import interval
+from hub.training.evaluation import interval
 from shared.errors import Invalid
 
 EXAMPLES: Final = (1, 3, 5)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hub.model.tagged import TaggedNetwork
+from hub.model.tagger import TaggedNetwork
 from hub.training.dataset import Dataset
 from shared.taxonomy import COUNT
 

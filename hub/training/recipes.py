@@ -10,30 +10,30 @@ from typing import Any, Final
 
 import numpy as np
 
+from hub.domain.presence_matrix import BOTH
 from hub.model.checkpoint import Checkpoint, baseline, load
-from hub.model.network import NetworkConfig
-from hub.model.presence import BOTH
-from hub.model.tagged import TaggedConfig, TaggedNetwork
-from hub.search.scorer import Scorer
-from hub.training import methods
-from hub.training.beside import quiet
-from hub.training.calibrate import PLAIN, Choice, calibrate, score_all
+from hub.model.siamese import NetworkConfig
+from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.search.scoring.scorer import Scorer
+from hub.training import network_names
+from hub.training.auxiliary_data import quiet
+from hub.training.calibration import PLAIN, Choice, calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
 from hub.training.datasets import Reader
-from hub.training.datasets.feedback import load_feedback
-from hub.training.datasets.scenes import synthesise
-from hub.training.metrics import auc
-from hub.training.soft import with_finer
-from hub.training.stages import Stage, TaggedEpoch, TaggedPlan
-from hub.training.tagged import train_tagged
-from hub.training.train import Epoch, Plan, train
-from hub.training.variants import variant
+from hub.training.datasets.synthetic import synthesise
+from hub.training.datasets.verdicts import load_feedback
+from hub.training.paper.variants import variant
+from hub.training.ranking_metrics import auc
+from hub.training.soft_labels import with_finer
+from hub.training.tagger_schedule import Stage, TaggedEpoch, TaggedPlan
+from hub.training.train_siamese import Epoch, Plan, train
+from hub.training.train_tagger import train_tagged
 from shared.errors import Invalid
-from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
-TAGGED: Final = methods.TAGGED
-TAGS_ONLY: Final = methods.TAGS_ONLY
+TAGGED: Final = network_names.TAGGED
+TAGS_ONLY: Final = network_names.TAGS_ONLY
 DEFAULT_METHOD: Final = {LOGMEL.id: "paper"}
 """What `train` trains if no network is named; on other feature spaces the tagged one."""
 PROFILE: Final = 120
@@ -117,8 +117,8 @@ class Order:
     state: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in methods.METHODS:
-            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(methods.METHODS)}")
+        if self.method not in network_names.METHODS:
+            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(network_names.METHODS)}")
 
 
 def gather(

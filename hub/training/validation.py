@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 
 from hub.model.checkpoint import Checkpoint, Network
-from hub.search.scorer import Scorer
+from hub.search.scoring.scorer import Scorer
 from hub.training.dataset import Dataset
-from hub.training.metrics import agreement, mean_average_precision
+from hub.training.ranking_metrics import agreement, mean_average_precision
 
 QUERIES: Final = 100
 CLIPS: Final = 1_000

@@ -1,12 +1,13 @@
-"""The HTTP side: pages, API, live stream, health, metrics.
+"""Serve pages, API, live stream, health and metrics over HTTP.
 
 | module | what it holds |
 |---|---|
-| `app` | the application put together, answers to errors |
-| `parts` | what it is made of |
+| `app`, `server` | the application, and the thread that serves it |
+| `context` | what routes use |
 | `api/`, `pages/` | one module of routes per resource, one per page |
-| `listing`, `asking`, `saying`, `lookup` | what both do: lists, searches, verdicts, one thing by its id |
-| `views`, `pattern_views`, `tables`, `images`, `plots` | how things are told: JSON, CSV, PNG, SVG |
-| `stream` | the live feed |
-| `guard` | headers of every answer, who may change something |
+| `listing`, `search_service`, `verdict_service`, `name_service`, `resolve` | what both do |
+| `schemas`, `pattern_schemas`, `source_schemas`, `name_schemas` | answers as JSON |
+| `export`, `spectrogram`, `svg`, `audio` | answers as CSV, PNG, SVG and FLAC |
+| `live_feed` | server-sent events |
+| `middleware`, `allowed_hosts`, `query_parameters` | headers of every answer, and requests that are refused |
 """

@@ -11,15 +11,16 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from hub.health.exposition import expose
-from hub.web.api import alerts, episodes, events, export, live, names, places, search, sources
+from hub.metrics.exposition import expose
+from hub.web.allowed_hosts import own_names
+from hub.web.api import alerts, episodes, events, export, names, search, sensors, sources
+from hub.web.api import stream as live
 from hub.web.api.search import faults
-from hub.web.guard import Guard
-from hub.web.hosts import own_names
-from hub.web.pages import every as pages
-from hub.web.parameters import known_parameters
-from hub.web.parts import Parts
-from hub.web.stream import Feed
+from hub.web.context import Parts
+from hub.web.live_feed import Feed
+from hub.web.middleware import Guard
+from hub.web.pages import router as pages
+from hub.web.query_parameters import known_parameters
 from shared.errors import Invalid, Unavailable
 
 _ABOUT = """A network of noise sensors that remembers what it heard.
@@ -69,7 +70,7 @@ def create_app(parts: Parts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
-    for resource in (events, episodes, sources, names, alerts, places, search, export):
+    for resource in (events, episodes, sources, names, alerts, sensors, search, export):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))
     app.include_router(api)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from hub.catalogue import Cursor
-from hub.feedback import Verdict
-from hub.flagging.episode import Episode
-from hub.stored import ms_of
-from hub.web.cursors import page_of
-from hub.web.parts import Parts
-from hub.web.views import utc
+from hub.domain.episodes import Episode
+from hub.domain.records import ms_of
+from hub.domain.verdicts import Verdict
+from hub.store.event_queries import Cursor
+from hub.web.context import Parts
+from hub.web.pagination import page_of
+from hub.web.schemas import utc
 from shared.messages import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 

@@ -11,10 +11,10 @@
 from pathlib import Path
 from typing import Final
 
-from shared.backbones.description import Description, read
+from shared.backbones.manifest import Description, read
 from shared.errors import Invalid
+from shared.feature_space import SHORT_NAMES, SMALL, SPACES, FeatureSpace, register
 from shared.paths import expanded
-from shared.space import SHORT_NAMES, SMALL, SPACES, FeatureSpace, register
 
 SMALL_FILE: Final = Path(__file__).parent / "earwitness-small.toml"
 """Description of the backbone that ships."""

@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hub.bench.street import Sound
-from hub.demo.history import HistoryWriter
-from hub.demo.neighbourhood import HistoryClip
+from hub.sandbox.history import HistoryWriter
+from hub.sandbox.neighbourhood import HistoryClip
 from hub.settings import HubSettings
 from shared.messages import ReportMessage, StateMessage
-from shared.scene import Cast
+from shared.synthetic_mixture import Sound
+from shared.synthetic_scene import Cast
 from shared.taxonomy import CATEGORIES, COUNT
 
 ZONE: Final = ZoneInfo("Europe/Berlin")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx
 
-from hub.archive import DUE, Archive
 from hub.settings import HubSettings
+from hub.store.events import DUE, Archive
 from shared.events import Embedding, Event, EventId, Levels
+from shared.feature_space import SMALL, Features
 from shared.messages import encode_event
-from shared.mqtt import Connected, Link
+from shared.mqtt.session import Connected, Link
+from shared.mqtt.topics import SensorTopic
 from shared.settings import load
-from shared.space import SMALL, Features
-from shared.topics import SensorTopic
 from tests.browser.demo import configuration, fill
 from tests.processes import Broker, HubProcess, Rumqttd, Store, Valkey, eventually
 

@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from hub.search.recombined import recombined
-from shared.space import Features
+from shared.feature_space import Features
+from shared.synthetic_features import recombined
 from tests.browser.hub import Demo, demo, heard
 from tests.programs import program
 

@@ -12,8 +12,8 @@ import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from hub.search.recombined import recombined
-from shared.scene import Cast, mix
+from shared.synthetic_features import recombined
+from shared.synthetic_scene import Cast, mix
 from tests.browser.hub import Demo, heard
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}

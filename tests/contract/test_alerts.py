@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.metrics import HubMetrics
-from hub.notify.settings import NotifySettings
-from hub.notify.teller import unpublished_count
-from hub.notify.ways import WaysOut
+from hub.metrics.definitions import HubMetrics
+from hub.notify.dispatcher import unpublished_count
+from hub.notify.service import WaysOut
+from hub.settings.notify import NotifySettings
+from hub.store.events import Archive
 from shared.events import EventId
-from shared.mqtt import Link, Received
-from shared.topics import ALL_ALERTS
+from shared.mqtt.session import Link, Received
+from shared.mqtt.topics import ALL_ALERTS
 from tests.processes import Broker, Store, eventually
 from tests.values import alert
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import redis
 
-from hub.archive import Archive
-from hub.letters import HEAD_BYTES
-from hub.stored import Change, Recorded
+from hub.domain.records import Change, Recorded
+from hub.store.dead_letters import HEAD_BYTES
+from hub.store.events import Archive
 from shared.errors import Invalid, Unavailable
 from shared.messages import StateMessage
 from tests.values import NOON, alert, stored
@@ -118,7 +118,7 @@ def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archi
 def test_ids_overlook_none_that_stays_while_others_expire(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, apart_s: int
 ) -> None:
-    monkeypatch.setattr("hub.archive._PAGE", 50)
+    monkeypatch.setattr("hub.store.events._PAGE", 50)
     archive.record_all([stored(seq, after_s=-1) for seq in range(100)])
     archive.record_all([stored(seq, after_s=apart_s * seq) for seq in range(100, 300)])
     told: list[str] = []
@@ -173,7 +173,7 @@ def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(arch
 def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.archive.CHANGES_KEPT", 200)
+    monkeypatch.setattr("hub.store.events.CHANGES_KEPT", 200)
     start = archive.position()
     archive.record_all([stored(seq) for seq in range(150)])
     found = archive.changes(start)

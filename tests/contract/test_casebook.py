@@ -8,22 +8,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from hub.archive import Archive
-from hub.casebook import Casebook, Conclusion, Opened
-from hub.feedback import Feedback
-from hub.flagging.complete import Completer
-from hub.flagging.judge import Judge
-from hub.flagging.learning import Learner
-from hub.flagging.rule import FlagRule, Found
-from hub.model.presence import BOTH
-from hub.patterns import Patterns
-from hub.places import Places
-from hub.search.match import Match
-from hub.stored import StoredEvent, ms_of
+from hub.alerting.detector import Judge
+from hub.alerting.enrichment import Completer
+from hub.alerting.feedback import Feedback
+from hub.alerting.recurrence import Patterns
+from hub.alerting.threshold_tuner import Learner
+from hub.domain.alert_rule import FlagRule, Found
+from hub.domain.match import Match
+from hub.domain.presence_matrix import BOTH
+from hub.domain.records import StoredEvent, ms_of
+from hub.domain.sensor_map import Places
+from hub.store.episodes import Casebook, Conclusion, Opened
+from hub.store.events import Archive
 from shared.errors import Invalid
 from shared.events import EventId, Levels
+from shared.feature_space import VGGISH
 from shared.messages import AlertMessage
-from shared.space import VGGISH
 from shared.taxonomy import CATEGORIES
 
 MONDAY = datetime(2026, 11, 2, 7, tzinfo=UTC)

@@ -6,9 +6,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from hub.archive import Archive
-from hub.catalogue import LOOKED_AT, Catalogue, Cursor, Wanted
-from hub.stored import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, ms_of
+from hub.store.event_queries import LOOKED_AT, Catalogue, Cursor, Wanted
+from hub.store.events import Archive
 from shared.events import EventId, Levels
 from shared.taxonomy import CATEGORIES
 from tests.values import NOON, stored

@@ -9,27 +9,27 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.audio.logmel import LogMel
-from hub.casebook import Casebook
-from hub.catalogue import Catalogue, Wanted
-from hub.clock import waited_s
-from hub.flagging.judge import Judge
-from hub.flagging.rule import FlagRule, Found
-from hub.follow import Follower
-from hub.health.clock import ClockLook
-from hub.mending import Mender
-from hub.metrics import HubMetrics
-from hub.pipeline import Pipeline
-from hub.places import Places
-from hub.search.match import Match
+from hub.alerting.detector import Judge
+from hub.domain.alert_rule import FlagRule, Found
+from hub.domain.clocks import waited_s
+from hub.domain.match import Match
+from hub.domain.records import Change, StoredEvent, ms_of
+from hub.domain.sensor_map import Places
+from hub.features.logmel import LogMel
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
+from hub.monitoring.clocks import ClockLook
+from hub.search.follower import Follower
 from hub.search.retrieval import Retrieval
-from hub.stored import Change, StoredEvent, ms_of
+from hub.store.episodes import Casebook
+from hub.store.event_queries import Catalogue, Wanted
+from hub.store.events import Archive
+from hub.store.time_correction import Mender
 from shared.errors import Unavailable
 from shared.events import Event
 from shared.messages import STATE_EXPIRY_S, ReportMessage, StateMessage, encode_event, encode_json
-from shared.mqtt import Link, Received
-from shared.topics import SensorTopic
+from shared.mqtt.session import Link, Received
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import SCORERS, pipeline
 from tests.processes import Mosquitto, eventually
 from tests.values import NOON, event, stored
@@ -136,7 +136,7 @@ def test_what_comes_long_after_its_capture_is_kept_for_as_long_after_its_receipt
 
 
 def test_many_that_are_kept_do_not_hide_those_that_are_due(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.archive._BATCH", 10)
+    monkeypatch.setattr("hub.store.events._BATCH", 10)
     old = [replace(stored(seq), captured_at=NOON - timedelta(days=2_000)) for seq in range(35)]
     archive.record_all([*old, *(stored(seq, after_s=seq - 100) for seq in range(100, 125))])
     gone: dict[str, str] = {}
@@ -216,7 +216,7 @@ def test_a_full_store_is_freed_though_it_could_take_no_event_for_more_than_a_day
 def test_a_follower_finds_out_what_went_though_nobody_told(
     full: Archive, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.follow.COMPARED_EVERY_S", 0.2)
+    monkeypatch.setattr("hub.search.follower.COMPARED_EVERY_S", 0.2)
     other, retrieval = Archive(store_url), Retrieval(SCORERS)
     retrieval.load(full.fetch([str(stored(seq).id) for seq in range(300)]))
     follower = Follower(other, retrieval, other.position())

@@ -13,16 +13,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from hub.archive import Archive
-from hub.metrics import HubMetrics
-from hub.notify.courier import Courier
+from hub.domain.delivery_policy import PATIENCE, Hours, Rules
+from hub.metrics.definitions import HubMetrics
+from hub.notify.channels.webhook import Webhook
+from hub.notify.delivery import Courier
+from hub.notify.dispatcher import Address, Teller
+from hub.notify.http import Poster
 from hub.notify.outbox import Outbox
-from hub.notify.policy import PATIENCE, Hours, Rules
-from hub.notify.post import Poster
-from hub.notify.settings import WebhookSettings
-from hub.notify.teller import Address, Teller
-from hub.notify.text import Wording
-from hub.notify.webhook import Webhook
+from hub.notify.rendering import Wording
+from hub.settings.notify import WebhookSettings
+from hub.store.events import Archive
 from shared.errors import Unavailable
 from shared.events import EventId
 from shared.messages import Severity

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hub.archive import Archive
-from hub.items import Outcome
-from hub.quarantine import Quarantine
+from hub.ingest.messages import Outcome
+from hub.ingest.quarantine import Quarantine
+from hub.store.events import Archive
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
 from tests.values import event
 

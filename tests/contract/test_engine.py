@@ -8,11 +8,11 @@ import pytest
 import redis
 
 from hub.model.checkpoint import load, shipped
-from hub.search.engine import EngineIndex
-from hub.search.match import Query
-from hub.search.scorer import Scorer
+from hub.search.backend import Query
+from hub.search.redis_backend import EngineIndex
+from hub.search.scoring.scorer import Scorer
 from shared.errors import Invalid, Unavailable
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 from tests.contract.test_search import entry, events, fill
 from tests.identities import identified
 from tests.processes import QueryEngine, Redis

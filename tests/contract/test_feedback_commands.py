@@ -10,19 +10,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hub.archive import Archive
-from hub.casebook import Casebook
-from hub.feedback import Feedback
-from hub.flagging import commands
-from hub.flagging.learning import Learner
+from hub.alerting.feedback import Feedback
+from hub.alerting.threshold_tuner import Learner
+from hub.cli import feedback as commands
 from hub.model.checkpoint import baseline, load, shipped
-from hub.search.scorer import Scorer
-from hub.training.datasets.feedback import load_feedback
-from hub.verdict_file import read_verdicts
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from hub.store.verdict_file import read_verdicts
+from hub.training.datasets.verdicts import load_feedback
 from shared.errors import Invalid
 from shared.events import EventId
+from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
-from shared.space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 from tests.contract.test_casebook import MONDAY, event
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import redis
 
-from hub.archive import Archive
-from hub.casebook import Casebook
-from hub.demo.history import HistoryWriter
-from hub.demo.neighbourhood import HistoryClip, neighbourhood
-from hub.embedded import Servers
-from hub.patterns import Patterns
-from hub.places import Places
+from hub.alerting.recurrence import Patterns
+from hub.domain.sensor_map import Places
+from hub.runtime.embedded_servers import Servers
+from hub.sandbox.history import HistoryWriter
+from hub.sandbox.neighbourhood import HistoryClip, neighbourhood
 from hub.settings import HubSettings
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.audio import decode_flac
-from shared.scene import Cast
+from shared.synthetic_scene import Cast
 
 DAYS = 8
 PLACES = ("demo/street-3",)

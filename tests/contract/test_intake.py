@@ -13,12 +13,12 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.intake import BATCH, Intake
-from hub.items import Handled, Item, Outcome
-from hub.metrics import HubMetrics
+from hub.ingest.consumer import BATCH, Intake
+from hub.ingest.messages import Handled, Item, Outcome
+from hub.metrics.definitions import HubMetrics
 from shared.errors import Unavailable
-from shared.mqtt import Acknowledged, Link, Received
-from shared.topics import ALL_INTAKES, CLOSED, HubTopic
+from shared.mqtt.session import Acknowledged, Link, Received
+from shared.mqtt.topics import ALL_INTAKES, CLOSED, HubTopic
 from tests.processes import Broker, Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from hub.intake import Intake
-from hub.items import Handled, Item, Outcome
-from hub.metrics import HubMetrics
-from shared.mqtt import Acknowledged, Link
+from hub.ingest.consumer import Intake
+from hub.ingest.messages import Handled, Item, Outcome
+from hub.metrics.definitions import HubMetrics
+from shared.mqtt.session import Acknowledged, Link
 from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from hub.archive import Archive
 from hub.cli import app
-from hub.items import Outcome
-from hub.letters import DeadLetters, LetterKind, Limits
-from hub.rows import Rows
+from hub.ingest.messages import Outcome
+from hub.store.dead_letters import DeadLetters, LetterKind, Limits
+from hub.store.events import Archive
+from hub.store.rows import Rows
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import message, pipeline
 from tests.values import NOON, event
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import Unavailable
-from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Signal, publish_bytes
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, Link, Signal, publish_bytes
 from shared.settings import MqttSettings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.processes import eventually

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic_core import to_json
 
-from hub.archive import Archive
-from hub.casebook import Casebook
-from hub.flagging.episode import Episode, episode_row
-from hub.mending import Mender
-from hub.stored import fields_of, ms_of
+from hub.domain.episodes import Episode, episode_row
+from hub.domain.records import fields_of, ms_of
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from hub.store.time_correction import Mender
 from tests.values import NOON, stored
 
 NOW = NOON + timedelta(days=1)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hub.archive import Archive
 from hub.cli import app
 from hub.model.checkpoint import load, save, shipped
-from shared.space import VGGISH
+from hub.store.events import Archive
+from shared.feature_space import VGGISH
 from tests.contract.test_names import CLIPS, Hub, id_of
 from tests.named import taught
 

@@ -10,31 +10,31 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.audio.logmel import LogMel
-from hub.casebook import Casebook
-from hub.clips import Clips
-from hub.flagging.judge import Judge
-from hub.flagging.named import ALL_SITES, EXAMPLES_LIMIT, NamedSound, Taken, Treatment
-from hub.flagging.rule import FlagRule
-from hub.items import Outcome
-from hub.metrics import HubMetrics
+from hub.alerting.detector import Judge
+from hub.alerting.name_matching import EVERY_S, NameMatcher
+from hub.app.retention import Retention
+from hub.domain.alert_rule import FlagRule
+from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NamedSound, Taken, Treatment
+from hub.domain.records import ms_of
+from hub.domain.sensor_map import Places
+from hub.features.logmel import LogMel
+from hub.ingest.messages import Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load, shipped
-from hub.name_matching import EVERY_S, NameMatcher
-from hub.named import NamedSounds
-from hub.pipeline import Pipeline
-from hub.places import Places
-from hub.retention import Retention
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
-from hub.sources import SourceStore
-from hub.stored import ms_of
+from hub.search.scoring.scorer import Scorer
+from hub.store.audio_files import Clips
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from hub.store.named_sounds import NamedSounds
+from hub.store.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import Invalid
 from shared.events import Embedding, Flac
+from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, encode_event
-from shared.space import LOGMEL, VGGISH
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import ALL_FLAGGED
 from tests.named import taught
 from tests.values import NOON, event

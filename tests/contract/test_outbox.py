@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from hub.archive import DUE, Archive
+from hub.notify.dispatcher import MQTT, Address, Teller, unpublished_count
 from hub.notify.outbox import Outbox, Outgoing, known_names
-from hub.notify.teller import MQTT, Address, Teller, unpublished_count
+from hub.store.events import DUE, Archive
 from shared.errors import Unavailable
 from shared.events import EventId
 from shared.messages import AlertMessage

@@ -11,24 +11,24 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.audio.logmel import LogMel
-from hub.casebook import Casebook
-from hub.flagging.judge import Judge
-from hub.flagging.rule import FlagRule
-from hub.follow import Follower, reconcile
-from hub.items import Handled, Outcome
-from hub.metrics import HubMetrics
+from hub.alerting.detector import Judge
+from hub.domain.alert_rule import FlagRule
+from hub.domain.sensor_map import Places
+from hub.features.logmel import LogMel
+from hub.ingest.messages import Handled, Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load, shipped
-from hub.notify.teller import unpublished_count
-from hub.pipeline import Pipeline
-from hub.places import Places
+from hub.notify.dispatcher import unpublished_count
+from hub.search.follower import Follower, reconcile
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.errors import Unavailable
+from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import StateMessage, encode_event, encode_json
-from shared.space import LOGMEL, VGGISH
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.identities import identified
 from tests.processes import Store, eventually
 from tests.values import NOON, event, stored

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hub.archive import Archive
-from hub.items import Outcome
-from hub.pipeline import Pipeline
-from hub.quarantine import TRIES, Quarantine
+from hub.domain.records import StoredEvent
+from hub.ingest.messages import Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.ingest.quarantine import TRIES, Quarantine
 from hub.search.retrieval import Retrieval
-from hub.stored import StoredEvent
+from hub.store.events import Archive
 from shared.errors import Unavailable
-from shared.space import Features
+from shared.feature_space import Features
 from tests.contract.test_pipeline import SCORERS, message, pipeline
 from tests.values import event
 

@@ -14,23 +14,23 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.archive import Archive
-from hub.audio.logmel import LogMel
-from hub.casebook import Casebook
-from hub.clips import SETTLED_S, Clips
-from hub.flagging.judge import Judge
-from hub.items import Outcome
-from hub.metrics import HubMetrics
-from hub.pipeline import Pipeline
-from hub.places import Places
-from hub.retention import Retention
+from hub.alerting.detector import Judge
+from hub.app.retention import Retention
+from hub.domain.sensor_map import Places
+from hub.features.logmel import LogMel
+from hub.ingest.messages import Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
-from hub.sources import SourceStore
+from hub.store.audio_files import SETTLED_S, Clips
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from hub.store.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import Unavailable
 from shared.events import Flac
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import ALL_FLAGGED, SCORERS
 from tests.values import NOON, event
 

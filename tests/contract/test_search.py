@@ -13,14 +13,15 @@ import numpy.typing as npt
 import pytest
 import redis
 
+from hub.domain.match import Match
 from hub.model.checkpoint import Checkpoint, baseline, load, shipped
-from hub.search.engine import EngineIndex
-from hub.search.index import Index
-from hub.search.match import Backend, By, Entry, Exclusion, Filter, Match, Query
-from hub.search.reach import Reach
-from hub.search.scorer import Scorer
+from hub.search.backend import Backend, By, Entry, Exclusion, Filter, Query
+from hub.search.candidates import Reach
+from hub.search.memory.index import Index
+from hub.search.redis_backend import EngineIndex
+from hub.search.scoring.scorer import Scorer
 from shared.errors import Unsupported
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 from tests.identities import identified
 
 MANY = 600

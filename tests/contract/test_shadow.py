@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub.archive import Archive
-from hub.audio.choose import extractor_for
-from hub.casebook import Casebook
-from hub.flagging.rule import FlagRule
-from hub.flagging.shadow import Shadow
-from hub.flagging.why import Explainer
+from hub.alerting.explanation import Explainer
+from hub.alerting.shadow import Shadow
+from hub.domain.alert_rule import FlagRule
+from hub.domain.records import StoredEvent
+from hub.features.selection import extractor_for
 from hub.model.checkpoint import baseline, load, shipped
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
-from hub.stored import StoredEvent
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.errors import Invalid
+from shared.feature_space import LOGMEL, SMALL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
-from shared.scene import Cast, mix
-from shared.space import LOGMEL, SMALL, VGGISH
+from shared.synthetic_scene import Cast, mix
 from shared.taxonomy import CATEGORIES
 from tests.contract.test_casebook import MONDAY, event
 from tests.values import stored

@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from hub.archive import Archive
-from hub.catalogue import Catalogue, Wanted
-from hub.clips import Clips
-from hub.items import Outcome
-from hub.stored import Recorded
+from hub.domain.records import Recorded
+from hub.ingest.messages import Outcome
+from hub.store.audio_files import Clips
+from hub.store.event_queries import Catalogue, Wanted
+from hub.store.events import Archive
 from shared.events import Flac
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
 from tests.values import NOON, event, stored
 

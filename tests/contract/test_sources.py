@@ -11,27 +11,27 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from hub.archive import PREFIX, Archive
-from hub.casebook import Casebook
-from hub.feedback import Feedback
-from hub.filing import SourceFiler
-from hub.flagging.episode import Episode
-from hub.flagging.learning import Learner
-from hub.flagging.source import Seen, SourceRule
-from hub.metrics import HubMetrics
+from hub.alerting.feedback import Feedback
+from hub.alerting.source_enrichment import SourceCompleter
+from hub.alerting.source_filing import SourceFiler
+from hub.alerting.source_recurrence import SourceHistories
+from hub.alerting.threshold_tuner import Learner
+from hub.domain.episodes import Episode
+from hub.domain.records import StoredEvent, ms_of
+from hub.domain.sensor_map import Places
+from hub.domain.sources import Seen, SourceRule
+from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load, shipped
-from hub.places import Places
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
-from hub.source_completer import SourceCompleter
-from hub.source_drawer import Drawer
-from hub.source_histories import SourceHistories
-from hub.source_rows import Group
-from hub.source_verdicts import SourceVerdicts
-from hub.sources import SourceStore
-from hub.stored import StoredEvent, ms_of
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import PREFIX, Archive
+from hub.store.source_rows import Group
+from hub.store.source_transaction import Drawer
+from hub.store.source_verdicts import SourceVerdicts
+from hub.store.sources import SourceStore
+from shared.feature_space import VGGISH
 from shared.messages import AlertMessage
-from shared.space import VGGISH
 from tests.sources import DOG, MONDAY, conclude, heard, retrieval
 
 PLACES = Places({}, 200.0, ZoneInfo("UTC"))
@@ -114,7 +114,7 @@ def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) ->
 
 
 def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.filing.AT_ONCE", 64)
+    monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 64)
     world.hears(*(heard(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
     world.filer.step()
     assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 6

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import redis
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.errors import Unavailable
 from tests.faults.network import FAKETIME, SITE, STORE_BYTES, ChaosHub, Network, Sensor
 from tests.processes import Server, eventually

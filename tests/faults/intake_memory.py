@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.audio import encode_flac
 from shared.events import Event, Flac
 from shared.messages import EVENT_CAP_BYTES, encode_event
-from shared.mqtt import Acknowledged, Connected, Link
-from shared.topics import SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.topics import SensorTopic
 from tests.processes import HubProcess, Mosquitto, Redis, eventually
 from tests.values import event
 

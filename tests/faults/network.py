@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from hub.opening import open_retrieval
+from hub.app.factory import open_retrieval
 from hub.settings import HubSettings
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 from tests.faults.line import Line
 from tests.processes import HubProcess, Mosquitto, Redis, Server
 

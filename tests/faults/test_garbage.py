@@ -9,11 +9,11 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from hub.archive import Archive
-from hub.letters import HEAD_BYTES
+from hub.store.dead_letters import HEAD_BYTES
+from hub.store.events import Archive
 from shared.messages import EVENT_CAP_BYTES, encode_event
-from shared.mqtt import Acknowledged, Connected, Link
-from shared.topics import SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.topics import SensorTopic
 from tests.processes import Broker, HubProcess, Store, eventually
 from tests.values import event
 

@@ -14,10 +14,10 @@ import cbor2
 import numpy as np
 import pytest
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.messages import StateMessage, encode_event, encode_json
-from shared.mqtt import Acknowledged, Connected, Link
-from shared.topics import SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.topics import SensorTopic
 from tests.pages import broken
 from tests.processes import HubProcess, Mosquitto, Store, eventually
 from tests.values import NOON, event

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.archive import Archive
 from hub.notify.outbox import Outbox
+from hub.store.events import Archive
 from shared.events import EventId
 from tests.processes import Broker, Store, eventually
 from tests.receivers import Answer, Posted, Receiver, TellingHub, receiving

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.events import EventId
 from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings
 

@@ -22,23 +22,23 @@ from edge.sources.embeddings import load_embeddings
 from edge.sources.files import FileSource
 from hub.model.checkpoint import load as load_checkpoint
 from hub.settings import HubSettings
-from hub.training.datasets.hearing import Hearing
+from hub.store.verdict_file import read_verdicts
+from hub.training.datasets.audioset_tfrecords import load_tfrecords, records
+from hub.training.datasets.feature_cache import Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import read_annotations
-from hub.training.datasets.tfrecords import load_tfrecords, records
-from hub.verdict_file import read_verdicts
-from hub.web.asking import decoded
-from hub.web.cursors import cursor_of
+from hub.web.pagination import cursor_of
+from hub.web.search_service import decoded
 from shared.audio import decode_flac
 from shared.backbones import described
-from shared.backbones.backbone import Backbone
-from shared.backbones.description import read as read_description
+from shared.backbones.manifest import read as read_description
+from shared.backbones.onnx_backbone import Backbone
 from shared.errors import EarwitnessError
 from shared.events import EventId
+from shared.feature_space import SMALL
 from shared.messages import AlertMessage, StateMessage, decode_event, decode_json
+from shared.mqtt.topics import SensorTopic
 from shared.settings import MqttSettings, load
-from shared.space import SMALL
-from shared.topics import SensorTopic
 
 Target = Callable[[bytes], object]
 

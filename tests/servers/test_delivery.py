@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.check import examine
+from edge.diagnostics import examine
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from shared.messages import ReportMessage, StateMessage, decode_event, decode_json

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.scene import Cast, mix
+from shared.synthetic_scene import Cast, mix
 from tests.demonstration import Demonstration, alive
 from tests.processes import eventually
 

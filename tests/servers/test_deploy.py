@@ -52,7 +52,7 @@ class Deployment:
     """A running deployment.
 
     Attributes:
-        process: `deploy/up.py`.
+        process: `deploy/run_local.py`.
         printed: the file it prints to: where everything is, then every alert that came out of Alertmanager.
         addresses: `web`, `prometheus` and `alertmanager` as URLs; `mqtt_sensors`, `mqtt_hubs` and `redis` as
             host:port; `folder`.
@@ -110,7 +110,7 @@ class Deployment:
 
 
 def require_servers() -> None:
-    """Declare the programs that `deploy/up.py` starts."""
+    """Declare the programs that `deploy/run_local.py` starts."""
     program("mosquitto")
     program("redis-server")
     program("prometheus")

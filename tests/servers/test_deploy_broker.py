@@ -12,14 +12,13 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.check import examine
+from edge.diagnostics import examine
 from edge.settings import EdgeSettings
-from hub.deployment.authority import CLIENT_DAYS, Authority
+from hub.deployment.certificate_authority import CLIENT_DAYS, Authority
 from hub.settings import HubSettings
 from shared.messages import EVENT_CAP_BYTES
-from shared.mqtt import Acknowledged, Connected, Disconnected, Link, Received, Signal
-from shared.settings import MqttSettings
-from shared.topics import (
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, Link, Received, Signal
+from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_EVENTS,
     ALL_STATES,
@@ -31,6 +30,7 @@ from shared.topics import (
     ToldTopic,
     shared_events,
 )
+from shared.settings import MqttSettings
 from tests.deployments import SENSORS, Founded, FoundedBroker, init
 from tests.processes import eventually
 

@@ -11,17 +11,17 @@ import pytest
 import redis
 from cryptography import x509
 
-from edge.check import examine as examine_edge
+from edge.diagnostics import examine as examine_edge
 from edge.settings import EdgeSettings
-from hub.archive import Archive
-from hub.check import Finding, examine
-from hub.deployment.authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.opening import open_archive
+from hub.app.factory import open_archive
+from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
+from hub.diagnostics import Finding, examine
 from hub.settings import HubSettings
+from hub.store.events import Archive
 from shared.errors import Invalid
-from shared.mqtt import Link
+from shared.mqtt.diagnostics import own_certificate_ends
+from shared.mqtt.session import Link
 from shared.settings import load
-from shared.unreachable import own_certificate_ends
 from tests.deployments import Founded, FoundedBroker, FoundedStore
 from tests.processes import Broker, Mosquitto, Store, eventually
 from tests.values import alert, stored

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from hub.deployment.layout import SERVERS
-from hub.embedded import free_port
+from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedBroker, FoundedStore, init

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typer.testing import CliRunner
 
 from hub.cli import app
-from shared.mqtt import Acknowledged, Connected, Link, Received
-from shared.topics import ALL_INTAKES, CLOSED, HubTopic, shared_events
+from shared.mqtt.session import Acknowledged, Connected, Link, Received
+from shared.mqtt.topics import ALL_INTAKES, CLOSED, HubTopic, shared_events
 from tests.processes import Broker, Mosquitto
 
 

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from hub.embedded import free_port
-from hub.opening import open_archive
+from hub.app.factory import open_archive
+from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.deployments import Founded, FoundedStore

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.embedded import free_port
+from hub.runtime.embedded_servers import free_port
 from shared.events import Event
 from shared.messages import decode_event
-from shared.mqtt import Connected, Link, Received
-from shared.topics import ALL_EVENTS, CLOSED, HubTopic
+from shared.mqtt.session import Connected, Link, Received
+from shared.mqtt.topics import ALL_EVENTS, CLOSED, HubTopic
 from tests.processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
 from tests.programs import program
 

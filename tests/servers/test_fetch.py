@@ -15,12 +15,12 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from hub.audio import commands
-from hub.audio.download import Patience, _Redirects, download
-from hub.audio.fetch import Fetched, fetch_vggish
-from hub.audio.release import PublishedFile, Release
-from hub.audio.vggish import Vggish, VggishNetwork
-from hub.audio.weights import origin
+from hub.cli import weights
+from hub.features.vggish.convert import origin
+from hub.features.vggish.download import Patience, _Redirects, download
+from hub.features.vggish.extractor import Vggish, VggishNetwork
+from hub.features.vggish.fetch import Fetched, fetch_vggish
+from hub.features.vggish.published import PublishedFile, Release
 from shared.errors import Invalid, Unavailable
 
 ONCE = Patience(attempts=1)
@@ -323,7 +323,7 @@ def test_offered_files_that_are_not_published_are_refused(
 def hub() -> typer.Typer:
     app = typer.Typer()
     app.callback()(lambda: None)
-    commands.register(app)
+    weights.register(app)
     return app
 
 

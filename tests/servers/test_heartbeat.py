@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.health import heartbeat
-from hub.health.heartbeat import Heart, alert_of
-from hub.metrics import HubMetrics
+from hub.metrics.definitions import HubMetrics
+from hub.monitoring import heartbeat
+from hub.monitoring.heartbeat import Heart
+from hub.notify.heartbeat_echo import alert_of
+from shared.feature_space import VGGISH
 from shared.messages import decode_event, encode_json
-from shared.mqtt import Connected, Link, Received, Subscribed
-from shared.space import VGGISH
-from shared.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
+from shared.mqtt.session import Connected, Link, Received, Subscribed
+from shared.mqtt.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
 from tests.processes import Broker, Mosquitto
 
 BEAT = SensorTopic("heartbeat", "one", "beat")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.mqtt import Connected, Link, Received
+from shared.mqtt.session import Connected, Link, Received
 from shared.taxonomy import CATEGORIES
 from tests.discovery import DEVICE
 from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings

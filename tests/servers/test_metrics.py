@@ -19,12 +19,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.events import Embedding, Event
+from shared.feature_space import VGGISH
 from shared.messages import encode_event
-from shared.mqtt import Acknowledged, Connected, Link, Received
-from shared.space import VGGISH
-from shared.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, Link, Received
+from shared.mqtt.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, SensorTopic
 from tests.browser.hub import Configured
 from tests.processes import (
     Broker,

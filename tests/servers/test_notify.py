@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hub.archive import Archive
 from hub.cli import app
-from hub.notify.alertmanager import PATH, Alertmanager
-from hub.notify.apprise import Apprise
-from hub.notify.notifier import Later
+from hub.notify.channels.alertmanager import PATH, Alertmanager
+from hub.notify.channels.apprise import Apprise
+from hub.notify.channels.protocol import Later
+from hub.notify.channels.webhook import Webhook, delivery_name
+from hub.notify.http import ANSWER_CAP_BYTES, RETRY_AFTER_CAP_S, Poster
 from hub.notify.outbox import Outbox
-from hub.notify.post import ANSWER_CAP_BYTES, RETRY_AFTER_CAP_S, Poster
-from hub.notify.text import Text
-from hub.notify.webhook import Webhook, delivery_name
+from hub.notify.rendering import Text
+from hub.store.events import Archive
 from shared.errors import Invalid, Unavailable
 from shared.events import EventId
 from tests.processes import Broker, EdgeProcess, Store, eventually, write_embeddings

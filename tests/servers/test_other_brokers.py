@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.check import examine as examine_edge
+from edge.diagnostics import examine as examine_edge
 from edge.settings import EdgeSettings
-from hub import intake as intakes
-from hub.check import examine
-from hub.embedded import free_port
-from hub.health import heartbeat
-from hub.intake import Intake
-from hub.metrics import HubMetrics
-from hub.service import Hub
+from hub.app.hub import Hub
+from hub.diagnostics import examine
+from hub.ingest import consumer as intakes
+from hub.ingest.consumer import Intake
+from hub.metrics.definitions import HubMetrics
+from hub.monitoring import heartbeat
+from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
-from shared.mqtt import Link
+from shared.mqtt.diagnostics import NEEDED
+from shared.mqtt.session import Link
+from shared.mqtt.signals import Connected, Received, Subscribed
+from shared.mqtt.topics import shared_beats, shared_events
 from shared.settings import load
-from shared.signals import Connected, Received, Subscribed
-from shared.topics import shared_beats, shared_events
-from shared.unreachable import NEEDED
 from tests.brokers import Behaviour, FaultyBroker
 from tests.contract.test_intake import Recorder
 from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from shared.messages import AlertMessage, decode_json
-from shared.mqtt import Connected, Link, Received
-from shared.topics import ALL_ALERTS
+from shared.mqtt.session import Connected, Link, Received
+from shared.mqtt.topics import ALL_ALERTS
 from tests.processes import (
     Broker,
     EdgeProcess,

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.embedded import free_port
+from hub.runtime.embedded_servers import free_port
 from tests.processes import HubProcess, Rumqttd, Server, Valkey, accepts
 from tests.programs import program
 

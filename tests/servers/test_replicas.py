@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from tests.processes import (
     Broker,
     EdgeProcess,

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from shared.messages import ReportMessage, StateMessage, decode_json
-from shared.mqtt import Connected, Link, Received
-from shared.topics import ALL_STATES
+from shared.mqtt.session import Connected, Link, Received
+from shared.mqtt.topics import ALL_STATES
 from tests.processes import EdgeProcess, Mosquitto, write_embeddings
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hub.archive import Archive
+from hub.store.events import Archive
 from shared.messages import StateMessage, encode_json
-from shared.mqtt import Acknowledged, Connected, Link
-from shared.topics import SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.topics import SensorTopic
 from tests.processes import HubProcess, Mosquitto, Store, eventually
 from tests.values import NOON
 

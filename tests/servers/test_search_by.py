@@ -10,10 +10,10 @@ import pytest
 
 from hub.model.checkpoint import load, save, shipped
 from shared.events import Embedding
+from shared.feature_space import SMALL, VGGISH
 from shared.messages import encode_event
-from shared.mqtt import Connected, Link
-from shared.space import SMALL, VGGISH
-from shared.topics import SensorTopic
+from shared.mqtt.session import Connected, Link
+from shared.mqtt.topics import SensorTopic
 from tests.identities import identified
 from tests.processes import Broker, HubProcess, Store, eventually
 from tests.values import event

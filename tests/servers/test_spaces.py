@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hub.model.checkpoint import Checkpoint, save, shipped
-from hub.model.network import NetworkConfig, SiameseNetwork
-from shared.backbones.description import read
-from shared.space import SMALL
+from hub.model.siamese import NetworkConfig, SiameseNetwork
+from shared.backbones.manifest import read
+from shared.feature_space import SMALL
 from tests.backbones import write_backbone
 from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hub.archive import Archive
-from hub.casebook import Casebook
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
 from shared.messages import encode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
 from tests.pages import answer, broken
 from tests.processes import HubProcess, Mosquitto, Store, eventually

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from hub.archive import Archive
-from hub.check import examine
-from hub.opening import open_archive
+from hub.app.factory import open_archive
+from hub.diagnostics import examine
 from hub.settings import HubSettings
+from hub.store.events import Archive
 from shared.errors import Invalid, Unavailable
 from shared.settings import load
 from tests.processes import Broker, EdgeProcess, HubProcess, Redis, Store, Valkey, eventually, write_embeddings

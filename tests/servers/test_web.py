@@ -17,7 +17,7 @@ import pytest
 
 from shared.audio import encode_flac
 from shared.events import EventId
-from shared.scene import mix
+from shared.synthetic_scene import mix
 from shared.taxonomy import CATEGORIES
 from tests.browser.hub import Demo, heard
 

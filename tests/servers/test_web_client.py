@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.scene import Cast, mix
+from shared.synthetic_scene import Cast, mix
 from tests.browser.hub import Demo, heard
 
 CLIENT = Path(__file__).parents[2] / "docs" / "client.py"

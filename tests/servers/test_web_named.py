@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from hub.search.recombined import recombined
+from shared.synthetic_features import recombined
 from tests.browser.hub import Demo, heard
 from tests.processes import eventually
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hub.check import examine
+from hub.diagnostics import examine
 from hub.settings import HubSettings
 from shared.settings import load
 from tests.browser.hub import Demo

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from hub.archive import PREFIX
 from hub.cli import app
+from hub.store.events import PREFIX
 from shared.messages import AlertMessage
 from tests.browser.hub import Demo
 from tests.processes import eventually

@@ -14,7 +14,8 @@ FORBIDDEN = {
     "edge": ("torch", "torchaudio", "redis", "fastapi", "scipy", "hub", "tests"),
     "hub": ("edge", "tests"),
 }
-TRAINING_ALLOWED = ("hub/training/", "hub/cli.py", "hub/bench/commands.py")
+TRAINING_ALLOWED = ("hub/training/", "hub/cli/")
+DOMAIN_MAY = {"numpy", "pydantic", "shared"} | set(sys.stdlib_module_names)
 
 
 def modules(package: str) -> list[Path]:
@@ -43,6 +44,13 @@ def test_nobody_but_the_command_line_imports_training() -> None:
         if not relative.startswith(TRAINING_ALLOWED):
             wrong = [name for name in imports(path) if name.startswith("hub.training")]
             assert not wrong, f"{relative} imports {wrong}"
+
+
+def test_the_domain_imports_only_values_numpy_and_pydantic() -> None:
+    for path in modules("hub/domain"):
+        names = set(imports(path))
+        wrong = [one for one in names if one.split(".")[0] not in DOMAIN_MAY and not one.startswith("hub.domain")]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

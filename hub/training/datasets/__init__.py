@@ -18,20 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.audio.choose import extractor_for
+from hub.features.selection import extractor_for
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, without
 from hub.training.datasets.audioset import load_audioset, load_evaluation
+from hub.training.datasets.audioset_tfrecords import load_tfrecords, tfrecord_files
+from hub.training.datasets.augmentation import Versions
 from hub.training.datasets.esc10 import esc10_files, load_esc10
-from hub.training.datasets.features import FILE, load_features
+from hub.training.datasets.feature_cache import NO_VERSIONS, Hearing
+from hub.training.datasets.feature_file import FILE, load_features
 from hub.training.datasets.halves import FIRST, SECOND, half_of_features
-from hub.training.datasets.hearing import NO_VERSIONS, Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
-from hub.training.datasets.tfrecords import load_tfrecords, tfrecord_files
-from hub.training.datasets.versions import Versions
 from shared.errors import Invalid
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 
 
 @dataclass(frozen=True, slots=True)

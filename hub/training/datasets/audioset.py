@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset
-from shared.arrays import read_arrays
 from shared.errors import Invalid
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
+from shared.npz_files import read_arrays
 
 AUDIOSET_LABELS: Final = 527
 EVALUATED: Final = 2_000

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.feature_cache import Hearing
 from shared.audio import SUFFIXES
 from shared.errors import Invalid
 from shared.taxonomy import CATEGORIES

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.feature_cache import Hearing
 from shared.errors import Invalid, Unavailable
 from shared.taxonomy import CATEGORIES
 from shared.text_files import Row, read_table

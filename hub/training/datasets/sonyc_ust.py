@@ -18,10 +18,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.model.presence import Labels
+from hub.domain.presence_matrix import Labels
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.hearing import Hearing
+from hub.training.datasets.feature_cache import Hearing
 from shared.audio import SUFFIXES
 from shared.errors import Invalid, Unavailable
 from shared.paths import files_below

@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.feedback import VerdictKind
-from hub.web.api.words import EVENT, After, Category, EventName, Limit, Ours, Place, Since, Site, errors
-from hub.web.cursors import cursor_of, text_of
+from hub.domain.verdicts import VerdictKind
+from hub.web.api.params import EVENT, After, Category, EventName, Limit, Ours, Place, Since, Site, errors
+from hub.web.context import Parts
 from hub.web.listing import WantedAlerts, verdicts
 from hub.web.listing import alerts as listed
-from hub.web.lookup import alert_of
-from hub.web.parts import Parts
-from hub.web.saying import Said, give
-from hub.web.views import EVENT_EXAMPLE, AlertList, GivenView, VerdictList
+from hub.web.pagination import cursor_of, text_of
+from hub.web.resolve import alert_of
+from hub.web.schemas import EVENT_EXAMPLE, AlertList, GivenView, VerdictList
+from hub.web.verdict_service import Said, give
 from shared.messages import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 

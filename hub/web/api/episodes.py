@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from hub.web.api.words import After, Category, EpisodeName, Limit, Place, Since, errors
-from hub.web.cursors import cursor_of, text_of
+from hub.web.api.params import After, Category, EpisodeName, Limit, Place, Since, errors
+from hub.web.context import Parts
 from hub.web.listing import episodes as listed
-from hub.web.lookup import episode_of
-from hub.web.parts import Parts
-from hub.web.views import EpisodeList, EpisodeView, episode_view
+from hub.web.pagination import cursor_of, text_of
+from hub.web.resolve import episode_of
+from hub.web.schemas import EpisodeList, EpisodeView, episode_view
 
 
 def routes(parts: Parts) -> APIRouter:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from hub.catalogue import Wanted
-from hub.search.match import By
-from hub.stored import StoredEvent, ms_of
-from hub.web.api.words import (
+from hub.domain.records import StoredEvent, ms_of
+from hub.search.backend import By
+from hub.store.event_queries import Wanted
+from hub.web.api.params import (
     EVENT,
     After,
     Category,
@@ -27,13 +27,13 @@ from hub.web.api.words import (
     Width,
     errors,
 )
-from hub.web.asking import filter_of, like_event
-from hub.web.cursors import cursor_of, text_of
-from hub.web.images import VERSION, fingerprint, png, spectrogram
-from hub.web.lookup import event_of
-from hub.web.parts import Parts
-from hub.web.sound import kept_path, path_of
-from hub.web.views import EventList, EventView, SimilarList, WhyView, event_view, why_view
+from hub.web.audio import kept_path, path_of
+from hub.web.context import Parts
+from hub.web.pagination import cursor_of, text_of
+from hub.web.resolve import event_of
+from hub.web.schemas import EventList, EventView, SimilarList, WhyView, event_view, why_view
+from hub.web.search_service import filter_of, like_event
+from hub.web.spectrogram import VERSION, fingerprint, png, spectrogram
 from shared.audio import decode_flac
 from shared.taxonomy import CATEGORIES
 

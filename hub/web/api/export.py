@@ -7,14 +7,14 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from hub.catalogue import Cursor, Wanted
-from hub.feedback import Verdict
-from hub.stored import ms_of
-from hub.web.api.words import Category, Clock, Historical, Place, Since, Site, Until, errors
+from hub.domain.records import ms_of
+from hub.domain.verdicts import Verdict
+from hub.store.event_queries import Cursor, Wanted
+from hub.web.api.params import Category, Clock, Historical, Place, Since, Site, Until, errors
+from hub.web.context import Parts
+from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
 from hub.web.listing import WantedAlerts, alerts, verdicts
-from hub.web.parts import Parts
-from hub.web.tables import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
-from hub.web.views import EventView, event_view
+from hub.web.schemas import EventView, event_view
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 

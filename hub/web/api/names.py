@@ -6,14 +6,14 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.flagging.named import EXAMPLES_LIMIT, NAME_FORM, NAME_LIMIT, THRESHOLD, Mode
+from hub.domain.named_sounds import EXAMPLES_LIMIT, NAME_FORM, NAME_LIMIT, THRESHOLD, Mode
 from hub.web.api.events import AUDIO, PICTURE, picture_of, sound_file
+from hub.web.api.params import EVENT, EventName, Height, Ours, Site, Width, errors
 from hub.web.api.sources import SourceName
-from hub.web.api.words import EVENT, EventName, Height, Ours, Site, Width, errors
-from hub.web.name_views import NameList, NameView
-from hub.web.naming import Change, add, change, example_of, name_source, named, remove, sound_of, views
-from hub.web.parts import Parts
-from hub.web.views import EVENT_EXAMPLE
+from hub.web.context import Parts
+from hub.web.name_schemas import NameList, NameView
+from hub.web.name_service import Change, add, change, example_of, name_source, named, remove, sound_of, views
+from hub.web.schemas import EVENT_EXAMPLE
 from shared.messages import Probability, Severity
 
 _Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT, pattern=NAME_FORM, examples=["bakery fan"])]

@@ -8,13 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from hub.search.match import By, Filter
-from hub.stored import ms_of
-from hub.web.api.words import BY, CATEGORY, EVENT, PLACE, Ours, Time, errors
-from hub.web.asking import UPLOAD_CAP_BYTES, Likeliest, filter_of, like_event, like_recording
-from hub.web.lookup import event_of
-from hub.web.parts import Parts
-from hub.web.views import EVENT_EXAMPLE
+from hub.domain.records import ms_of
+from hub.search.backend import By, Filter
+from hub.web.api.params import BY, CATEGORY, EVENT, PLACE, Ours, Time, errors
+from hub.web.context import Parts
+from hub.web.resolve import event_of
+from hub.web.schemas import EVENT_EXAMPLE
+from hub.web.search_service import UPLOAD_CAP_BYTES, Likeliest, filter_of, like_event, like_recording
 from shared.errors import Invalid
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES

@@ -5,11 +5,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.source_verdicts import SourceVerdicts
-from hub.web.api.words import EPISODE, After, Category, Limit, Ours, Site, errors
-from hub.web.cursors import cursor_of, text_of
-from hub.web.parts import Parts
-from hub.web.source_views import (
+from hub.store.source_verdicts import SourceVerdicts
+from hub.web.api.params import EPISODE, After, Category, Limit, Ours, Site, errors
+from hub.web.context import Parts
+from hub.web.pagination import cursor_of, text_of
+from hub.web.schemas import EpisodeList, episode_view
+from hub.web.source_schemas import (
     SOURCE_EXAMPLE,
     SourceDetail,
     SourceList,
@@ -19,7 +20,6 @@ from hub.web.source_views import (
     source_view,
     sources,
 )
-from hub.web.views import EpisodeList, episode_view
 
 SOURCE: Final = r"^[0-9a-f]{10}$"
 SourceName = Annotated[str, Path(pattern=SOURCE, description="id of a source", examples=[SOURCE_EXAMPLE])]

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import URL
 
-from hub.feedback import Verdict, VerdictKind
-from hub.web.cursors import cursor_of, text_of
+from hub.domain.verdicts import Verdict, VerdictKind
+from hub.web.audio import path_of
 from hub.web.listing import WantedAlerts, alerts
-from hub.web.lookup import alert_of, category_of, event_of
 from hub.web.pages.event import attention_of, explained, naming_of
-from hub.web.pages.shell import Shell
-from hub.web.saying import Said, give, threshold
-from hub.web.sound import path_of
+from hub.web.pages.rendering import Shell
+from hub.web.pagination import cursor_of, text_of
+from hub.web.resolve import alert_of, category_of, event_of
+from hub.web.verdict_service import Said, give, threshold
 from shared.errors import Invalid
 from shared.events import check_name
 from shared.messages import Severity

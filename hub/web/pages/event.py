@@ -6,16 +6,16 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.catalogue import Wanted
-from hub.flagging.episode import KEEPS, Episode
-from hub.flagging.why import Why
-from hub.search.match import Filter
-from hub.stored import StoredEvent, ms_of
-from hub.web.asking import like_event
-from hub.web.lookup import event_of
-from hub.web.naming import likely
-from hub.web.pages.shell import Shell
-from hub.web.sound import path_of
+from hub.alerting.explanation import Why
+from hub.domain.episodes import KEEPS, Episode
+from hub.domain.records import StoredEvent, ms_of
+from hub.search.backend import Filter
+from hub.store.event_queries import Wanted
+from hub.web.audio import path_of
+from hub.web.name_service import likely
+from hub.web.pages.rendering import Shell
+from hub.web.resolve import event_of
+from hub.web.search_service import like_event
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES
 

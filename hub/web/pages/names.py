@@ -6,10 +6,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from hub.flagging.named import NAME_LIMIT, SEVERITIES, Mode
-from hub.web.naming import Change, change, name_event, name_source, named, sound_of
-from hub.web.naming import remove as forget
-from hub.web.pages.shell import Shell
+from hub.domain.named_sounds import NAME_LIMIT, SEVERITIES, Mode
+from hub.web.name_service import Change, change, name_event, name_source, named, sound_of
+from hub.web.name_service import remove as forget
+from hub.web.pages.rendering import Shell
 from shared.errors import Invalid
 from shared.messages import Severity
 

@@ -7,14 +7,14 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from hub.catalogue import Tally
-from hub.flagging.recurrence import Pattern
-from hub.source_rows import StoredSource
+from hub.domain.recurrence.analysis import Pattern
+from hub.store.event_queries import Tally
+from hub.store.source_rows import StoredSource
+from hub.web.context import Parts
 from hub.web.listing import WantedAlerts, alerts, episodes
-from hub.web.lookup import category_of, place_of
-from hub.web.pages.shell import Shell
-from hub.web.parts import Parts
-from hub.web.plots import DAYS, calendar, week
+from hub.web.pages.rendering import Shell
+from hub.web.resolve import category_of, place_of
+from hub.web.svg import DAYS, calendar, week
 
 _ROWS: Final = 60
 _FORETOLD: Final = 8

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from hub.stored import StoredEvent
+from hub.domain.records import StoredEvent
 from hub.web.api.search import Asked, AskedBySound, Filters, read, recording_of
-from hub.web.asking import Likeliest, like_event, like_recording
-from hub.web.lookup import event_of
-from hub.web.pages.shell import Shell
-from hub.web.sound import path_of
+from hub.web.audio import path_of
+from hub.web.pages.rendering import Shell
+from hub.web.resolve import event_of
+from hub.web.search_service import Likeliest, like_event, like_recording
 from shared.errors import Invalid
 
 _LIKELY: Final = 0.5

@@ -7,11 +7,11 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.clock import told
-from hub.stored import Sensor, StoredEvent
-from hub.web.condition import Condition, condition
-from hub.web.pages.shell import Shell
-from hub.web.plots import Strip, strip
+from hub.domain.clocks import told
+from hub.domain.records import Sensor, StoredEvent
+from hub.domain.sensor_status import Condition, condition
+from hub.web.pages.rendering import Shell
+from hub.web.svg import Strip, strip
 
 _CLIPS: Final = 60
 _WORST_FIRST: Final = ("lost", "silent", "stopped", "hearing")

@@ -5,8 +5,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.web.pages.shell import Shell
-from hub.web.saying import thresholds
+from hub.web.pages.rendering import Shell
+from hub.web.verdict_service import thresholds
 
 _MASKED: Final = "set, not shown"
 _SECRET: Final = ("password", "secret", "token", "url", "key_file", "password_file")

@@ -6,16 +6,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from hub.flagging.recurrence import NO_RHYTHM
-from hub.flagging.source_words import NOUNS, ordinal
-from hub.source_verdicts import SourceVerdicts
-from hub.web.cursors import cursor_of, text_of
-from hub.web.lookup import category_of
-from hub.web.naming import of_source
-from hub.web.pages.shell import Shell
-from hub.web.plots import DAYS, calendar, plan, week
-from hub.web.sound import path_of
-from hub.web.source_views import PLACES_FROM, known_of, places_of, source_of, sources
+from hub.domain.recurrence.analysis import NO_RHYTHM
+from hub.domain.source_summary import NOUNS, ordinal
+from hub.store.source_verdicts import SourceVerdicts
+from hub.web.audio import path_of
+from hub.web.name_service import of_source
+from hub.web.pages.rendering import Shell
+from hub.web.pagination import cursor_of, text_of
+from hub.web.resolve import category_of
+from hub.web.source_schemas import PLACES_FROM, known_of, places_of, source_of, sources
+from hub.web.svg import DAYS, calendar, plan, week
 from shared.errors import Invalid
 from shared.events import check_name
 

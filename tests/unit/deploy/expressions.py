@@ -12,8 +12,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from edge.metrics import described
-from hub.health.exposition import WithOldNames
-from hub.metrics import HubMetrics
+from hub.metrics.definitions import HubMetrics
+from hub.metrics.exposition import WithOldNames
 
 ROOT = Path(__file__).parents[3]
 RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.yml"))

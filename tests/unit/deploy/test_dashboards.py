@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from hub.metrics import RENAMED
+from hub.metrics.definitions import RENAMED
 from tests.unit.deploy.expressions import DASHBOARDS, ROOT, Asked, alerting, drawn, listed, names, recorded, told
 
 

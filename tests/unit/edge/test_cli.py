@@ -15,7 +15,7 @@ import soundfile
 
 from edge.spool import Spool
 from shared.messages import decode_event
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 
 NO_BROKER = ("--set", "mqtt.port=1", "--set", "mqtt.reconnect_cap_s=0.1")
 

@@ -9,11 +9,11 @@ from edge.encode import NOT_MEASURED, encode
 from edge.sources import Embedded, Sound
 from shared.audio import decode_flac
 from shared.backbones import SMALL_FILE
-from shared.backbones.backbone import Backbone
+from shared.backbones.onnx_backbone import Backbone
 from shared.errors import Invalid
 from shared.events import Embedding, EventId, Flac, Levels
+from shared.feature_space import SMALL, VGGISH
 from shared.messages import decode_event, encode_event
-from shared.space import SMALL, VGGISH
 from tests.values import NOON
 
 ID = EventId("demo", "s", "b", 3)

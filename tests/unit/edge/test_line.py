@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.publish import Publisher
+from edge.publisher import Publisher
 from edge.spool import Spool
 from shared.errors import Unavailable
-from shared.mqtt import Acknowledged, Connected, Disconnected
+from shared.mqtt.session import Acknowledged, Connected, Disconnected
 
 CLIP_S = 10.0
 STEP_S = 0.25

@@ -18,17 +18,17 @@ from prometheus_client.parser import text_string_to_metric_families as classic
 from edge.agent import Agent
 from edge.capture import Capture, Tally
 from edge.metrics import EdgeMetrics, described, served
-from edge.publish import Publisher
-from edge.report import Running
+from edge.publisher import Publisher
+from edge.sensor_report import Running
 from edge.settings import EdgeSettings, MetricsSettings
 from edge.sources import Item, Sound
 from edge.spool import Spool
-from hub.embedded import free_port
+from hub.runtime.embedded_servers import free_port
 from shared.errors import Unavailable
 from shared.messages import StateMessage
-from shared.mqtt import Acknowledged, Connected, Disconnected, Received
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received
+from shared.mqtt.topics import CLOSED, OPEN, HubTopic
 from shared.settings import load
-from shared.topics import CLOSED, OPEN, HubTopic
 from tests.processes import accepts, eventually
 from tests.programs import program
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.publish import Publisher
+from edge.publisher import Publisher
 from edge.spool import Spool
 from shared.errors import Busy, Unavailable
-from shared.mqtt import Acknowledged, Connected
-from tests.unit.edge.test_publish import Broker
+from shared.mqtt.session import Acknowledged, Connected
+from tests.unit.edge.test_publisher import Broker
 
 CAP = 10**9
 PAGE = 4_096

@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator, validators
 from pydantic import BaseModel
 from pydantic_asyncapi.v3 import AsyncAPI
 
-from hub.homeassistant import LevelMessage, config_topic
+from hub.integrations.homeassistant.discovery import LevelMessage, config_topic
 from shared.messages import StateMessage
-from shared.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorTopic, ToldTopic
+from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorTopic, ToldTopic
 
 DOCS = Path(__file__).parents[3] / "docs"
 

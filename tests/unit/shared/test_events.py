@@ -4,7 +4,7 @@ from hypothesis import given
 
 from shared.errors import Invalid
 from shared.events import Embedding, EventId, Levels
-from shared.space import LOGMEL, VGGISH, FeatureSpace, space_of
+from shared.feature_space import LOGMEL, VGGISH, FeatureSpace, space_of
 from tests.values import event_ids
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from hub.stored import ms_of, time_of
+from hub.domain.records import ms_of, time_of
 from shared.errors import Invalid
 from shared.messages import LAST, Instant, StateMessage, decode_event, decode_json, encode_event
 from tests.values import event

@@ -18,7 +18,7 @@ from shared.messages import (
     encode_event,
     encode_json,
 )
-from shared.topics import SensorTopic
+from shared.mqtt.topics import SensorTopic
 from tests.values import NOON, alert, event, events, names
 
 

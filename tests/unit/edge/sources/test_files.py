@@ -130,7 +130,7 @@ def test_only_one_clip_of_an_hour_of_stereo_is_in_memory(tmp_path: Path) -> None
     script = (
         "import sys; from pathlib import Path; from threading import Event\n"
         "from edge.sources import Sound; from edge.sources.files import FileSource\n"
-        "from edge.encode import encode; from shared.backbones.timing import peak_mb\n"
+        "from edge.encode import encode; from shared.backbones.benchmark import peak_mb\n"
         "from datetime import UTC, datetime; from shared.events import EventId\n"
         "idle = peak_mb(); source = FileSource(Path(sys.argv[1])); clips = 0\n"
         "for item in source.items(Event()):\n"

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 from tests.programs import program
 
 

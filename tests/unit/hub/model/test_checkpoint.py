@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hub.model.checkpoint import Checkpoint, load, save, shipped
-from hub.model.network import NetworkConfig, SiameseNetwork
+from hub.model.siamese import NetworkConfig, SiameseNetwork
 from shared.errors import Invalid, Unavailable
-from shared.space import LOGMEL, VGGISH
+from shared.feature_space import LOGMEL, VGGISH
 
 SMALL = NetworkConfig(frames=10, dimension=128, tower=(8, 8), pair=(6, 4))
 

@@ -10,9 +10,9 @@ import torch
 from hub.model.calibration import Curve
 from hub.model.checkpoint import Checkpoint, load, save, shipped
 from hub.model.identity import STEPS, Identity, IdentityConfig, IdentityNetwork
-from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggedNetwork
 from shared.errors import Invalid
-from shared.space import SMALL, VGGISH, FeatureSpace
+from shared.feature_space import SMALL, VGGISH, FeatureSpace
 
 
 def identity(frames: int = 10) -> Identity:

@@ -3,14 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hub.domain.match import Match
+from hub.domain.records import StoredEvent, StoredTowers
 from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.network import NetworkConfig, SiameseNetwork
-from hub.search.match import By, Exclusion, Match, Query
+from hub.model.siamese import NetworkConfig, SiameseNetwork
+from hub.search.backend import By, Exclusion, Query
 from hub.search.retrieval import Retrieval
-from hub.search.scorer import Scorer
-from hub.stored import StoredEvent, StoredTowers
+from hub.search.scoring.scorer import Scorer
 from shared.errors import Unsupported
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 from tests.identities import MATCH, identified
 from tests.values import stored
 

@@ -8,9 +8,9 @@ import pytest
 from hub.training import plots
 from hub.training.benchmark import Benchmark, by_chance, by_cosine
 from hub.training.dataset import Dataset
-from hub.training.evaluate import Evaluation, K, S, evaluate
+from hub.training.evaluation import Evaluation, K, S, evaluate
 from shared.errors import Unavailable
-from shared.space import VGGISH
+from shared.feature_space import VGGISH
 
 
 def evaluation(labels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Evaluation:

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.tagged import TaggedNetwork
+from hub.model.tagger import TaggedNetwork
 from hub.training import recipes
 from hub.training.dataset import Dataset
 from hub.training.datasets import Reader
-from hub.training.datasets.features import save_features
-from hub.training.datasets.scenes import synthesise
+from hub.training.datasets.feature_file import save_features
+from hub.training.datasets.synthetic import synthesise
 from shared.errors import Invalid
-from shared.space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
 
 
 def clips(count: int, groups: list[str] | None = None, *, space: FeatureSpace = SMALL, fine: int = 0) -> Dataset:

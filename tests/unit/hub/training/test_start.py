@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.tagged import TaggedConfig, TaggedNetwork, apart, side_by_side
-from hub.search.scorer import Scorer
-from hub.training import members, recipes
+from hub.model.tagger import TaggedConfig, TaggedNetwork, apart, side_by_side
+from hub.search.scoring.scorer import Scorer
+from hub.training import ensemble, recipes
 from hub.training.dataset import Dataset
-from hub.training.metrics import auc
-from hub.training.stages import Stage, TaggedPlan
+from hub.training.ranking_metrics import auc
+from hub.training.tagger_schedule import Stage, TaggedPlan
 from shared.backbones import SMALL_FILE
-from shared.backbones.backbone import Backbone
+from shared.backbones.onnx_backbone import Backbone
 from shared.errors import Invalid
-from shared.scene import make_scene
-from shared.space import SMALL, VGGISH
+from shared.feature_space import SMALL, VGGISH
+from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
 CONFIG = TaggedConfig(*SMALL.shape, trunk=(16, 16))
@@ -37,7 +37,7 @@ def network(seed: int, count: int = 1) -> TaggedNetwork:
 def fitted(plan: TaggedPlan, start: TaggedNetwork | None, config: TaggedConfig = CONFIG) -> TaggedNetwork:
     def ignore(*_: object) -> None: ...
 
-    return members.fit(clips(), config, plan, on_epoch=ignore, on_step=ignore, start=start)[0]
+    return ensemble.fit(clips(), config, plan, on_epoch=ignore, on_step=ignore, start=start)[0]
 
 
 def plan(kept: float, epochs: int = 1) -> TaggedPlan:

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from hub.audio.logmel import LogMel
 from hub.cli import app
-from hub.training.datasets.hearing import Hearing
+from hub.features.logmel import LogMel
+from hub.training.datasets.feature_cache import Hearing
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import read_annotations
 from shared.errors import EarwitnessError, Invalid, Unavailable

@@ -7,7 +7,7 @@ import torch
 from hub.training.dataset import Dataset
 from hub.training.views import Stretches, halves, pooled
 from shared.errors import Invalid
-from shared.space import SMALL, FeatureSpace
+from shared.feature_space import SMALL, FeatureSpace
 from shared.taxonomy import COUNT
 
 

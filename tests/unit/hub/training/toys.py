@@ -6,9 +6,9 @@ import torch
 from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
-from hub.model.tagged import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggedNetwork
 from hub.training.dataset import Dataset
-from shared.space import FeatureSpace
+from shared.feature_space import FeatureSpace
 
 TOY = FeatureSpace("toy/1", frames=4, dimension=8, low=-1.0, high=1.0)
 

@@ -7,9 +7,9 @@ import pytest
 
 from shared import backbones
 from shared.backbones import SMALL_FILE, bring, described, find, space_named
-from shared.backbones.description import read
+from shared.backbones.manifest import read
 from shared.errors import Invalid, Unavailable
-from shared.space import LOGMEL, SHORT_NAMES, SMALL, SPACES, VGGISH, space_of
+from shared.feature_space import LOGMEL, SHORT_NAMES, SMALL, SPACES, VGGISH, space_of
 from tests.backbones import write_backbone
 
 

@@ -13,7 +13,8 @@ from tests.programs import program
 
 ROOT = Path(__file__).parents[4]
 IMPORTS = (
-    "from shared.backbones.backbone import Backbone; from shared.backbones import SMALL_FILE; Backbone(SMALL_FILE)"
+    "from shared.backbones.onnx_backbone import Backbone; from shared.backbones import SMALL_FILE;"
+    " Backbone(SMALL_FILE)"
 )
 WAITS = "; import threading; threading.Event().wait(13)"
 """The runtime's first look-up comes nine seconds after its import."""

@@ -1,0 +1,115 @@
+"""What a sensor says of itself: its state, with a report of how it keeps up."""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final, Literal
+
+from edge.capture import Tally
+from edge.publisher import Publisher
+from edge.settings import EdgeSettings
+from edge.spool import Spool
+from shared.errors import Invalid
+from shared.events import EventId
+from shared.messages import ReportMessage, StateMessage, decode_json
+from shared.paths import printable
+
+REASON_CHARACTERS: Final = 200
+"""Longest reason of a failing source in a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a running agent that a report looks at.
+
+    Attributes:
+        tally: of what was captured.
+        spool: where events wait.
+        publisher: what moves them to the broker.
+    """
+
+    tally: Tally
+    spool: Spool
+    publisher: Publisher
+
+
+class Announcer:
+    """Makes the messages by which one run of a sensor announces itself.
+
+    Args:
+        settings: of this sensor.
+        boot: id of this run.
+        form: what its events carry.
+        certificate_end: when its certificate ends; None without one.
+        previous: the latest event of the run before, if the spool still knows it.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        boot: str,
+        *,
+        form: str,
+        certificate_end: datetime | None,
+        previous: EventId | None,
+    ) -> None:
+        self._settings = settings
+        self._boot = boot
+        self._form = form
+        self._since = datetime.now(UTC)
+        self._certificate_end = certificate_end
+        self._previous = previous
+
+    def state(self, state: Literal["ready", "disconnected", "lost"], running: Running | None = None) -> StateMessage:
+        """Return the sensor's state, with a report if the agent runs."""
+        return StateMessage(
+            site=self._settings.sensor.site,
+            sensor=self._settings.sensor.name,
+            boot=self._boot,
+            state=state,
+            source=self._settings.source.kind,
+            form=self._form,
+            software=f"earwitness-edge {version('earwitness')}",
+            since=self._since,
+            report=None if running is None else self._report(running),
+        )
+
+    def _report(self, running: Running) -> ReportMessage:
+        fill, tally = running.spool.fill(), running.tally
+        numbered = tally.highest_seq >= 0
+        return ReportMessage(
+            at=datetime.now(UTC),
+            waiting=max(0, fill.pending),
+            spool=min(1.0, fill.size_bytes / fill.cap_bytes),
+            dropped=tally.dropped,
+            certificate_end=self._certificate_end,
+            first_seq=0 if numbered else None,
+            highest_seq=tally.highest_seq if numbered else None,
+            previous_boot=self._previous.boot if self._previous else None,
+            previous_seq=self._previous.seq if self._previous else None,
+            set_aside=fill.aside,
+            spool_lost=fill.lost,
+            taken_over=running.publisher.taken_over,
+            source_failure=printable(tally.failure)[:REASON_CHARACTERS] or None,
+        )
+
+
+def previous_event(spool: Spool) -> EventId | None:
+    """Return the latest event that an earlier run put in the spool; None if it is not known.
+
+    Raises:
+        Unavailable: the disk does not tell.
+    """
+    with contextlib.suppress(Invalid):
+        return EventId.parse(spool.note("newest") or "")
+    return None
+
+
+def announced(payload: bytes) -> tuple[str, bool]:
+    """Return the boot that a state message names, and whether it is ready; empty of what is no state."""
+    try:
+        state = decode_json(StateMessage, payload)
+    except Invalid:
+        return "", False
+    return state.boot, state.state == "ready"

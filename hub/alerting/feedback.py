@@ -1,0 +1,134 @@
+"""What people say of alerts and matches, and what comes of it.
+
+A verdict is kept, moves the site's thresholds at once, teaches networks (`train --feedback`), and decides whether a
+candidate network or threshold may take over (`hub.alerting.shadow`). Keys: `ew:feedback` hash of subject to JSON,
+`ew:feedback:index` by time, `ew:feedback:alert:<id>` set of an alert's subjects.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from hub.alerting.threshold_tuner import Learner
+from hub.domain.records import ms_of
+from hub.domain.verdicts import Verdict, VerdictKind
+from hub.store.episodes import Casebook
+from hub.store.events import PREFIX, Archive, translated
+from hub.store.source_verdicts import SourceVerdicts
+from shared.errors import Invalid
+from shared.messages import AlertMessage
+from shared.taxonomy import CATEGORIES
+
+IGNORED_S: Final = 7 * 86_400.0
+"""For how long "ignore" keeps a category at a place from raising alerts."""
+_KEY: Final = f"{PREFIX}:feedback"
+
+
+class Feedback:
+    """Takes verdicts, and keeps them in the archive's store.
+
+    Args:
+        archive: whose store is used.
+        casebook: where "ignore" hushes.
+        learner: learns thresholds anew.
+        sources: joins and parts the sources of which a verdict tells; None leaves them as they are.
+    """
+
+    def __init__(
+        self, archive: Archive, casebook: Casebook, learner: Learner, sources: SourceVerdicts | None = None
+    ) -> None:
+        self._redis = archive.client
+        self._rows = archive.rows
+        self._casebook = casebook
+        self._learner = learner
+        self._sources = sources
+
+    def give(
+        self,
+        *,
+        alert: AlertMessage,
+        match: str | None,
+        verdict: VerdictKind,
+        categories: Sequence[str] = (),
+        note: str = "",
+        by: str = "",
+        now: datetime | None = None,
+    ) -> Verdict:
+        """Keep a verdict on an alert or one of its matches, and act on it at once.
+
+        Args:
+            alert: it is about.
+            match: event of the match it is about; None for the alert as a whole.
+            verdict: what was said.
+            categories: those that were really heard, of `wrong-category`.
+            note: in the person's own words.
+            by: who says so.
+            now: when; the present by default.
+
+        Raises:
+            Invalid: an alert without such a match or without a category, or an unknown category.
+            Unavailable: the store is away.
+        """
+        about = next((m for m in alert.matches if m.event == match), None)
+        if match is not None and about is None:
+            raise Invalid(f"alert {alert.event} has no match {match}")
+        if unknown := set(categories) - set(CATEGORIES):
+            raise Invalid(f"unknown categories {sorted(unknown)}; there are {', '.join(CATEGORIES)}")
+        if not alert.categories:
+            raise Invalid(f"alert {alert.event} is of an earlier version and takes no feedback")
+        stated = alert.probability if about is None else about.probability
+        given = Verdict(
+            alert=alert.event,
+            match=match,
+            verdict=verdict,
+            categories=list(categories),
+            note=note,
+            by=by,
+            at=now or datetime.now(UTC),
+            site=alert.site,
+            place=f"{alert.site}/{alert.sensor}",
+            category=alert.categories[0],
+            likeness=stated or 0.0,
+        )
+        self._keep(given)
+        if verdict == "ignore":
+            at_ms = ms_of(alert.captured_at)
+            until_ms = at_ms + round(IGNORED_S * 1000)
+            self._casebook.hush(given.place, given.category, alert.event, at_ms, until_ms)
+        elif self._sources is not None and verdict in {"same", "different"}:
+            self._sources.take(alert, about, same=verdict == "same")
+        self._learner.learn(alert.site)
+        return given
+
+    @translated
+    def _keep(self, given: Verdict) -> None:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_KEY, given.subject, given.model_dump_json())
+            pipe.zadd(f"{_KEY}:index", {given.subject: ms_of(given.at)})
+            pipe.sadd(f"{_KEY}:alert:{given.alert}", given.subject)
+            pipe.execute()
+
+    @translated
+    def of_alert(self, alert: str) -> list[Verdict]:
+        """What was said of an alert and its matches."""
+        subjects = sorted(self._redis.smembers(f"{_KEY}:alert:{alert}"))
+        return self._read(subjects)
+
+    @translated
+    def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
+        """The newest verdicts, newest first."""
+        upper = "+inf" if before is None else f"({ms_of(before)}"
+        return self._read(self._redis.zrevrangebyscore(f"{_KEY}:index", upper, "-inf", start=0, num=limit))
+
+    @translated
+    def everything(self) -> list[Verdict]:
+        """All verdicts, oldest first."""
+        return self._read(self._redis.zrange(f"{_KEY}:index", 0, -1))
+
+    def _read(self, subjects: Sequence[bytes]) -> list[Verdict]:
+        rows = self._redis.hmget(_KEY, subjects) if subjects else []
+        read = (
+            self._rows.read("verdict", subject.decode(), Verdict.model_validate_json, row)
+            for subject, row in zip(subjects, rows, strict=True)
+        )
+        return [verdict for verdict in read if verdict is not None]

@@ -1,0 +1,238 @@
+"""Files episodes into sources, and keeps identities of different checkpoints apart.
+
+1. An episode that opened, or whose clearest clip changed, is due (`hub.store.sources`). A thread files those that are
+   due, the oldest first; before anyone is told of an alert, those of its site and category are filed that are due
+   then.
+2. The identity of an episode is that of its clearest clip, by the checkpoint of the clip's feature space. An episode
+   whose clip is gone, or whose feature space has no checkpoint with an identity, is of no source.
+3. Identities of two checkpoints are never compared. Where a source has those of an earlier checkpoint, they are
+   made anew from the clips of its newest episodes; the episodes stay in it. If none of these clips is archived any
+   more, it keeps its history, and nothing joins it.
+4. While hubs with two checkpoints for a feature space run, those that have filed go on, and the others leave episodes
+   due until no hub filed for ten minutes.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from hub.domain.episodes import Episode
+from hub.domain.sources import Centre, Member, Same, Seen, Source, SourceRule, Vector
+from hub.metrics.definitions import HubMetrics
+from hub.search.retrieval import Retrieval
+from hub.search.scoring.scorer import Scorer
+from hub.store.events import Archive
+from hub.store.source_rows import Group, StoredSource
+from hub.store.source_transaction import Drawer
+from hub.store.sources import SourceStore
+from shared.worker import Worker
+
+AT_ONCE: Final = 256
+"""Episodes filed in one transaction at most."""
+_CLAIM_S: Final = 600.0
+_EVERY_S: Final = 1.0
+_REMADE_FROM: Final = 20
+"""Episodes of a source whose identities are made anew for another checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Identified:
+    """An episode with the identity of its clearest clip."""
+
+    episode: Episode
+    identity: Vector
+
+
+class SourceFiler:
+    """Files episodes, on a thread of its own and when asked; safe to use from several threads.
+
+    Args:
+        archive: where clips' events are.
+        store: of sources.
+        retrieval: makes identities.
+        rule: when an episode belongs to a source.
+        metrics: where filed episodes are counted.
+    """
+
+    def __init__(
+        self, archive: Archive, store: SourceStore, retrieval: Retrieval, rule: SourceRule, metrics: HubMetrics
+    ) -> None:
+        self._archive = archive
+        self._store = store
+        self._retrieval = retrieval
+        self._rule = rule
+        self._metrics = metrics
+        self._scorers = {scorer.space.id: scorer for scorer in retrieval.scorers if scorer.identities.known}
+        self._start = 0
+        self.worker = Worker("sources", self.step)
+
+    def step(self) -> float:
+        """File some of the episodes that are due; return how long to wait until the next step, in seconds.
+
+        While more are due it waits for as long as it worked: taking events goes on beside it.
+
+        Raises:
+            Unavailable: the store is away; nothing is lost.
+        """
+        began_s = time.monotonic()
+        names = self._store.due(self._start, AT_ONCE)
+        left = self.file(names) if names else 0
+        more = len(names) == AT_ONCE
+        self._start = self._start + left if more else 0
+        return time.monotonic() - began_s if more else _EVERY_S
+
+    def catch_up(self, episode: str | None = None) -> None:
+        """File all episodes that are due, but those that hubs with another checkpoint file.
+
+        Args:
+            episode: only those of its site and category.
+
+        Raises:
+            Unavailable: the store is away; nothing is lost.
+        """
+        start = 0
+        while names := self._store.due(start, AT_ONCE):
+            chosen = names if episode is None else [name for name in names if _compared(name) == _compared(episode)]
+            start += len(names) - len(chosen) + (self.file(chosen) if chosen else 0)
+
+    def file(self, names: Sequence[str]) -> int:
+        """File episodes, or forget what they were filed as if they are no more.
+
+        Returns:
+            How many stay due, because hubs with another checkpoint file those of their feature space.
+
+        Raises:
+            Unavailable: the store is away; filing again is safe.
+        """
+        standing = self._store.standing(names)
+        episodes = [one for one in standing.values() if isinstance(one, Episode)]
+        merged = [name for name in names if isinstance(standing.get(name), str)]
+        events = {str(event.id): event for event in self._archive.fetch(sorted({e.clearest for e in episodes}))}
+        groups: dict[Group, list[Episode]] = {}
+        for episode in episodes:
+            event = events.get(episode.clearest)
+            if event is not None and event.space in self._scorers:
+                groups.setdefault(Group(episode.site, episode.category, event.space), []).append(episode)
+        filed = {episode.id for own in groups.values() for episode in own}
+        self._forget(merged)
+        self._store.forget_due(set(names) - filed - set(merged))
+        left = 0
+        for group, own in groups.items():
+            scorer = self._scorers[group.space]
+            if not self._store.claim(group.space, scorer.fingerprint, _CLAIM_S):
+                left += len(own)
+                continue
+            identities = self._retrieval.identities([events[episode.clearest] for episode in own])
+            identified = [_Identified(episode, row) for episode, row in zip(own, identities, strict=True)]
+            self._file(group, scorer, identified)
+        return left
+
+    def _forget(self, merged: Sequence[str]) -> None:
+        """Take episodes that became a part of others out of their sources."""
+        for name, member in self._store.members(merged).items():
+            stored = self._store.get(member.source)
+            if stored is not None:
+                self._store.edit(stored.group, stored.network, [name], partial(_leave, name))
+        self._store.forget_due(merged)
+
+    def _file(self, group: Group, scorer: Scorer, identified: Sequence[_Identified]) -> None:
+        outcomes: list[str] = []
+
+        def work(drawer: Drawer) -> None:
+            self._make_anew(drawer)
+            standing = self._store.standing(names)
+            still = [one for one in identified if _stands(one.episode, standing.get(one.episode.id))]
+            outcomes[:] = [_put(drawer, one) for one in sorted(still, key=lambda one: one.episode.opened_ms)]
+
+        names = [one.episode.id for one in identified]
+        self._store.edit(group, scorer.fingerprint, names, work, same=_same(scorer), rule=self._rule)
+        for outcome in filter(None, outcomes):
+            self._metrics.filed.labels(outcome).inc()
+
+    def _make_anew(self, drawer: Drawer) -> None:
+        """Have the sources with identities of earlier checkpoints be made of those of the present one."""
+        for stored in drawer.stored.values():
+            if stored.network != drawer.network:
+                self._make_one_anew(drawer, stored)
+
+    def _make_one_anew(self, drawer: Drawer, stored: StoredSource) -> None:
+        members = self._store.members(self._store.episode_ids(stored.id)[:_REMADE_FROM])
+        clips = sorted({member.clip for member in members.values()})
+        events = [event for event in self._archive.fetch(clips) if event.space == drawer.group.space]
+        if not events:
+            return
+        made = dict(zip((str(event.id) for event in events), self._retrieval.identities(events), strict=True))
+        known = {name: m for name, m in members.items() if m.clip in made and m.source == stored.id}
+        if not known:
+            return
+        source, anew = _made_anew(stored.source, known, made)
+        drawer.partition.adopt(source)
+        drawer.filed |= anew
+
+
+def _made_anew(
+    source: Source, members: Mapping[str, Member], identities: Mapping[str, Vector]
+) -> tuple[Source, dict[str, Member]]:
+    """A source and some of its episodes with other identities, by clip."""
+    named = {centre.id for centre in source.centres}
+    anew = {
+        name: replace(
+            member,
+            identity=identities[member.clip],
+            centre=member.centre if member.centre in named else source.centres[0].id,
+        )
+        for name, member in members.items()
+    }
+    centres: dict[str, Centre] = {}
+    for member in anew.values():
+        known = centres.get(member.centre)
+        centres[member.centre] = (
+            Centre(member.centre, member.identity) if known is None else known.plus(member.identity)
+        )
+    return replace(source, centres=tuple(centres.values())), anew
+
+
+def _compared(name: str) -> tuple[str, str]:
+    """Site and number of the category of an episode: only those that are equal are compared."""
+    return name.partition(".")[0], name.rpartition(".")[2]
+
+
+def _stands(episode: Episode, now: Episode | str | None) -> bool:
+    """Whether an episode has the identity and the opening that it was read with; else it is due again."""
+    return isinstance(now, Episode) and (now.clearest, now.opened_ms) == (episode.clearest, episode.opened_ms)
+
+
+def _put(drawer: Drawer, one: _Identified) -> str:
+    """File an episode; return what came of it: "joined", "opened", or "" if it is where it was."""
+    episode = one.episode
+    seen = Seen(episode.id, episode.opened_ms, episode.clearest, one.identity)
+    before = drawer.filed.get(episode.id) or drawer.before(episode.id)
+    member = drawer.partition.file(seen, before)
+    drawer.done.add(episode.id)
+    if member is None:
+        drawer.left.add(episode.id)
+        return ""
+    drawer.filed[episode.id] = member
+    drawer.opened_ms[episode.id] = episode.opened_ms
+    if before is not None and drawer.partition.resolved(before.source) == member.source:
+        return ""
+    return "opened" if drawer.partition.sources[member.source].size == 1 else "joined"
+
+
+def _leave(name: str, drawer: Drawer) -> None:
+    before = drawer.before(name)
+    if before is not None:
+        drawer.partition.forget(before)
+    drawer.left.add(name)
+    drawer.done.add(name)
+
+
+def _same(scorer: Scorer) -> Same:
+    def same(cosines: Vector) -> Vector:
+        return np.asarray(scorer.same_source(cosines), dtype=np.float32)
+
+    return same

@@ -1,0 +1,107 @@
+"""Learning each site's thresholds anew: now and then as history grows, and at once when people say something."""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from hub.domain.thresholds import Record, Threshold, thresholds
+from hub.store.episodes import Casebook
+from hub.store.events import PREFIX, Archive, translated
+from shared.taxonomy import CATEGORIES
+
+EVERY_MS: Final = 3_600_000
+"""Thresholds are learnt again when a site has heard so much more."""
+_DAY_MS: Final = 86_400_000
+
+
+class Learner:
+    """Learns thresholds and puts them to use.
+
+    Args:
+        archive: whose store is used.
+        casebook: the sites' history.
+        false_alerts_a_day: budget of each site.
+        start: lowest threshold.
+        history_days: how far back history counts.
+        cooldown_s: episodes that open within it after each other would have had one alert.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        casebook: Casebook,
+        *,
+        false_alerts_a_day: float,
+        start: float,
+        history_days: float,
+        cooldown_s: float = 1_800.0,
+    ) -> None:
+        self._redis = archive.client
+        self._casebook = casebook
+        self._budget = false_alerts_a_day
+        self._start = start
+        self._history_ms = round(history_days * _DAY_MS)
+        self._cooldown_ms = round(cooldown_s * 1000)
+        self._learnt_at: dict[str, int] = {}
+
+    def learn_due(self) -> list[str]:
+        """Learn the thresholds of those sites that heard something for an hour since the last time.
+
+        Returns:
+            These sites.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        due = []
+        for site in self._casebook.sites():
+            times = self._casebook.times(site)
+            if times is not None and times[1] - self._learnt_at.get(site, times[0]) >= EVERY_MS:
+                self.learn(site)
+                due.append(site)
+        return due
+
+    def learn(self, site: str) -> dict[str, Threshold]:
+        """Learn a site's thresholds from its history and from what people said, and put them to use.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        first, newest = self._casebook.times(site) or (0, 0)
+        since = max(first, newest - self._history_ms)
+        history = self._casebook.likeness(site, since, self._cooldown_ms)
+        said = self._said(site)
+        records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
+        days = (newest - since) / _DAY_MS
+        learnt = thresholds(
+            records, days, false_alerts_a_day=self._budget, start=self._start, alerts_a_day=self._budget
+        )
+        for name, value in self._pins(site).items():
+            learnt[name] = replace(learnt[name], value=value)
+        self._casebook.set_thresholds(site, learnt)
+        self._learnt_at[site] = newest
+        return learnt
+
+    @translated
+    def pin(self, site: str, category: str, likeness: float) -> None:
+        """Have a category's threshold at a site stay at a value, whatever the budget says."""
+        self._redis.hset(_pinned(site), category, likeness)
+        self.learn(site)
+
+    @translated
+    def _pins(self, site: str) -> dict[str, float]:
+        return {name.decode(): float(value) for name, value in self._redis.hgetall(_pinned(site)).items()}
+
+    @translated
+    def _said(self, site: str) -> dict[str, list[tuple[float, bool]]]:
+        """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
+        made: dict[str, list[tuple[float, bool]]] = {}
+        for row in self._redis.hvals(f"{PREFIX}:feedback"):
+            given = json.loads(row)
+            if given["site"] == site and given["verdict"] != "ignore":
+                made.setdefault(given["category"], []).append((given["likeness"], given["verdict"] == "same"))
+        return made
+
+
+def _pinned(site: str) -> str:
+    return f"{PREFIX}:pinned:{site}"

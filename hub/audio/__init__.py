@@ -1,1 +1,0 @@
-"""Sound to features: one small interface per feature space."""

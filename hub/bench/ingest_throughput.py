@@ -1,0 +1,215 @@
+"""How many events a second a hub takes from receipt to acknowledgement, beside a bare subscriber that does nothing.
+
+Broker, store, hub and sender are processes of their own on this machine. The store already holds an archive, and
+every event is searched against it. What counts is what the archive holds in the end: nothing may be lost.
+"""
+
+import contextlib
+import json
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hub.bench.server_processes import Told, events_of, hub_process, prefill, servers, until
+from hub.bench.synthetic_archive import real_clips
+from hub.store.events import Archive
+from shared.errors import Unavailable
+from shared.feature_space import VGGISH, Features
+from shared.messages import encode_event
+from shared.mqtt.topics import ALL_ALERTS, SensorTopic
+from shared.synthetic_features import recombined
+
+_OFTEN_TOLD: Final = "flagging.false_alerts_a_day=1000000"
+"""Events are dated from one day, and alerts are what is timed: no budget holds them back."""
+_ALL_FLAGGED: Final = ("flagging.threshold=0", "flagging.min_shared=0", "flagging.min_presence=0")
+"""Random embeddings resemble nothing; so that alerts are raised all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestFigures:
+    """What `bench ingest` prints.
+
+    Attributes:
+        events_per_s: acknowledged in the measured time, by its length.
+        p95_alert_s: from sending an event to its alert's arrival, which holds receipt to alert and more.
+        median_alert_s: likewise.
+        alerts: arrived.
+        sent: events that the broker has taken.
+        lost: of these, not in the archive in the end.
+        bare_paho_per_s: the same messages taken by a subscriber that only acknowledges.
+        times_bare: ratio of the first of these and the last.
+        seconds: measured.
+        archive: events searched.
+        drained_per_s: sent, by the time from the first one until all are in the archive.
+    """
+
+    events_per_s: float
+    p95_alert_s: float
+    median_alert_s: float
+    alerts: int
+    sent: int
+    lost: int
+    bare_paho_per_s: float
+    times_bare: float
+    seconds: float
+    archive: int
+    drained_per_s: float
+
+
+def ingest_figures(
+    data: Path | None,
+    *,
+    archive: int,
+    seconds: float,
+    rate: float,
+    settings: tuple[str, ...] = (),
+    told: Told = lambda *_: None,
+) -> IngestFigures:
+    """Measure.
+
+    Args:
+        data: folder of real embeddings; None: random ones.
+        archive: events that the store holds before.
+        seconds: for how long events are sent.
+        rate: events sent per second; 0: as fast as the broker takes them.
+        settings: more of the hub's, each as of `--set`.
+        told: progress.
+
+    Raises:
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+    """
+    rng = np.random.default_rng(0)
+    clips, others = real_clips(data, VGGISH, rng)
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        mqtt_port, url = stack.enter_context(servers(folder))
+        store = Archive(url)
+        stack.callback(store.close)
+        prefill(store, clips, archive, rng, told)
+        messages = [encode_event(event) for event in events_of(recombined(others, 2_000, rng))]
+        bare = _bare(mqtt_port, messages)
+        extra = (*settings, _OFTEN_TOLD, *(_ALL_FLAGGED if data is None else ()))
+        stack.enter_context(hub_process(folder, mqtt_port, url, extra, told))
+        told("encoding events", 0.0)
+        sender = _Sender(mqtt_port, recombined(others, round((rate or 3_000) * seconds), rng))
+        stack.callback(sender.stop)
+        before = store.count()
+        started = time.monotonic()
+        sender.send(seconds, rate, lambda share: told("sending", share))
+        taken, measured = store.count() - before, time.monotonic() - started
+        sent = sender.sent
+        until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        drained = time.monotonic() - started
+        waits = sender.waits()
+        lost = sent - (store.count() - before)
+    return IngestFigures(
+        events_per_s=taken / measured,
+        p95_alert_s=float(np.quantile(waits, 0.95)) if waits else float("nan"),
+        median_alert_s=float(np.median(waits)) if waits else float("nan"),
+        alerts=len(waits),
+        sent=sent,
+        lost=lost,
+        bare_paho_per_s=bare,
+        times_bare=taken / measured / bare,
+        seconds=measured,
+        archive=archive,
+        drained_per_s=sent / drained,
+    )
+
+
+class _Sender:
+    """Sends events as sensors do, and takes the time until their alerts come."""
+
+    def __init__(self, port: int, features: Features) -> None:
+        self._messages = [  # encoded beforehand: sensors do that on processors of their own
+            (str(event.id), str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event))
+            for event in events_of(features, "live")
+        ]
+        self._sent_s: dict[str, float] = {}
+        self._waits: list[float] = []
+        self._under_way = threading.Semaphore(200)
+        self._client = _client(port, "bench-sender")
+        self._client.on_publish = lambda *_: self._under_way.release()
+        self._listener = _client(port, "bench-listener")
+        self._listener.on_message = self._alert
+        self._listener.subscribe(ALL_ALERTS, qos=0)
+        self.sent = 0
+
+    def send(self, seconds: float, rate: float, told: Callable[[float], None]) -> None:
+        """Publish for a while, then wait until the broker has everything."""
+        started = time.monotonic()
+        for event, topic, payload in self._messages:
+            now = time.monotonic() - started
+            if now >= seconds:
+                break
+            if rate and (ahead := self.sent / rate - now) > 0:
+                time.sleep(ahead)
+            self._under_way.acquire()
+            self._sent_s[event] = time.monotonic()
+            self._client.publish(topic, payload, qos=1)
+            self.sent += 1
+            if self.sent % 100 == 0:
+                told(now / seconds)
+        for _ in range(200):
+            self._under_way.acquire()
+
+    def waits(self) -> list[float]:
+        """Seconds from sending an event to its alert, of all alerts so far."""
+        return list(self._waits)
+
+    def stop(self) -> None:
+        """Disconnect."""
+        for client in (self._client, self._listener):
+            client.disconnect()
+            client.loop_stop()
+
+    def _alert(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        sent = self._sent_s.get(json.loads(message.payload)["event"])
+        if sent is not None:
+            self._waits.append(time.monotonic() - sent)
+
+
+def _client(port: int, name: str, **arguments: Any) -> paho.Client:  # noqa: ANN401 - paho's own
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5, **arguments)
+    client.max_inflight_messages_set(200)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+def _bare(port: int, messages: list[bytes]) -> float:
+    """Messages a second that a subscriber takes which only acknowledges them."""
+    arrived: queue.Queue[float] = queue.Queue()
+    topic, count = "bench/bare", 5 * len(messages)
+    listener = _client(port, "bench-bare", manual_ack=True)
+
+    def take(client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        client.ack(message.mid, message.qos)
+        arrived.put(time.monotonic())
+
+    subscribed = threading.Event()
+    listener.on_message = take
+    listener.on_subscribe = lambda *_: subscribed.set()
+    listener.subscribe(topic, qos=1)
+    if not subscribed.wait(10.0):
+        raise Unavailable("the broker does not take a subscription")
+    sender = _client(port, "bench-bare-sender")
+    started = time.monotonic()
+    for number in range(count):
+        sender.publish(topic, messages[number % len(messages)], qos=1)
+    last = started
+    for _ in range(count):
+        last = arrived.get(timeout=60.0)
+    for client in (sender, listener):
+        client.disconnect()
+        client.loop_stop()
+    return count / (last - started)

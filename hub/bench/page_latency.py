@@ -1,0 +1,202 @@
+"""How long each page and each call of the API takes, with an archive of any size.
+
+The archive is filled as a hub fills it: events, then episodes and alerts by the judge; what a search would have found
+is made up, as searches are measured elsewhere.
+"""
+
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from hub.alerting.detector import Judge
+from hub.bench.server_processes import Told, hub_process, servers
+from hub.domain.alert_rule import FlagRule, Found
+from hub.domain.match import Match
+from hub.domain.records import StoredEvent, ms_of
+from hub.domain.sensor_map import Places
+from hub.model.checkpoint import load, shipped
+from hub.search.retrieval import Retrieval
+from hub.search.scoring.scorer import Scorer
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from shared.events import EventId, Levels
+from shared.feature_space import SMALL
+from shared.taxonomy import CATEGORIES, COUNT
+
+SENSORS: Final = 50
+DAYS: Final = 60
+_BATCH: Final = 500
+_HEARD_SHARE: Final = 0.3
+_FLAGGED_SHARE: Final = 0.05
+_WARM: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One page or call: its address without ids, and milliseconds until its last byte."""
+
+    what: str
+    median_ms: float
+    p95_ms: float
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageFigures:
+    """What `bench pages` prints."""
+
+    events: int
+    alerts: int
+    timings: Sequence[Timing]
+
+
+def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> PageFigures:
+    """Measure.
+
+    Args:
+        events: in the archive.
+        repeats: of every page.
+        told: progress.
+
+    Raises:
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        mqtt_port, url = stack.enter_context(servers(folder))
+        store = Archive(url)
+        stack.callback(store.close)
+        _fill(store, events, told)
+        port = stack.enter_context(hub_process(folder, mqtt_port, url, (), told))
+        base = f"http://127.0.0.1:{port}"
+        addresses = list(_addresses(base))
+        timings = []
+        for number, (what, path, body) in enumerate(addresses):
+            told(what, number / len(addresses))
+            timings.append(_timed(what, base + path, body, repeats))
+        return PageFigures(store.count(), store.alert_count(), timings)
+
+
+def _fill(store: Archive, count: int, told: Told) -> None:
+    rng = np.random.default_rng(0)
+    retrieval = Retrieval([Scorer(load(shipped(SMALL.id)))])
+    judge = Judge(Casebook(store), Places({}, 0.0, ZoneInfo("UTC")), FlagRule())
+    began = datetime.now(UTC) - timedelta(days=DAYS)
+    step = timedelta(days=DAYS) / count
+    for first in range(0, count, _BATCH):
+        size = min(_BATCH, count - first)
+        features = rng.integers(0, 256, (size, *SMALL.shape), dtype=np.uint8)
+        towers = retrieval.embed_all(SMALL.id, features)
+        events = []
+        for number in range(first, first + size):
+            at = began + step * number
+            presence = np.where(rng.random(COUNT) < _HEARD_SHARE / 2, 0.9, 0.02)
+            events.append(
+                StoredEvent(
+                    id=EventId("bench", f"sensor-{number % SENSORS}", "bench", number // SENSORS),
+                    captured_at=at.replace(microsecond=at.microsecond // 1000 * 1000),
+                    received_at=at,
+                    duration_s=10.0,
+                    levels=Levels(float(rng.normal(55, 6)), 75.0, "dB"),
+                    space=SMALL.id,
+                    features=features[number - first],
+                    presence=tuple(presence.tolist()),
+                    towers=retrieval.to_archive(SMALL.id, towers[number - first]),
+                )
+            )
+        store.record_all(events)
+        judge.conclude(events, [_found(event, rng) for event in events])
+        told("filling the archive", (first + size) / count)
+    store.client.delete("ew:alerts:due")
+
+
+def _found(event: StoredEvent, rng: np.random.Generator) -> Found:
+    """A made-up match of some events: the same sensor's clip a hundred before."""
+    seq = event.id.seq - 100
+    if seq < 0 or rng.random() > _FLAGGED_SHARE:
+        return Found((), np.empty((0, COUNT), dtype=np.float32))
+    matrix = np.tile(np.array([0.0, 1.0, 0.0], dtype=np.float32), (COUNT, 1))
+    before = str(replace(event.id, seq=seq))
+    match = Match(before, event.place, ms_of(event.captured_at), 7.5, 7.5, matrix)
+    return Found([match], np.full((1, COUNT), 0.9, dtype=np.float32))
+
+
+def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """What is measured: a name, an address, and a body if it is sent one."""
+    event = _json(f"{base}/api/v1/events?limit=1&category=music")["events"][0]
+    alert = _json(f"{base}/api/v1/alerts?limit=1")["alerts"][0]["event"]
+    episode = _json(f"{base}/api/v1/episodes?limit=1")["episodes"][0]["id"]
+    similar = _json(f"{base}/api/v1/events/{event['id']}/similar?k=1")["matches"][0]["event"]
+    place = f"{event['site']}/{event['sensor']}"
+    pattern = f"{place}/music"
+    pages = {
+        "/": "/",
+        "/events": f"/events?place={place}&category=dog",
+        "/events/{id}": f"/events/{event['id']}",
+        "/alerts": "/alerts",
+        "/alerts?category&severity": "/alerts?category=dog&severity=recurring",
+        "/alerts/{id}": f"/alerts/{alert}",
+        "/patterns": "/patterns",
+        "/patterns/{...}": f"/patterns/{pattern}",
+        "/map": "/map",
+        "/search": f"/search?event={event['id']}",
+        "/sensors": "/sensors",
+        "/settings": "/settings",
+        "/docs": "/docs",
+    }
+    calls = {
+        "events": "events",
+        "events?place": f"events?place={place}",
+        "events?place&category": f"events?place={place}&category=dog",
+        "events?min_laeq": "events?min_laeq=70",
+        "events/{id}": f"events/{event['id']}",
+        "events/{id}/similar": f"events/{event['id']}/similar",
+        "events/{id}/why": f"events/{event['id']}/why?match={similar}",
+        "events/{id}/spectrogram.png": f"events/{event['id']}/spectrogram.png",
+        "episodes": "episodes",
+        "episodes?place": f"episodes?place={place}",
+        "episodes?category": "episodes?category=dog",
+        "episodes/{id}": f"episodes/{episode}",
+        "alerts": "alerts",
+        "alerts/{id}": f"alerts/{alert}",
+        "patterns/{...}": f"patterns/{pattern}",
+        "sensors": "sensors",
+        "sites/{site}/thresholds": "sites/bench/thresholds",
+        "feedback": "feedback",
+    }
+    yield from ((name, path, None) for name, path in pages.items())
+    yield from ((f"/api/v1/{name}", f"/api/v1/{path}", None) for name, path in calls.items())
+    yield "/api/v1/search", "/api/v1/search", {"event": event["id"], "filters": {"category": CATEGORIES[0]}}
+
+
+def _timed(what: str, address: str, body: dict[str, Any] | None, repeats: int) -> Timing:
+    taken, size = [], 0
+    for _ in range(_WARM + repeats):
+        began = time.perf_counter()
+        size = len(_read(address, body))
+        taken.append(1_000 * (time.perf_counter() - began))
+    counted = sorted(taken[_WARM:])
+    return Timing(what, statistics.median(counted), counted[max(0, round(0.95 * len(counted)) - 1)], size)
+
+
+def _read(address: str, body: dict[str, Any] | None = None) -> bytes:
+    headers = {"X-Earwitness": "bench", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, headers)  # noqa: S310 - our own hub
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return bytes(answer.read())
+
+
+def _json(address: str) -> dict[str, Any]:
+    return dict(json.loads(_read(address)))

@@ -1,0 +1,177 @@
+"""What the benchmarks of a whole hub share: broker, store and hub as processes of their own, and a filled archive."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from hub.bench.synthetic_archive import SENSORS
+from hub.domain.records import StoredEvent
+from hub.model.checkpoint import load, shipped
+from hub.runtime.embedded_servers import free_port
+from hub.runtime.torch_threads import one_thread
+from hub.search.retrieval import Retrieval
+from hub.search.scoring.scorer import Scorer
+from hub.store.events import Archive
+from shared.errors import Unavailable
+from shared.events import Embedding, Event, EventId, Levels
+from shared.feature_space import VGGISH, Features
+from shared.synthetic_features import recombined
+
+_SITE: Final = "bench"
+_START: Final = datetime.now(UTC) - timedelta(hours=20)
+"""Events are of lately, as those of a live network are, and none is ahead of the clock."""
+_BATCH: Final = 1_000
+
+Told = Callable[[str, float], None]
+"""Called with (what is going on, share of it done in [0, 1])."""
+
+
+def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterator[Event]:
+    """Events of fifty sensors, ten seconds apart."""
+    for number, own in enumerate(features, start=after):
+        yield Event(
+            id=EventId(_SITE, f"sensor-{number % SENSORS}", boot, number // SENSORS),
+            captured_at=_START + timedelta(seconds=10 * (number // SENSORS)),
+            duration_s=10.0,
+            rate_hz=16_000,
+            levels=Levels(-40.0, -30.0),
+            body=Embedding(VGGISH.id, own),
+            clock="synchronised",
+        )
+
+
+def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
+    """Archive so many events made of real clips, as the hub does, of thirty days before those of `events_of`."""
+    retrieval = Retrieval([Scorer(load(shipped(VGGISH.id)))])
+    cores = torch.get_num_threads()
+    with ThreadPoolExecutor(cores, initializer=one_thread) as pool:
+        for first in range(0, count, _BATCH):
+            features = recombined(clips, min(_BATCH, count - first), rng)
+            parts = pool.map(partial(retrieval.embed_all, VGGISH.id), np.array_split(features, cores))
+            towers = np.concatenate(list(parts))
+            store.record_all(
+                [
+                    StoredEvent(
+                        id=event.id,
+                        captured_at=event.captured_at - timedelta(days=30),
+                        received_at=event.captured_at - timedelta(days=30),
+                        duration_s=event.duration_s,
+                        levels=event.levels,
+                        space=VGGISH.id,
+                        features=own,
+                        presence=(0.0,) * 8,
+                        towers=retrieval.to_archive(VGGISH.id, computed),
+                    )
+                    for event, own, computed in zip(
+                        events_of(features, "before", first), features, towers, strict=True
+                    )
+                ]
+            )
+            told("filling the archive", (first + len(features)) / count)
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[tuple[int, str]]:
+    """Mosquitto and Redis, as processes of their own: the broker's port and the store's address."""
+    mqtt_port, redis_port = free_port(), free_port()
+    config = folder / "mosquitto.conf"
+    lines = (f"listener {mqtt_port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "user root")
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    store = ["--port", str(redis_port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    with (
+        _process([_program("mosquitto"), "-c", str(config)], folder / "mosquitto.log"),
+        _process([_program("redis-server"), *store, "--appendonly", "yes"], folder / "redis.log"),
+    ):
+        url = f"redis://127.0.0.1:{redis_port}/0"
+        until(lambda: _answers(url), 20.0)
+        yield mqtt_port, url
+
+
+@contextlib.contextmanager
+def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[int]:
+    """The port of `earwitness-hub serve` with these settings, once healthy; stopped in the end as operators do."""
+    port = free_port()
+    settings = (
+        f"mqtt.port={mqtt_port}",
+        f"redis.url={url}",
+        f"web.port={port}",
+        "log.format=json",
+        "archive.retention_days=36500",  # none may go while they are counted
+        "notify.late_after_s=1e9",  # alerts are timed, though the events are of earlier
+        *extra,
+    )
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    with _process([sys.executable, "-m", "hub", "serve", *overrides], folder / "hub.log") as process:
+
+        def healthy() -> bool:
+            if process.poll() is not None:
+                log = (folder / "hub.log").read_text(encoding="utf-8", errors="replace")
+                raise Unavailable(f"the hub ended: {log[-2000:]}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                    return bool(json.load(answer)["ok"])
+            except OSError:
+                return False
+
+        until(healthy, 300.0, lambda: told("starting the hub", 0.5))
+        yield port
+
+
+@contextlib.contextmanager
+def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=dict(os.environ))  # noqa: S603 - our own
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(120.0)  # a hub writes its snapshot first
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Unavailable(f"{name} is not installed: apt-get install mosquitto redis-server")
+    return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        store = Archive(url)
+        store.verify()
+        store.close()
+    except Unavailable:
+        return False
+    return True
+
+
+def until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], None] = lambda: None) -> None:
+    """Wait for a condition.
+
+    Raises:
+        Unavailable: it did not come true in time.
+    """
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Unavailable(f"not within {within_s:.0f} s; the machine may be too busy")
+        waiting()
+        time.sleep(0.1)

@@ -1,0 +1,129 @@
+"""Clips of a street as sensors would send them: made, heard by the backbone, measured; on all cores.
+
+Of each mixture that is asked for, some clips are made, every one another performance of the same sources. Where more
+are needed, each is the beginning of one and the end of another, every value moved a little: no two clips are equal.
+This module loads no PyTorch, so that processes which hear start soon.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.bench.scenario import PERFORMANCES, Clip
+from shared.audio import Waveform
+from shared.backbones import SMALL_FILE
+from shared.backbones.onnx_backbone import Backbone
+from shared.events import Levels
+from shared.feature_space import SMALL, Features
+from shared.synthetic_features import recombined
+from shared.synthetic_mixture import RATE_HZ, Mixture, mixed
+
+_MOVED_DB: Final = 0.5
+"""How much the level of a recombined clip differs from that of the clip it begins with; standard deviation."""
+_AT_ONCE: Final = 16
+_FEW: Final = 64
+"""Clips that are heard in this process."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Clips as the hub gets them.
+
+    Attributes:
+        features: uint8 [n, frames, dimension] of `SMALL`.
+        laeq: float32 [n], level of the clip in dBFS, not weighted.
+        lafmax: float32 [n], the highest eighth of a second of it.
+    """
+
+    features: Features
+    laeq: npt.NDArray[np.float32]
+    lafmax: npt.NDArray[np.float32]
+
+    def levels(self, number: int) -> Levels:
+        """Levels of one clip."""
+        return Levels(float(self.laeq[number]), float(self.lafmax[number]))
+
+
+def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
+    """Level of a clip and of its loudest eighth of a second, dBFS, not weighted; a full-scale sine has 0."""
+    block = rate_hz // 8
+    power = np.square(waveform[: len(waveform) // block * block], dtype=np.float64).reshape(-1, block).mean(axis=1)
+    mean, most = (10.0 * np.log10(2.0 * value + 1e-12) for value in (power.mean(), power.max()))
+    return float(mean), float(most)
+
+
+def hear(
+    clips: Sequence[Clip], seed: int, most: int = PERFORMANCES, told: Callable[[float], None] = lambda _: None
+) -> Heard:
+    """What the hub would get of these clips.
+
+    Args:
+        clips: in any order.
+        seed: of the performances.
+        most: different clips that are made of one mixture, from 1.
+        told: of the share that is done.
+    """
+    wanted: dict[Mixture, list[int]] = {}
+    for number, clip in enumerate(clips):
+        wanted.setdefault((clip.night, clip.sounds), []).append(number)
+    tasks = [
+        (mixture, (seed, kind, take))
+        for kind, (mixture, numbers) in enumerate(wanted.items())
+        for take in range(min(len(numbers), most, _performances(mixture)))
+    ]
+    features, laeq, lafmax = _all(tasks, told)
+    made = Heard(
+        np.empty((len(clips), *SMALL.shape), np.uint8), *(np.empty(len(clips), np.float32) for _ in range(2))
+    )
+    rng, begin = np.random.default_rng([seed, len(clips)]), 0
+    for mixture, numbers in wanted.items():
+        count = min(len(numbers), most, _performances(mixture))
+        own = slice(begin, begin + count)
+        begin += count
+        alike = rng.integers(count, size=len(numbers) - count)
+        made.features[numbers] = np.concatenate([features[own], recombined(features[own], len(alike), rng)])
+        moved = np.concatenate([np.zeros(count), rng.normal(0.0, _MOVED_DB, len(alike))])
+        for of, into in ((laeq, made.laeq), (lafmax, made.lafmax)):
+            into[numbers] = np.concatenate([of[own], of[own][alike]]) + moved
+    return made
+
+
+def _performances(mixture: Mixture) -> int:
+    return min((sound.performances for sound in mixture[1]), default=PERFORMANCES)
+
+
+_Task = tuple[Mixture, tuple[int, int, int]]
+_Results = tuple[Features, npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+def _all(tasks: Sequence[_Task], told: Callable[[float], None]) -> _Results:
+    parts = [tasks[at : at + _AT_ONCE] for at in range(0, len(tasks), _AT_ONCE)]
+    done: list[_Results] = []
+    if len(tasks) <= _FEW:
+        done = [_some(part) for part in parts]
+    else:
+        # Begun anew and not forked: this process may have threads by now.
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            for result in pool.map(_some, parts):
+                done.append(result)
+                told(len(done) / len(parts))
+    features, laeq, lafmax = (np.concatenate(column) for column in zip(*done, strict=True))
+    return features, laeq, lafmax
+
+
+_backbones: list[Backbone] = []
+
+
+def _some(tasks: Sequence[_Task]) -> _Results:
+    """Features and levels of some clips, in a process that keeps its backbone."""
+    if not _backbones:
+        _backbones.append(Backbone(SMALL_FILE))
+    waves = [mixed(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]
+    levels = np.array([measured(wave, RATE_HZ) for wave in waves], dtype=np.float32)
+    return _backbones[0].extract_many([(wave, RATE_HZ) for wave in waves]), levels[:, 0], levels[:, 1]

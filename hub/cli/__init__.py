@@ -1,0 +1,182 @@
+"""`earwitness-hub`: the hub's command line; the only place that builds settings and sets up logging.
+
+Commands import what they need when they run: PyTorch alone takes a second, and help should come at once.
+"""
+
+import logging
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hub.app.factory import open_archive, open_audio, open_retrieval
+from hub.cli import (
+    dead_letters,
+    distill,
+    evaluate,
+    experiments,
+    feedback,
+    identity,
+    names,
+    notifications,
+    reference,
+    sketch,
+    sources,
+    training,
+    weights,
+)
+from hub.cli.bench import app as bench
+from hub.cli.demo import demo
+from hub.cli.deployment import init
+from hub.cli.hubs import leave
+from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.search.backend import By, Exclusion, Query
+from hub.settings import HubSettings
+from shared.audio import read_file
+from shared.command_line import prepare, to_json
+from shared.console import plain_console
+from shared.errors import Invalid
+from shared.events import EventId
+from shared.logging import set_up
+from shared.messages import MatchMessage
+from shared.settings import unknown_variables
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Earwitness hub: remembers what a network of noise sensors heard, and finds similar past events.",
+    epilog="Try `earwitness-hub demo`: it needs nothing but this program.",
+)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(notifications.app, name="notify")
+app.add_typer(names.app, name="names")
+app.add_typer(sources.app, name="sources")
+app.command()(reported(demo))
+app.command()(init)
+app.command()(leave)
+training.register(app)
+evaluate.register(app)
+experiments.register(app)
+sketch.register(app)
+identity.register(app)
+reference.register(app)
+distill.register(app)
+app.add_typer(bench, name="bench")
+weights.register(app)
+feedback.register(app)
+
+
+@app.command()
+@reported
+def serve(config: ConfigOption = None, override: SetOption = None) -> None:
+    """Run the hub: take events from the broker, archive them, find similar past events, raise alerts.
+
+    Example: earwitness-hub serve --config /etc/earwitness/hub.toml --set mqtt.host=broker.example
+    """
+    from hub.app.hub import Hub
+
+    settings = settings_from(config, override)
+    set_up(settings.log)
+    hub = Hub(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: hub.stop())
+    hub.run()
+
+
+@app.command()
+@reported
+def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
+    """Print the effective settings, then try broker, store, models, notifiers and folders; exit 1 if one fails.
+
+    Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
+    """
+    from hub.diagnostics import examine
+
+    settings = settings_from(config, override)
+    logging.disable(logging.WARNING)
+    findings = examine(settings)
+    strays = unknown_variables(HubSettings)
+    if json_:
+        report = {
+            "settings": settings.model_dump(mode="json"),
+            "unknown_variables": strays,
+            "checks": [asdict(finding) for finding in findings],
+        }
+        typer.echo(to_json(report))
+    else:
+        for group, fields in settings.model_dump(mode="json").items():
+            typer.echo(f"[{group}]")
+            for field, value in fields.items():
+                typer.echo(f"  {field} = {value}")
+        for name in strays:
+            typer.echo(f"unknown environment variable {name}: it has no effect", err=True)
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.text}")
+            for doubt in finding.doubts:
+                typer.echo(f"WARN {finding.name}: {doubt}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+@reported
+def search(
+    event: Annotated[str | None, typer.Option(help="id of an archived event")] = None,
+    clip: Annotated[Path | None, typer.Option(help="a recording (wav, flac, ogg)")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="most matches shown")] = 10,
+    by: Annotated[By, typer.Option(help="rank by the kind of sound, by its source, or by both")] = By.BOTH,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Find the archived events most similar to an event or a recording, and say why.
+
+    Example: earwitness-hub search --clip jackhammer.wav -k 5 --by source
+    """
+    from hub.alerting.matching import told
+    from hub.search.follower import fill
+
+    if (event is None) == (clip is None):
+        raise Invalid("give one of --event and --clip")
+    settings = settings_from(config, override)
+    archive, retrieval = open_archive(settings), open_retrieval(settings)
+    archive.verify()
+    fill(archive, retrieval)
+    if clip is not None:
+        extractor, _ = open_audio(settings, retrieval)
+        space = extractor.space.id
+        towers = retrieval.embed(space, extractor.extract(*read_file(clip)))
+        matches = retrieval.search_all([(space, Query(towers, k, by=by))])[0]
+    else:
+        stored = archive.get(EventId.parse(event or ""))
+        if stored is None:
+            raise Invalid(f"no event {event} in the archive")
+        space = stored.space
+        matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})), by)
+    _show(told(retrieval, space, matches, settings.flagging.min_shared), json_=json_)
+
+
+def _show(matches: list[MatchMessage], *, json_: bool) -> None:
+    if json_:
+        typer.echo(to_json({"matches": [match.model_dump(mode="json") for match in matches]}))
+        return
+    table = Table("event", "site/sensor", "captured", "same kind", "same source", "both likely contain")
+    for match in matches:
+        why = ", ".join(f"{name} {p:.2f}" for name, p in match.shared.items())
+        at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
+        same = ["-" if p is None else f"{p:.0%}" for p in (match.probability, match.same_source)]
+        table.add_row(match.event, f"{match.site}/{match.sensor}", at, *same, why or "-")
+    plain_console().print(table if matches else "the archive holds nothing to compare with")
+
+
+def main() -> None:
+    """Entry point of `earwitness-hub`."""
+    app(prepare(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+"""The hub's commands `bench ...`; each imports what it measures when it runs, so that help comes at once."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hub.bench.scenario import PERFORMANCES
+from hub.cli.options import JsonOption, SetOption, reported, settings_from
+from hub.training import plots
+from shared.command_line import to_json
+from shared.console import plain_console
+from shared.errors import Unavailable
+from shared.feature_space import SHORT_NAMES, VGGISH
+
+if TYPE_CHECKING:
+    from hub.model.checkpoint import Checkpoint
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder with VGGish embeddings (train.npz, eval_dev.npz) that archives are made of; random if not given",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(help="checkpoint to measure; the paper's network for VGGish if not given", show_default=False),
+]
+
+HubCheckpointOption = Annotated[
+    Path | None,
+    typer.Option(help="checkpoint for VGGish that the hub uses; those that ship if not given", show_default=False),
+]
+
+app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this machine.")
+
+
+@app.command()
+@reported
+def embed(
+    spaces: Annotated[
+        list[str] | None,
+        typer.Argument(help="feature spaces, or descriptions (.toml); all that are here if none is given"),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="clips per feature space")] = 30,
+    json_: JsonOption = False,
+) -> None:
+    """Time and memory for turning a clip of 10 s at 48 kHz into features, on one thread.
+
+    Example: earwitness-hub bench embed --json
+    """
+    from hub.bench.embedding_cost import costs
+
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
+        names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(made)), "vggish"]
+        found = costs(names, repeats)
+    if json_:
+        typer.echo(to_json([asdict(cost) for cost in found]))
+        return
+    table = Table(title=f"one clip of 10 s, one thread, median of {repeats}")
+    for column in ("feature space", "ms a clip", "slowest", "memory, MB"):
+        table.add_column(column)
+    for cost in found:
+        table.add_row(cost.space, f"{cost.ms_per_clip:.1f}", f"{cost.slowest_ms:.1f}", f"{cost.memory_mb:.0f}")
+    plain_console().print(table)
+
+
+@app.command()
+@reported
+def score(
+    data: DataOption = None,
+    checkpoint: CheckpointOption = None,
+    events: Annotated[int, typer.Option(min=100, help="scored by each query")] = 20_000,
+    queries: Annotated[int, typer.Option(min=1, help="whose ten best are compared with the exact ones")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 9,
+    json_: JsonOption = False,
+) -> None:
+    """Pairs scored per second, beside the paper's literal forward and the processor's matrix products.
+
+    Example: earwitness-hub bench score --data audioset/ --json
+    """
+    from hub.bench.scoring_throughput import score_figures
+
+    figures = asdict(score_figures(_checkpoint(checkpoint), data, events, queries, repeats))
+    _tell("one query against many events", figures, json_)
+
+
+@app.command()
+@reported
+def search(
+    data: DataOption = None,
+    checkpoint: CheckpointOption = None,
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    queries: Annotated[int, typer.Option(min=1, help="compared with an exact scan; as many choose candidates")] = 100,
+    repeats: Annotated[int, typer.Option(min=1, help="searches that are timed")] = 200,
+    recall: Annotated[float, typer.Option(min=0.01, max=1.0, help="target of recall@10")] = 0.99,
+    references: Annotated[bool, typer.Option(help="measure FAISS too; its graph takes minutes to build")] = True,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw the cost curves in")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Latency and recall of a search, beside an exact scan and FAISS over mean embeddings.
+
+    Example: earwitness-hub bench search --events 1000000 --data audioset/ --json
+    """
+    try:
+        from hub.bench.search_latency import search_figures  # FAISS is no part of the hub
+    except ImportError as error:
+        raise Unavailable(f"{error}: pip install faiss-cpu") from error
+    with _progress() as told:
+        figures = search_figures(
+            _checkpoint(checkpoint),
+            data,
+            events=events,
+            queries=queries,
+            repeats=repeats,
+            recall=recall,
+            references=references,
+            told=told,
+        )
+    if plot is not None:
+        names = {"median_ms": "search, median", "p99_ms": "search, 99th percentile", "exact_median_ms": "exact scan"}
+        lines = {name: [(p.events, getattr(p, key)) for p in figures.curve] for key, name in names.items()}
+        if references:
+            lines["FAISS flat, 128-D means"] = [(events, figures.faiss_flat_median_ms)]
+        plots.costs(plot, lines, "events in the archive", "milliseconds, two cores")
+    _tell(f"search among {events:,} events", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def ingest(
+    data: DataOption = None,
+    archive: Annotated[int, typer.Option(min=0, help="events archived before, searched by each event")] = 100_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="for how long events are sent")] = 60.0,
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
+    ] = 520.0,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="redis.durable = local; needs a redis-server of 7.2 or newer")
+    ] = False,
+    capacity: Annotated[int, typer.Option(min=2, max=65_535, help="intake.capacity")] = 256,
+    checkpoint: HubCheckpointOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Events a second from receipt to acknowledgement, with a broker, a store and a hub of their own.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench ingest --data audioset/ --json
+    """
+    from hub.bench.ingest_throughput import ingest_figures
+
+    chosen = (f"redis.durable={'local' if durable else 'no'}", f"intake.capacity={capacity}")
+    settings = (*_checkpoints(checkpoint), *chosen)
+    with _progress() as told:
+        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
+    _tell("ingest", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def start(
+    data: DataOption = None,
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    checkpoint: HubCheckpointOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Seconds until a hub with an archive is ready, from the store alone and from its snapshot.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench start --events 1000000 --data audioset/ --json
+    """
+    from hub.bench.startup_time import start_figures
+
+    with _progress() as told:
+        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
+    _tell("start", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def alerts(
+    days: Annotated[int, typer.Option(min=2, help="replayed")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="of everything that is random")] = 0,
+    sensors: Annotated[int, typer.Option(min=1, help="that listen")] = 3,
+    performances: Annotated[
+        int,
+        typer.Option(min=1, help="different clips made of a source that comes back; more are put together of them"),
+    ] = PERFORMANCES,
+    feedback: Annotated[bool, typer.Option(help="have somebody say of every alert whether it is right")] = False,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw a calendar of the replay in")] = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """How good alerts are: a synthetic street's days, replayed through a hub with a store of its own.
+
+    Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
+    """
+    from hub.bench.alert_plot import draw
+    from hub.bench.alert_quality import alert_figures, days_of
+
+    with _progress() as told:
+        drawn = days_of(days, seed, sensors, performances, told)
+        figures, truth = alert_figures(drawn, settings_from(None, override), feedback=feedback, told=told)
+    if plot is not None:
+        draw(plot, truth)
+    _tell(f"alerts of {days} days", figures.document(), json_)
+
+
+@app.command()
+@reported
+def replay(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="with clips/ and labels.csv")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="look at the alerts of this sensor, as sensor-07; may be repeated")
+    ] = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Replay a real network's recordings in the order of their times, and print its alerts as people read them.
+
+    Example: earwitness-hub bench replay sonyc/ --set places.timezone=America/New_York
+    """
+    from hub.bench.replay_recordings import recording_figures
+
+    with _progress() as told:
+        figures = recording_figures(folder, settings_from(None, override), only or (), told)
+    if json_:
+        typer.echo(to_json(figures.document()))
+        return
+    for text in figures.texts:
+        typer.echo(f"{text}\n")
+    _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
+
+
+@app.command()
+@reported
+def pages(
+    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    repeats: Annotated[int, typer.Option(min=1, help="of every page; medians are told")] = 20,
+    json_: JsonOption = False,
+) -> None:
+    """Milliseconds that each page and each call of the API takes.
+
+    Needs `mosquitto` and `redis-server`.
+
+    Example: earwitness-hub bench pages --events 100000 --json
+    """
+    from hub.bench.page_latency import page_figures
+
+    with _progress() as told:
+        figures = page_figures(events=events, repeats=repeats, told=told)
+    _tell("pages", asdict(figures), json_)
+
+
+@app.command()
+@reported
+def vggish(
+    clips: Annotated[
+        list[int] | None, typer.Option(min=1, help="at once; may be repeated; 1, 4 and 16 if not given")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 5,
+    json_: JsonOption = False,
+) -> None:
+    """Clips a second through VGGish in PyTorch, by precision and clips at once.
+
+    Example: earwitness-hub bench vggish --clips 1 --clips 8 --json
+    """
+    from hub.bench.vggish_throughput import vggish_figures
+
+    found = vggish_figures(clips or (1, 4, 16), repeats)
+    if json_:
+        typer.echo(to_json([asdict(one) for one in found]))
+        return
+    table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
+    for one in found:
+        table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
+    plain_console().print(table)
+
+
+def _checkpoint(path: Path | None) -> "Checkpoint":
+    from hub.model.checkpoint import baseline, load
+
+    return load(baseline(VGGISH.id, "paper") if path is None else path)
+
+
+def _checkpoints(path: Path | None) -> tuple[str, ...]:
+    """The setting that has a hub use this checkpoint for VGGish, and the shipped ones for other spaces."""
+    if path is None:
+        return ()
+    from hub.model.checkpoint import shipped
+
+    others = [str(shipped(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
+    return (f"model.checkpoints={json.dumps([str(path.resolve()), *others])}",)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error, told (what is going on, share of it done)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
+
+
+def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
+    if json_:
+        typer.echo(to_json(figures))
+        return
+    table = Table("figure", "value", title=title)
+    for name, value in figures.items():
+        if isinstance(value, list | dict):
+            for row in [value] if isinstance(value, dict) else value:
+                table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
+        else:
+            table.add_row(name, _short(value))
+    plain_console().print(table)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _yamnet(into: Path) -> list[str]:
+    """YAMNet's description, if the extra `distil` is installed."""
+    try:
+        from hub.training.distillation.yamnet import yamnet
+
+        return [str(yamnet(into))]
+    except ImportError:
+        return []

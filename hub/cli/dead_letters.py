@@ -1,0 +1,197 @@
+"""`earwitness-hub dead-letters`: look at messages that could not be taken, send them again, or remove them."""
+
+import queue
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+
+from hub.app.factory import open_archive
+from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.settings import HubSettings
+from hub.store.dead_letters import DeadLetter
+from hub.store.events import Archive
+from shared.command_line import to_json
+from shared.console import plain_console
+from shared.errors import Invalid, Unavailable
+from shared.messages import EVENT_CONTENT_TYPE
+from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
+from shared.paths import printable
+
+ANSWER_WITHIN_S: Final = 15.0
+_PAGE: Final = 500
+
+app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken: list, re-inject, remove.")
+
+IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `list` shows them")]
+AllOption = Annotated[bool, typer.Option("--all", help="every dead letter")]
+
+
+def as_json(letter: DeadLetter) -> dict[str, object]:
+    """A dead letter for machines, without its payload."""
+    return {
+        "id": letter.id,
+        "kind": letter.kind,
+        "topic": letter.topic,
+        "reason": letter.reason,
+        "size": letter.size,
+        "whole": letter.whole,
+        "received_at": letter.received_at.isoformat(),
+    }
+
+
+@app.command("list")
+@reported
+def list_(
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="most letters shown")] = 100,
+    after: Annotated[str, typer.Option(help="show those after this id", show_default=False)] = "",
+) -> None:
+    """Show the oldest dead letters with the reason; payloads are not read.
+
+    The kind `invalid` is wrong data, of which the head is kept; `unsupported` is of a feature space or version that
+    the hub does not know; `bug` is a fault of the hub's, and its reason ends with the traceback.
+
+    Example: earwitness-hub dead-letters list --limit 5
+    """
+    letters = open_archive(settings_from(config, override)).dead_letters(limit, _id(after))
+    if json_:
+        typer.echo(to_json([as_json(letter) for letter in letters]))
+        return
+    table = Table("id", "received", "kind", "topic", "bytes", "reason")
+    for letter in letters:
+        received = letter.received_at.strftime("%Y-%m-%d %H:%M:%S")
+        reason = letter.reason.strip().rpartition("\n")[2]
+        own = (letter.id, received, letter.kind, printable(letter.topic), str(letter.size), printable(reason))
+        table.add_row(*own)
+    console = plain_console()
+    console.print(table if letters else "no dead letters")
+    if len(letters) == limit:
+        console.print(f"further ones: --after {letters[-1].id}")
+
+
+@app.command()
+@reported
+def reinject(
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Publish dead letters on their old topic again, and remove each once the broker has it.
+
+    Use it after the cause is mended (a hub updated, a checkpoint added). What is still invalid comes back as a
+    new dead letter. A payload of which only the head was kept cannot be sent again.
+
+    Example: earwitness-hub dead-letters reinject --all
+    """
+    settings = settings_from(config, override)
+    archive = open_archive(settings)
+    sent, kept = _publish(settings, archive, _chosen(archive, ids or [], everything))
+    typer.echo(to_json({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
+
+
+@app.command()
+@reported
+def remove(
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Remove dead letters for good.
+
+    Example: earwitness-hub dead-letters remove --all
+    """
+    archive = open_archive(settings_from(config, override))
+    removed = 0
+    for letter in _chosen(archive, ids or [], everything):
+        archive.unbury(letter.id)
+        removed += 1
+    typer.echo(to_json({"removed": removed}) if json_ else f"{removed} removed")
+
+
+def _id(text: str) -> str:
+    if text and not re.fullmatch(r"[0-9]{1,20}-[0-9]{1,20}", text):
+        raise Invalid(f"{text!r} is not the id of a dead letter, as `list` shows them")
+    return text
+
+
+def _chosen(archive: Archive, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
+    """The letters named, or all that there are now."""
+    if everything == bool(ids):
+        raise Invalid("name the dead letters, or give --all")
+    if everything:
+        return _every(archive, archive.dead_letter_count())
+    wanted = {_id(one) for one in ids}
+    found = [letter for letter in _every(archive, archive.dead_letter_count()) if letter.id in wanted]
+    if missing := wanted - {letter.id for letter in found}:
+        raise Invalid(f"no dead letters {sorted(missing)}")
+    return found
+
+
+def _every(archive: Archive, most: int) -> Iterator[DeadLetter]:
+    """The oldest letters, a page at a time; those that come meanwhile are not among them."""
+    after = ""
+    while most > 0 and (page := archive.dead_letters(min(_PAGE, most), after)):
+        yield from page
+        most, after = most - len(page), page[-1].id
+
+
+def _publish(settings: HubSettings, archive: Archive, letters: Iterable[DeadLetter]) -> tuple[int, int]:
+    """Publish letters one after another; returns how many the broker passed on, and how many are not whole."""
+    link = Link(settings.mqtt.for_a_moment(), f"earwitness-reinject-{settings.hub.name}")
+    link.start()
+    sent = kept = 0
+    try:
+        _await_connection(link, settings)
+        for letter in letters:
+            payload = archive.dead_letter_payload(letter.id)
+            if not letter.whole or len(payload) != letter.size:
+                kept += 1
+                continue
+            mid = link.publish(letter.topic, payload, content_type=EVENT_CONTENT_TYPE)
+            reason = _await_answer(link, mid)
+            if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
+                raise Unavailable(
+                    f"the broker did not pass {letter.id} on (reason {reason:#x}); is a hub subscribed?"
+                )
+            archive.unbury(letter.id)
+            sent += 1
+    finally:
+        link.stop()
+    return sent, kept
+
+
+def _await_connection(link: Link, settings: HubSettings) -> None:
+    try:
+        while True:
+            match link.signals.get(timeout=ANSWER_WITHIN_S):
+                case Connected():
+                    return
+                case Disconnected(reason=reason):
+                    raise Unavailable(f"broker {settings.mqtt.host}:{settings.mqtt.port}: {reason}")
+                case _:
+                    pass
+    except queue.Empty:
+        raise Unavailable(f"broker {settings.mqtt.host}:{settings.mqtt.port} did not answer") from None
+
+
+def _await_answer(link: Link, mid: int) -> int:
+    try:
+        while True:
+            match link.signals.get(timeout=ANSWER_WITHIN_S):
+                case Acknowledged(mid=answered, reason=reason) if answered == mid:
+                    return reason
+                case Disconnected(reason=why):
+                    raise Unavailable(f"the broker went away: {why}")
+                case _:
+                    pass
+    except queue.Empty:
+        raise Unavailable("the broker did not acknowledge the message") from None

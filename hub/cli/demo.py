@@ -1,0 +1,87 @@
+"""The command `earwitness-hub demo`."""
+
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from hub.cli.options import JsonOption
+from hub.sandbox.child_processes import Interrupt
+from shared.audio import SUFFIXES
+from shared.command_line import to_json
+from shared.errors import Invalid
+
+PACE: Final = {"scene": 1.0, "files": 10.0, "embeddings": 60.0}
+"""Seconds of sound in a second, by default."""
+_FOREIGN: Final = ("EARWITNESS_HUB_", "EARWITNESS_EDGE_")
+
+
+def demo(
+    recordings: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="play this folder of wav, flac, ogg files"),
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="play VGGish embeddings from this .npz")
+    ] = None,
+    for_s: Annotated[
+        float | None,
+        typer.Option(
+            "--for", min=1, help="end when sensors have played so many seconds, or all there is; otherwise at Ctrl-C"
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=1000,
+            help="times faster than real time: 1 for the street, 10 for recordings, 60 for embeddings if not given;"
+            " clips are stamped when they are played",
+        ),
+    ] = None,
+    sensors: Annotated[int, typer.Option(min=1, max=16, help="how many simulated sensors")] = 4,
+    history_days: Annotated[
+        int, typer.Option(min=0, max=60, help="days of history to begin with; 0 for an empty archive")
+    ] = 21,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the synthetic street and of its history")] = 1,
+    json_: JsonOption = False,
+) -> None:
+    """Run broker, store, hub and simulated sensors on this machine, with weeks of history, and show the page.
+
+    The history is of a synthetic street: a jackhammer on weekdays at 07:00, a saw every other night at 23:00, voices
+    and music every day at the present time, and more. Then the sensors play the street live, at real pace, or your
+    recordings or embeddings. Thresholds and the budget of false alerts are the defaults. After the last clip the page
+    stays until Ctrl-C. Ctrl-C ends all programs within 5 seconds; the demo deletes its files.
+
+    The summary counts live events, not the history. The exit code is 1 if nothing was archived or events were lost.
+    Events that the hub had no time to take before Ctrl-C are not counted as lost. A run may have no live alert: a
+    site has at most two alerts a day about sounds that do not recur.
+
+    Example: earwitness-hub demo --recordings ./clips --for 60 --json
+    """
+    from hub.sandbox.demo import Kind, Plan, run
+
+    if recordings is not None and embeddings is not None:
+        raise typer.BadParameter("give --recordings or --embeddings, not both")
+    if recordings is not None and not any(path.suffix.lower() in SUFFIXES for path in recordings.rglob("*")):
+        raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {recordings}")
+    for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
+        del os.environ[name]  # settings of a deployed hub or sensor
+    kind: Kind = "files" if recordings else "embeddings" if embeddings else "scene"
+    plan = Plan(kind, recordings or embeddings, speed or PACE[kind], sensors, seed, history_days)
+    interrupt = Interrupt()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupt.set())
+    console = Console(stderr=json_, highlight=False, soft_wrap=True)
+    summary = run(plan, for_s, interrupt, console)
+    if json_:
+        typer.echo(to_json(asdict(summary)))
+    else:
+        console.rule("summary of what was played live")
+        console.print("  ".join(f"{name} {value}" for name, value in asdict(summary).items()))
+    if not summary.good:
+        raise typer.Exit(1)

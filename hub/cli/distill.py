@@ -1,0 +1,84 @@
+"""The hub's command `distil`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hub.cli.options import JsonOption, reported
+from shared.command_line import to_json
+from shared.errors import Unavailable
+from shared.feature_space import SMALL
+from shared.paths import expanded
+
+
+@reported
+def distil(
+    into: Annotated[Path, typer.Option(help="where earwitness-small.onnx and .toml are written", show_default=False)],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="folder of further recordings to learn from; may be repeated")
+    ] = None,
+    leave_out: Annotated[
+        str, typer.Option(help="recordings of --data whose name begins so are not heard, such as 5- of ESC-10")
+    ] = "",
+    work: Annotated[Path, typer.Option(help="where packages and everything made on the way are kept")] = Path(
+        "~/.cache/earwitness/distil"
+    ),
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="description (.toml) of the network to learn from; if not given, YAMNet", show_default=False
+        ),
+    ] = None,
+    id_: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            help="id of the feature space that is made, such as mine-u8/1; needed with --teacher",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=1, help="most seconds that are read of each package and folder")] = 1500,
+    keep_backbone: Annotated[
+        bool,
+        typer.Option("--keep-backbone", help="keep the backbone in --into, and only make labelled mixtures for it"),
+    ] = False,
+    blocks: Annotated[int, typer.Option(min=1, help="blocks of 4,096 mixtures; 20 s each on two cores")] = 130,
+    seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Make the backbone earwitness-small anew: fetch free recordings, and learn from a teacher what they are.
+
+    Needs Debian with apt, the optional dependencies `distil`, 20 GB of disk and an hour on two cores. What is done
+    is kept in --work and not done again. Labelled mixtures for `train` are left in --work, in mixtures/.
+
+    The teacher is YAMNet, or any network that tags sound: an ONNX file, and beside it a TOML file that names model,
+    takes ("sound" with rate_hz and window, or "log-mel"), the outputs embedding and scores, scores_are
+    ("probabilities" or "log-odds"), classes and, unless they are AudioSet's, [categories]. docs/feature-spaces.md
+    tells more.
+
+    Example: earwitness-hub distil --data esc10/ --leave-out 5- --into shared/backbones
+
+    Example: earwitness-hub distil --teacher panns.toml --id mine-u8/1 --into mine/ --work mine/work
+    """
+    try:
+        from hub.training.distillation.distillation import DistilPlan
+        from hub.training.distillation.pipeline import Order, make
+    except ImportError as error:
+        raise Unavailable(f"{error}: pip install 'earwitness[distil]'") from error
+    console = Console(stderr=True, highlight=False)
+    work = expanded(work).resolve()
+    space = SMALL if id_ is None else replace(SMALL, id=id_)
+    order = Order(into, tuple(data or ()), leave_out, teacher, space, seconds, keep_backbone)
+    description = make(work, order, DistilPlan(blocks=blocks, seed=seed), console.print)
+    if json_:
+        typer.echo(to_json({"description": str(description)}))
+    else:
+        typer.echo(f"Wrote {description}. Its retrieval checkpoint: earwitness-hub train --space {description} ...")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `distil` to the hub's command line."""
+    app.command()(distil)

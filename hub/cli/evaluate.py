@@ -1,0 +1,173 @@
+"""The hub's command `evaluate`; it imports what it needs when it runs, so that help comes at once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hub.cli.options import JsonOption, reported
+from hub.cli.training import (
+    CACHE,
+    WEIGHTS,
+    CacheOption,
+    HoldOutOption,
+    SpaceOption,
+    WeightsOption,
+    cache_of,
+    progress,
+)
+from shared.backbones import space_named
+from shared.command_line import to_json
+from shared.errors import Invalid
+from shared.paths import expanded
+
+_FOLDERS = "give --data, or --sonyc, or --database with --queries"
+
+
+@reported
+def evaluate(
+    space: SpaceOption,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder of the AudioSet benchmark, SONYC-UST, ESC-10, features, or with labels.csv",
+            show_default=False,
+        ),
+    ] = None,
+    sonyc: Annotated[
+        Path | None,
+        typer.Option(help="recordings of several sensors with labels.csv: four folds by sensor", show_default=False),
+    ] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="recordings with labels.csv to search, for --queries", show_default=False)
+    ] = None,
+    queries_from: Annotated[
+        Path | None,
+        typer.Option("--queries", help="recordings with labels.csv to search by", show_default=False),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint; the shipped one if not given")] = None,
+    halves: Annotated[
+        bool,
+        typer.Option(
+            "--halves", help="of --data or --sonyc: search with the first half of each clip for its second half"
+        ),
+    ] = False,
+    few_shot: Annotated[
+        bool,
+        typer.Option("--few-shot", help="of --data, ESC-10: classes from 1, 3 and 5 examples of other folds"),
+    ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="of --data: also tags alone, tags plus cosine, the paper's network")
+    ] = False,
+    first: Annotated[
+        int | None,
+        typer.Option(min=1, help="of --data: at most so many queries, evenly spread; of --halves so many clips"),
+    ] = None,
+    hold_out: HoldOutOption = None,
+    weights_dir: WeightsOption = WEIGHTS,
+    cache: CacheOption = CACHE,
+    divisions: Annotated[
+        int, typer.Option(min=1, max=100, help="of --sonyc: ways of dividing the sensors into folds, averaged")
+    ] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="of --sonyc: divisions and training; of --few-shot: draws")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw mAP over K of all methods in")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure retrieval (mAP_s@K, recall of sources) beside chance and other methods.
+
+    A query's hit agrees with it on at least s of the eight categories. Figures of different data are not
+    comparable. `fine` is how alike the finer labels of a query and its best K are, if the data has such labels;
+    `ece` is how far stated probabilities are from what came true.
+
+    A checkpoint ranks by kind and source together (`shipped`, or `checkpoint` if one is given), by kind alone
+    (`shipped-kind`) and by source alone (`shipped-source`). `cosine` compares mean embeddings without any learning.
+
+    same-source: if labels.csv has a column `source`, the share of queries with a clip of the same source among the
+    first K. A query whose source occurs nowhere else in the database, or is unknown, is left out and counted.
+
+    --data: sensors of --hold-out are the queries; sensors 2, 23 and 35 if not given. Where those are not there, or
+    --hold-out names no sensor, each clip is searched for among all the others.
+
+    --sonyc divides the sensors into four parts; each is searched by once, among the others. `shipped` is then
+    trained anew without the sensors that are searched by (some minutes), `logmel` and `yamnet` are linear
+    taggers. The sensors are divided in three ways, and each clip's answers averaged. --database and --queries take
+    the shipped checkpoint as it is.
+
+    --halves cuts each clip in two: of embeddings the frames, each half repeated to the full number of frames; of
+    recordings the sound, and both halves are heard. First halves are the queries, second halves of all clips the
+    database. other-half is the share of queries whose second half is among the first K.
+
+    --few-shot asks each fold of ESC-10: examples are drawn from the other folds 50 times. A clip is of the class
+    whose examples' mean identity is nearest (nearest-mean), or of that of the nearest example (nearest-example);
+    same-class: whether the best match of another fold is of its class.
+
+    Example: earwitness-hub evaluate --space vggish --data audioset/ --baselines --json
+
+    Example: earwitness-hub evaluate --space earwitness-small --sonyc recordings/ --halves
+    """
+    from hub.training import evaluation_tables, plots
+    from hub.training.compared_methods import benchmark_of, measure
+    from hub.training.datasets import Reader
+    from hub.training.evaluation import Evaluation
+    from hub.training.few_shot_benchmark import FewShot, few_shot_of
+    from hub.training.sensor_evaluation import SensorBench
+
+    console = Console(stderr=True)
+    name = space_named(space).id
+    kept, searched = cache_of(cache), ""
+    _check(data, sonyc, halves=halves, few_shot=few_shot, plot=plot)
+    with progress(console) as bar:
+        task = bar.add_task("reading", total=None)
+        answered = bar.add_task("answering", total=None, visible=False)
+
+        def on_query(method: str, query: int) -> None:
+            bar.update(answered, completed=query + 1, description=method, visible=True)
+
+        reader = Reader(name, expanded(weights_dir), kept, lambda: bar.advance(task))
+        bench = SensorBench(name, expanded(weights_dir), kept, lambda: bar.advance(task), console.print)
+        found: Evaluation | FewShot
+        match data, sonyc, database, queries_from:
+            case Path(), None, None, None if few_shot:
+                found = few_shot_of(reader, data, checkpoint, seed=seed)
+            case Path(), None, None, None:
+                benchmark = benchmark_of(reader, data, hold_out, halves=halves).first(first)
+                bar.update(answered, total=len(benchmark.queries))
+                found = measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
+                searched = f", {len(benchmark.database)} clips"
+            case None, Path(), None, None:
+                over = bench.halves if halves else bench.over_folds
+                found = over(sonyc, checkpoint, seed=seed, divisions=divisions, on_query=on_query)
+            case None, None, Path(), Path():
+                found = bench.between(queries_from, database, checkpoint, on_query)
+            case _:
+                raise Invalid(_FOLDERS)
+    if plot is not None and isinstance(found, Evaluation):
+        plots.retrieval(plot, found.curves(), columns=len({row.queries for row in found.rows}))
+    if json_:
+        typer.echo(to_json(found.document()))
+    elif isinstance(found, Evaluation):
+        evaluation_tables.show(found, f"{found.queries} queries{searched}")
+    else:
+        evaluation_tables.show_accuracies(found)
+
+
+def _check(data: Path | None, sonyc: Path | None, *, halves: bool, few_shot: bool, plot: Path | None) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        Invalid: told which.
+    """
+    if halves and few_shot:
+        raise Invalid("--halves and --few-shot are two different measurements: give one of them")
+    if halves and data is None and sonyc is None:
+        raise Invalid("--halves needs --data or --sonyc")
+    if few_shot and data is None:
+        raise Invalid("--few-shot needs --data, a folder of ESC-10")
+    if plot is not None and (halves or few_shot):
+        raise Invalid("--plot draws mAP over K; --halves and --few-shot measure none")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `evaluate` to the hub's command line."""
+    app.command()(evaluate)

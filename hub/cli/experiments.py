@@ -1,0 +1,109 @@
+"""The hub's commands `report` and `annotations`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.cli.options import JsonOption, reported
+from hub.cli.training import CACHE, CacheOption, cache_of
+from shared.command_line import to_json
+from shared.console import plain_console
+from shared.feature_space import LOGMEL, SMALL, VGGISH
+from shared.paths import expanded
+from shared.taxonomy import CATEGORIES
+
+
+@reported
+def report(
+    audioset: Annotated[
+        Path | None, typer.Option(help="folder of the AudioSet benchmark, for the VGGish rows", show_default=False)
+    ] = None,
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="folders of recordings for the rows of log-mel and earwitness-small, the benchmark's first; ESC-10"
+            " for few-shot; may be repeated",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[Path, typer.Option(help="where results.md, its plots and its records are")] = Path("docs"),
+    work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
+    cache: CacheOption = CACHE,
+    run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Train and measure all networks that are compared, and write results.md with tables and plots.
+
+    It takes hours on two cores. Each experiment leaves a record; one that has a record is not run again, and a
+    report that was interrupted goes on if the same command is given again.
+
+    Example: earwitness-hub report --audioset audioset/ --recordings sonyc/ --recordings esc10/
+    """
+    from hub.training.paper.experiments import Laboratory, experiments
+    from hub.training.paper.report import write_results
+
+    console = Console(stderr=True)
+    folders = {
+        space.id: tuple(given)
+        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings), (SMALL, recordings))
+        if given
+    }
+    laboratory = Laboratory(folders, expanded(work), into / "results", cache_of(cache), console.print)
+    planned = list(experiments())
+    if run:
+        for number, experiment in enumerate(planned, 1):
+            console.print(f"[{number}/{len(planned)}] {experiment.name}")
+            laboratory.run(experiment)
+    records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
+    write_results(records, into)
+    if json_:
+        typer.echo(to_json({"file": str(into / "results.md"), "records": len(records), "planned": len(planned)}))
+    else:
+        typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
+
+
+@reported
+def annotations(
+    file: Annotated[Path, typer.Argument(help="SONYC-UST's annotations.csv, of version 0.4 to 2.3")],
+    seed: Annotated[int, typer.Option(min=0, help="of the pair drawing")] = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Aggregate SONYC-UST's annotations: clips and categories per split, and the paper's training pairs.
+
+    Example: earwitness-hub annotations sonyc-ust/annotations.csv
+    """
+    from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
+    from hub.training.pair_sampling import draw_pairs
+
+    found = read_annotations(file)
+    pairs = draw_pairs(found.labels[found.splits == TRAIN], np.random.default_rng(seed))
+    facts: dict[str, dict[str, Any]] = {
+        split: {
+            "clips": int((found.splits == split).sum()),
+            "annotations_per_clip": round(float(found.votes[found.splits == split].mean()), 2),
+            "positives": positives(found, split),
+        }
+        for split in sorted(set(found.splits.tolist()))
+    }
+    if json_:
+        typer.echo(to_json({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))
+        return
+    table = Table(title=file.name)
+    for column in ("clips with", *facts):
+        table.add_column(column)
+    for category in CATEGORIES:
+        table.add_row(category, *(str(fact["positives"][category]) for fact in facts.values()))
+    table.add_row("all clips", *(str(fact["clips"]) for fact in facts.values()))
+    table.add_row("annotations a clip", *(str(fact["annotations_per_clip"]) for fact in facts.values()))
+    plain_console().print(table)
+    typer.echo(f"Pairs of the training split as in section 4.2: {len(pairs):,} (the paper: {PAPER_PAIRS:,}).")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `report` and `annotations` to the hub's command line."""
+    app.command()(report)
+    app.command()(annotations)

@@ -1,0 +1,246 @@
+"""`earwitness-hub names`: give sounds names, have them watched or muted, and see when they were heard."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hub.alerting.source_naming import examples_of, forget
+from hub.app.factory import open_archive
+from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.domain.named_sounds import ALL_SITES, THRESHOLD, Mode, NamedSound, Treatment, find
+from hub.domain.records import ms_of
+from hub.settings import HubSettings
+from hub.store.audio_files import Clips
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from hub.store.name_returns import HeardName
+from hub.store.named_sounds import NamedSounds
+from hub.store.sources import SourceStore
+from shared.command_line import to_json
+from shared.console import plain_console
+from shared.errors import Invalid
+from shared.events import EventId
+from shared.messages import Severity
+from shared.paths import printable
+
+app = typer.Typer(
+    no_args_is_help=True, help="Sounds with names: add, list, watch (an alert whenever one returns), mute, remove."
+)
+
+NameArgument = Annotated[str, typer.Argument(help="the name, or the id that `list` shows", metavar="NAME")]
+SiteOption = Annotated[
+    str | None, typer.Option(help="site of the name, where several sites have it", show_default=False)
+]
+ThresholdOption = Annotated[
+    float | None, typer.Option(min=0, max=1, help="P(same source) that an event needs", show_default=False)
+]
+SeverityOption = Annotated[Severity | None, typer.Option(help="of the alerts of a watched sound", show_default=False)]
+
+
+@app.command()
+@reported
+def add(
+    name: Annotated[str, typer.Argument(help="1 to 60 printable characters")],
+    event: Annotated[
+        list[str] | None, typer.Option(help="id of an event that is an example; may be given up to five times")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="id of a source, whose exemplars become the examples", show_default=False)
+    ] = None,
+    all_sites: Annotated[bool, typer.Option("--all-sites", help="look for it at all sites")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="raise an alert whenever it returns")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="raise no alert of it")] = False,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="P(same source) that an event needs")] = THRESHOLD,
+    severity: Annotated[Severity, typer.Option(help="of the alerts of a watched sound")] = "recurring",
+    by: Annotated[str, typer.Option(help="who names it")] = "",
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Name a sound by one to five events of the archive, or a source; every hub looks for it within a second.
+
+    Example: earwitness-hub names add "bakery fan" --event harbour.street-1.b3.120 --watch
+    """
+    from hub.alerting.name_matching import NameMatcher
+    from hub.app.factory import open_retrieval
+
+    if watch and mute:
+        raise Invalid("give one of --watch and --mute")
+    if (event is None) == (source is None):
+        raise Invalid("give one of --event, up to five times, and --source")
+    settings = settings_from(config, override)
+    archive = open_archive(settings)
+    names = _names(settings, archive)
+    sources = SourceStore(archive, Casebook(archive))
+    known, events = "", list(dict.fromkeys(event or ()))
+    if source is not None:
+        known, events = examples_of(sources, archive, source)
+    matcher = NameMatcher(names, open_retrieval(settings))
+    for space in {one.space for one in archive.fetch([str(EventId.parse(each)) for each in events])}:
+        matcher.check(space)
+    mode: Mode = "watched" if watch else "muted" if mute else "shown"
+    sound = names.add(
+        name,
+        events,
+        site=ALL_SITES if all_sites else None,
+        treatment=Treatment(mode, threshold, severity),
+        by=by,
+        now_ms=ms_of(datetime.now(UTC)),
+        source=known,
+    )
+    if known:
+        sources.keep(known)
+    _tell(sound, "named", json_=json_)
+
+
+@app.command("list")
+@reported
+def list_(
+    site: Annotated[str | None, typer.Option(help="only those looked for at this site", show_default=False)] = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show all sounds that have names, and when each was heard last.
+
+    Example: earwitness-hub names list --site harbour
+    """
+    settings = settings_from(config, override)
+    names = _names(settings, open_archive(settings))
+    sounds = [one for one in names.all().values() if site is None or one.serves(site)]
+    heard = names.heard([one.id for one in sounds])
+    if json_:
+        typer.echo(to_json([as_json(one, heard[one.id]) for one in sounds]))
+        return
+    table = Table("id", "name", "what comes of it", "heard")
+    for one in sounds:
+        needs = f"{one.treatment.mode} at {one.site or 'all sites'}, from {one.treatment.threshold:.0%}"
+        severity = f", {one.treatment.severity}" if one.treatment.mode == "watched" else ""
+        table.add_row(one.id, printable(one.name), needs + severity, _when(heard[one.id]))
+    plain_console().print(table if sounds else "no sound has a name yet: `earwitness-hub names add --help`")
+
+
+@app.command()
+@reported
+def watch(
+    name: NameArgument,
+    off: Annotated[bool, typer.Option("--off", help="watch it no more")] = False,
+    threshold: ThresholdOption = None,
+    severity: SeverityOption = None,
+    site: SiteOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Raise an alert whenever a named sound returns, once per return, whatever the budget of alerts says.
+
+    Example: earwitness-hub names watch "bakery fan" --threshold 0.7 --severity urgent
+    """
+    settings = settings_from(config, override)
+    names = _names(settings, open_archive(settings))
+
+    def treated(before: Treatment) -> Treatment:
+        return Treatment(
+            "shown" if off else "watched",
+            before.threshold if threshold is None else threshold,
+            severity or before.severity,
+        )
+
+    sound = names.change(find(names.all(), name, site).id, treatment=treated)
+    _tell(sound, "watched no more" if off else "watched", json_=json_)
+
+
+@app.command()
+@reported
+def mute(
+    name: NameArgument,
+    off: Annotated[bool, typer.Option("--off", help="mute it no more")] = False,
+    threshold: ThresholdOption = None,
+    site: SiteOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Raise no alert of a named sound; its events are archived and counted.
+
+    Example: earwitness-hub names mute "bakery fan"
+    """
+    settings = settings_from(config, override)
+    names = _names(settings, open_archive(settings))
+
+    def treated(before: Treatment) -> Treatment:
+        return Treatment(
+            "shown" if off else "muted", before.threshold if threshold is None else threshold, before.severity
+        )
+
+    sound = names.change(find(names.all(), name, site).id, treatment=treated)
+    _tell(sound, "muted no more" if off else "muted", json_=json_)
+
+
+@app.command()
+@reported
+def remove(
+    name: NameArgument,
+    site: SiteOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Forget a named sound with its examples; events and alerts stay.
+
+    Example: earwitness-hub names remove "bakery fan"
+    """
+    settings = settings_from(config, override)
+    archive = open_archive(settings)
+    names, sources = _names(settings, archive), SourceStore(archive, Casebook(archive))
+    _tell(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
+
+
+def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, object]:
+    """A named sound for machines, with when it was heard if that was looked up."""
+    told: dict[str, object] = {
+        "id": sound.id,
+        "name": sound.name,
+        "site": sound.site or None,
+        "mode": sound.treatment.mode,
+        "threshold": sound.treatment.threshold,
+        "severity": sound.treatment.severity,
+        "examples": list(sound.examples),
+        "by": sound.by,
+        "source": sound.source or None,
+        "made_at": _time(sound.made_ms).isoformat(),
+    }
+    if heard is None:
+        return told
+    last = heard.last
+    return told | {
+        "times": heard.times,
+        "clips": heard.clips,
+        "last_heard_at": None if last is None else _time(last.until_ms).isoformat(),
+        "last_place": heard.place or None,
+        "last_event": None if last is None else last.event,
+        "last_alert": None if last is None else last.alert or None,
+    }
+
+
+def _names(settings: HubSettings, archive: Archive) -> NamedSounds:
+    folder = settings.archive.clips_dir
+    return NamedSounds(archive, None if folder is None else Clips(folder))
+
+
+def _tell(sound: NamedSound, what: str, *, json_: bool) -> None:
+    where = f"at {sound.site}" if sound.site else "at all sites"
+    typer.echo(to_json(as_json(sound)) if json_ else f"{what}: {printable(sound.name)} ({sound.id}) {where}")
+
+
+def _when(heard: HeardName) -> str:
+    if heard.last is None:
+        return "not yet"
+    times = f"{heard.times} time{'s' if heard.times != 1 else ''}"
+    return f"{times}, last {_time(heard.last.until_ms):%Y-%m-%d %H:%M} at {heard.place}"
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

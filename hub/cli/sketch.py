@@ -1,0 +1,78 @@
+"""The hub's command `sketch`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.cli.options import JsonOption, reported
+from hub.cli.training import CACHE, CacheOption, WeightsOption, cache_of, progress
+from shared.command_line import to_json
+from shared.console import plain_console
+from shared.errors import Invalid
+from shared.paths import expanded
+
+
+@reported
+def sketch(
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint of a Siamese network", show_default=False)],
+    data: Annotated[
+        list[Path], typer.Option(help="folder of clips, as `train` takes it; may be repeated", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
+    ] = None,
+    values: Annotated[int, typer.Option(min=8, max=1024, help="values of a sketch")] = 64,
+    blocks: Annotated[int, typer.Option(min=1, help="sets of 800 queries and 2,500 events that it learns from")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="steps of the optimiser")] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
+    cache: CacheOption = CACHE,
+    json_: JsonOption = False,
+) -> None:
+    """Teach a Siamese checkpoint its sketch, which lets a search look at a million events.
+
+    A tagged checkpoint, such as those that ship, needs none: its tags serve.
+
+    Example: earwitness-hub sketch --checkpoint my.safetensors --data recordings/
+    """
+    from hub.model.checkpoint import load, save
+    from hub.model.tagger import TaggedNetwork
+    from hub.training.datasets import Reader
+    from hub.training.sketch_training import SketchPlan, teach
+
+    given = load(checkpoint)
+    if isinstance(given.network, TaggedNetwork):
+        raise Invalid(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")
+    with progress(Console(stderr=True)) as bar:
+        heard = bar.add_task("reading", total=None)
+        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        clips = np.concatenate([reader.learn(folder).features for folder in data])
+        bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
+        task = bar.add_task("sketch", total=1.0)
+        taught = teach(
+            given,
+            clips,
+            replace(SketchPlan(), values=values, blocks=blocks, steps=steps, seed=seed),
+            lambda what, share: bar.update(task, description=what, completed=share),
+        )
+    target = out or checkpoint
+    save(target, taught)
+    recall = taught.record["sketch"]["recall"]
+    if json_:
+        typer.echo(to_json({"checkpoint": str(target), "recall_at_10": recall}))
+        return
+    table = Table("candidates", "recall@10", title=f"sketch of {values} values, clips set aside")
+    for count, share in recall.items():
+        table.add_row(count, f"{share:.3f}")
+    plain_console().print(table)
+    typer.echo(f"Wrote {target}.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `sketch` to the hub's command line."""
+    app.command()(sketch)

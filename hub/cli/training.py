@@ -1,0 +1,169 @@
+"""The hub's command `train`; it imports what it needs when it runs, so that help comes at once."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hub.cli.options import JsonOption, reported
+from hub.training.network_names import METHODS
+from shared.backbones import space_named
+from shared.command_line import to_json
+from shared.completion import spaces, words
+from shared.paths import expanded
+
+if TYPE_CHECKING:
+    from hub.training.tagger_schedule import TaggedEpoch
+    from hub.training.train_siamese import Epoch
+
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        help="feature space: vggish, earwitness-small, logmel, or the description (.toml) of a backbone",
+        show_default=False,
+        autocompletion=spaces,
+    ),
+]
+HoldOutOption = Annotated[
+    list[str] | None,
+    typer.Option(help="sensor-<id> or fold-<digit> kept out; may be repeated", show_default=False),
+]
+WeightsOption = Annotated[
+    Path, typer.Option(help="VGGish's weights, as fetched, only needed to hear recordings as VGGish")
+]
+CacheOption = Annotated[
+    Path, typer.Option(help="where features of recordings are kept, so that each is heard once; - keeps none")
+]
+WEIGHTS = Path("~/.local/share/earwitness")
+CACHE = Path("~/.cache/earwitness/features")
+
+
+@reported
+def train(
+    space: SpaceOption,
+    out: Annotated[Path, typer.Option(help="checkpoint to write", show_default=False)],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="folder of recordings with labels.csv, of SONYC-UST, AudioSet or ESC-10; may be repeated",
+            show_default=False,
+        ),
+    ] = None,
+    scenes: Annotated[int, typer.Option(min=0, help="synthetic scenes to make")] = 0,
+    feedback: Annotated[
+        Path | None, typer.Option(help="what people said, as `feedback export` wrote it", show_default=False)
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(METHODS)}; the space's own if not given",
+            show_default=False,
+            autocompletion=words(METHODS),
+        ),
+    ] = None,
+    hold_out: HoldOutOption = None,
+    weights_dir: WeightsOption = WEIGHTS,
+    cache: CacheOption = CACHE,
+    epochs: Annotated[int | None, typer.Option(min=1, help="most epochs; the recipe's if not given")] = None,
+    batch_pairs: Annotated[
+        int | None, typer.Option(min=2, help="pairs per step of the paper's networks; the recipe's if not given")
+    ] = None,
+    validation: Annotated[
+        bool, typer.Option(help="set clips aside to choose the epochs of the paper's networks")
+    ] = True,
+    like: Annotated[
+        Path | None, typer.Option(help="checkpoint of another seed to take shift, weight and calibration from")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="checkpoint that a tagged network starts from; - starts from nothing; if not given, earwitness-small"
+            " starts from one that knows sounds, but no street",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train a network and write it as a checkpoint.
+
+    Part of the clips is set aside first, to choose what has to be chosen and to calibrate; then a network is
+    trained on all of them. Sensors and folds that are held out are only measured, and the result is kept in the
+    checkpoint. A training that was interrupted goes on if the same command is given again.
+
+    labels.csv has a row per clip: `clip` (file name), one column per category (0 or 1), and if known `sensor_id`.
+
+    Example: earwitness-hub train --space logmel --data recordings/ --scenes 4000 --out my.safetensors
+    """
+    from hub.model.checkpoint import load, save
+    from hub.training import plots, recipes
+    from hub.training.auxiliary_data import versions_of
+    from hub.training.datasets import Reader
+    from hub.training.drift_reference import with_reference
+
+    console = Console(stderr=True)
+    name = space_named(space).id
+    state = out.with_name(f".{out.name}.state")
+    method = network or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED)
+    order = recipes.Order(
+        method=method,
+        seed=seed,
+        epochs=epochs,
+        batch_pairs=batch_pairs,
+        validation=validation,
+        like=None if like is None else load(like),
+        start=recipes.start_of(name, method) if start is None else None if start == Path("-") else load(start),
+        state=state,
+    )
+    sources = recipes.Sources(tuple(data or ()), scenes, feedback)
+    held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
+    with progress(console) as bar:
+        heard = bar.add_task("reading", total=None)
+        made = versions_of(name)
+        reader = Reader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard), made)
+        clips, aside = recipes.gather(sources, reader, held, seed, started=order.start is not None)
+        bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
+        task = bar.add_task("training", total=1.0)
+
+        def on_step(stage: str, number: int, share: float) -> None:
+            bar.update(task, completed=share, description=f"{stage} epoch {number}")
+
+        def on_epoch(epoch: "Epoch | TaggedEpoch") -> None:
+            console.print(recipes.told(epoch))
+
+        trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
+    facts = recipes.facts(trained, sources, aside)
+    trained = with_reference(trained, clips)
+    save(out, replace(trained, record={**trained.record, "network": order.method, "seed": seed, **facts}))
+    if plot is not None:
+        plots.training(plot, trained.record["history"])
+    for left in out.parent.glob(f"{state.name}*"):
+        left.unlink()
+    report: dict[str, Any] = {"checkpoint": str(out), "clips": len(clips), **facts}
+    report |= {key: trained.record[key] for key in ("epochs_chosen", "weight") if key in trained.record}
+    if json_:
+        typer.echo(to_json(report))
+    else:
+        typer.echo(f"Wrote {out}, trained on {len(clips)} clips.")
+        typer.echo("Measure it: earwitness-hub evaluate --space ... --data DIR --checkpoint " + str(out))
+
+
+def register(app: typer.Typer) -> None:
+    """Add `train` to the hub's command line."""
+    app.command()(train)
+
+
+def cache_of(path: Path) -> Path | None:
+    """The directory that `--cache` names; None if it says to keep nothing."""
+    return None if path == Path("-") else expanded(path)
+
+
+def progress(console: Console) -> Progress:
+    """A progress bar on standard error; gone when it is done."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+    )

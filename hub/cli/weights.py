@@ -1,0 +1,72 @@
+"""The hub's commands about sound: fetching VGGish's weights."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from hub.cli.options import ConfigOption, JsonOption, reported, settings_from
+from hub.features.vggish.download import Patience, Tick
+from hub.features.vggish.published import TORCHVGGISH, PublishedFile, Release
+from shared.command_line import to_json
+from shared.paths import expanded
+
+
+@reported
+def fetch(
+    context: typer.Context,
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", help="published file, or directory with both, instead of the network; may be repeated"
+        ),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="a mirror: where the two published files are")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="directory to write to; the settings' weights directory if not given")
+    ] = None,
+    attempts: Annotated[int, typer.Option(min=1, max=100, help="tries per file before giving up")] = 5,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Download VGGish's published weights, verify and convert them, so that the hub turns sound into VGGish features.
+
+    288 MB from https://github.com/harritaylor/torchvggish/releases/tag/v0.1, once. An interrupted download
+    goes on where it stopped; what is here already is not downloaded again. Checksums are verified, and
+    nothing in the files is executed. Without VGGish the hub uses log-mel features, which retrieve less well.
+
+    Example: earwitness-hub fetch-vggish
+
+    Without internet: earwitness-hub fetch-vggish --from vggish-10086976.pth --from vggish_pca_params-970ea276.pth
+    """
+    from hub.features.vggish.fetch import fetch_vggish
+
+    release: Release = context.obj or TORCHVGGISH  # tests publish their own
+    if url is not None:
+        release = dataclasses.replace(release, url=url.rstrip("/"))
+    folder = expanded(into or settings_from(config, None).model.weights_dir)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+
+        def ticks(file: PublishedFile) -> Tick:
+            task = progress.add_task(file.name, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        fetched = fetch_vggish(
+            release, folder, offered=from_ or (), patience=Patience(attempts=attempts), ticks=ticks
+        )
+    if json_:
+        done = dataclasses.asdict(fetched)
+        typer.echo(to_json({name: [str(file) for file in files] for name, files in done.items()}))
+    elif fetched.written:
+        typer.echo(f"Wrote {' and '.join(map(str, fetched.written))}. Restart the hub to use VGGish for sound.")
+    else:
+        typer.echo(f"VGGish's weights are in {folder} already.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `fetch-vggish` to the hub's command line."""
+    app.command("fetch-vggish")(fetch)

@@ -1,0 +1,122 @@
+"""Alerts and matches as they are told to others."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hub.domain.alert_rule import FlagRule, Found, Judged, shared_presence
+from hub.domain.match import Match
+from hub.domain.named_sounds import Likely
+from hub.domain.records import StoredEvent
+from shared.messages import AlertMessage, MatchMessage
+from shared.taxonomy import CATEGORIES
+
+
+def alert_of(
+    event: StoredEvent,
+    judged: Judged,
+    rule: FlagRule,
+    thresholds: Mapping[str, float],
+    same_source: Mapping[str, float],
+) -> AlertMessage | None:
+    """The alert for an event that was flagged; None if it was not.
+
+    `same_source` is P(same source) of matches, by their events' ids; none where the model knows no sources.
+    """
+    if not judged.flagged:
+        return None
+    lead = next(iter(judged.flagged))
+    return AlertMessage(
+        event=str(event.id),
+        site=event.site,
+        sensor=event.id.sensor,
+        captured_at=event.captured_at,
+        historical=event.historical,
+        delay_s=round(max(0.0, event.delivery_s), 3),
+        laeq=event.levels.laeq,
+        lafmax=event.levels.lafmax,
+        level_unit=event.levels.unit,
+        presence=dict(zip(CATEGORIES, event.presence, strict=True)),
+        matches=[
+            match_message(match, rule.min_shared, likeness, same_source.get(match.event))
+            for match, likeness in judged.matches
+        ],
+        categories=list(judged.flagged),
+        probability=judged.flagged[lead],
+        threshold=thresholds.get(lead, rule.threshold),
+        episode=next((episode.id for episode in judged.episodes if episode.category == lead), ""),
+        above_ambient_db=judged.above_ambient_db,
+        severity="recurring" if judged.recurring else "notice",
+    )
+
+
+def named_alert(
+    event: StoredEvent,
+    judged: Judged,
+    similar: Found,
+    likely: Likely,
+    rule: FlagRule,
+    thresholds: Mapping[str, float],
+) -> AlertMessage:
+    """The alert for an event that is a watched sound, whatever the flagging rule says of it.
+
+    It is about the surest category of the event's episodes, or else of the event; its matches are the closest past
+    events, or else the closest example.
+
+    Args:
+        event: that is the watched sound.
+        judged: what came of it.
+        similar: what was found for it.
+        likely: the watched sound.
+        rule: of the hub.
+        thresholds: of the site, by category.
+    """
+    presence = dict(zip(CATEGORIES, event.presence, strict=True))
+    lead = max([episode.category for episode in judged.episodes] or CATEGORIES, key=lambda name: presence[name])
+    best = similar.likeness.max(axis=1, initial=0.0).tolist()
+    matches = list(zip(similar.matches, best, strict=True))[: rule.max_matches]
+    of_lead = float(similar.likeness[:, CATEGORIES.index(lead)].max(initial=0.0))
+    alert = alert_of(
+        event, replace(judged, flagged={lead: of_lead}, matches=matches), rule, thresholds, similar.source_of()
+    )
+    assert alert is not None  # noqa: S101 - it is flagged
+    return with_name(alert, likely).model_copy(
+        update={
+            "matches": alert.matches or [_example_message(likely)],
+            "severity": likely.sound.treatment.severity,
+            "watched": True,
+        }
+    )
+
+
+def with_name(alert: AlertMessage, likely: Likely) -> AlertMessage:
+    """The alert with the name of the sound that its event is."""
+    told = {"name": likely.sound.name, "name_id": likely.sound.id, "name_probability": min(1.0, likely.probability)}
+    return alert.model_copy(update=told)
+
+
+def _example_message(likely: Likely) -> MatchMessage:
+    """An example as a match; its level of similarity is not known."""
+    site, _, sensor = likely.example.place.partition("/")
+    captured_at = datetime.fromtimestamp(likely.example.captured_ms / 1000, UTC)
+    return MatchMessage(
+        event=likely.example.event, site=site, sensor=sensor, captured_at=captured_at, level=0.0, shared={}
+    )
+
+
+def match_message(
+    match: Match, min_shared: float, likeness: float | None = None, same_source: float | None = None
+) -> MatchMessage:
+    """A match as told to others, with its probabilities of being the same kind of sound and of the same source."""
+    site, _, sensor = match.place.partition("/")
+    return MatchMessage(
+        event=match.event,
+        site=site,
+        sensor=sensor,
+        captured_at=datetime.fromtimestamp(match.captured_ms / 1000, UTC),
+        level=min(8.0, max(0.0, match.level)),
+        rank=match.rank,
+        shared=shared_presence(match, min_shared),
+        probability=likeness,
+        same_source=same_source,
+    )

@@ -1,0 +1,345 @@
+"""How often something comes back, how regularly, and when next.
+
+Time is counted in UTC hours and read on the site's own clock, so that seven o'clock stays seven o'clock when the
+clock is changed. An hour in which the sensor reported nothing is neither active nor quiet: it is not known.
+
+Source: Schwarz 1978 (penalty per fitted rate); Rissanen 1983 (penalty per rhythm to choose from).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.domain.recurrence.forecast import DAY, WEEK, Bools, Floats, Ints, Tested, held_out, next_window, within
+from shared.errors import Invalid
+
+MEMORY: Final = 26 * WEEK
+"""Hours looked back at; what happened half a year ago says little about next week."""
+FEWEST_DAYS: Final = 3
+"""Below so many different days there is no pattern."""
+MOST_TESTS: Final = 20
+NO_RHYTHM: Final = "no clear rhythm"
+
+_HOUR_MS: Final = 3_600_000
+_HOUR_S: Final = 3600
+_EPOCH_DAY: Final = 3
+"""The first of January 1970 was a Thursday."""
+_BLOCK: Final = 3
+"""Hours in which a rhythm is looked for."""
+_LONG: Final = 4
+"""Hours a day beyond which a text names both ends."""
+_LEAST_EVIDENCE: Final = math.log(10)
+_LEAST_ON: Final = 0.6
+_MOST_OFF: Final = 0.25
+_DAILY, _WEEKDAYS, _WEEKENDS = 0b1111111, 0b0011111, 0b1100000
+_EVERY_OTHER: Final = 128
+"""Choices of days: 1 to 127 are sets of days of the week, Monday the lowest bit; then even days, then odd ones."""
+_SPELT_OUT: Final = 3
+"""Of more days the names are short: messages have room for 64 characters."""
+_NAMES: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An episode, from its first to its last instant, both part of it.
+
+    Attributes:
+        opened_ms: ms since 1970 UTC.
+        last_ms: the same.
+
+    Raises:
+        Invalid: it ends before it begins.
+    """
+
+    opened_ms: int
+    last_ms: int
+
+    def __post_init__(self) -> None:
+        if self.last_ms < self.opened_ms:
+            raise Invalid("an episode cannot end before it begins")
+
+
+def merged(spans: Iterable[Span], pause_ms: int) -> list[Span]:
+    """Return spans as occurrences: what goes on after a pause is one with what was before it.
+
+    Args:
+        spans: in any order; they may overlap.
+        pause_ms: longest time between two spans of one occurrence.
+
+    Returns:
+        In order; more than `pause_ms` apart.
+    """
+    made: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.opened_ms):
+        if made and span.opened_ms - made[-1].last_ms <= pause_ms:
+            made[-1] = Span(made[-1].opened_ms, max(made[-1].last_ms, span.last_ms))
+        else:
+            made.append(span)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When it is likely to happen next.
+
+    Attributes:
+        start: a full hour, on the site's clock.
+        end: the full hour it ends before.
+        probability: P(something happens in it).
+        base_rate: share of past windows as long, at any hour, in which something happened.
+    """
+
+    start: datetime
+    end: datetime
+    probability: float
+    base_rate: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """What is known of something's comings and goings.
+
+    Attributes:
+        times: episodes.
+        days: local dates on which one began.
+        first_at: when the first began, on the site's clock; None if there was none.
+        last_at: when the last was last heard.
+        median_duration_s: of an occurrence.
+        profile: float32 [7, 24], from Monday 0:00 local: share of the hours heard in which something happened; NaN
+            where none was heard. Of the last half year, like all that follows.
+        regularity: in words; the rule is `_regularity`'s.
+        next: the next likely window; None if none stands out.
+        tested: what became of such windows in the last third of the history; None if there was none to judge.
+    """
+
+    times: int
+    days: int
+    first_at: datetime | None
+    last_at: datetime | None
+    median_duration_s: float
+    profile: npt.NDArray[np.float32]
+    regularity: str
+    next: Window | None
+    tested: Tested | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """Consecutive hours, the present one the last.
+
+    Attributes:
+        first: the first hour, since 1970 UTC.
+        active: bool [n], something happened.
+        observed: bool [n], the sensor was heard and the hour is over.
+        local: int64 [n + 168], hours since 1970 on the site's clock, of the history and the week after it.
+    """
+
+    first: int
+    active: Bools
+    observed: Bools
+    local: Ints
+
+    @property
+    def hour_of_week(self) -> Ints:
+        """int64 [n + 168], 0 is Monday 0:00."""
+        return (self.local + _EPOCH_DAY * DAY) % WEEK
+
+
+def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0) -> Pattern:
+    """What happened so far, in figures and words, and what is likely to come.
+
+    Args:
+        spans: episodes in any order; what is after `now` is left out.
+        heard: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
+        now: aware; windows begin at the next full hour or later.
+        zone: the site's.
+        pause_ms: longest pause within an occurrence: what follows a pause is no beginning.
+
+    Raises:
+        Invalid: `now` has no time zone.
+    """
+    if now.tzinfo is None:
+        raise Invalid("the present moment needs a time zone")
+    now_ms = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    begun = [Span(span.opened_ms, min(span.last_ms, now_ms)) for span in spans if span.opened_ms <= now_ms]
+    past = merged(begun, pause_ms)
+    episodes = np.array([(span.opened_ms, span.last_ms) for span in past], dtype=np.int64).reshape(-1, 2)
+    history = history_of(begun, heard, now_ms // _HOUR_MS, zone)
+    days = len({_at(span.opened_ms, zone).date() for span in past})
+    enough = days >= FEWEST_DAYS
+    return Pattern(
+        times=len(begun),
+        days=days,
+        first_at=_at(past[0].opened_ms, zone) if past else None,
+        last_at=_at(past[-1].last_ms, zone) if past else None,
+        median_duration_s=float(np.median(episodes[:, 1] - episodes[:, 0]) / 1000) if past else 0.0,
+        profile=_profile(history),
+        regularity=_regularity(history, episodes[:, 0], zone) if enough else NO_RHYTHM,
+        next=_next(history, zone) if enough else None,
+        tested=_tested(history, episodes[:, 1]) if enough else None,
+    )
+
+
+def _at(ms: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, zone)
+
+
+def history_of(spans: Sequence[Span], heard: Ints, present: int, zone: ZoneInfo) -> History:
+    """Hours from the first heard, half a year ago at most, to the present one (since 1970 UTC).
+
+    An hour in which an episode began or was last heard was evidently heard. The present hour is not over.
+    """
+    opened = np.array([span.opened_ms for span in spans], dtype=np.int64) // _HOUR_MS
+    last = np.minimum(np.array([span.last_ms for span in spans], dtype=np.int64) // _HOUR_MS, present)
+    heard = np.concatenate([heard, opened, last])
+    heard = heard[(heard > present - MEMORY) & (heard <= present)]
+    first = int(heard.min(initial=present))
+    n = present - first + 1
+    observed = np.zeros(n, dtype=np.bool_)
+    observed[heard - first] = True
+    edges = np.zeros(n + 1, dtype=np.int64)
+    np.add.at(edges, np.maximum(opened - first, 0), 1)
+    np.add.at(edges, np.maximum(last - first + 1, 0), -1)
+    active = (np.cumsum(edges[:n]) > 0) & observed
+    observed[-1] = False
+    return History(first, active, observed, _local(first, n + WEEK, zone))
+
+
+def _local(first: int, count: int, zone: ZoneInfo) -> Ints:
+    """Hours since 1970 on the site's clock, rounded down, of consecutive UTC hours."""
+    shifts = np.empty(count, dtype=np.int64)
+    for begin in range(0, count, DAY):
+        ends = {_shift_s(first + begin + hour, zone) for hour in (0, DAY)}
+        each = range(first + begin, first + min(begin + DAY, count))
+        shifts[begin : begin + DAY] = ends.pop() if len(ends) == 1 else [_shift_s(hour, zone) for hour in each]
+    return np.asarray((np.arange(first, first + count) * _HOUR_S + shifts) // _HOUR_S, dtype=np.int64)
+
+
+def _shift_s(hour: int, zone: ZoneInfo) -> int:
+    """Seconds that the site's clock is ahead of UTC."""
+    return round((datetime.fromtimestamp(hour * _HOUR_S, zone).utcoffset() or timedelta()).total_seconds())
+
+
+def _profile(history: History) -> npt.NDArray[np.float32]:
+    """Share of the local hours of the week that were active, of those heard: float32 [7, 24], NaN where none was."""
+    at = history.hour_of_week[: len(history.active)]
+    hits, counts = (
+        np.bincount(at[chosen], minlength=WEEK) for chosen in (history.active, history.observed | history.active)
+    )
+    share = np.divide(hits, counts, out=np.full(WEEK, np.nan), where=counts > 0)
+    return np.asarray(share.reshape(7, DAY), dtype=np.float32)
+
+
+def _next(history: History, zone: ZoneInfo) -> Window | None:
+    found = next_window(history.active, history.observed, history.hour_of_week)
+    if found is None:
+        return None
+    start = history.first + len(history.active) + found.begin
+    begin, end = (_at(hour * _HOUR_MS, zone) for hour in (start, start + found.hours))
+    return Window(begin, end, found.probability, found.base_rate)
+
+
+def _tested(history: History, last_ms: Ints) -> Tested | None:
+    """Forecasts at the ends of episodes in the last third of the history, at most 20, evenly spread."""
+    n = len(history.active)
+    ends = np.unique(last_ms // _HOUR_MS - history.first)
+    ends = ends[ends >= n - n // 3]
+    if len(ends) > MOST_TESTS:
+        ends = ends[np.linspace(0, len(ends) - 1, MOST_TESTS).round().astype(np.int64)]
+    return held_out(history.active, history.observed, history.hour_of_week, ends.tolist())
+
+
+def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
+    """On which days, and when, in words.
+
+    For each three hours of the day and each choice of days (a set of days of the week, or every other day): how much
+    likelier is what was heard if it happens on the chosen days at one rate, 0.6 at least, and on the others at
+    another, 0.25 at most, than if all hours were alike? Each choice pays for the rates it fits and for how many
+    others there are; the best is named if ten times likelier even so.
+
+    The time is the median beginning in those three hours, to the half hour; or, if the hours about them that are half
+    as often active as the best are more than four, from when to when.
+    """
+    active, observed, first_day = _by_local_hour(history)
+    choices = _choices(first_day + np.arange(len(active) // DAY - 2))
+    hits, counted = (of[DAY:-DAY].reshape(-1, DAY) for of in within(active, observed, _BLOCK))
+    evidence = _evidence(choices, (hits & counted).astype(np.float64), counted.astype(np.float64))
+    chosen, hour = np.unravel_index(int(evidence.argmax()), evidence.shape)
+    if evidence[chosen, hour] < _LEAST_EVIDENCE:
+        return NO_RHYTHM
+    begin, hours = _extent(choices[chosen], active, observed, int(hour))
+    if hours > _LONG:
+        return f"{_days(int(chosen) + 1, night=False)} between {begin:02}:00 and {(begin + hours) % DAY:02}:00"
+    shifts = np.array([_shift_s(at // _HOUR_MS, zone) for at in opened_ms.tolist()])
+    after = ((opened_ms / 1000 + shifts) / _HOUR_S - hour) % DAY
+    started = hour + np.median(after[after < _BLOCK]) if (after < _BLOCK).any() else begin
+    at = round(2 * float(started)) % (2 * DAY)
+    return f"{_days(int(chosen) + 1, night=not 10 <= at < 42)} around {at // 2:02}:{at % 2 * 30:02}"
+
+
+def _by_local_hour(history: History) -> tuple[Bools, Bools, int]:
+    """Active and counted hours of whole local days, an unknown day before and after; and which the first one is."""
+    local = history.local[: len(history.active)]
+    first_day, last_day = int(local[0]) // DAY, int(local[-1]) // DAY
+    active, observed = np.zeros((2, (last_day - first_day + 3) * DAY), dtype=np.bool_)
+    at = local - (first_day - 1) * DAY
+    active[at[history.active]] = True
+    observed[at[history.observed]] = True
+    return active, observed, first_day
+
+
+def _choices(days: Ints) -> Floats:
+    """Which days, since 1970, each choice contains: 0 or 1, [129, len(days)]."""
+    sets = np.arange(1, _EVERY_OTHER)[:, None] >> ((days + _EPOCH_DAY) % 7) & 1
+    return np.concatenate([sets, [days % 2 == 0, days % 2 == 1]]).astype(np.float64)
+
+
+def _evidence(choices: Floats, hits: Floats, counted: Floats) -> Floats:
+    """How much better a choice of days and an hour explain [days, 24] than one rate does, in nats: [129, 24]."""
+    on, on_hits = choices @ counted, choices @ hits
+    off, off_hits = counted.sum(axis=0) - on, hits.sum(axis=0) - on_hits
+    likelihood = _likelihood(on_hits, on, np.maximum((on_hits + 0.5) / (on + 1), _LEAST_ON))
+    likelihood += _likelihood(off_hits, off, np.minimum((off_hits + 0.5) / (off + 1), _MOST_OFF))
+    alike = _likelihood(hits.sum(axis=0), counted.sum(axis=0), (hits.sum() + 0.5) / (counted.sum() + 1))
+    price = np.full((len(choices), 1), math.log(DAY * 124) + math.log(len(hits)))
+    price[[_DAILY - 1, _WEEKDAYS - 1, _WEEKENDS - 1]] += math.log(3 / 124)
+    price[_EVERY_OTHER - 1 :] += math.log(2 / 124)
+    price[_DAILY - 1] -= math.log(len(hits)) / 2
+    return np.where(on_hits >= FEWEST_DAYS, likelihood - alike - price, -np.inf)
+
+
+def _likelihood(hits: Floats, counted: Floats, rate: npt.ArrayLike) -> Floats:
+    return np.asarray(hits * np.log(rate) + (counted - hits) * np.log1p(-np.asarray(rate)), dtype=np.float64)
+
+
+def _extent(chosen: Floats, active: Bools, observed: Bools, hour: int) -> tuple[int, int]:
+    """Hour of day and number of the hours about a block that are half as often active as its best, on chosen days."""
+    begin = DAY + hour - DAY // 2
+    hits, counted = (
+        chosen @ of[begin : begin + len(chosen) * DAY].reshape(-1, DAY) for of in (active & observed, observed)
+    )
+    rate = hits / np.maximum(counted, 1)
+    low = high = DAY // 2 + int(rate[DAY // 2 : DAY // 2 + _BLOCK].argmax())
+    least = rate[low] / 2
+    while low > 0 and rate[low - 1] >= least:
+        low -= 1
+    while high < DAY - 1 and rate[high + 1] >= least:
+        high += 1
+    return (hour - DAY // 2 + low) % DAY, high - low + 1
+
+
+def _days(chosen: int, *, night: bool) -> str:
+    """A choice of days in words."""
+    plain = {_DAILY: "every night" if night else "daily", _WEEKDAYS: "weekdays", _WEEKENDS: "weekends"}
+    if chosen >= _EVERY_OTHER:
+        return "every other night" if night else "every other day"
+    names = [name for bit, name in enumerate(_NAMES) if chosen >> bit & 1]
+    if len(names) > _SPELT_OUT:
+        names = [name[:3] for name in names]
+    return plain.get(chosen) or " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])

@@ -1,0 +1,42 @@
+"""Whether something belongs to a rhythm: it comes when it often came before, at hours when it seldom comes else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from hub.domain.recurrence.analysis import FEWEST_DAYS, Span, history_of
+from hub.domain.recurrence.forecast import WEEK, Ints, forecast
+
+_MOST_DOUBT: Final = 0.05
+"""Of there being a rhythm at all at this hour of day."""
+
+
+def belonging(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -> float:
+    """Probability that what is heard now is there because of a rhythm: the attributable fraction.
+
+    If it is heard in one of ten hours on the whole, and in nine of ten at this hour, then eight of nine times it
+    would not be there but for the rhythm.
+
+    Args:
+        spans: episodes of the category at the place; what began in the present hour is left out.
+        heard: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
+        now: aware.
+        zone: the site's.
+
+    Returns:
+        In [0, 1]; 0 with episodes on fewer than three different days, or no evidence of a rhythm at this hour.
+
+    Source: (P - P0) / P, the attributable fraction among the exposed.
+    """
+    present = int(now.timestamp()) // 3600
+    past = [span for span in spans if span.opened_ms // 3_600_000 < present]
+    if len({datetime.fromtimestamp(span.opened_ms / 1000, zone).date() for span in past}) < FEWEST_DAYS:
+        return 0.0
+    history = history_of(past, heard, present, zone)
+    before = len(history.active) - 1
+    ahead = forecast(history.active[:before], history.observed[:before], history.hour_of_week[: before + WEEK])
+    likely, usual = float(ahead.probability[0]), ahead.base_rate
+    if likely <= usual or float(ahead.doubt[0]) > _MOST_DOUBT:
+        return 0.0
+    return (likely - usual) / likely

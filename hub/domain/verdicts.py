@@ -1,0 +1,43 @@
+"""Define what a person says of an alert, or of one match of it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.messages import Instant, Probability
+
+VerdictKind = Literal["same", "different", "wrong-category", "ignore"]
+
+
+class Verdict(BaseModel):
+    """What a person said of an alert, or of one match of it.
+
+    `same`: it is the same sound. `different`: it is not. Both also join and part sources
+    (`hub.store.source_verdicts`). `wrong-category`: something else was heard; `categories` says what, if known.
+    `ignore`: it may be right, but nobody wants to hear of it for a week.
+    `likeness` is what the hub had said; `place` and `category` what the alert was about.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    alert: str
+    match: str | None = None
+    verdict: VerdictKind
+    categories: list[str] = Field(default_factory=list)
+    note: str = Field("", max_length=500)
+    by: str = Field("", max_length=64)
+    at: Instant
+    site: str
+    place: str
+    category: str
+    likeness: Probability
+
+    @property
+    def subject(self) -> str:
+        """What it is about; a later verdict on the same replaces it."""
+        return f"{self.alert}|{self.match or ''}"
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the hub had been right; None if the verdict says nothing of that."""
+        return None if self.verdict == "ignore" else self.verdict == "same"

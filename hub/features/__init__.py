@@ -1,0 +1,4 @@
+"""Turn sound into features.
+
+`selection` chooses the feature space of clips; `logmel` and `vggish/` are extractors; `mel` is their filter bank.
+"""

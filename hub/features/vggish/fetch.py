@@ -1,0 +1,105 @@
+"""Bringing VGGish's weights here: downloaded or from files, verified, converted; nothing is done twice."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.features.vggish.convert import origin, read_published, sha256, write_network, write_pca
+from hub.features.vggish.download import Patience, Tick, download
+from hub.features.vggish.extractor import NETWORK_FILE, PCA_FILE
+from hub.features.vggish.published import PublishedFile, Release
+from shared.errors import Invalid, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch did.
+
+    Attributes:
+        written: converted files, new.
+        present: converted files that were there already.
+    """
+
+    written: tuple[Path, ...]
+    present: tuple[Path, ...]
+
+
+def fetch_vggish(
+    release: Release,
+    into: Path,
+    *,
+    offered: Sequence[Path] = (),
+    patience: Patience,
+    ticks: Callable[[PublishedFile], Tick],
+) -> Fetched:
+    """Put VGGish's weights where the hub looks for them.
+
+    A file that was converted before is left alone; a published file that is complete in `into` is not
+    downloaded again. What was downloaded is removed once it is converted; files that were offered stay.
+
+    Args:
+        release: what is published, and where.
+        into: directory for the result; created if missing.
+        offered: the published files, or directories that hold them; if there are any, nothing is downloaded.
+        patience: when a download gives up.
+        ticks: what to tell about one file's download.
+
+    Raises:
+        Invalid: a file is not the published one.
+        Unavailable: a file cannot be read, downloaded or written; says what to do.
+    """
+    written: list[Path] = []
+    present: list[Path] = []
+    parts = ((release.network, NETWORK_FILE, write_network), (release.pca, PCA_FILE, write_pca))
+    for file, name, write in parts:
+        if origin(into / name).startswith(file.sha256_head):
+            present.append(into / name)
+            continue
+        if offered:
+            source, digest = _among(offered, file)
+        else:
+            source, digest = _downloaded(release, file, into, patience, ticks(file))
+        written.append(write(read_published(source), into, digest))
+        if not offered:
+            source.unlink()
+    return Fetched(tuple(written), tuple(present))
+
+
+def _among(offered: Sequence[Path], file: PublishedFile) -> tuple[Path, str]:
+    """The offered file that is the published one, and its SHA-256; a file may have another name."""
+    candidates = [path / file.name if path.is_dir() else path for path in offered]
+    digests = {path: sha256(path) for path in candidates}
+    for path, digest in digests.items():
+        if digest.startswith(file.sha256_head):
+            return path, digest
+    found = ", ".join(f"{path} ({digest[:8]})" for path, digest in digests.items())
+    raise Invalid(f"no file given has the SHA-256 of {file.name}, which begins {file.sha256_head}; given: {found}")
+
+
+def _downloaded(
+    release: Release, file: PublishedFile, into: Path, patience: Patience, tick: Tick
+) -> tuple[Path, str]:
+    """The published file in `into`, and its SHA-256; downloaded if it is not there."""
+    target, part = into / file.name, into / f"{file.name}.part"
+    if target.exists() and (digest := sha256(target)).startswith(file.sha256_head):
+        return target, digest
+    url = f"{release.url}/{file.name}"
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        download(url, part, cap_bytes=file.cap_bytes, patience=patience, tick=tick)
+    except OSError as error:
+        raise Unavailable(f"cannot write to {into}: {error.strerror}") from error
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error}. Run the same command again: it goes on where it stopped. Where the internet is out of"
+            f" reach, bring {url} by other means and give it with --from, or name a mirror with --url"
+        ) from error
+    digest = sha256(part)
+    if not digest.startswith(file.sha256_head):
+        part.unlink()
+        raise Invalid(
+            f"{url} is not the published file: its SHA-256 begins {digest[:8]}, not {file.sha256_head}. It was"
+            " removed and not installed; run the same command again, or name another mirror with --url"
+        )
+    part.replace(target)
+    return target, digest

@@ -1,1 +1,0 @@
-"""Deciding which matches are worth an alert."""

@@ -1,0 +1,348 @@
+"""Messages from the broker to the pipeline: a bounded queue, two workers, acknowledged in order once archived.
+
+The first worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed. It
+decodes them and computes their towers, while the second still archives and searches those before.
+
+When `capacity` messages wait, or messages of `capacity_bytes`, the network thread reads no more until there is room,
+so they queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for
+long, say the store is away, the hub leaves before the broker takes it for dead, drains the queue and reconnects: the
+broker then sends again what was not acknowledged. Each connection first acknowledges `capacity` messages, so that a
+broker that sends again in one burst cannot stop all progress; but never are more than `capacity_bytes` and one
+message in memory, whatever was acknowledged.
+"""
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from hub.domain.clocks import waited_s
+from hub.ingest.acknowledgement import DurableAcknowledger
+from hub.ingest.messages import Handled, Item, Outcome
+from hub.ingest.quarantine import Handler, Quarantine
+from hub.ingest.subscription import problem_of_connection, problem_of_grant
+from hub.metrics.definitions import HubMetrics, exemplar
+from hub.runtime.torch_threads import one_thread
+from shared.errors import Busy, Unavailable
+from shared.mqtt.session import FAILURE, Connected, Link, Received, Signal, Subscribed
+from shared.mqtt.topics import ALL_STATES, CLOSED, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_beats, shared_events
+from shared.settings import MqttSettings
+from shared.worker import Worker
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 64
+CAPACITY_BYTES: Final = 32 * 1024 * 1024
+BATCH_SHARE: Final = 4
+"""A batch ends with the message that makes it a fourth of the bytes that may wait."""
+PATIENCE_S: Final = 3.0
+"""How long the network thread waits for room: less than any keep-alive interval."""
+_LOOK_EVERY_S: Final = 0.2
+ASK_AGAIN_S: Final = 30.0
+"""How often a subscription is asked for again that the broker refused: its ACL may be corrected meanwhile."""
+
+
+class Intake:
+    """Takes messages and hands them to the pipeline.
+
+    Args:
+        settings: where the broker is.
+        client_id: stable, so that the broker keeps our session.
+        group: hubs of one group divide the events among themselves.
+        capacity: most messages received and not yet handled.
+        capacity_bytes: most bytes of these; one message more is read, as its size is not known before.
+        pipeline: handles messages.
+        metrics: counters.
+        hub: name of the hub.
+        beats: whether its heartbeats are taken too.
+        sync: waits until what was archived is on the store's disk, before which nothing is acknowledged; None: a
+            message is acknowledged once the store has it.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: MqttSettings,
+        client_id: str,
+        group: str,
+        capacity: int,
+        capacity_bytes: int = CAPACITY_BYTES,
+        pipeline: Handler,
+        metrics: HubMetrics,
+        hub: str,
+        beats: bool,
+        sync: Callable[[], None] | None = None,
+    ) -> None:
+        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "beat")) if beats else None
+        self._shared = shared_events(group)
+        self._shared_beats = shared_beats(group, hub)
+        self._told = str(HubTopic(hub, "intake"))
+        self._problem: str | None = None
+        self._ask_again_s = math.inf
+        self._shared_seen = False
+        self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._pipeline = Quarantine(pipeline)
+        self._metrics = metrics
+        self._queue: queue.Queue[Signal] = queue.Queue()
+        self._suspended = threading.Event()
+        self._offered = 0  # counted by the network thread
+        self._taken = 0  # counted by the second worker
+        self._offered_bytes = 0
+        self._taken_bytes = 0
+        self._room = threading.Condition()
+        self._acknowledged = 0  # on this connection
+        self._ahead = threading.Semaphore()  # one batch is prepared ahead
+        self._held: Signal | None = None  # taken from the queue and not yet dealt with
+        self._batch: list[Received] = []  # likewise, and not yet prepared
+        self._prepared: queue.Queue[tuple[list[Received], Sequence[Item]] | Connected] = queue.Queue()
+        self._unfinished: deque[tuple[Received, Item]] = deque()
+        self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
+        self._first = Worker("intake", self._take_in, failed=self._note_wait)
+        self._second = Worker("finish", self._finish_next, failed=self._note_wait)
+        self._stopping = self._first.stopping
+        self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
+        self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
+        self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
+        metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
+        metrics.connected.set(math.nan)  # until there is something to connect for
+        metrics.capacity.set(capacity)
+        metrics.queue_bytes.set_function(lambda: max(0, self._offered_bytes - self._taken_bytes))
+        metrics.capacity_bytes.set(capacity_bytes)
+        metrics.stalled.set_function(lambda: self.stalled_s)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there; a hub that is draining counts as connected."""
+        return self._link.connected or self._suspended.is_set()
+
+    @property
+    def problem(self) -> str | None:
+        """Why no events come though the broker is there, in words; None if nothing is known."""
+        return self._problem
+
+    @property
+    def shared_seen(self) -> bool:
+        """Whether anything came through a shared subscription on this connection."""
+        return self._shared_seen
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is under way."""
+        return self._offered == self._taken
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long messages wait without one being handled, or acknowledged, in seconds; 0 if none waits."""
+        handling_s = 0.0 if self.idle else time.monotonic() - self._progress_s
+        return handling_s if self._durable is None else max(handling_s, self._durable.stalled_s)
+
+    def run(self) -> None:
+        """Take messages until `stop`; what was not handled by then stays with the broker."""
+        one_thread()
+        self._metrics.connected.set_function(lambda: float(self.connected))
+        self._metrics.taking.set(1)
+        self._link.start()
+        self._second.start()
+        if self._durable is not None:
+            self._durable.start()
+        try:
+            self._first.run()
+        finally:
+            self._metrics.taking.set(0)
+            self._second.stop()
+            if self._durable is not None:
+                self._durable.stop()
+            self._let_on()
+            self._link.stop()
+
+    def _take_in(self) -> float:
+        """Deal with what comes next, unless a batch is waiting for the second worker already."""
+        if not self._ahead.acquire(timeout=_LOOK_EVERY_S):
+            return 0.0
+        prepared = False
+        try:
+            if not self._batch:
+                self._act(self._held or self._queue.get(timeout=_LOOK_EVERY_S))
+            prepared = self._prepare()
+        except queue.Empty:
+            self._resume_when_drained()
+            if time.monotonic() >= self._ask_again_s and self._link.connected:
+                self._ask_again_s = time.monotonic() + ASK_AGAIN_S
+                self._link.subscribe(self._shared)
+        finally:
+            if not prepared:
+                self._ahead.release()
+        return 0.0
+
+    def stop(self) -> None:
+        """End `run` after the message in hand."""
+        self._first.wind_down()
+        self._second.wind_down()
+
+    def _offer(self, signal: Signal) -> None:
+        """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
+        self._queue.put(signal)
+        if not isinstance(signal, Received):
+            return
+        if self.idle:
+            self._progress_s = time.monotonic()
+        self._offered += 1
+        self._shared_seen = self._shared_seen or not signal.topic.endswith("/state")
+        self._offered_bytes += len(signal.payload)
+        if self._suspended.is_set():
+            return
+        with self._room:
+            found = self._room.wait_for(self._has_room, PATIENCE_S)
+        if not found and (self._acknowledged >= self._capacity or not self._has_memory()):
+            self._suspended.set()
+            self._link.suspend()
+            self._metrics.pauses.inc()
+
+    def _has_room(self) -> bool:
+        return (self._offered - self._taken < self._capacity and self._has_memory()) or self._stopping.is_set()
+
+    def _has_memory(self) -> bool:
+        return self._offered_bytes - self._taken_bytes < self._capacity_bytes
+
+    def _let_on(self) -> None:
+        """Have the network thread look again whether there is room."""
+        with self._room:
+            self._room.notify()
+
+    def _resume_when_drained(self) -> None:
+        if self._suspended.is_set() and self.idle:
+            self._suspended.clear()
+            self._link.resume()
+
+    def _act(self, first: Signal) -> None:
+        """Deal with a signal; messages that wait behind it become the next batch."""
+        self._held = first  # until it was dealt with
+        match first:
+            case Connected():
+                self._prepared.put(first)
+                self._shared_seen = False
+                self._link.subscribe(ALL_STATES)
+                if (problem := problem_of_connection(first)) is not None:
+                    self._refused(problem)
+                else:
+                    self._link.subscribe(self._shared)
+                log.info("connected to the broker", extra={"session_present": first.session_present})
+                self._held = None
+            case Subscribed():
+                self._answered(first)
+                self._held = None
+            case Received():
+                self._batch, self._held = self._waiting(first)
+            case _:
+                self._held = None
+
+    def _answered(self, signal: Subscribed) -> None:
+        """Read what the broker said to a subscription: heartbeats are asked for once it grants events."""
+        if signal.topic_filter == self._shared_beats and signal.reason >= FAILURE and self._beats is not None:
+            self._link.subscribe(self._beats)  # rights may be given by filter
+        if signal.topic_filter != self._shared:
+            return
+        if (problem := problem_of_grant(signal)) is not None:
+            self._refused(problem)
+            self._ask_again_s = time.monotonic() + ASK_AGAIN_S
+            return
+        if self._problem is not None:
+            log.info("the broker grants events now", extra={"filter": self._shared})
+        self._problem, self._ask_again_s = None, math.inf
+        if self._beats is not None:
+            self._link.unsubscribe(self._beats)  # an earlier hub's, of the same session
+            self._link.subscribe(self._shared_beats)
+        else:
+            self._say(b"")
+
+    def _refused(self, problem: str) -> None:
+        """No events come: no heartbeats either, so that sensors keep what they hear."""
+        if problem != self._problem:
+            log.error("no events are taken", extra={"reason": problem})
+        self._problem = problem
+        if self._beats is not None:
+            self._link.unsubscribe(self._shared_beats)
+            self._link.unsubscribe(self._beats)
+        else:
+            self._say(CLOSED)
+
+    def _say(self, intake: bytes) -> None:
+        """Say of the intake what heartbeats do not; nothing withdraws what an earlier run said."""
+        with suppress(Unavailable):  # then there is another connection to say it on
+            self._link.publish(self._told, intake, retain=True)
+
+    def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
+        """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
+        messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
+        while len(messages) < BATCH and left > 0:
+            try:
+                signal = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(signal, Received):
+                return messages, signal
+            messages.append(signal)
+            left -= len(signal.payload)
+        return messages, None
+
+    def _prepare(self) -> bool:
+        """Prepare the batch, if there is one, for the second worker; tell whether there was."""
+        if not self._batch:
+            return False
+        waited = [_waited_s(message) for message in self._batch]
+        items = self._pipeline.prepare([(message.topic, message.payload) for message in self._batch], waited)
+        for message, item in zip(self._batch, items, strict=True):
+            item.retained = message.retain
+        self._prepared.put((self._batch, items))
+        self._batch = []
+        return True
+
+    def _finish_next(self) -> float:
+        """The second worker: handle what is left of a batch, or else the next."""
+        if not self._unfinished:
+            try:
+                batch = self._prepared.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                return 0.0
+            if isinstance(batch, Connected):
+                self._acknowledged = 0
+                return 0.0
+            self._ahead.release()
+            self._unfinished.extend(zip(*batch, strict=True))
+        one_thread()
+        for handled in self._pipeline.finish([item for _, item in self._unfinished]):
+            message, _ = self._unfinished.popleft()
+            self._handled(message, handled)
+        return 0.0
+
+    def _note_wait(self, error: Exception) -> None:
+        if isinstance(error, Unavailable | Busy):
+            self._metrics.retries.inc()
+
+    def _handled(self, message: Received, handled: Handled) -> None:
+        self._progress_s = time.monotonic()
+        self._taken += 1
+        self._taken_bytes += len(message.payload)
+        if handled.outcome not in {Outcome.STATE, Outcome.BEAT, Outcome.KNOWN}:
+            self._metrics.received.inc()
+        if handled.alert is not None:
+            self._metrics.alert_delay.observe(time.monotonic() - message.received_s, exemplar(handled.alert.event))
+        if self._durable is not None:
+            self._durable.put(replace(message, payload=b""))
+        else:
+            self._link.acknowledge(message)
+        self._acknowledged += 1
+        self._let_on()
+
+
+def _waited_s(message: Received) -> float | None:
+    """How long ago a message was sent to the broker, in seconds, if the broker tells."""
+    held_s = waited_s(message.expiry_s, retained=message.retain)
+    return None if held_s is None else held_s + time.monotonic() - message.received_s

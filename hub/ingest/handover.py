@@ -1,0 +1,117 @@
+"""`earwitness-hub leave`: what waits at the broker for a hub that is gone goes to the others, and its session ends.
+
+A broker divides events among the sessions of a group, whether their hubs are there or not: the share of one that is
+gone waits for it, and is lost when its session ends. So this takes the hub's place for a while:
+
+1. It connects under the hub's name, and gives up the subscriptions: from then on the others get everything.
+2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
+3. When nothing waits any more, the session is ended, and what the hub said of its intake is withdrawn.
+
+If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
+"""
+
+import queue
+from collections import deque
+from typing import Final
+
+from hub.settings import HubSettings
+from shared.errors import Invalid, Unavailable
+from shared.messages import EVENT_CONTENT_TYPE
+from shared.mqtt.diagnostics import explained
+from shared.mqtt.session import (
+    FAILURE,
+    NO_MATCHING_SUBSCRIBERS,
+    Acknowledged,
+    Connected,
+    Disconnected,
+    Link,
+    Received,
+)
+from shared.mqtt.topics import ALL_STATES, HubTopic, shared_events
+
+CONNECT_S: Final = 10.0
+QUIET_S: Final = 3.0
+"""When nothing came for so long, nothing waits."""
+AT_ONCE: Final = 16
+
+
+def hand_over(settings: HubSettings) -> int:
+    """Do it.
+
+    Returns:
+        How many events were handed over.
+
+    Raises:
+        Unavailable: no broker, no other hub, or the hub is running.
+        Invalid: the broker keeps nothing for a hub of this name.
+    """
+    name = f"earwitness-hub-{settings.hub.name}"
+    link = Link(settings.mqtt, name, receive_maximum=AT_ONCE)
+    link.start()
+    try:
+        if not _connected(link, settings):
+            raise Invalid(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
+        link.unsubscribe(shared_events(settings.hub.group))
+        link.unsubscribe(ALL_STATES)
+        handed = _hand_over_all(link, settings)
+    finally:
+        link.stop()
+    last = Link(settings.mqtt.for_a_moment(), name)
+    last.start()
+    try:
+        _connected(last, settings)
+        last.publish(str(HubTopic(settings.hub.name, "intake")), b"", retain=True)
+    finally:
+        last.stop()
+    return handed
+
+
+def _connected(link: Link, settings: HubSettings) -> bool:
+    """Wait for the connection; tell whether the broker had a session of it.
+
+    Raises:
+        Unavailable: there is none in time.
+    """
+    told: str | None = None
+    try:
+        match link.signals.get(timeout=CONNECT_S):
+            case Connected(session_present=present):
+                return present
+            case Disconnected(reason=told):
+                pass
+    except queue.Empty:
+        pass
+    raise Unavailable(explained(settings.mqtt, told))
+
+
+def _hand_over_all(link: Link, settings: HubSettings) -> int:
+    """Publish again what comes, until nothing does; acknowledge in the order in which it came."""
+    under_way: deque[tuple[int, Received]] = deque()
+    answered: set[int] = set()
+    handed = 0
+    while True:
+        try:
+            signal = link.signals.get(timeout=QUIET_S)
+        except queue.Empty:
+            if not under_way:
+                return handed
+            raise Unavailable("the broker does not answer: nothing is lost, try again") from None
+        match signal:
+            case Disconnected():
+                raise Unavailable(
+                    f"{settings.hub.name} took its place again: it is running, so stop it first; nothing is lost"
+                )
+            case Received() if signal.topic.endswith("/event"):
+                mid = link.publish(signal.topic, signal.payload, content_type=EVENT_CONTENT_TYPE)
+                under_way.append((mid, signal))
+            case Received():  # others have states and heartbeats of their own
+                link.acknowledge(signal)
+            case Acknowledged(mid=mid, reason=reason):
+                if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
+                    raise Unavailable("no other hub takes events: start one first; nothing is lost")
+                answered.add(mid)
+        while under_way and under_way[0][0] in answered:
+            mid, received = under_way.popleft()
+            answered.discard(mid)
+            link.acknowledge(received)
+            handed += 1

@@ -1,0 +1,75 @@
+"""A message on its way through the pipeline, and what became of it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.domain.records import Recorded
+from shared.errors import Invalid
+from shared.events import Event, EventId
+from shared.feature_space import Features
+from shared.messages import AlertMessage, decode_event
+from shared.mqtt.topics import SensorTopic
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    ARCHIVED = "archived"
+    REPEAT = "repeat"
+    STATE = "state"
+    BEAT = "heartbeat"
+    DEAD_LETTER = "dead letter"
+    KNOWN = "known"
+    """A retained message that became a dead letter when it came first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The outcome, and the alert if one was raised."""
+
+    outcome: Outcome
+    alert: AlertMessage | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """A message that is prepared; `event`, `problem` and `traceback` are all None of a state.
+
+    Attributes:
+        retained: whether the broker had kept it and sends it anew at each subscription.
+        traceback: of the unexpected error that handling it raised, if it is to be set aside.
+        waited_s: how long the broker held a state, in seconds; None if that is not known.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    traceback: str | None = None
+    event: Event | None = None
+    problem: Invalid | None = None
+    known: Recorded = Recorded.NEW
+    space: str = ""
+    features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
+    towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    waited_s: float | None = None
+
+
+def decoded(topic: str, payload: bytes) -> Item:
+    """A message as an item, with its event or with what is wrong with it."""
+    item = Item(topic, payload)
+    try:
+        source = SensorTopic.parse(topic)
+        if source.kind != "state":
+            item.event = decode_event(payload, source)
+    except Invalid as error:
+        item.problem = error
+    return item
+
+
+def id_of(item: Item) -> EventId:
+    """The id of the event of an item that has one."""
+    assert item.event is not None  # noqa: S101 - only events get here
+    return item.event.id

@@ -1,0 +1,361 @@
+"""What the hub does with messages: decode -> features -> archive -> retrieve -> flag -> complete.
+
+Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
+queries; what comes of each is as if they came one by one. Everything here may be repeated safely: the archive knows
+an event by its id, and an event whose handling was cut short (written, not yet completed) is looked at again when the
+broker sends it again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from hub.alerting.detector import Judge
+from hub.alerting.matching import Matcher
+from hub.alerting.name_matching import NameMatcher
+from hub.domain.alert_rule import Found
+from hub.domain.clocks import Doubts, believed_at
+from hub.domain.records import Recorded, StoredEvent
+from hub.ingest.messages import Handled, Item, Outcome, decoded, id_of
+from hub.metrics.definitions import HubMetrics, exemplar
+from hub.notify.heartbeat_echo import Answers
+from hub.search.backend import Query
+from hub.search.retrieval import Retrieval
+from hub.store.audio_files import Clips
+from hub.store.dead_letters import LetterKind
+from hub.store.events import Archive
+from shared.audio import decode_flac
+from shared.errors import Invalid, Unavailable, Unsupported
+from shared.events import Embedding, Event, EventId, Flac
+from shared.extractor import Extractor
+from shared.messages import AlertMessage, StateMessage, decode_json
+from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
+
+log = logging.getLogger(__name__)
+
+_LOGGED_CHARACTERS: Final = 500
+
+
+def _is_searched(item: Item) -> bool:
+    """Whether an event is archived and searched: it is sound, and no heartbeat."""
+    sound = item.problem is None and item.traceback is None
+    return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
+
+
+class Pipeline:
+    """Handles messages.
+
+    Args:
+        archive: where events are written.
+        retrieval: finds similar past events.
+        extractor: turns clips into features.
+        judge: takes events into episodes, and decides which are worth an alert.
+        metrics: counters and timings.
+        clips: where audio is kept, or None to keep none.
+        names: compares events with named sounds; None to name none.
+        tolerance: clocks of sensors may be off by so much; see `hub.domain.clocks`.
+        doubts: reasons to doubt this hub's clock, as far as is known.
+        now: the time, UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        archive: Archive,
+        retrieval: Retrieval,
+        extractor: Extractor,
+        judge: Judge,
+        metrics: HubMetrics,
+        clips: Clips | None = None,
+        names: NameMatcher | None = None,
+        tolerance: timedelta = timedelta(minutes=2),
+        doubts: Callable[[], Doubts] = Doubts,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._archive = archive
+        self._answers = Answers(archive.client)
+        self._retrieval = retrieval
+        self._extractor = extractor
+        self._judge = judge
+        self._matcher = Matcher(retrieval, judge)
+        self._metrics = metrics
+        self._clips = clips
+        self._names = names
+        self._keeping = True
+        self._tolerance = tolerance
+        self._doubts = doubts
+        self._now = now
+
+    def handle(self, topic: str, payload: bytes) -> Handled:
+        """`handle_all` of one message."""
+        return next(self.handle_all([(topic, payload)]))
+
+    def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
+        """`prepare` and `finish`."""
+        yield from self.finish(self.prepare(messages))
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        """Archive, search and tell; a message that is invalid becomes a dead letter.
+
+        Args:
+            items: prepared; others may have been finished since then.
+
+        Yields:
+            What became of each, in order. If an error interrupts this, the messages whose outcome was told are done
+            with, and the others can be finished again.
+
+        Raises:
+            Unavailable: a server is away; nothing is lost if the same items are finished again.
+        """
+        run: dict[EventId, Item] = {}
+        for item in items:
+            event = item.event
+            if event is not None and _is_searched(item) and event.id not in run:
+                run[event.id] = item
+                continue
+            yield from self._finish(list(run.values()))
+            run = {}
+            yield self._alone(item)
+        yield from self._finish(list(run.values()))
+
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> list[Item]:
+        """Everything that changes nothing: decoding, asking what is known, features and towers.
+
+        Args:
+            messages: each with its topic.
+            waited_s: how long ago each was sent to the broker, as far as is known.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        with self._stage("decode") as events:
+            items = [decoded(topic, payload) for topic, payload in messages]
+            for item, waited in zip(items, waited_s or (), strict=False):
+                item.waited_s = waited
+            events += [item for item in items if item.event is not None]
+            if events:
+                for item, known in zip(events, self._archive.known_all([id_of(e) for e in events]), strict=True):
+                    item.known = known
+        with self._stage("features") as fresh:
+            fresh += [item for item in events if item.known is not Recorded.REPEAT]
+            for item in fresh:
+                self._add_features(item)
+            for space in {item.space for item in fresh if item.problem is None}:
+                self._add_towers(space, [item for item in fresh if item.space == space and item.problem is None])
+        return items
+
+    @contextmanager
+    def _stage(self, name: str, items: Sequence[Item] = ()) -> Iterator[list[Item]]:
+        """Time a stage; its exemplar is the first event of the items that go through it, or are found in it."""
+        through, started_s = list(items), time.perf_counter()
+        try:
+            yield through
+        finally:
+            ids = (item.event.id for item in through if item.event and item.event.site != HEARTBEAT_SITE)
+            first = next((exemplar(one) for one in ids), None)
+            self._metrics.stage.labels(name).observe(time.perf_counter() - started_s, first)
+
+    def _add_features(self, item: Item) -> None:
+        assert item.event is not None  # noqa: S101 - only events get here
+        try:
+            match item.event.body:
+                case Embedding(space, features):
+                    item.space, item.features = space, features
+                case Flac(data):
+                    waveform, rate_hz = decode_flac(data)
+                    item.space = self._extractor.space.id
+                    item.features = self._extractor.extract(waveform, rate_hz)
+        except Invalid as error:
+            item.problem = error
+
+    def _add_towers(self, space: str, items: list[Item]) -> None:
+        try:
+            towers = self._retrieval.embed_all(space, np.stack([item.features for item in items]))
+        except Invalid as error:
+            for item in items:
+                item.problem = error
+            return
+        for item, own in zip(items, towers, strict=True):
+            item.towers = own
+
+    def _alone(self, item: Item) -> Handled:
+        """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
+        try:
+            if item.traceback is not None:
+                return self._bury(item, item.traceback, "bug")
+            if item.problem is not None:
+                raise item.problem
+            if item.event is not None and item.event.site == HEARTBEAT_SITE:
+                self._retrieval.presence_all(item.space, item.towers[None])
+                self._retrieval.search_all([(item.space, Query(item.towers, 1))])
+                self._answers.put(item.event)
+                return Handled(Outcome.BEAT)
+            if item.event is not None:
+                self._metrics.duplicates.inc()
+                return Handled(Outcome.REPEAT)
+            self._take_state(item)
+        except Invalid as error:
+            return self._bury(item, str(error), "unsupported" if isinstance(error, Unsupported) else "invalid")
+        return Handled(Outcome.STATE)
+
+    def _bury(self, item: Item, reason: str, kind: LetterKind) -> Handled:
+        """Keep a message that cannot be taken; one that the broker retains counts once."""
+        pushed_out = self._archive.bury(
+            topic=item.topic,
+            payload=item.payload,
+            reason=reason,
+            received_at=self._now(),
+            kind=kind,
+            retained=item.retained,
+        )
+        if pushed_out is None:
+            return Handled(Outcome.KNOWN)
+        self._metrics.dead_letters.inc()
+        if kind == "bug":
+            self._metrics.quarantined.inc()
+        topic = item.topic[:_LOGGED_CHARACTERS]
+        log.warning(
+            "message dead-lettered",
+            extra={"topic": topic, "kind": kind, "reason": reason[-_LOGGED_CHARACTERS:], "pushed_out": pushed_out},
+        )
+        return Handled(Outcome.DEAD_LETTER)
+
+    def _take_state(self, item: Item) -> None:
+        source = SensorTopic.parse(item.topic)
+        if item.payload:  # an empty retained message only clears the topic
+            state = decode_json(StateMessage, item.payload)
+            if (state.site, state.sensor) != (source.site, source.sensor):
+                raise Invalid(
+                    f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
+                )
+            skew_s = None
+            if state.report is not None and item.waited_s is not None and self._doubts().measures:
+                skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
+            self._archive.note_state(state, skew_s)
+
+    def _finish(self, run: list[Item]) -> Iterator[Handled]:
+        """Archive different events, look for matches, and tell what became of each."""
+        if not run:
+            return
+        fresh = [item for item in run if item.known is not Recorded.REPEAT]
+        with self._stage("archive", fresh):
+            recorded = self._archived(fresh)
+        kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
+        with self._stage("retrieve", fresh):
+            similar = self._similar(kept)
+        with self._stage("judge", fresh):
+            alerts = self._judge.conclude([stored for stored, _ in kept], similar)
+        self._count(kept, alerts)
+        told = {id_of(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        for item in run:
+            if id_of(item) in told:
+                yield Handled(Outcome.ARCHIVED, told[id_of(item)])
+            else:
+                self._metrics.duplicates.inc()
+                yield Handled(Outcome.REPEAT)
+
+    def _archived(self, items: list[Item]) -> list[tuple[StoredEvent, Item, Recorded]]:
+        presence: dict[EventId, tuple[float, ...]] = {}
+        for space in {item.space for item in items}:
+            own = [item for item in items if item.space == space]
+            found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
+            presence |= dict(zip([id_of(item) for item in own], found, strict=True))
+        received_at = self._now()
+        times = self._believed([item.event for item in items if item.event is not None], received_at)
+        events = [
+            self._stored(item, presence[id_of(item)], at, received_at) for item, at in zip(items, times, strict=True)
+        ]
+        outcomes = self._archive.record_all(events)
+        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is Recorded.UNFINISHED]
+        before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
+        return [
+            (before.get(event.id, event), item, outcome)
+            for event, item, outcome in zip(events, items, outcomes, strict=True)
+        ]
+
+    def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
+        """When events are taken to have been captured; see `hub.domain.clocks`."""
+        late = {
+            event.place
+            for event in events
+            if received_at - event.captured_at > self._tolerance
+            and not (event.historical or event.clock == "synchronised")
+        }
+        skews = self._archive.skews(sorted(late)) if late else {}
+        trusted = not self._doubts().clock
+
+        def skew_s(event: Event) -> float | None:
+            read = skews.get(event.place)
+            return read.skew_s if read is not None and read.boot == event.id.boot else None
+
+        return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+
+    def _stored(
+        self, item: Item, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
+    ) -> StoredEvent:
+        event = item.event
+        assert event is not None  # noqa: S101 - only events get here
+        believed = captured_at == event.captured_at
+        if not believed:
+            self._metrics.retimed.inc()
+        return StoredEvent(
+            id=event.id,
+            captured_at=captured_at,
+            received_at=received_at,
+            duration_s=event.duration_s,
+            levels=event.levels,
+            space=item.space,
+            features=item.features,
+            presence=presence,
+            clip=self._keep(event),
+            towers=self._retrieval.to_archive(item.space, item.towers),
+            claimed_at=None if believed else event.captured_at,
+            clock=event.clock,
+            historical=event.historical,
+            rate_hz=event.rate_hz,
+        )
+
+    def _similar(self, kept: list[tuple[StoredEvent, Item]]) -> list[Found]:
+        """Matches of each event among those before it."""
+        if not kept:
+            return []
+        events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]
+        self._retrieval.add_all(events, towers)
+        found = self._matcher.found(events, towers)
+        if self._names is None:
+            return found
+        return [replace(one, names=own) for one, own in zip(found, self._names.likely(events, towers), strict=True)]
+
+    def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
+        if not kept:
+            return
+        self._metrics.archived.inc(len(kept))
+        self._metrics.alerts.inc(sum(alert is not None for alert in alerts))
+        self._metrics.batch.observe(len(kept))
+        self._metrics.last_event.set(kept[-1][0].received_at.timestamp())
+        for event, item in kept:
+            if item.event is not None and not item.event.historical:
+                self._metrics.delivery.observe(event.delivery_s)
+
+    def _keep(self, event: Event) -> str:
+        """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
+        if self._clips is None or not isinstance(event.body, Flac):
+            return ""
+        try:
+            path = self._clips.keep(event, event.body)
+        except Unavailable as error:
+            self._metrics.clip_failures.labels("write").inc()
+            level = logging.WARNING if self._keeping else logging.DEBUG
+            log.log(level, "events are archived without their sound", extra={"reason": str(error)})
+            self._keeping = False
+            return ""
+        self._keeping = True
+        return path

@@ -1,0 +1,112 @@
+"""Sets aside a message whose handling raises an error that nobody expected, so that it stops nothing else.
+
+An error of a batch is looked for in its messages: each is tried by itself, twice, and one that fails both times
+becomes a dead letter of the kind `bug`, with the traceback. The others go on as ever. `Unavailable` and `Busy` are no
+errors of a message, and are left to the caller.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol, TypeVar
+
+from hub.ingest.messages import Handled, Item
+from shared.errors import Busy, Unavailable
+
+log = logging.getLogger(__name__)
+
+TRIES: Final = 2
+
+Made = TypeVar("Made")
+
+
+class Handler(Protocol):
+    """What handles messages: `Pipeline`."""
+
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
+        """See `Pipeline.prepare`."""
+        ...
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        """See `Pipeline.finish`."""
+        ...
+
+
+class Quarantine:
+    """Handles messages as a handler does, but for those that it cannot.
+
+    Args:
+        handler: does the work; an item with a `traceback` it sets aside.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def prepare(
+        self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
+    ) -> Sequence[Item]:
+        """Prepare a batch.
+
+        Args:
+            messages: each with its topic.
+            waited_s: how long the broker held each, in seconds; see `Pipeline.prepare`.
+
+        Raises:
+            Unavailable: a server is away.
+        """
+        try:
+            return self._handler.prepare(messages, waited_s)
+        except (Unavailable, Busy):
+            raise
+        except Exception:
+            log.exception("a batch could not be prepared: its messages are tried one by one")
+        held = waited_s or [None] * len(messages)
+        return [self._prepared(message, own) for message, own in zip(messages, held, strict=True)]
+
+    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+        """Finish a batch.
+
+        Yields:
+            What became of each, in order.
+
+        Raises:
+            Unavailable: a server is away; what was not told can be finished again.
+            Busy: there is no room.
+        """
+        done = 0
+        try:
+            for handled in self._handler.finish(items):
+                done += 1
+                yield handled
+        except (Unavailable, Busy):
+            raise
+        except Exception:
+            log.exception("a batch could not be handled: its messages are tried one by one")
+        for item in items[done:]:
+            yield self._finished(item)
+
+    def _prepared(self, message: tuple[str, bytes], waited_s: float | None) -> Item:
+        made, failure = _tried(lambda: self._handler.prepare([message], [waited_s])[0])
+        return made if made is not None else Item(*message, traceback=failure)
+
+    def _finished(self, item: Item) -> Handled:
+        made, failure = _tried(lambda: next(iter(self._handler.finish([item]))))
+        if made is not None:
+            return made
+        item.traceback = failure
+        return next(iter(self._handler.finish([item])))
+
+
+def _tried(make: Callable[[], Made]) -> tuple[Made | None, str]:
+    """What comes of trying, or the traceback of the last try."""
+    failure = ""
+    for _ in range(TRIES):
+        try:
+            return make(), ""
+        except (Unavailable, Busy):
+            raise
+        except Exception:  # noqa: BLE001 - it is told in the dead letter
+            failure = traceback.format_exc()
+    return None, failure

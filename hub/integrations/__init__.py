@@ -1,0 +1,1 @@
+"""Connect the hub to other systems."""

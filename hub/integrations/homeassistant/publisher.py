@@ -1,0 +1,285 @@
+"""Tells Home Assistant of every sensor, with retained messages, as long as this hub is the one that does.
+
+Of several hubs one tells: it holds a lease in the store (`ew:homeassistant:holder`), which another takes when it is
+not renewed. Each hub has its own availability topic and last will, and the devices name the topic of the hub that
+tells; so the late will of a dead hub silences nobody. Two hubs that tell for a moment tell the same.
+
+Every topic that was ever used is noted in the store (`ew:homeassistant:topics`) before it is used, so that whichever
+hub tells next can clear those of sensors that are gone, or of another prefix, or all of them once telling is off.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from hub.domain.episodes import Recent
+from hub.domain.records import Sensor, ms_of, time_of
+from hub.integrations.homeassistant.discovery import AHEAD, OFFLINE, ONLINE, Describer, Told, config_topic
+from hub.settings import HomeAssistantSettings
+from hub.store.episodes import Casebook
+from hub.store.events import PREFIX, Archive, index_of, translated
+from shared.errors import Unavailable
+from shared.events import Levels
+from shared.messages import JSON_CONTENT_TYPE, AlertMessage
+from shared.mqtt.session import FAILURE, Acknowledged, Connected, Link, Will
+from shared.mqtt.topics import HubTopic, ToldTopic
+from shared.settings import MqttSettings
+from shared.worker import Worker
+
+log = logging.getLogger(__name__)
+
+LEASE_S: Final = 15.0
+"""How long a hub that does nothing about it goes on being the one that tells."""
+_TICK_S: Final = 1.0
+_AT_ONCE: Final = 250
+"""Most messages sent per tick."""
+_GRACE_S: Final = 2.0
+_HOLDER: Final = f"{PREFIX}:homeassistant:holder"
+_TOPICS: Final = f"{PREFIX}:homeassistant:topics"
+
+_HOLD: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+
+class Announcer:
+    """Keeps Home Assistant's devices as the archive has the sensors, in a thread of its own.
+
+    Args:
+        archive: where sensors, levels and alerts are.
+        casebook: where episodes are.
+        settings: what is told, and how often.
+        mqtt: where the broker is.
+        hub: name of this hub.
+        page_url: the hub's pages as people reach them.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        casebook: Casebook,
+        *,
+        settings: HomeAssistantSettings,
+        mqtt: MqttSettings,
+        hub: str,
+        page_url: str,
+    ) -> None:
+        self._archive = archive
+        self._casebook = casebook
+        self._redis = archive.client
+        self._settings = settings
+        self._hub = hub
+        self._online = str(HubTopic(hub, "online"))
+        self._describer = Describer(settings.prefix, hub, page_url, settings.expire_after_s)
+        will = Will(self._online, OFFLINE)
+        self._link = Link(mqtt.for_a_moment(), f"earwitness-hub-{hub}-homeassistant", will=will)
+        self._hold = self._redis.register_script(_HOLD)
+        self._release = self._redis.register_script(_RELEASE)
+        self._sent: dict[str, bytes] = {}
+        self._due: dict[str, bytes] = {}
+        self._under_way: dict[int, str] = {}
+        self._look_at = 0.0
+        self._renew_at = 0.0
+        self._holding = False
+        self._refused = False
+        self.worker = Worker("homeassistant", self._work, finish=self._end)
+
+    @translated
+    def start(self) -> None:
+        """Begin to tell; or to remove what was told, if telling was turned off. Nothing if there is neither.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        if self._settings.discovery or self._redis.exists(_TOPICS):
+            self._link.start()
+            self.worker.start()
+
+    def stop(self) -> None:
+        """Say `offline`, let another hub tell, and end."""
+        self.worker.stop()
+        self._link.stop()
+
+    def _work(self) -> float:
+        self._listen(_TICK_S)
+        if self._link.connected and self._holds():
+            self._step(time.monotonic())
+        return 0.0
+
+    def _end(self) -> None:
+        """The will is for deaths; who leaves says so, and waits a moment until the broker has it."""
+        if not (self._link.connected and self._sent.get(self._online) == ONLINE):
+            return
+        try:
+            self._publish({self._online: OFFLINE})
+            self._let_go()
+        except Unavailable:
+            return
+        until = time.monotonic() + _GRACE_S
+        while self._under_way and self._link.connected and time.monotonic() < until:
+            self._listen(0.1)
+
+    @translated
+    def _holds(self) -> bool:
+        """Whether this hub is the one that tells; renews its lease."""
+        now = time.monotonic()
+        if now >= self._renew_at:
+            held = bool(self._hold(keys=[_HOLDER], args=[self._hub, round(LEASE_S * 1000)]))
+            if held and not self._holding:
+                self._forget()
+            self._holding = held
+            self._renew_at = now + LEASE_S / 3
+        return self._holding
+
+    @translated
+    def _let_go(self) -> None:
+        self._release(keys=[_HOLDER], args=[self._hub])
+
+    def _forget(self) -> None:
+        """What the broker has is not known: tell everything."""
+        self._sent, self._due, self._under_way, self._look_at = {}, {}, {}, 0.0
+
+    def _step(self, now_s: float) -> None:
+        """Look what is to be told, if it is time; send some of it."""
+        if now_s >= self._look_at and not self._due:
+            self._look_at = now_s + self._settings.every_s
+            self._due = self._changes(datetime.now(UTC))
+            if self._due:
+                self._note([topic for topic, payload in self._due.items() if payload])
+        batch = dict(list(self._due.items())[:_AT_ONCE])
+        self._publish(batch)
+        for topic in batch:
+            del self._due[topic]
+
+    def _changes(self, now: datetime) -> dict[str, bytes]:
+        """What the broker does not have as it should be; empty payloads clear."""
+        told = self._told(now) if self._settings.discovery else []
+        wanted: dict[str, bytes] = {self._online: ONLINE} if told else {}
+        kept = {self._online} if told else set[str]()
+        for one in told:
+            wanted |= self._describer.messages(one, now)
+            kept.add(config_topic(self._settings.prefix, one.site, one.sensor))
+            kept |= {str(ToldTopic(one.site, one.sensor, kind)) for kind in ("level", "episode", "last-alert")}
+        gone = sorted(self._noted() - kept, key=lambda topic: not topic.endswith("/config"))  # devices first
+        return {
+            **{topic: payload for topic, payload in wanted.items() if self._sent.get(topic) != payload},
+            **dict.fromkeys(gone, b""),
+        }
+
+    def _told(self, now: datetime) -> list[Told]:
+        """What is known of each sensor that is not forgotten."""
+        after = now - timedelta(days=self._settings.forget_after_days)
+        sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
+        recents = self._casebook.recent([sensor.place for sensor in sensors])
+        newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
+        for recent in recents.values():
+            recent.forget_after(ms_of(now + AHEAD))
+        told = (
+            self._archive.rows.read(
+                "sensor",
+                sensor.place,
+                partial(self._told_of, recents[sensor.place], newest.get(sensor.place)),
+                sensor,
+            )
+            for sensor in sensors
+        )
+        return [one for one in told if one is not None]
+
+    def _told_of(self, recent: Recent, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> Told:
+        site, _, name = sensor.place.partition("/")
+        episodes = [episode for own in recent.episodes.values() for episode in own]
+        told = Told(
+            site,
+            name,
+            episode=max(episodes, key=lambda e: e.last_ms, default=None),
+            alert=self._last_alert(site, name, recent),
+            software=sensor.software,
+        )
+        if newest is None:
+            return told
+        event, (captured, received, laeq, lafmax, unit) = newest
+        levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
+        return replace(told, event=event, captured_at=time_of(captured), received_at=time_of(received), levels=levels)
+
+    def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
+        """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
+        for call in sorted(recent.calls.values(), key=lambda call: -call.from_ms):
+            if call.alert.startswith(f"{site}.{sensor}."):
+                alert = self._archive.alert(call.alert)
+                if alert is not None and not alert.historical:
+                    return alert
+        return None
+
+    @translated
+    def _newest(self, places: Iterable[str], until: datetime) -> dict[str, tuple[str, list[bytes]]]:
+        """Of each sensor with clips until a time, the one captured last: its id, and the fields that are told."""
+        names = list(places)
+        pipe = self._redis.pipeline(transaction=False)
+        for place in names:
+            pipe.zrevrangebyscore(index_of(place), ms_of(until), "-inf", start=0, num=1)
+        found = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
+        for event in found.values():
+            pipe.hmget(f"{PREFIX}:event:{event}", "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
+        rows = zip(found.items(), pipe.execute(), strict=True)
+        return {place: (event, row) for (place, event), row in rows if None not in row}
+
+    @translated
+    def _noted(self) -> set[str]:
+        return {topic.decode() for topic in self._redis.smembers(_TOPICS)}
+
+    @translated
+    def _note(self, topics: Iterable[str]) -> None:
+        if names := list(topics):
+            self._redis.sadd(_TOPICS, *names)
+
+    @translated
+    def _strike(self, topic: str) -> None:
+        self._redis.srem(_TOPICS, topic)
+
+    def _publish(self, messages: Mapping[str, bytes]) -> None:
+        """Send retained messages.
+
+        Raises:
+            Unavailable: not connected; what was not sent is looked for again.
+        """
+        for topic, payload in messages.items():
+            content_type = JSON_CONTENT_TYPE if payload.startswith(b"{") else None
+            mid = self._link.publish(topic, payload, retain=True, content_type=content_type)
+            self._under_way[mid] = topic
+            self._sent[topic] = payload
+
+    def _listen(self, wait_s: float) -> None:
+        """Take what the broker said, waiting a while for the first word."""
+        signal: Any
+        try:
+            signal = self._link.signals.get(timeout=wait_s)
+            while True:
+                match signal:
+                    case Connected():
+                        self._forget()
+                    case Acknowledged(mid=mid, reason=reason) if mid in self._under_way:
+                        self._answered(self._under_way.pop(mid), reason)
+                signal = self._link.signals.get_nowait()
+        except queue.Empty:
+            return
+
+    def _answered(self, topic: str, reason: int) -> None:
+        if reason >= FAILURE:
+            level = logging.DEBUG if self._refused else logging.WARNING
+            log.log(level, "Home Assistant is not told: the broker refused", extra={"topic": topic, "code": reason})
+            self._refused = True
+        elif self._sent.get(topic) == b"":
+            del self._sent[topic]
+            try:
+                self._strike(topic)
+            except Unavailable:
+                return  # it is cleared once more

@@ -1,0 +1,137 @@
+"""A look at the sensors: how each is, what of its events is missing, what its microphone hears, what it reports.
+
+Only sensors that announced themselves or whose events were archived are known. They have metrics of their own, up to
+a limit the first by name, so that one which falls silent is not the one left out. What was measured is told only
+while a sensor is heard, so that a dead one does not stay at its last level; what else is told of it goes once it was
+not heard for long.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from hub.domain.records import Sensor
+from hub.domain.sensor_status import Condition, condition
+from hub.metrics.definitions import STATES, HubMetrics
+from hub.store.events import PREFIX, Archive, translated
+from hub.store.sensor_signals import NOTHING, Hearing, hearing_of
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A sensor as it is now."""
+
+    sensor: Sensor
+    hearing: Hearing
+    condition: Condition
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Site and name."""
+        site, _, name = self.sensor.place.partition("/")
+        return site, name
+
+    @property
+    def heard_at(self) -> datetime:
+        """When an event last came; long ago if none ever did."""
+        return self.sensor.last_received_at or _LONG_AGO
+
+
+def chosen(looked: Sequence[Looked], now: datetime, *, most: int, forget_s: float) -> list[Looked]:
+    """Those that have metrics of their own: not forgotten, and if they are too many the first by name.
+
+    One that was never heard is there for as long as it says that it is ready.
+    """
+    there = [
+        one
+        for one in looked
+        if (now - one.heard_at).total_seconds() < forget_s
+        or (one.sensor.last_received_at is None and one.sensor.state == "ready")
+    ]
+    return sorted(there, key=lambda one: one.sensor.place)[:most]
+
+
+class SensorLook:
+    """Reads the sensors from the store, and tells how they are.
+
+    Args:
+        archive: whose sensors.
+        metrics: where they are told.
+        most: sensors with metrics of their own.
+        forget_s: one not heard for so long has none, in seconds.
+    """
+
+    def __init__(self, archive: Archive, metrics: HubMetrics, *, most: int, forget_s: float) -> None:
+        self._archive = archive
+        self._redis = archive.client
+        self._metrics = metrics
+        self._most = most
+        self._forget_s = forget_s
+
+    def look(self, now: datetime) -> None:
+        """Tell all sensors as they are.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        looked = self._read(now)
+        told = chosen(looked, now, most=self._most, forget_s=self._forget_s)
+        self._metrics.store_sensors.set(len(looked))
+        known = chosen(looked, now, most=len(looked), forget_s=self._forget_s)
+        self._metrics.sensors_left_out.set(len(known) - len(told))
+        self._tell(told)
+
+    def lost(self) -> None:
+        """Tell nothing of any sensor: the store is away."""
+        self._tell([])
+
+    @translated
+    def _read(self, now: datetime) -> list[Looked]:
+        places = sorted(name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors"))
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.hgetall(f"{PREFIX}:sensor:{place}")
+        looked = []
+        for place, row in zip(places, pipe.execute(), strict=True):
+            sensor = self._archive.sensor_from(place, row) if row else None
+            if sensor is not None:
+                hearing = self._archive.rows.read("hearing", place, hearing_of, row) or NOTHING
+                looked.append(Looked(sensor, hearing, condition(sensor, now)))
+        return looked
+
+    def _tell(self, told: Sequence[Looked]) -> None:
+        metrics = self._metrics
+        spoken = [one for one in told if one.sensor.last_received_at is not None]
+        hearing = [one for one in spoken if one.condition.well]
+        metrics.sensor_state.put(
+            {(*one.labels, state): float(one.condition.word == state) for one in told for state in STATES}
+        )
+        metrics.sensor_heard.put({one.labels: one.heard_at.timestamp() for one in spoken})
+        metrics.sensor_events.put({one.labels: float(one.sensor.events) for one in spoken})
+        metrics.sensor_missing.put({one.labels: float(one.hearing.missing) for one in spoken})
+        metrics.sensor_delay.put(
+            {one.labels: one.condition.delay.total_seconds() for one in hearing if one.condition.delay is not None}
+        )
+        metrics.sensor_level.put(
+            {(*one.labels, one.hearing.unit): one.hearing.level for one in hearing if one.hearing.level is not None}
+        )
+        metrics.sensor_sound.put(
+            {one.labels: one.hearing.sound_s for one in hearing if one.hearing.sound_s is not None}
+        )
+        metrics.sensor_varied.put(
+            {one.labels: one.hearing.varied_s for one in hearing if one.hearing.varied_s is not None}
+        )
+        metrics.sensor_skew.put(
+            {one.labels: skew_s for one in told if (skew_s := one.sensor.clock_skew_s) is not None}
+        )
+        there = {one.labels: report for one in told if (report := one.sensor.connected_report) is not None}
+        ever = {one.labels: report for one in told if (report := one.sensor.report) is not None}
+        metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there.items()})
+        metrics.sensor_spool.put({labels: report.spool for labels, report in there.items()})
+        metrics.sensor_dropped.put({labels: float(report.dropped) for labels, report in ever.items()})
+        metrics.sensor_certificate_end.put(
+            {labels: report.certificate_end.timestamp() for labels, report in ever.items() if report.certificate_end}
+        )

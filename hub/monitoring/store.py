@@ -1,0 +1,113 @@
+"""A look at the store: whether it answers, its memory, what it keeps and what waits in it; and at the hub's disks."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from hub.metrics.definitions import HubMetrics
+from hub.notify.dispatcher import unpublished_count
+from hub.notify.outbox import Outbox, known_names
+from hub.store.events import LATE, PREFIX, Archive, translated
+from hub.store.sensor_history import SOURCES_DUE
+from hub.store.source_rows import SOURCES
+
+_PAGE: Final = 100
+_LATE_LOOKED_AT: Final = 5_000
+"""Of so many of the oldest events it is looked whether they came late."""
+
+
+class StoreLook:
+    """Asks the store how it is, and tells.
+
+    Args:
+        archive: in that store.
+        metrics: where it is told.
+        folders: what the hub writes to, by name.
+    """
+
+    def __init__(self, archive: Archive, metrics: HubMetrics, folders: Mapping[str, Path]) -> None:
+        self._archive = archive
+        self._redis = archive.client
+        self._metrics = metrics
+        self._folders = folders
+
+    def look(self, _now: datetime) -> None:
+        """Tell how store and disks are.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        self._ask()
+        self._metrics.store_up.set(1)
+        left_out = {"event": 0} | self._archive.rows.left_out
+        self._metrics.rows_left_out.put({(kind,): float(count) for kind, count in left_out.items()})
+        self._look_at_disks()
+
+    def lost(self) -> None:
+        """Tell that the store is away; nothing is known of what it keeps."""
+        metrics = self._metrics
+        metrics.store_up.set(0)
+        for gauge in (
+            metrics.store_memory,
+            metrics.store_limit,
+            metrics.store_durable,
+            metrics.store_events,
+            metrics.store_alerts,
+            metrics.store_oldest,
+            metrics.store_waiting,
+            metrics.store_letters,
+            metrics.store_letter_bytes,
+            metrics.store_sensors,
+            metrics.store_sources,
+            metrics.store_sources_due,
+        ):
+            gauge.set(math.nan)
+        metrics.store_unsent.put({})
+        metrics.store_dead.put({})
+
+    def _look_at_disks(self) -> None:
+        usage = {}
+        for name, folder in self._folders.items():
+            with suppress(OSError):  # it is made with the first file; whether it can be, `check` tells
+                usage[name] = shutil.disk_usage(folder)
+        self._metrics.disk_free.put({(name,): float(disk.free) for name, disk in usage.items()})
+        # As `df` does: what is reserved for the system counts as no room.
+        self._metrics.disk_size.put({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
+
+    def _oldest_ms(self) -> float:
+        """When the oldest event was captured, of those that did not come late; NaN if there is none."""
+        for start in range(0, _LATE_LOOKED_AT, _PAGE):
+            rows = self._redis.zrange(f"{PREFIX}:events", start, start + _PAGE - 1, withscores=True)
+            if not rows:
+                break
+            late = self._redis.zmscore(LATE, [name for name, _ in rows])
+            for (_, at_ms), received in zip(rows, late, strict=True):
+                if received is None:
+                    return float(at_ms)
+        return math.nan
+
+    @translated
+    def _ask(self) -> None:
+        metrics = self._metrics
+        memory, kept = self._redis.info("memory"), self._redis.info("persistence")
+        metrics.store_memory.set(memory["used_memory"])
+        metrics.store_limit.set(memory.get("maxmemory") or memory.get("total_system_memory", math.nan))
+        written = kept.get("aof_last_write_status", "ok") == "ok"
+        metrics.store_durable.set(int(bool(kept.get("aof_enabled", 0)) and written))
+        metrics.store_events.set(self._archive.count())
+        metrics.store_alerts.set(self._archive.alert_count())
+        metrics.store_oldest.set(self._oldest_ms() / 1000)
+        metrics.store_waiting.set(unpublished_count(self._redis))
+        metrics.store_sources.set(self._redis.zcard(SOURCES))
+        metrics.store_sources_due.set(self._redis.zcard(SOURCES_DUE))
+        letters = self._archive.letters
+        metrics.store_letters.set(letters.count())
+        metrics.store_letter_bytes.set(letters.size_bytes())
+        metrics.store_letters_discarded.put({(): float(letters.discarded())})
+        outboxes = [Outbox(self._redis, name) for name in known_names(self._redis)]
+        metrics.store_unsent.put({(one.name,): float(one.count()) for one in outboxes})
+        metrics.store_dead.put({(one.name,): float(one.dead_count()) for one in outboxes})

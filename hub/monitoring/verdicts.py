@@ -1,0 +1,62 @@
+"""A look at what people said of alerts: how much of it there is, and whether alerts are as sure as they are right."""
+
+import math
+from collections import Counter
+from datetime import datetime
+from typing import Final
+
+from hub.alerting.feedback import Feedback
+from hub.domain.records import ms_of
+from hub.metrics.definitions import VERDICTS, HubMetrics
+from hub.store.events import PREFIX, Archive, translated
+
+JUDGED_MS: Final = 30 * 86_400_000
+"""Verdicts of so long say how well likeness is calibrated, in ms."""
+
+
+class VerdictLook:
+    """Reads the verdicts, if there are others than at the last look, and tells.
+
+    Args:
+        archive: in whose store they are.
+        feedback: what people said.
+        metrics: where it is told.
+    """
+
+    def __init__(self, archive: Archive, feedback: Feedback, metrics: HubMetrics) -> None:
+        self._redis = archive.client
+        self._feedback = feedback
+        self._metrics = metrics
+        self._said = ""
+
+    def look(self, now: datetime) -> None:
+        """Tell how many there are of each kind, and of the judged alerts how sure they were and how many were right.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        said = self._signature(now)
+        if said == self._said:
+            return
+        verdicts = self._feedback.everything()
+        counts = Counter(one.verdict for one in verdicts)
+        self._metrics.store_verdicts.put({(kind,): float(counts[kind]) for kind in VERDICTS})
+        judged = [
+            (one.likeness, one.right)
+            for one in verdicts
+            if one.right is not None and ms_of(one.at) > ms_of(now) - JUDGED_MS
+        ]
+        self._metrics.judged.set(len(judged))
+        self._metrics.stated.set(sum(likeness for likeness, _ in judged) / len(judged) if judged else math.nan)
+        self._metrics.right.set(sum(right for _, right in judged) / len(judged) if judged else math.nan)
+        self._said = said
+
+    def lost(self) -> None:
+        """Nothing: what was said stays said."""
+
+    @translated
+    def _signature(self, now: datetime) -> str:
+        """Changes whenever something was said, and once a day."""
+        key = f"{PREFIX}:feedback:index"
+        newest = self._redis.zrange(key, -1, -1, withscores=True)
+        return f"{self._redis.zcard(key)} {newest} {now.date()}"

@@ -1,0 +1,55 @@
+"""Alerts to a Prometheus Alertmanager, which groups, silences and routes them by their labels.
+
+An alert fires from when the sound was heard until a while after it was sent; what is heard again by then goes on
+firing. Source: Alertmanager's API v2, `POST /api/v2/alerts`.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from hub.notify.http import Poster
+from hub.notify.rendering import Text, about
+from shared.messages import AlertMessage
+
+NAME: Final = "SimilarPastEvents"
+PATH: Final = "/api/v2/alerts"
+
+
+class Alertmanager:
+    """An Alertmanager.
+
+    Args:
+        poster: its address, with `PATH`.
+        firing_s: how long after it was sent an alert fires, in seconds.
+        now: the time, UTC.
+    """
+
+    def __init__(
+        self, poster: Poster, firing_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._poster = poster
+        self._firing = timedelta(seconds=firing_s)
+        self._now = now
+
+    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+        """See `Notifier.send`."""
+        now = self._now()
+        self._poster.post(json.dumps([self._posted(alert, text, now) for alert in alerts]).encode())
+
+    def _posted(self, alert: AlertMessage, text: Text, now: datetime) -> dict[str, object]:
+        return {
+            "labels": {
+                "alertname": NAME,
+                "site": alert.site,
+                "sensor": alert.sensor,
+                "category": next(iter(about(alert)), "unknown"),
+                "severity": alert.severity,
+                **({"name": alert.name} if alert.name else {}),
+            },
+            "annotations": {"summary": text.title, "description": text.body, "page": text.page},
+            "startsAt": min(alert.captured_at, now).isoformat(),
+            "endsAt": (now + self._firing).isoformat(),
+            "generatorURL": text.page,
+        }

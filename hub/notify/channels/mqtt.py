@@ -1,0 +1,123 @@
+"""The way out that is always there: alerts published on the site's alert topic, done with at the PUBACK.
+
+Whoever subscribes hears of every alert at once: nothing is held back. The connection is not the intake's: a hub that
+is full leaves the broker for a while, and its alerts must not wait for that, nor be sent again because of it. Hubs of
+one archive divide the alerts; those that a hub took and did not bring to the broker are taken by another.
+"""
+
+import logging
+import queue
+import time
+from contextlib import suppress
+from typing import Final
+
+from hub.metrics.definitions import HubMetrics
+from hub.notify.outbox import Outbox, Outgoing
+from shared.errors import Unavailable
+from shared.messages import JSON_CONTENT_TYPE, encode_json
+from shared.mqtt.session import FAILURE, Acknowledged, Link
+from shared.mqtt.topics import HEARTBEAT_SITE, AlertTopic
+from shared.settings import MqttSettings
+from shared.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 256
+"""Most alerts that wait for their PUBACK."""
+_WAIT_S: Final = 0.2
+_LEFT_OVER_EVERY_S: Final = 30.0
+_GRACE_S: Final = 2.0
+"""How long a hub that stops waits for the broker's last answers."""
+
+
+class Publisher:
+    """Publishes alerts, in a thread of its own.
+
+    Args:
+        outbox: keeps each alert until the broker has it.
+        settings: where the broker is.
+        client_id: stable over restarts.
+        hub: name of this hub, in whose name alerts are taken.
+        metrics: counters.
+    """
+
+    def __init__(
+        self, *, outbox: Outbox, settings: MqttSettings, client_id: str, hub: str, metrics: HubMetrics
+    ) -> None:
+        self._outbox = outbox
+        self._hub = hub
+        self._metrics = metrics
+        self._link = Link(settings, client_id)
+        self._under_way: dict[int, Outgoing] = {}
+        self._taken: list[Outgoing] = []  # by the broker, which the outbox is still to be told
+        self._look_at = 0.0
+        self.worker = Worker("alerts", self._step, finish=self._finish)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._link.start()
+        self.worker.start()
+
+    def stop(self) -> None:
+        """End; what the broker does not have by then is published after the next start, or by another hub."""
+        self.worker.stop()
+        self._link.stop()
+
+    def _step(self) -> float:
+        """Send some alerts, or wait for some; note the broker's answers."""
+        ready = self._link.connected and len(self._under_way) < _AT_ONCE
+        if ready:
+            self._send_due()
+        self._note_answers(wait_s=0.0 if ready else _WAIT_S)
+        return 0.0
+
+    def _finish(self) -> None:
+        """Note the broker's last answers, and wait for them for a while."""
+        until = time.monotonic() + _GRACE_S
+        while time.monotonic() < until and (self._taken or (self._under_way and self._link.connected)):
+            with suppress(Unavailable):
+                self._note_answers(wait_s=_WAIT_S)
+
+    def _send_due(self) -> None:
+        left_over = time.monotonic() >= self._look_at
+        due = self._outbox.take(self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over)
+        if left_over:
+            self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
+        under_way = {message.name for message in (*self._under_way.values(), *self._taken)}
+        for message in due:
+            if message.name not in under_way:
+                self._send(message)
+
+    def _send(self, message: Outgoing) -> None:
+        try:
+            for alert in message.alerts:  # one, unless somebody else put it there
+                topic = str(AlertTopic(alert.site))
+                mid = self._link.publish(topic, encode_json(alert), content_type=JSON_CONTENT_TYPE)
+        except Unavailable:  # the connection ended just now
+            self._look_at = 0.0
+        else:
+            self._under_way[mid] = message
+
+    def _note_answers(self, wait_s: float) -> None:
+        """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
+        try:
+            signal = self._link.signals.get(timeout=wait_s) if wait_s else self._link.signals.get_nowait()
+            while True:
+                match signal:
+                    case Acknowledged(mid=mid, reason=reason) if mid in self._under_way:
+                        message = self._under_way.pop(mid)
+                        if reason < FAILURE:
+                            self._taken.append(message)
+                        else:
+                            log.warning("alert refused by the broker", extra={"reason_code": reason})
+                signal = self._link.signals.get_nowait()
+        except queue.Empty:
+            pass
+        if self._taken:
+            self._outbox.done([message.name for message in self._taken])
+            self._metrics.published.inc(sum(not _is_beat(message) for message in self._taken))
+            self._taken = []
+
+
+def _is_beat(message: Outgoing) -> bool:
+    return all(alert.site == HEARTBEAT_SITE for alert in message.alerts)

@@ -1,0 +1,38 @@
+"""What a way out must be able to do."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hub.notify.rendering import Text
+from shared.errors import Unavailable
+from shared.messages import AlertMessage
+
+
+class Later(Unavailable):
+    """They are there, and ask not to be tried again before some time has passed.
+
+    Args:
+        words: what they said.
+        after_s: how long to leave them alone, in seconds.
+    """
+
+    def __init__(self, words: str, after_s: float) -> None:
+        super().__init__(words)
+        self.after_s = after_s
+
+
+class Notifier(Protocol):
+    """Tells someone about alerts, and returns when they have it."""
+
+    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+        """Tell them.
+
+        Args:
+            alerts: one, or all of a digest, the oldest first.
+            text: what people read.
+
+        Raises:
+            Unavailable: it may work later (`Later` says when).
+            Invalid: they will never take it.
+        """
+        ...

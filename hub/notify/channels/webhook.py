@@ -1,0 +1,74 @@
+"""Alerts as JSON to a webhook, signed, so that the receiver can tell that they are ours, whole and new.
+
+The signature is an HMAC-SHA256, keyed with the shared secret, over the timestamp, a dot and the body, in hexadecimal
+after "v1=". The delivery's name is made of the alerts' ids alone: it is the same whenever these alerts are sent
+again, and a receiver that keeps the names it saw takes each once. docs/alerts.md shows how to check a signature.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from hub.notify.http import Poster
+from hub.notify.rendering import Text
+from shared.messages import AlertMessage
+
+VERSION: Final = 1
+TIMESTAMP: Final = "Earwitness-Timestamp"
+SIGNATURE: Final = "Earwitness-Signature"
+DELIVERY: Final = "Earwitness-Delivery"
+
+
+class Webhook:
+    """A webhook.
+
+    Args:
+        poster: where it is.
+        key: of the signature; None leaves it out.
+        now: the time, UTC.
+    """
+
+    def __init__(
+        self, poster: Poster, key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._poster = poster
+        self._key = key
+        self._now = now
+
+    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+        """See `Notifier.send`."""
+        delivery = delivery_name(alerts)
+        body = json.dumps(
+            {
+                "version": VERSION,
+                "delivery": delivery,
+                "title": text.title,
+                "text": text.body,
+                "page": text.page,
+                "alerts": [alert.model_dump(mode="json") for alert in alerts],
+            }
+        ).encode()
+        timestamp = str(int(self._now().timestamp()))
+        headers = {DELIVERY: delivery, TIMESTAMP: timestamp}
+        if self._key is not None:
+            headers[SIGNATURE] = signature(self._key, timestamp, body)
+        self._poster.post(body, headers)
+
+
+def delivery_name(alerts: Sequence[AlertMessage]) -> str:
+    """What a receiver knows these alerts by, however often they come."""
+    return hashlib.sha256("\n".join(alert.event for alert in alerts).encode()).hexdigest()[:32]
+
+
+def signature(key: bytes, timestamp: str, body: bytes) -> str:
+    """The signature's header.
+
+    Args:
+        key: shared with the receiver.
+        timestamp: seconds since 1970 UTC, as in the header.
+        body: as sent.
+    """
+    return "v1=" + hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()

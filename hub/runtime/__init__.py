@@ -1,0 +1,10 @@
+"""Run threads, and use the processor well.
+
+| module | what it holds |
+|---|---|
+| `scheduler` | runs probes at their intervals |
+| `health_probes` | what `/healthz` reports |
+| `time_limit` | a call with a limit of time |
+| `torch_threads`, `precision`, `int8_products` | PyTorch's threads, its best precision, products of bytes |
+| `embedded_servers` | a broker and a store from Python wheels, for demos, benchmarks and tests |
+"""

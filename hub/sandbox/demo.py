@@ -1,0 +1,249 @@
+"""One run of the demo.
+
+1. Start the embedded broker and store on free loopback ports, and a hub as a process of its own.
+2. Meanwhile write three weeks of history into the archive.
+3. Start simulated sensors as real edge processes that play a synthetic street, recordings or embeddings.
+4. Print what happens; when everything is played, leave the page where it is, until Ctrl-C.
+5. Let the sensors deliver what they hold, compare sent with archived, stop all.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from hub.sandbox.child_processes import Child, Interrupt, captured, end, start, wait_until
+from hub.sandbox.history import HistoryWriter
+from hub.sandbox.neighbourhood import PLACES, SITE, neighbourhood
+from hub.sandbox.system import STOPPED_WITHIN_S, Demo, metric, ready, running_hub
+from hub.sandbox.terminal import describe, links, machine_zone
+from shared.errors import Unavailable
+from shared.synthetic_scene import Cast
+
+DELIVERED_WITHIN_S: Final = 60.0
+SENSORS_AFTER_S: Final = 1.5
+DELIVERED_AFTER_S: Final = 1.5
+"""After Ctrl-C, by when sensors have ended, and the hub has what they sent."""
+CALIBRATION_DB: Final = 100.0
+"""dB SPL that the simulated sensors report for 0 dBFS."""
+
+Kind = Literal["scene", "files", "embeddings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the demo shows.
+
+    Attributes:
+        kind: of what the sensors play.
+        path: of recordings or embeddings; None for the street.
+        speed: seconds of sound in a second.
+        sensors: how many.
+        seed: of the street and its history.
+        history_days: length of the history; 0 for none.
+    """
+
+    kind: Kind
+    path: Path | None
+    speed: float
+    sensors: int
+    seed: int
+    history_days: int
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the sensors."""
+        return [f"street-{number + 1}" for number in range(self.sensors)]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was played live; the history is not counted.
+
+    Attributes:
+        sent: events that the sensors captured.
+        archived: events that the hub archived.
+        duplicates: events that came twice, and were archived once.
+        lost: events that reached neither archive nor dead letters; not those that the hub had no time for, because
+            Ctrl-C ended it.
+        alerts: that the hub raised.
+        dead_letters: messages that the hub could not take.
+    """
+
+    sent: int = 0
+    archived: int = 0
+    duplicates: int = 0
+    lost: int = 0
+    alerts: int = 0
+    dead_letters: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether something was archived, and nothing was lost."""
+        return self.archived > 0 and self.lost == 0
+
+
+def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console) -> Summary:
+    """Run the demo until `interrupt`, or until the time is over.
+
+    Args:
+        plan: what is shown.
+        for_s: how long live sensors play, in seconds; None: until `interrupt`.
+        interrupt: ends the demo within 5 s.
+        console: where progress and alerts are printed.
+
+    Raises:
+        Unavailable: a part did not start, or every sensor failed.
+    """
+    with (
+        TemporaryDirectory(prefix="earwitness-demo-") as folder,
+        running_hub(Path(folder), interrupt, console) as demo,
+    ):
+        if plan.history_days:
+            _write_history(plan, demo)
+        if not ready(demo):
+            return Summary()
+        _greet(plan, demo)
+        before = (demo.archive.count(), demo.archive.alert_count())
+        sensors = _start_sensors(plan, demo, Path(folder))
+        try:
+            _watch(sensors, for_s, demo)
+        finally:
+            printed = end(sensors, STOPPED_WITHIN_S, interrupt, SENSORS_AFTER_S)
+        sent = sum(captured(words) for words in printed)
+        cut_short = not _delivered(demo, before[0] + sent)
+        archived, dead = demo.archive.count() - before[0], demo.archive.dead_letter_count()
+        return Summary(
+            sent=sent,
+            archived=archived,
+            duplicates=int(metric(demo.web, "earwitness_hub_events_duplicate_total")),
+            lost=0 if cut_short else max(0, sent - archived - dead),
+            alerts=demo.archive.alert_count() - before[1],
+            dead_letters=dead,
+        )
+
+
+def _write_history(plan: Plan, demo: Demo) -> None:
+    """Fill the archive, and show how far that is."""
+    torch.set_num_threads(1)  # the hub that starts needs the other cores
+    rng, zone = np.random.default_rng(plan.seed), machine_zone()
+    places = [place for place in PLACES if place.partition("/")[2] in plan.names]
+    cast = Cast.drawn(plan.seed)
+    clips = neighbourhood(places, plan.history_days, datetime.now(UTC), zone, cast, rng)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    demo.console.print(
+        f"making {plan.history_days} days of history: {len(clips):,} clips of {len(places)} sensors ..."
+    )
+    began_s = time.monotonic()
+    with HistoryWriter(demo.settings, rng) as writer, Progress(*columns, console=demo.console, transient=True) as bar:
+        tasks = {what: bar.add_task(what, total=1.0) for what in ("rendering scenes", "archiving history")}
+        writer.write(clips, lambda what, share: bar.update(tasks[what], completed=share), demo.interrupt.is_set)
+    if not demo.interrupt.is_set():
+        demo.console.print(
+            f"history ready after {time.monotonic() - began_s:.0f} s: {demo.archive.count():,} events, "
+            f"{demo.archive.alert_count()} alerts"
+        )
+
+
+def _greet(plan: Plan, demo: Demo) -> None:
+    """Print where to look, and what is played."""
+    what = "a street" if plan.path is None else escape(str(plan.path))
+    pace = "" if plan.speed == 1.0 else f", {plan.speed:g} times as fast as recorded"
+    demo.console.print(f"\n[bold]The page is {demo.web}[/bold]\nWorth opening:")
+    for shows, address in links(demo.web, demo.archive.alerts(limit=200)):
+        demo.console.print(f"  {shows}: {address}", markup=False)
+    demo.console.print(f"\n{plan.sensors} sensors play {what}{pace}; Ctrl-C ends everything.\n")
+
+
+def _start_sensors(plan: Plan, demo: Demo, folder: Path) -> list[Child]:
+    settings = [
+        f"sensor.site={SITE}",
+        f"mqtt.port={demo.servers.mqtt_port}",
+        f"source.kind={plan.kind}",
+        f"source.speed={plan.speed}",
+        f"source.seed={plan.seed}",
+        f"source.shard_count={plan.sensors}",
+        "source.stamps=played",
+        f"levels.calibration_db={CALIBRATION_DB}",
+        "log.level=warning",
+    ]
+    if plan.path is not None:
+        settings.append(f"source.path={plan.path.resolve()}")
+    return [
+        start(
+            "edge",
+            "run",
+            [
+                *settings,
+                f"sensor.name={name}",
+                f"source.shard_index={number}",
+                f"spool.path={folder / f'{name}.sqlite'}",
+            ],
+            ("--json",),
+        )
+        for number, name in enumerate(plan.names)
+    ]
+
+
+def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
+    """Print alerts and progress as they come; when everything is played, keep the page until the interrupt.
+
+    Raises:
+        Unavailable: every sensor failed, or the hub ended.
+    """
+    zone, began_s, played = machine_zone(), time.monotonic(), False
+    archived = demo.archive.count()
+    seen = {alert.event for alert in demo.archive.alerts(limit=1_000)}
+    known, told_at_s = len(seen), began_s
+    while not demo.interrupt.wait(0.5):
+        elapsed_s = time.monotonic() - began_s
+        for alert in reversed(demo.archive.alerts(limit=100)):
+            if alert.event not in seen:
+                seen.add(alert.event)
+                demo.console.print(describe(alert, zone))
+        if demo.process.poll() is not None:
+            raise Unavailable("the hub ended; its log is above")
+        if not played and time.monotonic() - told_at_s >= 5.0:
+            told_at_s = time.monotonic()
+            events, alerts = demo.archive.count() - archived, len(seen) - known
+            demo.console.print(f"[dim]{elapsed_s:4.0f} s  {events} live events archived, {alerts} alerts[/dim]")
+        if for_s is not None and elapsed_s >= for_s:
+            return
+        if not played and all(sensor.poll() is not None for sensor in sensors):
+            if all(sensor.returncode != 0 for sensor in sensors):
+                raise Unavailable("every sensor failed; the reasons are above")
+            if for_s is not None:
+                return
+            played = True
+            demo.console.print(f"Everything is played. The page stays at {demo.web} until Ctrl-C.")
+
+
+def _delivered(demo: Demo, expected: int) -> bool:
+    """Wait for the hub to take what the sensors delivered, for as long as it makes progress.
+
+    Returns:
+        False if the interrupt ended the wait.
+    """
+
+    def waiting() -> int:
+        return expected - demo.archive.count() - demo.archive.dead_letter_count()
+
+    def fewer(than: int) -> bool:
+        return waiting() < than
+
+    left = waiting()
+    while left > 0 and wait_until(partial(fewer, left), DELIVERED_WITHIN_S, demo.interrupt, DELIVERED_AFTER_S):
+        left = waiting()
+    if left <= 0 or not demo.interrupt.is_set():
+        return True
+    demo.console.print(f"Ctrl-C came before the hub had taken {left} events that the sensors had sent.")
+    return False

@@ -1,0 +1,176 @@
+"""A history in the archive: dated clips that go through the hub's own pipeline, as if they had come when they say.
+
+Each clip is archived, searched, judged, and its sound kept, by `hub.ingest.pipeline`; thresholds are learnt once a
+day. The features and the sound of a clip are those of a take, so nothing is decoded or embedded twice. Alerts wait in
+the store for a running hub, which completes and publishes them.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from hub.alerting.detector import Judge
+from hub.app.factory import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
+from hub.ingest.messages import Item, Outcome
+from hub.ingest.pipeline import Pipeline
+from hub.metrics.definitions import HubMetrics
+from hub.sandbox.neighbourhood import HistoryClip, batches
+from hub.sandbox.rendered_clips import Sounds, Take, render
+from hub.settings import HubSettings
+from hub.store.audio_files import Clips
+from hub.store.episodes import Casebook
+from hub.store.events import Archive
+from shared.errors import Invalid
+from shared.events import CLIP_S, Embedding, Event, EventId, Flac, Levels
+from shared.mqtt.topics import SensorTopic
+from shared.synthetic_features import recombined
+from shared.synthetic_mixture import RATE_HZ
+
+BOOT: Final = "history"
+"""Boot id of all events of a history."""
+_DELIVERY: Final = timedelta(seconds=CLIP_S + 1)
+"""From the start of a clip to its receipt."""
+
+
+class LinkedClips(Clips):
+    """A directory of clips in which events of the same sound share one file, by hard links.
+
+    Args:
+        root: the directory; made if it is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._written: dict[Flac, Path] = {}
+
+    def keep(self, event: Event, audio: Flac) -> str:
+        """Write an event's audio, or link it to the file with the same audio.
+
+        Returns:
+            The path below the directory.
+
+        Raises:
+            Unavailable: the disk is full or the directory cannot be written.
+        """
+        path = self.path_of(event)
+        if audio in self._written:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.link(self._written[audio], path)
+            except OSError:  # a file system without links, or with a limit to them
+                return super().keep(event, audio)
+            return self.below_root(path)
+        kept = super().keep(event, audio)
+        self._written[audio] = path
+        return kept
+
+
+class HistoryWriter:
+    """Writes clips of the past into an archive.
+
+    Args:
+        settings: of the hub whose archive it is.
+        rng: source of all randomness.
+
+    Raises:
+        Invalid: settings or a checkpoint that cannot be used.
+    """
+
+    def __init__(self, settings: HubSettings, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.archive: Archive = open_archive(settings)
+        self._retrieval = open_retrieval(settings)
+        self._extractor, _ = open_audio(settings, self._retrieval)
+        casebook = Casebook(self.archive)
+        self._learner = learner_of(settings.flagging, self.archive, casebook)
+        clips_dir = settings.archive.clips_dir
+        places = places_of(settings.places)
+        self._received_at = datetime.now(places.timezone)
+        self._pipeline = Pipeline(
+            archive=self.archive,
+            retrieval=self._retrieval,
+            extractor=self._extractor,
+            judge=Judge(casebook, places, rule_of(settings.flagging), settings.archive.retention_days),
+            metrics=HubMetrics(CollectorRegistry()),
+            clips=LinkedClips(clips_dir) if clips_dir else None,
+            now=lambda: self._received_at,
+        )
+        self._numbers: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.close()
+
+    def write(
+        self,
+        clips: Sequence[HistoryClip],
+        progress: Callable[[str, float], None] = lambda *_: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Render what sounds in some clips, and archive them.
+
+        Args:
+            clips: by time.
+            progress: called with what is going on, and the share of it that is done, in [0, 1].
+            stopped: asked between scenes and between batches; True ends the writing early.
+
+        Raises:
+            Unavailable: the store or the disk is away.
+        """
+        takes: dict[Sounds, list[Take]] = {}
+        mixtures = sorted({clip.sounds for clip in clips})
+        for mixture, take, share in render(mixtures, self._extractor, self._rng):
+            if stopped():
+                return
+            takes.setdefault(mixture, []).append(take)
+            progress("rendering scenes", share)
+        done, day = 0, None
+        for batch in batches(clips):
+            if stopped():
+                return
+            if batch[0].at.date() != day and day is not None:
+                self._learner.learn_due()
+            day = batch[0].at.date()
+            self._take(batch, [own[int(self._rng.integers(len(own)))] for own in (takes[c.sounds] for c in batch)])
+            done += len(batch)
+            progress("archiving history", done / len(clips))
+        self._learner.learn_due()
+
+    def _take(self, batch: Sequence[HistoryClip], takes: Sequence[Take]) -> None:
+        """Let the pipeline archive, search and judge a batch as one that was just received."""
+        self._received_at = batch[-1].at + _DELIVERY
+        space = self._extractor.space.id
+        # The same take is another performance each time: every value moves a little.
+        features = np.concatenate([recombined(take.features[None], 1, self._rng) for take in takes])
+        towers = self._retrieval.embed_all(space, features)
+        items = []
+        for clip, take, own, tower in zip(batch, takes, features, towers, strict=True):
+            body = take.flac if clip.sound else Embedding(space, own)
+            event = self._event(clip, take, body)
+            topic = str(SensorTopic(event.site, event.id.sensor, "event"))
+            items.append(Item(topic, b"", event=event, space=space, features=own, towers=tower))
+        for handled in self._pipeline.finish(items):
+            if handled.outcome is not Outcome.ARCHIVED:
+                raise Invalid(f"an event of the history became a {handled.outcome.value}: the archive is not empty")
+
+    def _event(self, clip: HistoryClip, take: Take, body: Flac | Embedding) -> Event:
+        site, _, sensor = clip.place.partition("/")
+        number = self._numbers.get(clip.place, 0)
+        self._numbers[clip.place] = number + 1
+        levels = take.levels
+        return Event(
+            id=EventId(site, sensor, BOOT, number),
+            captured_at=clip.at,
+            duration_s=CLIP_S,
+            rate_hz=RATE_HZ,
+            levels=Levels(levels.laeq + clip.louder_db, levels.lafmax + clip.louder_db, levels.unit),
+            body=body,
+            historical=True,
+        )

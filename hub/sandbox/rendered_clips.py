@@ -1,0 +1,64 @@
+"""Takes: clips that are rendered, measured, compressed and embedded once, and stand for many clips of a history."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from shared.audio import encode_flac
+from shared.events import Flac, Levels
+from shared.extractor import Extractor
+from shared.feature_space import Features
+from shared.levels import measure
+from shared.synthetic_mixture import RATE_HZ, Sound, mixed
+
+BACKGROUNDS: Final = 6
+"""Takes of a background in which nothing sounds."""
+CALIBRATION_DB: Final = 110.0
+"""dB SPL of 0 dBFS: it gives the rendered street the levels of a real one."""
+
+Sounds = tuple[Sound, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """One rendered clip of 10 s.
+
+    Attributes:
+        features: uint8 [frames, dimension] of the extractor's feature space.
+        flac: the sound.
+        levels: as of a calibrated sensor, dB.
+    """
+
+    features: Features
+    flac: Flac
+    levels: Levels
+
+
+def render(
+    mixtures: Iterable[Sounds], extractor: Extractor, rng: np.random.Generator
+) -> Iterator[tuple[Sounds, Take, float]]:
+    """Render some takes of each mixture: as many as its sounds have performances.
+
+    Args:
+        mixtures: what sounds over the background of the day; each once.
+        extractor: embeds the takes.
+        rng: source of all randomness.
+
+    Yields:
+        The mixture, one take of it, and the share that is done, in (0, 1].
+    """
+    each = [mixture for mixture in mixtures for _ in range(_count(mixture))]
+    for done, mixture in enumerate(each, start=1):
+        waveform = mixed((False, mixture), rng)
+        take = Take(
+            features=extractor.extract(waveform, RATE_HZ),
+            flac=Flac(encode_flac(waveform, RATE_HZ)),
+            levels=measure(waveform, RATE_HZ, CALIBRATION_DB),
+        )
+        yield mixture, take, done / len(each)
+
+
+def _count(mixture: Sounds) -> int:
+    return min((sound.performances for sound in mixture), default=BACKGROUNDS)

@@ -1,0 +1,133 @@
+"""What a search is asked and what it answers; and what every search backend can do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.domain.match import PRESENT, Match
+
+Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+"""What `Scorer.embed` gives of clips, float [n, steps, width]: tower outputs, and identities beside them."""
+
+
+class By(StrEnum):
+    """What a search ranks events by.
+
+    By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
+    the identities, so the same source first. By `BOTH`: the rank by kind plus what that cosine is worth, which is
+    nothing up to a floor. A model that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
+    """
+
+    KIND = "kind"
+    SOURCE = "source"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a backend keeps of an event beside its towers.
+
+    Attributes:
+        event: its id, as text.
+        place: `site/sensor`.
+        captured_ms: when it was captured, ms since 1970 UTC.
+        laeq: its level, in the unit that its sensor reports.
+        presence: probability of each category, 8 values.
+    """
+
+    event: str
+    place: str
+    captured_ms: int
+    laeq: float
+    presence: tuple[float, ...]
+
+    def categories(self) -> tuple[int, ...]:
+        """Which categories are present, as positions in `shared.taxonomy.CATEGORIES`."""
+        return tuple(i for i, p in enumerate(self.presence) if p >= PRESENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Events that must not match: the query itself, and clips of its own sensor close to it in time."""
+
+    events: frozenset[str] = frozenset()
+    place: str | None = None
+    around_ms: int = 0
+    within_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are looked at; all by default.
+
+    Attributes:
+        since_ms: captured at this time or later, ms since 1970 UTC.
+        until_ms: captured at this time or before.
+        places: of one of these `site/sensor`.
+        categories: with at least one of these categories present, as positions in the taxonomy.
+        min_laeq: at least this loud.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    places: frozenset[str] | None = None
+    categories: frozenset[int] | None = None
+    min_laeq: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One search.
+
+    Attributes:
+        towers: float [steps, width], the scorer's `embed` of the query's features.
+        k: most matches wanted, at least 1.
+        exclusion: what must not match.
+        filter: what is looked at.
+        by: what events are ranked by.
+    """
+
+    towers: npt.NDArray[np.float32]
+    k: int
+    exclusion: Exclusion = field(default_factory=Exclusion)
+    filter: Filter = field(default_factory=Filter)
+    by: By = By.BOTH
+
+
+class Backend(Protocol):
+    """Where the events of one feature space are kept and found; safe to use from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def known(self, events: Sequence[str]) -> list[bool]:
+        """Which of these events are kept."""
+        ...
+
+    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+        """Keep events; one that is there already changes nothing.
+
+        Args:
+            entries: n events.
+            towers: float [n, steps, width], the scorer's `embed` of their features.
+        """
+        ...
+
+    def remove(self, events: Iterable[str]) -> None:
+        """Forget events; one that is not there changes nothing."""
+        ...
+
+    def search(self, queries: Sequence[Query]) -> list[list[Match]]:
+        """The most similar events of each query, the best by `Scorer.rank` first; of equals the newest first."""
+        ...
+
+
+def rows_by(queries: Sequence[Query]) -> dict[By, list[int]]:
+    """Which queries are ranked by what."""
+    rows: dict[By, list[int]] = {}
+    for row, query in enumerate(queries):
+        rows.setdefault(query.by, []).append(row)
+    return rows

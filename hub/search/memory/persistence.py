@@ -1,0 +1,132 @@
+"""Snapshots of the in-process index: a file per chunk, so that a start does not compute everything anew.
+
+A chunk that is full never changes but for rows that go, and those the archive tells at the start; so only chunks that
+are new or grew are written. A file that cannot be read is left out with a warning: its events come from the archive.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hub.search.memory.index import Index
+from hub.search.memory.segment import ROWS, Chunk, empty
+from hub.search.memory.sketch_products import columns, kept
+from shared.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+_FORMAT: Final = "earwitness-index/1"
+_COLUMNS: Final = ("towers", "captured_ms", "place", "laeq", "present", "gone")
+_KEY: Final = "earwitness"
+
+
+class Snapshots:
+    """The snapshot of one index.
+
+    Args:
+        folder: where snapshots are; each feature space and network has a folder of its own in it.
+        index: what is saved and loaded.
+    """
+
+    def __init__(self, folder: Path, index: Index) -> None:
+        self._index = index
+        scorer = index.scorer
+        self.folder = folder / f"{scorer.space.id.replace('/', '-')}-{scorer.fingerprint}"
+        self._written: dict[int, int] = {}
+
+    def save(self) -> int:
+        """Write what is new since the last time.
+
+        Returns:
+            How many files were written.
+
+        Raises:
+            Unavailable: a file cannot be written; what was there before stays.
+        """
+        chunks = self._index.chunks()
+        names = self._index.names()
+        written = 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for number, (chunk, count) in chunks.items():
+                if count and self._written.get(number) != count:
+                    self._write(number, chunk, count, names)
+                    self._written[number] = count
+                    written += 1
+            for path in self.folder.glob("chunk-*.safetensors"):
+                if _number(path) not in chunks:
+                    path.unlink()
+        except (OSError, SafetensorError) as error:
+            raise Unavailable(f"cannot write the snapshot in {self.folder}: {error}") from error
+        return written
+
+    def load(self, told: Callable[[int, int], None] = lambda *_: None) -> int:
+        """Fill the index from the files that are there.
+
+        Args:
+            told: called with (files read, of how many).
+
+        Returns:
+            Events loaded.
+        """
+        paths = sorted(self.folder.glob("chunk-*.safetensors"), key=_number)
+        for done, path in enumerate(paths, 1):
+            try:
+                chunk, names = self._read(path)
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+                log.warning("snapshot file left out", extra={"path": str(path), "reason": str(error)})
+                continue
+            self._index.adopt(_number(path), chunk, names)
+            self._written[_number(path)] = len(chunk.events)
+            told(done, len(paths))
+        return len(self._index)
+
+    def _write(self, number: int, chunk: Chunk, count: int, names: list[str]) -> None:
+        document = {"format": _FORMAT, "rows": count, "places": names, "fingerprint": self._index.scorer.fingerprint}
+        tensors = {name: torch.as_tensor(getattr(chunk, name)[:count]) for name in _COLUMNS}
+        tensors |= {_sketch(part): own[:count] for part, own in enumerate(chunk.sketches)}
+        tensors["events"] = torch.frombuffer(bytearray("\n".join(chunk.events[:count]).encode()), dtype=torch.uint8)
+        partial = self.folder / f"chunk-{number}.partial"
+        save_file(tensors, partial, metadata={_KEY: json.dumps(document)})
+        partial.replace(self.folder / f"chunk-{number}.safetensors")
+
+    def _read(self, path: Path) -> tuple[Chunk, list[str]]:
+        scorer = self._index.scorer
+        with safe_open(path, framework="pt", device="cpu") as file:
+            document = json.loads((file.metadata() or {})[_KEY])
+            count = int(document["rows"])
+            if document["format"] != _FORMAT or document["fingerprint"] != scorer.fingerprint or count > ROWS:
+                raise ValueError("it is of another network or program")
+            chunk = empty(scorer.tower_shape, columns(scorer.sketch))
+            for name in _COLUMNS:
+                getattr(chunk, name)[:count] = file.get_tensor(name).numpy()
+            found = set(file.keys())
+            sketches = [file.get_tensor(_sketch(n)) for n in range(len(chunk.sketches)) if _sketch(n) in found]
+            events = file.get_tensor("events").numpy().tobytes().decode().split("\n")
+        if len(events) != count or len(set(events)) != count:
+            raise ValueError(f"{len(events)} events for {count} rows")
+        if not np.all(chunk.place[:count] < len(document["places"])):
+            raise ValueError("a row of an unknown place")
+        if [own.dtype for own in sketches] != [own.dtype for own in chunk.sketches]:
+            sketches = kept(scorer.sketch, chunk.towers[:count])  # of another program or processor
+        for target, own in zip(chunk.sketches, sketches, strict=True):
+            target[:count] = own
+        chunk.note_times(0, count)
+        chunk.events.extend(events)
+        return chunk, list(document["places"])
+
+
+def _sketch(part: int) -> str:
+    """Name of the column of a part of the sketch."""
+    return f"sketch-{part}"
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.removeprefix("chunk-"))

@@ -1,0 +1,279 @@
+"""The index as one search sees it: what was there when the search began.
+
+A search looks at all sketches, keeps the `candidates` closest in one pass, and scores those exactly. An exact scan
+ranks every event, and scores exactly again whatever may be among the best.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.domain.match import Match
+from hub.domain.presence_matrix import level_of_similarity
+from hub.search.backend import By, Filter, Query
+from hub.search.candidates import DEPTH, TOLERANCE
+from hub.search.memory.segment import Chunk, Rows
+from hub.search.memory.sketch_products import Products
+from hub.search.memory.sketch_scan import nearest
+from hub.search.scoring.scorer import Probabilities, Scorer
+from hub.search.scoring.top_k import best_of_each
+
+_GATHERED: Final = 4_000_000
+"""Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
+_Row = tuple[int, int, int, float, float, float, float, Probabilities]
+"""Chunk, row in it, when it was captured, level, rank, rank by kind, cosine of identities, and presence matrix."""
+
+_TOGETHER: Final = 64
+"""Most queries of one scan of sketches."""
+
+_SCAN: Final = 2_048
+"""Events ranked at once by an exact scan: between two such blocks it can be paused."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Some chunks, and how many rows of each.
+
+    Attributes:
+        chunks: each with the rows it had.
+        places: code of each `site/sensor`.
+        names: `site/sensor` of each code.
+        where: chunk and row of an event, None if it is not there.
+    """
+
+    chunks: Sequence[tuple[Chunk, int]]
+    places: Mapping[str, int]
+    names: Sequence[str]
+    where: Callable[[str], tuple[Chunk, int] | None]
+
+    def __len__(self) -> int:
+        return sum(count for _, count in self.chunks)
+
+    def search(self, scorer: Scorer, queries: Sequence[Query], candidates: int) -> list[list[Match]]:
+        """The best of each query: of its `candidates` closest sketches, scored exactly.
+
+        Without a sketch, or with no more events than candidates, everything is scored.
+
+        Args:
+            scorer: scores.
+            queries: at least one, all by the same.
+            candidates: at least 1.
+        """
+        if scorer.sketch is None or len(self) <= candidates:
+            return [self.exact(scorer, query) for query in queries]
+        count = max(candidates, *(query.k for query in queries))
+        barred = self._barred(queries)
+        rows: list[Rows] = []
+        for start in range(0, len(queries), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            products = Products(scorer.sketch, np.stack([query.towers for query in queries[some]]), one_by(queries))
+            rows += nearest(products, self.chunks, barred[some], count)
+        return self.matches(scorer, queries, rows)
+
+    def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
+        """The best of one query among all events.
+
+        Args:
+            scorer: scores.
+            query: what is sought.
+            between: called between two blocks of events.
+        """
+        near = self._near(scorer, [query], query.k, 2 * scorer.tolerance_of(query.by), between)
+        return self.matches(scorer, [query], near)[0]
+
+    def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
+        """The best of some rows of each query, scored exactly; of equals the newest first."""
+        made: list[list[Match]] = []
+        for alike, part in itertools.groupby(zip(queries, rows, strict=True), key=lambda pair: len(pair[1])):
+            pairs = list(part)
+            at_once = max(1, _GATHERED // (alike * self._bytes)) if alike else len(pairs)
+            for start in range(0, len(pairs), at_once):
+                some = pairs[start : start + at_once]
+                made += self._matches(scorer, [q for q, _ in some], np.stack([r for _, r in some]))
+        return made
+
+    @property
+    def _bytes(self) -> int:
+        """Of one event's towers."""
+        return int(self.chunks[0][0].towers[0].nbytes)
+
+    def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Rows) -> list[list[Match]]:
+        """`matches` of rows int64 [q, n]."""
+        if not rows.size:
+            return [[] for _ in queries]
+        which, inner = self._located(rows)
+        towers, captured = self._gathered(which, inner)
+        asked, k = np.stack([query.towers for query in queries]), max(query.k for query in queries)
+        best = best_of_each(scorer, asked, towers, k, captured, one_by(queries))
+        columns = [np.take_along_axis(column, best.rows, axis=1).tolist() for column in (which, inner, captured)]
+        columns.append(level_of_similarity(best.matrices).tolist())
+        columns += [column.tolist() for column in (best.ranks, best.kind, best.cosines)]
+        columns.append(list(best.matrices))
+        return [self._made(query, zip(*own, strict=True)) for query, *own in zip(queries, *columns, strict=True)]
+
+    def _made(self, query: Query, rows: Iterable[_Row]) -> list[Match]:
+        made = []
+        for number, row, captured, level, rank, kind, cosine, matrix in rows:
+            chunk = self.chunks[number][0]
+            event = chunk.events[row]
+            if event not in query.exclusion.events:  # else its chunk was packed after this view was taken
+                place = self.names[chunk.place[row]]
+                made.append(Match(event, place, captured, level, rank, matrix, cosine, kind))
+        return made[: query.k]
+
+    def measured(
+        self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
+    ) -> list[tuple[Rows, list[float]]]:
+        """Where the sketch places the exact ten best among all events, of each query; all by the same.
+
+        Returns:
+            Positions int64 [10], from 0, ascending, of the first ten that rank at most `TOLERANCE` below the exact
+            tenth (none if there is no sketch); and the ranks of the exact ten, the best first.
+        """
+        margin = 2 * scorer.tolerance_of(one_by(queries)) + TOLERANCE
+        near = self._near(scorer, queries, DEPTH, margin, between)
+        return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
+
+    def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
+        towers, _ = self._gathered(*self._located(rows))
+        ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
+        exact = np.sort(ranks)[::-1][:DEPTH]
+        if scorer.sketch is None or not len(rows):
+            return np.empty(0, dtype=np.int64), exact.tolist()
+        best = rows[ranks >= exact[-1] - TOLERANCE]
+        products = Products(scorer.sketch, query.towers[None], query.by)
+        scores = []
+        for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
+            own = products(chunk, count)[:, 0].float().numpy()
+            own[out] = -np.inf
+            scores.append(own)
+        joined = np.concatenate(scores)
+        places = len(joined) - np.searchsorted(np.sort(joined), joined[best], side="right")
+        return np.sort(places)[:DEPTH], exact.tolist()
+
+    def _near(
+        self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
+    ) -> list[Rows]:
+        """Rows whose quick rank is at most a margin below the k-th best, of each query."""
+        near, first = [_Closest(k, margin) for _ in queries], 0
+        barred = self._barred(queries)
+        for number, (chunk, count) in enumerate(self.chunks):
+            masks = np.zeros((len(queries), count), dtype=np.bool_)
+            for mask, out in zip(masks, barred, strict=True):
+                mask[out[number]] = True
+            for start in range(0, count, _SCAN):
+                end = min(start + _SCAN, count)
+                half = scorer.half(chunk.towers[start:end])
+                for query, kept, mask in zip(queries, near, masks, strict=True):
+                    ranks = scorer.ranks(query.towers, half, query.by)
+                    ranks[mask[start:end]] = -np.inf
+                    kept.offer(ranks, first + start)
+                    between()
+            first += count
+        return [kept.rows() for kept in near]
+
+    def _barred(self, queries: Sequence[Query]) -> list[list[Rows]]:
+        """Rows that are gone, excluded or filtered out, of each query and chunk."""
+        excluded = {event for query in queries for event in query.exclusion.events}
+        found = {event: place for event in excluded if (place := self.where(event)) is not None}
+        return [self._barred_of(query, found) for query in queries]
+
+    def _barred_of(self, query: Query, found: Mapping[str, tuple[Chunk, int]]) -> list[Rows]:
+        outcast: dict[int, list[int]] = {}
+        for event in found.keys() & query.exclusion.events:
+            chunk, row = found[event]
+            outcast.setdefault(id(chunk), []).append(row)
+        near = query.exclusion
+        code = None if near.place is None else self.places.get(near.place)
+        since_ms, until_ms = near.around_ms - near.within_ms, near.around_ms + near.within_ms
+        barred: list[Rows] = []
+        for chunk, count in self.chunks:
+            parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
+            if chunk.lost:
+                parts.append(np.flatnonzero(chunk.gone[:count]))
+            if code is not None and chunk.first_ms <= until_ms and chunk.last_ms >= since_ms:
+                own = np.flatnonzero(chunk.place[:count] == code)
+                captured = chunk.captured_ms[own]
+                parts.append(own[(captured >= since_ms) & (captured <= until_ms)])
+            if query.filter != Filter():
+                parts.append(np.flatnonzero(self._unwanted(chunk, count, query.filter)))
+            barred.append(np.concatenate(parts))
+        return barred
+
+    def _unwanted(self, chunk: Chunk, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
+        """Rows that a filter leaves out: bool [count]."""
+        out = np.zeros(count, dtype=np.bool_)
+        if wanted.since_ms is not None:
+            out |= chunk.captured_ms[:count] < wanted.since_ms
+        if wanted.until_ms is not None:
+            out |= chunk.captured_ms[:count] > wanted.until_ms
+        if wanted.places is not None:
+            codes = [code for name in wanted.places if (code := self.places.get(name)) is not None]
+            out |= ~np.isin(chunk.place[:count], codes)
+        if wanted.categories is not None:
+            out |= (chunk.present[:count] & sum(1 << c for c in wanted.categories)) == 0
+        if wanted.min_laeq is not None:
+            out |= chunk.laeq[:count] < wanted.min_laeq
+        return out
+
+    def _located(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Number of the chunk, and row in it, of each of some rows."""
+        starts = np.cumsum([0, *(count for _, count in self.chunks)])
+        which = np.searchsorted(starts, rows, side="right") - 1
+        return which, rows - starts[which]
+
+    def _gathered(self, which: Rows, inner: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
+        """Towers float16 [..., steps, width] and times of capture int64 [...] at these chunks and rows in them."""
+        towers = np.empty((*which.shape, *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
+        captured = np.empty(which.shape, dtype=np.int64)
+        for number in np.unique(which):
+            mine = which == number
+            chunk = self.chunks[number][0]
+            towers[mine], captured[mine] = chunk.towers[inner[mine]], chunk.captured_ms[inner[mine]]
+        return towers, captured
+
+
+def one_by(queries: Sequence[Query]) -> By:
+    """What some queries are ranked by, at least one, all by the same."""
+    (by,) = {query.by for query in queries}
+    return by
+
+
+class _Closest:
+    """The rows with the highest scores of a stream of blocks, in one pass.
+
+    Args:
+        count: how many are kept at least.
+        margin: also kept is what lies at most so far below the last of them.
+    """
+
+    def __init__(self, count: int, margin: float) -> None:
+        self._count = count
+        self._margin = margin
+        self._scores = np.empty(0, dtype=np.float32)
+        self._rows = np.empty(0, dtype=np.int64)
+        self._least = float(np.finfo(np.float32).min)
+
+    def offer(self, scores: npt.NDArray[np.float32], first: int) -> None:
+        """Take in one block, whose first row has the number `first`; rows that score -inf are left out."""
+        new = np.flatnonzero(scores >= self._least)
+        self._scores = np.concatenate([self._scores, scores[new]])
+        self._rows = np.concatenate([self._rows, new + first])
+        if len(self._rows) > 2 * self._count:
+            self._cut()
+
+    def rows(self) -> Rows:
+        """The rows kept."""
+        self._cut()
+        return self._rows
+
+    def _cut(self) -> None:
+        if len(self._rows) <= self._count:
+            return
+        self._least = float(np.partition(self._scores, -self._count)[-self._count]) - self._margin
+        kept = np.flatnonzero(self._scores >= self._least)
+        self._scores, self._rows = self._scores[kept], self._rows[kept]

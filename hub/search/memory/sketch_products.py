@@ -1,0 +1,110 @@
+"""Sketches as the in-process index keeps them, and the inner products of some queries with all of them.
+
+Where the processor multiplies bytes, a part whose limits are known is kept in bytes: a quarter of what float32 takes,
+and so a quarter of the time, since a scan reads all of it. Else a part is kept in the processor's best dtype.
+"""
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hub.runtime.int8_products import bytes_multiply, packed, product, sums
+from hub.runtime.precision import best_dtype, capabilities, round_up
+from hub.search.backend import By, Towers
+from hub.search.memory.segment import Chunk
+from hub.search.scoring.sketches import Part, Sketch
+
+_ROWS: Final = 4_096
+"""Products are taken of so many rows or a multiple, for the reason of `round_up`."""
+_RESULTS: Final = 1_048_576
+"""Results made at once (4 MB), so that they stay in the processor's caches: each call of a product costs 40 us."""
+_MIDDLE: Final = 128
+"""The byte that stands for 0."""
+_STEPS: Final = 127
+"""Bytes between 0 and a limit."""
+
+
+def columns(sketch: Sketch | None) -> list[tuple[int, torch.dtype]]:
+    """Width and dtype of what is kept of each part; none without a sketch."""
+    return [] if sketch is None else [(part.width, _dtype(part)) for part in sketch.parts]
+
+
+def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
+    """What is kept of events, float [n, steps, width]: of each part [n, width], as of `columns`."""
+    return [] if sketch is None else [_encoded(part, towers) for part in sketch.parts]
+
+
+class Products:
+    """The ranks of some queries and events as sketches imitate them, off by a constant of each query.
+
+    Args:
+        sketch: of queries and events.
+        towers: of the queries, float [q, steps, width], q at least 1; as many as a scan can keep in the caches.
+        by: what events are ranked by.
+    """
+
+    def __init__(self, sketch: Sketch, towers: Towers, by: By) -> None:
+        self._count = len(towers)
+        cosine = None if by is By.KIND else sketch.cosine
+        self._cosine = None if cosine is None else _Factor(cosine, len(sketch.parts) - 1, towers, cosine.slope)
+        self._kind = None if cosine and by is By.SOURCE else _Factor(sketch.kind, 0, towers, sketch.kind.level)
+        self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
+
+    def __call__(self, chunk: Chunk, count: int) -> Tensor:
+        """Of the first `count` rows of a chunk: floating [count, q]."""
+        rows = -(-count // _ROWS) * _ROWS
+        at_once = max(_ROWS, _RESULTS // round_up(self._count) // _ROWS * _ROWS)
+        made = torch.empty(rows, round_up(self._count))
+        for start in range(0, rows, at_once):
+            self._fill(made[start : start + at_once], chunk, start, min(start + at_once, rows))
+        return made[:count, : self._count]
+
+    def _fill(self, made: Tensor, chunk: Chunk, start: int, end: int) -> None:
+        if self._kind is None or self._cosine is None:
+            (only,) = (factor for factor in (self._kind, self._cosine) if factor is not None)
+            made.copy_(only(chunk, start, end))
+        else:
+            torch.add(self._cosine(chunk, start, end, self._floor), self._kind(chunk, start, end), out=made)
+
+
+class _Factor:
+    """The product of one part of events with queries."""
+
+    def __init__(self, part: Part, number: int, towers: Towers, factor: float) -> None:
+        queries = factor * torch.from_numpy(part.of_queries(towers))
+        queries = nn.functional.pad(queries, (0, 0, 0, round_up(len(queries)) - len(queries)))
+        self._number = number
+        self._bytes = _dtype(part) is torch.uint8
+        if self._bytes:
+            self._packed = packed(queries * _steps(part))
+            self._zero = _MIDDLE * sums(queries * _steps(part))
+        else:
+            self._queries = queries.to(_dtype(part))
+
+    def __call__(self, chunk: Chunk, start: int, end: int, floor: float | None = None) -> Tensor:
+        """Of some rows: floating [end - start, at least q]; with a floor, how far above that, 0 where below."""
+        rows = chunk.sketches[self._number][start:end]
+        if self._bytes:
+            return product(rows, self._packed, above=None if floor is None else self._zero + floor)
+        one = len(self._queries) == 1
+        made = rows.mv(self._queries[0])[:, None] if one else torch.mm(rows, self._queries.t())
+        return made if floor is None else made.sub_(floor).clamp_(min=0.0)
+
+
+def _dtype(part: Part) -> torch.dtype:
+    return torch.uint8 if part.limits is not None and bytes_multiply() else best_dtype(capabilities())
+
+
+def _encoded(part: Part, towers: Towers) -> Tensor:
+    values = torch.from_numpy(part.of_events(towers))
+    dtype = _dtype(part)
+    if dtype is not torch.uint8:
+        return values.to(dtype)
+    return (values / _steps(part)).round_().add_(_MIDDLE).clamp_(1, 255).to(torch.uint8)
+
+
+def _steps(part: Part) -> Tensor:
+    """How much a byte more is, of each value: float32 [width]."""
+    return torch.from_numpy(np.asarray(part.limits, dtype=np.float32)) / _STEPS

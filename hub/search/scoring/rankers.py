@@ -1,0 +1,67 @@
+"""What ranks one query against many events: the quick pair network, a tagged network's products, or all exactly."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from hub.model.tagger import TaggedNetwork
+from hub.search.scoring.int8 import Pairs
+from shared.taxonomy import COUNT
+
+
+class Ranker(Protocol):
+    """Ranks one query against many events."""
+
+    tolerance: float
+    """Ranks are at most so far from exact ones."""
+
+    def half(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
+        """What can be computed of events, float32 [n, S, W], before the query is known."""
+        ...
+
+    def ranks(self, query: Tensor, events: Any) -> Tensor:  # noqa: ANN401
+        """Ranks float32 [n] of a query float32 [S, W] and the events of `half`."""
+        ...
+
+
+class TagRanks:
+    """Level plus affinity of a tagged network: two products of matrices."""
+
+    tolerance = 1e-4
+
+    def __init__(self, network: TaggedNetwork) -> None:
+        self._weight = float(network.weight)
+
+    def half(self, towers: Tensor) -> Tensor:
+        """See `Ranker`; also of [q, n, S, W]."""
+        return towers[..., 0, :]
+
+    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
+        """See `Ranker`; also [q, n] of queries [q, S, W], each with n events of its own."""
+        signs, profile = 2.0 * query[..., 0, :COUNT] - 1.0, query[..., 0, COUNT:]
+        levels = (events[..., :COUNT] @ signs[..., None])[..., 0]
+        levels += COUNT / 2 - signs.sum(dim=-1, keepdim=True) / 2
+        affinities = (events[..., COUNT:] @ profile[..., None])[..., 0].clamp_(0.0, 1.0).square_()
+        return levels.add_(affinities, alpha=self._weight)
+
+
+class ExactRanks:
+    """Level of similarity by the exact pair network, where nothing quicker serves."""
+
+    tolerance = 1e-4
+
+    def __init__(self, pairs: Pairs, block: int) -> None:
+        self._pairs = pairs
+        self._block = block
+
+    def half(self, towers: Tensor) -> Tensor:
+        """See `Ranker`."""
+        return towers
+
+    def ranks(self, query: Tensor, events: Tensor) -> Tensor:
+        """See `Ranker`."""
+        parts = [
+            self._pairs(query[None], part)[:, :, :2].sum(dim=(1, 2)) for part in torch.split(events, self._block)
+        ]
+        return torch.cat(parts)

@@ -1,0 +1,154 @@
+"""Settings of the ways out: every webhook, Alertmanager and Apprise address has a name and rules of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from hub.domain.delivery_policy import Hours, clock
+from hub.settings.uri import uri_of
+from shared.errors import Invalid, Unavailable
+from shared.messages import NamePattern, Severity
+from shared.settings import Group
+from shared.text_files import first_line
+
+R = TypeVar("R")
+
+
+class WaySettings(Group):
+    """Who is told, of what, and when."""
+
+    url: SecretStr = Field(description="where to send it; may hold a password or token, so it is never shown")
+    least: Severity = Field("notice", description="least severe alerts told: notice, recurring or urgent")
+    sites: tuple[NamePattern, ...] = Field((), description="sites told about; all if empty")
+    quiet_hours: str | None = Field(
+        None, description="like 22:00-06:00, in `places.timezone`: only urgent alerts are told, the others held"
+    )
+    digest_at: str | None = Field(
+        None,
+        description="time of day, like 08:00, at which held alerts go out as one message, besides the end of quiet"
+        " hours; 08:00 if neither is set",
+    )
+    most_a_day: int | None = Field(
+        20, ge=0, description="most alerts told one by one in 24 hours; further ones wait for the digest"
+    )
+    timeout_s: float = Field(10.0, gt=0, le=30, description="longest wait for one answer")
+    template: Path | None = Field(None, description="template of an alert's text, instead of the one that ships")
+    digest_template: Path | None = Field(None, description="the same of a digest's text")
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _part_of_the_day(cls, text: str | None) -> str | None:
+        return _checked(text, Hours.parse)
+
+    @field_validator("digest_at")
+    @classmethod
+    def _time_of_day(cls, text: str | None) -> str | None:
+        return _checked(text, clock)
+
+    @model_validator(mode="after")
+    def _no_digest_in_quiet_hours(self) -> "WaySettings":
+        quiet = Hours.parse(self.quiet_hours) if self.quiet_hours else None
+        if quiet is not None and self.digest_at is not None and clock(self.digest_at) in quiet:
+            raise ValueError(f"digest_at {self.digest_at} lies in quiet_hours {self.quiet_hours}")
+        return self
+
+
+class HttpSettings(WaySettings):
+    """What is sent over HTTP."""
+
+    ca_file: Path | None = Field(None, description="certificate authority for https; the system's if not given")
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+            (parts.hostname or "").encode("idna")
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("write http://host:port/path or https://...")
+        return SecretStr(uri_of(url.get_secret_value()))
+
+
+class WebhookSettings(HttpSettings):
+    """A webhook: alerts as JSON, signed."""
+
+    secret: SecretStr | None = Field(None, description="key of the signature; prefer secret_file; unsigned if unset")
+    secret_file: Path | None = Field(None, description="file whose first line is the key of the signature")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "WebhookSettings":
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("give secret or secret_file, not both")
+        return self
+
+    def key(self) -> bytes | None:
+        """The key of the signature, from wherever it is kept.
+
+        Raises:
+            Invalid: the file cannot be read, or its first line is empty.
+        """
+        if self.secret_file is None:
+            return self.secret.get_secret_value().encode() if self.secret else None
+        try:
+            return first_line(self.secret_file).strip().encode()
+        except (Invalid, Unavailable) as error:
+            raise Invalid(f"cannot read secret_file: {error}") from error
+
+
+class AlertmanagerSettings(HttpSettings):
+    """A Prometheus Alertmanager, which groups, silences and routes by itself."""
+
+    most_a_day: int | None = Field(
+        None, ge=0, description="most alerts told one by one in 24 hours; all if unset, as Alertmanager groups them"
+    )
+    firing_s: float = Field(
+        3_600.0, gt=0, description="an alert fires for so long after it was sent, then is resolved"
+    )
+
+
+class AppriseSettings(WaySettings):
+    """An address that Apprise reaches: e-mail, chat, SMS and a hundred more."""
+
+    timeout_s: float = Field(30.0, gt=0, le=90, description="longest time for one message")
+
+
+class NotifySettings(Group):
+    """Who is told of alerts, besides those who listen on MQTT. All hubs of one archive need the same."""
+
+    page_url: str = Field(
+        "http://127.0.0.1:8080", pattern=r"^https?://[^\s]+$", description="the hub's pages as people reach them"
+    )
+    late_after_s: float = Field(
+        3_600.0,
+        ge=0,
+        description="an alert about a clip that came so long after its end, as after an outage, is listed and sent to"
+        " nobody, as are alerts about replays of old recordings",
+    )
+    give_up_after_s: float = Field(
+        86_400.0, gt=0, description="a message that cannot be sent for so long becomes a dead letter"
+    )
+    webhooks: dict[NamePattern, WebhookSettings] = Field({}, description="webhooks by name")
+    alertmanagers: dict[NamePattern, AlertmanagerSettings] = Field({}, description="Alertmanagers by name")
+    apprise: dict[NamePattern, AppriseSettings] = Field({}, description="Apprise addresses by name")
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> "NotifySettings":
+        names = ["mqtt", *self.webhooks, *self.alertmanagers, *self.apprise]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"these names are used twice, or are mqtt, which is always there: {', '.join(twice)}")
+        return self
+
+
+def _checked(text: str | None, read: Callable[[str], R]) -> str | None:
+    try:
+        if text is not None:
+            read(text)
+    except Invalid as error:
+        raise ValueError(str(error)) from error
+    return text

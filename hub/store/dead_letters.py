@@ -1,0 +1,262 @@
+"""Dead letters: messages that could not be taken, kept in the store until a person looks, within limits.
+
+A letter is of one of three kinds:
+
+- `invalid`: its data is wrong, and will be. The head of the payload is kept, at most `HEAD_BYTES`.
+- `unsupported`: this hub lacks the model of its feature space. The payload is kept whole, so that the letter can be
+  re-injected once the hub was told of the space.
+- `bug`: handling it raised an unexpected error twice. The payload is kept whole, with the traceback.
+
+The letters of one sensor and one kind form a queue. Two limits hold, and neither ever stops the hub: of `invalid`
+letters a sensor has at most `limit`; and all letters together have at most `cap_bytes`, beyond which the longest
+queue (in bytes) loses its oldest letter. So a sensor that sends nothing else but rubbish pushes out its own rubbish,
+and neither another sensor's letters nor those that can be re-injected.
+
+Keys: `ew:dead-letters` stream of all but the payloads, `ew:dead-letter:<id>` payload,
+`ew:dead-letters:of:<site/sensor>:<kind>` time index of a queue, `ew:dead-letters:bytes` sorted set of queues by
+bytes, `ew:dead-letters:total` bytes of all, `ew:dead-letters:discarded` how many were pushed out,
+`ew:dead-letters:retained` sorted set of digests by time. Letters of earlier hubs are in no queue: the stream holds
+their payloads, and no limit pushes them out.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+from hub.domain.records import ms_of, time_of
+from hub.store.rows import Rows
+from shared.errors import Invalid
+from shared.mqtt.topics import SensorTopic
+
+LetterKind = Literal["invalid", "unsupported", "bug"]
+
+HEAD_BYTES: Final = 64 * 1024
+"""How much of the payload of an `invalid` letter is kept: an embedding's message whole, and the header of a FLAC."""
+REASON_CHARACTERS: Final = 8_192
+"""Longest reason that is kept; of a traceback, its end."""
+TOPIC_BYTES: Final = 1_024
+CAP_BYTES: Final = 256 * 1024 * 1024
+_OVERHEAD: Final = 512
+"""Bytes that a letter takes beside payload and reason, about."""
+_DIGESTS_KEPT: Final = 10_000
+_ALL: Final = "ew:dead-letters"
+_QUEUES: Final = f"{_ALL}:bytes"
+_TOTAL: Final = f"{_ALL}:total"
+_DISCARDED: Final = f"{_ALL}:discarded"
+_DIGESTS: Final = f"{_ALL}:retained"
+_PAYLOAD: Final = b"payload"
+"""The field with the payload of an earlier hub's letter."""
+
+_REMOVE: Final = f"""
+local function remove(id)
+  local row = redis.call('XRANGE', '{_ALL}', id, id)[1]
+  if not row then return 0 end
+  local queue, cost = row[2][2], tonumber(row[2][4])
+  redis.call('XDEL', '{_ALL}', id)
+  if row[2][1] ~= 'queue' then return 1 end
+  redis.call('DEL', 'ew:dead-letter:' .. id)
+  redis.call('ZREM', '{_ALL}:of:' .. queue, id)
+  redis.call('DECRBY', '{_TOTAL}', cost)
+  if redis.call('EXISTS', '{_ALL}:of:' .. queue) == 1 then
+    redis.call('ZINCRBY', '{_QUEUES}', -cost, queue)
+  else
+    redis.call('ZREM', '{_QUEUES}', queue)
+  end
+  return 1
+end
+"""
+_TAKE_OUT: Final = f"{_REMOVE} return remove(ARGV[1])"
+_PUT: Final = f"""{_REMOVE}
+local queue, cost, limit, cap, digest, retained, now, payload = unpack(ARGV, 1, 8)
+if digest ~= '' then
+  if retained == '1' and redis.call('ZSCORE', '{_DIGESTS}', digest) then return -1 end
+  redis.call('ZADD', '{_DIGESTS}', now, digest)
+  redis.call('ZREMRANGEBYRANK', '{_DIGESTS}', 0, -1 - {_DIGESTS_KEPT})
+end
+local id = redis.call('XADD', '{_ALL}', '*', 'queue', queue, 'cost', cost, unpack(ARGV, 9))
+redis.call('SET', 'ew:dead-letter:' .. id, payload)
+redis.call('ZADD', '{_ALL}:of:' .. queue, string.match(id, '^%d+'), id)
+redis.call('ZINCRBY', '{_QUEUES}', cost, queue)
+local total = redis.call('INCRBY', '{_TOTAL}', cost)
+local discarded = 0
+local function push_out(from)
+  discarded = discarded + remove(redis.call('ZRANGE', '{_ALL}:of:' .. from, 0, 0)[1])
+end
+if tonumber(limit) > 0 and redis.call('ZCARD', '{_ALL}:of:' .. queue) > tonumber(limit) then push_out(queue) end
+while total > tonumber(cap) do
+  push_out(redis.call('ZREVRANGE', '{_QUEUES}', 0, 0)[1])
+  local left = tonumber(redis.call('GET', '{_TOTAL}'))
+  if left >= total then break end
+  total = left
+end
+if discarded > 0 then redis.call('INCRBY', '{_DISCARDED}', discarded) end
+return discarded
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be taken, without its payload.
+
+    Attributes:
+        id: as the store gave it; ids rise with time.
+        kind: see the module.
+        topic: it came on.
+        size: bytes of the payload as it came.
+        kept: bytes of it that were kept.
+        reason: why it could not be taken; of a bug, the traceback.
+        received_at: when it came.
+    """
+
+    id: str
+    kind: LetterKind
+    topic: str
+    size: int
+    kept: int
+    reason: str
+    received_at: datetime
+
+    @property
+    def whole(self) -> bool:
+        """Whether the payload is all there, so that it can be re-injected."""
+        return self.kept == self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many dead letters are kept.
+
+    Attributes:
+        limit: most `invalid` letters of one sensor.
+        cap_bytes: most bytes of all letters.
+    """
+
+    limit: int = 1_000
+    cap_bytes: int = CAP_BYTES
+
+
+class DeadLetters:
+    """The dead letters of a store; it raises the client's errors as they are.
+
+    Args:
+        client: the store's client.
+        limits: how many are kept.
+        rows: counts those that cannot be read.
+    """
+
+    def __init__(self, client: Any, limits: Limits, rows: Rows) -> None:  # noqa: ANN401 - the client is untyped
+        self._redis = client
+        self._limits = limits
+        self._rows = rows
+        self._put = client.register_script(_PUT)
+        self._take_out = client.register_script(_TAKE_OUT)
+
+    def put(
+        self, *, topic: str, payload: bytes, reason: str, kind: LetterKind, received_at: datetime, retained: bool
+    ) -> int | None:
+        """Keep a message that could not be taken.
+
+        Args:
+            topic: it came on.
+            payload: the message.
+            reason: why it could not be taken.
+            kind: see the module.
+            received_at: when it came.
+            retained: whether the broker had kept it and sends it anew at each subscription.
+
+        Returns:
+            How many older letters were pushed out; None if it is a retained message that was put before.
+        """
+        kept = payload[:HEAD_BYTES] if kind == "invalid" else payload
+        reason = reason[-REASON_CHARACTERS:]
+        fields = {
+            "kind": kind,
+            "topic": topic.encode("utf-8", "replace")[:TOPIC_BYTES],
+            "size": len(payload),
+            "kept": len(kept),
+            "reason": reason.encode("utf-8", "replace"),
+            "received_ms": ms_of(received_at),
+        }
+        pushed_out = self._put(
+            args=[
+                f"{_sender(topic)}:{kind}",
+                len(kept) + len(reason) + _OVERHEAD,
+                self._limits.limit if kind == "invalid" else 0,
+                self._limits.cap_bytes,
+                _digest(topic, payload),
+                int(retained),
+                ms_of(received_at),
+                kept,
+                *(part for pair in fields.items() for part in pair),
+            ]
+        )
+        return None if pushed_out < 0 else int(pushed_out)
+
+    def page(self, limit: int, after: str = "") -> list[DeadLetter]:
+        """The oldest letters after one, oldest first."""
+        found: list[DeadLetter] = []
+        while not found and (
+            rows := self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
+        ):  # a page of letters that cannot be read is not the end
+            read = (self._rows.read("dead letter", key.decode(), _letter(key), row) for key, row in rows)
+            found, after = [letter for letter in read if letter is not None], rows[-1][0].decode()
+        return found
+
+    def payload(self, letter: str) -> bytes:
+        """What is kept of a letter's message; nothing if it is gone."""
+        kept = self._redis.get(f"ew:dead-letter:{letter}")
+        if kept is None:
+            rows = self._redis.xrange(_ALL, letter, letter)
+            kept = rows[0][1].get(_PAYLOAD) if rows else None
+        return bytes(kept or b"")
+
+    def count(self) -> int:
+        """How many letters wait."""
+        return int(self._redis.xlen(_ALL))
+
+    def size_bytes(self) -> int:
+        """How many bytes they take, about."""
+        return int(self._redis.get(_TOTAL) or 0)
+
+    def discarded(self) -> int:
+        """How many letters were pushed out since the store was made."""
+        return int(self._redis.get(_DISCARDED) or 0)
+
+    def remove(self, letter: str) -> None:
+        """Remove a letter, if it is there."""
+        self._take_out(args=[letter])
+
+
+def _letter(key: bytes) -> Any:  # noqa: ANN401 - see `Rows.read`
+    def made(row: dict[bytes, bytes]) -> DeadLetter:
+        kind = row.get(b"kind", b"invalid").decode()
+        if kind not in get_args(LetterKind):
+            raise ValueError("a dead letter of an unknown kind")
+        return DeadLetter(
+            id=key.decode(),
+            kind=kind,  # type: ignore[arg-type] # mypy does not narrow by `get_args`
+            topic=row[b"topic"].decode("utf-8", "replace"),
+            size=int(row[b"size"]),
+            kept=len(row[_PAYLOAD]) if _PAYLOAD in row else int(row[b"kept"]),
+            reason=row[b"reason"].decode("utf-8", "replace"),
+            received_at=time_of(row[b"received_ms"]),
+        )
+
+    return made
+
+
+def _sender(topic: str) -> str:
+    """Whose letter it is: the sensor's place; "" of topics that are no sensor's."""
+    try:
+        source = SensorTopic.parse(topic)
+    except Invalid:
+        return ""
+    return f"{source.site}/{source.sensor}"
+
+
+def _digest(topic: str, payload: bytes) -> str:
+    """Tells a retained message from others; "" of topics whose messages are not retained."""
+    if not topic.endswith("/state"):
+        return ""
+    return hashlib.sha256(topic.encode("utf-8", "replace") + b"\0" + payload).hexdigest()

@@ -1,0 +1,260 @@
+"""Lists of events by time, place, category and level, page by page: the archive's indexes as people ask of them.
+
+1. The narrowest index that serves is read from the newest event on: of the place, else of the category, else of all.
+2. If place and category are both asked for, the category's index says which of a batch contain it.
+3. A page ends at a `Cursor`, the time and id of its last event; the next one goes on from there. Events of equal
+   times are ordered by id, so none is lost or told twice.
+
+A request looks at a limited number of events: a page may hold fewer than were asked for, or none, and still have a
+next one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hub.domain.records import StoredEvent
+from hub.store.events import PREFIX, Archive, index_of, indexes_of, translated
+from shared.events import ClockStatus
+from shared.taxonomy import CATEGORIES
+
+_EVENTS: Final = f"{PREFIX}:events"
+_LAEQS: Final = f"""
+local found = {{}}
+for i, event in ipairs(ARGV) do
+  found[i] = redis.call('HGET', '{PREFIX}:event:' .. event, 'laeq') or ''
+end
+return found
+"""
+_FACTS: Final = f"""
+local found = {{}}
+for i, event in ipairs(ARGV) do
+  found[i] = redis.call('HMGET', '{PREFIX}:event:' .. event, 'laeq', 'clock', 'historical')
+end
+return found
+"""
+_FIRST_BATCH: Final = 128
+_LAST_BATCH: Final = 4_096
+LOOKED_AT: Final = 20_000
+"""Events that one request looks at."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """Where a list goes on: after the item of this time (ms since 1970 UTC) and id."""
+
+    ms: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events are listed; all by default.
+
+    Attributes:
+        since_ms: captured at this time or later, ms since 1970 UTC.
+        until_ms: captured at this time or before.
+        place: of this `site/sensor`.
+        category: likely containing this category.
+        min_laeq: at least this loud, in the sensor's unit.
+        clock: with this status of the sensor's clock.
+        historical: whether they are replays of old recordings.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    place: str | None = None
+    category: str | None = None
+    min_laeq: float | None = None
+    clock: ClockStatus | None = None
+    historical: bool | None = None
+
+    @property
+    def by_facts(self) -> bool:
+        """Whether no index tells which events fit."""
+        return (self.min_laeq, self.clock, self.historical) != (None, None, None)
+
+    def fits(self, facts: Sequence[bytes | None]) -> bool:
+        """Whether an event fits by its fields `laeq`, `clock` and `historical`; earlier hubs wrote no last two."""
+        laeq, clock, historical = facts
+        return (
+            laeq is not None
+            and (self.min_laeq is None or float(laeq) >= self.min_laeq)
+            and (self.clock is None or (clock or b"unknown").decode() == self.clock)
+            and (self.historical is None or (historical == b"1") == self.historical)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and where the next page begins; None at the end."""
+
+    events: Sequence[StoredEvent]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """When a clip was captured, ms since 1970 UTC, and its LAeq."""
+
+    at_ms: int
+    laeq: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many episodes of a category there were at a place, and when the last one began, ms since 1970 UTC."""
+
+    place: str
+    category: str
+    times: int
+    last_ms: int
+
+
+class Catalogue:
+    """Lists events; safe to use from several threads.
+
+    Args:
+        archive: whose store is used.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._redis = archive.client
+        self._read_laeqs = self._redis.register_script(_LAEQS)
+        self._read_facts = self._redis.register_script(_FACTS)
+
+    @translated
+    def events(self, wanted: Wanted, *, limit: int, after: Cursor | None = None) -> Page:
+        """A page of events, newest first.
+
+        Args:
+            wanted: which.
+            limit: most events.
+            after: where the page begins; at the newest if not given.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        chosen: list[str] = []
+        looked_at, last = 0, None
+        for batch in self._batches(wanted, after):
+            for cursor in self._fitting(wanted, batch):
+                chosen.append(cursor.id)
+                last = cursor
+                if len(chosen) == limit:
+                    return Page(self._archive.fetch(chosen), last)
+            last = batch[-1]
+            looked_at += len(batch)
+            if looked_at >= LOOKED_AT:
+                return Page(self._archive.fetch(chosen), last)
+        return Page(self._archive.fetch(chosen), None)
+
+    def _batches(self, wanted: Wanted, after: Cursor | None) -> Iterator[list[Cursor]]:
+        """All events of the narrowest index, newest first, in batches that grow."""
+        index = _EVENTS if wanted.place is None and wanted.category is None else index_of(_narrowest(wanted))
+        upper = min((ms for ms in (wanted.until_ms, after.ms if after else None) if ms is not None), default=None)
+        lower = "-inf" if wanted.since_ms is None else wanted.since_ms
+        size, ties = _FIRST_BATCH, 0
+        while True:
+            rows = self._redis.zrevrangebyscore(
+                index, "+inf" if upper is None else upper, lower, start=0, num=size + ties, withscores=True
+            )
+            found = [Cursor(int(ms), key.decode()) for key, ms in rows]
+            fresh = [cursor for cursor in found if after is None or cursor < after]
+            if fresh:
+                yield fresh
+            if len(rows) < size + ties:
+                return
+            upper = found[-1].ms
+            ties = sum(cursor.ms == upper for cursor in found)
+            after = min(found[-1], after) if after else found[-1]
+            size = min(_LAST_BATCH, 2 * size)
+
+    def _fitting(self, wanted: Wanted, batch: Sequence[Cursor]) -> Iterator[Cursor]:
+        """Those of a batch that are of the category, and otherwise as wanted."""
+        if wanted.place is not None and wanted.category is not None:
+            scores = self._redis.zmscore(index_of(wanted.category), [cursor.id for cursor in batch])
+            batch = [cursor for cursor, score in zip(batch, scores, strict=True) if score is not None]
+        if not wanted.by_facts:
+            yield from batch
+            return
+        for start in range(0, len(batch), _LAST_BATCH):
+            some = batch[start : start + _LAST_BATCH]
+            for cursor, facts in zip(some, self._read_facts(args=[cursor.id for cursor in some]), strict=True):
+                if wanted.fits(facts):
+                    yield cursor
+
+    def _laeqs(self, batch: Sequence[Cursor]) -> list[float | None]:
+        """Levels of events; None of one that went."""
+        found: list[float | None] = []
+        for start in range(0, len(batch), _LAST_BATCH):
+            names = [cursor.id for cursor in batch[start : start + _LAST_BATCH]]
+            found += [float(laeq) if laeq else None for laeq in self._read_laeqs(args=names)]
+        return found
+
+    @translated
+    def count(self, wanted: Wanted) -> int:
+        """How many events there are of a place, or else of a category, or else at all, between two times."""
+        index = _EVENTS if wanted.place is None and wanted.category is None else index_of(_narrowest(wanted))
+        lower = "-inf" if wanted.since_ms is None else wanted.since_ms
+        upper = "+inf" if wanted.until_ms is None else wanted.until_ms
+        return int(self._redis.zcount(index, lower, upper))
+
+    @translated
+    def levels(self, places: Sequence[str], limit: int) -> dict[str, list[Level]]:
+        """Levels of the newest clips of some sensors, oldest first; at most `limit` each."""
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.zrevrange(index_of(place), 0, limit - 1, withscores=True)
+        found = [[Cursor(int(ms), key.decode()) for key, ms in reversed(rows)] for rows in pipe.execute()]
+        laeqs = iter(self._laeqs([cursor for own in found for cursor in own]))
+        return {
+            place: [Level(cursor.ms, laeq) for cursor in own if (laeq := next(laeqs)) is not None]
+            for place, own in zip(places, found, strict=True)
+        }
+
+    @translated
+    def tallies(self, places: Sequence[str]) -> list[Tally]:
+        """Episodes of each category at some places, where there are any, the most first."""
+        pairs = [(place, category) for place in places for category in CATEGORIES]
+        pipe = self._redis.pipeline(transaction=False)
+        for place, category in pairs:
+            key = f"{PREFIX}:episodes:{place}:{category}"
+            pipe.zcard(key)
+            pipe.zrevrange(key, 0, 0, withscores=True)
+        answers = pipe.execute()
+        found = [
+            Tally(place, category, times, int(last[0][1]))
+            for (place, category), times, last in zip(pairs, answers[::2], answers[1::2], strict=True)
+            if last
+        ]
+        return sorted(found, key=lambda tally: -tally.times)
+
+    @translated
+    def complete(self) -> int:
+        """Put events that were archived before there were these indexes into them.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            Unavailable: the store is away; completing again is safe.
+        """
+        places = [sensor.place for sensor in self._archive.sensors()]
+        if sum(self.count(Wanted(place=place)) for place in places) == self._archive.count():
+            return 0
+        added = 0
+        for page in self._archive.ids():
+            for start in range(0, len(page), _LAST_BATCH):
+                pipe = self._redis.pipeline(transaction=False)
+                for event in self._archive.fetch(page[start : start + _LAST_BATCH]):
+                    for index in indexes_of(event.place, event.presence):
+                        pipe.zadd(index, {str(event.id): round(event.captured_at.timestamp() * 1000)})
+                    added += 1
+                pipe.execute()
+        return added
+
+
+def _narrowest(wanted: Wanted) -> str:
+    return wanted.place or wanted.category or ""

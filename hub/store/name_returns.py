@@ -1,0 +1,105 @@
+"""The returns of named sounds in the store: `ew:returns:<site/sensor>`, a hash of ids of named sounds to JSON.
+
+They are written with the conclusion of events (`hub.store.episodes`), in its transaction. Field `name` of
+`ew:event:<id>` then is the id of the event's named sound.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from hub.domain.named_returns import NameLog, Return, Returns
+from hub.store.events import PREFIX
+from hub.store.rows import Rows
+
+_RETURNS: Final = f"{PREFIX}:returns"
+
+
+@dataclass(frozen=True, slots=True)
+class HeardName:
+    """When and where a named sound was heard, over all places.
+
+    Attributes:
+        times: its returns.
+        clips: its clips.
+        place: where it was heard last; "" if nowhere yet.
+        last: its latest return there.
+    """
+
+    times: int = 0
+    clips: int = 0
+    place: str = ""
+    last: Return | None = None
+
+
+def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
+    """The returns in the store.
+
+    Args:
+        client: answers at once, though keys are watched.
+        rows: leaves out what cannot be read.
+    """
+
+    def load(place: str, sound: str) -> Returns:
+        return (
+            rows.read("returns", f"{place} {sound}", returns_of, client.hget(returns_key(place), sound)) or Returns()
+        )
+
+    return NameLog(load)
+
+
+def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
+    """Keep what changed in the returns, and which events have names."""
+    for (place, sound), returns in names.changed.items():
+        pipe.hset(returns_key(place), sound, to_json(_document(returns)))
+    for event, sound in names.names.items():
+        pipe.hset(f"{PREFIX}:event:{event}", "name", sound)
+
+
+def returns_of(row: bytes) -> Returns:
+    """Returns from their row.
+
+    Raises:
+        ValueError: the row is something else.
+    """
+    times, clips, kept = from_json(row)[:3]
+    made = [Return(int(one[0]), int(one[1]), int(one[2]), str(one[3]), str(one[4])) for one in kept]
+    return Returns(int(times), int(clips), tuple(made))
+
+
+def _document(returns: Returns) -> list[object]:
+    kept = [[one.from_ms, one.until_ms, one.clips, one.event, one.alert] for one in returns.kept]
+    return [returns.times, returns.clips, kept]
+
+
+def _together(before: HeardName, place: str, own: Returns) -> HeardName:
+    later = own.last is not None and (before.last is None or own.last.until_ms > before.last.until_ms)
+    return HeardName(
+        before.times + own.times,
+        before.clips + own.clips,
+        place if later else before.place,
+        own.last if later else before.last,
+    )
+
+
+def heard_at(client: Any, rows: Rows, sounds: Sequence[str], places: Sequence[str]) -> dict[str, HeardName]:  # noqa: ANN401
+    """When some named sounds were heard at some places, taken together."""
+    made = dict.fromkeys(sounds, HeardName())
+    if not made:
+        return made
+    pipe = client.pipeline(transaction=False)
+    for place in places:
+        pipe.hmget(returns_key(place), list(made))
+    for place, own in zip(places, pipe.execute(), strict=True):
+        for sound, row in zip(made, own, strict=True):
+            found = rows.read("returns", f"{place} {sound}", returns_of, row)
+            if found is not None:
+                made[sound] = _together(made[sound], place, found)
+    return made
+
+
+def returns_key(place: str) -> str:
+    """Key of the returns at a place, `site/sensor`."""
+    return f"{_RETURNS}:{place}"

@@ -1,0 +1,284 @@
+"""Named sounds in the store, with copies of their examples, which therefore outlast the events themselves.
+
+Keys: `ew:names` hash of ids to JSON, `ew:names:version` counter of changes, one `ew:name:<id>:example:<event>` hash
+per example with the fields of an archived event, field `name` of `ew:event:<id>`: the id of the event's named sound.
+
+Retention removes the events that are examples like all others: the copies keep their features and levels, and a copy
+of their sound lies in the folder `_named` of the clips. Identities are made of the features by the checkpoint in use,
+so that a new checkpoint needs nothing.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import redis
+from pydantic import TypeAdapter
+
+from hub.domain.named_sounds import EXAMPLES_LIMIT, NamedSound, Treatment, check_room, tidy
+from hub.domain.records import FIELDS, StoredEvent, fields_of, stored_of
+from hub.store.audio_files import Clips
+from hub.store.events import PREFIX, Archive, translated
+from hub.store.name_returns import HeardName, heard_at, returns_key
+from shared.errors import Invalid, Unavailable
+
+log = logging.getLogger(__name__)
+
+_NAMES: Final = f"{PREFIX}:names"
+_VERSION: Final = f"{_NAMES}:version"
+_SOUND: Final = TypeAdapter(NamedSound)
+BY_LIMIT: Final = 64
+
+
+class NamedSounds:
+    """Keeps named sounds in the archive's store; safe to use from several threads.
+
+    Args:
+        archive: whose store is used, and whose events become examples.
+        clips: where sound is kept; None if none is.
+    """
+
+    def __init__(self, archive: Archive, clips: Clips | None) -> None:
+        self._archive = archive
+        self._redis = archive.client
+        self._rows = archive.rows
+        self._clips = clips
+
+    @translated
+    def version(self) -> bytes:
+        """What is another after every change of a name, by whichever hub."""
+        return bytes(self._redis.get(_VERSION) or b"")
+
+    @translated
+    def all(self) -> dict[str, NamedSound]:
+        """All named sounds by id, the oldest first."""
+        return self._read(self._redis.hgetall(_NAMES))
+
+    def _read(self, rows: Mapping[bytes, bytes]) -> dict[str, NamedSound]:
+        read = [self._rows.read("name", key.decode(), _SOUND.validate_json, row) for key, row in rows.items()]
+        return {one.id: one for one in sorted(filter(None, read), key=lambda one: (one.made_ms, one.id))}
+
+    @translated
+    def examples(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
+        """Copies of examples, by the id of the named sound and of the event; those that are there and can be read."""
+        wanted = list(keys)
+        pipe = self._redis.pipeline(transaction=False)
+        for sound, event in wanted:
+            pipe.hmget(_example(sound, event), FIELDS)
+        rows = zip(wanted, pipe.execute(), strict=True)
+        read = {key: self._rows.read("example", key[1], partial(stored_of, key[1]), row) for key, row in rows}
+        return {key: event for key, event in read.items() if event is not None}
+
+    def add(
+        self,
+        name: str,
+        events: Sequence[str],
+        *,
+        site: str | None = None,
+        treatment: Treatment | None = None,
+        by: str = "",
+        now_ms: int = 0,
+        source: str = "",
+    ) -> NamedSound:
+        """Name a sound by events of the archive.
+
+        Args:
+            name: 1 to 60 printable characters; spaces around it are taken away.
+            events: ids of 1 to 5 events.
+            site: where it is looked for, `ALL_SITES` for everywhere; by default, where the events are.
+            treatment: what comes of it; by default its events show the name.
+            by: who names it.
+            now_ms: the time.
+            source: id of the source that the events are of, if it is known.
+
+        Raises:
+            Invalid: a name that is not allowed or given already, an event that is not there, or too many of either.
+            Unavailable: the store is away.
+        """
+        found = self._events(events)
+        sites = sorted({event.site for event in found})
+        if site is None and len(sites) > 1:
+            raise Invalid(f"the events are of the sites {', '.join(sites)}: name the site, or name it for all sites")
+        sound = NamedSound(
+            id=secrets.token_hex(4),
+            name=tidy(name),
+            site=sites[0] if site is None else site,
+            examples=tuple(str(event.id) for event in found),
+            treatment=treatment or Treatment(),
+            by=" ".join(by.split())[:BY_LIMIT],
+            made_ms=now_ms,
+            source=source,
+        )
+        return self._put(sound.id, lambda _none: sound, found)
+
+    def change(
+        self,
+        sound: str,
+        *,
+        name: str | None = None,
+        treatment: Callable[[Treatment], Treatment] = lambda before: before,
+        examples: Sequence[str] | None = None,
+    ) -> NamedSound:
+        """Change a named sound.
+
+        Args:
+            sound: its id.
+            name: another name.
+            treatment: makes another treatment of the present one.
+            examples: all that it has from now on: events of the archive, and examples that it has.
+
+        Raises:
+            Invalid: there is no such sound, or what `add` refuses.
+            Unavailable: the store is away.
+        """
+        present = self._one(sound)
+        fresh = self._events([event for event in examples or () if event not in present.examples], least=0)
+        known = {*present.examples, *(str(event.id) for event in fresh)}
+        wanted = None if examples is None else tuple(event for event in examples if event in known)
+
+        def changed(before: NamedSound | None) -> NamedSound:
+            if before is None:
+                raise _none(sound)
+            return replace(
+                before,
+                name=before.name if name is None else tidy(name),
+                treatment=treatment(before.treatment),
+                examples=before.examples if wanted is None else wanted,
+            )
+
+        return self._put(sound, changed, fresh)
+
+    @translated
+    def remove(self, sound: str) -> NamedSound:
+        """Forget a named sound, with its examples and returns.
+
+        Raises:
+            Invalid: there is no such sound.
+            Unavailable: the store is away.
+        """
+        present = self._one(sound)
+        places = self._places()
+        with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
+            pipe.hdel(_NAMES, sound)
+            for place in places:
+                pipe.hdel(returns_key(place), sound)
+            for event in present.examples:
+                pipe.delete(_example(sound, event))
+            pipe.execute()
+        self._tell()
+        self._remove_clips(sound, present.examples)
+        return present
+
+    def _tell(self) -> None:
+        """Have all hubs read the names anew; a full store cannot be told, and they see it at the next change."""
+        try:
+            self._redis.incr(_VERSION)
+        except redis.ResponseError as error:
+            log.warning("a change of names is not told yet", extra={"reason": str(error)})
+
+    @translated
+    def heard(self, sounds: Iterable[str]) -> dict[str, HeardName]:
+        """When some named sounds were heard, over all places."""
+        return heard_at(self._redis, self._rows, list(sounds), self._places())
+
+    def _places(self) -> list[str]:
+        return sorted(place.decode() for place in self._redis.smembers(f"{PREFIX}:sensors"))
+
+    @translated
+    def of_events(self, events: Sequence[str]) -> dict[str, str]:
+        """The id of the named sound of each event that has one."""
+        if not events:
+            return {}
+        pipe = self._redis.pipeline(transaction=False)
+        for event in events:
+            pipe.hget(f"{PREFIX}:event:{event}", "name")
+        return {event: row.decode() for event, row in zip(events, pipe.execute(), strict=True) if row}
+
+    @translated
+    def _one(self, sound: str) -> NamedSound:
+        found = self._read({sound.encode(): row} if (row := self._redis.hget(_NAMES, sound)) else {})
+        if sound not in found:
+            raise _none(sound)
+        return found[sound]
+
+    def _events(self, wanted: Sequence[str], least: int = 1) -> list[StoredEvent]:
+        """Events of the archive, each once."""
+        ids = list(dict.fromkeys(wanted))
+        if not least <= len(ids) <= EXAMPLES_LIMIT:
+            raise Invalid(f"a named sound has 1 to {EXAMPLES_LIMIT} examples, not {len(ids)}")
+        found = {str(event.id): event for event in self._archive.fetch(ids)}
+        if missing := [event for event in ids if event not in found]:
+            raise Invalid(f"no event {', '.join(missing)} in the archive: name a sound by events that are there")
+        return [found[event] for event in ids]
+
+    @translated
+    def _put(
+        self, key: str, make: Callable[[NamedSound | None], NamedSound], fresh: Sequence[StoredEvent]
+    ) -> NamedSound:
+        """Write a named sound and new examples of it: all of it or nothing.
+
+        Args:
+            key: its id.
+            make: what is to be there, of what is there; called again if names changed meanwhile.
+            fresh: events that become examples.
+        """
+        kept: list[StoredEvent] = []
+        with self._redis.pipeline(transaction=True) as pipe:
+            while True:
+                try:
+                    pipe.watch(_NAMES)
+                    before = self._read(pipe.hgetall(_NAMES))
+                    made = make(before.get(key))
+                    check_room(made, before.values())
+                    kept = kept or [replace(event, clip=self._keep_clip(key, event)) for event in fresh]
+                    old = set(before[key].examples) - set(made.examples) if key in before else set[str]()
+                    pipe.multi()
+                    pipe.hset(_NAMES, key, _SOUND.dump_json(made))
+                    for event in kept:
+                        pipe.hset(_example(key, str(event.id)), mapping=fields_of(event))
+                        pipe.hset(f"{PREFIX}:event:{event.id}", "name", key)
+                    for gone in sorted(old):
+                        pipe.delete(_example(key, gone))
+                    pipe.incr(_VERSION)
+                    pipe.execute()
+                except redis.WatchError:
+                    continue
+                except Invalid:
+                    self._remove_clips(key, [str(event.id) for event in kept])
+                    raise
+                self._remove_clips(key, old)
+                return made
+
+    def _keep_clip(self, sound: str, event: StoredEvent) -> str:
+        """Copy an event's sound: the copy's path, or "" without; a disk that fails does not keep a name from it."""
+        if self._clips is None or not event.clip:
+            return ""
+        try:
+            return self._clips.copy(event.clip, _clip(sound, str(event.id)))
+        except Unavailable as error:
+            log.warning("an example is kept without its sound", extra={"event": str(event.id), "reason": str(error)})
+            return ""
+
+    def _remove_clips(self, sound: str, events: Iterable[str]) -> None:
+        if self._clips is None:
+            return
+        for event in events:
+            try:
+                self._clips.remove(_clip(sound, event))
+            except Unavailable as error:
+                log.warning("the sound of an example is left behind", extra={"event": event, "reason": str(error)})
+
+
+def _none(sound: str) -> Invalid:
+    return Invalid(f"no sound has the id {sound!r}")
+
+
+def _example(sound: str, event: str) -> str:
+    return f"{PREFIX}:name:{sound}:example:{event}"
+
+
+def _clip(sound: str, event: str) -> str:
+    return f"_named/{sound}/{event}.flac"

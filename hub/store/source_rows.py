@@ -1,0 +1,158 @@
+"""Sources and their episodes as rows of the store, and the names of the keys; see `hub.store.sources`."""
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from pydantic_core import from_json, to_json
+
+from hub.domain.sources import Centre, Member, Source, Vector
+from hub.store.events import PREFIX
+from shared.taxonomy import CATEGORIES
+
+SOURCES: Final = f"{PREFIX}:sources"
+KEPT: Final = f"{SOURCES}:kept"
+_STEPS: Final = 127
+"""Identities are multiples of 1 / 127, so that a signed byte holds a value. Source: `hub.model.identity`."""
+
+
+class Group(NamedTuple):
+    """What sources are compared within."""
+
+    site: str
+    category: str
+    space: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredSource:
+    """A source as it is kept.
+
+    Attributes:
+        source: with identities of `network`.
+        group: its site, category and feature space.
+        network: fingerprint of the checkpoint that made the identities.
+        first_ms: when its first episode opened, ms since 1970 UTC; that may have been removed since.
+        episodes: how many of its episodes are kept.
+    """
+
+    source: Source
+    group: Group
+    network: str
+    first_ms: int
+    episodes: int = 0
+
+    @property
+    def id(self) -> str:
+        """Ten hexadecimal digits."""
+        return self.source.id
+
+
+class StoredMember(NamedTuple):
+    """An episode as it was filed, and the fingerprint of the checkpoint that made its identity."""
+
+    member: Member
+    network: str
+
+
+def source_row(stored: StoredSource) -> bytes:
+    """A source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
+    source = stored.source
+    return to_json(
+        {
+            **stored.group._asdict(),
+            "network": stored.network,
+            "first_ms": stored.first_ms,
+            "last_ms": source.last_ms,
+            "apart": sorted(source.apart),
+            "centres": [[c.id, _text(c.total.astype("<f4").tobytes()), c.size] for c in source.centres],
+        }
+    )
+
+
+@lru_cache(maxsize=4096)
+def source_or_name(name: str, row: bytes) -> StoredSource | str:
+    """A source from its row, or the name of the one that it became a part of.
+
+    Rows that were read lately are not read again: each filing reads all sources of a group, and few of them changed.
+
+    Raises:
+        KeyError, TypeError, ValueError: the row is something else.
+    """
+    values = from_json(row)
+    if isinstance(values, str):
+        return values
+    group = Group(values["site"], values["category"], values["space"])
+    centres = tuple(
+        Centre(own, np.frombuffer(b64decode(total), dtype="<f4").astype(np.float32), int(size))
+        for own, total, size in values["centres"]
+    )
+    if group.category not in CATEGORIES or not centres or any(c.size < 1 for c in centres):
+        raise ValueError("no source")
+    source = Source(name, centres, int(values["last_ms"]), frozenset(values["apart"]))
+    return StoredSource(source, group, values["network"], int(values["first_ms"]))
+
+
+def member_row(stored: StoredMember) -> bytes:
+    """An episode of a source as JSON."""
+    member = stored.member
+    identity = np.rint(member.identity * _STEPS).astype(np.int8).tobytes()
+    return to_json(
+        [
+            member.source,
+            member.centre,
+            member.clip,
+            stored.network,
+            _text(identity),
+            round(member.probability, 4),
+            member.fixed,
+        ]
+    )
+
+
+def member_of(episode: str, row: bytes) -> StoredMember:
+    """An episode of a source from its row; what a newer version adds at the end is ignored.
+
+    Raises:
+        TypeError, ValueError: the row is something else.
+    """
+    source, centre, clip, network, identity, probability, fixed = from_json(row)[:7]
+    values: Vector = np.frombuffer(b64decode(identity), dtype=np.int8).astype(np.float32) / np.float32(_STEPS)
+    member = Member(episode, source, centre, clip, values, float(probability), bool(fixed))
+    return StoredMember(member, network)
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def source_key(name: str) -> str:
+    """Key of a source's row."""
+    return f"{PREFIX}:source:{name}"
+
+
+def episodes_key(name: str) -> str:
+    """Key of the time index of a source's episodes."""
+    return f"{PREFIX}:source:{name}:episodes"
+
+
+def group_key(group: Group) -> str:
+    """Key of the time index of a group's sources."""
+    return f"{SOURCES}:{':'.join(group)}"
+
+
+def version_key(group: Group) -> str:
+    """Key of the counter of changes of a group."""
+    return f"{SOURCES}:version:{':'.join(group)}"
+
+
+def members_key(site: str) -> str:
+    """Key of the hash of a site's episodes that are of a source."""
+    return f"{PREFIX}:members:{site}"
+
+
+def network_key(space: str) -> str:
+    """Key of the fingerprint of the checkpoint that makes a feature space's identities."""
+    return f"{SOURCES}:network:{space}"

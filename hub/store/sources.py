@@ -1,0 +1,264 @@
+"""Sources in the store: which episodes are of one machine, dog, siren or voice, by `hub.domain.sources`.
+
+Keys: `ew:sources:due` sorted set of episodes that are to be filed (ms of opening), `ew:sources` sorted set of all
+sources by when they were last heard (ms), one per `ew:sources:<site>:<category>:<space>`, `ew:source:<id>` JSON row,
+`ew:source:<id>:episodes` sorted set of its episodes (ms of opening), `ew:members:<site>` hash of episodes to JSON
+rows, `ew:sources:kept` set of those that are never given up, `ew:sources:version:<site>:<category>:<space>` counter,
+`ew:sources:network:<space>` fingerprint of the checkpoint that makes identities.
+
+Concluding a batch of events makes its episodes due, in the same transaction; `hub.alerting.source_filing` files them.
+A source's row, its episodes and the end of their being due are written in one transaction, which fails and is done
+again if another hub changed the sources of this site, category and feature space, or one of the episodes meanwhile:
+repeats and several hubs count no episode twice. The key of a source that became a part of another holds the other's
+id, as JSON text, for a year.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import redis
+
+from hub.domain.episodes import Episode
+from hub.domain.source_partition import Partition
+from hub.domain.sources import Member, Same, SourceRule
+from hub.store.episodes import Casebook
+from hub.store.events import Archive, translated
+from hub.store.sensor_history import SOURCES_DUE, key_of
+from hub.store.source_rows import (
+    KEPT,
+    SOURCES,
+    Group,
+    StoredSource,
+    episodes_key,
+    group_key,
+    members_key,
+    network_key,
+    version_key,
+)
+from hub.store.source_transaction import Drawer, queue, queue_removal, read_members, read_sources, resolved
+
+_BATCH: Final = 256
+
+
+Work = Callable[[Drawer], None]
+
+
+class SourceStore:
+    """Keeps sources, in the archive's store; safe to use from several threads.
+
+    Args:
+        archive: whose store is used.
+        casebook: where episodes are.
+    """
+
+    def __init__(self, archive: Archive, casebook: Casebook) -> None:
+        self._redis = archive.client
+        self._rows = archive.rows
+        self._casebook = casebook
+
+    @translated
+    def get(self, name: str) -> StoredSource | None:
+        """A source by its id, or by that of one that became a part of it; None if there is none."""
+        found = resolved(self._redis, self._rows, [name]).get(name)
+        return None if found is None else next(iter(self._stored([found])), None)
+
+    @translated
+    def newest(
+        self,
+        *,
+        limit: int = 50,
+        before: tuple[int, str] | None = None,
+        site: str | None = None,
+        category: str | None = None,
+    ) -> list[StoredSource]:
+        """Sources, the one whose latest episode opened last first.
+
+        Args:
+            limit: most sources returned.
+            before: `last_ms` and id of the one that they come after.
+            site: only those of this site.
+            category: only those of this category.
+        """
+        upper = "+inf" if before is None else str(before[0])
+        chosen: list[StoredSource] = []
+        start = 0
+        while len(chosen) < limit:
+            rows = self._redis.zrevrangebyscore(SOURCES, upper, "-inf", start=start, num=_BATCH, withscores=True)
+            if not rows:
+                break
+            start += len(rows)
+            names = [name.decode() for name, at in rows if before is None or (int(at), name.decode()) < before]
+            chosen += [
+                one
+                for one in self._stored(names)
+                if site in {None, one.group.site} and category in {None, one.group.category}
+            ]
+        return chosen[:limit]
+
+    @translated
+    def due(self, start: int, limit: int) -> list[str]:
+        """Episodes that are to be filed, the oldest first, less the first few."""
+        return [name.decode() for name in self._redis.zrange(SOURCES_DUE, start, start + limit - 1)]
+
+    @translated
+    def forget_due(self, episodes: Iterable[str]) -> None:
+        """Have some episodes be due no more: nothing is left that tells their source."""
+        if names := list(episodes):
+            self._redis.zrem(SOURCES_DUE, *names)
+
+    @translated
+    def members(self, episodes: Iterable[str]) -> dict[str, Member]:
+        """Episodes as they were filed, each with its present source; those that are of none are missing."""
+        return {name: stored.member for name, stored in read_members(self._redis, self._rows, episodes).items()}
+
+    @translated
+    def episode_ids(self, name: str) -> list[str]:
+        """All episodes of a source, the newest first."""
+        return [one.decode() for one in self._redis.zrevrange(episodes_key(name), 0, -1)]
+
+    @translated
+    def episodes(
+        self, name: str, *, limit: int = 50, before_ms: int | None = None, since_ms: int | None = None
+    ) -> list[Episode]:
+        """The newest episodes of a source, newest first.
+
+        Args:
+            name: id of the source.
+            limit: most episodes returned.
+            before_ms: only those opened before this.
+            since_ms: only those opened at this time or later.
+        """
+        upper = "+inf" if before_ms is None else f"({before_ms}"
+        lower = "-inf" if since_ms is None else str(since_ms)
+        ids = self._redis.zrevrangebyscore(episodes_key(name), upper, lower, start=0, num=limit)
+        found = self._casebook.standing([one.decode() for one in ids])
+        return [episode for episode in found.values() if isinstance(episode, Episode)]
+
+    def episode(self, name: str) -> Episode | None:
+        """An episode, or the one that it became a part of, as of `Casebook.episode`."""
+        return self._casebook.episode(name)
+
+    def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
+        """Episodes as they are now, as of `Casebook.standing`."""
+        return self._casebook.standing(episodes)
+
+    @translated
+    def keep(self, name: str, *, kept: bool = True) -> None:
+        """Have a source never be given up, nor removed for want of episodes; or no more."""
+        (self._redis.sadd if kept else self._redis.srem)(KEPT, name)
+
+    @translated
+    def claim(self, space: str, network: str, for_s: float) -> bool:
+        """Have a checkpoint make the identities of a feature space for a while; False while another one does."""
+        self._redis.set(network_key(space), network, ex=round(for_s), nx=True)
+        own = self._redis.get(network_key(space)) == network.encode()
+        if own:
+            self._redis.expire(network_key(space), round(for_s))
+        return bool(own)
+
+    @translated
+    def edit(
+        self,
+        group: Group,
+        network: str,
+        episodes: Iterable[str],
+        work: Work,
+        *,
+        same: Same = lambda cosines: cosines,
+        rule: SourceRule | None = None,
+    ) -> Drawer:
+        """Change the sources of a group: all of it or nothing.
+
+        Args:
+            group: site, category and feature space.
+            network: fingerprint of the checkpoint whose identities are compared.
+            episodes: those that matter; they are watched.
+            work: changes the drawer; called again with another if another hub changed it meanwhile.
+            same: from cosines to P(same source).
+            rule: when an episode belongs to a source.
+
+        Raises:
+            Unavailable: the store is away; nothing is known of what was kept, and doing it again is safe.
+        """
+        names = sorted(set(episodes))
+        with self._redis.pipeline(transaction=True) as pipe:
+            while True:
+                try:
+                    pipe.watch(version_key(group), KEPT, *(key_of(name) for name in names))
+                    drawer = self._drawer(pipe, group, network, names, partial(_partition, same=same, rule=rule))
+                    work(drawer)
+                    queue(pipe, drawer)
+                    pipe.execute()
+                except redis.WatchError:
+                    continue
+                return drawer
+
+    def _drawer(
+        self,
+        pipe: Any,  # noqa: ANN401 - the client is untyped
+        group: Group,
+        network: str,
+        names: Sequence[str],
+        partition: Callable[[list[StoredSource]], Partition],
+    ) -> Drawer:
+        ids = [name.decode() for name in pipe.zrange(group_key(group), 0, -1)]
+        kept = {name.decode() for name in pipe.smembers(KEPT)}
+        stored = {
+            one.id: replace(one, source=replace(one.source, kept=one.id in kept))
+            for one in read_sources(pipe, self._rows, ids)
+        }
+        own = [one for one in stored.values() if one.network == network]
+        return Drawer(group, network, partition(own), stored, read_members(pipe, self._rows, names))
+
+    @translated
+    def expire(self, before_ms: int) -> int:
+        """Remove from sources the episodes that retention removed, then sources that have none and are not kept.
+
+        What a source was made of stays in it: it is known when it comes again.
+
+        Args:
+            before_ms: episodes that opened earlier are looked at, ms since 1970 UTC.
+
+        Returns:
+            How many sources were removed.
+        """
+        removed = 0
+        names = [name.decode() for name in self._redis.zrange(SOURCES, 0, -1)]
+        for start in range(0, len(names), _BATCH):
+            stored = self._stored(names[start : start + _BATCH])
+            kept = {one.decode() for one in self._redis.smembers(KEPT)}
+            pipe = self._redis.pipeline(transaction=False)  # a full store refuses transactions
+            for one in stored:
+                pipe.zrangebyscore(episodes_key(one.id), "-inf", f"({before_ms}")
+            for one, rows in zip(stored, pipe.execute(), strict=True):
+                old = [row.decode() for row in rows]
+                gone = [name for name in old if name not in self._casebook.standing(old)] if old else []
+                if gone:
+                    self._redis.zrem(episodes_key(one.id), *gone)
+                    self._redis.hdel(members_key(one.group.site), *gone)
+                if len(gone) >= one.episodes and one.id not in kept:
+                    pipe = self._redis.pipeline(transaction=False)
+                    queue_removal(pipe, one.group, [one.id])
+                    pipe.execute()
+                    removed += 1
+        return removed
+
+    def _stored(self, names: Sequence[str]) -> list[StoredSource]:
+        """Sources with the number of their episodes, and whether they are kept."""
+        found = read_sources(self._redis, self._rows, names)
+        pipe = self._redis.pipeline(transaction=False)
+        for one in found:
+            pipe.zcard(episodes_key(one.id))
+            pipe.sismember(KEPT, one.id)
+        answers = pipe.execute() if found else []
+        return [
+            replace(one, episodes=int(count), source=replace(one.source, kept=bool(kept)))
+            for one, count, kept in zip(found, answers[::2], answers[1::2], strict=True)
+        ]
+
+
+def _partition(own: Sequence[StoredSource], same: Same, rule: SourceRule | None) -> Partition:
+    return Partition((one.source for one in own), same, rule or SourceRule(), lambda: secrets.token_hex(5))

@@ -1,0 +1,28 @@
+"""What networks of a feature space learn from beside recordings as they are: versions of them, and quiet streets.
+
+Only `earwitness-small` has it: its network learns the street from some hundred recordings of a dozen microphones.
+"""
+
+from typing import Final
+
+from hub.training.dataset import Dataset
+from hub.training.datasets import Reader
+from hub.training.datasets.augmentation import Versions
+from hub.training.datasets.feature_cache import NO_VERSIONS
+from hub.training.datasets.synthetic import quiet_streets
+from shared.feature_space import SMALL
+
+VERSIONS: Final = {SMALL.id: Versions(8)}
+QUIET: Final = {SMALL.id: 32}
+"""Quiet streets without an event."""
+
+
+def versions_of(space_id: str) -> Versions:
+    """Versions of each recording that a feature space's networks learn from."""
+    return VERSIONS.get(space_id, NO_VERSIONS)
+
+
+def quiet(reader: Reader) -> list[Dataset]:
+    """Quiet streets in a reader's feature space, as a list of one data set or none."""
+    count = QUIET.get(reader.space, 0)
+    return [quiet_streets(count, 0, reader.hearing().extractor)] if count else []

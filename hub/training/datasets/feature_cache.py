@@ -1,0 +1,136 @@
+"""Recordings to features, each clip heard once: features are kept on disk under the hash of the recording."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from hub.training.datasets.augmentation import Versions, version
+from hub.training.datasets.halves import half_of_sound
+from shared.audio import Waveform, read_file
+from shared.errors import Invalid, Unavailable
+from shared.events import CLIP_S
+from shared.extractor import Extractor, Sound, clip_at
+from shared.feature_space import Features, FeatureSpace
+from shared.paths import printable
+
+T = TypeVar("T")
+NO_VERSIONS: Final = Versions()
+
+
+class Hearing:
+    """Hears recordings in one feature space.
+
+    Args:
+        extractor: computes the features.
+        cache: directory to keep features in; None keeps none.
+        tick: told after each clip.
+        made: versions of each recording that `versions` hears.
+        half: hears this half of each recording only, as of `hub.training.datasets.halves`; None: the whole.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        *,
+        cache: Path | None = None,
+        tick: Callable[[], None] = lambda: None,
+        made: Versions = NO_VERSIONS,
+        half: int | None = None,
+    ) -> None:
+        self.extractor = extractor
+        self.tick = tick
+        self._made = made
+        self._half = half
+        self._cache = None if cache is None else cache / extractor.space.id.replace("/", "-")
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The feature space."""
+        return self.extractor.space
+
+    def features(self, path: Path) -> Features:
+        """Features of one recording, uint8 [frames, dimension].
+
+        Raises:
+            Unavailable: the recording cannot be opened, or the cache not be written.
+            Invalid: it is not readable as sound.
+        """
+        suffix = "" if self._half is None else f"-half-{self._half}"
+        found: Features = self._kept(path, suffix, self._heard)[0]
+        self.tick()
+        return found
+
+    def versions(self, path: Path, among: int = 1) -> Features:
+        """Features of versions of one recording, uint8 [v, frames, dimension]; the same of the same recording.
+
+        Args:
+            path: the recording.
+            among: recordings that versions are made of: of many, fewer each.
+
+        Raises:
+            Unavailable: the recording cannot be opened, or the cache not be written.
+            Invalid: it is not readable as sound.
+        """
+        count = self._made.of(among)
+        if count == 0:
+            return np.empty((0, *self.space.shape), np.uint8)
+
+        def hear(path: Path, digest: str) -> Features:
+            return self._heard_versions(path, digest, count)
+
+        return self._kept(path, f"-{count}-at-{self._made.rate_hz}-hz", hear)
+
+    def _heard(self, path: Path, _digest: str) -> Features:
+        """Features of the first clip of a recording, or of a half of it, uint8 [1, frames, dimension]."""
+        return _named(path, lambda: self.extractor.extract(*self._part(*_sound(path)))[None])
+
+    def _part(self, waveform: Waveform, rate_hz: int) -> Sound:
+        return (waveform if self._half is None else half_of_sound(waveform, rate_hz, self._half), rate_hz)
+
+    def _heard_versions(self, path: Path, digest: str, count: int) -> Features:
+        rate_hz = self._made.rate_hz
+        clip = _named(path, lambda: clip_at(*_sound(path), rate_hz))
+        seed = int(digest[:16], 16)
+        made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(count)]
+        return self.extractor.extract_many([(one, rate_hz) for one in made])
+
+    def _kept(self, path: Path, suffix: str, hear: Callable[[Path, str], Features]) -> Features:
+        """What is heard of a recording, uint8 [n, frames, dimension], from the cache if it is there."""
+        try:
+            digest = sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+        if self._cache is None:
+            return hear(path, digest)
+        kept = self._cache / digest[:2] / f"{digest}{suffix}.npy"
+        try:
+            found = np.load(kept, allow_pickle=False).reshape(-1, *self.space.shape)  # older ones hold one without n
+            return np.stack([self.space.check(one) for one in found])
+        except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
+            pass
+        features = hear(path, digest)
+        partial = kept.with_suffix(".partial.npy")
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(partial, features)
+            partial.replace(kept)
+        except OSError as error:
+            raise Unavailable(f"cannot keep features in {self._cache}: {error.strerror or error}") from error
+        return features
+
+
+def _sound(path: Path) -> Sound:
+    """The first clip of a recording; an extractor wants a sample more than 10 s to resample."""
+    return read_file(path, CLIP_S + 1.0)
+
+
+def _named(path: Path, hear: Callable[[], T]) -> T:
+    """Hear a recording; a fault of it names it."""
+    try:
+        return hear()
+    except Invalid as error:
+        name = printable(path)
+        raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error

@@ -1,0 +1,77 @@
+"""What people said of alerts, as clips with labels to learn from.
+
+Labels begin as what the hub had told of an event, and are corrected:
+
+| verdict | event of the alert | match |
+|---|---|---|
+| same | contains the category | contains the category |
+| wrong-category | contains exactly the categories named; if none were, lacks the category | as told |
+| different | | |
+| ignore | | |
+
+"Different" tells that two clips differ, not which of them lacks what: it moves thresholds and judges candidates, but
+gives no label, and its clips are left out.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hub.domain.match import PRESENT
+from hub.domain.presence_matrix import Labels
+from hub.store.verdict_file import JudgedEvent, JudgedPair, read_verdicts
+from hub.training.dataset import Dataset
+from shared.errors import Invalid
+from shared.feature_space import Features, space_of
+from shared.taxonomy import CATEGORIES
+
+GROUP: Final = "feedback"
+
+
+def load_feedback(path: Path, space: str, times: int = 1) -> Dataset:
+    """Clips with labels from a file of verdicts, all of the domain; of one clip the last verdict counts.
+
+    Args:
+        path: as `earwitness-hub feedback export` wrote it.
+        space: id of the feature space; clips of others are left out.
+        times: how often each clip is there: so many clips among many others would hardly be heard.
+
+    Raises:
+        Unavailable: the file cannot be read.
+        Invalid: it is damaged, or holds nothing to learn from in this space.
+    """
+    labelled: dict[str, tuple[Features, Labels]] = {}
+    for pair in read_verdicts(path):
+        for event, labels in _corrected(pair):
+            if event.space == space:
+                labelled[event.event] = (event.features, labels)
+    if not labelled:
+        raise Invalid(f"{path} holds no verdict that labels a clip of {space}")
+    clips = list(labelled.values()) * times
+    return Dataset(
+        space_of(space),
+        np.stack([features for features, _ in clips]),
+        np.stack([labels for _, labels in clips]),
+        np.full(len(clips), GROUP),
+    )
+
+
+def _corrected(pair: JudgedPair) -> list[tuple[JudgedEvent, Labels]]:
+    verdict = pair.verdict
+    column = CATEGORIES.index(verdict.category)
+    event, match = _told(pair.event), _told(pair.match)
+    if verdict.verdict == "same":
+        event[column] = match[column] = 1
+        return [(pair.event, event), (pair.match, match)]
+    if verdict.verdict == "wrong-category":
+        if verdict.categories:
+            event[:] = [name in verdict.categories for name in CATEGORIES]
+        else:
+            event[column] = 0
+        return [(pair.event, event)]
+    return []
+
+
+def _told(event: JudgedEvent) -> Labels:
+    return (np.asarray(event.presence) >= PRESENT).astype(np.uint8)

@@ -1,0 +1,221 @@
+"""From recordings to the feature space that ships, step by step; what is done is kept and not done again."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hub.training.dataset import joined
+from hub.training.datasets.feature_file import save_features
+from hub.training.distillation.debian_packages import PACKAGES, fetch_packages
+from hub.training.distillation.distillation import DistilPlan, distil, load_student, save_student
+from hub.training.distillation.labelled_mixtures import Labeller, empty, labelled, scenes
+from hub.training.distillation.mixer import Mixer, mixer_of
+from hub.training.distillation.mixtures import SOURCES
+from hub.training.distillation.onnx_export import PatchEmbedder, description_file, export, scales
+from hub.training.distillation.spectrogram_bank import MOST_S, Bank, gather, recordings, weights
+from hub.training.distillation.student import Student
+from hub.training.distillation.teacher import Teacher
+from hub.training.distillation.yamnet import yamnet_teacher
+from shared.backbones.manifest import ID, read
+from shared.backbones.onnx_backbone import Backbone
+from shared.errors import Invalid, Unavailable
+from shared.feature_space import SMALL, FeatureSpace
+
+SCENES: Final = 600
+SCALED_ON: Final = 4096
+"""Mixtures that the range of the 128 values is measured on."""
+LABELLED: Final = 4000
+LABELLED_SCENES: Final = 1200
+LABELLED_EMPTY: Final = 400
+_BLOCK: Final = 4096
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make.
+
+    Attributes:
+        into: where the ONNX file and its description are written.
+        folders: further recordings to learn from.
+        leave_out: recordings in them whose name begins so are not heard; "" leaves none out.
+        teacher: description of the teacher; None: YAMNet.
+        space: feature space of the student.
+        seconds: of each package or folder that are read at most.
+        keep: the backbone is there already and is kept: only labelled clips are made for it.
+
+    Raises:
+        Invalid: an id that none can be, or that of the backbone that ships for another teacher's.
+    """
+
+    into: Path
+    folders: tuple[Path, ...] = ()
+    leave_out: str = ""
+    teacher: Path | None = None
+    space: FeatureSpace = SMALL
+    seconds: int = int(MOST_S)
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(ID, self.space.id):
+            raise Invalid(f"{self.space.id!r} is no id of a feature space: a name and a version, such as mine-u8/1")
+        if self.teacher is not None and self.space.id == SMALL.id and not self.keep:
+            raise Invalid(
+                f"{SMALL.id} stands for the backbone that ships: give what this teacher teaches a name of its own,"
+                " such as --id mine-u8/1"
+            )
+
+    @property
+    def description(self) -> Path:
+        """Where the backbone's description is."""
+        return description_file(self.into, self.space)
+
+
+def make(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Path:
+    """Make a backbone, and labelled clips to train its retrieval network with.
+
+    Args:
+        work: where packages, bank, student and labelled clips are kept.
+        order: what to make.
+        plan: how long to learn.
+        tell: told what happens.
+
+    Returns:
+        The description.
+
+    Raises:
+        Unavailable: packages, or a file, cannot be had.
+        Invalid: no recordings, a teacher that is not as described, or `work` holds what other arguments made.
+    """
+    heard = _recordings(order.folders, order.leave_out)
+    threads = torch.get_num_threads()
+    teacher = None if order.teacher is None else Teacher(order.teacher, threads)  # faults are told before the work
+    arguments = {
+        "data": sorted(heard),
+        "leave_out": order.leave_out,
+        "plan": asdict(plan),
+        "seconds": order.seconds,
+        "teacher": None if teacher is None else teacher.sha256,
+    }
+    if order.keep:
+        read(order.description)  # it is there
+    _stay_with(work / "arguments.json", arguments)
+    teacher = Teacher(yamnet_teacher(work), threads) if teacher is None else teacher
+    if teacher.unknown:
+        tell(f"the teacher knows no class of {', '.join(teacher.unknown)}")
+    mixer = mixer_of(_bank(work, heard, order.seconds, teacher.rate_hz, plan.seed, tell), teacher.rate_hz)
+    odds = _odds(work / "odds.npy", mixer, teacher, tell)
+    drawn = weights(mixer.bank, odds.argmax(axis=1))
+    description = order.description if order.keep else _learnt(work, order, mixer, drawn, teacher, plan, tell)
+    embed = PatchEmbedder(description, threads)
+    label = Labeller(embed.space, teacher, embed)
+    parts = [
+        labelled(mixer, drawn, odds, label, LABELLED, plan.seed),
+        scenes(mixer, label, LABELLED_SCENES, plan.seed),
+        empty(mixer, label, LABELLED_EMPTY, plan.seed),
+    ]
+    save_features(work / "mixtures", joined(parts))
+    tell(f"wrote {description} and {work / 'mixtures'}")
+    return description
+
+
+def _learnt(
+    work: Path,
+    order: Order,
+    mixer: Mixer,
+    drawn: npt.NDArray[np.float64],
+    teacher: Teacher,
+    plan: DistilPlan,
+    tell: Tell,
+) -> Path:
+    """Let a student learn, or go on with the one that is kept, and write it."""
+    kept = work / "student.safetensors"
+    if not kept.exists():
+
+        def on_block(number: int, loss: float, _student: Student) -> None:
+            tell(f"block {number} of {plan.blocks}: loss {loss:.4f}")
+
+        student, target = distil(mixer, drawn, teacher, plan, on_block=on_block)
+        tell(f"the target keeps {target.kept:.1%} of the teacher's variance")
+        with _whole(kept) as partial:
+            save_student(partial, student, plan)
+    student = load_student(kept)
+    rng = np.random.default_rng([plan.seed, 1])
+    mixture = mixer.mix(rng.choice(len(drawn), size=(SCALED_ON, SOURCES), p=drawn), rng)
+    description = export(student, scales(_embedded(student, mixture.patches)), order.into, order.space)
+    Backbone(description)  # it can be loaded
+    return description
+
+
+def _recordings(folders: Iterable[Path], leave_out: str) -> dict[str, list[Path]]:
+    found = {}
+    for folder in folders:
+        heard = [file for file in recordings(folder) if not leave_out or not file.name.startswith(leave_out)]
+        if not heard:
+            raise Invalid(f"no recordings in {folder}")
+        found[str(folder.resolve())] = heard
+    return found
+
+
+def _stay_with(path: Path, arguments: dict[str, Any]) -> None:
+    """Refuse to go on with other arguments: held-out recordings, for one, would be heard after all."""
+    text = json.dumps(arguments, sort_keys=True)
+    try:
+        if path.exists():
+            if path.read_text(encoding="utf-8") != text:
+                raise Invalid(f"{path.parent} holds what other arguments made: remove it, or give another --work")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"cannot write to {path.parent}: {error.strerror or error}") from error
+
+
+def _bank(work: Path, heard: dict[str, list[Path]], seconds: int, rate_hz: int | None, seed: int, tell: Tell) -> Bank:
+    path = work / "bank.npz"
+    if path.exists():
+        return Bank.load(path)
+    packages = fetch_packages(work / "packages", lambda name: tell(f"unpacked {name}"))
+    named: list[tuple[str, Iterable[Path]]] = [(name, recordings(packages / name)) for name in sorted(PACKAGES)]
+    named += [(Path(folder).name, files) for folder, files in heard.items()]
+    bank = gather(named, SCENES, seed, lambda name: tell(f"read {name}"), rate_hz=rate_hz, most_s=seconds)
+    with _whole(path) as partial:
+        bank.save(partial)
+    return bank
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes the file once all of it is there."""
+    partial = path.with_name(f"partial-{path.name}")
+    yield partial
+    partial.replace(path)
+
+
+def _odds(path: Path, mixer: Mixer, teacher: Teacher, tell: Tell) -> npt.NDArray[np.float16]:
+    """What the teacher says of every moment, in log-odds: float16 [moments, classes]."""
+    if not path.exists():
+        parts, moments = [], len(mixer.bank.starts)
+        for at in range(0, moments, _BLOCK):
+            frames = mixer.moments(np.arange(at, min(at + _BLOCK, moments)))
+            parts.append(teacher.hear(frames)[1].astype(np.float16))
+            tell(f"the teacher heard {at + len(frames)} of {moments} moments")
+        with _whole(path) as partial:
+            np.save(partial, np.concatenate(parts))
+    found: npt.NDArray[np.float16] = np.load(path)
+    return found
+
+
+def _embedded(student: Student, patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with torch.inference_mode():
+        parts = [student.embed(torch.from_numpy(patches[at : at + 256])) for at in range(0, len(patches), 256)]
+    return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)

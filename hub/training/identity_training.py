@@ -1,0 +1,120 @@
+"""Teaching a checkpoint its identity, and measuring what it says.
+
+Parts of the clips, no group divided, are set aside in turn, until there are queries enough: an identity that learnt
+the others (`identity_learning`) tells for each half of a clip which half is the other. That gives the curves of
+P(same source), and how well it does. Then another learns everything.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hub.model.checkpoint import Checkpoint
+from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
+from hub.training.dataset import Dataset, with_domain
+from hub.training.identity_network_training import WORTH, IdentityPlan, learn
+from hub.training.same_source import curves, measure
+from hub.training.views import halves
+from shared.errors import Invalid
+from shared.feature_space import SMALL, VGGISH
+
+FEWEST: Final = 20
+"""Clips that can be learnt from."""
+WORTHS: Final = {VGGISH.id: (0.65, 0.75), SMALL.id: (0.5, 0.68)}
+"""Weight and floor of the feature spaces that ship; of others `WORTH`."""
+_ASKED: Final = 2_000
+"""Queries that are enough to measure with."""
+_DATABASE: Final = 5_000
+
+Told = Callable[[str, float], None]
+"""Called with (what is going on, share of it done in [0, 1])."""
+
+
+def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
+    """The plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
+    if checkpoint.identity is None:
+        weight, floor = WORTHS.get(checkpoint.space.id, WORTH)
+    else:
+        network = checkpoint.identity.network
+        weight, floor = (round(float(one), 4) for one in (network.weight, network.floor))
+    return IdentityPlan(weight=weight, floor=floor)
+
+
+def teach(
+    checkpoint: Checkpoint,
+    data: Dataset,
+    plan: IdentityPlan | None = None,
+    *,
+    start: Identity | None = None,
+    told: Told = lambda *_: None,
+) -> Checkpoint:
+    """The checkpoint with an identity, and in its record how well that does on clips set aside.
+
+    Args:
+        checkpoint: of any network; an identity that it has is replaced.
+        data: clips like those that will be searched, of its feature space. Labels of categories are not looked at.
+        plan: how; None: `plan_of` the checkpoint.
+        start: an identity whose network learning starts from; None: whitening within these clips.
+        told: progress.
+
+    Raises:
+        Invalid: another feature space, too few clips or groups, or a start of another shape.
+    """
+    plan = plan or plan_of(checkpoint)
+    if data.space != checkpoint.space:
+        raise Invalid(f"clips of {data.space.id} cannot teach a checkpoint of {checkpoint.space.id}")
+    if len(data) < FEWEST:
+        raise Invalid(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
+    data = with_domain(data)
+    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension))
+    if start is not None and start.network.config != config:
+        raise Invalid(f"an identity of {start.network.config} is no start for one of {config}")
+    begin = None if start is None else start.network
+    found: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]] = []
+    for number, aside in enumerate(_parts(data, plan)):
+        if sum(len(own) for _, own in found) >= _ASKED:
+            break
+
+        def heard(share: float, number: int = number) -> None:
+            told(f"measuring, part {number + 1} of {plan.parts}", share)
+
+        found.append(_cosines(learn(data.take(~aside), config, plan, begin, heard), data, aside, plan.seed))
+    network = learn(data, config, plan, begin, lambda share: told("teaching", share))
+    most = min(cosines.shape[1] for cosines, _ in found)
+    cosines, own = np.concatenate([one[:, :most] for one, _ in found]), np.concatenate([one for _, one in found])
+    about = {"plan": asdict(plan), "clips": len(data)} | measure(cosines, own)
+    identity = Identity(network, *curves(cosines, own))
+    return replace(checkpoint, identity=identity, record={**checkpoint.record, "identity": about})
+
+
+def _parts(data: Dataset, plan: IdentityPlan) -> list[npt.NDArray[np.bool_]]:
+    """Masks of clips to set aside; no group is divided."""
+    alone = np.char.add("clip ", np.arange(len(data)).astype(str))
+    unique, number = np.unique(np.where(data.groups == "", alone, data.groups), return_inverse=True)
+    if len(unique) < plan.parts:
+        raise Invalid(f"{len(unique)} groups of clips cannot be divided into {plan.parts} parts")
+    order = np.random.default_rng(plan.seed).permutation(len(unique))
+    return [(order % plan.parts)[number] == part for part in range(plan.parts)]
+
+
+def _cosines(
+    network: IdentityNetwork, data: Dataset, aside: npt.NDArray[np.bool_], seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Of halves of clips set aside with the other halves of all, and which of these is theirs.
+
+    If there are clips of sensors, only they are asked: a single sound of 5 s is heard twice over, which makes its
+    halves the same sound.
+    """
+    sensors = np.char.startswith(data.groups, "sensor-")
+    aside = aside & sensors if sensors.any() else aside
+    rng = np.random.default_rng(seed)
+    asked = rng.permutation(np.flatnonzero(aside))[:_ASKED]
+    others = rng.permutation(np.setdiff1d(np.arange(len(data)), asked))
+    clips = np.concatenate([asked, others])[:_DATABASE]
+    with torch.inference_mode():
+        first, second = (network.rounded(network.of_pooled(views)) for views in halves(data.take(clips)))
+    return (first[: len(asked)] @ second.t()).numpy(), np.arange(len(asked))

@@ -1,0 +1,151 @@
+"""`evaluate` by sensor: hears recordings in the feature spaces to compare, and trains what has to be trained."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from hub.model.checkpoint import Checkpoint, load, shipped
+from hub.model.identity import Identity
+from hub.training import recipes
+from hub.training.auxiliary_data import quiet, versions_of
+from hub.training.compared_methods import SHIPPED, network_of
+from hub.training.cross_validation import Fit, Heard, between, halves_over_folds, hear, over_folds
+from hub.training.dataset import Dataset, joined, without
+from hub.training.datasets import Reader
+from hub.training.evaluation import Evaluation, evaluate_parts
+from hub.training.identity_training import plan_of, teach
+from shared.backbones import bring
+from shared.errors import Invalid, Unavailable
+from shared.feature_space import LOGMEL
+
+OnQuery = Callable[[str, int], None]
+
+
+class SensorBench:
+    """Compares a feature space with others on recordings of sensors.
+
+    Args:
+        space: id of the feature space.
+        weights_dir: VGGish's weights, to hear recordings as VGGish.
+        cache: where features are kept; None: nowhere.
+        tick: told after each clip that is heard.
+        tell: told in words what happens.
+
+    Attributes:
+        reader: reads folders in that feature space.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        weights_dir: Path,
+        cache: Path | None,
+        tick: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.reader = Reader(space, weights_dir, cache, tick)
+        self._tick = tick
+        self._tell = tell
+        self._beside: list[Dataset] | None = None
+        self._fitted: dict[tuple[int, str], Checkpoint] = {}
+
+    def over_folds(
+        self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
+    ) -> Evaluation:
+        """Four folds by sensor; without a checkpoint the shipped network is trained anew in each.
+
+        Raises:
+            Unavailable: a file cannot be opened.
+            Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
+        """
+        heard = self._hear(folder, self._learning(checkpoint))
+        name, fit = self._network(checkpoint, seed)
+        parts = over_folds(heard, fit, name=name, seed=seed, divisions=divisions)
+        return evaluate_parts(parts, on_query=on_query)
+
+    def halves(
+        self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
+    ) -> Evaluation:
+        """Halves of the recordings in four folds by sensor; networks as of `over_folds`.
+
+        Raises:
+            Unavailable: a file cannot be opened.
+            Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
+        """
+        whole, halves = self._learning(checkpoint).learn(folder), self.reader.halves(folder, ())
+        name, fit = self._network(checkpoint, seed)
+        parts = halves_over_folds(whole, halves, fit, name=name, seed=seed, divisions=divisions)
+        return evaluate_parts(parts, on_query=on_query)
+
+    def between(self, queries: Path, database: Path, checkpoint: Path | None, on_query: OnQuery) -> Evaluation:
+        """One folder's recordings searched by another's, with the shipped network or the one given, as it is.
+
+        Raises:
+            Unavailable: a file cannot be opened.
+            Invalid: no labelled recordings, or a checkpoint of another feature space.
+        """
+        name, network = network_of(self.reader.space, checkpoint)
+        return evaluate_parts(
+            [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
+        )
+
+    def _learning(self, checkpoint: Path | None) -> Reader:
+        """The reader of clips that a network learns if none is given: with versions of them."""
+        return self.reader if checkpoint else replace(self.reader, made=versions_of(self.reader.space))
+
+    def _hear(self, folder: Path, reader: Reader | None = None) -> Heard:
+        others = {"logmel": Reader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
+        with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
+            try:
+                from hub.training.distillation.yamnet import yamnet  # noqa: PLC0415 - needs the extra `distil`
+
+                space = bring(yamnet(Path(made))).id
+                others["yamnet"] = Reader(space, cache=self.reader.cache, tick=self._tick)
+            except (ImportError, Unavailable) as error:
+                self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
+            return hear(folder, reader or self.reader, others)
+
+    def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
+        """The name of the network's methods, and what gives the network of a fold."""
+        if checkpoint is None:
+            return SHIPPED, lambda data: self._fit(data, seed)
+        name, given = network_of(self.reader.space, checkpoint)
+        return name, lambda _data: given
+
+    def _fit(self, data: Dataset, seed: int) -> Checkpoint:
+        """The network of these clips; whole clips and halves of the same folds share it."""
+        key = (seed, sha256(data.features.tobytes()).hexdigest())
+        if key not in self._fitted:
+            self._fitted[key] = self._trained(data, seed)
+        return self._fitted[key]
+
+    def _trained(self, data: Dataset, seed: int) -> Checkpoint:
+        method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
+        if self._beside is None:
+            self._beside = quiet(self.reader)
+        start = recipes.start_of(data.space.id, method)
+        fitted = recipes.fit(
+            *without(joined([data, *self._beside]), ()),
+            recipes.Order(method, seed, start=start),
+            on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
+            on_step=lambda _stage, _number, _share: None,
+        )
+        return self._taught(fitted, data, seed, None if start is None else start.identity)
+
+    def _taught(self, fitted: Checkpoint, data: Dataset, seed: int, start: Identity | None) -> Checkpoint:
+        """The network with an identity that learnt the same clips, as the `identity` command teaches it.
+
+        Its weight is that of the shipped checkpoint's identity, else the usual one of the feature space.
+        """
+        try:
+            ships = load(shipped(data.space.id))
+        except Invalid:  # a feature space of one's own
+            ships = fitted
+        plan = replace(plan_of(ships), seed=seed)
+        try:
+            return teach(fitted, data, plan, start=start)
+        except Invalid as error:
+            self._tell(f"searches by source are left out: {error}")
+            return fitted

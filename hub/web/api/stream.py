@@ -1,0 +1,68 @@
+"""The live stream: server-sent events, from now on or from where a client had come to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from hub.web.api.params import errors
+from hub.web.live_feed import Client, Feed, News, hello
+
+_HEARTBEAT_S: Final = 15.0
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def routes(feed: Feed) -> APIRouter:
+    """The route of the live stream."""
+    router = APIRouter(tags=["stream"])
+
+    @router.get(
+        "/stream",
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "server-sent events `event`, `episode`, `alert`, `sensor`, each with the JSON that its"
+                " resource has; `hello` first; `reset` if more was missed than is told again",
+            },
+            **errors(422, 503),
+        },
+    )
+    async def stream(
+        last_event_id: Annotated[
+            str | None, Header(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="the last `id` that was seen")
+        ] = None,
+    ) -> StreamingResponse:
+        """What happens, as it happens. A comment line every 15 s keeps the connection open."""
+        client = feed.join(asyncio.get_running_loop())
+        try:
+            first: list[News] = []
+            if last_event_id is not None:
+                first = await run_in_threadpool(feed.missed, last_event_id, client.joined_at)
+        except BaseException:
+            feed.leave(client)
+            raise
+        return StreamingResponse(_told(feed, client, first), media_type="text/event-stream", headers=_HEADERS)
+
+    return router
+
+
+async def _told(feed: Feed, client: Client, first: list[News]) -> AsyncIterator[str]:
+    try:
+        yield "retry: 2000\n\n"
+        for news in [*first, hello(client.joined_at)]:
+            yield news.text()
+        while True:
+            try:
+                told = await asyncio.wait_for(client.queue.get(), _HEARTBEAT_S)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            if told is None:
+                return
+            yield told.text()
+    finally:
+        feed.leave(client)

@@ -1,0 +1,61 @@
+"""Rows of the archive as CSV or JSON lines, page by page, so that nothing large is ever held.
+
+A cell that a spreadsheet would take for a formula begins with an apostrophe. Source: OWASP, CSV injection.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+from hub.store.event_queries import Cursor
+
+Format = Literal["csv", "jsonl"]
+Item = TypeVar("Item")
+Row = Mapping[str, Any]
+
+MEDIA_TYPES: Final[Mapping[Format, str]] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+_RISKY: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def cell(value: object) -> object:
+    """A value as a CSV cell: lists are joined by semicolons, text that looks like a formula is made plain."""
+    if isinstance(value, list):
+        value = "; ".join(map(str, value))
+    if isinstance(value, str) and value.lstrip(" ").startswith(_RISKY):
+        return f"'{value}"
+    return value
+
+
+def csv_lines(columns: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
+    """A header and rows as CSV (RFC 4180)."""
+    yield _line(columns)
+    for row in rows:
+        yield _line([cell(row.get(name)) for name in columns])
+
+
+def json_lines(rows: Iterator[Row]) -> Iterator[str]:
+    """Rows as JSON, one a line."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def paged(fetch: Callable[[Cursor | None], tuple[Sequence[Item], Cursor | None]]) -> Iterator[Item]:
+    """All items of a list, the first page fetched at once, so that what is wrong is told before an answer begins."""
+    items, following = fetch(None)
+
+    def rest() -> Iterator[Item]:
+        yield from items
+        after = following
+        while after is not None:
+            found, after = fetch(after)
+            yield from found
+
+    return rest()
+
+
+def _line(cells: Sequence[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue()

@@ -1,0 +1,214 @@
+"""Naming sounds: what API and page do alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import HTTPException
+
+from hub.alerting.source_naming import examples_of, forget
+from hub.domain.named_sounds import ALL_SITES, Likely, Mode, NamedSound, Taken, Treatment, folded, tidy
+from hub.domain.records import StoredEvent, ms_of
+from hub.web.audio import path_of
+from hub.web.context import Parts
+from hub.web.name_schemas import ExampleView, NameView, example_view, name_view
+from hub.web.resolve import event_of
+from hub.web.source_schemas import source_of
+from shared.messages import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a person wants to be another; None of what stays."""
+
+    name: str | None = None
+    mode: Mode | None = None
+    threshold: float | None = None
+    severity: Severity | None = None
+
+    def of(self, before: Treatment) -> Treatment:
+        """The treatment with what changes."""
+        return Treatment(
+            mode=self.mode or before.mode,
+            threshold=before.threshold if self.threshold is None else self.threshold,
+            severity=self.severity or before.severity,
+        )
+
+
+def sound_of(parts: Parts, sound_id: str) -> NamedSound:
+    """A named sound, as it is now.
+
+    Raises:
+        HTTPException: 404, none of this id.
+        Unavailable: the store is away.
+    """
+    found = parts.name_matcher.sounds(at_once=True).get(sound_id)
+    if found is None:
+        raise HTTPException(404, f"no named sound {sound_id}")
+    return found
+
+
+def example_of(parts: Parts, sound_id: str, event_id: str) -> StoredEvent:
+    """The copy of an example.
+
+    Raises:
+        HTTPException: 404, no such named sound or example.
+        Unavailable: the store is away.
+    """
+    sound_of(parts, sound_id)
+    found = parts.names.examples([(sound_id, event_id)]).get((sound_id, event_id))
+    if found is None:
+        raise HTTPException(404, f"the named sound {sound_id} has no example {event_id}")
+    return found
+
+
+def named(parts: Parts, site: str | None = None) -> list[NameView]:
+    """The named sounds that are looked for at a site, or all; by name.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if site is None or one.serves(site)]
+    return views(parts, sorted(sounds, key=lambda one: (folded(one.name), one.site)))
+
+
+def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
+    """Named sounds as the API tells them, with their examples and when they were heard."""
+    examples = parts.names.examples([(one.id, event) for one in sounds for event in one.examples])
+    archived = {str(event.id) for event in parts.archive.fetch(sorted({event for _, event in examples}))}
+    heard = parts.names.heard([one.id for one in sounds])
+
+    def example(sound: str, event: str) -> ExampleView | None:
+        found = examples.get((sound, event))
+        if found is None:
+            return None
+        return example_view(found, audio=path_of(parts, found) is not None, archived=event in archived)
+
+    return [
+        name_view(one, [made for event in one.examples if (made := example(one.id, event))], heard[one.id])
+        for one in sounds
+    ]
+
+
+def add(
+    parts: Parts,
+    name: str,
+    events: Sequence[str],
+    change: Change,
+    *,
+    all_sites: bool = False,
+    by: str = "",
+    source: str = "",
+) -> NamedSound:
+    """Name a sound by events of the archive.
+
+    Raises:
+        Invalid: a name or number of events that is not allowed, or events of several sites.
+        HTTPException: 404, no such event; 409, a name that is given already, or no room for it.
+        Unavailable: the store is away.
+    """
+    for event in dict.fromkeys(events):
+        parts.name_matcher.check(event_of(parts.archive, event).space)
+    try:
+        made = parts.names.add(
+            name,
+            list(dict.fromkeys(events)),
+            site=ALL_SITES if all_sites else None,
+            treatment=change.of(Treatment()),
+            by=by,
+            now_ms=ms_of(datetime.now(UTC)),
+            source=source,
+        )
+    except Taken as error:
+        raise HTTPException(409, str(error)) from error
+    parts.name_matcher.sounds(at_once=True)  # this hub knows it when the answer is there, others soon after
+    return made
+
+
+def name_source(
+    parts: Parts, source_id: str, name: str, change: Change, *, all_sites: bool = False, by: str = ""
+) -> NamedSound:
+    """Name a source: its exemplars become the examples, and it is kept for as long as it has its name.
+
+    Raises:
+        Invalid: a name that is not allowed, or none of the source's events is left.
+        HTTPException: 404, no such source; 409, a name that is given already, or no room for it.
+        Unavailable: the store is away.
+    """
+    own, events = examples_of(parts.sources, parts.archive, source_of(parts, source_id).id)
+    made = add(parts, name, events, change, all_sites=all_sites, by=by, source=own)
+    parts.sources.keep(own)
+    return made
+
+
+def of_source(parts: Parts, source_id: str) -> list[NamedSound]:
+    """The names that a source has, the oldest first.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if one.source]
+    return [one for one in sounds if (stored := parts.sources.get(one.source)) and stored.id == source_id]
+
+
+def remove(parts: Parts, sound_id: str) -> None:
+    """Forget a named sound.
+
+    Raises:
+        HTTPException: 404, no such named sound.
+        Unavailable: the store is away.
+    """
+    sound_of(parts, sound_id)
+    forget(parts.names, parts.sources, sound_id)
+
+
+def change(parts: Parts, sound_id: str, wanted: Change, events: Sequence[str] | None = None) -> NamedSound:
+    """Change a named sound.
+
+    Args:
+        parts: of the hub.
+        sound_id: of the named sound.
+        wanted: what changes.
+        events: all its examples from now on; None if they stay.
+
+    Raises:
+        Invalid: a name or number of events that is not allowed.
+        HTTPException: 404, no such named sound or event; 409, a name that is given already.
+        Unavailable: the store is away.
+    """
+    present = sound_of(parts, sound_id)
+    ids = None if events is None else list(dict.fromkeys(events))
+    for event in ids or ():
+        if event not in present.examples:
+            parts.name_matcher.check(event_of(parts.archive, event).space)
+    try:
+        made = parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
+    except Taken as error:
+        raise HTTPException(409, str(error)) from error
+    parts.name_matcher.sounds(at_once=True)
+    return made
+
+
+def name_event(parts: Parts, event_id: str, name: str, mode: Mode, *, all_sites: bool = False) -> NamedSound:
+    """Name a sound by one event, or make the event an example of the sound that has this name at its site.
+
+    Raises:
+        As of `add` and `change`.
+    """
+    event, wanted = event_of(parts.archive, event_id), folded(tidy(name))
+    known = parts.name_matcher.sounds(at_once=True).values()
+    same = next((one for one in known if one.serves(event.site) and folded(one.name) == wanted), None)
+    if same is None:
+        return add(parts, name, [event_id], Change(mode=mode), all_sites=all_sites)
+    return change(parts, same.id, Change(), [*same.examples, event_id])
+
+
+def likely(parts: Parts, event: StoredEvent) -> list[Likely]:
+    """The named sounds that an event may be, the likeliest first.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    if event.space not in parts.retrieval.spaces:
+        return []
+    return parts.name_matcher.likely([event], [parts.retrieval.embed(event.space, event.features)])[0]

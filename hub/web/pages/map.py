@@ -1,0 +1,41 @@
+"""The map: a plan of each site's sensors, north up, and a list of those whose position is not known."""
+
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from hub.domain.sensor_status import condition
+from hub.web.listing import WantedAlerts, alerts
+from hub.web.pages.rendering import Shell
+from hub.web.svg import plan
+
+
+def routes(shell: Shell) -> APIRouter:
+    """The route of the map."""
+    router = APIRouter()
+    parts = shell.parts
+
+    @router.get("/map")
+    def plans(request: Request) -> HTMLResponse:
+        now = datetime.now(UTC)
+        sensors = {sensor.place: sensor for sensor in parts.archive.sensors()}
+        recent, _ = alerts(parts, WantedAlerts(since=now - timedelta(days=1)), limit=500)
+        counts: dict[str, int] = {}
+        for alert in recent:
+            place = f"{alert.site}/{alert.sensor}"
+            counts[place] = counts.get(place, 0) + 1
+        positions = parts.places.positions
+        sites: dict[str, dict[str, tuple[float, float]]] = {}
+        for place, position in sorted(positions.items()):
+            sites.setdefault(place.partition("/")[0], {})[place] = position
+        return shell.page(
+            request,
+            "map.html",
+            plans={site: plan(own) for site, own in sites.items()},
+            conditions={place: condition(sensor, now) for place, sensor in sensors.items()},
+            counts=counts,
+            elsewhere=[sensor for place, sensor in sensors.items() if place not in positions],
+        )
+
+    return router

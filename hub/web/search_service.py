@@ -1,0 +1,141 @@
+"""Searches that people make: by an archived event, or by a recording they bring.
+
+A recording of up to a minute is heard in pieces of ten seconds, as sensors hear; each piece is a query, and an event
+that is like several pieces is told once, where it is likest.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from hub.alerting.matching import told
+from hub.domain.records import StoredEvent
+from hub.search.backend import By, Exclusion, Filter, Query
+from hub.search.retrieval import own_recent
+from hub.web.context import Parts
+from shared.audio import MAX_SAMPLES, Waveform, read_whole
+from shared.errors import Invalid
+from shared.events import CLIP_S
+from shared.extractor import Sound
+from shared.messages import MatchMessage
+from shared.recording import of_bytes
+
+UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024
+LONGEST_S: Final = 60.0
+_FORMATS: Final = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
+_LAST_PIECE_S: Final = 2.0
+"""A rest shorter than this is no piece of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeliest:
+    """A match of a search, and where in the query it was found.
+
+    Attributes:
+        match: as told to others.
+        at_s: where the piece of the recording begins that it is like, in seconds; 0 of an event.
+    """
+
+    match: MatchMessage
+    at_s: float = 0.0
+
+
+def like_event(
+    parts: Parts,
+    event: StoredEvent,
+    k: int,
+    chosen: Filter,
+    *,
+    by: By = By.BOTH,
+    own_recent_clips: bool = False,
+) -> list[MatchMessage]:
+    """The events most similar to an archived one, the best first.
+
+    Args:
+        parts: of the hub.
+        event: what is looked for.
+        k: most matches.
+        chosen: which events are looked at.
+        by: what they are ranked by.
+        own_recent_clips: also clips of the same sensor close in time.
+
+    Raises:
+        Invalid: no model for its feature space; by source, and the model knows no sources.
+    """
+    key = str(event.id)
+    within_s = 0.0 if own_recent_clips else parts.settings.flagging.own_recent_s
+    barred = Exclusion(frozenset({key}))
+    if within_s:
+        barred = own_recent({key}, event.place, event.captured_at, within_s)
+    query = Query(parts.retrieval.embed(event.space, event.features), k, barred, chosen, by)
+    matches = parts.retrieval.search_all([(event.space, query)])[0]
+    return told(parts.retrieval, event.space, matches, parts.settings.flagging.min_shared)
+
+
+def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[Likeliest]:
+    """The events most similar to a recording, the best first.
+
+    Args:
+        parts: of the hub.
+        data: a wav, flac or ogg file.
+        k: most matches.
+        chosen: which events are looked at.
+        by: what they are ranked by.
+
+    Raises:
+        Invalid: not such a file, or one that is too long, damaged or empty; or the model cannot rank by source.
+    """
+    sounds = pieces(*decoded(data))
+    space = parts.extractor.space.id
+    towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
+    answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
+    best: dict[str, Likeliest] = {}
+    for number, matches in enumerate(answers):
+        for match in told(parts.retrieval, space, matches, parts.settings.flagging.min_shared):
+            if match.event not in best or _rank(match) > _rank(best[match.event].match):
+                best[match.event] = Likeliest(match, number * CLIP_S)
+    return sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]
+
+
+def decoded(data: bytes) -> tuple[Waveform, int]:
+    """A recording as float32 [samples], mono, and its rate in Hz; it is decoded no further than it may last.
+
+    Raises:
+        Invalid: see `like_recording`.
+    """
+    if len(data) > UPLOAD_CAP_BYTES:
+        raise Invalid(f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
+    try:
+        recording = of_bytes(data, _FORMATS)
+        most = min(MAX_SAMPLES // recording.channels, round(LONGEST_S * recording.rate_hz))
+        return read_whole(recording, most), recording.rate_hz
+    except Invalid as error:
+        raise Invalid(f"the recording: {error}; send wav, flac or ogg of up to {LONGEST_S:.0f} s") from error
+
+
+def pieces(waveform: Waveform, rate_hz: int) -> list[Sound]:
+    """A recording cut into clips of ten seconds; a short rest goes without a clip of its own."""
+    step = round(CLIP_S * rate_hz)
+    starts = [0, *range(step, len(waveform) - round(_LAST_PIECE_S * rate_hz), step)]
+    return [(waveform[start : start + step], rate_hz) for start in starts]
+
+
+def filter_of(
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    place: str | None = None,
+    category: int | None = None,
+    min_laeq: float | None = None,
+) -> Filter:
+    """Which events a search looks at; all by default."""
+    return Filter(
+        since_ms=since_ms,
+        until_ms=until_ms,
+        places=None if place is None else frozenset({place}),
+        categories=None if category is None else frozenset({category}),
+        min_laeq=min_laeq,
+    )
+
+
+def _rank(match: MatchMessage) -> float:
+    return match.level if match.rank is None else match.rank

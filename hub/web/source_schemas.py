@@ -1,0 +1,153 @@
+"""What pages and API tell of sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from fastapi import HTTPException
+from pydantic import BaseModel, Field
+
+from hub.domain.episodes import Episode
+from hub.domain.recurrence.analysis import Pattern
+from hub.domain.sources import exemplars
+from hub.store.event_queries import Cursor
+from hub.store.source_rows import StoredSource
+from hub.web.context import Parts
+from hub.web.pattern_schemas import RhythmView, rhythm_view
+from hub.web.schemas import utc
+
+SOURCE_EXAMPLE: Final = "4f2a9c01d7"
+EXEMPLARS: Final = 4
+PLACES_FROM: Final = 50
+"""Episodes, the newest, by which the places of a source in a list are told."""
+
+
+class SourceView(BaseModel):
+    """A source: episodes of one category at a site that one machine, dog, siren or voice made."""
+
+    id: str = Field(examples=[SOURCE_EXAMPLE])
+    site: str
+    category: str
+    space: str = Field(description="feature space of its episodes; sources of two are never compared")
+    first_at: datetime = Field(description="when its first episode began")
+    last_at: datetime = Field(description="when its latest episode began")
+    episodes: int = Field(description="how many of them are kept")
+    places: list[str] = Field(description="where it was heard lately, as `site/sensor`, most often first")
+
+
+class SourceList(BaseModel):
+    """Sources, the one that was heard last first; ask again with `after` = `next`."""
+
+    sources: list[SourceView]
+    next: str | None
+
+
+class SourceDetail(RhythmView, SourceView):
+    """A source with its history; what pauses for half an hour at most is one time (`flagging.cooldown_s`)."""
+
+    exemplars: list[str] = Field(description="events that sound most like it")
+    different: list[str] = Field(description="sources that a person said are others")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """A source with its history.
+
+    Attributes:
+        stored: the source.
+        episodes: the newest first.
+        pattern: of them.
+        calendar: hours of each local day.
+        exemplars: events that sound most like it.
+    """
+
+    stored: StoredSource
+    episodes: Sequence[Episode]
+    pattern: Pattern
+    calendar: dict[date, float]
+    exemplars: list[str]
+
+
+def source_of(parts: Parts, name: str) -> StoredSource:
+    """A source by its id, or by that of one that became a part of it.
+
+    Raises:
+        HTTPException: 404, there is none.
+        Unavailable: the store is away.
+    """
+    found = parts.sources.get(name)
+    if found is None:
+        raise HTTPException(404, f"no source {name}")
+    return found
+
+
+def known_of(parts: Parts, name: str) -> Known:
+    """A source with its history, by its id.
+
+    Raises:
+        HTTPException: 404, there is none.
+        Unavailable: the store is away.
+    """
+    stored, now = source_of(parts, name), datetime.now(UTC)
+    episodes = parts.histories.episodes(stored.id, now)
+    members = parts.sources.members([episode.id for episode in episodes[:PLACES_FROM]])
+    near = exemplars(stored.source, list(members.values()), 2 * EXEMPLARS)
+    there = {str(event.id) for event in parts.archive.fetch([member.clip for member in near])}
+    return Known(
+        stored,
+        episodes,
+        parts.histories.pattern_of(episodes, now),
+        parts.histories.days_of(episodes),
+        [member.clip for member in near if member.clip in there][:EXEMPLARS],
+    )
+
+
+def sources(
+    parts: Parts, *, limit: int, after: Cursor | None = None, site: str | None = None, category: str | None = None
+) -> tuple[list[StoredSource], Cursor | None]:
+    """A page of sources, the one that was heard last first, and where the next one begins.
+
+    Raises:
+        Unavailable: the store is away.
+    """
+    before = None if after is None else (after.ms, after.id)
+    found = parts.sources.newest(limit=limit + 1, before=before, site=site, category=category)
+    page = found[:limit]
+    return page, Cursor(page[-1].source.last_ms, page[-1].id) if len(found) > limit else None
+
+
+def places_of(episodes: Sequence[Episode]) -> list[str]:
+    """Where episodes were heard, most often first."""
+    counts: dict[str, int] = {}
+    for episode in episodes:
+        counts[episode.place] = counts.get(episode.place, 0) + 1
+    return sorted(counts, key=lambda place: (-counts[place], place))
+
+
+def source_view(parts: Parts, stored: StoredSource) -> SourceView:
+    """A source as the API tells it in a list."""
+    return _view(stored, places_of(parts.sources.episodes(stored.id, limit=PLACES_FROM)))
+
+
+def _view(stored: StoredSource, places: list[str]) -> SourceView:
+    return SourceView(
+        id=stored.id,
+        site=stored.group.site,
+        category=stored.group.category,
+        space=stored.group.space,
+        first_at=utc(stored.first_ms),
+        last_at=utc(stored.source.last_ms),
+        episodes=stored.episodes,
+        places=places,
+    )
+
+
+def source_detail(known: Known) -> SourceDetail:
+    """A source with its history as the API tells it."""
+    return SourceDetail(
+        **dict(_view(known.stored, places_of(known.episodes))),
+        **dict(rhythm_view(known.pattern, known.calendar)),
+        exemplars=known.exemplars,
+        different=sorted(known.stored.source.apart),
+    )

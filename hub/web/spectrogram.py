@@ -1,0 +1,101 @@
+"""Pictures of events as PNG: the spectrogram of the sound that was kept, else the numbers that the hub compares.
+
+A spectrogram is log-mel power, low pitch at the bottom, one column each 20 ms; at most the
+loudest 70 dB of it. Numbers are
+drawn as a fingerprint: time to the right, one row each value of the feature space.
+"""
+
+import io
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from hub.features.mel import mel_bank
+from shared.audio import Waveform, resample
+from shared.feature_space import LOGMEL, Features
+
+Values = npt.NDArray[np.float32]
+"""[bands, columns], the lowest band first, in [0, 1]."""
+
+VERSION: Final = "1"
+"""Changes with what is drawn, so that no browser shows an old picture."""
+RATE_HZ: Final = 22_050
+WINDOW: Final = 1_024
+HOP: Final = 441
+BANDS: Final = 96
+SHOWN_DB: Final = 70.0
+_LOWEST_HZ: Final = 50.0
+_FLOOR: Final = 1e-10
+_LEAST_DB: Final = 25.0
+_OVER_MEDIAN: Final = 1.25
+_STOPS: Final = (
+    (0.00, (14, 22, 27)),
+    (0.30, (21, 62, 75)),
+    (0.55, (31, 122, 124)),
+    (0.75, (143, 178, 120)),
+    (0.90, (238, 203, 121)),
+    (1.00, (255, 244, 214)),
+)
+"""From silence to the loudest: night blue over the hub's green to lamp light, of rising lightness throughout."""
+
+
+def spectrogram(waveform: Waveform, rate_hz: int) -> Values:
+    """Log-mel power of a sound, its loudest 70 dB scaled to [0, 1].
+
+    Args:
+        waveform: float32 [samples], full scale = 1.0, not empty.
+        rate_hz: its sample rate in Hz.
+    """
+    sound = torch.from_numpy(np.ascontiguousarray(resample(waveform, rate_hz, RATE_HZ)))
+    top_hz = min(rate_hz, RATE_HZ) / 2
+    bank = mel_bank(rate_hz=RATE_HZ, fft=WINDOW, bands=BANDS, low_hz=min(_LOWEST_HZ, top_hz / 2), high_hz=top_hz)
+    with torch.inference_mode():
+        spectrum = torch.stft(
+            torch.nn.functional.pad(sound, (WINDOW // 2, WINDOW // 2)),
+            WINDOW,
+            HOP,
+            window=torch.hann_window(WINDOW),
+            center=False,
+            return_complex=True,
+        )
+        power = torch.from_numpy(bank).float().T @ spectrum.abs().square()
+        decibels = (10.0 * torch.log10(power + _FLOOR)).numpy()
+    return _scaled(decibels)
+
+
+def fingerprint(space: str, features: Features) -> Values:
+    """An event's features as a picture: log-mel power is drawn as such, other numbers as they are.
+
+    Args:
+        space: id of their feature space.
+        features: uint8 [frames, dimension].
+    """
+    if space == LOGMEL.id:
+        return _scaled(LOGMEL.dequantise(features).T)
+    return np.asarray(features.T / np.float32(255.0), dtype=np.float32) * np.float32(0.8)
+
+
+def png(values: Values, *, width: int, height: int, smooth: bool) -> bytes:
+    """Values as a PNG of so many pixels, the lowest band at the bottom; smoothed, or in sharp cells."""
+    pixels = _coloured(values[::-1])
+    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    image = Image.fromarray(pixels).resize((width, height), method).quantize(128)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _scaled(decibels: npt.NDArray[np.float32]) -> Values:
+    """Decibels as [0, 1], the loudest being 1: what lies between it and the median takes most of the scale."""
+    top = float(decibels.max())
+    room = min(SHOWN_DB, max(_LEAST_DB, _OVER_MEDIAN * (top - float(np.median(decibels)))))
+    return np.asarray(np.clip((decibels - top) / room + 1.0, 0.0, 1.0), dtype=np.float32)
+
+
+def _coloured(values: Values) -> npt.NDArray[np.uint8]:
+    at = [stop for stop, _ in _STOPS]
+    channels = [np.interp(values, at, [colour[i] for _, colour in _STOPS]) for i in range(3)]
+    return np.asarray(np.round(np.stack(channels, axis=-1)), dtype=np.uint8)

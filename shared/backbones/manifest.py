@@ -1,0 +1,101 @@
+"""The description of a backbone: a small TOML file beside its ONNX file.
+
+    id = "yamnet-u8/1"            # name and version; stands for exactly this file
+    model = "yamnet.onnx"         # beside the description
+    sha256 = "..."                # of the model
+    rate_hz = 16000               # sample rate it wants
+    window = 15600                # samples of one frame
+    hop = 15360                   # samples between the starts of two frames
+    dimension = 1024              # values per frame
+    low = 0.0                     # what byte 0 of a quantised value stands for
+    high = 4.0                    # and byte 255
+    output = "embedding"          # which output, if not the first
+
+The model takes windows of sound, float32 [n, window] or one at a time as [1, window] or [window], full scale = 1.0,
+and gives float32 [n, dimension].
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import Invalid
+from shared.events import CLIP_S
+from shared.feature_space import FeatureSpace
+from shared.text_files import read_toml
+
+ID: Final = r"^[a-z0-9][a-z0-9._-]{0,54}/[0-9]{1,4}$"
+"""Pattern of a feature space's id: a name and a version."""
+
+
+class Description(BaseModel):
+    """What a backbone wants and gives.
+
+    Attributes:
+        id: of its feature space.
+        model: name of the ONNX file, beside the description.
+        sha256: of the ONNX file, hexadecimal.
+        rate_hz: sample rate in Hz.
+        window: samples of one frame.
+        hop: samples between the starts of two frames.
+        dimension: values per frame.
+        low: what byte 0 of a quantised value stands for.
+        high: what byte 255 stands for.
+        output: name of the output; the first if not given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=ID)
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    rate_hz: int = Field(ge=1_000, le=384_000)
+    window: int = Field(ge=1)
+    hop: int = Field(ge=1)
+    dimension: int = Field(ge=1, le=4096)
+    low: float
+    high: float
+    output: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Description":
+        if self.window > CLIP_S * self.rate_hz:
+            raise ValueError(f"a window of {self.window} samples is longer than a clip of {CLIP_S} s")
+        if not self.low < self.high:
+            raise ValueError("low must be below high")
+        if self.frames * self.dimension > 1 << 16:
+            raise ValueError(f"{self.frames} x {self.dimension} bytes a clip are over the cap of 65536")
+        return self
+
+    @property
+    def frames(self) -> int:
+        """Frames in one clip: as many windows as fit."""
+        return 1 + (int(CLIP_S * self.rate_hz) - self.window) // self.hop
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The feature space."""
+        return FeatureSpace(self.id, self.frames, self.dimension, self.low, self.high)
+
+
+def read(path: Path) -> Description:
+    """Read a description.
+
+    Raises:
+        Unavailable: the file cannot be opened.
+        Invalid: it is not TOML, or a field is missing, unknown or outside its range.
+    """
+    try:
+        return Description.model_validate(read_toml(path))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'description'}: {e['msg']}" for e in error.errors())
+        raise Invalid(f"{path}: {faults}") from error
+
+
+def write(path: Path, description: Description) -> None:
+    """Write a description, as `read` takes it."""
+    fields = description.model_dump(exclude_none=True)
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]
+    path.write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,197 @@
+"""Why a broker does not let us in, in words that say what to do; for the `check` of both programs.
+
+The connection's own error is seldom enough: with TLS 1.3 a broker that refuses our certificate just goes silent. So
+each layer is tried once more, by itself: the name, the port, the broker's certificate, ours, the login.
+Source: RFC 8446, 6.2 (alerts); X509_V_ERR_* of OpenSSL's x509_vfy.h.
+"""
+
+import contextlib
+import re
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.errors import Invalid
+from shared.mqtt.tls import tls_context
+from shared.settings import MqttSettings
+
+NEEDED: Final = "Earwitness needs MQTT 5 over TCP or TLS"
+_SILENT: Final = "does not answer within"
+PATIENCE_S: Final = 5.0
+_PROBE_S: Final = 1.0
+"""How long each further look at a server may take that let nobody in."""
+_REFUSAL_S: Final = 1.5
+"""How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
+_TIME: Final = rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)"
+_VALIDITY: Final = re.compile(_TIME + rb"(?:\x17\x0d(?P<short>\d{12})Z|\x18\x0f(?P<long>\d{14})Z)")
+_LABEL: Final = 63
+"""Longest part of a host name. Source: RFC 1035, 2.3.4."""
+_NOT_YET, _EXPIRED = 9, 10
+_OTHER_NAME = frozenset({62, 64})
+_RENEW: Final = "`earwitness-hub init DIR --renew`, of a sensor with `--sensor SITE/NAME`, and copy it again"
+_ALERTS: Final = {
+    "UNKNOWN_CA": "was not made by the authority that it trusts at this port (sensors' and hubs' ports differ)",
+    "CERTIFICATE_REVOKED": f"was revoked: make a new one, {_RENEW}",
+    "CERTIFICATE_EXPIRED": f"has expired: make a new one, {_RENEW}",
+    "CERTIFICATE_REQUIRED": "is missing: set mqtt.cert_file and mqtt.key_file",
+    "BAD_CERTIFICATE": "cannot be used",
+    "CERTIFICATE_UNKNOWN": "cannot be used",
+    "DECRYPT_ERROR": "cannot be used",
+    "HANDSHAKE_FAILURE": "is missing or cannot be used: set mqtt.cert_file and mqtt.key_file",
+}
+
+
+def explained(settings: MqttSettings, told: str | None) -> str:
+    """Why a connection failed, and what to do.
+
+    Args:
+        settings: those of the connection.
+        told: what the connection said, if it said anything.
+    """
+    where = f"{settings.host}:{settings.port}"
+    try:
+        connection = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+    except (socket.gaierror, UnicodeError):  # the latter of a name that is none: an empty part, one over 63 letters
+        return f"no broker at {where}: {_of_name(settings.host)}"
+    except ConnectionRefusedError:
+        return f"no broker at {where}: nothing listens there; start it, or correct mqtt.host and mqtt.port"
+    except OSError as error:
+        return f"no broker at {where}: no way there ({error}); look at the network and at firewalls"
+    with contextlib.closing(connection):
+        found = _found(settings, connection, told)
+    return f"the broker at {where} {found or _of_word(told)}"
+
+
+def _found(settings: MqttSettings, connection: socket.socket, told: str | None) -> str | None:
+    """What a closer look shows of a server that let nobody in."""
+    if told is not None and _SILENT in told:  # it was waited for already
+        silent = f"does not answer: {NEEDED}; correct mqtt.host and mqtt.port"
+        return silent if settings.tls else _of_http(settings) or silent
+    connection.settimeout(_PROBE_S)
+    if settings.tls:
+        return _of_tls(settings, connection)
+    return _of_plain(settings, connection) or (_of_http(settings) if told is not None and NEEDED in told else None)
+
+
+def _of_word(told: str | None) -> str:
+    """What the connection's own word means."""
+    if told is not None and any(word in told.lower() for word in ("not authorized", "user name", "banned")):
+        return f"refuses the login ({told}): correct mqtt.username and mqtt.password_file, or what the broker knows"
+    if told is None or NEEDED in told:
+        said = "it says nothing" if told is None else told.replace(f" ({NEEDED})", "")
+        return f"does not let us in ({said}): {NEEDED}; correct mqtt.port, or take another broker"
+    return f"does not let us in ({told})"
+
+
+def _of_http(settings: MqttSettings) -> str | None:
+    """Whether a web server answers, as it does where MQTT is spoken over websockets."""
+    where = (settings.host, settings.port)
+    with contextlib.suppress(OSError), socket.create_connection(where, timeout=_PROBE_S) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        if connection.recv(5) == b"HTTP/":
+            return f"speaks HTTP at this port, as for websockets: {NEEDED}; correct mqtt.port"
+    return None
+
+
+def _of_name(host: str) -> str:
+    """Why a name leads nowhere."""
+    if "://" in host:
+        return f"mqtt.host is {host!r}: write the name alone, without {host.partition('://')[0]}://"
+    if host.startswith("[") or host.endswith("]"):
+        return f"mqtt.host is {host!r}: write an IPv6 address without brackets"
+    if host.count(":") == 1:
+        return f"mqtt.host is {host!r}: write the name alone, and the port as mqtt.port"
+    parts = host.rstrip(".").split(".")
+    if host != host.strip() or " " in host or not all(0 < len(part) <= _LABEL for part in parts):
+        return f"mqtt.host is {host!r}, which is no host name: no spaces, and 1 to {_LABEL} letters between dots"
+    return f"the name {host} is unknown here; correct mqtt.host, or look at DNS"
+
+
+def certificate_ends(settings: MqttSettings) -> datetime | None:
+    """When the broker's certificate ends; None without TLS, or if it cannot be told now."""
+    if not settings.tls:
+        return None
+    with contextlib.suppress(OSError, ValueError, Invalid):
+        plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+        with (
+            contextlib.closing(plain),
+            tls_context(settings).wrap_socket(plain, server_hostname=settings.host) as secure,
+        ):
+            ends = (secure.getpeercert() or {}).get("notAfter")
+            return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC)
+    return None
+
+
+def own_certificate_ends(settings: MqttSettings) -> datetime | None:
+    """When our own certificate ends; None without one, or if it cannot be read.
+
+    Source: RFC 5280, 4.1.2.5 (validity: two times, of two digits of the year until 2049, of four from then on).
+    """
+    if settings.cert_file is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text(encoding="utf-8").strip()))
+        if found is not None:
+            short, long = found["short"], found["long"]
+            return datetime.strptime((long or b"20" + short).decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return None
+
+
+def _of_tls(settings: MqttSettings, connection: socket.socket) -> str | None:
+    try:
+        with tls_context(settings).wrap_socket(connection, server_hostname=settings.host) as secure:
+            secure.settimeout(_REFUSAL_S)
+            secure.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        return _of_their_certificate(settings, error)
+    except TimeoutError:
+        return None
+    except ssl.SSLError as error:
+        reason = str(error.reason or error).upper()
+        for alert, words in _ALERTS.items():
+            if alert in reason:
+                return f"refuses our certificate: it {words}"
+        return f"does not speak TLS at this port ({error.reason}): correct mqtt.port, or set mqtt.tls = false"
+    except OSError as error:
+        return f"ends the connection at once ({error}): is mqtt.port one of TLS?"
+    return None
+
+
+def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerificationError) -> str:
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if error.verify_code in _OTHER_NAME:
+        names = ", ".join(_names(settings)) or "other names"
+        return f"has a certificate for {names}, not for {settings.host}: correct mqtt.host, or make a new certificate"
+    if error.verify_code == _NOT_YET:
+        return f"has a certificate that is not valid yet: this machine's clock says {now}; set it"
+    if error.verify_code == _EXPIRED:
+        return (
+            f"has a certificate that has expired (`earwitness-hub init DIR --renew`), or this clock is wrong: {now}"
+        )
+    whose = settings.ca_file or "the system's authorities"
+    return f"has a certificate that {whose} did not make ({error.verify_message}): correct mqtt.ca_file or mqtt.host"
+
+
+def _names(settings: MqttSettings) -> list[str]:
+    """For whom the broker's certificate is; it is verified, but for the name."""
+    context = tls_context(settings)
+    context.check_hostname = False
+    with contextlib.suppress(OSError):
+        plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
+        with contextlib.closing(plain), context.wrap_socket(plain) as secure:
+            certificate: dict[str, Any] = dict(secure.getpeercert() or {})
+            return [name for _, name in certificate.get("subjectAltName", ())]
+    return []
+
+
+def _of_plain(settings: MqttSettings, connection: socket.socket) -> str | None:
+    """Whether TLS is spoken where none is expected."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is said over this connection
+    try:
+        with context.wrap_socket(connection, server_hostname=settings.host):
+            return "speaks TLS at this port: set mqtt.tls = true and mqtt.ca_file, or correct mqtt.port"
+    except OSError as error:  # an alert is an answer too: only TLS gives it
+        return "speaks TLS at this port: set mqtt.tls = true" if "ALERT" in str(error).upper() else None

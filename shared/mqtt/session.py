@@ -1,0 +1,401 @@
+"""A thin shell over paho-mqtt 2 for MQTT 5: one connection, kept up; everything that happens becomes a signal.
+
+1. A supervisor thread connects, waits for the end of the connection, backs off (`shared.backoff`), connects again.
+   Whatever an attempt raises ends this attempt only; so does an exception in paho's network thread.
+2. paho's callbacks run in its network thread and do nothing but hand a signal on (paho.mqtt.python#328).
+3. Messages are acknowledged by hand, in the caller's order, and only on the connection they came on: packet ids
+   are reused by the next one.
+
+Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.2.2.3.3 and
+3.2.2.3.6 (receive maximum and maximum packet size of the broker), 3.14.2.1 (disconnect reason codes), 4.6.0-2.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from shared.backoff import Backoff, Repeats, full_jitter
+from shared.errors import Unavailable
+from shared.mqtt.diagnostics import NEEDED
+from shared.mqtt.paho_client import SupervisedClient, publish_bytes
+from shared.mqtt.signals import Acknowledged, Connected, Disconnected, Received, Signal, Subscribed, Will
+from shared.mqtt.tls import tls_context
+from shared.settings import MqttSettings
+
+__all__ = [
+    "FAILURE",
+    "NO_MATCHING_SUBSCRIBERS",
+    "SESSION_TAKEN_OVER",
+    "Acknowledged",
+    "Connected",
+    "Disconnected",
+    "Link",
+    "Received",
+    "Signal",
+    "Subscribed",
+    "Will",
+    "full_jitter",
+    "publish_bytes",
+]
+
+log = logging.getLogger(__name__)
+
+PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
+"""Largest packet taken where what is under way is limited; the broker drops larger ones.
+
+Source: MQTT 5.0, 3.1.2.11.4.
+"""
+FAILURE: Final = 0x80
+"""Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
+NO_MATCHING_SUBSCRIBERS: Final = 0x10
+"""The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
+SESSION_TAKEN_OVER: Final = 0x8E
+"""Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
+FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 4.0, 30.0
+"""How long the broker may take to answer CONNECT; twice as long after each attempt without an answer."""
+_OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
+"""Unsupported protocol version. Source: MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 3.2.2.2."""
+_NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
+
+
+class Link:
+    """One MQTT 5 connection with a persistent session.
+
+    Args:
+        settings: where the broker is and how to log in.
+        client_id: stable over restarts, so that the broker finds our session again.
+        will: published by the broker if we vanish.
+        receive_maximum: most unacknowledged messages the broker may have under way to us.
+        on_signal: called in the network thread for every signal and must only enqueue; by default signals go
+            to the queue `signals`.
+
+    Raises:
+        Invalid: TLS files or a password file that cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        *,
+        will: Will | None = None,
+        receive_maximum: int | None = None,
+        on_signal: Callable[[Signal], None] | None = None,
+    ) -> None:
+        self.signals: queue.Queue[Signal] = queue.Queue()
+        self._on_signal = on_signal or self.signals.put
+        self._settings = settings
+        self._client_id = client_id
+        self._will = will
+        self._receive_maximum = receive_maximum
+        self._epoch = 0
+        self._told_end_of = 0
+        self._up_since_s: float | None = None
+        self._end_code: int | None = None
+        self._owner_resends = False
+        self._filters: dict[int, str] = {}  # that SUBACK is awaited of, by message id
+        self._filters_lock = threading.Lock()
+        self._patience_s = FIRST_PATIENCE_S
+        self._repeats = Repeats()
+        self._backoff = Backoff(settings.reconnect_cap_s)
+        self._up = threading.Event()
+        self._down = threading.Event()
+        self._answered = threading.Event()
+        self._open = threading.Event()
+        self._open.set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="mqtt-link", daemon=True)
+        self._client = self._make_client(0)
+        self._farewell = ReasonCode(PacketTypes.DISCONNECT, _WITH_WILL if will and will.at_stop else _NORMALLY)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up at this moment."""
+        return self._up.is_set()
+
+    def start(self, *, owner_resends: bool = False) -> None:
+        """Begin to connect, in the background, for as long as it takes.
+
+        Args:
+            owner_resends: the owner keeps what it publishes until it is acknowledged, and sends again what the end of
+                a connection overtook; paho does not. Message ids are never used twice. The owner calls `settled`.
+        """
+        self._owner_resends = owner_resends
+        self._backoff = Backoff(self._settings.reconnect_cap_s, owner_settles=owner_resends)
+        self._thread.start()
+
+    def settled(self) -> None:
+        """Say that this connection did its work, so that the wait after it is short; see `start`."""
+        self._backoff.settled()
+
+    def rival(self) -> None:
+        """Say that another client uses our id, which not every broker tells: the waits grow as after a takeover."""
+        self._backoff.rival()
+
+    def stop(self) -> None:
+        """Send DISCONNECT, which cancels the will unless that is `at_stop`, then wait for the threads."""
+        self._stopping.set()
+        self._open.set()
+        self._close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def suspend(self) -> None:
+        """Disconnect and stay away until `resume`; the broker keeps our session and its messages."""
+        self._open.clear()
+        self._close()
+
+    def resume(self) -> None:
+        """End a suspension."""
+        self._open.set()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 1,
+        content_type: str | None = None,
+        expiry_s: int | None = None,
+    ) -> int:
+        """Hand a message to the network thread.
+
+        Returns:
+            The message's id; its `Acknowledged` signal follows once the broker has it. A message that the
+            connection's end overtakes is sent again by paho on the next one, under the same id, unless the owner
+            resends.
+
+        Raises:
+            Unavailable: not connected.
+        """
+        if not self.connected:
+            raise Unavailable(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
+        properties = _properties(PacketTypes.PUBLISH)
+        if content_type is not None:
+            properties.ContentType = content_type
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        client = self._client
+        mid = int(client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
+        return int(client.user_data_get()) | mid
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        """Ask for a subscription; do so after every `Connected`, as the broker may have lost it.
+
+        Its `Subscribed` follows, with what the broker grants.
+        """
+        with self._filters_lock:
+            _, mid = self._client.subscribe(topic_filter, qos=qos)
+            if mid is not None:
+                self._filters[mid] = topic_filter
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Give up a subscription; what waits for us already still comes."""
+        self._client.unsubscribe(topic_filter)
+
+    def acknowledge(self, message: Received) -> None:
+        """Tell the broker that a received message is ours now; one of an older connection is left alone."""
+        if message.qos > 0 and message.epoch == self._epoch and self.connected:
+            self._client.ack(message.mid, message.qos)
+
+    def _make_client(self, first_id: int) -> SupervisedClient:
+        """A client whose message ids are counted from `first_id`, a multiple of 2**16."""
+        settings, will = self._settings, self._will
+        client = SupervisedClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            userdata=first_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.on_end = self._on_end
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.connect_timeout = FIRST_PATIENCE_S
+        if settings.username is not None:
+            client.username_pw_set(settings.username, settings.secret())
+        if settings.tls:
+            client.tls_set_context(tls_context(settings))
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        return client
+
+    def _supervise(self) -> None:
+        while True:
+            self._open.wait()
+            self._down.clear()  # before the look at what `stop` and `suspend` set first
+            self._answered.clear()
+            if self._stopping.is_set():
+                return
+            if not self._open.is_set():
+                continue
+            self._epoch += 1
+            self._up_since_s = self._end_code = None
+            try:
+                self._connect_once()
+            except OSError as error:
+                self._ended(f"cannot reach the broker: {error}")
+            except Exception as error:  # noqa: BLE001 - a host name that is none, a file that is gone, a defect
+                self._ended(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
+            if self._open.is_set():  # else we left on purpose, and return as soon as we are let
+                lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
+                taken_over = self._end_code == SESSION_TAKEN_OVER
+                self._stopping.wait(self._backoff.wait_s(lived_s, taken_over=taken_over))
+
+    def _connect_once(self) -> None:
+        """Connect and return when the connection has ended."""
+        properties = _properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = self._settings.session_expiry_s
+        if self._receive_maximum is not None:
+            properties.ReceiveMaximum = self._receive_maximum
+            properties.MaximumPacketSize = PACKET_CAP_BYTES
+        if self._owner_resends:  # a client of its own for each connection: paho would send again by itself
+            self._client = self._make_client(self._epoch << 16)
+        client = self._client
+        try:
+            client.connect(
+                self._settings.host,
+                self._settings.port,
+                keepalive=self._settings.keepalive_s,
+                clean_start=False,
+                properties=properties,
+            )
+            client.loop_start()
+            self._await_answer()
+            self._down.wait()
+            client.disconnect(reasoncode=self._farewell)
+            client.loop_stop()
+        finally:
+            if (left := client.socket()) is not None:  # paho closes it, unless it failed
+                with contextlib.suppress(OSError):
+                    left.close()
+
+    def _await_answer(self) -> None:
+        """Wait until the broker answers CONNECT; end the attempt if it does not in time."""
+        if self._answered.wait(self._patience_s):
+            self._patience_s = FIRST_PATIENCE_S
+            return
+        self._ended(f"the broker does not answer within {self._patience_s:g} s: {NEEDED}")
+        self._patience_s = min(LONGEST_PATIENCE_S, 2 * self._patience_s)
+        self._down.set()
+
+    def _close(self) -> None:
+        self._client.disconnect(reasoncode=self._farewell)
+        if not self._up.is_set():
+            self._down.set()
+            self._answered.set()
+
+    def _ended(self, reason: str, code: int | None = None) -> None:
+        """Tell the end of this connection, once."""
+        self._up.clear()
+        if self._told_end_of == self._epoch:
+            return
+        self._told_end_of = self._epoch
+        self._end_code = code
+        on_purpose = self._stopping.is_set() or not self._open.is_set()
+        if on_purpose or (times := self._repeats.times(reason, time.monotonic())) == 1:
+            level = logging.INFO if on_purpose else logging.WARNING
+            log.log(level, "mqtt connection ended", extra={"reason": reason})
+        elif times:
+            log.warning("mqtt connection ended again and again", extra={"reason": reason, "times": times})
+        self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
+
+    def _emit(self, signal: Signal) -> None:
+        try:
+            self._on_signal(signal)
+        except Exception:
+            log.exception("a signal of the connection was not taken")
+
+    # paho's callbacks: they run in the network thread and only hand signals on.
+
+    def _on_connect(
+        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, properties: object
+    ) -> None:
+        self._answered.set()
+        if code.is_failure:
+            needed = f" ({NEEDED})" if code.value in _OTHER_PROTOCOL else ""
+            self._ended(f"the broker refused the connection: {code}{needed}", code.value)
+            self._down.set()
+            return
+        with self._filters_lock:
+            self._filters.clear()
+        self._repeats = Repeats()
+        self._up_since_s = time.monotonic()
+        self._up.set()
+        self._emit(
+            Connected(
+                session_present=flags.session_present,
+                epoch=self._epoch,
+                maximum_packet=getattr(properties, "MaximumPacketSize", None),
+                receive_maximum=getattr(properties, "ReceiveMaximum", None),
+                shared_subscriptions=bool(getattr(properties, "SharedSubscriptionAvailable", 1)),
+            )
+        )
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        if self._up.is_set():
+            self._ended(str(code), code.value)
+        else:  # as one does that refuses our certificate, or speaks another protocol
+            needed = "" if self._settings.tls else f" ({NEEDED})"
+            self._ended(f"the broker ended the connection before it let us in: {code}{needed}", code.value)
+        self._answered.set()
+        self._down.set()
+
+    def _on_end(self, reason: str) -> None:
+        self._ended(reason)
+        self._answered.set()
+        self._down.set()
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        with self._filters_lock:
+            topic_filter = self._filters.pop(mid, "")
+        for code in codes:
+            if code.is_failure:
+                log.error(
+                    "the broker refuses a subscription",
+                    extra={"filter": topic_filter, "reason": str(code), "reason_code": code.value},
+                )
+            self._emit(Subscribed(topic_filter=topic_filter, reason=code.value, epoch=self._epoch))
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self._emit(
+            Received(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                mid=message.mid,
+                qos=message.qos,
+                retain=message.retain,
+                content_type=getattr(message.properties, "ContentType", None),
+                epoch=self._epoch,
+                received_s=time.monotonic(),
+                expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
+            )
+        )
+
+    def _on_publish(
+        self, _client: paho.Client, first_id: int, mid: int, code: ReasonCode, _properties: object
+    ) -> None:
+        self._emit(Acknowledged(mid=first_id | mid, reason=code.value, epoch=self._epoch))
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this constructor untyped

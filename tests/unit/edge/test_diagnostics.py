@@ -1,0 +1,71 @@
+"""What `check` says of a microphone and of a broker."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge import diagnostics
+from edge.diagnostics import Finding, examine
+from edge.settings import EdgeSettings
+from edge.sources import Sound
+from shared.settings import load
+from tests.brokers import Behaviour, FaultyBroker
+
+
+class Microphone:
+    """One that hears a tone of an amplitude."""
+
+    live, form, description = True, "flac", "microphone"
+
+    def __init__(self, amplitude: float) -> None:
+        self.amplitude = amplitude
+
+    def items(self, _stop: object) -> Iterator[Sound]:
+        tone = self.amplitude * np.sin(2 * np.pi * 1_000 * np.arange(80_000) / 8_000)
+        yield Sound(tone.astype(np.float32), 8_000, datetime.now(UTC))
+        raise AssertionError("one clip is enough")
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "said"),
+    [(0.1, "it hears -20 dBFS (LAeq of ten seconds)"), (0.0, "it hears nothing (LAeq -120 dBFS): look at the cable")],
+)
+def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, said: str) -> None:
+    monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(amplitude))
+    monkeypatch.setattr(diagnostics, "_try_broker", lambda _: "not tried")
+    (source,) = (one for one in examine(EdgeSettings()) if one.what == "source")
+    assert said in source.words
+
+
+SAID, UNSAID = b"\xe0\x02\x8e\x00", b"\xe0\x00"
+"""DISCONNECT because the session is taken over, and without a reason. Source: MQTT 5.0, 3.14.2.1."""
+
+
+@pytest.mark.parametrize("ends", [[SAID], [UNSAID], [UNSAID, UNSAID]])
+def test_another_client_that_comes_before_the_first_answer_is_named(tmp_path: Path, ends: list[bytes]) -> None:
+    """The other client takes the session back between CONNACK and PUBACK, which not every broker tells."""
+    broker = FaultyBroker(Behaviour(after_connack=ends))
+    try:
+        found = broker_of(broker, tmp_path)
+    finally:
+        broker.stop()
+    assert not found.ok
+    assert "another client uses this name (demo/sensor-1)" in found.words
+
+
+def test_a_broker_that_ends_each_connection_at_the_message_does_not_let_it_publish(tmp_path: Path) -> None:
+    broker = FaultyBroker(Behaviour(hangs_up=lambda _: True))
+    try:
+        found = broker_of(broker, tmp_path)
+    finally:
+        broker.stop()
+    assert not found.ok
+    assert "the broker does not let demo/sensor-1 publish (no answer)" in found.words
+
+
+def broker_of(broker: FaultyBroker, folder: Path) -> Finding:
+    settings = load(EdgeSettings, None, (f"mqtt.port={broker.port}", f"spool.path={folder / 'spool.db'}"))
+    return next(one for one in examine(settings) if one.what == "broker")

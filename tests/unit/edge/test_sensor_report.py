@@ -1,0 +1,77 @@
+"""What a sensor says of itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.capture import Tally
+from edge.publisher import Publisher
+from edge.sensor_report import REASON_CHARACTERS, Announcer, Running, previous_event
+from edge.settings import EdgeSettings
+from edge.spool import Spool
+from shared.events import EventId
+from shared.messages import ReportMessage, StateMessage, decode_json, encode_json
+from shared.mqtt.session import Connected, Disconnected, Signal
+from tests.unit.edge.test_publisher import Broker
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    spool = Spool(tmp_path / "s.db", 1_000)
+    yield Running(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
+    spool.close()
+
+
+def report(running: Running, previous: EventId | None = None) -> ReportMessage:
+    announcer = Announcer(EdgeSettings(), "now", form="flac", certificate_end=None, previous=previous)
+    told = decode_json(StateMessage, encode_json(announcer.state("ready", running))).report
+    assert told is not None
+    return told
+
+
+def test_the_last_will_has_no_report() -> None:
+    announcer = Announcer(EdgeSettings(), "now", form="flac", certificate_end=None, previous=None)
+    assert announcer.state("lost").report is None
+
+
+def test_before_the_first_clip_there_is_no_number(running: Running) -> None:
+    told = report(running)
+    assert (told.first_seq, told.highest_seq, told.previous_boot, told.previous_seq) == (None, None, None, None)
+    assert (told.set_aside, told.spool_lost, told.taken_over, told.source_failure) == (0, 0, 0, None)
+
+
+def test_numbers_of_this_boot_and_of_the_one_before_are_told(running: Running) -> None:
+    running.tally.highest_seq = 41
+    told = report(running, EventId("demo", "corner", "before", 7))
+    assert (told.first_seq, told.highest_seq, told.previous_boot, told.previous_seq) == (0, 41, "before", 7)
+
+
+def test_the_spool_knows_the_last_event_of_the_run_before_though_nothing_is_left_in_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.db", 1_000)
+    assert previous_event(spool) is None
+    for seq in range(3):
+        spool.put(f"demo.corner.before.{seq}", "t", b"")
+    spool.acknowledge([one.row for one in spool.next(9)], 1.0)
+    spool.purge(2.0)
+    spool.close()
+    spool = Spool(tmp_path / "s.db", 1_000)
+    assert previous_event(spool) == EventId("demo", "corner", "before", 2)
+    spool.close()
+
+
+def test_what_is_wrong_is_told(running: Running) -> None:
+    running.spool.put("a", "t", b"abc")
+    running.spool.set_aside(running.spool.next(1)[0].row, "too large")
+    taken_over: list[Signal] = [Connected(session_present=True, epoch=1), Disconnected("taken over", 1, 0x8E)]
+    running.publisher.handle([*taken_over, *taken_over], 0.0, 1e9)
+    running.tally.failure = "x" * 1_000
+    told = report(running)
+    assert (told.set_aside, told.waiting, told.taken_over) == (1, 0, 2)
+    assert told.source_failure == "x" * REASON_CHARACTERS
+    assert running.spool.note("taken_over") == "2001-09-09T01:46:40+00:00"
+
+
+def test_a_reason_that_is_no_text_is_told_in_escapes(running: Running) -> None:
+    running.tally.failure = "no input device \udcff\x1b[31m"
+    assert report(running).source_failure == r"no input device \xff\x1b[31m"

@@ -1,0 +1,156 @@
+"""What alerts are measured by: right by kind, by happening; duplicates, recall, windows; on a truth made by hand."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hub.bench import alert_metrics as measure
+from hub.bench.alert_metrics import Truth
+from hub.bench.scenario import DAY_S, JACKHAMMER, Clip, Happening
+from hub.domain.episodes import Episode
+from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, WindowMessage
+from shared.synthetic_mixture import Sound
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def alert(at_s: float, event: str, matches: Sequence[str], category: str = "machinery-impact") -> AlertMessage:
+    return AlertMessage(
+        event=event,
+        site="bench",
+        sensor="street-1",
+        captured_at=START + timedelta(seconds=at_s),
+        laeq=-30,
+        lafmax=-20,
+        level_unit="dBFS",
+        presence={},
+        matches=[
+            MatchMessage(event=one, site="bench", sensor="street-1", captured_at=START, level=7, shared={})
+            for one in matches
+        ],
+        categories=[category],
+        probability=0.9,
+    )
+
+
+@pytest.fixture
+def known() -> Truth:
+    """Two days of a jackhammer at two sensors, another machine, a dog; and clips of each."""
+    own = Sound("machinery-impact", 1, 10.0, 1)
+    other, dog, saw = (
+        Sound("machinery-impact", 2, 10.0, 1),
+        Sound("dog", 3, 10.0, 1),
+        Sound("powered-saw", 4, 10.0, 1),
+    )
+    those = [
+        Happening("first", JACKHAMMER, ((0, own), (1, own)), ((100.0, 200.0),)),
+        Happening("second", JACKHAMMER, ((0, own), (1, own)), ((DAY_S + 100.0, DAY_S + 200.0),)),
+        Happening("other", "", ((0, other),), ((5_000.0, 5_100.0),)),
+    ]
+
+    def clip(at_s: float, sounds: tuple[Sound, ...], *names: str) -> Clip:
+        return Clip(0, at_s, night=False, sounds=sounds, happenings=names)
+
+    return Truth(
+        start_ms=round(START.timestamp() * 1000),
+        places=("bench/street-1", "bench/street-2"),
+        happenings={one.name: one for one in those},
+        clips={
+            "a": clip(100, (own,), "first"),
+            "b": clip(DAY_S + 110, (own,), "second"),
+            "with-dog": clip(DAY_S + 120, (dog, own), "second"),
+            "with-two": clip(DAY_S + 130, (dog, own, saw), "second"),
+            "other": clip(5_000, (other,), "other"),
+            "quiet": clip(0, ()),
+        },
+        alerts=(),
+        episodes=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "matches", "any_match", "best_match"),
+    [
+        ("b", ["a"], "right", "right"),
+        ("b", ["other"], "right", "right"),
+        ("with-dog", ["a"], "right", "right"),
+        ("with-two", ["a"], "other sounds differ", "other sounds differ"),
+        ("b", ["quiet", "a"], "right", "category not in the match"),
+        ("quiet", ["a"], "category not in the clip", "category not in the clip"),
+    ],
+)
+def test_right_by_kind_is_what_likeness_promises(
+    known: Truth, event: str, matches: list[str], any_match: str, best_match: str
+) -> None:
+    told = alert(DAY_S + 110, event, matches)
+    assert measure.fault_by_kind(known, told) == any_match
+    assert measure.fault_by_kind(known, told, best=True) == best_match
+
+
+def test_right_by_happening_is_the_same_source_and_the_best_match(known: Truth) -> None:
+    assert measure.right_by_happening(known, alert(0, "b", ["a", "other"]))
+    late = alert(0, "b", ["other", "a"])
+    assert not measure.right_by_happening(known, late)
+    assert measure.same_source(known, late)
+    for wrong in (alert(0, "other", ["other"]), alert(0, "b", ["a"], category="dog"), alert(0, "b", ["other"])):
+        assert not measure.right_by_happening(known, wrong)
+        assert not measure.same_source(known, wrong)
+
+
+def with_told(known: Truth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> Truth:
+    return Truth(known.start_ms, known.places, known.happenings, known.clips, alerts, episodes)
+
+
+def test_duplicates_are_alerts_beyond_one_per_happening(known: Truth) -> None:
+    once = [alert(0, "b", ["a"]), alert(0, "other", ["a"]), alert(0, "quiet", ["a"]), alert(0, "a", ["other"])]
+    assert measure.duplicates(with_told(known, once)) == 0
+    again = [*once, alert(0, "with-dog", ["a"]), alert(0, "with-two", ["a"])]
+    assert measure.duplicates(with_told(known, again)) == 2
+    assert measure.duplicates(with_told(known, [*once, alert(0, "with-dog", ["a"], category="dog")])) == 0
+
+
+@pytest.mark.parametrize(
+    ("alerts", "of_episode", "expected"),
+    [
+        (["b"], "b", (1, 0, 0, 1.0, 1)),
+        ([], "elsewhere", (0, 1, 0, 0.0, 0)),
+        ([], "", (0, 0, 1, 0.0, 0)),
+    ],
+)
+def test_recall_counts_every_occurrence_after_the_first(
+    known: Truth, alerts: list[str], of_episode: str, expected: tuple[int, int, int, float, int]
+) -> None:
+    begin = known.start_ms + round(1000 * (DAY_S + 100))
+    episodes = [
+        Episode(f"{n}", place, "machinery-impact", begin, begin + 50_000, alert=of_episode)
+        for n, place in enumerate(known.places)
+    ]
+    found = measure.recall(with_told(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
+    assert (found.occurrences, found.heard_twice) == (1, 1)
+    assert (found.told, found.joined, found.missed, found.by_happening, found.told_once) == expected
+    assert found.by_kind == found.told + found.joined
+
+
+def test_windows_are_judged_once_they_are_over(known: Truth) -> None:
+    def told(hour: float) -> AlertMessage:
+        at = START + timedelta(hours=hour)
+        window = WindowMessage(start=at, end=at + timedelta(hours=1), probability=0.8, base_rate=0.1)
+        pattern = RecurrenceMessage(
+            category="machinery-impact", times=3, days=3, since=START, regularity="daily", next=window
+        )
+        return alert(0, "b", ["a"]).model_copy(update={"recurrence": pattern})
+
+    alerts = [told(24), told(30), told(47.5), alert(0, "b", ["a"])]
+    found = measure.windows(known, alerts, 0, 2 * DAY_S)
+    assert (found.alerts, found.told, found.judged) == (4, 3, 2)
+    assert (found.came_true, found.heard) == (0.5, 0.0)
+    assert found.stated == pytest.approx(0.8)
+    assert found.by_chance == pytest.approx(3 / 48), "the first, the second and the other, each in one hour"
+
+
+def test_the_most_alerts_of_a_day_are_those_of_any_24_hours() -> None:
+    at = [START + timedelta(hours=hours) for hours in (0, 1, 23.9, 24.0, 24.5, 60)]
+    assert measure.most_a_day(at) == 4
+    assert measure.most_a_day(at[:1]) == 1
+    assert measure.most_a_day([]) == 0

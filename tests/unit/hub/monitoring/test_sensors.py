@@ -1,0 +1,120 @@
+"""Which sensors have metrics, and for how long."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hub.metrics.definitions import HubMetrics
+from hub.monitoring.sensors import SensorLook
+from hub.store.events import Archive
+from shared.messages import StateMessage
+from tests.values import NOON, stored
+
+RECEIVED = NOON + timedelta(seconds=11)
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def metrics() -> HubMetrics:
+    return HubMetrics(CollectorRegistry())
+
+
+def state_of(sensor: str, state: str = "ready", **report: object) -> StateMessage:
+    return StateMessage.model_validate(
+        {
+            "site": "demo",
+            "sensor": sensor,
+            "boot": "boot",
+            "state": state,
+            "source": "scene",
+            "form": "flac",
+            "software": "0",
+            "since": NOON,
+            "report": report or None,
+        }
+    )
+
+
+def series(metrics: HubMetrics, name: str) -> dict[str, float]:
+    """Values by sensor."""
+    samples: Iterator[tuple[str, float]] = (
+        (sample.labels["sensor"], sample.value)
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name and sample.labels.get("state", "hearing") == "hearing"
+    )
+    return dict(samples)
+
+
+def test_a_sensor_that_is_heard_is_told_with_its_level(archive: Archive, metrics: HubMetrics) -> None:
+    archive.record_all([stored(0), stored(2)])
+    archive.note_state(state_of("street-1"))
+    SensorLook(archive, metrics, most=10, forget_s=DAY_S).look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_state") == {"street-1": 1.0}
+    assert series(metrics, "earwitness_sensor_laeq_decibels") == {"street-1": -40.0}
+    assert series(metrics, "earwitness_sensor_events_total") == {"street-1": 2.0}
+    assert series(metrics, "earwitness_sensor_events_missing") == {"street-1": 1.0}
+    assert series(metrics, "earwitness_sensor_delivery_seconds") == {"street-1": 11.0}
+    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {"street-1": RECEIVED.timestamp()}
+
+
+def test_what_a_sensor_reports_is_told_and_of_its_spool_only_while_it_is_connected(
+    archive: Archive, metrics: HubMetrics
+) -> None:
+    end = NOON + timedelta(days=30)
+    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
+    archive.record(stored(0))
+    archive.note_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_waiting_events") == {"street-1": 7.0}
+    assert series(metrics, "earwitness_sensor_spool_ratio") == {"street-1": 0.25}
+    assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
+    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {"street-1": end.timestamp()}
+    archive.note_state(state_of("street-1", "lost"))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_waiting_events") == {}
+    assert series(metrics, "earwitness_sensor_spool_ratio") == {}
+    assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
+    archive.note_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
+    look.look(RECEIVED)
+    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {}, "it has none any more"
+
+
+def test_a_dead_sensor_does_not_stay_at_its_last_level_and_is_forgotten_in_the_end(
+    archive: Archive, metrics: HubMetrics
+) -> None:
+    archive.record(stored(0))
+    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
+    look.look(RECEIVED + timedelta(minutes=11))
+    assert series(metrics, "earwitness_sensor_laeq_decibels") == {}
+    assert series(metrics, "earwitness_sensor_state") == {"street-1": 0.0}
+    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds")
+    look.look(RECEIVED + timedelta(days=1))
+    assert series(metrics, "earwitness_sensor_state") == {}
+    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {}
+
+
+def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(archive: Archive, metrics: HubMetrics) -> None:
+    archive.record_all([stored(n, sensor=f"s-{n}", after_s=n) for n in range(5)])
+    SensorLook(archive, metrics, most=2, forget_s=DAY_S).look(RECEIVED)
+    assert sorted(series(metrics, "earwitness_sensor_state")) == ["s-0", "s-1"]
+    assert metrics.registry.get_sample_value("earwitness_store_sensors_left_out") == 3
+    assert metrics.registry.get_sample_value("earwitness_store_sensors") == 5
+
+
+def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: Archive, metrics: HubMetrics) -> None:
+    archive.note_state(state_of("new"))
+    archive.note_state(state_of("gone", "disconnected"))
+    SensorLook(archive, metrics, most=10, forget_s=DAY_S).look(NOON)
+    assert series(metrics, "earwitness_sensor_state") == {"new": 0.0}
+    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {}
+
+
+def test_without_a_store_nothing_is_told_of_any_sensor(archive: Archive, metrics: HubMetrics) -> None:
+    archive.record(stored(0))
+    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
+    look.look(RECEIVED)
+    look.lost()
+    assert series(metrics, "earwitness_sensor_state") == {}

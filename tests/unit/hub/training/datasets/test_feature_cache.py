@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hub.features.logmel import LogMel
+from hub.training.datasets.feature_cache import Hearing
+from shared.errors import Invalid, Unavailable
+
+
+class Counting(LogMel):
+    heard = 0
+
+    def extract(self, *args: object) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        self.heard += 1
+        return super().extract(*args)  # type: ignore[arg-type]
+
+
+def test_a_recording_is_heard_once_and_again_if_it_changes_or_the_cache_is_damaged(tmp_path: Path) -> None:
+    extractor, ticks, path = Counting(), [], tmp_path / "a.wav"
+    hearing = Hearing(extractor, cache=tmp_path / "cache", tick=lambda: ticks.append(1))
+    soundfile.write(path, 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
+    first = hearing.features(path)
+    assert np.array_equal(hearing.features(path), first)
+    assert (extractor.heard, len(ticks)) == (1, 2)
+    (kept,) = (tmp_path / "cache").rglob("*.npy")
+    kept.write_bytes(kept.read_bytes()[:200])
+    assert np.array_equal(hearing.features(path), first)
+    assert extractor.heard == 2
+    soundfile.write(path, 0.1 * np.sin(np.arange(8_000) / 3), 8_000)
+    assert not np.array_equal(hearing.features(path), first)
+    assert extractor.heard == 3
+
+
+def test_what_cannot_be_heard_or_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8_000)
+    with pytest.raises(Unavailable, match="keep features"):
+        Hearing(LogMel(), cache=tmp_path / "file").features(tmp_path / "a.wav")
+    for cache in (None, tmp_path):
+        with pytest.raises((Unavailable, Invalid)):
+            Hearing(LogMel(), cache=cache).features(tmp_path / "nothing.wav")

@@ -1,0 +1,23 @@
+"""What is said of a name that is none."""
+
+import pytest
+
+from shared.mqtt.diagnostics import explained
+from shared.settings import MqttSettings
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("mqtt://broker", "write the name alone, without mqtt://"),
+        ("broker:1883", "and the port as mqtt.port"),
+        ("[::1]", "without brackets"),
+        ("broker..example", "which is no host name"),
+        (".broker", "which is no host name"),
+        ("x" * 70, "which is no host name"),
+        ("a b", "which is no host name"),
+        ("nowhere.invalid", "the name nowhere.invalid is unknown here"),
+    ],
+)
+def test_a_name_that_is_none_is_told_with_what_to_write(host: str, said: str) -> None:
+    assert said in explained(MqttSettings(host=host, port=1), None)
