@@ -1,8 +1,7 @@
 """What people say of alerts and matches, and what comes of it.
 
 A verdict is kept, moves the site's thresholds at once, teaches networks (`train --feedback`), and decides whether a
-candidate network or threshold may take over (`hub.alerting.shadow`). Keys: `ew:feedback` hash of subject to JSON,
-`ew:feedback:index` by time, `ew:feedback:alert:<id>` set of an alert's subjects.
+candidate network or threshold may take over (`hub.alerting.shadow`).
 """
 
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from typing import Final
 from hub.alerting.threshold_tuner import Learner
 from hub.domain.records import ms_of
 from hub.domain.verdicts import Verdict, VerdictKind
+from hub.store import keys
 from hub.store.episodes import Casebook
-from hub.store.events import PREFIX, Archive, translated
+from hub.store.events import Archive, translated
 from hub.store.source_verdicts import SourceVerdicts
 from shared.errors import Invalid
 from shared.messages import AlertMessage
@@ -21,7 +21,6 @@ from shared.taxonomy import CATEGORIES
 
 IGNORED_S: Final = 7 * 86_400.0
 """For how long "ignore" keeps a category at a place from raising alerts."""
-_KEY: Final = f"{PREFIX}:feedback"
 
 
 class Feedback:
@@ -103,30 +102,30 @@ class Feedback:
     @translated
     def _keep(self, given: Verdict) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_KEY, given.subject, given.model_dump_json())
-            pipe.zadd(f"{_KEY}:index", {given.subject: ms_of(given.at)})
-            pipe.sadd(f"{_KEY}:alert:{given.alert}", given.subject)
+            pipe.hset(keys.VERDICTS, given.subject, given.model_dump_json())
+            pipe.zadd(keys.VERDICT_TIMES, {given.subject: ms_of(given.at)})
+            pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()
 
     @translated
     def of_alert(self, alert: str) -> list[Verdict]:
         """What was said of an alert and its matches."""
-        subjects = sorted(self._redis.smembers(f"{_KEY}:alert:{alert}"))
+        subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
 
     @translated
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
         """The newest verdicts, newest first."""
         upper = "+inf" if before is None else f"({ms_of(before)}"
-        return self._read(self._redis.zrevrangebyscore(f"{_KEY}:index", upper, "-inf", start=0, num=limit))
+        return self._read(self._redis.zrevrangebyscore(keys.VERDICT_TIMES, upper, "-inf", start=0, num=limit))
 
     @translated
     def everything(self) -> list[Verdict]:
         """All verdicts, oldest first."""
-        return self._read(self._redis.zrange(f"{_KEY}:index", 0, -1))
+        return self._read(self._redis.zrange(keys.VERDICT_TIMES, 0, -1))
 
     def _read(self, subjects: Sequence[bytes]) -> list[Verdict]:
-        rows = self._redis.hmget(_KEY, subjects) if subjects else []
+        rows = self._redis.hmget(keys.VERDICTS, subjects) if subjects else []
         read = (
             self._rows.read("verdict", subject.decode(), Verdict.model_validate_json, row)
             for subject, row in zip(subjects, rows, strict=True)

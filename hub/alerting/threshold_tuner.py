@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from hub.domain.thresholds import Record, Threshold, thresholds
+from hub.store import keys
 from hub.store.episodes import Casebook
-from hub.store.events import PREFIX, Archive, translated
+from hub.store.events import Archive, translated
 from shared.taxonomy import CATEGORIES
 
 EVERY_MS: Final = 3_600_000
@@ -85,23 +86,21 @@ class Learner:
     @translated
     def pin(self, site: str, category: str, likeness: float) -> None:
         """Have a category's threshold at a site stay at a value, whatever the budget says."""
-        self._redis.hset(_pinned(site), category, likeness)
+        self._redis.hset(keys.pinned_thresholds(site), category, likeness)
         self.learn(site)
 
     @translated
     def _pins(self, site: str) -> dict[str, float]:
-        return {name.decode(): float(value) for name, value in self._redis.hgetall(_pinned(site)).items()}
+        return {
+            name.decode(): float(value) for name, value in self._redis.hgetall(keys.pinned_thresholds(site)).items()
+        }
 
     @translated
     def _said(self, site: str) -> dict[str, list[tuple[float, bool]]]:
         """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}
-        for row in self._redis.hvals(f"{PREFIX}:feedback"):
+        for row in self._redis.hvals(keys.VERDICTS):
             given = json.loads(row)
             if given["site"] == site and given["verdict"] != "ignore":
                 made.setdefault(given["category"], []).append((given["likeness"], given["verdict"] == "same"))
         return made
-
-
-def _pinned(site: str) -> str:
-    return f"{PREFIX}:pinned:{site}"

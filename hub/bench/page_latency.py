@@ -28,6 +28,7 @@ from hub.domain.sensor_map import Places
 from hub.model.checkpoint import load, shipped
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
+from hub.store import keys
 from hub.store.episodes import Casebook
 from hub.store.events import Archive
 from shared.events import EventId, Levels
@@ -118,7 +119,7 @@ def _fill(store: Archive, count: int, told: Told) -> None:
         store.record_all(events)
         judge.conclude(events, [_found(event, rng) for event in events])
         told("filling the archive", (first + size) / count)
-    store.client.delete("ew:alerts:due")
+    store.client.delete(keys.ALERTS_DUE)
 
 
 def _found(event: StoredEvent, rng: np.random.Generator) -> Found:

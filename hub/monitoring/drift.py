@@ -6,8 +6,7 @@ unlike this place is; and the first days in which it heard here, kept in the sto
 something changed. Likeness is compared by episodes; its reference is of the later half of these days, as at first
 there is little to resemble.
 
-Keys: `ew:drift:<space>:<network>` and `ew:drift:likeness:<networks>`, each a hash of `since_ms`, and of `reference`,
-JSON, once it is known. To have it made anew, say after sensors were moved, delete the key.
+To have a reference made anew, say after sensors were moved, delete its key (`hub.store.keys`).
 """
 
 import json
@@ -23,8 +22,9 @@ from hub.domain.match import PRESENT
 from hub.domain.psi import Reference, psi, tenths
 from hub.domain.records import ms_of
 from hub.metrics.definitions import HubMetrics
+from hub.store import keys
 from hub.store.episodes import Casebook
-from hub.store.events import PREFIX, Archive, translated
+from hub.store.events import Archive, translated
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -164,7 +164,7 @@ class DriftLook:
         return {against: reference for against, reference in found.items() if reference is not None}
 
     def _first_heard(self, judge: Judge, now_ms: int) -> Reference | None:
-        key = f"{PREFIX}:drift:{judge.space.id}:{judge.fingerprint}"
+        key = keys.drift_reference(judge.space.id, judge.fingerprint)
         since_ms, known = self._known(key, now_ms)
         if known is not None:
             return Reference.of(known)
@@ -177,7 +177,7 @@ class DriftLook:
         return Reference.of(self._settled(key, made.document()))
 
     def _look_at_likeness(self, since_ms: int, now_ms: int) -> None:
-        key = f"{PREFIX}:drift:likeness:{'-'.join(judge.fingerprint for judge in self._judges)}"
+        key = keys.probability_drift_reference("-".join(judge.fingerprint for judge in self._judges))
         begun_ms, reference = self._known(key, now_ms)
         if reference is None and now_ms - begun_ms >= self._first_ms:
             counts = self._likeness((begun_ms + now_ms) // 2, now_ms)
@@ -209,16 +209,15 @@ class DriftLook:
     @translated
     def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> Sampled:
         """Events of a space captured between two times, evenly over them: those among so many of all spaces."""
-        key = f"{PREFIX}:events"
-        before = int(self._redis.zcount(key, "-inf", f"({since_ms}"))
-        count = int(self._redis.zcount(key, since_ms, until_ms))
+        before = int(self._redis.zcount(keys.EVENTS, "-inf", f"({since_ms}"))
+        count = int(self._redis.zcount(keys.EVENTS, since_ms, until_ms))
         ranks = np.unique(np.linspace(before, before + count - 1, min(count, among)).astype(np.int64))
         pipe = self._redis.pipeline(transaction=False)
         for rank in ranks:
-            pipe.zrange(key, int(rank), int(rank))
+            pipe.zrange(keys.EVENTS, int(rank), int(rank))
         events = [found[0] for found in pipe.execute() if found]
         for event in events:
-            pipe.hmget(f"{PREFIX}:event:{event.decode()}", "space", "presence", "captured_ms")
+            pipe.hmget(keys.event(event.decode()), "space", "presence", "captured_ms")
         rows = [
             (event, *row[1:])
             for event, row in zip(events, pipe.execute(), strict=True)
@@ -230,7 +229,7 @@ class DriftLook:
         spans = {(event.rsplit(b".", 2)[0], int(captured) // SPAN_MS) for event, _, captured in rows}
         step = max(1, -(-len(rows) // EMBEDDED))
         for event, *_ in rows[::step]:
-            pipe.hget(f"{PREFIX}:event:{event.decode()}", "features")
+            pipe.hget(keys.event(event.decode()), "features")
         features = [np.frombuffer(values, dtype=np.uint8) for values in pipe.execute() if values]
         return Sampled(
             np.array(presence, dtype=np.float32).reshape(-1, len(CATEGORIES)),

@@ -14,7 +14,8 @@ from typing import Final
 from hub.domain.records import Sensor
 from hub.domain.sensor_status import Condition, condition
 from hub.metrics.definitions import STATES, HubMetrics
-from hub.store.events import PREFIX, Archive, translated
+from hub.store import keys
+from hub.store.events import Archive, translated
 from hub.store.sensor_signals import NOTHING, Hearing, hearing_of
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,10 +91,10 @@ class SensorLook:
 
     @translated
     def _read(self, now: datetime) -> list[Looked]:
-        places = sorted(name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors"))
+        places = sorted(name.decode() for name in self._redis.smembers(keys.SENSORS))
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
-            pipe.hgetall(f"{PREFIX}:sensor:{place}")
+            pipe.hgetall(keys.sensor(place))
         looked = []
         for place, row in zip(places, pipe.execute(), strict=True):
             sensor = self._archive.sensor_from(place, row) if row else None

@@ -11,9 +11,8 @@ from typing import Final
 from hub.metrics.definitions import HubMetrics
 from hub.notify.dispatcher import unpublished_count
 from hub.notify.outbox import Outbox, known_names
-from hub.store.events import LATE, PREFIX, Archive, translated
-from hub.store.sensor_history import SOURCES_DUE
-from hub.store.source_rows import SOURCES
+from hub.store import keys
+from hub.store.events import Archive, translated
 
 _PAGE: Final = 100
 _LATE_LOOKED_AT: Final = 5_000
@@ -81,10 +80,10 @@ class StoreLook:
     def _oldest_ms(self) -> float:
         """When the oldest event was captured, of those that did not come late; NaN if there is none."""
         for start in range(0, _LATE_LOOKED_AT, _PAGE):
-            rows = self._redis.zrange(f"{PREFIX}:events", start, start + _PAGE - 1, withscores=True)
+            rows = self._redis.zrange(keys.EVENTS, start, start + _PAGE - 1, withscores=True)
             if not rows:
                 break
-            late = self._redis.zmscore(LATE, [name for name, _ in rows])
+            late = self._redis.zmscore(keys.LATE, [name for name, _ in rows])
             for (_, at_ms), received in zip(rows, late, strict=True):
                 if received is None:
                     return float(at_ms)
@@ -102,8 +101,8 @@ class StoreLook:
         metrics.store_alerts.set(self._archive.alert_count())
         metrics.store_oldest.set(self._oldest_ms() / 1000)
         metrics.store_waiting.set(unpublished_count(self._redis))
-        metrics.store_sources.set(self._redis.zcard(SOURCES))
-        metrics.store_sources_due.set(self._redis.zcard(SOURCES_DUE))
+        metrics.store_sources.set(self._redis.zcard(keys.SOURCES))
+        metrics.store_sources_due.set(self._redis.zcard(keys.SOURCES_DUE))
         letters = self._archive.letters
         metrics.store_letters.set(letters.count())
         metrics.store_letter_bytes.set(letters.size_bytes())

@@ -8,7 +8,8 @@ from typing import Final
 from hub.alerting.feedback import Feedback
 from hub.domain.records import ms_of
 from hub.metrics.definitions import VERDICTS, HubMetrics
-from hub.store.events import PREFIX, Archive, translated
+from hub.store import keys
+from hub.store.events import Archive, translated
 
 JUDGED_MS: Final = 30 * 86_400_000
 """Verdicts of so long say how well likeness is calibrated, in ms."""
@@ -57,6 +58,5 @@ class VerdictLook:
     @translated
     def _signature(self, now: datetime) -> str:
         """Changes whenever something was said, and once a day."""
-        key = f"{PREFIX}:feedback:index"
-        newest = self._redis.zrange(key, -1, -1, withscores=True)
-        return f"{self._redis.zcard(key)} {newest} {now.date()}"
+        newest = self._redis.zrange(keys.VERDICT_TIMES, -1, -1, withscores=True)
+        return f"{self._redis.zcard(keys.VERDICT_TIMES)} {newest} {now.date()}"

@@ -1,9 +1,9 @@
 """From an alert that was raised to those who are to be told: completed, kept, and put into their outboxes.
 
-The archive puts each new alert's id into the stream `ew:alerts:due`. Here it is taken, what is worth knowing beside
-it is looked up, and the completed alert replaces the first one. One Lua call writes it, puts it into every outbox
-that wants it and removes the id: a hub that dies before has done nothing, after it everything; and of two hubs that
-come to the same alert only one hands it on.
+The archive puts each new alert's id into a stream. Here it is taken, what is worth knowing beside it is looked up,
+and the completed alert replaces the first one. One Lua call writes it, puts it into every outbox that wants it and
+removes the id: a hub that dies before has done nothing, after it everything; and of two hubs that come to the same
+alert only one hands it on.
 """
 
 import logging
@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hub.notify.outbox import EVENTS, NAMES, Outbox
+from hub.notify.outbox import EVENTS, Outbox
+from hub.store import keys
 from hub.store.consumer_group import Entry, Stream
-from hub.store.events import DUE, PREFIX, translated
+from hub.store.events import translated
 from shared.errors import Invalid, Unavailable
 from shared.messages import AlertMessage
 from shared.worker import Worker
@@ -80,7 +81,7 @@ class Teller:
         self._hub = hub
         self._addresses = addresses
         self._complete = complete
-        self._due = Stream(client, DUE, _TELLERS)
+        self._due = Stream(client, keys.ALERTS_DUE, _TELLERS)
         self._hand_on = client.register_script(_HAND_ON)
         self._look_at = 0.0
         self.worker = Worker("teller", self._work, failed=lambda _error: self._look_again())
@@ -121,7 +122,7 @@ class Teller:
 
     def _hand_all_on(self, entries: Sequence[Entry]) -> None:
         events = [fields.get(b"event", b"").decode(errors="replace") for _, fields in entries]
-        rows = self._client.mget([_alert(event) for event in events])
+        rows = self._client.mget([keys.alert(event) for event in events])
         gone: list[str] = []
         with self._client.pipeline(transaction=False) as pipe:  # each alert by itself is whole
             for (name, _), event, row in zip(entries, events, rows, strict=True):
@@ -131,7 +132,7 @@ class Teller:
                     continue
                 outboxes = [address.outbox for address in self._addresses if address.wants(alert)]
                 self._hand_on(
-                    keys=[DUE, _alert(event), NAMES, *(outbox.key for outbox in outboxes)],
+                    keys=[keys.ALERTS_DUE, keys.alert(event), keys.OUTBOXES, *(outbox.key for outbox in outboxes)],
                     args=[
                         *(_TELLERS, name, event, alert.model_dump_json(), EVENTS),
                         *(outbox.name for outbox in outboxes),
@@ -162,10 +163,6 @@ class Teller:
 def unpublished_count(client: Any) -> int:  # noqa: ANN401
     """How many alerts the broker does not have yet: those due, and those on their way to it."""
     with client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
-        pipe.xlen(DUE)
+        pipe.xlen(keys.ALERTS_DUE)
         pipe.xlen(Outbox(client, MQTT).key)
         return sum(pipe.execute())
-
-
-def _alert(event: str) -> str:
-    return f"{PREFIX}:alert:{event}"

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from hub.notify.dispatcher import MQTT
 from hub.notify.outbox import Outbox
-from hub.store.events import PREFIX, translated
+from hub.store import keys
+from hub.store.events import translated
 from shared.events import Event
 from shared.messages import AlertMessage, MatchMessage
 
@@ -54,6 +55,6 @@ class Answers:
             Unavailable: the store is away; putting it again is safe.
         """
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(f"{PREFIX}:alert:{event.id}", alert_of(event).model_dump_json(), ex=KEPT_S)
+            pipe.set(keys.alert(str(event.id)), alert_of(event).model_dump_json(), ex=KEPT_S)
             self._outbox.put(pipe, [str(event.id)])
             pipe.execute()

@@ -1,10 +1,7 @@
 """What one notifier still has to tell: alerts on their way, alerts held back, alerts it could not be told.
 
-Keys, for a notifier `<name>`: `ew:out:<name>` stream of messages to send, each with the ids of its alerts;
-`ew:out:<name>:held` alerts held back, by the time since when (ms); `ew:out:<name>:told` when alerts went out, for
-a day (ms); `ew:out:<name>:tries` attempts that failed, by entry, and the last reason; `ew:out:<name>:dead` stream of
-dead letters; `ew:out` set of all names. The alerts themselves are read from `ew:alert:<id>` when they are taken, so
-whatever became known of them meanwhile is told too; those that expired are done with.
+Its keys are in `hub.store.keys`. The alerts themselves are read when they are taken, so whatever became known of them
+meanwhile is told too; those that expired are done with.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,11 +12,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from hub.domain.records import ms_of, time_of
+from hub.store import keys
 from hub.store.consumer_group import IDLE_S, Entry, Stream
-from hub.store.events import PREFIX, translated
+from hub.store.events import translated
 from shared.messages import AlertMessage
 
-NAMES: Final = f"{PREFIX}:out"
 COURIERS: Final = "couriers"
 EVENTS: Final = "events"
 """The field of an entry that holds the ids of its alerts, with spaces between."""
@@ -93,11 +90,11 @@ class Outbox:
 
     def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401 - the client is untyped
         self.name = name
-        self.key = f"{NAMES}:{name}"
+        self.key = keys.outbox(name)
         self._client = client
         self._stream = Stream(client, self.key, COURIERS)
-        self._held, self._told = f"{self.key}:held", f"{self.key}:told"
-        self._tries, self._dead = f"{self.key}:tries", f"{self.key}:dead"
+        self._held, self._told = keys.outbox_held(name), keys.outbox_sent(name)
+        self._tries, self._dead = keys.outbox_failures(name), keys.outbox_dead_letters(name)
         self._release = client.register_script(_RELEASE)
 
     def put(self, pipe: Any, events: Sequence[str], *, digest: bool = False) -> None:  # noqa: ANN401
@@ -109,7 +106,7 @@ class Outbox:
             digest: see `Outgoing`.
         """
         pipe.xadd(self.key, {EVENTS: " ".join(events), **({"digest": "1"} if digest else {})})
-        pipe.sadd(NAMES, self.name)
+        pipe.sadd(keys.OUTBOXES, self.name)
 
     @translated
     def take(
@@ -126,7 +123,7 @@ class Outbox:
     def _read(self, entries: Sequence[Entry]) -> list[Outgoing]:
         ids = [fields.get(EVENTS.encode(), b"").decode(errors="replace").split() for _, fields in entries]
         flat = [event for one in ids for event in one]
-        rows = dict(zip(flat, self._client.mget([f"{PREFIX}:alert:{e}" for e in flat]), strict=True)) if flat else {}
+        rows = dict(zip(flat, self._client.mget([keys.alert(e) for e in flat]), strict=True)) if flat else {}
         found: list[Outgoing] = []
         gone: list[str] = []
         for (name, fields), events in zip(entries, ids, strict=True):
@@ -298,7 +295,7 @@ class Outbox:
 
 def known_names(client: Any) -> list[str]:  # noqa: ANN401
     """The notifiers that alerts were ever put out for, whether or not they are still in the settings."""
-    return sorted(name.decode() for name in client.smembers(NAMES))
+    return sorted(name.decode() for name in client.smembers(keys.OUTBOXES))
 
 
 def now_utc() -> datetime:

@@ -17,7 +17,8 @@ from hub.sandbox.child_processes import Child, Interrupt, end, guarded, start, w
 from hub.sandbox.neighbourhood import POSITIONS
 from hub.sandbox.terminal import machine_zone
 from hub.settings import HubSettings
-from hub.store.events import DUE, Archive
+from hub.store import keys
+from hub.store.events import Archive
 from shared.errors import Unavailable
 from shared.settings import load
 
@@ -110,7 +111,7 @@ def ready(demo: Demo) -> bool:
 
     if not wait_until(answers, HUB_READY_WITHIN_S, demo.interrupt, 0.0) and not demo.interrupt.is_set():
         raise Unavailable(f"the hub did not become ready within {HUB_READY_WITHIN_S:.0f} s; its log is above")
-    wait_until(lambda: demo.archive.client.xlen(DUE) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
+    wait_until(lambda: demo.archive.client.xlen(keys.ALERTS_DUE) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
     return not demo.interrupt.is_set()
 
 

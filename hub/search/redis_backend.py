@@ -23,6 +23,7 @@ from hub.domain.presence_matrix import level_of_similarity
 from hub.search.backend import Entry, Exclusion, Filter, Query, Towers
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best
+from hub.store import keys
 from hub.store.client import Unfit, connect, meaning
 from shared.errors import Invalid, Unavailable
 
@@ -72,8 +73,8 @@ class EngineIndex:
         self._candidates = candidates
         # Longer than our own patience: past its limit (else 500 ms) the server answers "nothing", without an error.
         self._limit_ms = int(2_000 * timeout_s)
-        self._name = f"ew:search:{scorer.space.id}:{scorer.fingerprint}"
-        self._prefix = f"ew:vector:{scorer.space.id}:{scorer.fingerprint}:"
+        self._name = keys.search_index(scorer.space.id, scorer.fingerprint)
+        self._prefix = keys.vector(scorer.space.id, scorer.fingerprint, "")
         self._redis = connect(url, timeout_s, ca_file)
         try:
             with self._translated():

@@ -2,6 +2,7 @@
 
 | module | what it keeps |
 |---|---|
+| `keys` | nothing: the key of all that is in Redis |
 | `client`, `fitness`, `rows` | the connection and its errors; whether a server fits; rows that cannot be read |
 | `events`, `event_queries` | events, alerts, sensor states, changes; lists of events |
 | `episodes`, `sensor_history` | episodes, sensor states, site thresholds; earlier episodes for late events |

@@ -12,11 +12,8 @@ letters a sensor has at most `limit`; and all letters together have at most `cap
 queue (in bytes) loses its oldest letter. So a sensor that sends nothing else but rubbish pushes out its own rubbish,
 and neither another sensor's letters nor those that can be re-injected.
 
-Keys: `ew:dead-letters` stream of all but the payloads, `ew:dead-letter:<id>` payload,
-`ew:dead-letters:of:<site/sensor>:<kind>` time index of a queue, `ew:dead-letters:bytes` sorted set of queues by
-bytes, `ew:dead-letters:total` bytes of all, `ew:dead-letters:discarded` how many were pushed out,
-`ew:dead-letters:retained` sorted set of digests by time. Letters of earlier hubs are in no queue: the stream holds
-their payloads, and no limit pushes them out.
+Letters of earlier hubs are in no queue: the stream holds their payloads, and no limit pushes them out. The keys are
+in `hub.store.keys`.
 """
 
 import hashlib
@@ -25,6 +22,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from hub.domain.records import ms_of, time_of
+from hub.store import keys
 from hub.store.rows import Rows
 from shared.errors import Invalid
 from shared.mqtt.topics import SensorTopic
@@ -40,28 +38,23 @@ CAP_BYTES: Final = 256 * 1024 * 1024
 _OVERHEAD: Final = 512
 """Bytes that a letter takes beside payload and reason, about."""
 _DIGESTS_KEPT: Final = 10_000
-_ALL: Final = "ew:dead-letters"
-_QUEUES: Final = f"{_ALL}:bytes"
-_TOTAL: Final = f"{_ALL}:total"
-_DISCARDED: Final = f"{_ALL}:discarded"
-_DIGESTS: Final = f"{_ALL}:retained"
 _PAYLOAD: Final = b"payload"
 """The field with the payload of an earlier hub's letter."""
 
 _REMOVE: Final = f"""
 local function remove(id)
-  local row = redis.call('XRANGE', '{_ALL}', id, id)[1]
+  local row = redis.call('XRANGE', '{keys.DEAD_LETTERS}', id, id)[1]
   if not row then return 0 end
   local queue, cost = row[2][2], tonumber(row[2][4])
-  redis.call('XDEL', '{_ALL}', id)
+  redis.call('XDEL', '{keys.DEAD_LETTERS}', id)
   if row[2][1] ~= 'queue' then return 1 end
-  redis.call('DEL', 'ew:dead-letter:' .. id)
-  redis.call('ZREM', '{_ALL}:of:' .. queue, id)
-  redis.call('DECRBY', '{_TOTAL}', cost)
-  if redis.call('EXISTS', '{_ALL}:of:' .. queue) == 1 then
-    redis.call('ZINCRBY', '{_QUEUES}', -cost, queue)
+  redis.call('DEL', '{keys.dead_letter("")}' .. id)
+  redis.call('ZREM', '{keys.dead_letters_of("")}' .. queue, id)
+  redis.call('DECRBY', '{keys.DEAD_LETTER_BYTES}', cost)
+  if redis.call('EXISTS', '{keys.dead_letters_of("")}' .. queue) == 1 then
+    redis.call('ZINCRBY', '{keys.DEAD_LETTER_QUEUES}', -cost, queue)
   else
-    redis.call('ZREM', '{_QUEUES}', queue)
+    redis.call('ZREM', '{keys.DEAD_LETTER_QUEUES}', queue)
   end
   return 1
 end
@@ -70,27 +63,29 @@ _TAKE_OUT: Final = f"{_REMOVE} return remove(ARGV[1])"
 _PUT: Final = f"""{_REMOVE}
 local queue, cost, limit, cap, digest, retained, now, payload = unpack(ARGV, 1, 8)
 if digest ~= '' then
-  if retained == '1' and redis.call('ZSCORE', '{_DIGESTS}', digest) then return -1 end
-  redis.call('ZADD', '{_DIGESTS}', now, digest)
-  redis.call('ZREMRANGEBYRANK', '{_DIGESTS}', 0, -1 - {_DIGESTS_KEPT})
+  if retained == '1' and redis.call('ZSCORE', '{keys.DEAD_LETTER_DIGESTS}', digest) then return -1 end
+  redis.call('ZADD', '{keys.DEAD_LETTER_DIGESTS}', now, digest)
+  redis.call('ZREMRANGEBYRANK', '{keys.DEAD_LETTER_DIGESTS}', 0, -1 - {_DIGESTS_KEPT})
 end
-local id = redis.call('XADD', '{_ALL}', '*', 'queue', queue, 'cost', cost, unpack(ARGV, 9))
-redis.call('SET', 'ew:dead-letter:' .. id, payload)
-redis.call('ZADD', '{_ALL}:of:' .. queue, string.match(id, '^%d+'), id)
-redis.call('ZINCRBY', '{_QUEUES}', cost, queue)
-local total = redis.call('INCRBY', '{_TOTAL}', cost)
+local id = redis.call('XADD', '{keys.DEAD_LETTERS}', '*', 'queue', queue, 'cost', cost, unpack(ARGV, 9))
+redis.call('SET', '{keys.dead_letter("")}' .. id, payload)
+redis.call('ZADD', '{keys.dead_letters_of("")}' .. queue, string.match(id, '^%d+'), id)
+redis.call('ZINCRBY', '{keys.DEAD_LETTER_QUEUES}', cost, queue)
+local total = redis.call('INCRBY', '{keys.DEAD_LETTER_BYTES}', cost)
 local discarded = 0
 local function push_out(from)
-  discarded = discarded + remove(redis.call('ZRANGE', '{_ALL}:of:' .. from, 0, 0)[1])
+  discarded = discarded + remove(redis.call('ZRANGE', '{keys.dead_letters_of("")}' .. from, 0, 0)[1])
 end
-if tonumber(limit) > 0 and redis.call('ZCARD', '{_ALL}:of:' .. queue) > tonumber(limit) then push_out(queue) end
+if tonumber(limit) > 0 and redis.call('ZCARD', '{keys.dead_letters_of("")}' .. queue) > tonumber(limit) then
+  push_out(queue)
+end
 while total > tonumber(cap) do
-  push_out(redis.call('ZREVRANGE', '{_QUEUES}', 0, 0)[1])
-  local left = tonumber(redis.call('GET', '{_TOTAL}'))
+  push_out(redis.call('ZREVRANGE', '{keys.DEAD_LETTER_QUEUES}', 0, 0)[1])
+  local left = tonumber(redis.call('GET', '{keys.DEAD_LETTER_BYTES}'))
   if left >= total then break end
   total = left
 end
-if discarded > 0 then redis.call('INCRBY', '{_DISCARDED}', discarded) end
+if discarded > 0 then redis.call('INCRBY', '{keys.DEAD_LETTERS_DISCARDED}', discarded) end
 return discarded
 """
 
@@ -197,7 +192,7 @@ class DeadLetters:
         """The oldest letters after one, oldest first."""
         found: list[DeadLetter] = []
         while not found and (
-            rows := self._redis.xrange(_ALL, min=f"({after}" if after else "-", count=limit)
+            rows := self._redis.xrange(keys.DEAD_LETTERS, min=f"({after}" if after else "-", count=limit)
         ):  # a page of letters that cannot be read is not the end
             read = (self._rows.read("dead letter", key.decode(), _letter(key), row) for key, row in rows)
             found, after = [letter for letter in read if letter is not None], rows[-1][0].decode()
@@ -205,23 +200,23 @@ class DeadLetters:
 
     def payload(self, letter: str) -> bytes:
         """What is kept of a letter's message; nothing if it is gone."""
-        kept = self._redis.get(f"ew:dead-letter:{letter}")
+        kept = self._redis.get(keys.dead_letter(letter))
         if kept is None:
-            rows = self._redis.xrange(_ALL, letter, letter)
+            rows = self._redis.xrange(keys.DEAD_LETTERS, letter, letter)
             kept = rows[0][1].get(_PAYLOAD) if rows else None
         return bytes(kept or b"")
 
     def count(self) -> int:
         """How many letters wait."""
-        return int(self._redis.xlen(_ALL))
+        return int(self._redis.xlen(keys.DEAD_LETTERS))
 
     def size_bytes(self) -> int:
         """How many bytes they take, about."""
-        return int(self._redis.get(_TOTAL) or 0)
+        return int(self._redis.get(keys.DEAD_LETTER_BYTES) or 0)
 
     def discarded(self) -> int:
         """How many letters were pushed out since the store was made."""
-        return int(self._redis.get(_DISCARDED) or 0)
+        return int(self._redis.get(keys.DEAD_LETTERS_DISCARDED) or 0)
 
     def remove(self, letter: str) -> None:
         """Remove a letter, if it is there."""

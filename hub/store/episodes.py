@@ -1,12 +1,5 @@
 """The casebook: episodes, what each sensor did lately, and each site's thresholds, in the store beside the archive.
 
-Keys: `ew:recent:<site/sensor>` JSON of `Recent`, `ew:episode:<id>` JSON row, `ew:episodes` time index (ms), one per
-`ew:episodes:<site/sensor>:<category>`, `ew:likeness:<site>:<category>` hash of episodes to opening time and likeness,
-`ew:heard:<site/sensor>:<year>` bitmap of the UTC hours in which the sensor was heard, `ew:sites` set,
-`ew:span:<site>` sorted set of a site's `first` and `newest` times, `ew:others:<site>` JSON times of its
-alerts about what belongs to no rhythm, `ew:offers:<site>` JSON of the `Offers` to its budget, `ew:thresholds:<site>`
-JSON.
-
 A batch of events is concluded in one transaction: what is told of their episodes, their alerts, and that they are
 done with. It fails, and is judged again, if another hub changed one of these sensors meanwhile: so that an episode
 has one alert, whichever hubs take its clips.
@@ -32,17 +25,13 @@ from hub.domain.named_sounds import NamedSound
 from hub.domain.records import StoredEvent, ms_of
 from hub.domain.sensor_history import History
 from hub.domain.thresholds import Threshold
-from hub.store.events import LATE, PREFIX, Archive, translated
+from hub.store import keys
+from hub.store.events import Archive, translated
 from hub.store.name_returns import name_log, queue_names
 from hub.store.sensor_history import (
-    EPISODES,
-    SOURCES_DUE,
     checked,
     episode_from,
     expire_traces,
-    index_of,
-    key_of,
-    likeness_of,
     load,
     queue,
 )
@@ -50,7 +39,6 @@ from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
-_SITES: Final = f"{PREFIX}:sites"
 _BATCH: Final = 256
 _OTHERS_KEPT: Final = 1_000
 _WRITTEN_KEPT: Final = 5_000
@@ -138,10 +126,10 @@ class Casebook:
                     recents = _queue(pipe, conclusions, opened, places)
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
-                            pipe.set(_others(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
+                            pipe.set(keys.other_alerts(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
                     for site, offers in opened.offers.items():
                         if offers.changed:
-                            pipe.set(_offers(site), to_json(offers.document()))
+                            pipe.set(keys.alert_offers(site), to_json(offers.document()))
                     self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
@@ -153,18 +141,18 @@ class Casebook:
 
     def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
         """What a batch is judged by, watched from now on."""
-        keys = [_recent(place) for place in places]
-        keys += [key(site) for key in (_others, _offers) for site in sites]
-        pipe.watch(*keys)
-        rows = iter(pipe.mget([*keys, *(_thresholds(site) for site in sites)]))
+        watched = [keys.recent(place) for place in places]
+        watched += [key(site) for key in (keys.other_alerts, keys.alert_offers) for site in sites]
+        pipe.watch(*watched)
+        rows = iter(pipe.mget([*watched, *(keys.thresholds(site) for site in sites)]))
         recents = {place: self._taken_up(place, next(rows)) for place in places}
         others = {site: self._rows.read("others", site, _others_of, next(rows)) or [] for site in sites}
         offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
 
         def look(place: str) -> Recent:
             if place not in recents:
-                pipe.watch(_recent(place))
-                recents[place] = self._recent_from(place, pipe.get(_recent(place)))
+                pipe.watch(keys.recent(place))
+                recents[place] = self._recent_from(place, pipe.get(keys.recent(place)))
             return recents[place]
 
         learnt = {site: self._thresholds_from(site, next(rows)) for site in sites}
@@ -175,7 +163,7 @@ class Casebook:
     @translated
     def recent(self, places: Sequence[str]) -> dict[str, Recent]:
         """What some sensors did lately."""
-        rows = self._redis.mget([_recent(place) for place in places]) if places else []
+        rows = self._redis.mget([keys.recent(place) for place in places]) if places else []
         return {place: self._recent_from(place, row) for place, row in zip(places, rows, strict=True)}
 
     def _taken_up(self, place: str, row: bytes | None) -> Recent:
@@ -190,7 +178,7 @@ class Casebook:
     @translated
     def episode(self, name: str) -> Episode | None:
         """One episode, or None."""
-        found = self._rows.read("episode", name, _episode_or_name, self._redis.get(key_of(name)))
+        found = self._rows.read("episode", name, _episode_or_name, self._redis.get(keys.episode(name)))
         return self.episode(found) if isinstance(found, str) else found
 
     @translated
@@ -215,12 +203,12 @@ class Casebook:
         upper = "+inf" if before_ms is None else f"({before_ms}"
         lower = "-inf" if since_ms is None else str(since_ms)
         if place is not None and category is not None:
-            ids = self._redis.zrevrangebyscore(index_of(place, category), upper, lower, start=0, num=limit)
+            ids = self._redis.zrevrangebyscore(keys.episodes_of(place, category), upper, lower, start=0, num=limit)
             return self._episodes([name.decode() for name in ids])
         chosen: list[Episode] = []
         start = 0
         while len(chosen) < limit:
-            ids = self._redis.zrevrangebyscore(EPISODES, upper, lower, start=start, num=_BATCH)
+            ids = self._redis.zrevrangebyscore(keys.EPISODES, upper, lower, start=start, num=_BATCH)
             if not ids:
                 break
             start += len(ids)
@@ -234,26 +222,26 @@ class Casebook:
     @translated
     def standing(self, names: Sequence[str]) -> dict[str, Episode | str]:
         """Episodes as they are now, or the name of the one that they became a part of; those gone are missing."""
-        rows = self._redis.mget([key_of(name) for name in names]) if names else []
+        rows = self._redis.mget([keys.episode(name) for name in names]) if names else []
         read = {n: self._rows.read("episode", n, _episode_or_name, row) for n, row in zip(names, rows, strict=True)}
         return {name: one for name, one in read.items() if one is not None}
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
-        rows = self._redis.mget([key_of(name) for name in ids]) if ids else []
+        rows = self._redis.mget([keys.episode(name) for name in ids]) if ids else []
         read = (self._rows.read("episode", name, _episode_or_name, row) for name, row in zip(ids, rows, strict=True))
         return [one for one in read if isinstance(one, Episode)]  # else it was merged after its id was read
 
     @translated
     def first_opened_ms(self, place: str, category: str) -> int | None:
         """When the oldest episode of a category at a place opened; None if there is none."""
-        rows = self._redis.zrange(index_of(place, category), 0, 0, withscores=True)
+        rows = self._redis.zrange(keys.episodes_of(place, category), 0, 0, withscores=True)
         return int(rows[0][1]) if rows else None
 
     @translated
     def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Hours since 1970 UTC in which a sensor was heard, between two times: int64 [n], rising."""
         years = range(_year(since_ms), max(_year(since_ms), _year(until_ms)) + 1)
-        rows = self._redis.mget([_heard(place, year) for year in years])
+        rows = self._redis.mget([keys.heard_hours(place, year) for year in years])
         bits = (np.unpackbits(np.frombuffer(row or b"", dtype=np.uint8)) for row in rows)
         hours = np.concatenate(
             [np.flatnonzero(own) + _first_hour(year) for year, own in zip(years, bits, strict=True)]
@@ -263,13 +251,13 @@ class Casebook:
     @translated
     def sites(self) -> list[str]:
         """All sites that were ever heard, by name."""
-        return sorted(name.decode() for name in self._redis.smembers(_SITES))
+        return sorted(name.decode() for name in self._redis.smembers(keys.SITES))
 
     @translated
     def times(self, site: str) -> tuple[int, int] | None:
         """When a site was first and last heard, ms since 1970 UTC; None if never."""
-        first, newest = self._redis.zmscore(_span(site), ["first", "newest"])
-        before = self._redis.hmget(_site(site), "first_ms", "newest_ms")
+        first, newest = self._redis.zmscore(keys.site_span(site), ["first", "newest"])
+        before = self._redis.hmget(keys.legacy_site_span(site), "first_ms", "newest_ms")
         firsts = [int(at) for at in (first, before[0]) if at is not None]
         if not firsts:
             return None
@@ -284,7 +272,7 @@ class Casebook:
         """
         made: dict[str, list[float]] = {}
         for category in CATEGORIES:
-            key = likeness_of(site, category)
+            key = keys.match_probabilities(site, category)
             rows = [(name, *value.split(b":")) for name, value in self._redis.hgetall(key).items()]
             kept = [(_sensor_of(name), int(at), float(best)) for name, at, best in rows if int(at) >= since_ms]
             made[category] = happenings(kept, apart_ms)
@@ -295,7 +283,7 @@ class Casebook:
     @translated
     def thresholds(self, site: str) -> dict[str, Threshold]:
         """What a site has learnt, by category; nothing if it has not yet."""
-        row = self._redis.get(_thresholds(site))
+        row = self._redis.get(keys.thresholds(site))
         return self._thresholds_from(site, row)
 
     def _thresholds_from(self, site: str, row: bytes | None) -> dict[str, Threshold]:
@@ -305,7 +293,7 @@ class Casebook:
     @translated
     def set_thresholds(self, site: str, learnt: Mapping[str, Threshold]) -> None:
         """Put thresholds to use, from the next event on."""
-        self._redis.set(_thresholds(site), to_json({name: own.document() for name, own in learnt.items()}))
+        self._redis.set(keys.thresholds(site), to_json({name: own.document() for name, own in learnt.items()}))
 
     @translated
     def hush(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
@@ -313,11 +301,11 @@ class Casebook:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
-                    pipe.watch(_recent(place))
-                    recent = self._recent_from(place, pipe.get(_recent(place)))
+                    pipe.watch(keys.recent(place))
+                    recent = self._recent_from(place, pipe.get(keys.recent(place)))
                     recent.calls[category] = Call(alert, from_ms, until_ms)
                     pipe.multi()
-                    pipe.set(_recent(place), to_json(recent_document(recent)))
+                    pipe.set(keys.recent(place), to_json(recent_document(recent)))
                     pipe.execute()
                 except redis.WatchError:
                     continue
@@ -329,17 +317,17 @@ class Casebook:
         ids = self._due(before_ms)
         with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for episode in self._episodes(ids):
-                pipe.zrem(index_of(episode.place, episode.category), episode.id)
+                pipe.zrem(keys.episodes_of(episode.place, episode.category), episode.id)
             for name in ids:
-                pipe.delete(key_of(name))
-                pipe.zrem(EPISODES, name)
+                pipe.delete(keys.episode(name))
+                pipe.zrem(keys.EPISODES, name)
             pipe.execute()
         return len(ids)
 
     @translated
     def expire_traces(self, before_ms: int) -> None:
         """Remove all traces of clips from before a time."""
-        places = [name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors")]
+        places = [name.decode() for name in self._redis.smembers(keys.SENSORS)]
         for start in range(0, len(places), _BATCH):
             pipe = self._redis.pipeline(transaction=False)
             for place in places[start : start + _BATCH]:
@@ -350,9 +338,9 @@ class Casebook:
     def _due(self, before_ms: int) -> list[str]:
         """The oldest episodes from before a time, less those of events that came late and are kept for longer."""
         start = 0
-        while ids := self._redis.zrangebyscore(EPISODES, "-inf", f"({before_ms}", start, _BATCH):
+        while ids := self._redis.zrangebyscore(keys.EPISODES, "-inf", f"({before_ms}", start, _BATCH):
             names = [name.decode() for name in ids]
-            received = self._redis.zmscore(LATE, [name.rpartition(".")[0] for name in names])
+            received = self._redis.zmscore(keys.LATE, [name.rpartition(".")[0] for name in names])
             if due := [name for name, at in zip(names, received, strict=True) if at is None or at < before_ms]:
                 return due
             start += len(ids)
@@ -383,16 +371,16 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     queue(pipe, opened.history)
     queue_names(pipe, opened.names)
     if due := _due_for_sources(conclusions, opened.history):
-        pipe.zadd(SOURCES_DUE, due)
+        pipe.zadd(keys.SOURCES_DUE, due)
     recents = {place: to_json(recent_document(opened.recents[place])) for place in places}
-    pipe.mset({_recent(place): row for place, row in recents.items()})
+    pipe.mset({keys.recent(place): row for place, row in recents.items()})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:
         times.setdefault(conclusion.event.site, []).append(ms_of(conclusion.event.captured_at))
     for site, own in times.items():
-        pipe.sadd(_SITES, site)
-        pipe.zadd(_span(site), {"first": min(own)}, lt=True)
-        pipe.zadd(_span(site), {"newest": max(own)}, gt=True)
+        pipe.sadd(keys.SITES, site)
+        pipe.zadd(keys.site_span(site), {"first": min(own)}, lt=True)
+        pipe.zadd(keys.site_span(site), {"newest": max(own)}, gt=True)
     return recents
 
 
@@ -413,7 +401,7 @@ def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa:
     if at // _HOUR_MS != recent.hour:
         recent.hour = at // _HOUR_MS
         year = _year(at)
-        pipe.setbit(_heard(event.place, year), recent.hour - _first_hour(year), 1)
+        pipe.setbit(keys.heard_hours(event.place, year), recent.hour - _first_hour(year), 1)
 
 
 def _episode_or_name(row: bytes) -> Episode | str:
@@ -456,32 +444,3 @@ def _year(ms: int) -> int:
 def _first_hour(year: int) -> int:
     """Of a year, in hours since 1970 UTC."""
     return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // 3600
-
-
-def _recent(place: str) -> str:
-    return f"{PREFIX}:recent:{place}"
-
-
-def _heard(place: str, year: int) -> str:
-    return f"{PREFIX}:heard:{place}:{year}"
-
-
-def _others(site: str) -> str:
-    return f"{PREFIX}:others:{site}"
-
-
-def _offers(site: str) -> str:
-    return f"{PREFIX}:offers:{site}"
-
-
-def _span(site: str) -> str:
-    return f"{PREFIX}:span:{site}"
-
-
-def _site(site: str) -> str:
-    """Where earlier hubs kept the times."""
-    return f"{PREFIX}:site:{site}"
-
-
-def _thresholds(site: str) -> str:
-    return f"{PREFIX}:thresholds:{site}"

@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.domain.records import StoredEvent
-from hub.store.events import PREFIX, Archive, index_of, indexes_of, translated
+from hub.store import keys
+from hub.store.events import Archive, indexes_of, translated
 from shared.events import ClockStatus
 from shared.taxonomy import CATEGORIES
 
-_EVENTS: Final = f"{PREFIX}:events"
 _LAEQS: Final = f"""
 local found = {{}}
 for i, event in ipairs(ARGV) do
-  found[i] = redis.call('HGET', '{PREFIX}:event:' .. event, 'laeq') or ''
+  found[i] = redis.call('HGET', '{keys.event("")}' .. event, 'laeq') or ''
 end
 return found
 """
 _FACTS: Final = f"""
 local found = {{}}
 for i, event in ipairs(ARGV) do
-  found[i] = redis.call('HMGET', '{PREFIX}:event:' .. event, 'laeq', 'clock', 'historical')
+  found[i] = redis.call('HMGET', '{keys.event("")}' .. event, 'laeq', 'clock', 'historical')
 end
 return found
 """
@@ -152,7 +152,7 @@ class Catalogue:
 
     def _batches(self, wanted: Wanted, after: Cursor | None) -> Iterator[list[Cursor]]:
         """All events of the narrowest index, newest first, in batches that grow."""
-        index = _EVENTS if wanted.place is None and wanted.category is None else index_of(_narrowest(wanted))
+        index = _narrowest(wanted)
         upper = min((ms for ms in (wanted.until_ms, after.ms if after else None) if ms is not None), default=None)
         lower = "-inf" if wanted.since_ms is None else wanted.since_ms
         size, ties = _FIRST_BATCH, 0
@@ -174,7 +174,7 @@ class Catalogue:
     def _fitting(self, wanted: Wanted, batch: Sequence[Cursor]) -> Iterator[Cursor]:
         """Those of a batch that are of the category, and otherwise as wanted."""
         if wanted.place is not None and wanted.category is not None:
-            scores = self._redis.zmscore(index_of(wanted.category), [cursor.id for cursor in batch])
+            scores = self._redis.zmscore(keys.events_of(wanted.category), [cursor.id for cursor in batch])
             batch = [cursor for cursor, score in zip(batch, scores, strict=True) if score is not None]
         if not wanted.by_facts:
             yield from batch
@@ -196,7 +196,7 @@ class Catalogue:
     @translated
     def count(self, wanted: Wanted) -> int:
         """How many events there are of a place, or else of a category, or else at all, between two times."""
-        index = _EVENTS if wanted.place is None and wanted.category is None else index_of(_narrowest(wanted))
+        index = _narrowest(wanted)
         lower = "-inf" if wanted.since_ms is None else wanted.since_ms
         upper = "+inf" if wanted.until_ms is None else wanted.until_ms
         return int(self._redis.zcount(index, lower, upper))
@@ -206,7 +206,7 @@ class Catalogue:
         """Levels of the newest clips of some sensors, oldest first; at most `limit` each."""
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
-            pipe.zrevrange(index_of(place), 0, limit - 1, withscores=True)
+            pipe.zrevrange(keys.events_of(place), 0, limit - 1, withscores=True)
         found = [[Cursor(int(ms), key.decode()) for key, ms in reversed(rows)] for rows in pipe.execute()]
         laeqs = iter(self._laeqs([cursor for own in found for cursor in own]))
         return {
@@ -220,9 +220,8 @@ class Catalogue:
         pairs = [(place, category) for place in places for category in CATEGORIES]
         pipe = self._redis.pipeline(transaction=False)
         for place, category in pairs:
-            key = f"{PREFIX}:episodes:{place}:{category}"
-            pipe.zcard(key)
-            pipe.zrevrange(key, 0, 0, withscores=True)
+            pipe.zcard(keys.episodes_of(place, category))
+            pipe.zrevrange(keys.episodes_of(place, category), 0, 0, withscores=True)
         answers = pipe.execute()
         found = [
             Tally(place, category, times, int(last[0][1]))
@@ -257,4 +256,7 @@ class Catalogue:
 
 
 def _narrowest(wanted: Wanted) -> str:
-    return wanted.place or wanted.category or ""
+    """Key of the narrowest index that serves."""
+    if wanted.place is None and wanted.category is None:
+        return keys.EVENTS
+    return keys.events_of(wanted.place or wanted.category or "")

@@ -1,14 +1,10 @@
 """The archive: every event, alert, sensor state and dead letter, in Redis.
 
-Keys: `ew:event:<id>` hash, `ew:events` time index (sorted set, ms), `ew:alert:<id>` JSON, `ew:alerts` time
-index, `ew:alerts:due` stream of those to be told (by `hub.notify`), `ew:sensors` set of `site/sensor`,
-`ew:sensor:<site/sensor>` hash, `ew:changes` stream of events that came and went, `ew:late` sorted set of events that
-came more than a day after their capture (ms of receipt); those of dead letters are in `hub.store.dead_letters`. One
-Lua call writes an event, so it is there whole or not at all, and only once.
+The keys are in `hub.store.keys`. One Lua call writes an event, so it is there whole or not at all, and only once.
 
 What removes events uses only commands that a store without free memory still takes, and no transaction, which Redis
-then refuses (its `processCommand`: MULTI may take any amount of memory). The note of it in `ew:changes`
-needs memory: it follows, and is written later if the store refuses it.
+then refuses (its `processCommand`: MULTI may take any amount of memory). The note of it in the stream of
+changes needs memory: it follows, and is written later if the store refuses it.
 """
 
 import hashlib
@@ -39,6 +35,7 @@ from hub.domain.records import (
     stored_of,
 )
 from hub.store import client as store
+from hub.store import keys
 from hub.store.client import connect, meaning
 from hub.store.dead_letters import CAP_BYTES, DeadLetter, DeadLetters, LetterKind, Limits
 from hub.store.fitness import Fitness, examine_store, wait_for_disk
@@ -53,17 +50,12 @@ log = logging.getLogger(__name__)
 
 translated = store.translated
 
-PREFIX: Final = "ew"
 CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
-_CHANGES: Final = f"{PREFIX}:changes"
-DUE: Final = f"{PREFIX}:alerts:due"
-"""Stream of the events whose alerts nobody was told of yet."""
 _BATCH: Final = 256
 _PAGE: Final = 10_000
-LATE: Final = f"{PREFIX}:late"
-"""Events that came long after their capture: they are kept for as long after their receipt."""
 _LATE_MS: Final = 86_400_000
+"""An event that came so long after its capture is kept for as long after its receipt."""
 
 _OWN: Final = 12
 """Arguments of the script before an event's fields."""
@@ -150,7 +142,7 @@ class Archive:
         Raises:
             Unavailable: it is not, within the time for one answer.
         """
-        if not wait_for_disk(self._redis, f"{PREFIX}:synced", self._sync_ms):
+        if not wait_for_disk(self._redis, keys.SYNCED, self._sync_ms):
             raise Unavailable(
                 "the store: its append-only file is not on its disk in time: look at that disk, and at `appendfsync`"
             )
@@ -162,8 +154,8 @@ class Archive:
             Unavailable: the store does not answer, or takes nothing (but for want of memory).
         """
         pipe = self._redis.pipeline(transaction=False)
-        pipe.zcard(f"{PREFIX}:events")
-        pipe.set(f"{PREFIX}:asked", 1, ex=60)
+        pipe.zcard(keys.EVENTS)
+        pipe.set(keys.ASKED, 1, ex=60)
         try:
             events, written = pipe.execute(raise_on_error=False)
             for answer in (events, written):
@@ -177,7 +169,7 @@ class Archive:
     def full(self) -> bool:
         """Whether the store takes nothing for want of memory."""
         try:
-            self._redis.set(f"{PREFIX}:asked", 1, ex=60)
+            self._redis.set(keys.ASKED, 1, ex=60)
         except redis.exceptions.OutOfMemoryError:
             return True
         return False
@@ -213,12 +205,12 @@ class Archive:
     def _record(self, pipe: Any, event: StoredEvent) -> None:  # noqa: ANN401 - the client is untyped
         fields = fields_of(event)
         key, flat = str(event.id), [part for pair in fields.items() for part in pair]
-        keys = [_event(key), f"{PREFIX}:events", f"{PREFIX}:sensors", _sensor(event.place), _CHANGES, LATE]
-        keys += indexes_of(event.place, event.presence)
+        written = [keys.event(key), keys.EVENTS, keys.SENSORS, keys.sensor(event.place), keys.CHANGES, keys.LATE]
+        written += indexes_of(event.place, event.presence)
         pipe.evalsha(
             _RECORD_SHA,
-            len(keys),
-            *keys,
+            len(written),
+            *written,
             *(key, fields["captured_ms"], event.place, fields["received_ms"], CHANGES_KEPT),
             *self._ear.arguments(event),
             "" if event.historical else ms_of(event.claimed_at or event.captured_at),
@@ -230,7 +222,7 @@ class Archive:
         """What `record_all` would answer, without writing: spares the features of repeats."""
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
-            pipe.hmget(_event(str(event)), "site", "completed")
+            pipe.hmget(keys.event(str(event)), "site", "completed")
         return [
             Recorded.NEW if site is None else Recorded.UNFINISHED if completed is None else Recorded.REPEAT
             for site, completed in pipe.execute()
@@ -247,15 +239,15 @@ class Archive:
         """`complete_all` as a part of another transaction."""
         for event, alert in done:
             if alert is not None:
-                pipe.set(_alert(alert.event), alert.model_dump_json())
-                pipe.zadd(f"{PREFIX}:alerts", {alert.event: ms_of(alert.captured_at)})
-                pipe.xadd(DUE, {"event": alert.event})
-            pipe.hset(_event(str(event)), "completed", 1)
+                pipe.set(keys.alert(alert.event), alert.model_dump_json())
+                pipe.zadd(keys.ALERTS, {alert.event: ms_of(alert.captured_at)})
+                pipe.xadd(keys.ALERTS_DUE, {"event": alert.event})
+            pipe.hset(keys.event(str(event)), "completed", 1)
 
     @translated
     def position(self) -> str:
         """The place of the newest change; `changes` from here tells what comes later."""
-        newest = self._redis.xrevrange(_CHANGES, count=1)
+        newest = self._redis.xrevrange(keys.CHANGES, count=1)
         return newest[0][0].decode() if newest else "0-0"
 
     @translated
@@ -272,10 +264,10 @@ class Archive:
         """
         # No transaction, which a full store refuses even to read. What is trimmed after it was read counts as missed.
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.xread({_CHANGES: after}, count=limit)
-            pipe.xrange(_CHANGES, count=1)
-            pipe.xrevrange(_CHANGES, count=1)
-            pipe.xlen(_CHANGES)
+            pipe.xread({keys.CHANGES: after}, count=limit)
+            pipe.xrange(keys.CHANGES, count=1)
+            pipe.xrevrange(keys.CHANGES, count=1)
+            pipe.xlen(keys.CHANGES)
             found, oldest, newest, kept = pipe.execute()
         if after == "0-0":
             missed = kept >= CHANGES_KEPT  # trimming leaves at least so many
@@ -306,7 +298,7 @@ class Archive:
     @translated
     def _ids_from(self, start: str, limit: int) -> list[tuple[str, float]]:
         """Events captured at this time (ms) or later, with their times, oldest first."""
-        rows = self._redis.zrangebyscore(f"{PREFIX}:events", start, "+inf", start=0, num=limit, withscores=True)
+        rows = self._redis.zrangebyscore(keys.EVENTS, start, "+inf", start=0, num=limit, withscores=True)
         return [(key.decode(), at) for key, at in rows]
 
     @translated
@@ -314,7 +306,7 @@ class Archive:
         """Those of some events that are there and can be read, in their order; one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for key in events:
-            pipe.hmget(_event(key), FIELDS)
+            pipe.hmget(keys.event(key), FIELDS)
         rows = zip(events, pipe.execute(), strict=True)
         read = (self.rows.read("event", key, partial(stored_of, key), row) for key, row in rows)
         return [event for event in read if event is not None]
@@ -326,7 +318,7 @@ class Archive:
     @translated
     def count(self) -> int:
         """How many events are archived."""
-        return int(self._redis.zcard(f"{PREFIX}:events"))
+        return int(self._redis.zcard(keys.EVENTS))
 
     @translated
     def events(
@@ -340,7 +332,7 @@ class Archive:
             place: only events of this `site/sensor`.
         """
         upper = "+inf" if before is None else f"({ms_of(before)}"
-        index = f"{PREFIX}:events" if place is None else index_of(place)
+        index = keys.EVENTS if place is None else keys.events_of(place)
         ids = self._redis.zrevrangebyscore(index, upper, "-inf", start=0, num=limit)
         return self.fetch([key.decode() for key in ids])
 
@@ -348,7 +340,7 @@ class Archive:
     def alerts(self, *, limit: int = 50, before: datetime | None = None) -> list[AlertMessage]:
         """The newest alerts, newest first."""
         upper = "+inf" if before is None else f"({ms_of(before)}"
-        ids = self._redis.zrevrangebyscore(f"{PREFIX}:alerts", upper, "-inf", start=0, num=limit)
+        ids = self._redis.zrevrangebyscore(keys.ALERTS, upper, "-inf", start=0, num=limit)
         return self._alerts(ids)
 
     @translated
@@ -359,12 +351,12 @@ class Archive:
     @translated
     def alert_count(self) -> int:
         """How many alerts are kept."""
-        return int(self._redis.zcard(f"{PREFIX}:alerts"))
+        return int(self._redis.zcard(keys.ALERTS))
 
     def _alerts(self, ids: list[bytes]) -> list[AlertMessage]:
         if not ids:
             return []
-        rows = self._redis.mget([_alert(key.decode()) for key in ids])
+        rows = self._redis.mget([keys.alert(key.decode()) for key in ids])
         read = (
             self.rows.read("alert", key.decode(), AlertMessage.model_validate_json, row)
             for key, row in zip(ids, rows, strict=True)
@@ -384,17 +376,17 @@ class Archive:
         """
         place = f"{state.site}/{state.sensor}"
         names = ("boot", "highest_seq")
-        found = zip(names, self._redis.hmget(_sensor(place), names), strict=True)
+        found = zip(names, self._redis.hmget(keys.sensor(place), names), strict=True)
         known = {name: value.decode() for name, value in found if value is not None}
         if state.state == "lost" and known.get("boot", state.boot) != state.boot:
             return False
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.sadd(f"{PREFIX}:sensors", place)
+            pipe.sadd(keys.SENSORS, place)
             reported = report_fields(state.report) if state.report is not None else {}
             measured = {} if skew_s is None else {"clock_skew_s": round(skew_s, 3), "clock_boot": state.boot}
             told = {**reported, **measured, **numbers_fields(state, known)}
             about = {"state": state.state, "boot": state.boot, "software": state.software}
-            pipe.hset(_sensor(place), mapping={**about, **told})
+            pipe.hset(keys.sensor(place), mapping={**about, **told})
             pipe.execute()
         return True
 
@@ -403,7 +395,7 @@ class Archive:
         """The clocks of some sensors, as far as they were measured."""
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
-            pipe.hmget(_sensor(place), "clock_boot", "clock_skew_s")
+            pipe.hmget(keys.sensor(place), "clock_boot", "clock_skew_s")
         rows = zip(places, pipe.execute(), strict=True)
         return {
             place: ClockReading(boot.decode(), float(skew))
@@ -416,7 +408,7 @@ class Archive:
         """When the newest event of each of some sensors was captured; None where there is none."""
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
-            pipe.zrevrange(index_of(place), 0, 0, withscores=True)
+            pipe.zrevrange(keys.events_of(place), 0, 0, withscores=True)
         return [datetime.fromtimestamp(rows[0][1] / 1000, UTC) if rows else None for rows in pipe.execute()]
 
     @translated
@@ -428,10 +420,10 @@ class Archive:
     @translated
     def sensors(self) -> list[Sensor]:
         """All sensors that ever spoke, by name."""
-        places = sorted(name.decode() for name in self._redis.smembers(f"{PREFIX}:sensors"))
+        places = sorted(name.decode() for name in self._redis.smembers(keys.SENSORS))
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
-            pipe.hgetall(_sensor(place))
+            pipe.hgetall(keys.sensor(place))
         read = (self.sensor_from(place, row) for place, row in zip(places, pipe.execute(), strict=True))
         return [sensor for sensor in read if sensor is not None]
 
@@ -488,23 +480,23 @@ class Archive:
             The events removed, each with the path of its clip, or ""; call again until there are none.
         """
         limit = ms_of(before)
-        due = self._due(f"{PREFIX}:events", limit) or (self._ahead(limit, ms_of(now)) if now else [])
+        due = self._due(keys.EVENTS, limit) or (self._ahead(limit, ms_of(now)) if now else [])
         with self._redis.pipeline(transaction=False) as pipe:
             for key in due:
-                pipe.hmget(_event(key), "clip", "site", "presence")
+                pipe.hmget(keys.event(key), "clip", "site", "presence")
             rows = dict(zip(due, pipe.execute(), strict=True))
-        alerts = self._due(f"{PREFIX}:alerts", limit)
+        alerts = self._due(keys.ALERTS, limit)
         # No transaction: a full store refuses those. The list of events goes last: what is cut short is made up.
         with self._redis.pipeline(transaction=False) as pipe:
             for key, (_, site, presence) in rows.items():
                 for index in self.rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
                     pipe.zrem(index, key)
-                pipe.delete(_event(key))
-                pipe.zrem(LATE, key)
-                pipe.zrem(f"{PREFIX}:events", key)
+                pipe.delete(keys.event(key))
+                pipe.zrem(keys.LATE, key)
+                pipe.zrem(keys.EVENTS, key)
             for key in {*alerts, *due}:
-                pipe.delete(_alert(key))
-                pipe.zrem(f"{PREFIX}:alerts", key)
+                pipe.delete(keys.alert(key))
+                pipe.zrem(keys.ALERTS, key)
             pipe.execute()
         self._untold += rows
         self._tell_gone()
@@ -514,7 +506,7 @@ class Archive:
         """The oldest of an index from before a time, less those that came late and are kept for longer."""
         start = self._kept.pop(index, 0)  # so many of the oldest are known to be kept
         while ids := self._redis.zrangebyscore(index, "-inf", f"({limit}", start=start, num=_BATCH):
-            received = self._redis.zmscore(LATE, ids)
+            received = self._redis.zmscore(keys.LATE, ids)
             due = [key.decode() for key, at in zip(ids, received, strict=True) if at is None or at < limit]
             if due:
                 self._kept[index] = start
@@ -525,10 +517,10 @@ class Archive:
     def _ahead(self, limit: int, now: int) -> list[str]:
         """Events captured after now and received before a time; earlier hubs archived such."""
         start = 0
-        while ids := self._redis.zrevrangebyscore(f"{PREFIX}:events", "+inf", f"({now}", start=start, num=_BATCH):
+        while ids := self._redis.zrevrangebyscore(keys.EVENTS, "+inf", f"({now}", start=start, num=_BATCH):
             pipe = self._redis.pipeline(transaction=False)
             for key in ids:
-                pipe.hget(_event(key.decode()), "received_ms")
+                pipe.hget(keys.event(key.decode()), "received_ms")
             received = [
                 self.rows.read("event", key.decode(), int, at) or 0
                 for key, at in zip(ids, pipe.execute(), strict=True)
@@ -543,7 +535,7 @@ class Archive:
         while self._untold:
             pipe = self._redis.pipeline(transaction=False)
             for key in self._untold[:_BATCH]:
-                pipe.xadd(_CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
+                pipe.xadd(keys.CHANGES, {"gone": key}, maxlen=CHANGES_KEPT, approximate=True)
             try:
                 pipe.execute()
             except redis.ResponseError as error:  # telling an event twice changes nothing
@@ -552,15 +544,10 @@ class Archive:
             del self._untold[:_BATCH]
 
 
-def index_of(what: str) -> str:
-    """Key of the time index of a place, `site/sensor`, or of a category."""
-    return f"{PREFIX}:events:{what}"
-
-
 def indexes_of(place: str, presence: Sequence[float]) -> list[str]:
     """Keys of the time indexes that an event is in, beside that of all events."""
     present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
-    return [index_of(what) for what in (place, *present)]
+    return [keys.events_of(what) for what in (place, *present)]
 
 
 def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
@@ -569,18 +556,6 @@ def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
     if len(presence) != 4 * len(CATEGORIES):
         return indexes_of(place, [1.0] * len(CATEGORIES))
     return indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist())
-
-
-def _event(key: str) -> str:
-    return f"{PREFIX}:event:{key}"
-
-
-def _alert(key: str) -> str:
-    return f"{PREFIX}:alert:{key}"
-
-
-def _sensor(place: str) -> str:
-    return f"{PREFIX}:sensor:{place}"
 
 
 def _order(position: str | bytes) -> tuple[int, int]:

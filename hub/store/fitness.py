@@ -7,11 +7,13 @@ server that is too old, a replica and a cluster are found whatever they are call
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import redis
 from redis import exceptions as fault
 
+from hub.store import keys
 from hub.store.client import CLUSTER, REPLICA, Unfit, meaning
 from shared.errors import Invalid
 
@@ -89,15 +91,15 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
     Raises:
         redis.RedisError: the first refusal that is not for want of memory.
     """
-    own = f"ew:check:{uuid.uuid4().hex[:12]}"
-    row, index, stream, names = (f"{own}:{name}" for name in ("row", "index", "stream", "names"))
+    own = partial(keys.check, uuid.uuid4().hex[:12])
+    row, index, stream, names = (own(name) for name in ("row", "index", "stream", "names"))
     transaction = client.pipeline(transaction=True)
-    transaction.set(f"{own}:text", 1, ex=60)
-    transaction.mget([f"{own}:text"])
-    transaction.incrby(f"{own}:number", 2)
+    transaction.set(own("text"), 1, ex=60)
+    transaction.mget([own("text")])
+    transaction.incrby(own("number"), 2)
     pipe = client.pipeline(transaction=False)
     pipe.hset(row, "b", 1).hsetnx(row, "b", 1).hincrby(row, "b", 1).hmget(row, ["a", "b"]).hgetall(row)
-    pipe.hget(row, "a").hvals(row).hdel(row, "b").setbit(f"{own}:bits", 3, 1)
+    pipe.hget(row, "a").hvals(row).hdel(row, "b").setbit(own("bits"), 3, 1)
     pipe.sadd(names, "a").smembers(names).srem(names, "a")
     pipe.zadd(index, {"b": 2}).zcard(index).zcount(index, 0, 1).zmscore(index, ["b"]).zrange(index, 0, 1)
     pipe.zrangebyscore(index, 0, 1).zrevrange(index, 0, 1).zrevrangebyscore(index, 1, 0).zincrby(index, 1, "b")
@@ -106,7 +108,7 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
     pipe.xgroup_create(stream, "check", "0").xreadgroup("check", "me", {stream: ">"}, count=1)
     pipe.xautoclaim(stream, "check", "me", 1_000, count=1).xpending(stream, "check").xack(stream, "check", "0-1")
     pipe.xclaim(stream, "check", "me", 1_000, ["0-1"]).xdel(stream, "0-1").exists(row).time()
-    keys = [row, index, stream, names, *(f"{own}:{name}" for name in ("text", "number", "bits"))]
+    used = [row, index, stream, names, *(own(name) for name in ("text", "number", "bits"))]
     problems: list[redis.RedisError] = []
     try:
         client.script_load(_SCRIPT)
@@ -116,7 +118,7 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
         problems.append(error)
     problems += [answer for answer in pipe.execute(raise_on_error=False) if isinstance(answer, redis.RedisError)]
     with suppress(redis.RedisError):  # whatever hinders this hindered something before
-        client.delete(*keys)
+        client.delete(*used)
     other = [one for one in problems if not _for_want_of_memory(one)]
     if other:
         raise next((one for one in other if isinstance(meaning(one), Unfit)), other[0])

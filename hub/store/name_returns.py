@@ -1,20 +1,18 @@
-"""The returns of named sounds in the store: `ew:returns:<site/sensor>`, a hash of ids of named sounds to JSON.
+"""The returns of named sounds in the store; the keys are in `hub.store.keys`.
 
-They are written with the conclusion of events (`hub.store.episodes`), in its transaction. Field `name` of
-`ew:event:<id>` then is the id of the event's named sound.
+They are written with the conclusion of events (`hub.store.episodes`), in its transaction. Field `name` of an event's
+hash then is the id of its named sound.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from hub.domain.named_returns import NameLog, Return, Returns
-from hub.store.events import PREFIX
+from hub.store import keys
 from hub.store.rows import Rows
-
-_RETURNS: Final = f"{PREFIX}:returns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,8 @@ def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
 
     def load(place: str, sound: str) -> Returns:
         return (
-            rows.read("returns", f"{place} {sound}", returns_of, client.hget(returns_key(place), sound)) or Returns()
+            rows.read("returns", f"{place} {sound}", returns_of, client.hget(keys.named_sound_returns(place), sound))
+            or Returns()
         )
 
     return NameLog(load)
@@ -53,9 +52,9 @@ def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
 def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
     """Keep what changed in the returns, and which events have names."""
     for (place, sound), returns in names.changed.items():
-        pipe.hset(returns_key(place), sound, to_json(_document(returns)))
+        pipe.hset(keys.named_sound_returns(place), sound, to_json(_document(returns)))
     for event, sound in names.names.items():
-        pipe.hset(f"{PREFIX}:event:{event}", "name", sound)
+        pipe.hset(keys.event(event), "name", sound)
 
 
 def returns_of(row: bytes) -> Returns:
@@ -91,15 +90,10 @@ def heard_at(client: Any, rows: Rows, sounds: Sequence[str], places: Sequence[st
         return made
     pipe = client.pipeline(transaction=False)
     for place in places:
-        pipe.hmget(returns_key(place), list(made))
+        pipe.hmget(keys.named_sound_returns(place), list(made))
     for place, own in zip(places, pipe.execute(), strict=True):
         for sound, row in zip(made, own, strict=True):
             found = rows.read("returns", f"{place} {sound}", returns_of, row)
             if found is not None:
                 made[sound] = _together(made[sound], place, found)
     return made
-
-
-def returns_key(place: str) -> str:
-    """Key of the returns at a place, `site/sensor`."""
-    return f"{_RETURNS}:{place}"

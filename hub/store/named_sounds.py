@@ -1,8 +1,5 @@
 """Named sounds in the store, with copies of their examples, which therefore outlast the events themselves.
 
-Keys: `ew:names` hash of ids to JSON, `ew:names:version` counter of changes, one `ew:name:<id>:example:<event>` hash
-per example with the fields of an archived event, field `name` of `ew:event:<id>`: the id of the event's named sound.
-
 Retention removes the events that are examples like all others: the copies keep their features and levels, and a copy
 of their sound lies in the folder `_named` of the clips. Identities are made of the features by the checkpoint in use,
 so that a new checkpoint needs nothing.
@@ -20,15 +17,14 @@ from pydantic import TypeAdapter
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NamedSound, Treatment, check_room, tidy
 from hub.domain.records import FIELDS, StoredEvent, fields_of, stored_of
+from hub.store import keys
 from hub.store.audio_files import Clips
-from hub.store.events import PREFIX, Archive, translated
-from hub.store.name_returns import HeardName, heard_at, returns_key
+from hub.store.events import Archive, translated
+from hub.store.name_returns import HeardName, heard_at
 from shared.errors import Invalid, Unavailable
 
 log = logging.getLogger(__name__)
 
-_NAMES: Final = f"{PREFIX}:names"
-_VERSION: Final = f"{_NAMES}:version"
 _SOUND: Final = TypeAdapter(NamedSound)
 BY_LIMIT: Final = 64
 
@@ -50,24 +46,24 @@ class NamedSounds:
     @translated
     def version(self) -> bytes:
         """What is another after every change of a name, by whichever hub."""
-        return bytes(self._redis.get(_VERSION) or b"")
+        return bytes(self._redis.get(keys.NAMED_SOUNDS_VERSION) or b"")
 
     @translated
     def all(self) -> dict[str, NamedSound]:
         """All named sounds by id, the oldest first."""
-        return self._read(self._redis.hgetall(_NAMES))
+        return self._read(self._redis.hgetall(keys.NAMED_SOUNDS))
 
     def _read(self, rows: Mapping[bytes, bytes]) -> dict[str, NamedSound]:
         read = [self._rows.read("name", key.decode(), _SOUND.validate_json, row) for key, row in rows.items()]
         return {one.id: one for one in sorted(filter(None, read), key=lambda one: (one.made_ms, one.id))}
 
     @translated
-    def examples(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
+    def examples(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
         """Copies of examples, by the id of the named sound and of the event; those that are there and can be read."""
-        wanted = list(keys)
+        wanted = list(pairs)
         pipe = self._redis.pipeline(transaction=False)
         for sound, event in wanted:
-            pipe.hmget(_example(sound, event), FIELDS)
+            pipe.hmget(keys.named_sound_example(sound, event), FIELDS)
         rows = zip(wanted, pipe.execute(), strict=True)
         read = {key: self._rows.read("example", key[1], partial(stored_of, key[1]), row) for key, row in rows}
         return {key: event for key, event in read.items() if event is not None}
@@ -162,11 +158,11 @@ class NamedSounds:
         present = self._one(sound)
         places = self._places()
         with self._redis.pipeline(transaction=False) as pipe:  # a full store refuses transactions
-            pipe.hdel(_NAMES, sound)
+            pipe.hdel(keys.NAMED_SOUNDS, sound)
             for place in places:
-                pipe.hdel(returns_key(place), sound)
+                pipe.hdel(keys.named_sound_returns(place), sound)
             for event in present.examples:
-                pipe.delete(_example(sound, event))
+                pipe.delete(keys.named_sound_example(sound, event))
             pipe.execute()
         self._tell()
         self._remove_clips(sound, present.examples)
@@ -175,7 +171,7 @@ class NamedSounds:
     def _tell(self) -> None:
         """Have all hubs read the names anew; a full store cannot be told, and they see it at the next change."""
         try:
-            self._redis.incr(_VERSION)
+            self._redis.incr(keys.NAMED_SOUNDS_VERSION)
         except redis.ResponseError as error:
             log.warning("a change of names is not told yet", extra={"reason": str(error)})
 
@@ -185,7 +181,7 @@ class NamedSounds:
         return heard_at(self._redis, self._rows, list(sounds), self._places())
 
     def _places(self) -> list[str]:
-        return sorted(place.decode() for place in self._redis.smembers(f"{PREFIX}:sensors"))
+        return sorted(place.decode() for place in self._redis.smembers(keys.SENSORS))
 
     @translated
     def of_events(self, events: Sequence[str]) -> dict[str, str]:
@@ -194,12 +190,12 @@ class NamedSounds:
             return {}
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
-            pipe.hget(f"{PREFIX}:event:{event}", "name")
+            pipe.hget(keys.event(event), "name")
         return {event: row.decode() for event, row in zip(events, pipe.execute(), strict=True) if row}
 
     @translated
     def _one(self, sound: str) -> NamedSound:
-        found = self._read({sound.encode(): row} if (row := self._redis.hget(_NAMES, sound)) else {})
+        found = self._read({sound.encode(): row} if (row := self._redis.hget(keys.NAMED_SOUNDS, sound)) else {})
         if sound not in found:
             raise _none(sound)
         return found[sound]
@@ -229,20 +225,20 @@ class NamedSounds:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
-                    pipe.watch(_NAMES)
-                    before = self._read(pipe.hgetall(_NAMES))
+                    pipe.watch(keys.NAMED_SOUNDS)
+                    before = self._read(pipe.hgetall(keys.NAMED_SOUNDS))
                     made = make(before.get(key))
                     check_room(made, before.values())
                     kept = kept or [replace(event, clip=self._keep_clip(key, event)) for event in fresh]
                     old = set(before[key].examples) - set(made.examples) if key in before else set[str]()
                     pipe.multi()
-                    pipe.hset(_NAMES, key, _SOUND.dump_json(made))
+                    pipe.hset(keys.NAMED_SOUNDS, key, _SOUND.dump_json(made))
                     for event in kept:
-                        pipe.hset(_example(key, str(event.id)), mapping=fields_of(event))
-                        pipe.hset(f"{PREFIX}:event:{event.id}", "name", key)
+                        pipe.hset(keys.named_sound_example(key, str(event.id)), mapping=fields_of(event))
+                        pipe.hset(keys.event(str(event.id)), "name", key)
                     for gone in sorted(old):
-                        pipe.delete(_example(key, gone))
-                    pipe.incr(_VERSION)
+                        pipe.delete(keys.named_sound_example(key, gone))
+                    pipe.incr(keys.NAMED_SOUNDS_VERSION)
                     pipe.execute()
                 except redis.WatchError:
                     continue
@@ -274,10 +270,6 @@ class NamedSounds:
 
 def _none(sound: str) -> Invalid:
     return Invalid(f"no sound has the id {sound!r}")
-
-
-def _example(sound: str, event: str) -> str:
-    return f"{PREFIX}:name:{sound}:example:{event}"
 
 
 def _clip(sound: str, event: str) -> str:

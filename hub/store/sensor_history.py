@@ -1,7 +1,6 @@
 """Earlier episodes and traces in the store, for clips that come late; see `hub.domain.sensor_history`.
 
-Keys beside those of the casebook: `ew:traces:<site/sensor>:<category>` sorted set of traces as JSON, by their begin
-(ms). The name of an episode that became a part of another holds the other's name, as JSON text, for a year.
+The key of an episode that became a part of another holds the other's name, as JSON text, for a year.
 """
 
 from collections.abc import Mapping
@@ -13,12 +12,9 @@ from hub.domain.episodes import Episode, episode_of, episode_row
 from hub.domain.records import LATEST_MS
 from hub.domain.sensor_history import History, Kept, Key, Trace
 from hub.domain.thresholds import FLOOR
-from hub.store.events import PREFIX
+from hub.store import keys
 from hub.store.rows import Rows
 
-EPISODES: Final = f"{PREFIX}:episodes"
-SOURCES_DUE: Final = f"{PREFIX}:sources:due"
-"""Episodes whose source is to be found, by their opening (ms); see `hub.store.sources`."""
 _AT_ONCE: Final = 16
 _NAMED_FOR_S: Final = 366 * 86_400
 
@@ -34,17 +30,17 @@ def load(client: Any, rows: Rows, key: Key, from_ms: int, until_ms: int) -> Kept
         until_ms: end of the span.
     """
     episodes: list[Episode] = []
-    index, start = index_of(*key), 0
+    index, start = keys.episodes_of(*key), 0
     while ids := client.zrevrangebyscore(index, until_ms, "-inf", start=start, num=_AT_ONCE):
         names = [name.decode() for name in ids]
-        kept = client.mget([key_of(name) for name in names])
+        kept = client.mget([keys.episode(name) for name in names])
         read = (rows.read("episode", name, episode_from, row) for name, row in zip(names, kept, strict=True))
         found = [episode for episode in read if episode is not None]
         episodes += [episode for episode in found if episode.last_ms >= from_ms]
         if len(ids) < _AT_ONCE or any(episode.last_ms < from_ms for episode in found):
             break
         start += len(ids)
-    members = client.zrangebyscore(_traces(*key), from_ms, until_ms)
+    members = client.zrangebyscore(keys.traces(*key), from_ms, until_ms)
     traces = (rows.read("trace", member.decode(errors="replace"), _trace_from, member) for member in members)
     return episodes, [trace for trace in traces if trace is not None]
 
@@ -80,13 +76,13 @@ def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
     likely: dict[str, dict[str, str]] = {}
     rows: dict[str, bytes] = {}
     for episode in history.changed.values():
-        rows[key_of(episode.id)] = to_json(episode_row(episode))
+        rows[keys.episode(episode.id)] = to_json(episode_row(episode))
         if episode.id in history.moved:
-            for index in (EPISODES, index_of(episode.place, episode.category)):
+            for index in (keys.EPISODES, keys.episodes_of(episode.place, episode.category)):
                 opened.setdefault(index, {})[episode.id] = episode.opened_ms
         if episode.best >= FLOOR:
             value = f"{episode.opened_ms}:{episode.best:.4f}"
-            likely.setdefault(likeness_of(episode.site, episode.category), {})[episode.id] = value
+            likely.setdefault(keys.match_probabilities(episode.site, episode.category), {})[episode.id] = value
     for index, entries in opened.items():
         pipe.zadd(index, entries)
     for name, values in likely.items():
@@ -94,10 +90,10 @@ def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
     if rows:
         pipe.mset(rows)
     for episode in history.merged.values():
-        pipe.set(key_of(episode.id), to_json(history.into[episode.id]), ex=_NAMED_FOR_S)
-        pipe.zrem(EPISODES, episode.id)
-        pipe.zrem(index_of(episode.place, episode.category), episode.id)
-        pipe.hdel(likeness_of(episode.site, episode.category), episode.id)
+        pipe.set(keys.episode(episode.id), to_json(history.into[episode.id]), ex=_NAMED_FOR_S)
+        pipe.zrem(keys.EPISODES, episode.id)
+        pipe.zrem(keys.episodes_of(episode.place, episode.category), episode.id)
+        pipe.hdel(keys.match_probabilities(episode.site, episode.category), episode.id)
     _queue_traces(pipe, history.traces, history.absorbed)
 
 
@@ -108,34 +104,15 @@ def _queue_traces(
 ) -> None:
     for key, traces in came.items():
         if traces:
-            pipe.zadd(_traces(*key), {_member(trace): trace.start_ms for trace in traces.values()})
+            pipe.zadd(keys.traces(*key), {_member(trace): trace.start_ms for trace in traces.values()})
     for key, traces in absorbed.items():
         if traces:
-            pipe.zrem(_traces(*key), *(_member(trace) for trace in traces.values()))
+            pipe.zrem(keys.traces(*key), *(_member(trace) for trace in traces.values()))
 
 
 def expire_traces(pipe: Any, place: str, category: str, before_ms: int) -> None:  # noqa: ANN401
     """Remove traces from before a time."""
-    pipe.zremrangebyscore(_traces(place, category), "-inf", f"({before_ms}")
-
-
-def key_of(name: str) -> str:
-    """Key of an episode's row."""
-    return f"{PREFIX}:episode:{name}"
-
-
-def index_of(place: str, category: str) -> str:
-    """Key of the time index of a place's episodes of a category."""
-    return f"{EPISODES}:{place}:{category}"
-
-
-def likeness_of(site: str, category: str) -> str:
-    """Key of the hash of a site's episodes of a category to opening time and likeness."""
-    return f"{PREFIX}:likeness:{site}:{category}"
-
-
-def _traces(place: str, category: str) -> str:
-    return f"{PREFIX}:traces:{place}:{category}"
+    pipe.zremrangebyscore(keys.traces(place, category), "-inf", f"({before_ms}")
 
 
 def _member(trace: Trace) -> bytes:

@@ -1,4 +1,4 @@
-"""Sources and their episodes as rows of the store, and the names of the keys; see `hub.store.sources`."""
+"""Sources and their episodes as rows of the store; see `hub.store.sources`."""
 
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
@@ -9,11 +9,8 @@ import numpy as np
 from pydantic_core import from_json, to_json
 
 from hub.domain.sources import Centre, Member, Source, Vector
-from hub.store.events import PREFIX
 from shared.taxonomy import CATEGORIES
 
-SOURCES: Final = f"{PREFIX}:sources"
-KEPT: Final = f"{SOURCES}:kept"
 _STEPS: Final = 127
 """Identities are multiples of 1 / 127, so that a signed byte holds a value. Source: `hub.model.identity`."""
 
@@ -126,33 +123,3 @@ def member_of(episode: str, row: bytes) -> StoredMember:
 
 def _text(data: bytes) -> str:
     return b64encode(data).decode()
-
-
-def source_key(name: str) -> str:
-    """Key of a source's row."""
-    return f"{PREFIX}:source:{name}"
-
-
-def episodes_key(name: str) -> str:
-    """Key of the time index of a source's episodes."""
-    return f"{PREFIX}:source:{name}:episodes"
-
-
-def group_key(group: Group) -> str:
-    """Key of the time index of a group's sources."""
-    return f"{SOURCES}:{':'.join(group)}"
-
-
-def version_key(group: Group) -> str:
-    """Key of the counter of changes of a group."""
-    return f"{SOURCES}:version:{':'.join(group)}"
-
-
-def members_key(site: str) -> str:
-    """Key of the hash of a site's episodes that are of a source."""
-    return f"{PREFIX}:members:{site}"
-
-
-def network_key(space: str) -> str:
-    """Key of the fingerprint of the checkpoint that makes a feature space's identities."""
-    return f"{SOURCES}:network:{space}"

@@ -9,22 +9,16 @@ from pydantic_core import to_json
 
 from hub.domain.source_partition import Partition
 from hub.domain.sources import Member
+from hub.store import keys
 from hub.store.rows import Rows
-from hub.store.sensor_history import SOURCES_DUE
 from hub.store.source_rows import (
-    SOURCES,
     Group,
     StoredMember,
     StoredSource,
-    episodes_key,
-    group_key,
     member_of,
     member_row,
-    members_key,
-    source_key,
     source_or_name,
     source_row,
-    version_key,
 )
 
 _NAMED_FOR_S: Final = 366 * 86_400
@@ -66,27 +60,27 @@ def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is un
     """Read what else is needed to keep a drawer, then begin the transaction and queue all of it, in few commands."""
     partition, group = drawer.partition, drawer.group
     _settle(drawer)
-    lost = [one.decode() for name in sorted(partition.gone) for one in pipe.zrange(episodes_key(name), 0, -1)]
+    lost = [one.decode() for name in sorted(partition.gone) for one in pipe.zrange(keys.source_episodes(name), 0, -1)]
     opened = {name: drawer.opened_ms.get(name) or _opened_ms(pipe, drawer, name) for name in drawer.filed}
     pipe.multi()
     for name in partition.into:
-        target = episodes_key(partition.resolved(name))
-        pipe.zunionstore(target, [target, episodes_key(name)], aggregate="MIN")
+        target = keys.source_episodes(partition.resolved(name))
+        pipe.zunionstore(target, [target, keys.source_episodes(name)], aggregate="MIN")
     queue_removal(pipe, group, [*partition.into, *sorted(partition.gone)], set(lost) - drawer.filed.keys())
     for name in partition.into:
-        pipe.set(source_key(name), to_json(partition.resolved(name)), ex=_NAMED_FOR_S)
+        pipe.set(keys.source(name), to_json(partition.resolved(name)), ex=_NAMED_FOR_S)
     _queue_episodes(pipe, drawer, opened)
     if partition.changed:
         changed = [partition.sources[name] for name in sorted(partition.changed)]
         last_ms = {source.id: source.last_ms for source in changed}
         stored = [StoredSource(one, group, drawer.network, _first_ms(drawer, one.id)) for one in changed]
-        pipe.mset({source_key(one.id): source_row(one) for one in stored})
-        pipe.zadd(SOURCES, last_ms)
-        pipe.zadd(group_key(group), last_ms)
+        pipe.mset({keys.source(one.id): source_row(one) for one in stored})
+        pipe.zadd(keys.SOURCES, last_ms)
+        pipe.zadd(keys.sources_of(*group), last_ms)
     if drawer.done:
-        pipe.zrem(SOURCES_DUE, *drawer.done)
+        pipe.zrem(keys.SOURCES_DUE, *drawer.done)
     if partition.changed or partition.gone or drawer.filed or drawer.left:
-        pipe.incr(version_key(group))
+        pipe.incr(keys.sources_version(*group))
 
 
 def _settle(drawer: Drawer) -> None:
@@ -98,7 +92,11 @@ def _settle(drawer: Drawer) -> None:
 
 def _opened_ms(pipe: Any, drawer: Drawer, name: str) -> int:  # noqa: ANN401
     """When an episode of a source opened, as its source has it."""
-    at_ms = pipe.zscore(episodes_key(drawer.members[name].member.source), name) if name in drawer.members else None
+    at_ms = (
+        pipe.zscore(keys.source_episodes(drawer.members[name].member.source), name)
+        if name in drawer.members
+        else None
+    )
     return 0 if at_ms is None else int(at_ms)
 
 
@@ -111,24 +109,24 @@ def _queue_episodes(pipe: Any, drawer: Drawer, opened_ms: Mapping[str, int]) -> 
     for name, member in drawer.filed.items():
         now.setdefault(member.source, {})[name] = opened_ms[name]
     for source, names in before.items():
-        pipe.zrem(episodes_key(source), *names)
+        pipe.zrem(keys.source_episodes(source), *names)
     for source, opened in now.items():
-        pipe.zadd(episodes_key(source), opened)
+        pipe.zadd(keys.source_episodes(source), opened)
     if drawer.filed:
         rows = {name: member_row(StoredMember(own, drawer.network)) for name, own in drawer.filed.items()}
-        pipe.hset(members_key(drawer.group.site), mapping=rows)
+        pipe.hset(keys.source_members(drawer.group.site), mapping=rows)
     if drawer.left:
-        pipe.hdel(members_key(drawer.group.site), *drawer.left)
+        pipe.hdel(keys.source_members(drawer.group.site), *drawer.left)
 
 
 def queue_removal(pipe: Any, group: Group, names: Sequence[str], episodes: Iterable[str] = ()) -> None:  # noqa: ANN401
     """Remove sources of a group, and what tells that some episodes are of them."""
     if names:
-        pipe.delete(*(key(name) for name in names for key in (source_key, episodes_key)))
-        pipe.zrem(SOURCES, *names)
-        pipe.zrem(group_key(group), *names)
+        pipe.delete(*(key(name) for name in names for key in (keys.source, keys.source_episodes)))
+        pipe.zrem(keys.SOURCES, *names)
+        pipe.zrem(keys.sources_of(*group), *names)
     if known := sorted(episodes):
-        pipe.hdel(members_key(group.site), *known)
+        pipe.hdel(keys.source_members(group.site), *known)
 
 
 def _first_ms(drawer: Drawer, name: str) -> int:
@@ -144,7 +142,7 @@ def _first_ms(drawer: Drawer, name: str) -> int:
 
 def read_sources(client: Any, rows: Rows, names: Sequence[str]) -> list[StoredSource]:  # noqa: ANN401
     """Those of some sources that are there and can be read, in their order."""
-    found = client.mget([source_key(name) for name in names]) if names else []
+    found = client.mget([keys.source(name) for name in names]) if names else []
     read = (
         rows.read("source", name, partial(source_or_name, name), row) for name, row in zip(names, found, strict=True)
     )
@@ -158,7 +156,7 @@ def read_members(client: Any, rows: Rows, episodes: Iterable[str]) -> dict[str, 
     for name in episodes:
         by_site.setdefault(name.partition(".")[0], []).append(name)
     for site, names in by_site.items():
-        for name, row in zip(names, client.hmget(members_key(site), names), strict=True):
+        for name, row in zip(names, client.hmget(keys.source_members(site), names), strict=True):
             known = rows.read("member", name, partial(member_of, name), row)
             if known is not None:
                 found[name] = known
@@ -175,7 +173,7 @@ def resolved(client: Any, rows: Rows, names: Iterable[str]) -> dict[str, str]:  
     into: dict[str, StoredSource | str] = {}
     asked = set(names)
     while wanted := sorted(asked - into.keys()):
-        found = client.mget([source_key(name) for name in wanted])
+        found = client.mget([keys.source(name) for name in wanted])
         for name, row in zip(wanted, found, strict=True):
             into[name] = rows.read("source", name, partial(source_or_name, name), row) or ""
         asked |= {own for own in into.values() if isinstance(own, str) and own}

@@ -1,11 +1,5 @@
 """Sources in the store: which episodes are of one machine, dog, siren or voice, by `hub.domain.sources`.
 
-Keys: `ew:sources:due` sorted set of episodes that are to be filed (ms of opening), `ew:sources` sorted set of all
-sources by when they were last heard (ms), one per `ew:sources:<site>:<category>:<space>`, `ew:source:<id>` JSON row,
-`ew:source:<id>:episodes` sorted set of its episodes (ms of opening), `ew:members:<site>` hash of episodes to JSON
-rows, `ew:sources:kept` set of those that are never given up, `ew:sources:version:<site>:<category>:<space>` counter,
-`ew:sources:network:<space>` fingerprint of the checkpoint that makes identities.
-
 Concluding a batch of events makes its episodes due, in the same transaction; `hub.alerting.source_filing` files them.
 A source's row, its episodes and the end of their being due are written in one transaction, which fails and is done
 again if another hub changed the sources of this site, category and feature space, or one of the episodes meanwhile:
@@ -24,19 +18,12 @@ import redis
 from hub.domain.episodes import Episode
 from hub.domain.source_partition import Partition
 from hub.domain.sources import Member, Same, SourceRule
+from hub.store import keys
 from hub.store.episodes import Casebook
 from hub.store.events import Archive, translated
-from hub.store.sensor_history import SOURCES_DUE, key_of
 from hub.store.source_rows import (
-    KEPT,
-    SOURCES,
     Group,
     StoredSource,
-    episodes_key,
-    group_key,
-    members_key,
-    network_key,
-    version_key,
 )
 from hub.store.source_transaction import Drawer, queue, queue_removal, read_members, read_sources, resolved
 
@@ -86,7 +73,7 @@ class SourceStore:
         chosen: list[StoredSource] = []
         start = 0
         while len(chosen) < limit:
-            rows = self._redis.zrevrangebyscore(SOURCES, upper, "-inf", start=start, num=_BATCH, withscores=True)
+            rows = self._redis.zrevrangebyscore(keys.SOURCES, upper, "-inf", start=start, num=_BATCH, withscores=True)
             if not rows:
                 break
             start += len(rows)
@@ -101,13 +88,13 @@ class SourceStore:
     @translated
     def due(self, start: int, limit: int) -> list[str]:
         """Episodes that are to be filed, the oldest first, less the first few."""
-        return [name.decode() for name in self._redis.zrange(SOURCES_DUE, start, start + limit - 1)]
+        return [name.decode() for name in self._redis.zrange(keys.SOURCES_DUE, start, start + limit - 1)]
 
     @translated
     def forget_due(self, episodes: Iterable[str]) -> None:
         """Have some episodes be due no more: nothing is left that tells their source."""
         if names := list(episodes):
-            self._redis.zrem(SOURCES_DUE, *names)
+            self._redis.zrem(keys.SOURCES_DUE, *names)
 
     @translated
     def members(self, episodes: Iterable[str]) -> dict[str, Member]:
@@ -117,7 +104,7 @@ class SourceStore:
     @translated
     def episode_ids(self, name: str) -> list[str]:
         """All episodes of a source, the newest first."""
-        return [one.decode() for one in self._redis.zrevrange(episodes_key(name), 0, -1)]
+        return [one.decode() for one in self._redis.zrevrange(keys.source_episodes(name), 0, -1)]
 
     @translated
     def episodes(
@@ -133,7 +120,7 @@ class SourceStore:
         """
         upper = "+inf" if before_ms is None else f"({before_ms}"
         lower = "-inf" if since_ms is None else str(since_ms)
-        ids = self._redis.zrevrangebyscore(episodes_key(name), upper, lower, start=0, num=limit)
+        ids = self._redis.zrevrangebyscore(keys.source_episodes(name), upper, lower, start=0, num=limit)
         found = self._casebook.standing([one.decode() for one in ids])
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
@@ -148,15 +135,15 @@ class SourceStore:
     @translated
     def keep(self, name: str, *, kept: bool = True) -> None:
         """Have a source never be given up, nor removed for want of episodes; or no more."""
-        (self._redis.sadd if kept else self._redis.srem)(KEPT, name)
+        (self._redis.sadd if kept else self._redis.srem)(keys.SOURCES_KEPT, name)
 
     @translated
     def claim(self, space: str, network: str, for_s: float) -> bool:
         """Have a checkpoint make the identities of a feature space for a while; False while another one does."""
-        self._redis.set(network_key(space), network, ex=round(for_s), nx=True)
-        own = self._redis.get(network_key(space)) == network.encode()
+        self._redis.set(keys.sources_network(space), network, ex=round(for_s), nx=True)
+        own = self._redis.get(keys.sources_network(space)) == network.encode()
         if own:
-            self._redis.expire(network_key(space), round(for_s))
+            self._redis.expire(keys.sources_network(space), round(for_s))
         return bool(own)
 
     @translated
@@ -187,7 +174,9 @@ class SourceStore:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
-                    pipe.watch(version_key(group), KEPT, *(key_of(name) for name in names))
+                    pipe.watch(
+                        keys.sources_version(*group), keys.SOURCES_KEPT, *(keys.episode(name) for name in names)
+                    )
                     drawer = self._drawer(pipe, group, network, names, partial(_partition, same=same, rule=rule))
                     work(drawer)
                     queue(pipe, drawer)
@@ -204,8 +193,8 @@ class SourceStore:
         names: Sequence[str],
         partition: Callable[[list[StoredSource]], Partition],
     ) -> Drawer:
-        ids = [name.decode() for name in pipe.zrange(group_key(group), 0, -1)]
-        kept = {name.decode() for name in pipe.smembers(KEPT)}
+        ids = [name.decode() for name in pipe.zrange(keys.sources_of(*group), 0, -1)]
+        kept = {name.decode() for name in pipe.smembers(keys.SOURCES_KEPT)}
         stored = {
             one.id: replace(one, source=replace(one.source, kept=one.id in kept))
             for one in read_sources(pipe, self._rows, ids)
@@ -226,19 +215,19 @@ class SourceStore:
             How many sources were removed.
         """
         removed = 0
-        names = [name.decode() for name in self._redis.zrange(SOURCES, 0, -1)]
+        names = [name.decode() for name in self._redis.zrange(keys.SOURCES, 0, -1)]
         for start in range(0, len(names), _BATCH):
             stored = self._stored(names[start : start + _BATCH])
-            kept = {one.decode() for one in self._redis.smembers(KEPT)}
+            kept = {one.decode() for one in self._redis.smembers(keys.SOURCES_KEPT)}
             pipe = self._redis.pipeline(transaction=False)  # a full store refuses transactions
             for one in stored:
-                pipe.zrangebyscore(episodes_key(one.id), "-inf", f"({before_ms}")
+                pipe.zrangebyscore(keys.source_episodes(one.id), "-inf", f"({before_ms}")
             for one, rows in zip(stored, pipe.execute(), strict=True):
                 old = [row.decode() for row in rows]
                 gone = [name for name in old if name not in self._casebook.standing(old)] if old else []
                 if gone:
-                    self._redis.zrem(episodes_key(one.id), *gone)
-                    self._redis.hdel(members_key(one.group.site), *gone)
+                    self._redis.zrem(keys.source_episodes(one.id), *gone)
+                    self._redis.hdel(keys.source_members(one.group.site), *gone)
                 if len(gone) >= one.episodes and one.id not in kept:
                     pipe = self._redis.pipeline(transaction=False)
                     queue_removal(pipe, one.group, [one.id])
@@ -251,8 +240,8 @@ class SourceStore:
         found = read_sources(self._redis, self._rows, names)
         pipe = self._redis.pipeline(transaction=False)
         for one in found:
-            pipe.zcard(episodes_key(one.id))
-            pipe.sismember(KEPT, one.id)
+            pipe.zcard(keys.source_episodes(one.id))
+            pipe.sismember(keys.SOURCES_KEPT, one.id)
         answers = pipe.execute() if found else []
         return [
             replace(one, episodes=int(count), source=replace(one.source, kept=bool(kept)))

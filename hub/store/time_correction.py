@@ -17,13 +17,12 @@ from pydantic_core import from_json, to_json
 
 from hub.domain.episodes import Episode, episode_of, episode_row
 from hub.domain.records import ms_of, time_of
-from hub.store.events import PREFIX, Archive, indexes_of, translated
-from hub.store.sensor_history import EPISODES, index_of, key_of
+from hub.store import keys
+from hub.store.events import Archive, indexes_of, translated
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 256
-_EVENTS: Final = f"{PREFIX}:events"
 
 
 class Mender:
@@ -48,18 +47,18 @@ class Mender:
             Unavailable: the store is away; mending again is safe.
         """
         now_ms, mended, start = ms_of(now), 0, 0
-        while ids := self._redis.zrangebyscore(_EVENTS, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
+        while ids := self._redis.zrangebyscore(keys.EVENTS, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
             some = self._mend_events([name.decode() for name in ids], now_ms)
             mended, start = mended + some, start + len(ids) - some
         start = 0
-        while ids := self._redis.zrangebyscore(EPISODES, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
+        while ids := self._redis.zrangebyscore(keys.EPISODES, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
             start += len(ids) - self._mend_episodes([name.decode() for name in ids], now_ms)
         if not mended:
             return 0
-        for site in self._redis.smembers(f"{PREFIX}:sites"):
-            newest = self._redis.hget(f"{PREFIX}:site:{site.decode()}", "newest_ms")
+        for site in self._redis.smembers(keys.SITES):
+            newest = self._redis.hget(keys.legacy_site_span(site.decode()), "newest_ms")
             if newest is not None and int(newest) > now_ms:
-                self._redis.hset(f"{PREFIX}:site:{site.decode()}", "newest_ms", now_ms)
+                self._redis.hset(keys.legacy_site_span(site.decode()), "newest_ms", now_ms)
         log.warning("events from the future have the time of their receipt now", extra={"events": mended})
         return mended
 
@@ -68,12 +67,12 @@ class Mender:
         done = 0
         pipe = self._redis.pipeline(transaction=False)
         for name in names:
-            pipe.hmget(f"{PREFIX}:event:{name}", "captured_ms", "received_ms", "duration_s", "site", "presence")
-            pipe.get(f"{PREFIX}:alert:{name}")
+            pipe.hmget(keys.event(name), "captured_ms", "received_ms", "duration_s", "site", "presence")
+            pipe.get(keys.alert(name))
         answers = pipe.execute()
         for name, row, alert in zip(names, answers[::2], answers[1::2], strict=True):
             if None in row:  # it expired by half
-                pipe.zrem(_EVENTS, name)
+                pipe.zrem(keys.EVENTS, name)
                 done += 1
                 continue
             found = self._rows.read("event", name, partial(_receipt, name), row)
@@ -85,10 +84,10 @@ class Mender:
             done += 1
             if alert is not None:
                 if (changed := self._rows.read("alert", name, partial(_retimed, at_ms), alert)) is not None:
-                    pipe.set(f"{PREFIX}:alert:{name}", changed)
-                pipe.zadd(f"{PREFIX}:alerts", {name: at_ms})
-            pipe.hset(f"{PREFIX}:event:{name}", mapping={"captured_ms": at_ms, "claimed_ms": captured_ms})
-            for index in (*indexes, _EVENTS):
+                    pipe.set(keys.alert(name), changed)
+                pipe.zadd(keys.ALERTS, {name: at_ms})
+            pipe.hset(keys.event(name), mapping={"captured_ms": at_ms, "claimed_ms": captured_ms})
+            for index in (*indexes, keys.EVENTS):
                 pipe.zadd(index, {name: at_ms})
         pipe.execute()
         return done
@@ -98,8 +97,8 @@ class Mender:
         done = 0
         pipe: Any = self._redis.pipeline(transaction=False)
         for name in names:
-            pipe.get(key_of(name))
-            pipe.zscore(_EVENTS, name.rpartition(".")[0])
+            pipe.get(keys.episode(name))
+            pipe.zscore(keys.EVENTS, name.rpartition(".")[0])
         answers = pipe.execute()
         for name, row, opened in zip(names, answers[::2], answers[1::2], strict=True):
             at_ms = now_ms if opened is None else int(opened)
@@ -107,13 +106,13 @@ class Mender:
                 continue
             done += 1
             if row is None:
-                pipe.zrem(EPISODES, name)
+                pipe.zrem(keys.EPISODES, name)
                 continue
-            pipe.zadd(EPISODES, {name: at_ms})
+            pipe.zadd(keys.EPISODES, {name: at_ms})
             moved = self._rows.read("episode", name, partial(_moved, at_ms, now_ms), row)
             if moved is not None:
-                pipe.set(key_of(name), to_json(episode_row(moved)))
-                pipe.zadd(index_of(moved.place, moved.category), {name: at_ms})
+                pipe.set(keys.episode(name), to_json(episode_row(moved)))
+                pipe.zadd(keys.episodes_of(moved.place, moved.category), {name: at_ms})
         pipe.execute()
         return done
 

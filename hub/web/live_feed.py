@@ -1,6 +1,6 @@
 """What happens, told live to any number of pages: server-sent events, read from the archive's stream of changes.
 
-1. While anybody listens, one thread reads `ew:changes`, whichever hub writes it. An event is told once it was judged,
+1. While anybody listens, one thread reads that stream, whichever hub writes it. An event is told once it was judged,
    with the episodes it belongs to, its alert, and its sensor as they are then; each change's position is the id of
    its last message.
 2. Each client has a queue of its own; one that does not keep up is let go, and comes back with the id it saw last.
@@ -20,14 +20,14 @@ from pydantic import ValidationError
 
 from hub.domain.delivery_policy import is_news
 from hub.domain.records import StoredEvent, ms_of
-from hub.store.events import PREFIX, translated
+from hub.store import keys
+from hub.store.events import translated
 from hub.web.context import Parts
 from hub.web.schemas import episode_view, event_view, sensor_view
 from shared.errors import Unavailable
 from shared.messages import AlertMessage
 from shared.worker import Worker
 
-_CHANGES: Final = f"{PREFIX}:changes"
 _BLOCK_MS: Final = 200
 _BATCH: Final = 256
 _JUDGED_WITHIN_S: Final = 5.0
@@ -125,8 +125,8 @@ class Feed:
         Raises:
             Unavailable: the store is away.
         """
-        rows = self._redis.xrange(_CHANGES, f"({after}", upto, count=MISSED + 1)
-        oldest = self._redis.xrange(_CHANGES, count=1)
+        rows = self._redis.xrange(keys.CHANGES, f"({after}", upto, count=MISSED + 1)
+        oldest = self._redis.xrange(keys.CHANGES, count=1)
         if len(rows) > MISSED or not oldest or _order(after) < _order(oldest[0][0].decode()):
             return [News("reset", "{}", upto)]
         return self._news([(name.decode(), row[b"added"].decode()) for name, row in rows if b"added" in row])
@@ -232,7 +232,7 @@ class Feed:
     @translated
     def _changes(self, after: str) -> list[tuple[str, str]]:
         """Positions and events that came after one, waited for a moment; "" of an event that went."""
-        answer = self._redis.xread({_CHANGES: after}, count=_BATCH, block=_BLOCK_MS)
+        answer = self._redis.xread({keys.CHANGES: after}, count=_BATCH, block=_BLOCK_MS)
         rows = answer[0][1] if answer else []
         return [(name.decode(), row.get(b"added", b"").decode()) for name, row in rows]
 
@@ -241,8 +241,8 @@ class Feed:
         """Whether events were judged, and their alerts completed."""
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
-            pipe.hget(f"{PREFIX}:event:{event}", "completed")
-            pipe.get(f"{PREFIX}:alert:{event}")
+            pipe.hget(keys.event(event), "completed")
+            pipe.get(keys.alert(event))
         rows = pipe.execute()
         return [
             completed is not None and (alert is None or _is_complete(alert))

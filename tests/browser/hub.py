@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 
 from hub.settings import HubSettings
-from hub.store.events import DUE, Archive
+from hub.store import keys
+from hub.store.events import Archive
 from shared.events import Embedding, Event, EventId, Levels
 from shared.feature_space import SMALL, Features
 from shared.messages import encode_event
@@ -63,7 +64,9 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
         fill(load(HubSettings, config, [f"redis.url={store.url}"]), count=count, days=days)
         hub = Configured(folder / "hub", broker.port, store.url, config)
         hub.start()
-        eventually(lambda: archive.client.xlen(DUE) == 0, 60, "the hub has completed the alerts of the history")
+        eventually(
+            lambda: archive.client.xlen(keys.ALERTS_DUE) == 0, 60, "the hub has completed the alerts of the history"
+        )
         try:
             yield Demo(hub, broker, store)
         finally:

@@ -7,7 +7,8 @@ import pytest
 
 from hub.notify.dispatcher import MQTT, Address, Teller, unpublished_count
 from hub.notify.outbox import Outbox, Outgoing, known_names
-from hub.store.events import DUE, Archive
+from hub.store import keys
+from hub.store.events import Archive
 from shared.errors import Unavailable
 from shared.events import EventId
 from shared.messages import AlertMessage
@@ -66,7 +67,7 @@ def test_an_alert_that_expires_is_done_with(archive: Archive) -> None:
     archive.expire(NOON + timedelta(seconds=10))
     assert outbox.take("one") == []
     assert teller(archive, outbox).step() == 1
-    assert (outbox.count(), archive.client.xlen(DUE)) == (0, 0)
+    assert (outbox.count(), archive.client.xlen(keys.ALERTS_DUE)) == (0, 0)
 
 
 def test_an_alert_that_cannot_be_read_becomes_a_dead_letter(archive: Archive) -> None:
@@ -170,7 +171,7 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: Archiv
     outbox = Outbox(archive.client, "ops")
 
     def while_another_hub_is_faster(one: AlertMessage) -> AlertMessage:
-        archive.client.xclaim(DUE, "publishers", "two", 0, [archive.client.xrange(DUE)[0][0]])
+        archive.client.xclaim(keys.ALERTS_DUE, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_DUE)[0][0]])
         assert teller(archive, outbox, hub="two").step() == 1
         return one
 
@@ -197,7 +198,7 @@ def test_what_the_broker_does_not_have_is_due_or_on_its_way_to_it(archive: Archi
     assert unpublished_count(archive.client) == 3
     outbox = Outbox(archive.client, MQTT)
     teller(archive, outbox).step()
-    assert (archive.client.xlen(DUE), unpublished_count(archive.client)) == (0, 3)
+    assert (archive.client.xlen(keys.ALERTS_DUE), unpublished_count(archive.client)) == (0, 3)
     outbox.done([outbox.take("one", limit=1)[0].name])
     assert unpublished_count(archive.client) == 2
 

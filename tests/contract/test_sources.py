@@ -24,8 +24,9 @@ from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load, shipped
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
+from hub.store import keys
 from hub.store.episodes import Casebook
-from hub.store.events import PREFIX, Archive
+from hub.store.events import Archive
 from hub.store.source_rows import Group
 from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
@@ -117,7 +118,7 @@ def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 64)
     world.hears(*(heard(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
     world.filer.step()
-    assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 6
+    assert world.archive.client.zcard(keys.SOURCES_DUE) == 6
     assert world.filer.step() == 1.0
     assert {one.source.size for one in world.store.newest()} == {35}
 
@@ -151,8 +152,8 @@ def test_a_source_that_becomes_a_part_of_another_as_it_opens_loses_no_episode(wo
 
 def test_a_source_that_is_given_up_as_it_opens_leaves_nothing(world: World) -> None:
     assert edited(world, 3, lambda _drawer: None, most=1) == {names(2)}
-    assert len(list(world.archive.client.scan_iter(f"{PREFIX}:source:*:episodes"))) == 1
-    assert world.archive.client.hlen(f"{PREFIX}:members:demo") == 1
+    assert len(list(world.archive.client.scan_iter(keys.source_episodes("*")))) == 1
+    assert world.archive.client.hlen(keys.source_members("demo")) == 1
 
 
 def test_sources_are_of_one_site(world: World) -> None:
@@ -180,7 +181,7 @@ def test_repeats_and_filing_again_count_nothing_twice(world: World) -> None:
     assert world.groups() == {names(0, 1)}
     (one,) = world.store.newest()
     assert one.source.size == 2
-    assert world.archive.client.zcard(f"{PREFIX}:sources:due") == 0
+    assert world.archive.client.zcard(keys.SOURCES_DUE) == 0
 
 
 def test_two_hubs_file_each_episode_once(archive: Archive) -> None:
@@ -265,7 +266,7 @@ def test_an_alert_without_an_identity_tells_of_no_source(archive: Archive) -> No
     assert world.completer.complete(alert) == alert
     world.files()
     assert world.groups() == set()
-    assert archive.client.zcard(f"{PREFIX}:sources:due") == 0
+    assert archive.client.zcard(keys.SOURCES_DUE) == 0
 
 
 def test_verdicts_join_and_part_sources(world: World, archive: Archive) -> None:
@@ -321,7 +322,7 @@ def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(worl
         pass
     assert world.store.expire(before_ms) == 1
     assert {one.episodes for one in world.store.newest()} == {0, 1}
-    assert world.archive.client.hlen(f"{PREFIX}:members:demo") == 1
+    assert world.archive.client.hlen(keys.source_members("demo")) == 1
     world.hears(heard(4, 1, at(21)))
     world.files()
     assert world.store.members([*names(4)])[next(iter(names(4)))].source == kept
@@ -336,8 +337,8 @@ def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: Arc
     ids = {one.id for one in old.store.newest()}
     old.hears(heard(6, 0, at(6)))
     new.files()
-    assert archive.client.zcard(f"{PREFIX}:sources:due") == 1, "the other checkpoint filed lately"
-    archive.client.delete(*archive.client.keys(f"{PREFIX}:sources:network:*"))
+    assert archive.client.zcard(keys.SOURCES_DUE) == 1, "the other checkpoint filed lately"
+    archive.client.delete(*archive.client.keys(keys.sources_network("*")))
     new.files()
     assert before == {names(0, 2, 4), names(1, 3, 5)}
     assert new.groups() == {names(0, 2, 4, 6), names(1, 3, 5)}
@@ -351,7 +352,7 @@ def test_a_source_whose_clips_are_gone_keeps_its_history_and_nothing_joins_it(ar
     old.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
     old.files()
     archive.expire(at(2))
-    archive.client.delete(*archive.client.keys(f"{PREFIX}:sources:network:*"))
+    archive.client.delete(*archive.client.keys(keys.sources_network("*")))
     new.hears(heard(2, 1, at(3)))
     new.files()
     assert new.groups() == {names(0, 1), names(2)}
@@ -362,7 +363,7 @@ def test_a_damaged_row_is_left_out(world: World) -> None:
     world.files()
     client: redis.Redis = world.archive.client
     first, second = (one.id for one in world.store.newest())
-    client.set(f"{PREFIX}:source:{first}", b'{"site": 1')
+    client.set(keys.source(first), b'{"site": 1')
     assert [one.id for one in world.store.newest()] == [second]
     assert world.store.get(first) is None
     assert set(world.store.members([*names(0, 1)])) == names(0)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
-from hub.store.events import PREFIX
+from hub.store import keys
 from shared.messages import AlertMessage
 from tests.browser.hub import Demo
 from tests.processes import eventually
@@ -20,7 +20,7 @@ OURS = {"X-Earwitness": "test"}
 
 @pytest.fixture(scope="module")
 def client(web: Demo) -> Iterator[httpx.Client]:
-    eventually(lambda: web.archive.client.zcard(f"{PREFIX}:sources:due") == 0, 60, "all episodes are filed")
+    eventually(lambda: web.archive.client.zcard(keys.SOURCES_DUE) == 0, 60, "all episodes are filed")
     with httpx.Client(base_url=web.url, timeout=30) as opened:
         yield opened
 

@@ -1,11 +1,11 @@
 """Tells Home Assistant of every sensor, with retained messages, as long as this hub is the one that does.
 
-Of several hubs one tells: it holds a lease in the store (`ew:homeassistant:holder`), which another takes when it is
-not renewed. Each hub has its own availability topic and last will, and the devices name the topic of the hub that
-tells; so the late will of a dead hub silences nobody. Two hubs that tell for a moment tell the same.
+Of several hubs one tells: it holds a lease in the store, which another takes when it is not renewed. Each hub has its
+own availability topic and last will, and the devices name the topic of the hub that tells; so the late will of a dead
+hub silences nobody. Two hubs that tell for a moment tell the same.
 
-Every topic that was ever used is noted in the store (`ew:homeassistant:topics`) before it is used, so that whichever
-hub tells next can clear those of sensors that are gone, or of another prefix, or all of them once telling is off.
+Every topic that was ever used is noted in the store before it is used, so that whichever hub tells next can clear
+those of sensors that are gone, or of another prefix, or all of them once telling is off.
 """
 
 import logging
@@ -21,8 +21,9 @@ from hub.domain.episodes import Recent
 from hub.domain.records import Sensor, ms_of, time_of
 from hub.integrations.homeassistant.discovery import AHEAD, OFFLINE, ONLINE, Describer, Told, config_topic
 from hub.settings import HomeAssistantSettings
+from hub.store import keys
 from hub.store.episodes import Casebook
-from hub.store.events import PREFIX, Archive, index_of, translated
+from hub.store.events import Archive, translated
 from shared.errors import Unavailable
 from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
@@ -39,8 +40,6 @@ _TICK_S: Final = 1.0
 _AT_ONCE: Final = 250
 """Most messages sent per tick."""
 _GRACE_S: Final = 2.0
-_HOLDER: Final = f"{PREFIX}:homeassistant:holder"
-_TOPICS: Final = f"{PREFIX}:homeassistant:topics"
 
 _HOLD: Final = """
 local holder = redis.call('GET', KEYS[1])
@@ -100,7 +99,7 @@ class Announcer:
         Raises:
             Unavailable: the store is away.
         """
-        if self._settings.discovery or self._redis.exists(_TOPICS):
+        if self._settings.discovery or self._redis.exists(keys.HOME_ASSISTANT_TOPICS):
             self._link.start()
             self.worker.start()
 
@@ -133,7 +132,7 @@ class Announcer:
         """Whether this hub is the one that tells; renews its lease."""
         now = time.monotonic()
         if now >= self._renew_at:
-            held = bool(self._hold(keys=[_HOLDER], args=[self._hub, round(LEASE_S * 1000)]))
+            held = bool(self._hold(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub, round(LEASE_S * 1000)]))
             if held and not self._holding:
                 self._forget()
             self._holding = held
@@ -142,7 +141,7 @@ class Announcer:
 
     @translated
     def _let_go(self) -> None:
-        self._release(keys=[_HOLDER], args=[self._hub])
+        self._release(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub])
 
     def _forget(self) -> None:
         """What the broker has is not known: tell everything."""
@@ -225,25 +224,25 @@ class Announcer:
         names = list(places)
         pipe = self._redis.pipeline(transaction=False)
         for place in names:
-            pipe.zrevrangebyscore(index_of(place), ms_of(until), "-inf", start=0, num=1)
+            pipe.zrevrangebyscore(keys.events_of(place), ms_of(until), "-inf", start=0, num=1)
         found = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
         for event in found.values():
-            pipe.hmget(f"{PREFIX}:event:{event}", "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
+            pipe.hmget(keys.event(event), "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
         rows = zip(found.items(), pipe.execute(), strict=True)
         return {place: (event, row) for (place, event), row in rows if None not in row}
 
     @translated
     def _noted(self) -> set[str]:
-        return {topic.decode() for topic in self._redis.smembers(_TOPICS)}
+        return {topic.decode() for topic in self._redis.smembers(keys.HOME_ASSISTANT_TOPICS)}
 
     @translated
     def _note(self, topics: Iterable[str]) -> None:
         if names := list(topics):
-            self._redis.sadd(_TOPICS, *names)
+            self._redis.sadd(keys.HOME_ASSISTANT_TOPICS, *names)
 
     @translated
     def _strike(self, topic: str) -> None:
-        self._redis.srem(_TOPICS, topic)
+        self._redis.srem(keys.HOME_ASSISTANT_TOPICS, topic)
 
     def _publish(self, messages: Mapping[str, bytes]) -> None:
         """Send retained messages.

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from hub.domain.records import Recorded, StoredEvent
-from hub.store.events import PREFIX, Archive
+from hub.store import keys
+from hub.store.events import Archive
 from hub.store.sensor_signals import Ear, Hearing, hearing_of
 from shared.events import EventId, Levels
 from shared.messages import ReportMessage, StateMessage
@@ -18,7 +19,7 @@ def heard(seq: int, boot: str = "boot", *, after_s: float = 0.0, laeq: float = -
 
 
 def hearing(archive: Archive) -> Hearing:
-    return hearing_of(archive.client.hgetall(f"{PREFIX}:sensor:demo/street-1"))
+    return hearing_of(archive.client.hgetall(keys.sensor("demo/street-1")))
 
 
 def test_numbers_that_never_came_are_missing_and_those_that_come_late_no_longer(archive: Archive) -> None:

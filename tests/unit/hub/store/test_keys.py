@@ -1,0 +1,77 @@
+"""The keys of the store are spelled in one module, are unique, and its table lists them all."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import hub
+from hub.store import keys
+
+MODULES = sorted(Path(hub.__file__).parent.rglob("*.py"))
+ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", keys.__doc__ or "", re.MULTILINE)
+TYPES = {"any", "hash", "index", "set", "sorted set", "stream", "string"}
+ELSEWHERE = {
+    "the prefix": re.compile(r"(?<![\"'\w])PREFIX\b"),
+    "a key": re.compile(r"\bew:|[\"']ew[\"']"),
+    "a key made of another": re.compile(r"\{keys\.[^{}]*\}:|\bkeys\.\w+(\([^()]*\))? \+"),
+}
+
+
+def constants() -> dict[str, str]:
+    return {name: value for name, value in vars(keys).items() if name.isupper() and name != "PREFIX"}
+
+
+def functions() -> dict[str, str]:
+    """What each function makes of its parameters' own names."""
+    return {
+        name: function(*(f"<{one}>" for one in inspect.signature(function).parameters))
+        for name, function in inspect.getmembers(keys, inspect.isfunction)
+    }
+
+
+def spelled(source: str) -> list[str]:
+    """What of a module's source should be in the module of keys."""
+    return [what for what, pattern in ELSEWHERE.items() if pattern.search(source)]
+
+
+@pytest.mark.parametrize(
+    "source", ['"ew:late"', "f'ew:{x}'", '"ew"', "# `ew:late`", "import PREFIX", "f'{PREFIX}:late'"]
+)
+def test_a_spelled_key_is_found(source: str) -> None:
+    assert spelled(source)
+
+
+@pytest.mark.parametrize("source", ['f"{keys.EVENTS}:late"', 'f"{keys.event(one)}:late"', 'keys.EVENTS + ":late"'])
+def test_a_key_that_extends_another_is_found(source: str) -> None:
+    assert spelled(source) == ["a key made of another"]
+
+
+@pytest.mark.parametrize("source", ["new: str", "view: View", '("FT.CREATE", "PREFIX")', "_PREFIX", "keys.EVENTS"])
+def test_what_is_no_key_is_not_found(source: str) -> None:
+    assert spelled(source) == []
+
+
+def test_no_other_module_spells_a_key() -> None:
+    others = [path for path in MODULES if path != Path(keys.__file__)]
+    assert len(others) == len(MODULES) - 1
+    assert {str(path): found for path in others if (found := spelled(path.read_text()))} == {}
+
+
+def test_all_keys_begin_with_the_prefix_and_are_unique() -> None:
+    every = [*constants().values(), *functions().values()]
+    assert [key for key in every if not key.startswith("ew:")] == []
+    assert len(set(every)) == len(every)
+
+
+def test_the_table_lists_every_key_once_with_its_type() -> None:
+    assert sorted(key for key, _ in ROWS) == sorted([*constants().values(), *functions().values()])
+    assert {kind for _, kind in ROWS} <= TYPES
+
+
+def test_a_key_without_its_last_part_is_what_all_of_its_kind_begin_with() -> None:
+    assert keys.event("") + "a.b.c.1" == keys.event("a.b.c.1")
+    assert keys.vector("small/1", "a1", "") + "a.b.c.1" == keys.vector("small/1", "a1", "a.b.c.1")
+    assert keys.dead_letter("") + "1-0" == keys.dead_letter("1-0")
+    assert keys.dead_letters_of("") + "a/b:bug" == keys.dead_letters_of("a/b:bug")
