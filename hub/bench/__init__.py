@@ -1,1 +1,11 @@
-"""`earwitness-hub bench`: what things cost on this machine, printed as a table or JSON."""
+"""`earwitness-hub bench`: measure what things cost on this machine, printed as a table or JSON.
+
+| module | what it measures |
+|---|---|
+| `embedding_cost`, `vggish_throughput` | sound to features |
+| `scoring_throughput`, `search_latency` | scoring of pairs; a search, with `synthetic_archive` |
+| `ingest_throughput`, `startup_time`, `page_latency` | a whole hub, started by `server_processes` |
+| `alert_quality`, `alert_metrics`, `alert_plot` | alerts about a synthetic street (`scenario`, `synthetic_clips`) |
+| `replay`, `replay_recordings` | a hub without broker and clock; recordings of a real network |
+| `timing` | medians of repeats |
+"""

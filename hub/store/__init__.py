@@ -4,8 +4,8 @@
 |---|---|
 | `keys` | nothing: the key of all that is in Redis |
 | `client`, `fitness`, `rows` | the connection and its errors; whether a server fits; rows that cannot be read |
-| `events`, `event_queries` | events, alerts, sensor states, changes; lists of events |
-| `episodes`, `sensor_history` | episodes, sensor states, site thresholds; earlier episodes for late events |
+| `events`, `event_queries` | events, alerts, states that sensors sent, changes; lists of events |
+| `episodes`, `sensor_history` | episodes, the recent past of sensors, site thresholds; earlier episodes |
 | `sources`, `source_rows`, `source_transaction`, `source_verdicts` | sources and their episodes |
 | `named_sounds`, `name_returns` | named sounds and when they returned |
 | `dead_letters` | messages that could not be taken |

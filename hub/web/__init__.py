@@ -7,6 +7,7 @@
 | `api/`, `pages/` | one module of routes per resource, one per page |
 | `listing`, `search_service`, `verdict_service`, `name_service`, `resolve` | what both do |
 | `schemas`, `pattern_schemas`, `source_schemas`, `name_schemas` | answers as JSON |
+| `pagination` | cursors of lists |
 | `export`, `spectrogram`, `svg`, `audio` | answers as CSV, PNG, SVG and FLAC |
 | `live_feed` | server-sent events |
 | `middleware`, `allowed_hosts`, `query_parameters` | headers of every answer, and requests that are refused |

@@ -3,13 +3,13 @@
 | folder | what it holds | groups | module |
 |---|---|---|---|
 | urban-AudioSet | VGGish embeddings: `train.npz`, `eval_dev.npz`, `urban_benchmark.npz` | none | `audioset` |
-| AudioSet as published | `class_labels_indices.csv` and `*.tfrecord` | none | `tfrecords` |
+| AudioSet as published | `class_labels_indices.csv` and `*.tfrecord` | none | `audioset_tfrecords` |
 | your own recordings | `labels.csv` and the clips | `sensor-<id>` | `recordings` |
 | SONYC-UST as published | `annotations.csv` and the recordings | `sensor-<id>` | `sonyc_ust` |
-| features | `features.npz`: features and labels that a program made | none | `features` |
+| features | `features.npz`: features and labels that a program made | none | `feature_file` |
 | ESC-10 | one directory per class | `fold-<digit>` | `esc10` |
 
-`scenes` makes synthetic ones. Recordings are heard through `hearing`, which keeps their features.
+`synthetic` makes clips of a street. `feature_cache` embeds recordings once and keeps their features.
 """
 
 from collections.abc import Callable, Iterable
