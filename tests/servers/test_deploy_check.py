@@ -24,7 +24,7 @@ from shared.mqtt.session import Link
 from shared.settings import load
 from tests.deployments import Founded, FoundedBroker, FoundedStore
 from tests.processes import Broker, Mosquitto, Store, eventually
-from tests.values import alert, stored
+from tests.values import NOON, alert, stored
 
 
 @pytest.fixture
@@ -133,6 +133,17 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
     (doubt,) = of_store(store.url, broker.port).doubts
     assert "harbour/fast" in doubt
     assert "harbour/right" not in doubt
+
+
+def test_events_from_the_future_that_are_kept_are_told(broker: Broker, store: Store) -> None:
+    ahead_s = (datetime.now(UTC) - NOON).total_seconds() + 3_600
+    archive = Archive(store.url)
+    for sensor, after_s in (("fast", ahead_s), ("right", ahead_s - 3_605)):
+        archive.record_all([stored(sensor=sensor, after_s=after_s)])
+    archive.close()
+    (doubt,) = [one for one in of_store(store.url, broker.port).doubts if "future" in one]
+    assert "demo/fast" in doubt
+    assert "demo/right" not in doubt
 
 
 def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(

@@ -211,9 +211,11 @@ class Announcer:
 
     def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
-        for call in sorted(recent.calls.values(), key=lambda call: -call.from_ms):
-            if call.alert.startswith(f"{site}.{sensor}."):
-                alert = self._archive.alert(call.alert)
+        known = {(call.from_ms, call.alert) for call in recent.calls.values()}
+        known |= {(episode.opened_ms, episode.alert) for own in recent.episodes.values() for episode in own}
+        for _, event in sorted(known, reverse=True):
+            if event.startswith(f"{site}.{sensor}."):
+                alert = self._archive.alert(event)
                 if alert is not None and not alert.historical:
                     return alert
         return None
