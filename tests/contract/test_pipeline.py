@@ -46,13 +46,13 @@ ALL_FLAGGED = FlagRule(
 SCORERS = [Scorer(load(shipped(space.id))) for space in (VGGISH, LOGMEL)]
 
 
-def pipeline(archive: Archive, retrieval: Retrieval | None = None) -> Pipeline:
+def pipeline(archive: Archive, retrieval: Retrieval | None = None, metrics: HubMetrics | None = None) -> Pipeline:
     return Pipeline(
         archive=archive,
         retrieval=Retrieval(SCORERS) if retrieval is None else retrieval,
         extractor=LogMel(),
         judge=Judge(Casebook(archive), Places({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
-        metrics=HubMetrics(CollectorRegistry()),
+        metrics=metrics or HubMetrics(CollectorRegistry()),
         now=lambda: NOON + timedelta(days=1),
     )
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from prometheus_client import CollectorRegistry
 
 from hub.domain.records import StoredEvent
 from hub.ingest.messages import Outcome
 from hub.ingest.pipeline import Pipeline
 from hub.ingest.quarantine import TRIES, Quarantine
+from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.store.events import Archive
 from shared.errors import Unavailable
@@ -55,8 +57,10 @@ def outcomes(hub: Pipeline, numbers: Sequence[int]) -> list[Outcome]:
 def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archived_once(
     archive: Archive, step: str
 ) -> None:
-    hub = pipeline(archive, Faulty(step))
+    metrics = HubMetrics(CollectorRegistry())
+    hub = pipeline(archive, Faulty(step), metrics=metrics)
     told = outcomes(hub, range(20))
+    assert metrics.registry.get_sample_value("earwitness_hub_messages_quarantined_total") == 1
     assert told == [Outcome.DEAD_LETTER if number == POISON else Outcome.ARCHIVED for number in range(20)]
     (letter,) = archive.dead_letters()
     assert (letter.kind, letter.whole) == ("bug", True)
