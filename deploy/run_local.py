@@ -202,7 +202,7 @@ def up(
         prepared(folder, {name: ports[name] for name in PORTS}, ports["webhook"])
         remembered.write_text(json.dumps(ports))
     elif not remembered.is_file():
-        typer.echo(f"{folder} was not begun by up.py, which knows no ports of it: see NEXT.md there", err=True)
+        typer.echo(f"{folder} was not begun by run_local.py, which knows no ports of it: see NEXT.md there", err=True)
         raise typer.Exit(2)
     ports = json.loads(remembered.read_text())
     stop = threading.Event()

@@ -123,7 +123,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     require_servers()
     place = tmp_path_factory.mktemp("up")
     printed, log = place / "printed", place / "log"
-    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
+    command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
     with printed.open("wb") as out, log.open("wb") as errors:
         quick = {**os.environ, **{f"EARWITNESS_HUB_{name}": value for name, value in SOON.items()}}
         # Drift is of what was captured by now: sensors begin in the past, so that this is enough at once.
@@ -246,15 +246,15 @@ def test_at_the_end_it_goes_down_and_leaves_nothing(deployment: Deployment) -> N
 
 def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(tmp_path)]
+    command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2
-    assert ran.stderr == f"{tmp_path} was not begun by up.py, which knows no ports of it: see NEXT.md there\n"
+    assert ran.stderr == f"{tmp_path} was not begun by run_local.py, which knows no ports of it: see NEXT.md there\n"
 
 
 def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:
     require_servers()
-    command = [sys.executable, str(ROOT / "deploy" / "up.py"), str(tmp_path / "noise"), "--free-ports"]
+    command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(tmp_path / "noise"), "--free-ports"]
     broken = {**os.environ, "EARWITNESS_HUB_INTAKE__CAPACITY": "none"}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=broken)
     assert ran.returncode == 1
