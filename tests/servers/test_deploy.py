@@ -123,7 +123,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     require_servers()
     place = tmp_path_factory.mktemp("up")
     printed, log = place / "printed", place / "log"
-    command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(place / "noise"), "--free-ports", "--speed", "20"]
+    options = ("--free-ports", "--speed", "20")
+    command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(place / "noise"), *options]
     with printed.open("wb") as out, log.open("wb") as errors:
         quick = {**os.environ, **{f"EARWITNESS_HUB_{name}": value for name, value in SOON.items()}}
         # Drift is of what was captured by now: sensors begin in the past, so that this is enough at once.
