@@ -1,6 +1,6 @@
 """Run the whole deployment here, without containers: `python deploy/run_local.py FOLDER`; Ctrl-C takes it down.
 
-1. `earwitness-hub init` writes FOLDER, unless this program did so before: then it is started as it is.
+1. `earwitness-hub deployment create` writes FOLDER, unless this program did so before: then it is started as it is.
 2. Debian's Mosquitto (TLS, client certificates), Redis, Prometheus and Alertmanager are started from it, and a hub.
 3. Two sensors with certificates of their own play the synthetic street.
 4. What Alertmanager tells its webhook is printed, one JSON object per line; the first line says where everything is.
@@ -39,7 +39,7 @@ class Deployment:
     """Processes in the order of their start; they are stopped in the opposite one.
 
     Args:
-        folder: what `earwitness-hub init` wrote.
+        folder: what `earwitness-hub deployment create` wrote.
         ports: of all servers, by the names that `init --port` knows.
     """
 
@@ -118,7 +118,7 @@ class Deployment:
             "mqtt.ca_file": own / "servers.crt",
             "mqtt.cert_file": own / "sensor.crt",
             "mqtt.key_file": own / "sensor.key",
-            "source.kind": "scene",
+            "source.kind": "synthetic",
             "source.speed": speed,
             "spool.path": self._folder / "data" / f"{name}.db",
         }
@@ -150,7 +150,7 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def told(port: int) -> Iterator[None]:
+def print_alerts_webhook(port: int) -> Iterator[None]:
     """A webhook on loopback that prints the alerts it is told."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -174,19 +174,33 @@ def told(port: int) -> Iterator[None]:
         server.server_close()
 
 
-def prepared(folder: Path, ports: dict[str, int], webhook: int) -> None:
-    """Have `earwitness-hub init` write the folder, and add the rules that ship."""
+def create_deployment(folder: Path, ports: dict[str, int], webhook: int) -> None:
+    """Have `earwitness-hub deployment create` write the folder, and add the rules that ship."""
     chosen = [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
     sensors = [part for sensor in SENSORS for part in ("--sensor", sensor)]
     told_at = ("--webhook", f"http://127.0.0.1:{webhook}/")
-    command = [sys.executable, "-m", "hub", "init", str(folder), "--broker", "localhost", *told_at, *chosen, *sensors]
+    command = [
+        sys.executable,
+        "-m",
+        "hub",
+        "deployment",
+        "create",
+        str(folder),
+        "--broker",
+        "localhost",
+        *told_at,
+        *chosen,
+        *sensors,
+    ]
     subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603 - our own program
     for rules in sorted(RULES.glob("*.yml")):
         shutil.copy(rules, folder / "prometheus" / "rules")
 
 
 def up(
-    folder: Annotated[Path, typer.Argument(help="where everything is kept; made by `earwitness-hub init` if new")],
+    folder: Annotated[
+        Path, typer.Argument(help="where everything is kept; made by `earwitness-hub deployment create` if new")
+    ],
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="any free ports instead of the usual ones")
     ] = False,
@@ -199,7 +213,7 @@ def up(
         names = [*PORTS, "webhook"]
         usual = dict(PORTS) | {"webhook": 9095}
         ports = {name: free_port() for name in names} if free_ports else usual
-        prepared(folder, {name: ports[name] for name in PORTS}, ports["webhook"])
+        create_deployment(folder, {name: ports[name] for name in PORTS}, ports["webhook"])
         remembered.write_text(json.dumps(ports))
     elif not remembered.is_file():
         typer.echo(f"{folder} was not begun by run_local.py, which knows no ports of it: see NEXT.md there", err=True)
@@ -209,7 +223,7 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     deployment = Deployment(folder, ports)
-    with told(ports["webhook"]):
+    with print_alerts_webhook(ports["webhook"]):
         try:
             deployment.start(speed)
             typer.echo(json.dumps({"up": deployment.addresses()}))

@@ -84,13 +84,13 @@ def main() -> None:
     hub = Hub(sys.argv[1])
     if len(sys.argv) > 2:
         for match in hub.heard_before(Path(sys.argv[2])):
-            print(f"{match['probability']:.0%} {match['site']}/{match['sensor']} {match['captured_at']}")
+            print(f"{match['match_probability']:.0%} {match['site']}/{match['sensor']} {match['captured_at']}")
         return
     for _, alert in zip(range(10), hub.every("alerts"), strict=False):
         recurrence = alert["recurrence"] or {}
         window = recurrence.get("next") or {}
         print(alert["captured_at"], f"{alert['site']}/{alert['sensor']}", ", ".join(alert["categories"]))
-        print(f"  {recurrence.get('times', 0)} times, {recurrence.get('regularity', 'not looked up yet')}")
+        print(f"  {recurrence.get('episodes', 0)} times, {recurrence.get('regularity', 'not looked up yet')}")
         if window:
             print(f"  next {window['start']} to {window['end']}, {window['probability']:.0%} likely")
 

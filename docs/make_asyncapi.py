@@ -20,12 +20,12 @@ from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_EVENTS,
     ALL_STATES,
-    BEATS_TOLD,
-    CLOSED,
+    HEARTBEAT_REPLY_TOPIC,
     HEARTBEAT_SITE,
-    OPEN,
+    INTAKE_CLOSED,
+    INTAKE_OPEN,
     ROOT,
-    shared_events,
+    shared_event_subscription,
 )
 from shared.settings import MqttSettings
 
@@ -134,15 +134,20 @@ def document() -> dict[str, Any]:
             "intake": channel(
                 f"{ROOT}/hubs/{{hub}}/intake", "intake", "Whether a hub takes events; also its last will."
             ),
-            "beats": channel(f"{ROOT}/{HEARTBEAT_SITE}/{{hub}}/beat", "event", "Heartbeats, each to its own hub."),
-            "beatsTold": channel(BEATS_TOLD, "alert", "Where heartbeats come back to their hubs."),
+            "beats": channel(
+                f"{ROOT}/{HEARTBEAT_SITE}/{{hub}}/heartbeat", "event", "Heartbeats, each to its own hub."
+            ),
+            "beatsTold": channel(HEARTBEAT_REPLY_TOPIC, "alert", "Where heartbeats come back to their hubs."),
             "discovery": channel(
                 "{prefix}/device/earwitness_{site}_{sensor}/config", "device", "A sensor, for Home Assistant."
             ),
         },
         "operations": {
             "takeEvents": operation(
-                "receive", "events", f"Hubs divide events among themselves: `{shared_events('hubs')}`.", retain=False
+                "receive",
+                "events",
+                f"Hubs divide events among themselves: `{shared_event_subscription('hubs')}`.",
+                retain=False,
             ),
             "noteStates": operation("receive", "states", "Every hub hears of every state.", retain=True),
             "raiseAlerts": operation("send", "alerts", "One alert per happening.", retain=False),
@@ -185,7 +190,7 @@ def document() -> dict[str, Any]:
                 "intake": {
                     "name": "Intake",
                     "contentType": "text/plain",
-                    "payload": {"type": "string", "enum": [OPEN.decode(), CLOSED.decode()]},
+                    "payload": {"type": "string", "enum": [INTAKE_OPEN.decode(), INTAKE_CLOSED.decode()]},
                 },
                 "device": {
                     "name": "Device",

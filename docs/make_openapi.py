@@ -10,21 +10,21 @@ from typing import Any, cast
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.explanation import Explainer
-from hub.alerting.feedback import Feedback
+from hub.alerting.explanation import MatchExplainer
+from hub.alerting.feedback import FeedbackService
 from hub.alerting.name_matching import NameMatcher
-from hub.alerting.recurrence import Patterns
+from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
-from hub.app.factory import learner_of, open_archive, places_of, rule_of
+from hub.app.factory import build_alert_rule, build_event_store, build_sensor_map, build_threshold_tuner
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
-from hub.store.episodes import Casebook
+from hub.store.episodes import EpisodeStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from hub.web.app import create_app
-from hub.web.context import Health, Parts
-from shared.extractor import Extractor
+from hub.web.context import HealthStatus, WebContext
+from shared.extractor import FeatureExtractor
 
 FILE = Path(__file__).parent / "openapi.json"
 
@@ -32,26 +32,28 @@ FILE = Path(__file__).parent / "openapi.json"
 def app() -> FastAPI:
     """The hub's web application, to be looked at only."""
     settings = HubSettings.model_construct()
-    archive = open_archive(settings)
-    casebook = Casebook(archive)
-    places = places_of(settings.places)
-    sources, days = SourceStore(archive, casebook), settings.archive.retention_days
+    archive = build_event_store(settings)
+    episode_store = EpisodeStore(archive)
+    places = build_sensor_map(settings.sites)
+    sources, days = SourceStore(archive, episode_store), settings.store.retention_days
     retrieval = Retrieval([], lambda scorer: cast("Any", scorer))
     names = NamedSounds(archive, None)
     return create_app(
-        Parts(
+        WebContext(
             archive=archive,
-            casebook=casebook,
+            episode_store=episode_store,
             retrieval=retrieval,
-            extractor=cast("Extractor", None),
+            extractor=cast("FeatureExtractor", None),
             metrics=HubMetrics(CollectorRegistry()),
-            health=lambda: Health(broker=False, store=False, events=0, dead_letters=0),
+            health=lambda: HealthStatus(broker=False, store=False, events=0, dead_letters=0),
             settings=settings,
-            feedback=Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)),
-            patterns=Patterns(casebook, places, days),
+            feedback=FeedbackService(
+                archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
+            ),
+            patterns=RecurrenceService(episode_store, places, days),
             sources=sources,
-            histories=SourceHistories(sources, casebook, places, days, settings.flagging.cooldown_s),
-            explainer=Explainer(retrieval, casebook, rule_of(settings.flagging)),
+            histories=SourceHistories(sources, episode_store, places, days, settings.alerts.cooldown_s),
+            explainer=MatchExplainer(retrieval, episode_store, build_alert_rule(settings)),
             places=places,
             names=names,
             name_matcher=NameMatcher(names, retrieval),

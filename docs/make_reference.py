@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from edge.cli import app as edge_app
-from edge.metrics import described
+from edge.metrics import metric_families
 from edge.settings import EdgeSettings
 from hub.cli import app as hub_app
 from hub.metrics.definitions import HubMetrics
@@ -25,9 +25,9 @@ from shared.mqtt.topics import (
     ALL_INTAKES,
     ALL_STATES,
     HubTopic,
-    ToldKind,
-    ToldTopic,
-    shared_events,
+    SensorStateKind,
+    SensorStateTopic,
+    shared_event_subscription,
 )
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -93,10 +93,13 @@ def metrics(families: Iterable[Metric]) -> Iterator[str]:
 def messages() -> Iterator[str]:
     """Topics, and the fields of what travels on them."""
     yield "| topic | message | delivery |\n|---|---|---|"
-    yield f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to `{shared_events('hubs')}` |"
+    yield (
+        f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to"
+        f" `{shared_event_subscription('hubs')}` |"
+    )
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
-    for kind in get_args(ToldKind):
+    for kind in get_args(SensorStateKind):
         yield f"| `{told(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
     online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
@@ -106,9 +109,9 @@ def messages() -> Iterator[str]:
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
 
 
-def told(kind: ToldKind) -> str:
+def told(kind: SensorStateKind) -> str:
     """The filter of one kind of what hubs tell of sensors."""
-    return str(ToldTopic("x", "x", kind)).replace("/x/x/", "/+/+/")
+    return str(SensorStateTopic("x", "x", kind)).replace("/x/x/", "/+/+/")
 
 
 def summary(thing: type) -> str:
@@ -132,7 +135,7 @@ def page() -> str:
         *metrics(HubMetrics(CollectorRegistry()).registry.collect()),
         "\n## Metrics (`/metrics` of a sensor, where `metrics.port` is set)\n",
         "Each has the labels `site` and `sensor`; `earwitness_edge_info` besides `software`, `source` and `form`.\n",
-        *metrics(described()),
+        *metrics(metric_families()),
         "\n## Settings of `earwitness-hub`",
         *settings(HubSettings),
         "\n## Settings of `earwitness-edge`",

@@ -21,15 +21,15 @@ from typing import Final, Literal
 
 from edge.capture import Capture
 from edge.extractor import open_extractor
-from edge.publisher import Publisher
+from edge.publisher import SpoolPublisher
 from edge.sensor_report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, encode_json
-from shared.mqtt.diagnostics import own_certificate_ends
-from shared.mqtt.session import Acknowledged, Connected, Link, Received, Signal, Will
+from shared.mqtt.diagnostics import client_certificate_expiry
+from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ LONGEST_REST_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """What a run did.
 
     Attributes:
@@ -67,7 +67,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Woken:
+class _WakeUp:
     """The worker has put an event in the spool, or has ended."""
 
 
@@ -87,34 +87,34 @@ class Agent:
         self._boot = uuid.uuid4().hex[:12]
         self._source: Source = open_source(settings)
         self._extractor = open_extractor(settings)
-        self._spool = Spool(settings.spool_path(), settings.spool.cap_bytes)
-        self._inbox: queue.Queue[Signal | _Woken] = queue.Queue()
+        self._spool = Spool(settings.spool_path(), settings.spool.max_bytes)
+        self._inbox: queue.Queue[MqttEvent | _WakeUp] = queue.Queue()
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "state"))
         self._announcer = Announcer(
             settings,
             self._boot,
-            form=self._extractor.space.id if self._extractor else self._source.form,
-            certificate_end=own_certificate_ends(settings.mqtt),
+            form=self._extractor.space.id if self._extractor else self._source.payload_format,
+            certificate_end=client_certificate_expiry(settings.mqtt),
             previous=previous_event(self._spool),
         )
-        self._link = Link(
+        self._link = MqttSession(
             settings.mqtt,
             settings.client_id(),
-            will=Will(self._topic, encode_json(self._announcer.state("lost"))),
+            will=LastWill(self._topic, encode_json(self._announcer.state("lost"))),
             on_signal=self._inbox.put,
         )
-        self._publisher = Publisher(
+        self._publisher = SpoolPublisher(
             self._link,
             self._spool,
             resend_window_s=settings.spool.resend_window_s,
-            patience_s=settings.spool.patience_s,
+            patience_s=settings.spool.hold_after_s,
         )
         self._capture = Capture(
-            settings, self._source, self._spool, self._boot, self._wake, extractor=self._extractor
+            settings, self._source, self._spool, self._boot, self._notify, extractor=self._extractor
         )
-        self._halt = threading.Event()
+        self._stop_capture = threading.Event()
         self._failure: BaseException | None = None
-        self._worker = threading.Thread(target=self._work, name="capture", daemon=True)
+        self._worker = threading.Thread(target=self._run_capture, name="capture", daemon=True)
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
         self._running = Running(self._capture.tally, self._spool, self._publisher)
@@ -122,7 +122,7 @@ class Agent:
         self._announced = False
         self._errors = 0
 
-    def run(self, stop: threading.Event, drain_s: float = 10.0) -> Summary:
+    def run(self, stop: threading.Event, drain_s: float = 10.0) -> RunSummary:
         """Run until the source has ended and the spool is empty, or until `stop` is set.
 
         Args:
@@ -146,9 +146,9 @@ class Agent:
         try:
             with self._metrics():
                 self._loop(stop, drain_s)
-                self._farewell()
+                self._publish_offline()
         finally:
-            self._halt.set()
+            self._stop_capture.set()
             self._link.stop()
             self._worker.join()
             summary = self._summary()
@@ -161,7 +161,7 @@ class Agent:
         if self._settings.metrics.port == 0:
             return nullcontext()
         try:
-            from edge.metrics import EdgeMetrics, served  # noqa: PLC0415 - others need no prometheus_client
+            from edge.metrics import EdgeMetrics, serve_metrics  # noqa: PLC0415 - others need no prometheus_client
         except ImportError as error:
             log.warning(
                 "metrics are not served: pip install 'earwitness[edge]', or set metrics.port to 0",
@@ -169,7 +169,7 @@ class Agent:
             )
             return nullcontext()
         metrics = EdgeMetrics(self._announcer.state("ready"), self._running, lambda: self._errors)
-        return served(metrics, self._settings.metrics)
+        return serve_metrics(metrics, self._settings.metrics)
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None
@@ -189,7 +189,7 @@ class Agent:
             if ended and self._publisher.drained:
                 return
             if stop.is_set():
-                self._halt.set()
+                self._stop_capture.set()
                 now_s = time.monotonic()
                 deadline_s = now_s + drain_s if deadline_s is None else deadline_s
                 if ended and (now_s >= deadline_s or not self._publisher.online):
@@ -201,19 +201,19 @@ class Agent:
         now_s = time.monotonic()
         self._look_for_rivals(signals)
         self._publisher.handle(signals, now_s, time.time())
-        fill = self._spool.fill()
+        fill = self._spool.usage()
         wrong = (fill.aside, fill.lost, bool(self._capture.tally.failure))
         if wrong != self._told or any(isinstance(signal, Connected) for signal in signals):
             self._told, self._report_due_s = wrong, now_s
         if self._publisher.online and now_s >= self._report_due_s:
-            self._report_due_s = now_s + self._settings.sensor.report_every_s
+            self._report_due_s = now_s + self._settings.sensor.report_interval_s
             self._announce("ready")
-        self._publisher.pump(now_s)
+        self._publisher.publish_pending(now_s)
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
 
-    def _look_for_rivals(self, signals: list[Signal]) -> None:
+    def _look_for_rivals(self, signals: list[MqttEvent]) -> None:
         """Notice another client with this name by what it announces after this one did.
 
         Mosquitto 2.0.11 just ends the connection of whose session is taken over, so the reason is found this way.
@@ -229,12 +229,12 @@ class Agent:
                     elif ready and self._announced:
                         self._publisher.rival()
 
-    def _receive(self, timeout_s: float) -> list[Signal]:
-        signals: list[Signal] = []
+    def _receive(self, timeout_s: float) -> list[MqttEvent]:
+        signals: list[MqttEvent] = []
         try:
             news = self._inbox.get(timeout=timeout_s)
             while True:
-                if not isinstance(news, _Woken):
+                if not isinstance(news, _WakeUp):
                     signals.append(news)
                 news = self._inbox.get_nowait()
         except queue.Empty:
@@ -246,10 +246,10 @@ class Agent:
             return self._link.publish(
                 self._topic, payload, retain=True, content_type=JSON_CONTENT_TYPE, expiry_s=STATE_EXPIRY_S
             )
-        except Unavailable:
+        except UnavailableError:
             return None
 
-    def _farewell(self) -> None:
+    def _publish_offline(self) -> None:
         """Say `disconnected` and wait, not for long, until the broker has it."""
         mid = self._announce("disconnected") if self._publisher.online else None
         deadline_s = time.monotonic() + FAREWELL_S
@@ -259,25 +259,25 @@ class Agent:
             if any(isinstance(signal, Acknowledged) and signal.mid == mid for signal in signals):
                 return
 
-    def _work(self) -> None:
+    def _run_capture(self) -> None:
         try:
-            self._capture.run(self._halt)
+            self._capture.run(self._stop_capture)
         except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
             self._failure = error
         finally:
-            self._wake()
+            self._notify()
 
-    def _wake(self) -> None:
-        self._inbox.put(_Woken())
+    def _notify(self) -> None:
+        self._inbox.put(_WakeUp())
 
-    def _summary(self) -> Summary:
+    def _summary(self) -> RunSummary:
         tally = self._capture.tally
-        return Summary(
+        return RunSummary(
             sensor=self._settings.sensor.name,
             captured=tally.captured,
             published=self._publisher.published,
             spooled=self._spool.pending(),
-            set_aside=self._spool.fill().aside,
+            set_aside=self._spool.usage().aside,
             dropped=tally.dropped,
             unreadable=tally.unreadable,
         )

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Outlet(Protocol):
+class MqttPublisher(Protocol):
     """A connection to the broker; `shared.mqtt.session.Link` is one."""
 
     def publish(

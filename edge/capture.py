@@ -10,13 +10,13 @@ from typing import Final
 
 from edge.clock import clock_at
 from edge.encode import encode
-from edge.replay_clock import next_due_s, stamp, stamp_played
+from edge.replay_clock import clip_start, next_due_s, stamp_played
 from edge.settings import EdgeSettings
-from edge.sources import Doubtful, Embedded, Sound, Source, Unreadable
+from edge.sources import AudioClip, Doubtful, EmbeddingClip, Source, UnreadableClip
 from edge.spool import Spool
-from shared.errors import Busy, Invalid, Unavailable
+from shared.errors import InvalidError, OverloadedError, UnavailableError
 from shared.events import EventId
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
 
@@ -30,7 +30,7 @@ REOPEN_CAP_S: Final = 60.0
 
 
 @dataclass(slots=True)
-class Tally:
+class CaptureStats:
     """What the worker did so far; written by the worker only.
 
     Attributes:
@@ -71,7 +71,7 @@ class Capture:
         spool: Spool,
         boot: str,
         spooled: Callable[[], None],
-        extractor: Extractor | None = None,
+        extractor: FeatureExtractor | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -81,11 +81,11 @@ class Capture:
         self._extractor = extractor
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
         self._start = settings.source.start_or(datetime.now(UTC))
-        self._historical = not source.live and settings.source.replays_the_past
+        self._backfilled = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
         self._full = False
-        self.tally = Tally()
+        self.tally = CaptureStats()
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -99,7 +99,7 @@ class Capture:
         while not stop.is_set():
             before = self._taken
             try:
-                self._listen(stop)
+                self._capture_clips(stop)
             except Exception as error:
                 if not self._source.live:
                     raise
@@ -115,7 +115,7 @@ class Capture:
     def _failed(self, error: Exception, rest_s: float) -> None:
         """Count a failure of a live source, and log it unless the same was logged last."""
         self.tally.failures += 1
-        known = isinstance(error, Unavailable)
+        known = isinstance(error, UnavailableError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         log.log(
             logging.DEBUG if reason == self.tally.failure else logging.ERROR,
@@ -126,9 +126,9 @@ class Capture:
         self.tally.failure = reason
         self._spooled()
 
-    def _listen(self, stop: Flag) -> None:
-        for item in self._source.items(stop):
-            if isinstance(item, Unreadable):
+    def _capture_clips(self, stop: Flag) -> None:
+        for item in self._source.clips(stop):
+            if isinstance(item, UnreadableClip):
                 self._skip(item)
                 continue
             if isinstance(item, Doubtful):
@@ -139,16 +139,16 @@ class Capture:
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
             self.tally.failure = ""
-            self._take(item, stop)
+            self._process_clip(item, stop)
             self._taken += 1
-            if stop.is_set() or self._taken == self._settings.source.limit:
+            if stop.is_set() or self._taken == self._settings.source.max_clips:
                 return
 
-    def _take(self, item: Sound | Embedded, stop: Flag) -> None:
+    def _process_clip(self, item: AudioClip | EmbeddingClip, stop: Flag) -> None:
         seq = self.tally.highest_seq + 1
         event_id = EventId(self._settings.sensor.site, self._settings.sensor.name, self._boot, seq)
         captured_at = self._stamp()
-        if isinstance(item, Sound) and item.captured_at is not None:
+        if isinstance(item, AudioClip) and item.captured_at is not None:
             captured_at = item.captured_at
         try:
             event = encode(
@@ -156,19 +156,19 @@ class Capture:
                 event_id,
                 captured_at=captured_at,
                 clock=clock_at(captured_at) if self._source.live else "unknown",
-                historical=self._historical,
-                calibration_db=self._settings.levels.calibration_db,
+                backfilled=self._backfilled,
+                full_scale_db_spl=self._settings.levels.full_scale_db_spl,
                 extractor=self._extractor,
             )
             payload = encode_event(event)
-        except Invalid as error:
-            self._skip(Unreadable(_what(item, event_id), str(error)))
+        except InvalidError as error:
+            self._skip(UnreadableClip(_what(item, event_id), str(error)))
             return
         except Exception as error:  # one clip that cannot be encoded must not end the sensor
             log.exception("a clip could not be encoded", extra={"what": _what(item, event_id)})
-            self._skip(Unreadable(_what(item, event_id), f"{type(error).__name__}: {error}"))
+            self._skip(UnreadableClip(_what(item, event_id), f"{type(error).__name__}: {error}"))
             return
-        if self._keep(str(event_id), payload, stop):
+        if self._enqueue(str(event_id), payload, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
@@ -180,16 +180,16 @@ class Capture:
 
     def _stamp(self) -> datetime:
         """When the clip began that a replay plays now."""
-        if self._settings.source.stamps == "played":
+        if self._settings.source.timestamps == "played":
             return stamp_played(datetime.now(UTC))
-        return stamp(self._start, self._taken)
+        return clip_start(self._start, self._taken)
 
-    def _keep(self, event: str, payload: bytes, stop: Flag) -> bool:
+    def _enqueue(self, event: str, payload: bytes, stop: Flag) -> bool:
         """Put an event in the spool; a replay waits for room or the stop, a live source gives up."""
         while True:
             try:
                 given_up = self._spool.put(event, self._topic, payload, evict=self._source.live)
-            except (Busy, Unavailable) as error:
+            except (OverloadedError, UnavailableError) as error:
                 if not self._full:
                     self._full = True
                     log.warning("spool takes no more", extra={"reason": str(error), "live": self._source.live})
@@ -204,11 +204,11 @@ class Capture:
                     )
                 return True
 
-    def _skip(self, item: Unreadable) -> None:
+    def _skip(self, item: UnreadableClip) -> None:
         self.tally.unreadable += 1
         log.warning("unreadable clip skipped", extra={"what": item.what, "reason": item.reason})
 
 
-def _what(item: Sound | Embedded, event_id: EventId) -> str:
+def _what(item: AudioClip | EmbeddingClip, event_id: EventId) -> str:
     """Which clip it is, for people."""
-    return (item.origin if isinstance(item, Sound) else None) or str(event_id)
+    return (item.origin if isinstance(item, AudioClip) else None) or str(event_id)

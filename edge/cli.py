@@ -12,16 +12,16 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from edge.agent import Agent
-from edge.diagnostics import examine
+from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
-from shared.backbones import find
+from shared.backbones import resolve_manifest
 from shared.command_line import prepare, to_json
-from shared.errors import EarwitnessError, Invalid
+from shared.errors import EarwitnessError, InvalidError
 from shared.events import CLIP_S
-from shared.feature_space import SMALL
-from shared.logging import set_up
-from shared.settings import load, unknown_variables
-from shared.settings_file import commented
+from shared.feature_space import EARWITNESS_SMALL
+from shared.logging import configure_logging
+from shared.settings import load_settings, unknown_env_vars
+from shared.settings_file import render_settings_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Listen, measure, and send what was heard to the hub; nothing is lost while the broker is away.",
 )
+configuration = typer.Typer(no_args_is_help=True, help="Settings files.", rich_markup_mode="rich")
+app.add_typer(configuration, name="config")
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with one table per group.")]
 Overrides = Annotated[
@@ -44,8 +46,8 @@ IMPORTANT: Final = {
     "mqtt": ("host", "port"),
     "source": ("kind", "device", "rate_hz"),
     "features": ("space",),
-    "levels": ("calibration_db",),
-    "spool": ("path", "cap_bytes"),
+    "levels": ("full_scale_db_spl",),
+    "spool": ("path", "max_bytes"),
     "log": ("level", "format"),
 }
 """Settings that `config` shows although they are not set."""
@@ -78,32 +80,32 @@ def run(
     A calibrated microphone, settings from a file and the environment:
 
         EARWITNESS_EDGE_MQTT__HOST=hub.local earwitness-edge run --config edge.toml
-        --set source.kind=microphone --set levels.calibration_db=114
+        --set source.kind=microphone --set levels.full_scale_db_spl=114
     """
     settings = _settings(config, overrides)
-    set_up(settings.log)
+    configure_logging(settings.log)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
         summary = Agent(settings).run(stop, drain_s)
     except EarwitnessError as error:
-        _fail(str(error), 2 if isinstance(error, Invalid) else 1)
+        _fail(str(error), 2 if isinstance(error, InvalidError) else 1)
     if as_json:
         typer.echo(to_json(asdict(summary)))
 
 
-@app.command("config")
+@configuration.command("show")
 def config_(config: Config = None, overrides: Overrides = None) -> None:
     """Print a settings file that explains itself, with what is set in it; the most important settings as comments.
 
     [b]Example[/b]
 
-        earwitness-edge config --set sensor.name=corner --set mqtt.host=broker.example > edge.toml
+        earwitness-edge config show --set sensor.name=corner --set mqtt.host=broker.example > edge.toml
     """
     settings = _settings(config, overrides)
     values = {name: _set_in(getattr(settings, name)) for name in type(settings).model_fields}
-    typer.echo(commented(EdgeSettings, values, IMPORTANT), nl=False)
+    typer.echo(render_settings_file(EdgeSettings, values, IMPORTANT), nl=False)
 
 
 @app.command()
@@ -118,9 +120,9 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
         earwitness-edge check --config edge.toml --set source.kind=microphone
     """
     settings = _settings(config, overrides)
-    set_up(settings.log.model_copy(update={"level": "error"}))
-    unknown = unknown_variables(EdgeSettings)
-    findings = examine(settings)
+    configure_logging(settings.log.model_copy(update={"level": "error"}))
+    unknown = unknown_env_vars(EdgeSettings)
+    findings = run_checks(settings)
     effective = settings.model_dump(mode="json")
     if as_json:
         report = {
@@ -163,9 +165,9 @@ def bench(
         from shared.backbones.benchmark import measure  # noqa: PLC0415
         from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send sound do without
 
-        cost = measure(Backbone(find(settings.features.space or SMALL.id)), repeats)
+        cost = measure(Backbone(resolve_manifest(settings.features.space or EARWITNESS_SMALL.id)), repeats)
     except EarwitnessError as error:
-        _fail(str(error), 2 if isinstance(error, Invalid) else 1)
+        _fail(str(error), 2 if isinstance(error, InvalidError) else 1)
     if as_json:
         typer.echo(to_json(asdict(cost)))
     else:
@@ -187,8 +189,8 @@ def _set_in(group: BaseModel) -> dict[str, object]:
 
 def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:
     try:
-        return load(EdgeSettings, config, overrides or [])
-    except Invalid as error:
+        return load_settings(EdgeSettings, config, overrides or [])
+    except InvalidError as error:
         _fail(str(error), 2)
 
 

@@ -11,7 +11,7 @@ PLAUSIBLE_FROM: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 
 
-def clock() -> ClockStatus:
+def clock_status() -> ClockStatus:
     """Return `synchronised` if systemd-timesyncd says so; otherwise nothing is known."""
     return "synchronised" if _SYNCHRONISED.exists() else "unknown"
 
@@ -22,7 +22,7 @@ def clock_at(captured_at: datetime) -> ClockStatus:
     Args:
         captured_at: as the clock said, timezone-aware.
     """
-    return clock() if PLAUSIBLE_FROM <= captured_at < LATEST else "unsynchronised"
+    return clock_status() if PLAUSIBLE_FROM <= captured_at < LATEST else "unsynchronised"
 
 
 def within_wire(at: datetime) -> datetime:

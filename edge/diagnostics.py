@@ -13,25 +13,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from edge.clock import clock
+from edge.clock import clock_status
 from edge.extractor import open_extractor
 from edge.publisher import TAKEN_OVER
 from edge.recording_check import try_source
 from edge.settings import EdgeSettings
-from edge.sources import Sound, Source, open_source
+from edge.sources import AudioClip, Source, open_source
 from edge.spool import Spool
-from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.events import CLIP_S
 from shared.levels import measure
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt.diagnostics import certificate_ends, explained, own_certificate_ends
+from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry, explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,
     SESSION_TAKEN_OVER,
     Acknowledged,
     Connected,
     Disconnected,
-    Link,
+    MqttSession,
     publish_bytes,
 )
 from shared.mqtt.topics import ROOT, SensorTopic
@@ -49,7 +49,7 @@ WARNED_AHEAD: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was tried.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finding:
     words: str
 
 
-def examine(settings: EdgeSettings) -> list[Finding]:
+def run_checks(settings: EdgeSettings) -> list[CheckResult]:
     """Try the source, the features, the spool and the broker."""
     tries: list[tuple[str, Callable[[EdgeSettings], str]]] = [
         ("source", _try_source),
@@ -74,32 +74,32 @@ def examine(settings: EdgeSettings) -> list[Finding]:
     findings = []
     for what, attempt in tries:
         try:
-            findings.append(Finding(what, ok=True, words=attempt(settings)))
+            findings.append(CheckResult(what, ok=True, words=attempt(settings)))
         except EarwitnessError as error:
-            findings.append(Finding(what, ok=False, words=str(error)))
+            findings.append(CheckResult(what, ok=False, words=str(error)))
     return findings
 
 
 def _try_source(settings: EdgeSettings) -> str:
     source = open_source(settings)
     if source.live:
-        return f"{source.description}; {_heard(source)}"
+        return f"{source.description}; {_measure_microphone(source)}"
     return try_source(settings, source)
 
 
-def _heard(source: Source) -> str:
+def _measure_microphone(source: Source) -> str:
     """What ten seconds of a microphone sound like.
 
     Raises:
         Unavailable: it delivers nothing.
     """
-    for item in source.items(threading.Event()):
-        if isinstance(item, Sound):
+    for item in source.clips(threading.Event()):
+        if isinstance(item, AudioClip):
             level = measure(item.waveform, item.rate_hz).laeq
             if level < SILENCE_DBFS:
                 return f"it hears nothing (LAeq {level:.0f} dBFS): look at the cable and at `alsamixer` (F4, capture)"
             return f"it hears {level:.0f} dBFS (LAeq of ten seconds)"
-    raise Unavailable(f"{source.description} delivers nothing")
+    raise UnavailableError(f"{source.description} delivers nothing")
 
 
 def _try_features(settings: EdgeSettings) -> str:
@@ -110,7 +110,7 @@ def _try_features(settings: EdgeSettings) -> str:
 
 
 def _try_spool(settings: EdgeSettings) -> str:
-    path, cap = settings.spool_path(), settings.spool.cap_bytes
+    path, cap = settings.spool_path(), settings.spool.max_bytes
     try:
         there = next(one for one in (path, *path.parents) if one.exists())
         if there == path:
@@ -120,21 +120,21 @@ def _try_spool(settings: EdgeSettings) -> str:
                 _waiting(Path(passing) / path.name, cap)
             words = f"{path}: none yet; one could be made in {there}, which belongs to uid {there.stat().st_uid}"
     except OSError as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"spool {path} cannot be written by uid {os.getuid()} ({error.strerror or error}): chown or free it, or"
             " set spool.path"
         ) from error
     free = shutil.disk_usage(there).free
     if free < cap:
-        words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.cap_bytes ({cap / 1e6:,.0f} MB)"
+        words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.max_bytes ({cap / 1e6:,.0f} MB)"
     return words
 
 
-def _waiting(path: Path, cap_bytes: int) -> str:
+def _waiting(path: Path, max_bytes: int) -> str:
     """What waits in a spool, which is made if it is not there."""
-    spool = Spool(path, cap_bytes)
+    spool = Spool(path, max_bytes)
     try:
-        fill, taken_over = spool.fill(), spool.note(TAKEN_OVER)
+        fill, taken_over = spool.usage(), spool.note(TAKEN_OVER)
     finally:
         spool.close()
     words = f"{fill.pending} events wait"
@@ -156,10 +156,10 @@ def _try_broker(settings: EdgeSettings) -> str:
         Unavailable: there is no way in.
         Invalid: the broker does not let this sensor publish, or another client uses its name.
     """
-    mqtt = settings.mqtt.for_a_moment()
+    mqtt = settings.mqtt.without_session()
     where = f"{mqtt.host}:{mqtt.port}"
     alone = not _agent_runs(settings)
-    link = Link(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check")
+    link = MqttSession(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check")
     told: str | None = None
     link.start()
     try:
@@ -169,12 +169,12 @@ def _try_broker(settings: EdgeSettings) -> str:
                 refused = reason is None or reason >= FAILURE
                 taken_over = reason == SESSION_TAKEN_OVER or (not refused and (ended or _taken_over(link)))
                 if alone and taken_over:
-                    raise Invalid(
+                    raise InvalidError(
                         f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
                         " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
                     )
                 if refused:
-                    raise Invalid(f"connected to {where}, but {_refused(settings, reason)}")
+                    raise InvalidError(f"connected to {where}, but {_refused(settings, reason)}")
                 takes = f"connected to {where}, which lets {_place(settings)} publish"
                 return takes + _limited(settings, limit) + _doubts(settings)
             case Disconnected(reason=told):
@@ -183,7 +183,7 @@ def _try_broker(settings: EdgeSettings) -> str:
         pass
     finally:
         link.stop()
-    raise Unavailable(explained(mqtt, told))
+    raise UnavailableError(explain_connection_failure(mqtt, told))
 
 
 def _agent_runs(settings: EdgeSettings) -> bool:
@@ -192,13 +192,13 @@ def _agent_runs(settings: EdgeSettings) -> bool:
     if not path.exists():
         return False
     try:
-        Spool(path, settings.spool.cap_bytes).close()
-    except Unavailable:
+        Spool(path, settings.spool.max_bytes).close()
+    except UnavailableError:
         return True
     return False
 
 
-def _taken_over(link: Link) -> bool:
+def _taken_over(link: MqttSession) -> bool:
     """Whether another client takes over the session soon; not every broker tells why it ends a connection."""
     deadline_s = time.monotonic() + TAKEN_OVER_S
     with contextlib.suppress(queue.Empty):
@@ -214,7 +214,7 @@ def _limited(settings: EdgeSettings, limit: int | None) -> str:
     if limit is None:
         return ""
     words = f"; it takes messages of up to {limit:,} bytes"
-    rate_hz = settings.source.rate_hz or {"scene": 22_050, "microphone": 48_000}.get(settings.source.kind)
+    rate_hz = settings.source.rate_hz or {"synthetic": 22_050, "microphone": 48_000}.get(settings.source.kind)
     if rate_hz is None or settings.features.space is not None:
         return words
     topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
@@ -240,7 +240,7 @@ def _place(settings: EdgeSettings) -> str:
     return f"{settings.sensor.site}/{settings.sensor.name}"
 
 
-def _published(link: Link, settings: EdgeSettings) -> tuple[int | None, bool]:
+def _published(link: MqttSession, settings: EdgeSettings) -> tuple[int | None, bool]:
     """Publish an empty message where nobody listens, again on each connection until there is an answer.
 
     Returns:
@@ -262,9 +262,9 @@ def _published(link: Link, settings: EdgeSettings) -> tuple[int | None, bool]:
     return None, ended
 
 
-def _ask(link: Link, settings: EdgeSettings) -> int | None:
+def _ask(link: MqttSession, settings: EdgeSettings) -> int | None:
     """Publish the message, and give its id; None if the connection has ended, which the signals tell."""
-    with contextlib.suppress(Unavailable):
+    with contextlib.suppress(UnavailableError):
         return link.publish(f"{ROOT}/{_place(settings)}/check", b"")
     return None
 
@@ -273,11 +273,11 @@ def _doubts(settings: EdgeSettings) -> str:
     """What works now and may not for long."""
     doubts = ""
     for whose, ends in (
-        ("the broker's", certificate_ends(settings.mqtt)),
-        ("this sensor's", own_certificate_ends(settings.mqtt)),
+        ("the broker's", broker_certificate_expiry(settings.mqtt)),
+        ("this sensor's", client_certificate_expiry(settings.mqtt)),
     ):
         if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
             doubts += f"; {whose} certificate ends on {ends:%Y-%m-%d}"
-    if clock() != "synchronised":
+    if clock_status() != "synchronised":
         doubts += "; whether this clock is right is not known (only systemd-timesyncd is asked): events bear its time"
     return doubts

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class DiskGuard:
             return
         try:
             work()
-        except Unavailable as error:
+        except UnavailableError as error:
             if what not in self._until_s:
                 log.error(  # noqa: TRY400 - the reason says it all
                     "the spool's disk fails: what the broker acknowledges is kept in memory until it works again",

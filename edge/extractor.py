@@ -1,12 +1,12 @@
 """What leaves the sensor: the sound itself, or only what a backbone makes of it."""
 
 from edge.settings import EdgeSettings
-from shared.backbones import find
-from shared.errors import Invalid
-from shared.extractor import Extractor
+from shared.backbones import resolve_manifest
+from shared.errors import InvalidError
+from shared.extractor import FeatureExtractor
 
 
-def open_extractor(settings: EdgeSettings) -> Extractor | None:
+def open_extractor(settings: EdgeSettings) -> FeatureExtractor | None:
     """The extractor that the settings name; None if sound is sent.
 
     Raises:
@@ -16,7 +16,7 @@ def open_extractor(settings: EdgeSettings) -> Extractor | None:
     if settings.features.space is None:
         return None
     if settings.source.kind == "embeddings":
-        raise Invalid("source.kind = embeddings has no sound: features.space must not be set")
+        raise InvalidError("source.kind = embeddings has no sound: features.space must not be set")
     from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send sound do not load the runtime
 
-    return Backbone(find(settings.features.space))
+    return Backbone(resolve_manifest(settings.features.space))

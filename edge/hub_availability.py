@@ -6,12 +6,12 @@ acknowledges them all the same, and the spool would forget them. A short absence
 
 from typing import Final
 
-from shared.mqtt.topics import CLOSED, OPEN
+from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN
 
-_KNOWN: Final = {OPEN: True, CLOSED: False}
+_KNOWN: Final = {INTAKE_OPEN: True, INTAKE_CLOSED: False}
 
 
-class Hubs:
+class HubAvailability:
     """What hubs said of their intakes.
 
     Where no hub ever said anything, as older ones or where the broker does not let sensors read, they count as open.
@@ -25,11 +25,11 @@ class Hubs:
         self._open: dict[str, bool] = {}
         self._closed_since_s: float | None = None
 
-    def reconnected(self) -> None:
+    def reset(self) -> None:
         """What was said is about to be said again; what is not, was withdrawn meanwhile."""
         self._open = {}
 
-    def heard(self, topic: str, payload: bytes, now_s: float) -> None:
+    def on_intake_message(self, topic: str, payload: bytes, now_s: float) -> None:
         """A hub spoke; an empty payload withdraws what it said.
 
         Args:
@@ -46,7 +46,7 @@ class Hubs:
         elif self._closed_since_s is None:
             self._closed_since_s = now_s
 
-    def hold(self, now_s: float) -> bool:
+    def should_hold(self, now_s: float) -> bool:
         """Whether events must stay in the spool; `now_s` is monotonic."""
         since_s = self._closed_since_s
         return bool(self._open) and since_s is not None and now_s - since_s >= self._patience_s

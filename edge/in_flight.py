@@ -26,14 +26,14 @@ maximum connect time. Source: MQTT 5.0, 3.14.2.1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Acked:
     """The broker has this row."""
 
     row: int
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Rejected:
     """The broker did not take this row, or nobody was there to receive it: it stays in the spool."""
 
     row: int
@@ -41,7 +41,7 @@ class Kept:
     wait_s: float
 
 
-class Window:
+class InFlightWindow:
     """Which rows are under way, and when more may follow.
 
     A refusal (reason >= 0x80) or "no matching subscribers" (0x10) starts a wait of 2 s that doubles up to
@@ -77,14 +77,14 @@ class Window:
         self._rows.clear()
         self._limit = self._most if receive_maximum is None else max(1, min(self._most, receive_maximum))
 
-    def room(self, now_s: float) -> int:
+    def available(self, now_s: float) -> int:
         """How many more messages may be sent now; `now_s` is monotonic."""
         if now_s < self._until_s:
             return 0
         limit = 1 if self._attempts or self._suspect is not None else self._limit
         return max(0, limit - len(self._rows))
 
-    def sent(self, mid: int, row: int) -> None:
+    def on_sent(self, mid: int, row: int) -> None:
         """A row is under way as message `mid`."""
         self._rows[mid] = row
 
@@ -94,7 +94,7 @@ class Window:
         if self._suspect == row:
             self._suspect = None
 
-    def answered(self, mid: int, reason: int, now_s: float) -> Delivered | Kept | None:
+    def on_puback(self, mid: int, reason: int, now_s: float) -> Acked | Rejected | None:
         """Judge a PUBACK; None if the message is not one of ours."""
         row = self._rows.pop(mid, None)
         if row is None:
@@ -103,12 +103,12 @@ class Window:
         if reason < FAILURE and reason != NO_MATCHING_SUBSCRIBERS:
             self._attempts = 0
             self._until_s = 0.0
-            return Delivered(row)
+            return Acked(row)
         if now_s >= self._until_s:
             wait_s = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** min(self._attempts, 16))
             self._until_s = now_s + wait_s
             self._attempts += 1
-        return Kept(row, reason, self._until_s - now_s)
+        return Rejected(row, reason, self._until_s - now_s)
 
     def ended(self, code: int | None) -> int | None:
         """The connection ended, or an attempt at one: nothing is under way any more.

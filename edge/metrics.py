@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_serve
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.clock import clock
+from edge.clock import clock_status
 from edge.sensor_report import Running
 from edge.settings import MetricsSettings
 from shared.content_negotiation import preferred
@@ -45,34 +45,38 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         lambda of: of.tally.failures,
     ),
     (
-        "connections_taken_over",
+        "sessions_taken_over",
         "Times that another client with this sensor's name ended its connection",
         lambda of: of.publisher.taken_over,
     ),
-    ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.fill().lost),
+    ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
 """Name without `_total`, meaning, and where the value is."""
 
 GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
-    ("spool_events", "Events in the spool that the broker does not have yet", lambda of: of.spool.fill().pending),
+    ("spool_events", "Events in the spool that the broker does not have yet", lambda of: of.spool.usage().pending),
     (
         "spool_bytes",
         "Bytes of events in the spool, with those kept for a while to be sent again",
-        lambda of: of.spool.fill().size_bytes,
+        lambda of: of.spool.usage().size_bytes,
     ),
     (
         "spool_events_set_aside",
         "Events kept in the spool because the broker cannot take them",
-        lambda of: of.spool.fill().aside,
+        lambda of: of.spool.usage().aside,
     ),
-    ("spool_limit_bytes", "Bytes of events that the spool may hold", lambda of: of.spool.fill().cap_bytes),
+    ("spool_limit_bytes", "Bytes of events that the spool may hold", lambda of: of.spool.usage().max_bytes),
     ("broker_connected", "1 while connected to the broker", lambda of: of.publisher.online),
     ("source_failing", "1 while the source delivers nothing", lambda of: bool(of.tally.failure)),
-    ("events_held", "1 while events stay in the spool because no hub takes them", lambda of: of.publisher.held),
+    (
+        "publishing_on_hold",
+        "1 while events stay in the spool because no hub takes them",
+        lambda of: of.publisher.holding,
+    ),
     (
         "clock_synchronised",
         "1 if systemd-timesyncd says that the clock is right, 0 if nothing is known",
-        lambda _: clock() == "synchronised",
+        lambda _: clock_status() == "synchronised",
     ),
     (
         "last_clip_timestamp_seconds",
@@ -99,13 +103,13 @@ class EdgeMetrics(Collector):
 
     def __init__(self, announced: StateMessage, running: Running, errors: Callable[[], int]) -> None:
         self._labels = (announced.site, announced.sensor)
-        self._about = {"software": announced.software, "source": announced.source, "form": announced.form}
+        self._about = {"software": announced.software, "source": announced.source, "form": announced.payload_format}
         self._running = running
         self._errors = errors
 
     def describe(self) -> Iterable[Metric]:
         """All metrics without series."""
-        return described()
+        return metric_families()
 
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they are now."""
@@ -120,7 +124,7 @@ class EdgeMetrics(Collector):
             yield family
 
 
-def described() -> Iterator[Metric]:
+def metric_families() -> Iterator[Metric]:
     """All metrics without series, which takes no agent."""
     yield _info()
     yield _unexpected()
@@ -155,7 +159,7 @@ def _obeying(app: "WSGIApplication") -> "WSGIApplication":
 
 
 @contextmanager
-def served(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
+def serve_metrics(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
     """Tell metrics over HTTP meanwhile; where that cannot be, say so and go on, as a sensor is there to listen.
 
     Args:

@@ -16,17 +16,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from edge.broker_protocol import Outlet
+from edge.broker_protocol import MqttPublisher
 from edge.connection_clock import ConnectedTime
 from edge.disk_guard import DiskGuard
-from edge.hub_availability import Hubs
-from edge.in_flight import Delivered, Kept, Window
+from edge.hub_availability import HubAvailability
+from edge.in_flight import Acked, InFlightWindow, Rejected
 from edge.spool import Spool
-from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, Spooled
-from shared.errors import Unavailable
+from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
+from shared.errors import UnavailableError
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
-from shared.mqtt.signals import Acknowledged, Connected, Disconnected, Received, Signal
+from shared.mqtt.signals import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import ALL_INTAKES
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ SECOND_CHANCE_S: Final = 600.0
 """How often one of the messages during which connections ended is tried again, when nothing else waits."""
 
 
-class Publisher:
+class SpoolPublisher:
     """Moves rows from the spool to the broker. All methods belong to one thread; attributes may be read from any.
 
     No method raises because of the disk or the broker.
@@ -61,18 +61,18 @@ class Publisher:
 
     def __init__(
         self,
-        outlet: Outlet,
+        outlet: MqttPublisher,
         spool: Spool,
         *,
         resend_window_s: float,
         patience_s: float,
-        window: Window | None = None,
+        window: InFlightWindow | None = None,
     ) -> None:
         self._outlet = outlet
         self._spool = spool
         self._resend_window_s = resend_window_s
-        self._window = window or Window()
-        self._hubs = Hubs(patience_s)
+        self._window = window or InFlightWindow()
+        self._hubs = HubAvailability(patience_s)
         self._time = ConnectedTime(spool.latest_stamp())
         self._maximum_packet: int | None = None
         self._owed: dict[int, float] = {}
@@ -101,7 +101,7 @@ class Publisher:
         return self._online
 
     @property
-    def held(self) -> bool:
+    def holding(self) -> bool:
         """Whether events stay in the spool because no hub takes them, as of the last `pump`."""
         return self._held
 
@@ -112,7 +112,7 @@ class Publisher:
         settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
         return not repeating and self._spool.pending() <= settled
 
-    def handle(self, signals: list[Signal], now_s: float, wall_s: float) -> None:
+    def handle(self, signals: list[MqttEvent], now_s: float, wall_s: float) -> None:
         """Handle the broker's signals, in order.
 
         Args:
@@ -129,7 +129,7 @@ class Publisher:
                 case Acknowledged(mid=mid, reason=reason):
                     self._answered(mid, reason, now_s, wall_s)
                 case Received(topic=topic, payload=payload):
-                    self._hubs.heard(topic, payload, now_s)
+                    self._hubs.on_intake_message(topic, payload, now_s)
         self._disk.attempt("acknowledge", self._keep_marks, now_s)
         if self.taken_over > self._noted:
             self._noted = self.taken_over
@@ -143,9 +143,9 @@ class Publisher:
         if self._end_code != SESSION_TAKEN_OVER:  # that was counted
             self._count_takeover()
 
-    def pump(self, now_s: float) -> int:
+    def publish_pending(self, now_s: float) -> int:
         """Send as many rows as the window allows; returns how many."""
-        held = self._hubs.hold(now_s)
+        held = self._hubs.should_hold(now_s)
         if held != self._held:
             self._held = held
             log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
@@ -155,8 +155,8 @@ class Publisher:
             self._disk.attempt("release", self._release, now_s)
         if self._look_back:
             self._disk.attempt("repeat", self._find_repeats, now_s)
-        room = 0 if held else self._window.room(now_s)
-        chosen: list[Spooled] = []
+        room = 0 if held else self._window.available(now_s)
+        chosen: list[SpoolEntry] = []
         if room:
             self._disk.attempt("read", lambda: chosen.extend(self._choose(room, now_s)), now_s)
         return self._send(chosen)
@@ -179,7 +179,7 @@ class Publisher:
         most = signal.receive_maximum
         self._window.connected(None if most is None else most - 1)  # one is left for the state
         self._time.connected(now_s)
-        self._hubs.reconnected()
+        self._hubs.reset()
         self._outlet.subscribe(ALL_INTAKES, qos=0)
 
     def _ended(self, code: int | None) -> None:
@@ -205,8 +205,8 @@ class Publisher:
         stamp_s = self._time.answered(now_s)
         if now_s - self._up_since_s >= CALM_S:
             self._rival = False
-        match self._window.answered(mid, reason, now_s):
-            case Delivered(row):
+        match self._window.on_puback(mid, reason, now_s):
+            case Acked(row):
                 self._warned = False
                 self._refused.discard(row)
                 if row in self._repeats:  # acknowledged before, which counts
@@ -216,7 +216,7 @@ class Publisher:
                 self.published += 1
                 self.last_published_s = wall_s
                 self._outlet.settled()
-            case Kept(row, reason, wait_s):
+            case Rejected(row, reason, wait_s):
                 nobody = reason == NO_MATCHING_SUBSCRIBERS
                 if reason >= FAILURE:
                     self._refused.add(row)
@@ -276,7 +276,7 @@ class Publisher:
         self._spool.release(one.row for one in large if self._fits(one.topic, one.size_bytes))
         self._look_aside = False
 
-    def _choose(self, room: int, now_s: float) -> list[Spooled]:
+    def _choose(self, room: int, now_s: float) -> list[SpoolEntry]:
         """Return what to send next: the suspect alone, else new events, repeats, what was refused or set aside.
 
         Raises:
@@ -289,7 +289,7 @@ class Publisher:
             return found
         under_way = set(self._window.rows.values())
         skip = under_way | self._owed.keys() | self._aside.keys()
-        fresh = self._spool.next(room, skip=skip | self._refused)
+        fresh = self._spool.peek(room, skip=skip | self._refused)
         if fresh:
             return fresh
         few = min(room, REPEATS_IN_FLIGHT - len(under_way))
@@ -302,13 +302,13 @@ class Publisher:
                 return found
         if self._refused:
             self._refused.clear()
-            return self._spool.next(room, skip=skip)
+            return self._spool.peek(room, skip=skip)
         if not under_way and now_s >= self._second_chance_s:
             self._second_chance_s = now_s + SECOND_CHANCE_S
             return self._second_chance()
         return []
 
-    def _second_chance(self) -> list[Spooled]:
+    def _second_chance(self) -> list[SpoolEntry]:
         """One of the messages during which connections ended, each in its turn: pending again until it ends one."""
         rows = [one.row for one in self._spool.all_aside() if one.reason == ENDS_CONNECTIONS]
         row = next((row for row in rows if row > self._second_chance_row), next(iter(rows), None))
@@ -318,7 +318,7 @@ class Publisher:
         self._spool.release([row])
         return self._spool.load([row])
 
-    def _send(self, chosen: list[Spooled]) -> int:
+    def _send(self, chosen: list[SpoolEntry]) -> int:
         sent = 0
         for one in chosen:
             if not self._fits(one.topic, len(one.payload)):
@@ -327,13 +327,13 @@ class Publisher:
                 continue
             try:
                 mid = self._outlet.publish(one.topic, one.payload, content_type=EVENT_CONTENT_TYPE)
-            except Unavailable:
+            except UnavailableError:
                 break
             except ValueError:  # what paho says of a topic
                 self._window.acquit(one.row)
                 self._put_aside(one.row, UNSENDABLE)
                 continue
-            self._window.sent(mid, one.row)
+            self._window.on_sent(mid, one.row)
             sent += 1
         return sent
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from edge.encode import encode
 from edge.settings import EdgeSettings
-from edge.sources import Doubtful, Embedded, FileSource, Item, Sound, Source, Unreadable
+from edge.sources import AudioClip, Doubtful, EmbeddingClip, RecordingSource, Source, SourceItem, UnreadableClip
 from edge.sources.files import items_of
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import EventId
 
 PATIENCE_S: Final = 10.0
@@ -55,7 +55,7 @@ def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIE
     until_s = time.monotonic() + patience_s
     trial = Trial()
     tried = ""
-    if isinstance(source, FileSource):
+    if isinstance(source, RecordingSource):
         begun = 0
         for path in source.recordings:
             begun += 1
@@ -65,13 +65,13 @@ def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIE
         complete = begun == len(source.recordings) and _take_all(trial, settings, source, until_s)
         tried = "; all of them were tried" if complete else f"; the beginnings of {begun} were tried"
     else:
-        _take_one(trial, settings, source.items(threading.Event()))
+        _take_one(trial, settings, source.clips(threading.Event()))
     if not trial.clips:
-        raise Invalid(f"{source.description}: not one of them is readable{trial.told()}")
+        raise InvalidError(f"{source.description}: not one of them is readable{trial.told()}")
     return f"{source.description}; the first clip is readable{tried}{trial.told()}"
 
 
-def _take_one(trial: Trial, settings: EdgeSettings, items: Iterator[Item]) -> None:
+def _take_one(trial: Trial, settings: EdgeSettings, items: Iterator[SourceItem]) -> None:
     """Take items until one is a clip."""
     clips = trial.clips
     for item in items:
@@ -80,7 +80,7 @@ def _take_one(trial: Trial, settings: EdgeSettings, items: Iterator[Item]) -> No
             return
 
 
-def _take_all(trial: Trial, settings: EdgeSettings, source: FileSource, until_s: float) -> bool:
+def _take_all(trial: Trial, settings: EdgeSettings, source: RecordingSource, until_s: float) -> bool:
     """Take every clip; whether there was time for it."""
     for path in source.recordings:
         for item in items_of(path):
@@ -90,19 +90,19 @@ def _take_all(trial: Trial, settings: EdgeSettings, source: FileSource, until_s:
     return True
 
 
-def _take(trial: Trial, settings: EdgeSettings, item: Item) -> None:
+def _take(trial: Trial, settings: EdgeSettings, item: SourceItem) -> None:
     match item:
-        case Unreadable(what, reason):
+        case UnreadableClip(what, reason):
             trial.unreadable[what] = reason
         case Doubtful(what, reason):
             trial.doubtful.setdefault(what, reason)
-        case Sound() | Embedded():
+        case AudioClip() | EmbeddingClip():
             start = settings.source.start_or(datetime.now(UTC))
             try:
                 encode(item, EventId(settings.sensor.site, settings.sensor.name, "check", 0), captured_at=start)
                 trial.clips += 1
-            except Invalid as error:
-                what = (item.origin if isinstance(item, Sound) else None) or "an embedding"
+            except InvalidError as error:
+                what = (item.origin if isinstance(item, AudioClip) else None) or "an embedding"
                 trial.unreadable[what] = str(error)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from shared.events import CLIP_S
 
 
-def stamp(start: datetime, index: int, clip_s: float = CLIP_S) -> datetime:
+def clip_start(start: datetime, index: int, clip_s: float = CLIP_S) -> datetime:
     """Stream time at which clip `index` (from 0) begins."""
     return start + timedelta(seconds=index * clip_s)
 

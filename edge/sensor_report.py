@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import Tally
-from edge.publisher import Publisher
+from edge.capture import CaptureStats
+from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import EventId
-from shared.messages import ReportMessage, StateMessage, decode_json
+from shared.messages import SensorReport, StateMessage, decode_json
 from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200
@@ -29,9 +29,9 @@ class Running:
         publisher: what moves them to the broker.
     """
 
-    tally: Tally
+    tally: CaptureStats
     spool: Spool
-    publisher: Publisher
+    publisher: SpoolPublisher
 
 
 class Announcer:
@@ -69,19 +69,19 @@ class Announcer:
             boot=self._boot,
             state=state,
             source=self._settings.source.kind,
-            form=self._form,
+            payload_format=self._form,
             software=f"earwitness-edge {version('earwitness')}",
-            since=self._since,
+            started_at=self._since,
             report=None if running is None else self._report(running),
         )
 
-    def _report(self, running: Running) -> ReportMessage:
-        fill, tally = running.spool.fill(), running.tally
+    def _report(self, running: Running) -> SensorReport:
+        fill, tally = running.spool.usage(), running.tally
         numbered = tally.highest_seq >= 0
-        return ReportMessage(
+        return SensorReport(
             at=datetime.now(UTC),
             waiting=max(0, fill.pending),
-            spool=min(1.0, fill.size_bytes / fill.cap_bytes),
+            spool=min(1.0, fill.size_bytes / fill.max_bytes),
             dropped=tally.dropped,
             certificate_end=self._certificate_end,
             first_seq=0 if numbered else None,
@@ -101,7 +101,7 @@ def previous_event(spool: Spool) -> EventId | None:
     Raises:
         Unavailable: the disk does not tell.
     """
-    with contextlib.suppress(Invalid):
+    with contextlib.suppress(InvalidError):
         return EventId.parse(spool.note("newest") or "")
     return None
 
@@ -110,6 +110,6 @@ def announced(payload: bytes) -> tuple[str, bool]:
     """Return the boot that a state message names, and whether it is ready; empty of what is no state."""
     try:
         state = decode_json(StateMessage, payload)
-    except Invalid:
+    except InvalidError:
         return "", False
     return state.boot, state.state == "ready"

@@ -8,90 +8,90 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.events import CLIP_S, EARLIEST, LATEST
-from shared.settings import Group, LogSettings, MqttSettings
+from shared.settings import LogSettings, MqttSettings, SettingsGroup
 from shared.sockets import plain_host
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 LONGEST_REPLAY: Final = timedelta(days=30)
 """A replay faster than the clock, and without a limit, begins so long before the present."""
-SourceKind = Literal["scene", "files", "embeddings", "microphone"]
+SourceKind = Literal["synthetic", "files", "embeddings", "microphone"]
 
 
-class SensorSettings(Group):
+class SensorSettings(SettingsGroup):
     """Who this sensor is."""
 
     site: Name = Field("demo", description="the network's name: a-z, 0-9 and hyphens")
     name: Name = Field("sensor-1", description="this sensor's name, unique within the site")
-    report_every_s: float = Field(
+    report_interval_s: float = Field(
         300.0, ge=1, le=86_400, description="how often it tells what waits in its spool and what it dropped"
     )
 
 
-class SourceSettings(Group):
+class SourceSettings(SettingsGroup):
     """What the sensor listens to."""
 
-    kind: SourceKind = Field("scene", description="scene (synthetic street), files, embeddings (.npz) or microphone")
+    kind: SourceKind = Field("synthetic", description="synthetic (a street), files, embeddings (.npz) or microphone")
     path: Path | None = Field(
         None, description="folder of .wav/.flac/.ogg recordings (links are followed), or the .npz file of embeddings"
     )
-    seed: int = Field(0, ge=0, description="scene: sensors with the same seed hear the same neighbourhood")
+    seed: int = Field(0, ge=0, description="synthetic: sensors with the same seed hear the same neighbourhood")
     speed: float = Field(
         1.0, gt=0, le=1e6, description="replays: how many seconds of stream pass in one of wall time"
     )
-    start: AwareDatetime | None = Field(
+    start_time: AwareDatetime | None = Field(
         None,
         description="replays: stream time of the first clip; if not given, the moment of the start, or at a speed"
-        " above 1 so much earlier that the last clip of `limit`, or of 30 days, is not ahead of the clock",
+        " above 1 so much earlier that the last clip of `max_clips`, or of 30 days, is not ahead of the clock",
     )
-    historical: bool | None = Field(
+    backfilled: bool | None = Field(
         None,
         description="replays: whether the clips are old recordings, whose alerts hubs list and send to nobody;"
-        " if not given, they are when `start` is given",
+        " if not given, they are when `start_time` is given",
     )
-    stamps: Literal["stream", "played"] = Field(
+    timestamps: Literal["stream", "played"] = Field(
         "stream",
-        description="replays: stream (clips follow each other from `start`, whatever the speed) or played (each clip"
-        " ends when it is played, so that above speed 1 clips overlap)",
+        description="replays: stream (clips follow each other from `start_time`, whatever the speed) or played (each"
+        " clip ends when it is played, so that above speed 1 clips overlap)",
     )
     loop: bool = Field(default=False, description="files, embeddings: begin again at the end")
     shard_index: int = Field(
         0, ge=0, description="files, embeddings: which part of the data is this sensor's, from 0"
     )
     shard_count: int = Field(1, ge=1, description="files, embeddings: among how many sensors the data is divided")
-    limit: int | None = Field(None, ge=1, description="stop after this many clips")
+    max_clips: int | None = Field(None, ge=1, description="stop after this many clips")
     device: str | None = Field(
         None, description="microphone: name or number of the input device; the system's default if not given"
     )
     rate_hz: int | None = Field(
-        None, ge=8_000, le=384_000, description="microphone: 48000 if not given; scene: 22050"
+        None, ge=8_000, le=384_000, description="microphone: 48000 if not given; synthetic: 22050"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> "SourceSettings":
         if self.kind in {"files", "embeddings"} and self.path is None:
             raise ValueError(f"kind = {self.kind} needs a path")
-        if self.start is not None and not EARLIEST <= self.start < LATEST:
-            raise ValueError("start must be in the years 1970 to 2199")
+        if self.start_time is not None and not EARLIEST <= self.start_time < LATEST:
+            raise ValueError("start_time must be in the years 1970 to 2199")
         if self.shard_index >= self.shard_count:
             raise ValueError("shard_index must be below shard_count")
         return self
 
     def start_or(self, now: datetime) -> datetime:
         """Stream time of the first clip of a replay, so early that nothing is captured later than now."""
-        if self.start is not None:
-            return self.start
+        if self.start_time is not None:
+            return self.start_time
         if self.speed <= 1.0:
             return now
         most = int(LONGEST_REPLAY.total_seconds() / CLIP_S)
-        return now - timedelta(seconds=CLIP_S * min(self.limit or most, most))
+        return now - timedelta(seconds=CLIP_S * min(self.max_clips or most, most))
 
     @property
     def replays_the_past(self) -> bool:
         """Whether the clips of a replay are old recordings."""
-        return self.start is not None if self.historical is None else self.historical
+        return self.start_time is not None if self.backfilled is None else self.backfilled
 
 
-class FeatureSettings(Group):
+class FeatureSettings(SettingsGroup):
     """Whether sound leaves the sensor, or only what a backbone makes of it."""
 
     space: str | None = Field(
@@ -101,10 +101,10 @@ class FeatureSettings(Group):
     )
 
 
-class LevelSettings(Group):
+class LevelSettings(SettingsGroup):
     """How levels are reported."""
 
-    calibration_db: float | None = Field(
+    full_scale_db_spl: float | None = Field(
         None,
         ge=0,
         le=190,
@@ -112,14 +112,14 @@ class LevelSettings(Group):
     )
 
 
-class SpoolSettings(Group):
+class SpoolSettings(SettingsGroup):
     """Where clips wait until the broker has them."""
 
     path: Path | None = Field(
         None,
         description="SQLite file; earwitness-spool/<site>-<sensor>.db in the current folder if not given",
     )
-    cap_bytes: int = Field(
+    max_bytes: int = Field(
         1024**3, ge=16 * 1024**2, description="most bytes of clips kept; beyond that capture waits or drops"
     )
     resend_window_s: float = Field(
@@ -129,7 +129,7 @@ class SpoolSettings(Group):
         description="for how many seconds of connection acknowledged clips are kept, to be sent again after a"
         " reconnection",
     )
-    patience_s: float = Field(
+    hold_after_s: float = Field(
         60.0,
         ge=0,
         le=86_400,
@@ -137,7 +137,7 @@ class SpoolSettings(Group):
     )
 
 
-class MetricsSettings(Group):
+class MetricsSettings(SettingsGroup):
     """Where a Prometheus on this machine, or one that is let in, can ask how the sensor is."""
 
     port: int = Field(0, ge=0, le=65535, description="port of /metrics; none is served at 0")

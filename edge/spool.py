@@ -17,9 +17,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from edge.spool_entries import Fill, SetAside, Spooled
+from edge.spool_entries import SetAside, SpoolEntry, SpoolUsage
 from edge.spool_file import SpoolFile
-from shared.errors import Busy
+from shared.errors import OverloadedError
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ class Spool(SpoolFile):
 
     Args:
         path: SQLite file; its folder is created.
-        cap_bytes: most payload bytes kept, acknowledged rows included.
+        max_bytes: most payload bytes kept, acknowledged rows included.
 
     Raises:
         Unavailable: the file cannot be made or opened, or another process holds it.
     """
 
-    def __init__(self, path: Path, cap_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int) -> None:
         super().__init__(path)
-        self._cap_bytes = cap_bytes
+        self._max_bytes = max_bytes
         self._unreadable: dict[int, float] = {}
         self._told: set[int] = set()
 
@@ -68,9 +68,9 @@ class Spool(SpoolFile):
         def work(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
                 return 0
-            given_up = self._evict(db, self._bytes + len(payload) - self._cap_bytes) if evict else 0
-            if self._bytes + len(payload) > self._cap_bytes:
-                raise Busy(f"the spool {self._path} is full: {self._bytes} of {self._cap_bytes} bytes")
+            given_up = self._evict(db, self._bytes + len(payload) - self._max_bytes) if evict else 0
+            if self._bytes + len(payload) > self._max_bytes:
+                raise OverloadedError(f"the spool {self._path} is full: {self._bytes} of {self._max_bytes} bytes")
             row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
             self._highest_row = max(self._highest_row, row.lastrowid or 0)
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
@@ -80,13 +80,13 @@ class Spool(SpoolFile):
 
         return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
-    def next(self, limit: int, skip: Collection[int] = ()) -> list[Spooled]:
+    def peek(self, limit: int, skip: Collection[int] = ()) -> list[SpoolEntry]:
         """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
 
         A row that the disk does not give is passed over for a while.
         """
 
-        def work(db: sqlite3.Connection) -> list[Spooled]:
+        def work(db: sqlite3.Connection) -> list[SpoolEntry]:
             now_s = time.monotonic()
             self._unreadable = {row: until_s for row, until_s in self._unreadable.items() if now_s < until_s}
             without = {*skip, *self._unreadable}
@@ -107,10 +107,10 @@ class Spool(SpoolFile):
         """How many pending messages the disk did not give when they were last asked for."""
         return len(self._unreadable)
 
-    def load(self, rows: Iterable[int]) -> list[Spooled]:
+    def load(self, rows: Iterable[int]) -> list[SpoolEntry]:
         """Messages by row, whatever their state; those that are gone are left out."""
 
-        def work(db: sqlite3.Connection) -> list[Spooled]:
+        def work(db: sqlite3.Connection) -> list[SpoolEntry]:
             return [found for row in rows if (found := self._load(db, row)) is not None]
 
         return self._do(work)
@@ -213,12 +213,12 @@ class Spool(SpoolFile):
         """Keep a text under a name, over restarts."""
         self._do(lambda db: db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value)))
 
-    def fill(self) -> Fill:
+    def usage(self) -> SpoolUsage:
         """How full it is, at once: a write under way may be counted already, and is taken back if it fails."""
         # Without the lock: whoever writes holds it until the disk has it, and an SD card may take seconds.
-        return Fill(self._pending, self._bytes, self._cap_bytes, self._aside, self._lost)
+        return SpoolUsage(self._pending, self._bytes, self._max_bytes, self._aside, self._lost)
 
-    def _load(self, db: sqlite3.Connection, row: int) -> Spooled | None:
+    def _load(self, db: sqlite3.Connection, row: int) -> SpoolEntry | None:
         """One message; None if it is gone, or if the disk does not give it."""
         try:
             found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
@@ -229,7 +229,7 @@ class Spool(SpoolFile):
                 level, "a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)}
             )
             return None
-        return None if found is None else Spooled(*found)
+        return None if found is None else SpoolEntry(*found)
 
     def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
         """Make room; return how many rows of those that were set aside it cost."""

@@ -12,7 +12,7 @@ UNSENDABLE: Final = "cannot be sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class SpoolEntry:
     """One waiting message: its row (rising in the order of `put`), event id, topic and bytes."""
 
     row: int
@@ -32,19 +32,19 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class SpoolUsage:
     """How full a spool is.
 
     Attributes:
         pending: messages the broker does not have yet and can take.
         size_bytes: payload bytes kept, acknowledged rows included.
-        cap_bytes: most of these.
+        max_bytes: most of these.
         aside: messages that the broker cannot take.
         lost: messages that a damaged file no longer gave, since the spool was opened.
     """
 
     pending: int
     size_bytes: int
-    cap_bytes: int
+    max_bytes: int
     aside: int = 0
     lost: int = 0

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from edge.spool_recovery import is_damage, open_spool, salvage
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 T = TypeVar("T")
 
@@ -157,6 +157,6 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         hint = " (another agent is using it)" if "locked" in str(error) else ""
-        raise Unavailable(f"spool {path}: {error}{hint}") from error
+        raise UnavailableError(f"spool {path}: {error}{hint}") from error
     except OSError as error:
-        raise Unavailable(f"spool {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"spool {path}: {error.strerror or error}") from error

@@ -14,17 +14,26 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from hub.app.factory import open_archive, open_audio, open_retrieval
+from hub.app.factory import build_event_store, build_extractor, build_retrieval
 from hub.domain.clocks import told
 from hub.ingest.subscription import LITERAL, problem_of_connection, problem_of_grant
-from hub.notify.service import described, open_notifiers
+from hub.notify.service import build_channels, describe_channels
 from hub.settings import HubSettings
 from hub.store.client import hinted
-from hub.store.events import Archive
-from shared.errors import EarwitnessError, Invalid, Unavailable
-from shared.mqtt.diagnostics import certificate_ends, explained, own_certificate_ends
-from shared.mqtt.session import FAILURE, Acknowledged, Connected, Disconnected, Link, Received, Signal, Subscribed
-from shared.mqtt.topics import ALL_STATES, HEARTBEAT_SITE, ROOT, SensorTopic, shared_beats, shared_events
+from hub.store.events import EventStore
+from shared.errors import EarwitnessError, InvalidError, UnavailableError
+from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry, explain_connection_failure
+from shared.mqtt.session import (
+    FAILURE,
+    Acknowledged,
+    Connected,
+    Disconnected,
+    MqttEvent,
+    MqttSession,
+    Received,
+    Subscribed,
+)
+from shared.mqtt.topics import ALL_STATES, HEARTBEAT_SITE, ROOT, SensorTopic, shared_beats, shared_event_subscription
 from shared.sockets import in_url, listeners
 
 BROKER_S: Final = 5.0
@@ -35,16 +44,16 @@ STATES_S: Final = 0.5
 """How long after the last one another retained state may take."""
 SKEW_S: Final = 2.0
 """Clocks that differ by more are told."""
-AHEAD_S: Final = 30.0
+MAX_CLOCK_AHEAD_S: Final = 30.0
 """A sensor of which an event from so far in the future is kept had a wrong clock."""
 WARNED_AHEAD: Final = timedelta(days=30)
 """So long before a certificate ends it is told."""
-LITTLE_BYTES: Final = 1024**3
+LOW_DISK_BYTES: Final = 1024**3
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was tried.
 
     Attributes:
@@ -63,7 +72,7 @@ class Finding:
 Tried = tuple[str, list[str]]
 
 
-def examine(settings: HubSettings, only: Collection[str] = ()) -> list[Finding]:
+def run_checks(settings: HubSettings, only: Collection[str] = ()) -> list[CheckResult]:
     """Try broker, store, models, notifiers' settings, the page's address and folders; or `only` some of these."""
     tries: list[tuple[str, Callable[[HubSettings], Tried]]] = [
         ("broker", _broker),
@@ -76,34 +85,34 @@ def examine(settings: HubSettings, only: Collection[str] = ()) -> list[Finding]:
     return [_tried(name, attempt, settings) for name, attempt in tries if not only or name in only]
 
 
-def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSettings) -> Finding:
+def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSettings) -> CheckResult:
     try:
         text, doubts = attempt(settings)
     except EarwitnessError as error:
         url = settings.redis.url.get_secret_value()
-        return Finding(name, ok=False, text=hinted(str(error), url) if name == "store" else str(error))
+        return CheckResult(name, ok=False, text=hinted(str(error), url) if name == "store" else str(error))
     except Exception as error:  # noqa: BLE001 - a defect; what else is wrong is still to be told
-        return Finding(name, ok=False, text=f"an error that nobody expected: {type(error).__name__}: {error}")
-    return Finding(name, ok=True, text=text, doubts=tuple(doubts))
+        return CheckResult(name, ok=False, text=f"an error that nobody expected: {type(error).__name__}: {error}")
+    return CheckResult(name, ok=True, text=text, doubts=tuple(doubts))
 
 
 def _broker(settings: HubSettings) -> Tried:
     """Connect under a name of our own, look whether states can be read, and leave no session behind."""
-    mqtt = settings.mqtt.for_a_moment()
+    mqtt = settings.mqtt.without_session()
     name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 ends over a client that was in a group
-    link = Link(mqtt, f"earwitness-{name}")
+    link = MqttSession(mqtt, f"earwitness-{name}")
     told: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
             case Connected() as up:
                 if (problem := problem_of_connection(up)) is not None:
-                    raise Invalid(problem)
+                    raise InvalidError(problem)
                 _may_publish(link)
                 _may_take_events(link, name)
                 link.subscribe(ALL_STATES)
                 states = len({received.topic for received in _received(link)})
-                doubts = list(_ending(settings))
+                doubts = list(_expiring_certificates(settings))
                 if not states:
                     doubts.append("no sensor's state is there: none came yet, or the ACL lets us read nothing")
                 return (
@@ -116,10 +125,10 @@ def _broker(settings: HubSettings) -> Tried:
         pass
     finally:
         link.stop()
-    raise Unavailable(explained(mqtt, told))
+    raise UnavailableError(explain_connection_failure(mqtt, told))
 
 
-def _may_publish(link: Link) -> None:
+def _may_publish(link: MqttSession) -> None:
     """Try whether the broker lets this hub publish, where nobody listens.
 
     Raises:
@@ -130,26 +139,30 @@ def _may_publish(link: Link) -> None:
         match link.signals.get(timeout=BROKER_S):
             case Acknowledged(mid=answered, reason=reason) if answered == mid:
                 if reason >= FAILURE:
-                    raise Invalid(
+                    raise InvalidError(
                         f"connected, but the broker does not let this hub publish (reason {reason}): the certificate"
                         f" or user name must be the hub's, and the ACL grant it {ROOT}/#"
                     )
                 return
             case Disconnected(reason=told):
-                raise Unavailable(f"the broker ended the connection as this hub published: {told}")
+                raise UnavailableError(f"the broker ended the connection as this hub published: {told}")
 
 
-def _may_take_events(link: Link, name: str) -> None:
+def _may_take_events(link: MqttSession, name: str) -> None:
     """Subscribe as `serve` does, in a group of its own, and send something through it.
 
     Raises:
         Invalid: the broker refuses it, or nothing comes through.
     """
-    events, beat, beats = shared_events(name), SensorTopic(HEARTBEAT_SITE, name, "beat"), shared_beats(name, name)
+    events, beat, beats = (
+        shared_event_subscription(name),
+        SensorTopic(HEARTBEAT_SITE, name, "heartbeat"),
+        shared_beats(name, name),
+    )
     try:
         link.subscribe(events)
         if (problem := problem_of_grant(_granted(link, events))) is not None:
-            raise Invalid(problem)
+            raise InvalidError(problem)
         link.unsubscribe(events)
         link.subscribe(beats)
         if _granted(link, beats).reason >= FAILURE:
@@ -164,10 +177,10 @@ def _may_take_events(link: Link, name: str) -> None:
                 case Acknowledged(mid=answered, reason=reason) if answered == mid and reason >= FAILURE:
                     return
     except queue.Empty:
-        raise Invalid(LITERAL) from None
+        raise InvalidError(LITERAL) from None
 
 
-def _granted(link: Link, topic_filter: str) -> Subscribed:
+def _granted(link: MqttSession, topic_filter: str) -> Subscribed:
     """The broker's answer to a subscription.
 
     Raises:
@@ -179,7 +192,7 @@ def _granted(link: Link, topic_filter: str) -> Subscribed:
                 return signal
 
 
-def _next(link: Link, timeout_s: float) -> Signal:
+def _next(link: MqttSession, timeout_s: float) -> MqttEvent:
     """The next signal; a message is acknowledged, as rumqttd 0.20 ends if a member of a group leaves without that.
 
     Raises:
@@ -191,7 +204,7 @@ def _next(link: Link, timeout_s: float) -> Signal:
     return signal
 
 
-def _received(link: Link) -> Iterator[Received]:
+def _received(link: MqttSession) -> Iterator[Received]:
     """Messages, until none comes for a while."""
     try:
         while True:
@@ -202,22 +215,22 @@ def _received(link: Link) -> Iterator[Received]:
         return
 
 
-def _ending(settings: HubSettings) -> Iterator[str]:
+def _expiring_certificates(settings: HubSettings) -> Iterator[str]:
     """Certificates that end soon."""
     ends = {
-        "the broker's certificate": certificate_ends(settings.mqtt),
-        "this hub's certificate": own_certificate_ends(settings.mqtt),
+        "the broker's certificate": broker_certificate_expiry(settings.mqtt),
+        "this hub's certificate": client_certificate_expiry(settings.mqtt),
     }
     for whose, when in ends.items():
         if when is not None and when - datetime.now(UTC) < WARNED_AHEAD:
-            yield f"{whose} ends on {when:%Y-%m-%d}: `earwitness-hub init DIR --renew`"
+            yield f"{whose} ends on {when:%Y-%m-%d}: `earwitness-hub deployment renew DIR`"
 
 
 def _store(settings: HubSettings) -> Tried:
-    archive = open_archive(settings)
+    archive = build_event_store(settings)
     fitness = archive.verify(durable=settings.redis.durable == "local")
     doubts = list(fitness.doubts)
-    if not archive.durable():
+    if not archive.has_append_only_file():
         doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
     doubts += _clocks(archive, settings.clock.tolerance_s)
     text = (
@@ -226,7 +239,7 @@ def _store(settings: HubSettings) -> Tried:
     return text, doubts
 
 
-def _clocks(archive: Archive, tolerance_s: float) -> Iterator[str]:
+def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
     """Clocks that are off: the store's beside ours, and those of sensors, by their events and reports."""
     skew = (datetime.now(UTC) - archive.time()).total_seconds()
     if abs(skew) > SKEW_S:
@@ -235,7 +248,7 @@ def _clocks(archive: Archive, tolerance_s: float) -> Iterator[str]:
     ahead = [
         sensor.place
         for sensor, newest in zip(sensors, archive.newest([sensor.place for sensor in sensors]), strict=True)
-        if newest is not None and (newest - datetime.now(UTC)).total_seconds() > AHEAD_S
+        if newest is not None and (newest - datetime.now(UTC)).total_seconds() > MAX_CLOCK_AHEAD_S
     ]
     if ahead:
         yield f"events from the future are kept of {_first(ahead)}: their clocks were ahead; retention removes them"
@@ -253,19 +266,19 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _models(settings: HubSettings) -> Tried:
-    retrieval = open_retrieval(settings)
-    _, reason = open_audio(settings, retrieval)
+    retrieval = build_retrieval(settings)
+    _, reason = build_extractor(settings, retrieval)
     return f"scores {', '.join(retrieval.spaces)}. {reason}", []
 
 
 def _notifiers(settings: HubSettings) -> Tried:
     """Whom alerts go to, and whether links in them open for anybody else."""
-    host = urlsplit(settings.notify.page_url).hostname or ""
-    told = bool(open_notifiers(settings.notify, ZoneInfo(settings.places.timezone)))
+    host = urlsplit(settings.web.public_url).hostname or ""
+    told = bool(build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url))
     doubts = []
     if host in _LOOPBACK and (told or settings.homeassistant.discovery):
-        doubts.append(f"notify.page_url is {settings.notify.page_url}: links in alerts open on this machine only")
-    return described(settings), doubts
+        doubts.append(f"web.public_url is {settings.web.public_url}: links in alerts open on this machine only")
+    return describe_channels(settings), doubts
 
 
 def _web(settings: HubSettings) -> Tried:
@@ -285,7 +298,7 @@ def _web(settings: HubSettings) -> Tried:
         except OSError:
             running = False
         if not running:
-            raise Invalid(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
+            raise InvalidError(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
         return f"a hub is running at {host}:{port}", []
     return f"{host}:{port} is free", []
 
@@ -296,7 +309,7 @@ def _folders(settings: HubSettings) -> Tried:
     Raises:
         Invalid: it cannot.
     """
-    folders = {"archive.clips_dir": settings.archive.clips_dir, "search.snapshot_dir": settings.search.snapshot_dir}
+    folders = {"store.audio_dir": settings.store.audio_dir, "search.snapshot_dir": settings.search.snapshot_dir}
     words, doubts = [], []
     for name, folder in folders.items():
         if folder is None:
@@ -310,7 +323,7 @@ def _folders(settings: HubSettings) -> Tried:
             owner = there.stat().st_uid
         except OSError as error:
             whose = f"uid {os.getuid()}"
-            raise Invalid(
+            raise InvalidError(
                 f"{name}: {folder} cannot be written by {whose} ({error.strerror}): chown or free it"
             ) from error
         if os.getuid() == 0:  # root can write anywhere, which says nothing of the hub's own user
@@ -320,6 +333,6 @@ def _folders(settings: HubSettings) -> Tried:
         else:
             words.append(f"{folder} can be written")
         free = shutil.disk_usage(there).free
-        if free < LITTLE_BYTES:
+        if free < LOW_DISK_BYTES:
             doubts.append(f"{name}: the disk has {free / 1e6:,.0f} MB left")
     return "; ".join(words), doubts

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from shared.downmix import Waveform, check_samples, loudest
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.paths import printable
 from shared.recording import SUFFIXES, Recording, of_bytes, opened, read_at_most
 
@@ -22,8 +22,8 @@ __all__ = [
     "Waveform",
     "decode_flac",
     "encode_flac",
-    "fit",
     "flac_rate",
+    "pad_or_trim",
     "read_file",
     "read_whole",
     "resample",
@@ -59,7 +59,7 @@ def read_file(path: Path, longest_s: float = LONGEST_S) -> tuple[Waveform, int]:
             waveform = loudest(read_at_most(recording, longest_s))
             check_samples(waveform)
             return waveform, recording.rate_hz
-    except (Invalid, Unavailable) as error:
+    except (InvalidError, UnavailableError) as error:
         raise type(error)(f"{printable(path)}: {error}") from error
 
 
@@ -73,7 +73,7 @@ def encode_flac(waveform: Waveform, rate_hz: int) -> bytes:
     try:
         soundfile.write(buffer, np.clip(waveform, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
     except soundfile.SoundFileError as error:
-        raise Invalid(f"FLAC does not take {len(waveform)} samples at {rate_hz} Hz") from error
+        raise InvalidError(f"FLAC does not take {len(waveform)} samples at {rate_hz} Hz") from error
     return buffer.getvalue()
 
 
@@ -94,14 +94,14 @@ def decode_flac(data: bytes) -> tuple[Waveform, int]:
     """
     try:
         recording = of_bytes(data, ("FLAC",))
-    except Invalid as error:
-        raise Invalid(f"the FLAC clip cannot be decoded: {error}") from error
+    except InvalidError as error:
+        raise InvalidError(f"the FLAC clip cannot be decoded: {error}") from error
     if not LOWEST_HZ <= recording.rate_hz <= HIGHEST_HZ:
-        raise Invalid(f"the clip's rate of {recording.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
+        raise InvalidError(f"the clip's rate of {recording.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
     most = min(MAX_SAMPLES // recording.channels, int(LONGEST_S * recording.rate_hz))
     waveform = read_whole(recording, most)
     if recording.faults:
-        raise Invalid(f"the FLAC clip is damaged: {recording.faults[0]}")
+        raise InvalidError(f"the FLAC clip is damaged: {recording.faults[0]}")
     return waveform, recording.rate_hz
 
 
@@ -121,7 +121,7 @@ def read_whole(recording: Recording, most_samples: int) -> Waveform:
     longest_s = most_samples / recording.rate_hz
     samples = read_at_most(recording, (most_samples + 1) / recording.rate_hz)
     if len(samples) > most_samples:
-        raise Invalid(f"it lasts more than {longest_s:.0f} s")
+        raise InvalidError(f"it lasts more than {longest_s:.0f} s")
     waveform = loudest(samples)
     check_samples(waveform)
     return waveform
@@ -134,12 +134,12 @@ def resample(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
     return np.asarray(soxr.resample(waveform, rate_hz, to_hz), dtype=np.float32)
 
 
-def fit(waveform: Waveform, samples: int) -> Waveform:
+def pad_or_trim(waveform: Waveform, samples: int) -> Waveform:
     """Cut or repeat a waveform to exactly this many samples (a short clip loops).
 
     Raises:
         Invalid: the waveform is empty.
     """
     if waveform.size == 0:
-        raise Invalid("cannot make a clip of no samples")
+        raise InvalidError("cannot make a clip of no samples")
     return np.resize(waveform, samples).astype(np.float32, copy=False)

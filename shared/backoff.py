@@ -19,11 +19,11 @@ class Repeats:
     """Says when something that is said again and again is worth a line: at first, then once an hour with its count.
 
     Args:
-        every_s: time between lines about the same.
+        interval_s: time between lines about the same.
     """
 
-    def __init__(self, every_s: float = REPEAT_EVERY_S) -> None:
-        self._every_s = every_s
+    def __init__(self, interval_s: float = REPEAT_EVERY_S) -> None:
+        self._interval_s = interval_s
         self._last: str | None = None
         self._count = 0
         self._due_s = 0.0
@@ -40,7 +40,7 @@ class Repeats:
         self._count += 1
         if now_s < self._due_s:
             return 0
-        self._due_s = now_s + self._every_s
+        self._due_s = now_s + self._interval_s
         return self._count
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 Samples = npt.NDArray[np.float32]
 Waveform = npt.NDArray[np.float32]
@@ -50,12 +50,12 @@ def check_samples(samples: Samples) -> None:
         Invalid: no samples, samples that are not finite, or a peak above `MAX_PEAK`.
     """
     if not samples.size:
-        raise Invalid("it holds no samples")
+        raise InvalidError("it holds no samples")
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
-        raise Invalid("it holds samples that are not finite numbers (NaN or infinity)")
+        raise InvalidError("it holds samples that are not finite numbers (NaN or infinity)")
     if peak > MAX_PEAK:
-        raise Invalid(
+        raise InvalidError(
             f"its samples reach {peak:.0f} times full scale: floats in the range of integers? Divide them by 32768,"
             " or write them as integers"
         )

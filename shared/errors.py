@@ -9,17 +9,17 @@ class EarwitnessError(Exception):
     """What every error below is, for callers that only report it."""
 
 
-class Invalid(EarwitnessError):  # noqa: N818 - a verdict, read as "raise Invalid"
+class InvalidError(EarwitnessError):
     """Their data is wrong: dead-letter it with the reason, acknowledge, count; never retry."""
 
 
-class Unsupported(Invalid):
+class UnsupportedError(InvalidError):
     """Their data may be right, but this program does not know it yet: dead-letter it whole, to be re-injected."""
 
 
-class Unavailable(EarwitnessError):  # noqa: N818
+class UnavailableError(EarwitnessError):
     """The world is away (broker, store, device): keep the work, back off, retry."""
 
 
-class Busy(EarwitnessError):  # noqa: N818
+class OverloadedError(EarwitnessError):
     """We are full: stop taking until there is room."""

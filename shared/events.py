@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from shared.errors import Invalid
-from shared.feature_space import Features, space_of
+from shared.errors import InvalidError
+from shared.feature_space import Features, get_space
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What a site, sensor or boot id may look like (architecture: wire contract)."""
@@ -34,7 +34,7 @@ def check_name(value: str, what: str) -> str:
         Invalid: it does not match `NAME`.
     """
     if not NAME.fullmatch(value):
-        raise Invalid(f"{what} {value!r} must match {NAME.pattern}")
+        raise InvalidError(f"{what} {value!r} must match {NAME.pattern}")
     return value
 
 
@@ -58,7 +58,7 @@ class EventId:
         check_name(self.sensor, "sensor")
         check_name(self.boot, "boot id")
         if not 0 <= self.seq < 2**53:
-            raise Invalid(f"seq {self.seq} must be in [0, 2**53)")
+            raise InvalidError(f"seq {self.seq} must be in [0, 2**53)")
 
     def __str__(self) -> str:
         return f"{self.site}.{self.sensor}.{self.boot}.{self.seq}"
@@ -72,7 +72,7 @@ class EventId:
         """
         parts = text.split(".")
         if len(parts) != 4 or not re.fullmatch(r"[0-9]{1,16}", parts[3]):
-            raise Invalid(f"{text!r} is not an event id (site.sensor.boot.seq)")
+            raise InvalidError(f"{text!r} is not an event id (site.sensor.boot.seq)")
         site, sensor, boot, seq = parts
         return cls(site, sensor, boot, int(seq))
 
@@ -99,7 +99,7 @@ class Levels:
     def __post_init__(self) -> None:
         for name, value in (("laeq", self.laeq), ("lafmax", self.lafmax)):
             if not (math.isfinite(value) and -200.0 <= value <= 200.0):
-                raise Invalid(f"level {name} = {value} is not a finite number of dB in [-200, 200]")
+                raise InvalidError(f"level {name} = {value} is not a finite number of dB in [-200, 200]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Flac:
 
     def __post_init__(self) -> None:
         if not self.data.startswith(b"fLaC"):
-            raise Invalid("the audio is not a FLAC stream")
+            raise InvalidError("the audio is not a FLAC stream")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +133,7 @@ class Embedding:
     features: Features
 
     def __post_init__(self) -> None:
-        space_of(self.space).check(self.features)
+        get_space(self.space).check(self.features)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -155,7 +155,7 @@ class Event:
         captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST). Whether that
             clock was right, the hub decides (`hub.domain.clocks`).
         clock: whether the sensor's clock could be trusted; `unsynchronised` if it said a time that cannot be.
-        historical: True if the clip is a replay of old recordings, not heard now.
+        backfilled: True if the clip is a replay of old recordings, not heard now.
         duration_s: length of the clip in seconds, in (0, 60].
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
         levels: measured at the full rate.
@@ -172,17 +172,17 @@ class Event:
     levels: Levels
     body: Flac | Embedding
     clock: ClockStatus = "unknown"
-    historical: bool = False
+    backfilled: bool = False
 
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:
-            raise Invalid("captured_at needs a time zone")
+            raise InvalidError("captured_at needs a time zone")
         if not EARLIEST <= self.captured_at < LATEST:
-            raise Invalid(f"captured_at {self.captured_at.isoformat()} is outside the years 1970 to 2199")
+            raise InvalidError(f"captured_at {self.captured_at.isoformat()} is outside the years 1970 to 2199")
         if not 0.0 < self.duration_s <= 60.0:
-            raise Invalid(f"duration {self.duration_s} s is outside (0, 60]")
+            raise InvalidError(f"duration {self.duration_s} s is outside (0, 60]")
         if not 1_000 <= self.rate_hz <= 384_000:
-            raise Invalid(f"sample rate {self.rate_hz} Hz is outside [1000, 384000]")
+            raise InvalidError(f"sample rate {self.rate_hz} Hz is outside [1000, 384000]")
 
     @property
     def site(self) -> str:

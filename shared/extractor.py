@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from shared.audio import Waveform, fit, resample
-from shared.errors import Invalid
+from shared.audio import Waveform, pad_or_trim, resample
+from shared.errors import InvalidError
 from shared.events import CLIP_S
 from shared.feature_space import Features, FeatureSpace
 
@@ -14,7 +14,7 @@ Sound = tuple[Waveform, int]
 """A clip as decoded: float32 [samples], mono, full scale = 1.0; and its sample rate in Hz."""
 
 
-class Extractor(Protocol):
+class FeatureExtractor(Protocol):
     """Computes features of one feature space."""
 
     @property
@@ -52,7 +52,7 @@ class Extractor(Protocol):
         ...
 
 
-def clip_at(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
+def resample_clip(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
     """The 10 s clip an extractor works on: checked, resampled, cut or repeated.
 
     Args:
@@ -67,8 +67,8 @@ def clip_at(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
         Invalid: see `Extractor.extract`.
     """
     if waveform.ndim != 1 or not bool(np.isfinite(waveform).all()):
-        raise Invalid("a clip is one row of finite samples")
+        raise InvalidError("a clip is one row of finite samples")
     if not 1_000 <= rate_hz <= 384_000:
-        raise Invalid(f"sample rate {rate_hz} Hz is outside [1000, 384000]")
+        raise InvalidError(f"sample rate {rate_hz} Hz is outside [1000, 384000]")
     longest = waveform[: round(CLIP_S * rate_hz) + 1]
-    return fit(resample(longest.astype(np.float32, copy=False), rate_hz, to_hz), round(CLIP_S * to_hz))
+    return pad_or_trim(resample(longest.astype(np.float32, copy=False), rate_hz, to_hz), round(CLIP_S * to_hz))

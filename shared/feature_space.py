@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid, Unsupported
+from shared.errors import InvalidError, UnsupportedError
 
 Features = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -46,7 +46,9 @@ class FeatureSpace:
             Invalid: another shape or dtype.
         """
         if features.dtype != np.uint8 or features.shape != self.shape:
-            raise Invalid(f"{self.id} wants uint8 {list(self.shape)}, got {features.dtype} {list(features.shape)}")
+            raise InvalidError(
+                f"{self.id} wants uint8 {list(self.shape)}, got {features.dtype} {list(features.shape)}"
+            )
         return features.view(np.uint8)
 
     def quantise(self, values: npt.NDArray[np.floating]) -> Features:
@@ -74,30 +76,32 @@ LOGMEL: Final = FeatureSpace(id="logmel-22k-128/1", frames=108, dimension=128, l
 Source: the paper, section 5.1 ("108 x 128 feature vector").
 """
 
-SMALL: Final = FeatureSpace(id="earwitness-small-u8/1", frames=10, dimension=128, low=-2.0, high=2.0)
+EARWITNESS_SMALL: Final = FeatureSpace(id="earwitness-small-u8/1", frames=10, dimension=128, low=-2.0, high=2.0)
 """Our own small backbone: a network that hears as YAMNet does, 8-bit quantised, about one frame a second.
 
 Source: shared/backbones/earwitness-small.md.
 """
 
-SHORT_NAMES: Final = {"vggish": VGGISH.id, "earwitness-small": SMALL.id, "logmel": LOGMEL.id}
+SHORT_NAMES: Final = {"vggish": VGGISH.id, "earwitness-small": EARWITNESS_SMALL.id, "logmel": LOGMEL.id}
 """Short names of the feature spaces that ship, as used in file names and on the command line."""
 
-SPACES: Final = {space.id: space for space in (VGGISH, LOGMEL, SMALL)}
+SPACES: Final = {space.id: space for space in (VGGISH, LOGMEL, EARWITNESS_SMALL)}
 """Every feature space that is known; those a user brings along are registered at the start of the program."""
 
 
-def register(space: FeatureSpace) -> None:
+def register_space(space: FeatureSpace) -> None:
     """Make a feature space known.
 
     Raises:
         Invalid: another one has its id.
     """
     if SPACES.setdefault(space.id, space) != space:
-        raise Invalid(f"feature space {space.id!r} is {SPACES[space.id]} already; give yours another id or version")
+        raise InvalidError(
+            f"feature space {space.id!r} is {SPACES[space.id]} already; give yours another id or version"
+        )
 
 
-def space_of(space_id: str) -> FeatureSpace:
+def get_space(space_id: str) -> FeatureSpace:
     """Look a feature space up by its id.
 
     Raises:
@@ -106,4 +110,4 @@ def space_of(space_id: str) -> FeatureSpace:
     try:
         return SPACES[space_id]
     except KeyError:
-        raise Unsupported(f"unknown feature space {space_id!r}; known: {', '.join(SPACES)}") from None
+        raise UnsupportedError(f"unknown feature space {space_id!r}; known: {', '.join(SPACES)}") from None

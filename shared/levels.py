@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.audio import Waveform
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import Levels
 
 Floats = npt.NDArray[np.float64]
@@ -41,25 +41,25 @@ def a_weighting_db(frequencies_hz: Floats) -> Floats:
         return np.asarray(20.0 * np.log10(_a_gain(np.asarray(frequencies_hz, dtype=np.float64))))
 
 
-def measure(waveform: Waveform, rate_hz: int, calibration_db: float | None = None) -> Levels:
+def measure(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None = None) -> Levels:
     """Measure one clip.
 
     Args:
         waveform: float32 [samples], full scale = 1.0.
         rate_hz: sample rate in Hz.
-        calibration_db: dB SPL of 0 dBFS; None reports dBFS.
+        full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
 
     Raises:
         Invalid: no samples, or samples that are not finite.
     """
     if waveform.size == 0 or not np.isfinite(waveform).all():
-        raise Invalid("a clip needs samples, and all of them finite")
+        raise InvalidError("a clip needs samples, and all of them finite")
     power = np.square(_weighted(waveform, rate_hz))
     laeq = _dbfs(float(power.mean()))
     lafmax = _dbfs(_fast_maximum(power, rate_hz))
-    if calibration_db is None:
+    if full_scale_db_spl is None:
         return Levels(laeq=laeq, lafmax=lafmax, unit="dBFS")
-    return Levels(laeq=laeq + calibration_db, lafmax=lafmax + calibration_db, unit="dB")
+    return Levels(laeq=laeq + full_scale_db_spl, lafmax=lafmax + full_scale_db_spl, unit="dB")
 
 
 def _a_gain(f: Floats) -> Floats:

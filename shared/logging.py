@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
         return to_json(line, default=str)
 
 
-def set_up(settings: LogSettings) -> None:
+def configure_logging(settings: LogSettings) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())

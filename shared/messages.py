@@ -15,9 +15,9 @@ import cbor2
 import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import Invalid, Unsupported
+from shared.errors import InvalidError, UnsupportedError
 from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
-from shared.feature_space import space_of
+from shared.feature_space import get_space
 from shared.mqtt.topics import SensorTopic
 from shared.taxonomy import CATEGORIES
 
@@ -93,7 +93,7 @@ class EventMessage(Message):
     seq: int = Field(ge=0, lt=2**53, strict=True)
     captured_at: Instant
     clock: ClockStatus
-    historical: bool
+    backfilled: bool
     duration_s: float = Field(gt=0.0, le=60.0)
     rate_hz: int = Field(ge=1_000, le=384_000)
     laeq: Decibels
@@ -129,7 +129,7 @@ def encode_event(event: Event) -> bytes:
             "seq": event.id.seq,
             "captured_at": event.captured_at.astimezone(UTC).isoformat(),
             "clock": event.clock,
-            "historical": event.historical,
+            "backfilled": event.backfilled,
             "duration_s": event.duration_s,
             "rate_hz": event.rate_hz,
             "laeq": event.levels.laeq,
@@ -149,19 +149,21 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         Unsupported: an unknown feature space, or a later version of the message.
     """
     if len(payload) > EVENT_CAP_BYTES:
-        raise Invalid(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
+        raise InvalidError(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
     try:
         fields = cbor2.loads(payload, max_depth=4)
     except Exception as error:  # of whatever kind: values of tags are made by other modules
-        raise Invalid(f"event message is not CBOR: {_short(error)}") from error
+        raise InvalidError(f"event message is not CBOR: {_truncated(error)}") from error
     message = _validate(EventMessage, fields, "event message")
     if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
-        raise Invalid(f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}")
+        raise InvalidError(
+            f"event of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}"
+        )
     return Event(
         id=EventId(site=message.site, sensor=message.sensor, boot=message.boot, seq=message.seq),
         captured_at=message.captured_at,
         clock=message.clock,
-        historical=message.historical,
+        backfilled=message.backfilled,
         duration_s=message.duration_s,
         rate_hz=message.rate_hz,
         levels=Levels(laeq=message.laeq, lafmax=message.lafmax, unit=message.level_unit),
@@ -172,14 +174,14 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
 def _body(message: EventMessage) -> Flac | Embedding:
     if message.flac is not None:
         return Flac(message.flac)
-    space = space_of(message.space or "")
+    space = get_space(message.space or "")
     raw = np.frombuffer(message.embedding or b"", dtype=np.uint8)
     if raw.size != space.frames * space.dimension:
-        raise Invalid(f"{space.id} wants {space.frames} x {space.dimension} bytes, got {raw.size}")
+        raise InvalidError(f"{space.id} wants {space.frames} x {space.dimension} bytes, got {raw.size}")
     return Embedding(space=space.id, features=raw.reshape(space.shape))
 
 
-class ReportMessage(Message):
+class SensorReport(Message):
     """How a sensor keeps up, at a time: what hubs cannot know by what comes.
 
     `waiting` are events in the spool that the broker does not have yet; `spool` is how full that is, in [0, 1];
@@ -220,10 +222,10 @@ class StateMessage(Message):
     boot: NamePattern
     state: Literal["ready", "disconnected", "lost"]
     source: str = Field(max_length=64)
-    form: str = Field(max_length=64)
+    payload_format: str = Field(max_length=64)
     software: str = Field(max_length=64)
-    since: Instant
-    report: ReportMessage | None = None
+    started_at: Instant
+    report: SensorReport | None = None
 
 
 class MatchMessage(Message):
@@ -244,11 +246,11 @@ class MatchMessage(Message):
     level: float = Field(ge=0.0, le=8.0)
     rank: float | None = Field(default=None, ge=-1_000.0, le=1_000.0)
     shared: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
-    probability: Probability | None = None
+    match_probability: Probability | None = None
     same_source: Probability | None = None
 
 
-class WindowMessage(Message):
+class ForecastWindow(Message):
     """When a happening is likely next, how likely, and how likely a window of that length is without any pattern.
 
     Of `tried` such windows on held-out history, `hits` came true.
@@ -258,20 +260,20 @@ class WindowMessage(Message):
     end: Instant
     probability: Probability
     base_rate: Probability
-    tried: Count = 0
-    hits: Count = 0
+    backtest_windows: Count = 0
+    backtest_hits: Count = 0
 
 
-class RecurrenceMessage(Message):
+class Recurrence(Message):
     """How often, on how many days, since when and with what regularity a category was heard at a place."""
 
     category: CategoryName
-    times: Count
+    episodes: Count
     days: Count
     since: Instant
     regularity: str = Field(max_length=64)
-    elsewhere: list[ItemId] = Field(default_factory=list, max_length=10_000)
-    next: WindowMessage | None = None
+    other_places: list[ItemId] = Field(default_factory=list, max_length=10_000)
+    next: ForecastWindow | None = None
 
 
 class SourceMessage(Message):
@@ -288,14 +290,14 @@ class SourceMessage(Message):
     days: Count
     since: Instant
     regularity: str = Field(max_length=64)
-    next: WindowMessage | None = None
+    next: ForecastWindow | None = None
 
 
 class AlertMessage(Message):
     """The answer to "find similar past events": an event, what it resembles, and why.
 
     `categories` are those the alert is about, the surest first; `probability` that of the surest, `threshold` what it
-    had to reach at this site. `historical` is true for a replay of old recordings; `delay_s` is the time from the end
+    had to reach at this site. `backfilled` is true for a replay of old recordings; `delay_s` is the time from the end
     of the clip to its receipt. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
     sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
     `source` (if the model knows sources), `linked`, `severity` and `shadow` (what a candidate network would have
@@ -311,7 +313,7 @@ class AlertMessage(Message):
     site: NamePattern
     sensor: NamePattern
     captured_at: Instant
-    historical: bool = False
+    backfilled: bool = False
     delay_s: float = 0.0
     laeq: Decibels
     lafmax: Decibels
@@ -319,15 +321,15 @@ class AlertMessage(Message):
     presence: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
     matches: list[MatchMessage] = Field(min_length=1, max_length=100)
     categories: list[CategoryName] = Field(default_factory=list, max_length=len(CATEGORIES))
-    probability: Probability | None = None
+    match_probability: Probability | None = None
     threshold: Probability | None = None
     episode: ItemId = ""
     above_ambient_db: float | None = Field(default=None, ge=-400.0, le=400.0)
     severity: Severity = "notice"
-    recurrence: RecurrenceMessage | None = None
+    recurrence: Recurrence | None = None
     source: SourceMessage | None = None
     linked: list[ItemId] = Field(default_factory=list, max_length=10_000)
-    shadow: Probability | None = None
+    shadow_probability: Probability | None = None
     name: str | None = Field(default=None, max_length=64)
     name_id: str | None = Field(default=None, max_length=16)
     name_probability: Probability | None = None
@@ -350,18 +352,18 @@ def encode_json(message: StateMessage | AlertMessage) -> bytes:
     return message.model_dump_json().encode()
 
 
-def decode_json(kind: type[JsonMessage], payload: bytes, cap_bytes: int = STATE_CAP_BYTES) -> JsonMessage:
+def decode_json(kind: type[JsonMessage], payload: bytes, max_bytes: int = STATE_CAP_BYTES) -> JsonMessage:
     """Read a JSON message.
 
     Raises:
         Invalid: too large, not JSON, or not such a message.
     """
-    if len(payload) > cap_bytes:
-        raise Invalid(f"{kind.__name__} of {len(payload)} bytes is over the cap of {cap_bytes}")
+    if len(payload) > max_bytes:
+        raise InvalidError(f"{kind.__name__} of {len(payload)} bytes is over the cap of {max_bytes}")
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:
-        kind_of = Unsupported if _is_newer(error) else Invalid
+        kind_of = UnsupportedError if _is_newer(error) else InvalidError
         raise kind_of(f"{kind.__name__}: {_reasons(error)}") from error
 
 
@@ -369,10 +371,10 @@ def _validate(kind: type[EventMessage], fields: object, what: str) -> EventMessa
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        kind_of = Unsupported if _is_newer(error) else Invalid
+        kind_of = UnsupportedError if _is_newer(error) else InvalidError
         raise kind_of(f"{what}: {_reasons(error)}") from error
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # of values that CBOR tags make
-        raise Invalid(f"{what}: {_short(error)}") from error
+        raise InvalidError(f"{what}: {_truncated(error)}") from error
 
 
 def _is_newer(error: ValidationError) -> bool:
@@ -389,7 +391,7 @@ def _reasons(error: ValidationError) -> str:
     return "; ".join(_cut(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}") for e in errors)
 
 
-def _short(error: BaseException) -> str:
+def _truncated(error: BaseException) -> str:
     return _cut(str(error) or type(error).__name__)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.paths import printable
 
 _FAULTS = (ValueError, EOFError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError, zlib.error)
@@ -31,13 +31,13 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
         with path.open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise Invalid(f"{name} is not an .npz file")
+                raise InvalidError(f"{name} is not an .npz file")
             found = {one: arrays[one] for one in arrays.files if names is None or one in names}
     except (*_FAULTS, zipfile.BadZipFile) as error:
-        raise Invalid(f"{name} is not a readable .npz file: {error}") from error
+        raise InvalidError(f"{name} is not a readable .npz file: {error}") from error
     except OSError as error:
-        raise Unavailable(f"cannot open {name}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open {name}: {error.strerror or error}") from error
     for one, array in found.items():
         if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is no array
-            raise Invalid(f"{name} is not a readable .npz file: {printable(one)} is not an array")
+            raise InvalidError(f"{name} is not a readable .npz file: {printable(one)} is not an array")
     return found

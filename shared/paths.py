@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 NAMED: Final = 3
 """So many of what is passed over are told by name."""
@@ -25,7 +25,7 @@ def expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise Invalid(
+        raise InvalidError(
             f"{printable(path)}: uid {os.getuid()} has no home directory that ~ could stand for: set HOME, or write"
             " the whole path"
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from shared.downmix import Samples
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.wav_header import with_true_size
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg")
@@ -65,15 +65,15 @@ class Recording:
         try:
             self._file = _Forward(repaired)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            raise Invalid(f"no recording that can be read: {_reason(error)}") from error
+            raise InvalidError(f"no recording that can be read: {_reason(error)}") from error
         self.rate_hz = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self.format = str(self._file.format)
         self.stated: int | None = int(self._file.frames) if self._file.frames < _UNKNOWN else None
         if not LOWEST_HZ <= self.rate_hz <= HIGHEST_HZ:
-            raise Invalid(f"sample rate {self.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
+            raise InvalidError(f"sample rate {self.rate_hz} Hz is outside [{LOWEST_HZ}, {HIGHEST_HZ}]")
         if self.channels > MAX_CHANNELS or self.rate_hz * self.channels > MAX_SAMPLES_A_SECOND:
-            raise Invalid(f"{self.channels} channels at {self.rate_hz} Hz are more than can be read")
+            raise InvalidError(f"{self.channels} channels at {self.rate_hz} Hz are more than can be read")
 
     def blocks(self, samples: int) -> Iterator[Samples]:
         """Yield the sound from the beginning, each block float32 [samples, channels], the last one shorter.
@@ -118,7 +118,7 @@ def opened(path: Path) -> Iterator[Recording]:
         with path.open("rb") as file:
             yield Recording(file)
     except OSError as error:
-        raise Unavailable(f"cannot be opened or read: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot be opened or read: {error.strerror or error}") from error
 
 
 def read_at_most(recording: Recording, seconds: float) -> Samples:
@@ -154,7 +154,7 @@ def of_bytes(data: bytes, formats: Collection[str] | None = None) -> Recording:
     """
     recording = Recording(io.BytesIO(data))
     if formats is not None and recording.format not in formats:
-        raise Invalid(f"it is {recording.format}, not {' or '.join(formats)}")
+        raise InvalidError(f"it is {recording.format}, not {' or '.join(formats)}")
     return recording
 
 

@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.paths import expanded
 from shared.text_files import first_line, read_toml
 
 
-class Group(BaseModel):
+class SettingsGroup(BaseModel):
     """Base of every settings group: frozen, unknown names refused, `~` in paths expanded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,11 +28,11 @@ class Group(BaseModel):
     def _at_home(cls, value: object) -> object:
         try:
             return _expanded(value)
-        except Invalid as error:
+        except InvalidError as error:
             raise ValueError(str(error)) from error
 
 
-class MqttSettings(Group):
+class MqttSettings(SettingsGroup):
     """How to reach the MQTT 5 broker."""
 
     host: str = Field("127.0.0.1", description="broker's host name or address")
@@ -48,7 +48,7 @@ class MqttSettings(Group):
     session_expiry_s: int = Field(
         7 * 86_400, ge=0, le=0xFFFFFFFF, description="how long the broker keeps our session while we are away"
     )
-    reconnect_cap_s: float = Field(60.0, gt=0, le=3600, description="longest wait between connection attempts")
+    max_reconnect_delay_s: float = Field(60.0, gt=0, le=3600, description="longest wait between connection attempts")
 
     @model_validator(mode="after")
     def _consistent(self) -> "MqttSettings":
@@ -60,11 +60,11 @@ class MqttSettings(Group):
             raise ValueError("ca_file and cert_file need tls = true")
         return self
 
-    def for_a_moment(self) -> "MqttSettings":
+    def without_session(self) -> "MqttSettings":
         """The same broker for a connection that leaves no session behind. Source: MQTT 5.0, 3.1.2.11.2."""
         return self.model_copy(update={"session_expiry_s": 0})
 
-    def secret(self) -> str | None:
+    def resolve_password(self) -> str | None:
         """The password, from wherever it is kept.
 
         Raises:
@@ -73,12 +73,12 @@ class MqttSettings(Group):
         if self.password_file is not None:
             try:
                 return first_line(self.password_file)
-            except (Invalid, Unavailable) as error:
-                raise Invalid(f"mqtt.password_file: {error}") from error
+            except (InvalidError, UnavailableError) as error:
+                raise InvalidError(f"mqtt.password_file: {error}") from error
         return self.password.get_secret_value() if self.password else None
 
 
-class LogSettings(Group):
+class LogSettings(SettingsGroup):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level shown")
@@ -88,7 +88,7 @@ class LogSettings(Group):
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
-def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) -> Settings:
+def load_settings(kind: type[Settings], config: Path | None, overrides: Iterable[str]) -> Settings:
     """Build a program's settings once, at start.
 
     Args:
@@ -103,28 +103,28 @@ def load(kind: type[Settings], config: Path | None, overrides: Iterable[str]) ->
     if config is not None:
         try:
             values = read_toml(expanded(config))
-        except Unavailable as error:
-            raise Invalid(str(error)) from error
+        except UnavailableError as error:
+            raise InvalidError(str(error)) from error
     if unknown := sorted(set(values) - set(kind.model_fields)):
-        raise Invalid(f"{config}: unknown groups {unknown}; known: {sorted(kind.model_fields)}")
+        raise InvalidError(f"{config}: unknown groups {unknown}; known: {sorted(kind.model_fields)}")
     flags: dict[str, Any] = {}
     for item in overrides:
         name, equals, value = item.partition("=")
         group, dot, field = name.strip().partition(".")
         if not (equals and dot and group in kind.model_fields):
-            raise Invalid(f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}")
+            raise InvalidError(f"--set {item!r}: write group.field=value with a group of {sorted(kind.model_fields)}")
         flags.setdefault(group, {})[field] = _list_or_text(value)
     try:
         environment = EnvSettingsSource(kind)()
         return kind(**_merge(_merge(values, environment), flags))
     except SettingsError as error:
-        raise Invalid(f"settings: {error}") from error
+        raise InvalidError(f"settings: {error}") from error
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise Invalid("settings: " + "; ".join(faults)) from error
+        raise InvalidError("settings: " + "; ".join(faults)) from error
 
 
-def unknown_variables(kind: type[BaseSettings], environment: Mapping[str, str] | None = None) -> list[str]:
+def unknown_env_vars(kind: type[BaseSettings], environment: Mapping[str, str] | None = None) -> list[str]:
     """Environment variables with the program's prefix that name no group: typing errors, most likely."""
     prefix = str(kind.model_config.get("env_prefix", "")).upper()
     known = {name.upper() for name in kind.model_fields}

@@ -13,14 +13,14 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 WIDTH: Final = 100
 
 Values = Mapping[str, Mapping[str, Any]]
 
 
-def commented(kind: type[BaseSettings], values: Values, important: Mapping[str, tuple[str, ...]]) -> str:
+def render_settings_file(kind: type[BaseSettings], values: Values, important: Mapping[str, tuple[str, ...]]) -> str:
     """A settings file as TOML with comments.
 
     Args:
@@ -39,7 +39,7 @@ def commented(kind: type[BaseSettings], values: Values, important: Mapping[str, 
                 group = annotation.model_validate(dict(values.get(name, {})))
             except ValidationError as error:
                 faults = [f"{'.'.join(map(str, (name, *e['loc'])))}: {e['msg']}" for e in error.errors()]
-                raise Invalid("settings: " + "; ".join(faults)) from error
+                raise InvalidError("settings: " + "; ".join(faults)) from error
             parts.append("\n".join(_group(name, group, important.get(name, ()))))
     return "\n\n".join(parts) + "\n"
 

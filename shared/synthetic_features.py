@@ -8,7 +8,7 @@ JITTER = 3
 """Most that a value is moved, in its 256 steps."""
 
 
-def recombined(features: Features, count: int, rng: np.random.Generator) -> Features:
+def splice_clips(features: Features, count: int, rng: np.random.Generator) -> Features:
     """New clips, each the beginning of one real clip and the end of another, every value moved a little.
 
     Args:

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.audio import Waveform
-from shared.synthetic_scene import CEILING, background, perform
+from shared.synthetic_scene import CEILING, background, render_source
 
 CLIP_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Sound:
+class SourceInstance:
     """A source as one sensor hears it.
 
     Attributes:
@@ -34,17 +34,17 @@ NIGHT_DBFS: Final = -58.0
 DAY_DBFS: Final = -48.0
 """Level of the background, RMS, give or take a few decibels."""
 _SPREAD_DB: Final = 1.5
-Mixture = tuple[bool, tuple[Sound, ...]]
+Mixture = tuple[bool, tuple[SourceInstance, ...]]
 """Whether it is night, and what sounds."""
 
 
-def mixed(mixture: Mixture, rng: np.random.Generator) -> Waveform:
+def render_clip(mixture: Mixture, rng: np.random.Generator) -> Waveform:
     """One clip of a mixture, float32 [10 s at `RATE_HZ`]."""
     night, sounds = mixture
     level_db = (NIGHT_DBFS if night else DAY_DBFS) + rng.uniform(-_SPREAD_DB, _SPREAD_DB)
     made = _at(background(rng, RATE_HZ, CLIP_S), level_db)
     for sound in sounds:
-        own = perform(sound.category, sound.character, rng, RATE_HZ, CLIP_S)
+        own = render_source(sound.category, sound.character, rng, RATE_HZ, CLIP_S)
         made = made + _at(own, level_db + sound.above_db)
     peak = float(np.abs(made).max())
     return np.asarray(made * min(1.0, CEILING / peak), dtype=np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.audio import Waveform
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 
 Signal = npt.NDArray[np.floating]
@@ -47,13 +47,13 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class SoundCast:
     """The recurring sources of a neighbourhood: per category, the characters that may be heard."""
 
     characters: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def drawn(cls, seed: int, per_category: int = 2) -> "Cast":
+    def drawn(cls, seed: int, per_category: int = 2) -> "SoundCast":
         """Draw a cast; the same seed gives the same neighbourhood to every sensor.
 
         Args:
@@ -69,7 +69,7 @@ class Cast:
         return int(rng.choice(np.asarray(self.characters[category])))
 
 
-def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast | None = None) -> Scene:
+def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: SoundCast | None = None) -> Scene:
     """Make one scene of 0 to 3 categories.
 
     Args:
@@ -83,24 +83,26 @@ def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast |
     """
     count = int(rng.choice(len(SOURCES_ODDS), p=SOURCES_ODDS))
     labels = [CATEGORIES[i] for i in rng.choice(len(CATEGORIES), size=count, replace=False)]
-    return mix(labels, rng, rate_hz, duration_s, cast)
+    return mix_scene(labels, rng, rate_hz, duration_s, cast)
 
 
-def mix(labels: list[str], rng: Random, rate_hz: int, duration_s: float = 10.0, cast: Cast | None = None) -> Scene:
+def mix_scene(
+    labels: list[str], rng: Random, rate_hz: int, duration_s: float = 10.0, cast: SoundCast | None = None
+) -> Scene:
     """Mix one performance of each named category over a background; see `make_scene`.
 
     Raises:
         Invalid: an unknown category, or a rate or duration outside its range.
     """
     if rate_hz < 8_000 or not 0.0 < duration_s <= 60.0:
-        raise Invalid(f"a scene of {duration_s} s at {rate_hz} Hz: want (0, 60] s from 8000 Hz up")
+        raise InvalidError(f"a scene of {duration_s} s at {rate_hz} Hz: want (0, 60] s from 8000 Hz up")
     if unknown := set(labels) - set(GENERATORS):
-        raise Invalid(f"unknown categories {sorted(unknown)}; known: {', '.join(CATEGORIES)}")
+        raise InvalidError(f"unknown categories {sorted(unknown)}; known: {', '.join(CATEGORIES)}")
     level_db = rng.uniform(*BACKGROUND_DBFS)
     mixture = _scaled(background(rng, rate_hz, duration_s), level_db)
     for name in labels:
         character = cast.character(name, rng) if cast else int(rng.integers(2**32))
-        sound = perform(name, character, rng, rate_hz, duration_s)
+        sound = render_source(name, character, rng, rate_hz, duration_s)
         mixture += _scaled(sound, min(level_db + rng.uniform(*ABOVE_BACKGROUND_DB), -9.0))
     peak = float(np.abs(mixture).max())
     if peak > CEILING:
@@ -108,14 +110,14 @@ def mix(labels: list[str], rng: Random, rate_hz: int, duration_s: float = 10.0, 
     return Scene(mixture.astype(np.float32), frozenset(labels))
 
 
-def perform(category: str, character: int, rng: Random, rate_hz: int, duration_s: float) -> Signal:
+def render_source(category: str, character: int, rng: Random, rate_hz: int, duration_s: float) -> Signal:
     """Let one character sound: float64 [samples], of no particular level.
 
     Raises:
         Invalid: an unknown category.
     """
     if category not in GENERATORS:
-        raise Invalid(f"unknown category {category!r}; known: {', '.join(CATEGORIES)}")
+        raise InvalidError(f"unknown category {category!r}; known: {', '.join(CATEGORIES)}")
     return GENERATORS[category](np.random.default_rng(character), rng, rate_hz, duration_s)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.paths import printable
 
 _MARKS: Final = {
@@ -48,7 +48,7 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"cannot read {printable(path)}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot read {printable(path)}: {error.strerror or error}") from error
     return decoded(data, printable(path))
 
 
@@ -64,19 +64,19 @@ def decoded(data: bytes, name: str) -> str:
     """
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
-            raise Invalid(f"{name} is {encoding}: save it as UTF-8")
+            raise InvalidError(f"{name} is {encoding}: save it as UTF-8")
     if data.startswith(_GZIPPED):
-        raise Invalid(f"{name} is compressed: unpack it with gunzip")
+        raise InvalidError(f"{name} is compressed: unpack it with gunzip")
     data = data.removeprefix(_UTF8_MARK).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Invalid(
+        raise InvalidError(
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8: save it as UTF-8"
         ) from error
     if (at := text.find("\0")) >= 0:
-        raise Invalid(f"{name}, line {text.count(chr(10), 0, at) + 1}: a zero byte, which no text has")
+        raise InvalidError(f"{name}, line {text.count(chr(10), 0, at) + 1}: a zero byte, which no text has")
     return text
 
 
@@ -89,7 +89,7 @@ def first_line(path: Path) -> str:
     """
     line = read_text(path).partition("\n")[0]
     if not line.strip():
-        raise Invalid(f"the first line of {printable(path)} is empty")
+        raise InvalidError(f"the first line of {printable(path)} is empty")
     return line
 
 
@@ -103,7 +103,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Invalid(f"{printable(path)} is not valid TOML: {error}") from error
+        raise InvalidError(f"{printable(path)} is not valid TOML: {error}") from error
 
 
 def read_table(path: Path, columns: Collection[str]) -> list[Row]:
@@ -127,12 +127,14 @@ def read_table(path: Path, columns: Collection[str]) -> list[Row]:
             if not cells:
                 continue
             if len(cells) != len(header):
-                raise Invalid(f"{name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}")
+                raise InvalidError(
+                    f"{name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}"
+                )
             rows.append(Row(reader.line_num, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
-        raise Invalid(f"{name}, line {reader.line_num}: {error}") from error
+        raise InvalidError(f"{name}, line {reader.line_num}: {error}") from error
     if not rows:
-        raise Invalid(f"{name} has no rows")
+        raise InvalidError(f"{name} has no rows")
     return rows
 
 
@@ -142,9 +144,9 @@ def _check_header(name: str, header: list[str], columns: Collection[str]) -> Non
         text = header[0] if header else ""
         for delimiter, words in _DELIMITERS.items():
             if delimiter in text:
-                raise Invalid(f"{name}, line 1: its columns are separated by {words}: save it with commas")
+                raise InvalidError(f"{name}, line 1: its columns are separated by {words}: save it with commas")
     if missing:
         there = f"; it has {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}" if any(header) else ""
-        raise Invalid(f"{name}, line 1: there are no columns {', '.join(missing)}{there}")
+        raise InvalidError(f"{name}, line 1: there are no columns {', '.join(missing)}{there}")
     if twice := sorted({one for one in header if header.count(one) > 1}):
-        raise Invalid(f"{name}, line 1: the header has {', '.join(twice)} more than once")
+        raise InvalidError(f"{name}, line 1: the header has {', '.join(twice)} more than once")

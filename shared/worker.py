@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.backoff import full_jitter
-from shared.errors import Busy, Unavailable
+from shared.errors import OverloadedError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Worker:
         """Take a step: how long to wait after it, in seconds."""
         try:
             wait_s = self._step()
-        except (Unavailable, Busy) as error:
+        except (UnavailableError, OverloadedError) as error:
             self.waits += 1
             self._tell_wait(str(error))
             return self._back_off(error)

@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from shared.backbones.manifest import Description, write
+from shared.backbones.manifest import BackboneManifest, write
 
 WINDOW: Final = 4_000
 HOP: Final = 8_000
@@ -40,7 +40,7 @@ def write_backbone(
         "low": -1.0,
         "high": 1.0,
     }
-    write(model.with_suffix(".toml"), Description.model_validate(fields | other))
+    write(model.with_suffix(".toml"), BackboneManifest.model_validate(fields | other))
     return model.with_suffix(".toml")
 
 

@@ -69,7 +69,7 @@ class FaultyBroker:
 
     @property
     def settings(self) -> MqttSettings:
-        return MqttSettings(port=self.port, reconnect_cap_s=0.2)
+        return MqttSettings(port=self.port, max_reconnect_delay_s=0.2)
 
     def payloads(self, suffix: str = "") -> list[bytes]:
         return [payload for topic, payload in self.taken if topic.endswith(suffix)]

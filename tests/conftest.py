@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from hub.runtime.embedded_servers import Servers, embedded_servers
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
@@ -55,9 +55,9 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def archive(store_url: str) -> Iterator[Archive]:
+def archive(store_url: str) -> Iterator[EventStore]:
     """An empty archive on every store."""
-    opened = Archive(store_url, dead_letter_limit=5)
+    opened = EventStore(store_url, max_dead_letters=5)
     yield opened
     opened.close()
 

@@ -1,4 +1,4 @@
-"""A deployment as `earwitness-hub init` writes it, and its broker and store."""
+"""A deployment as `earwitness-hub deployment create` writes it, and its broker and store."""
 
 from pathlib import Path
 
@@ -14,9 +14,20 @@ from tests.programs import program
 SENSORS = ("harbour/street-1", "harbour/street-2")
 
 
+def command_of(folder: str, *options: str) -> list[str]:
+    """The command of `deployment` that these options are of, and its arguments."""
+    if "--revoke" in options:
+        return ["revoke", folder, *[one for one in options if one != "--revoke"]]
+    if "--renew" in options:
+        return ["renew", folder, *[one for one in options if one != "--renew"]]
+    if "--broker" in options:
+        return ["create", folder, *options]
+    return ["add-sensor", folder, *[one for one in options if one != "--sensor"]]
+
+
 def init(*arguments: str) -> tuple[int, str]:
-    """Run `earwitness-hub init`; its exit code and what it printed."""
-    ran = CliRunner().invoke(app, ["init", *arguments])
+    """Run `earwitness-hub deployment create`; its exit code and what it printed."""
+    ran = CliRunner().invoke(app, ["deployment", *command_of(*arguments)])
     return ran.exit_code, ran.output
 
 
@@ -57,7 +68,7 @@ class Founded:
             "ca_file": folder / "servers.crt",
             "cert_file": folder / f"{name}.crt",
             "key_file": folder / f"{name}.key",
-            "reconnect_cap_s": 0.2,
+            "max_reconnect_delay_s": 0.2,
         }
         return MqttSettings.model_validate(values | other)
 

@@ -87,7 +87,7 @@ class Broker(Server):
 
     @property
     def settings(self) -> MqttSettings:
-        return MqttSettings(port=self.port, reconnect_cap_s=1.0)
+        return MqttSettings(port=self.port, max_reconnect_delay_s=1.0)
 
 
 class Rumqttd(Broker):
@@ -182,7 +182,7 @@ class HubProcess(Server):
         super().__init__(folder)
         self.settings = (
             f"mqtt.port={mqtt_port}",
-            "mqtt.reconnect_cap_s=1",
+            "mqtt.max_reconnect_delay_s=1",
             f"redis.url={redis_url}",
             f"web.port={self.port}",
             *settings,
@@ -227,7 +227,7 @@ class EdgeProcess:
         folder.mkdir(parents=True, exist_ok=True)
         overrides = (
             f"mqtt.port={mqtt_port}",
-            "mqtt.reconnect_cap_s=1",
+            "mqtt.max_reconnect_delay_s=1",
             f"spool.path={folder / 'spool.db'}",
             *settings,
         )

@@ -118,10 +118,10 @@ def receiving(port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[R
 def certificate(folder: Path) -> tuple[Path, Path, Path]:
     """The certificate of an authority, a certificate of 127.0.0.1 that it issued, and the key of that one."""
     now = datetime.now(UTC)
-    authority = Authority.founded("receivers", now)
+    authority = Authority.create("receivers", now)
     issued = authority.issue("receiver", now, hosts=["127.0.0.1"])
     ca, cert, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
-    ca.write_bytes(authority.kept().certificate)
+    ca.write_bytes(authority.certificate_pair().certificate)
     cert.write_bytes(issued.certificate)
     key.write_bytes(issued.key)
     return ca, cert, key

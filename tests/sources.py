@@ -7,17 +7,17 @@ from functools import cache
 import numpy as np
 import torch
 
-from hub.alerting.detector import Judge
-from hub.domain.alert_rule import FlagRule, Found
+from hub.alerting.detector import AlertDetector
+from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH
-from hub.domain.records import StoredEvent, ms_of
-from hub.domain.sensor_map import Places
-from hub.model.checkpoint import load, shipped
+from hub.domain.records import StoredEvent, to_ms
+from hub.domain.sensor_map import SensorMap
+from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from shared.events import EventId, Levels
 from shared.feature_space import VGGISH, Features
 from shared.messages import AlertMessage
@@ -38,7 +38,7 @@ def features(source: int, clip: int = 0) -> Features:
 @cache
 def retrieval(seed: int = 0) -> Retrieval:
     """Retrieval with an identity that nothing taught, of two clips of one source near 1 and of others near 0."""
-    checkpoint = identified(replace(load(shipped(VGGISH.id)), identity=None), seed=seed)
+    checkpoint = identified(replace(load(default_checkpoint(VGGISH.id)), identity=None), seed=seed)
     assert checkpoint.identity is not None
     many = np.stack([features(source) for source in range(100, 400)])
     network = checkpoint.identity.network
@@ -63,7 +63,7 @@ def heard(
     )
 
 
-def alike(match: StoredEvent | None = None) -> Found:
+def alike(match: StoredEvent | None = None) -> SearchResult:
     """What is found for a clip that is surely like a past one."""
     matrix = np.zeros((len(CATEGORIES), 3), np.float32)
     matrix[DOG, BOTH] = 1.0
@@ -78,13 +78,17 @@ def alike(match: StoredEvent | None = None) -> Found:
             match.captured_at,
         )
     )
-    return Found([Match(name, place, ms_of(at), 8.0, 8.0, matrix)], row)
+    return SearchResult([Match(name, place, to_ms(at), 8.0, 8.0, matrix)], row)
 
 
 def conclude(
-    archive: Archive, casebook: Casebook, places: Places, events: list[StoredEvent], match: StoredEvent | None = None
+    archive: EventStore,
+    episode_store: EpisodeStore,
+    places: SensorMap,
+    events: list[StoredEvent],
+    match: StoredEvent | None = None,
 ) -> list[AlertMessage | None]:
     """Archive and judge events; each that opens an episode raises an alert."""
-    archive.record_all(events)
-    judge = Judge(casebook, places, FlagRule(threshold=0.5, others_a_day=1e9, cooldown_s=0.0))
-    return judge.conclude(events, [alike(match)] * len(events))
+    archive.add_many(events)
+    judge = AlertDetector(episode_store, places, AlertRule(threshold=0.5, others_per_day=1e9, cooldown_s=0.0))
+    return judge.process(events, [alike(match)] * len(events))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hub.domain.records import StoredEvent, StoredTowers
+from hub.domain.records import StoredEmbeddings, StoredEvent
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import VGGISH
 from shared.messages import AlertMessage, MatchMessage
@@ -31,7 +31,7 @@ events = st.builds(
     levels=levels,
     body=st.one_of(embeddings, flacs),
     clock=st.sampled_from(["synchronised", "unsynchronised", "unknown"]),
-    historical=st.booleans(),
+    backfilled=st.booleans(),
 )
 
 
@@ -63,7 +63,7 @@ def stored(seq: int = 0, *, sensor: str = "street-1", site: str = "demo", after_
         space=VGGISH.id,
         features=sent.body.features,
         presence=(0.5, 0.0, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0),
-        towers=StoredTowers("another-network", np.arange(6, dtype=np.float16), np.arange(-2, 3, dtype=np.int8)),
+        towers=StoredEmbeddings("another-network", np.arange(6, dtype=np.float16), np.arange(-2, 3, dtype=np.int8)),
     )
 
 

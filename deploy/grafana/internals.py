@@ -34,7 +34,7 @@ INTERNALS: Final[Rows] = [
                 "Queue",
                 "percentunit",
                 [(f"earwitness:intake_queue:ratio{{{HUB}}}", "{{instance}}")],
-                "Of intake.capacity. When it is full the hub reads no more, and events wait at the broker.",
+                "Of ingest.max_in_flight. When it is full the hub reads no more, and events wait at the broker.",
                 steps=(0.5, 0.9),
             ),
             Panel(
@@ -43,14 +43,14 @@ INTERNALS: Final[Rows] = [
                 [
                     (f"sum(increase(earwitness_hub_{name}_total{{{HUB}}}[1h]))", legend)
                     for name, legend in (
-                        ("dead_letters", "dead letters"),
+                        ("messages_dead_lettered", "dead letters"),
                         ("messages_quarantined", "of these, faults of ours"),
                         ("events_retimed", "events of wrong clocks"),
-                        ("retention_refusals", "removals refused"),
-                        ("rows_left_out", "stored rows left out"),
-                        ("clip_failures", "clips not written or removed"),
-                        ("retries", "waits for the store"),
-                        ("intake_pauses", "pauses"),
+                        ("retention_pauses", "removals refused"),
+                        ("rows_unreadable", "stored rows left out"),
+                        ("audio_file_failures", "clips not written or removed"),
+                        ("store_retries", "waits for the store"),
+                        ("backpressure_disconnects", "pauses"),
                     )
                 ],
                 "Within an hour. All of them are zero on a good day.",
@@ -69,27 +69,32 @@ INTERNALS: Final[Rows] = [
             Panel(
                 "Heartbeat",
                 "s",
-                quantiles("heartbeat_seconds"),
+                quantiles("heartbeat_roundtrip_seconds"),
                 "From a sensor's topic through pipeline, store and outbox and back.",
                 exemplars=True,
             ),
-            Panel("Receipt to alert", "s", quantiles("alert_seconds"), exemplars=True),
+            Panel("Receipt to alert", "s", quantiles("alert_latency_seconds"), exemplars=True),
             Panel(
                 "Stages, 95 %",
                 "s",
-                [(QUANTILE.format(q=0.95, by=", stage", name="stage_seconds", hub=HUB, rate=RATE), "{{stage}}")],
+                [
+                    (
+                        QUANTILE.format(q=0.95, by=", stage", name="stage_duration_seconds", hub=HUB, rate=RATE),
+                        "{{stage}}",
+                    )
+                ],
                 "Of a batch of events.",
                 exemplars=True,
             ),
-            Panel("End of clip to receipt", "s", quantiles("delivery_seconds")),
+            Panel("End of clip to receipt", "s", quantiles("event_delivery_delay_seconds")),
             Panel(
                 "Events a batch",
                 "none",
                 [
                     (
                         (
-                            f"sum(rate(earwitness_hub_batch_events_sum{{{HUB}}}[{RATE}]))"
-                            f" / sum(rate(earwitness_hub_batch_events_count{{{HUB}}}[{RATE}]))"
+                            f"sum(rate(earwitness_hub_batch_size_sum{{{HUB}}}[{RATE}]))"
+                            f" / sum(rate(earwitness_hub_batch_size_count{{{HUB}}}[{RATE}]))"
                         ),
                         "on average",
                     )
@@ -100,7 +105,7 @@ INTERNALS: Final[Rows] = [
                 "Connections",
                 "none",
                 [
-                    (f"earwitness_hub_taking_events{{{HUB}}}", "takes events {{instance}}"),
+                    (f"earwitness_hub_ready{{{HUB}}}", "takes events {{instance}}"),
                     (f"earwitness_hub_broker_connected{{{HUB}}}", "broker {{instance}}"),
                     (f"earwitness_store_up{{{HUB}}}", "store {{instance}}"),
                 ],
@@ -117,7 +122,7 @@ INTERNALS: Final[Rows] = [
                 [
                     (f"sum(increase(earwitness_hub_alerts_total{{{HUB}}}[1h]))", "raised"),
                     (f"sum(increase(earwitness_hub_alerts_published_total{{{HUB}}}[1h]))", "with the broker"),
-                    ("max(earwitness_store_alerts_waiting)", "not yet with the broker"),
+                    ("max(earwitness_store_alerts_unpublished)", "not yet with the broker"),
                 ],
             ),
             Panel(
@@ -131,7 +136,7 @@ INTERNALS: Final[Rows] = [
                 "none",
                 [
                     ("max(earwitness_store_sources)", "sources"),
-                    ("max(earwitness_store_source_episodes_waiting)", "episodes not yet filed"),
+                    ("max(earwitness_store_source_episodes_pending)", "episodes not yet filed"),
                     (
                         f"sum by (outcome) (increase(earwitness_hub_source_episodes_total{{{HUB}}}[1h]))",
                         "episodes an hour: {{outcome}}",
@@ -145,7 +150,7 @@ INTERNALS: Final[Rows] = [
                 [
                     (
                         f"sum by (notifier, outcome) (increase(earwitness_hub_notifications_total{{{HUB}}}[1h]))",
-                        "{{notifier}} {{outcome}}",
+                        "{{channel}} {{outcome}}",
                     )
                 ],
                 "Within an hour.",
@@ -156,8 +161,8 @@ INTERNALS: Final[Rows] = [
                 [
                     ("max(earwitness_store_dead_letters)", "dead letters of sensors"),
                     ("max(earwitness_store_dead_letters_discarded_total)", "of these, made room for newer ones"),
-                    ("max by (notifier) (earwitness_store_notifications_dead)", "given up by {{notifier}}"),
-                    ("max by (notifier) (earwitness_store_notifications_waiting)", "waiting for {{notifier}}"),
+                    ("max by (channel) (earwitness_store_notification_dead_letters)", "given up by {{channel}}"),
+                    ("max by (channel) (earwitness_store_notifications_pending)", "waiting for {{channel}}"),
                 ],
             ),
         ],
@@ -196,8 +201,11 @@ INTERNALS: Final[Rows] = [
                 [
                     (f'process_resident_memory_bytes{{{HUB}, job="earwitness-hub"}}', "{{instance}} all"),
                     (f"earwitness_hub_index_bytes{{{HUB}}}", "{{instance}} index {{space}}"),
-                    (f"earwitness_hub_intake_queue_bytes{{{HUB}}}", "{{instance}} messages that wait"),
-                    (f"earwitness_hub_intake_capacity_bytes{{{HUB}}}", "{{instance}} messages that may wait"),
+                    (f"earwitness_hub_messages_in_flight_bytes{{{HUB}}}", "{{instance}} messages that wait"),
+                    (
+                        f"earwitness_hub_messages_in_flight_limit_bytes{{{HUB}}}",
+                        "{{instance}} messages that may wait",
+                    ),
                 ],
             ),
             Panel(

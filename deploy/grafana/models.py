@@ -18,7 +18,9 @@ MODELS: Final[Rows] = [
                 "Share of an exact scan's ten best that searches find, on live queries; not of the backend `engine`.",
             ),
             Panel("Candidates", "none", [("max by (space) (earwitness_hub_search_candidates)", "{{space}}")]),
-            Panel("Gap of the last match", "none", [("max by (space) (earwitness_hub_search_gap)", "{{space}}")]),
+            Panel(
+                "Gap of the last match", "none", [("max by (space) (earwitness_hub_search_rank_loss)", "{{space}}")]
+            ),
         ],
     ),
     (
@@ -27,21 +29,21 @@ MODELS: Final[Rows] = [
             Panel(
                 "Presence",
                 "none",
-                [('earwitness:model_presence_psi{against="here"}', "{{category}} {{space}}")],
+                [('earwitness:model_presence_psi{reference="deployment"}', "{{category}} {{space}}")],
                 "How far each category's presence is from what was first heard here: population stability index.",
                 steps=(0.1, 0.25),
             ),
             Panel(
                 "Embeddings",
                 "none",
-                [('earwitness:model_embedding_psi{against="here"}', "{{space}}")],
+                [('earwitness:model_embedding_psi{reference="deployment"}', "{{space}}")],
                 "The sound itself, before any network of ours: microphones, windscreens, places.",
                 steps=(0.1, 0.25),
             ),
             Panel(
                 "Likeness",
                 "none",
-                [("max(earwitness_model_likeness_psi)", "of episodes")],
+                [("max(earwitness_model_match_probability_psi)", "of episodes")],
                 "How much happenings resemble past ones.",
                 steps=(0.1, 0.25),
             ),
@@ -49,8 +51,8 @@ MODELS: Final[Rows] = [
                 "Unlike what was learnt from",
                 "none",
                 [
-                    ('earwitness:model_presence_psi{against="training"}', "{{category}} {{space}}"),
-                    ('earwitness:model_embedding_psi{against="training"}', "embeddings {{space}}"),
+                    ('earwitness:model_presence_psi{reference="training"}', "{{category}} {{space}}"),
+                    ('earwitness:model_embedding_psi{reference="training"}', "embeddings {{space}}"),
                 ],
                 "The same index against the network's training record. Every place is unlike it; the more it is, the"
                 " more training with feedback is worth.",
@@ -62,7 +64,7 @@ MODELS: Final[Rows] = [
                     ("max by (category, space) (earwitness_model_presence_ratio)", "{{category}} heard ({{space}})"),
                     (
                         (
-                            "max by (category, space) (earwitness_model_trained_presence_ratio)"
+                            "max by (category, space) (earwitness_model_training_presence_ratio)"
                             " and on (space) earwitness_model_presence_ratio"
                         ),
                         "{{category}} learnt ({{space}})",
@@ -76,8 +78,8 @@ MODELS: Final[Rows] = [
                 [
                     ("max by (space) (earwitness_model_drift_events)", "lately, {{space}}"),
                     (
-                        "max by (space, against) (earwitness_model_reference_events)",
-                        "reference {{against}}, {{space}}",
+                        "max by (space, reference) (earwitness_model_reference_events)",
+                        "reference {{reference}}, {{space}}",
                     ),
                 ],
                 "Events. With no reference yet there is no drift to tell.",
@@ -91,8 +93,8 @@ MODELS: Final[Rows] = [
                 "Calibration",
                 "percentunit",
                 [
-                    ("max(earwitness_model_stated_ratio)", "stated"),
-                    ("max(earwitness_model_right_ratio)", "right"),
+                    ("max(earwitness_model_mean_predicted_probability)", "stated"),
+                    ("max(earwitness_model_observed_precision)", "right"),
                 ],
                 "Of alerts judged within 30 days: how sure they were, and how often people agreed.",
             ),

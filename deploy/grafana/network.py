@@ -10,11 +10,13 @@ OVERVIEW: Final[Rows] = [
     (
         "Now",
         [
-            number("Sensors heard", "none", 'sum(earwitness:sensor_state{state="hearing"})'),
+            number("Sensors heard", "none", 'sum(earwitness:sensor_state{state="online"})'),
             number("Sensors not heard", "none", 'sum(earwitness:sensor_state{state=~"silent|lost"})', (1, 5)),
             number("Events a second", "none", "earwitness:events_archived:rate5m"),
             number("Alerts in 24 hours", "none", "sum(increase(earwitness_hub_alerts_total[24h]))"),
-            number("Heartbeat, since", "s", "time() - min(earwitness_hub_heartbeat_timestamp_seconds)", (90, 180)),
+            number(
+                "Heartbeat, since", "s", "time() - min(earwitness_hub_last_heartbeat_timestamp_seconds)", (90, 180)
+            ),
             number("Store memory", "percentunit", "earwitness:store_memory:ratio", (0.7, 0.85)),
         ],
     ),
@@ -68,7 +70,7 @@ OVERVIEW: Final[Rows] = [
             Panel(
                 "Spools, fullest ten",
                 "percentunit",
-                [("topk(10, max by (site, sensor) (earwitness_sensor_spool_ratio))", "{{site}}/{{sensor}}")],
+                [("topk(10, max by (site, sensor) (earwitness_sensor_spool_used_ratio))", "{{site}}/{{sensor}}")],
                 "As connected sensors reported last.",
                 width=12,
                 steps=(0.5, 0.8),
@@ -88,29 +90,31 @@ ONE_SENSOR: Final[Rows] = [
         "$site/$sensor",
         [
             number(
-                "Heard", "none", f'max(earwitness:sensor_state{{{SENSOR}, state="hearing"}})', (1, 1), rising=False
+                "Heard", "none", f'max(earwitness:sensor_state{{{SENSOR}, state="online"}})', (1, 1), rising=False
             ),
             number(
                 "Last heard, since",
                 "s",
-                AGE.format(f"earwitness:sensor_last_heard_timestamp_seconds{{{SENSOR}}}"),
+                AGE.format(f"earwitness:sensor_last_event_timestamp_seconds{{{SENSOR}}}"),
                 (60, 600),
             ),
-            number("Clip to receipt", "s", f"max(earwitness_sensor_delivery_seconds{{{SENSOR}}})", (60, 300)),
+            number(
+                "Clip to receipt", "s", f"max(earwitness_sensor_last_delivery_delay_seconds{{{SENSOR}}})", (60, 300)
+            ),
             number("Missing events", "none", f"max(earwitness:sensor_events_missing{{{SENSOR}}})", (1, 100)),
             number(
                 "Sound, since",
                 "s",
-                AGE.format(f"earwitness_sensor_sound_timestamp_seconds{{{SENSOR}}}"),
+                AGE.format(f"earwitness_sensor_last_signal_timestamp_seconds{{{SENSOR}}}"),
                 (600, 1_800),
                 text="Since its level last lay above that of a dead microphone.",
             ),
             number(
                 "Movement, since",
                 "s",
-                AGE.format(f"earwitness_sensor_variation_timestamp_seconds{{{SENSOR}}}"),
+                AGE.format(f"earwitness_sensor_last_level_change_timestamp_seconds{{{SENSOR}}}"),
                 (3_600, 21_600),
-                text="Since its level last moved by health.steady_db.",
+                text="Since its level last moved by monitoring.min_level_change_db.",
             ),
         ],
     ),
@@ -124,7 +128,7 @@ ONE_SENSOR: Final[Rows] = [
             Panel(
                 "Waiting in its spool",
                 "none",
-                [(f"max(earwitness_sensor_waiting_events{{{SENSOR}}})", "events")],
+                [(f"max(earwitness_sensor_spool_events{{{SENSOR}}})", "events")],
                 "As it reported last.",
                 width=12,
             ),

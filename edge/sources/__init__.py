@@ -6,13 +6,22 @@ A replay (scene, files, embeddings) can wait; the agent stamps and paces its cli
 
 from edge.settings import EdgeSettings
 from edge.sources.embeddings import EmbeddingSource
-from edge.sources.files import FileSource
+from edge.sources.files import RecordingSource
 from edge.sources.microphone import MicrophoneSource
-from edge.sources.protocol import Doubtful, Embedded, Item, Sound, Source, Unreadable
-from edge.sources.synthetic import StreetSource
-from shared.errors import Invalid
+from edge.sources.protocol import AudioClip, Doubtful, EmbeddingClip, Source, SourceItem, UnreadableClip
+from edge.sources.synthetic import SyntheticSource
+from shared.errors import InvalidError
 
-__all__ = ["Doubtful", "Embedded", "FileSource", "Item", "Sound", "Source", "Unreadable", "open_source"]
+__all__ = [
+    "AudioClip",
+    "Doubtful",
+    "EmbeddingClip",
+    "RecordingSource",
+    "Source",
+    "SourceItem",
+    "UnreadableClip",
+    "open_source",
+]
 
 
 def open_source(settings: EdgeSettings) -> Source:
@@ -23,8 +32,8 @@ def open_source(settings: EdgeSettings) -> Source:
         Unavailable: a folder or file that is not there. A microphone that is missing is told when it is listened to.
     """
     source = settings.source
-    if source.kind == "scene":
-        return StreetSource(
+    if source.kind == "synthetic":
+        return SyntheticSource(
             sensor=settings.sensor.name,
             seed=source.seed,
             shard_index=source.shard_index,
@@ -33,7 +42,7 @@ def open_source(settings: EdgeSettings) -> Source:
     if source.kind == "microphone":
         return MicrophoneSource(device=source.device, rate_hz=source.rate_hz or 48_000)
     if source.path is None:
-        raise Invalid(f"source.kind = {source.kind} needs source.path")
+        raise InvalidError(f"source.kind = {source.kind} needs source.path")
     if source.kind == "files":
-        return FileSource(source.path, source.shard_index, source.shard_count, loop=source.loop)
+        return RecordingSource(source.path, source.shard_index, source.shard_count, loop=source.loop)
     return EmbeddingSource(source.path, source.shard_index, source.shard_count, loop=source.loop)

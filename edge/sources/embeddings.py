@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edge.sources.protocol import Embedded, Item, Unreadable
-from shared.errors import Invalid
+from edge.sources.protocol import EmbeddingClip, SourceItem, UnreadableClip
+from shared.errors import InvalidError
 from shared.events import Embedding, Levels
 from shared.feature_space import VGGISH, Features
 from shared.npz_files import read_arrays
@@ -30,10 +30,12 @@ def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | Non
     """
     found = read_arrays(path, ("embedding", "laeq", "lafmax"))
     if "embedding" not in found:
-        raise Invalid(f"{path} holds no array named embedding")
+        raise InvalidError(f"{path} holds no array named embedding")
     features = found["embedding"]
     if features.dtype != np.uint8 or features.ndim != 3 or features.shape[1:] != VGGISH.shape:
-        raise Invalid(f"{path}: embedding must be uint8 [n, 10, 128], it is {features.dtype} {list(features.shape)}")
+        raise InvalidError(
+            f"{path}: embedding must be uint8 [n, 10, 128], it is {features.dtype} {list(features.shape)}"
+        )
     return features, _levels(path, found, features.shape[0])
 
 
@@ -42,7 +44,7 @@ def _levels(path: Path, found: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArr
         return None
     pair = [found.get("laeq"), found.get("lafmax")]
     if any(a is None or a.shape != (n,) or not np.issubdtype(a.dtype, np.floating) for a in pair):
-        raise Invalid(f"{path}: laeq and lafmax must both be floats [n]")
+        raise InvalidError(f"{path}: laeq and lafmax must both be floats [n]")
     return np.stack([np.asarray(a, dtype=np.float64) for a in pair], axis=1)
 
 
@@ -55,7 +57,7 @@ class EmbeddingSource:
     """
 
     live: Final = False
-    form: Final = VGGISH.id
+    payload_format: Final = VGGISH.id
 
     def __init__(self, path: Path, shard_index: int = 0, shard_count: int = 1, *, loop: bool = False) -> None:
         features, levels = load_embeddings(path)
@@ -63,10 +65,10 @@ class EmbeddingSource:
         self._levels = None if levels is None else levels[shard_index::shard_count]
         self._loop = loop
         if self._features.shape[0] == 0:
-            raise Invalid(f"{path} holds no embeddings for shard {shard_index} of {shard_count}")
+            raise InvalidError(f"{path} holds no embeddings for shard {shard_index} of {shard_count}")
         self.description = f"{self._features.shape[0]} of {features.shape[0]} embeddings in {path}"
 
-    def items(self, stop: Flag) -> Iterator[Item]:
+    def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield every embedding in order; one with impossible levels is an `Unreadable`."""
         heard = True
         while heard and not stop.is_set():
@@ -76,10 +78,10 @@ class EmbeddingSource:
                     levels = None
                     if self._levels is not None:
                         levels = Levels(laeq=float(self._levels[i, 0]), lafmax=float(self._levels[i, 1]))
-                except Invalid as error:
-                    yield Unreadable(f"embedding {i}", str(error))
+                except InvalidError as error:
+                    yield UnreadableClip(f"embedding {i}", str(error))
                     continue
                 heard = True
-                yield Embedded(Embedding(VGGISH.id, features), levels)
+                yield EmbeddingClip(Embedding(VGGISH.id, features), levels)
             if not self._loop:
                 return

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from edge.sources.protocol import Doubtful, Item, Sound, Unreadable
-from shared.audio import fit, flac_rate
+from edge.sources.protocol import AudioClip, Doubtful, SourceItem, UnreadableClip
+from shared.audio import flac_rate, pad_or_trim
 from shared.downmix import Samples, channel_faults, check_samples, loudest
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
 from shared.paths import files_below, printable
 from shared.recording import SUFFIXES, opened
@@ -38,10 +38,10 @@ def whole_clips(blocks: Iterable[Samples], rate_hz: int) -> Iterator[Samples]:
         if len(block) == length:
             yield block
         elif number == 0 or len(block) >= REMAINDER_S * rate_hz:
-            yield np.stack([fit(channel, length) for channel in block.T], axis=1)
+            yield np.stack([pad_or_trim(channel, length) for channel in block.T], axis=1)
 
 
-class FileSource:
+class RecordingSource:
     """A folder of recordings (or one recording), divided among sensors file by file.
 
     Raises:
@@ -50,28 +50,28 @@ class FileSource:
     """
 
     live: Final = False
-    form: Final = "flac"
+    payload_format: Final = "flac"
 
     def __init__(self, path: Path, shard_index: int = 0, shard_count: int = 1, *, loop: bool = False) -> None:
         if not path.exists():
-            raise Unavailable(f"there is no folder {printable(path)}: set source.path")
+            raise UnavailableError(f"there is no folder {printable(path)}: set source.path")
         below = files_below(path, SUFFIXES)
         passed = f"; passed over: {told}" if (told := below.told()) else ""
         if not below.files:
-            raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {printable(path)}{passed}")
+            raise InvalidError(f"no recordings ({', '.join(SUFFIXES)}) under {printable(path)}{passed}")
         self.recordings: Final = below.files[shard_index::shard_count]
         self._loop = loop
         self.description = f"{len(self.recordings)} of {len(below.files)} recordings under {printable(path)}{passed}"
 
-    def items(self, stop: Flag) -> Iterator[Item]:
+    def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield every clip of every recording; a recording that cannot be read is an `Unreadable`."""
         heard = True
-        told: set[Item] = set()
+        told: set[SourceItem] = set()
         while heard and not stop.is_set():
             heard = False
             for path in self.recordings:
                 for item in items_of(path):
-                    heard = heard or isinstance(item, Sound)
+                    heard = heard or isinstance(item, AudioClip)
                     if isinstance(item, Doubtful):
                         if item in told:
                             continue
@@ -81,7 +81,7 @@ class FileSource:
                 return
 
 
-def items_of(path: Path) -> Iterator[Item]:
+def items_of(path: Path) -> Iterator[SourceItem]:
     """Yield the clips of one recording, and what is wrong with it; whatever that is, nothing is raised."""
     name = printable(path)
     told: set[str] = set()
@@ -99,18 +99,18 @@ def items_of(path: Path) -> Iterator[Item]:
             for number, samples in enumerate(whole_clips(recording.blocks(length), recording.rate_hz)):
                 origin = f"{name} from {number * CLIP_S:.0f} s"
                 if not np.isfinite(samples).all():
-                    yield Unreadable(origin, "it holds samples that are not finite numbers (NaN or infinity)")
+                    yield UnreadableClip(origin, "it holds samples that are not finite numbers (NaN or infinity)")
                     continue
                 check_samples(samples)
                 yield from doubts([*recording.faults, *channel_faults(samples), *_rate_faults(recording.rate_hz)])
-                yield Sound(loudest(samples), recording.rate_hz, origin=origin)
+                yield AudioClip(loudest(samples), recording.rate_hz, origin=origin)
             yield from doubts(recording.faults)
             if number < 0:
-                yield Unreadable(name, "it holds no samples")
-    except (Invalid, Unavailable) as error:
-        yield Unreadable(name, str(error))
+                yield UnreadableClip(name, "it holds no samples")
+    except (InvalidError, UnavailableError) as error:
+        yield UnreadableClip(name, str(error))
     except Exception as error:  # noqa: BLE001 - one file must not end the others
-        yield Unreadable(name, f"{type(error).__name__}: {error}")
+        yield UnreadableClip(name, f"{type(error).__name__}: {error}")
 
 
 def _rate_faults(rate_hz: int) -> list[str]:

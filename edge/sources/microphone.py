@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.sources.protocol import Item, Sound
+from edge.sources.protocol import AudioClip, SourceItem
 from shared.audio import Waveform
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.events import CLIP_S
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ QUEUE_S: Final = 60.0
 """How much sound may wait for a slow disk before blocks are dropped."""
 
 
-class Clipper:
+class ClipAssembler:
     """Joins blocks of any size into clips of exactly `samples`; nothing is lost in between."""
 
     def __init__(self, samples: int) -> None:
@@ -55,7 +55,7 @@ class MicrophoneSource:
     """An input device, recorded in mono."""
 
     live: Final = True
-    form: Final = "flac"
+    payload_format: Final = "flac"
 
     def __init__(self, *, device: str | None, rate_hz: int) -> None:
         self._device = int(device) if device is not None and device.isdecimal() else device
@@ -73,13 +73,13 @@ class MicrophoneSource:
             self._opened = True
             portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=self._rate_hz)
         except (portaudio.PortAudioError, ValueError) as error:
-            raise Unavailable(
+            raise UnavailableError(
                 f"no input device {'(default)' if self._device is None else self._device} at {self._rate_hz} Hz:"
                 f" {error}; `python -m sounddevice` lists the devices, set source.device and source.rate_hz"
             ) from error
         return portaudio
 
-    def items(self, stop: Flag) -> Iterator[Item]:
+    def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield clips of 10 s as they are heard, stamped with the time of their first sample.
 
         The stamp is the arrival of the last block minus 10 s, so it follows the system's clock and not
@@ -101,7 +101,7 @@ class MicrophoneSource:
             if status.input_overflow:
                 lost.set()
 
-        clipper = Clipper(round(CLIP_S * self._rate_hz))
+        clipper = ClipAssembler(round(CLIP_S * self._rate_hz))
         try:
             with portaudio.InputStream(
                 device=self._device,
@@ -114,25 +114,25 @@ class MicrophoneSource:
                 while not stop.is_set():
                     for clip in clipper.add(_next_block(blocks)):
                         began = datetime.now(UTC) - timedelta(seconds=CLIP_S)
-                        yield Sound(clip, self._rate_hz, began)
+                        yield AudioClip(clip, self._rate_hz, began)
                     if lost.is_set():
                         lost.clear()
                         log.warning("microphone lost samples", extra={"device": self._device})
         except portaudio.PortAudioError as error:
-            raise Unavailable(f"the microphone failed: {error}") from error
+            raise UnavailableError(f"the microphone failed: {error}") from error
 
 
 def _next_block(blocks: "queue.Queue[Waveform]") -> Waveform:
     try:
         return blocks.get(timeout=SILENT_S)
     except queue.Empty:
-        raise Unavailable(f"the microphone delivered nothing for {SILENT_S:.0f} s") from None
+        raise UnavailableError(f"the microphone delivered nothing for {SILENT_S:.0f} s") from None
 
 
 def _portaudio() -> Any:  # noqa: ANN401 - sounddevice ships no types
     try:
         return importlib.import_module("sounddevice")
     except ImportError as error:
-        raise Unavailable("sounddevice is not installed: pip install 'earwitness[edge]'") from error
+        raise UnavailableError("sounddevice is not installed: pip install 'earwitness[edge]'") from error
     except OSError as error:
-        raise Unavailable(f"PortAudio is missing ({error}): apt install libportaudio2") from error
+        raise UnavailableError(f"PortAudio is missing ({error}): apt install libportaudio2") from error

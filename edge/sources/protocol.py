@@ -11,7 +11,7 @@ from shared.events import Embedding, Levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
+class AudioClip:
     """One clip of sound.
 
     Attributes:
@@ -28,7 +28,7 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddingClip:
     """One clip that comes as features.
 
     Attributes:
@@ -41,7 +41,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableClip:
     """Something that should have been a clip and is not: counted and logged, never fatal."""
 
     what: str
@@ -56,7 +56,7 @@ class Doubtful:
     reason: str
 
 
-Item = Sound | Embedded | Unreadable | Doubtful
+SourceItem = AudioClip | EmbeddingClip | UnreadableClip | Doubtful
 
 
 class Source(Protocol):
@@ -67,14 +67,14 @@ class Source(Protocol):
         """Whether clips are lost while nobody takes them (a microphone), or wait (a replay)."""
 
     @property
-    def form(self) -> str:
+    def payload_format(self) -> str:
         """What the events carry: `flac`, or the id of a feature space."""
 
     @property
     def description(self) -> str:
         """What this source is, for people."""
 
-    def items(self, stop: Flag) -> Iterator[Item]:
+    def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield clips until the end, or soon after `stop` is set.
 
         Raises:

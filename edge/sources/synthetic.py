@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from edge.sources.protocol import Item, Sound
+from edge.sources.protocol import AudioClip, SourceItem
 from shared.events import CLIP_S
-from shared.synthetic_scene import Cast, make_scene
+from shared.synthetic_scene import SoundCast, make_scene
 
 
-class StreetSource:
+class SyntheticSource:
     """Synthetic scenes of one neighbourhood.
 
     Sensors with the same seed share a cast, so the same jackhammer is heard by all of them; the sensor's
@@ -20,16 +20,16 @@ class StreetSource:
     """
 
     live: Final = False
-    form: Final = "flac"
+    payload_format: Final = "flac"
 
     def __init__(self, *, sensor: str, seed: int, shard_index: int = 0, rate_hz: int = 22_050) -> None:
         self._entropy = [seed, shard_index, zlib.crc32(sensor.encode())]
-        self._cast = Cast.drawn(seed)
+        self._cast = SoundCast.drawn(seed)
         self._rate_hz = rate_hz
         self.description = f"synthetic street, seed {seed}, {rate_hz} Hz"
 
-    def items(self, stop: Flag) -> Iterator[Item]:
+    def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield 10-second scenes until `stop` is set."""
         rng = np.random.default_rng(self._entropy)
         while not stop.is_set():
-            yield Sound(make_scene(rng, self._rate_hz, CLIP_S, self._cast).waveform, self._rate_hz)
+            yield AudioClip(make_scene(rng, self._rate_hz, CLIP_S, self._cast).waveform, self._rate_hz)

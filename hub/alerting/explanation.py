@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.alert_rule import FlagRule
+from hub.domain.alert_rule import AlertRule
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH, NEITHER, ONE
 from hub.domain.records import StoredEvent
 from hub.search.retrieval import Retrieval
-from hub.store.episodes import Casebook
-from shared.errors import Invalid
+from hub.store.episodes import EpisodeStore
+from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 
 _MOST: Final = 3
@@ -22,7 +22,7 @@ _MOST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PresenceRow:
     """One row of a presence matrix: probabilities in [0, 1] that sum to 1."""
 
     category: str
@@ -32,13 +32,13 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Why:
+class MatchExplanation:
     """Why an event matches another.
 
     Attributes:
         categories: the presence matrix, in the taxonomy's order.
         lead: category in which they are likest; "" if they share none.
-        likeness: probability that they are the same kind of sound, in [0, 1].
+        match_probability: probability that they are the same kind of sound, in [0, 1].
         same_source: probability that they come from the same source, in [0, 1]; None if the model knows no sources.
         threshold: likeness that an alert about `lead` needs at the event's site.
         breaks: sentences on what would have to differ to break the match.
@@ -46,31 +46,31 @@ class Why:
         match_frames: the same of the other.
     """
 
-    categories: Sequence[Row]
+    categories: Sequence[PresenceRow]
     lead: str
-    likeness: float
+    match_probability: float
     same_source: float | None
     threshold: float
-    breaks: Sequence[str]
+    counterfactuals: Sequence[str]
     frames: npt.NDArray[np.float32]
     match_frames: npt.NDArray[np.float32]
 
 
-class Explainer:
+class MatchExplainer:
     """Explains matches.
 
     Args:
         retrieval: what scores.
-        casebook: for thresholds.
+        episode_store: for thresholds.
         rule: for what counts as shared, and thresholds where a site has none.
     """
 
-    def __init__(self, retrieval: Retrieval, casebook: Casebook, rule: FlagRule) -> None:
+    def __init__(self, retrieval: Retrieval, episode_store: EpisodeStore, rule: AlertRule) -> None:
         self._retrieval = retrieval
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._rule = rule
 
-    def why(self, event: StoredEvent, match: StoredEvent) -> Why:
+    def explain(self, event: StoredEvent, match: StoredEvent) -> MatchExplanation:
         """Why an event matches another, or how little it does.
 
         Raises:
@@ -78,21 +78,25 @@ class Explainer:
             Unavailable: the store is away.
         """
         if event.space != match.space:
-            raise Invalid(f"{event.id} is of {event.space} and {match.id} of {match.space}: they cannot be compared")
+            raise InvalidError(
+                f"{event.id} is of {event.space} and {match.id} of {match.space}: they cannot be compared"
+            )
         (pair,) = self._retrieval.compare(event, [match])
-        learnt = {name: own.value for name, own in self._casebook.thresholds(event.site).items()}
-        likeness = self._likeness(event.space, pair.kind_rank, pair.matrix)
-        lead = max(likeness, key=lambda name: likeness[name]) if likeness else ""
+        learnt = {name: own.value for name, own in self._episode_store.thresholds(event.site).items()}
+        match_probability = self._match_probability(event.space, pair.kind_rank, pair.matrix)
+        lead = max(match_probability, key=lambda name: match_probability[name]) if match_probability else ""
         threshold = learnt.get(lead, self._rule.threshold)
         first, second = (self._retrieval.attention(*pair) for pair in ((event, match), (match, event)))
-        return Why(
-            categories=[Row(name, *map(float, row)) for name, row in zip(CATEGORIES, pair.matrix, strict=True)],
+        return MatchExplanation(
+            categories=[
+                PresenceRow(name, *map(float, row)) for name, row in zip(CATEGORIES, pair.matrix, strict=True)
+            ],
             lead=lead,
-            likeness=likeness.get(lead, 0.0),
+            match_probability=match_probability.get(lead, 0.0),
             threshold=threshold,
-            breaks=self._breaks(event.space, pair, lead, threshold) if lead else [],
-            frames=_drawn(first, event.presence),
-            match_frames=_drawn(second, match.presence),
+            counterfactuals=self._breaks(event.space, pair, lead, threshold) if lead else [],
+            frames=_weighted_attention(first, event.presence),
+            match_frames=_weighted_attention(second, match.presence),
             same_source=self._retrieval.same_sources(event.space, [pair])[0],
         )
 
@@ -102,17 +106,17 @@ class Explainer:
         Raises:
             Invalid: no model for its feature space.
         """
-        return _drawn(self._retrieval.attention(event, event), event.presence)
+        return _weighted_attention(self._retrieval.attention(event, event), event.presence)
 
-    def _likeness(self, space: str, rank: float, matrix: npt.NDArray[np.float32]) -> Mapping[str, float]:
+    def _match_probability(self, space: str, rank: float, matrix: npt.NDArray[np.float32]) -> Mapping[str, float]:
         """By category that they share."""
-        row = self._retrieval.likeness(space, [Match("", "", 0, 0.0, rank, matrix)])[0]
+        row = self._retrieval.match_probability(space, [Match("", "", 0, 0.0, rank, matrix)])[0]
         shared = matrix[:, BOTH] >= self._rule.min_shared
         return {name: float(row[i]) for i, name in enumerate(CATEGORIES) if shared[i]}
 
     def _breaks(self, space: str, pair: Match, lead: str, threshold: float) -> list[str]:
         """The single differences that would take the likeness below the threshold, or the two that would."""
-        before = self._likeness(space, pair.kind_rank, pair.matrix)[lead]
+        before = self._match_probability(space, pair.kind_rank, pair.matrix)[lead]
         if before < threshold:
             return [f"It is no match worth an alert: {before:.1%} is below the {threshold:.1%} needed here."]
         told: list[tuple[float, str]] = []
@@ -134,7 +138,7 @@ class Explainer:
             rank -= float(matrix[number, BOTH] + matrix[number, NEITHER])
             matrix[number] = 0.0
             matrix[number, ONE] = 1.0
-        return max(self._likeness(space, rank, matrix).values(), default=0.0)
+        return max(self._match_probability(space, rank, matrix).values(), default=0.0)
 
 
 def _differing(matrix: npt.NDArray[np.float32], changed: Sequence[int]) -> str:
@@ -146,7 +150,7 @@ def _differing(matrix: npt.NDArray[np.float32], changed: Sequence[int]) -> str:
     return "If " + " and ".join(parts)
 
 
-def _drawn(attention: npt.NDArray[np.float32], presence: Sequence[float]) -> npt.NDArray[np.float32]:
+def _weighted_attention(attention: npt.NDArray[np.float32], presence: Sequence[float]) -> npt.NDArray[np.float32]:
     """Attention [steps, 8] to what is present, the most being 1: float32 [steps]."""
     weights = np.square(np.asarray(presence, dtype=np.float32))
     drawn = attention @ weights

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from hub.alerting.threshold_tuner import Learner
-from hub.domain.records import ms_of
+from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict, VerdictKind
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive, translated
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore, translated
 from hub.store.source_verdicts import SourceVerdicts
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
@@ -23,26 +23,30 @@ IGNORED_S: Final = 7 * 86_400.0
 """For how long "ignore" keeps a category at a place from raising alerts."""
 
 
-class Feedback:
+class FeedbackService:
     """Takes verdicts, and keeps them in the archive's store.
 
     Args:
         archive: whose store is used.
-        casebook: where "ignore" hushes.
+        episode_store: where "ignore" hushes.
         learner: learns thresholds anew.
         sources: joins and parts the sources of which a verdict tells; None leaves them as they are.
     """
 
     def __init__(
-        self, archive: Archive, casebook: Casebook, learner: Learner, sources: SourceVerdicts | None = None
+        self,
+        archive: EventStore,
+        episode_store: EpisodeStore,
+        learner: ThresholdTuner,
+        sources: SourceVerdicts | None = None,
     ) -> None:
         self._redis = archive.client
         self._rows = archive.rows
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._learner = learner
         self._sources = sources
 
-    def give(
+    def submit(
         self,
         *,
         alert: AlertMessage,
@@ -70,45 +74,45 @@ class Feedback:
         """
         about = next((m for m in alert.matches if m.event == match), None)
         if match is not None and about is None:
-            raise Invalid(f"alert {alert.event} has no match {match}")
+            raise InvalidError(f"alert {alert.event} has no match {match}")
         if unknown := set(categories) - set(CATEGORIES):
-            raise Invalid(f"unknown categories {sorted(unknown)}; there are {', '.join(CATEGORIES)}")
+            raise InvalidError(f"unknown categories {sorted(unknown)}; there are {', '.join(CATEGORIES)}")
         if not alert.categories:
-            raise Invalid(f"alert {alert.event} is of an earlier version and takes no feedback")
-        stated = alert.probability if about is None else about.probability
+            raise InvalidError(f"alert {alert.event} is of an earlier version and takes no feedback")
+        stated = alert.match_probability if about is None else about.match_probability
         given = Verdict(
             alert=alert.event,
             match=match,
             verdict=verdict,
             categories=list(categories),
             note=note,
-            by=by,
+            author=by,
             at=now or datetime.now(UTC),
             site=alert.site,
             place=f"{alert.site}/{alert.sensor}",
             category=alert.categories[0],
-            likeness=stated or 0.0,
+            match_probability=stated or 0.0,
         )
         self._keep(given)
         if verdict == "ignore":
-            at_ms = ms_of(alert.captured_at)
+            at_ms = to_ms(alert.captured_at)
             until_ms = at_ms + round(IGNORED_S * 1000)
-            self._casebook.hush(given.place, given.category, alert.event, at_ms, until_ms)
+            self._episode_store.suppress(given.place, given.category, alert.event, at_ms, until_ms)
         elif self._sources is not None and verdict in {"same", "different"}:
             self._sources.take(alert, about, same=verdict == "same")
-        self._learner.learn(alert.site)
+        self._learner.tune(alert.site)
         return given
 
     @translated
     def _keep(self, given: Verdict) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.VERDICTS, given.subject, given.model_dump_json())
-            pipe.zadd(keys.VERDICT_TIMES, {given.subject: ms_of(given.at)})
+            pipe.zadd(keys.VERDICT_TIMES, {given.subject: to_ms(given.at)})
             pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()
 
     @translated
-    def of_alert(self, alert: str) -> list[Verdict]:
+    def for_alert(self, alert: str) -> list[Verdict]:
         """What was said of an alert and its matches."""
         subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
@@ -116,11 +120,11 @@ class Feedback:
     @translated
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
         """The newest verdicts, newest first."""
-        upper = "+inf" if before is None else f"({ms_of(before)}"
+        upper = "+inf" if before is None else f"({to_ms(before)}"
         return self._read(self._redis.zrevrangebyscore(keys.VERDICT_TIMES, upper, "-inf", start=0, num=limit))
 
     @translated
-    def everything(self) -> list[Verdict]:
+    def all(self) -> list[Verdict]:
         """All verdicts, oldest first."""
         return self._read(self._redis.zrange(keys.VERDICT_TIMES, 0, -1))
 

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.alerting.detector import Judge
-from hub.domain.alert_rule import Found
-from hub.domain.alerts import match_message
+from hub.alerting.detector import AlertDetector
+from hub.domain.alert_rule import SearchResult
+from hub.domain.alerts import build_match
 from hub.domain.match import Match
-from hub.domain.records import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Exclusion, Query
-from hub.search.retrieval import Retrieval, own_recent
+from hub.search.retrieval import Retrieval, exclude_recent_from_sensor
 from shared.messages import MatchMessage
 from shared.taxonomy import COUNT
 
@@ -32,11 +32,11 @@ class Matcher:
         judge: knows which episodes events go on with.
     """
 
-    def __init__(self, retrieval: Retrieval, judge: Judge) -> None:
+    def __init__(self, retrieval: Retrieval, judge: AlertDetector) -> None:
         self._retrieval = retrieval
         self._judge = judge
 
-    def found(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> list[Found]:
+    def found(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> list[SearchResult]:
         """Matches of each event among those before it.
 
         Args:
@@ -50,21 +50,23 @@ class Matcher:
         ids = [str(event.id) for event in events]
         requests = []
         for number, (event, own) in enumerate(zip(events, towers, strict=True)):
-            exclusion = own_recent(ids[number:], event.place, event.captured_at, rule.own_recent_s)
+            exclusion = exclude_recent_from_sensor(
+                ids[number:], event.place, event.captured_at, rule.exclude_same_sensor_s
+            )
             requests.append((event.space, Query(own, max(rule.max_matches, MATCHES), exclusion)))
         answers = self._retrieval.search_all(requests)
         self._look_past_own_episodes(events, requests, answers)
-        similar: list[Found] = [Found((), np.empty((0, COUNT), dtype=np.float32))] * len(events)
+        similar: list[SearchResult] = [SearchResult((), np.empty((0, COUNT), dtype=np.float32))] * len(events)
         for space in {space for space, _ in requests}:
             rows = [row for row, (own_space, _) in enumerate(requests) if own_space == space]
             matches = [match for row in rows for match in answers[row]]
-            every = self._retrieval.likeness(space, matches, rule.min_shared)
+            every = self._retrieval.match_probability(space, matches, rule.min_shared)
             known = self._retrieval.knows_sources(space)
             sources = self._retrieval.same_source(space, matches if known else [])
             ends = np.cumsum([len(answers[row]) for row in rows])[:-1]
             parts = zip(np.split(every, ends), np.split(sources, ends if known else 0 * ends), strict=True)
-            for row, (likeness, same_source) in zip(rows, parts, strict=True):
-                similar[row] = Found(answers[row], likeness, same_source)
+            for row, (match_probability, same_source) in zip(rows, parts, strict=True):
+                similar[row] = SearchResult(answers[row], match_probability, same_source)
         return similar
 
     def _look_past_own_episodes(
@@ -94,16 +96,16 @@ def told(retrieval: Retrieval, space: str, matches: Sequence[Match], min_shared:
     """
     if not matches:
         return []
-    likeness = retrieval.likeness(space, matches, min_shared).max(axis=1).clip(0.0, 1.0)
+    match_probability = retrieval.match_probability(space, matches, min_shared).max(axis=1).clip(0.0, 1.0)
     sources = retrieval.same_sources(space, matches)
     return [
-        match_message(match, min_shared, float(kind), source)
-        for match, kind, source in zip(matches, likeness, sources, strict=True)
+        build_match(match, min_shared, float(kind), source)
+        for match, kind, source in zip(matches, match_probability, sources, strict=True)
     ]
 
 
 def _crowded(event: StoredEvent, matches: Sequence[Match]) -> bool:
-    at_ms = ms_of(event.captured_at)
+    at_ms = to_ms(event.captured_at)
     own = sum(match.place == event.place and abs(match.captured_ms - at_ms) < _DAY_MS for match in matches)
     return own >= _CROWDED
 

@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.episodes import KEEPS
+from hub.domain.episodes import CONTINUE_RATIO
 from hub.domain.named_sounds import Example, Examples, Likely, NamedSound
-from hub.domain.records import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, to_ms
 from hub.search.retrieval import Retrieval
 from hub.store.named_sounds import NamedSounds
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 EVERY_S: Final = 0.25
 
@@ -91,7 +91,7 @@ class NameMatcher:
             scorer = self._scorers[space]
             same_source = partial(scorer.same_source, match=False)
             for row, identity in zip(rows, scorer.identity(np.stack([towers[row] for row in rows])), strict=True):
-                made[row] = own.likely(events[row].site, identity, same_source, KEEPS)
+                made[row] = own.likely(events[row].site, identity, same_source, CONTINUE_RATIO)
         return made
 
     def check(self, space: str) -> None:
@@ -101,7 +101,7 @@ class NameMatcher:
             Invalid: its checkpoint does not tell sources apart, or there is none.
         """
         if not self._retrieval.knows_sources(space):
-            raise Invalid(
+            raise InvalidError(
                 f"the checkpoint of feature space {space} has no identity, which tells one source from another:"
                 " its events cannot have names; use a checkpoint that has one"
             )
@@ -144,7 +144,7 @@ def _by_space(
     return {
         space: Examples(
             [sound for sound, _, _ in own],
-            [Example(str(event.id), event.place, ms_of(event.captured_at)) for _, event, _ in own],
+            [Example(str(event.id), event.place, to_ms(event.captured_at)) for _, event, _ in own],
             np.stack([identity for _, _, identity in own]),
         )
         for space, own in rows.items()

@@ -7,11 +7,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hub.domain.episodes import Episode
-from hub.domain.records import ms_of
-from hub.domain.recurrence.analysis import Pattern, Span, pattern
-from hub.domain.recurrence.attribution import belonging
-from hub.domain.sensor_map import Places
-from hub.store.episodes import Casebook
+from hub.domain.records import to_ms
+from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, summarise
+from hub.domain.recurrence.attribution import attributable_fraction
+from hub.domain.sensor_map import SensorMap
+from hub.store.episodes import EpisodeStore
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -19,28 +19,28 @@ _SHORTEST_MS: Final = 2 * _DAY_MS
 """There is no rhythm in less."""
 LONGEST_DAYS: Final = 366.0
 """Nothing older is looked at, however long it is kept."""
-MOST: Final = 2_000
+MAX_EPISODES: Final = 2_000
 """Episodes looked at, the newest."""
 PAUSE_S: Final = 1_800.0
 """Longest pause within an occurrence, unless another is given."""
 
 
-class Rhythms:
+class RecurrenceCache:
     """Whether what a sensor hears belongs to a rhythm; looked up once an hour, of event time.
 
     Args:
-        casebook: where episodes are.
+        episode_store: where episodes are.
         places: for the time zone.
         history_days: how far back episodes are looked at.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, history_days: float) -> None:
-        self._casebook = casebook
+    def __init__(self, episode_store: EpisodeStore, places: SensorMap, history_days: float) -> None:
+        self._episode_store = episode_store
         self._zone = places.timezone
         self._history_ms = round(min(history_days, LONGEST_DAYS) * _DAY_MS)
         self._known = lru_cache(maxsize=8_192)(self._looked_up)
 
-    def belonging(self, place: str, category: str, at_ms: int) -> float:
+    def recurrence_probability(self, place: str, category: str, at_ms: int) -> float:
         """Probability that a category is heard at a place because of a rhythm, in [0, 1].
 
         Args:
@@ -56,34 +56,36 @@ class Rhythms:
     def _looked_up(self, place: str, category: str, hour: int) -> float:
         at_ms = hour * _HOUR_MS
         since_ms = at_ms - self._history_ms
-        first = self._casebook.first_opened_ms(place, category)
+        first = self._episode_store.first_opened_ms(place, category)
         if first is None or at_ms - first < _SHORTEST_MS:  # spares the rest, as long as there can be no rhythm
             return 0.0
-        episodes = self._casebook.episodes(
-            limit=MOST, before_ms=at_ms, since_ms=since_ms, place=place, category=category
+        episodes = self._episode_store.episodes(
+            limit=MAX_EPISODES, before_ms=at_ms, since_ms=since_ms, place=place, category=category
         )
-        heard = self._casebook.heard_hours(place, since_ms, at_ms)
+        heard = self._episode_store.active_hours(place, since_ms, at_ms)
         now = datetime.fromtimestamp(at_ms / 1000, UTC)
-        return belonging([Span(e.opened_ms, e.last_ms) for e in episodes], heard, now, self._zone)
+        return attributable_fraction([Interval(e.opened_ms, e.last_ms) for e in episodes], heard, now, self._zone)
 
 
-class Patterns:
+class RecurrenceService:
     """Patterns of episodes.
 
     Args:
-        casebook: where episodes are.
+        episode_store: where episodes are.
         places: for the time zone.
         history_days: how far back episodes are looked at.
         pause_s: what goes on after a pause of at most so many seconds is one occurrence.
     """
 
-    def __init__(self, casebook: Casebook, places: Places, history_days: float, pause_s: float = PAUSE_S) -> None:
-        self._casebook = casebook
+    def __init__(
+        self, episode_store: EpisodeStore, places: SensorMap, history_days: float, pause_s: float = PAUSE_S
+    ) -> None:
+        self._episode_store = episode_store
         self._places = places
         self._pause_ms = round(pause_s * 1000)
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
-    def pattern(self, place: str, category: str, now: datetime) -> Pattern:
+    def pattern(self, place: str, category: str, now: datetime) -> RecurrenceSummary:
         """How often, when and how regularly a category is heard at a place, and when it is likely next.
 
         Args:
@@ -94,24 +96,24 @@ class Patterns:
         Raises:
             Unavailable: the store is away.
         """
-        since_ms, now_ms = ms_of(now - self._history), ms_of(now)
-        heard = self._casebook.heard_hours(place, since_ms, now_ms)
-        spans = [Span(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return pattern(spans, heard, now, self._places.timezone, self._pause_ms)
+        since_ms, now_ms = to_ms(now - self._history), to_ms(now)
+        heard = self._episode_store.active_hours(place, since_ms, now_ms)
+        spans = [Interval(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
+        return summarise(spans, heard, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
-        spans = [Span(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
+        spans = [Interval(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
         return hours_by_day(spans, self._places.timezone)
 
     def _episodes(self, place: str, category: str, now: datetime) -> Sequence[Episode]:
-        since_ms = ms_of(now - self._history)
-        return self._casebook.episodes(
-            limit=MOST, before_ms=ms_of(now) + 1, since_ms=since_ms, place=place, category=category
+        since_ms = to_ms(now - self._history)
+        return self._episode_store.episodes(
+            limit=MAX_EPISODES, before_ms=to_ms(now) + 1, since_ms=since_ms, place=place, category=category
         )
 
 
-def hours_by_day(spans: Iterable[Span], zone: ZoneInfo) -> dict[date, float]:
+def hours_by_day(spans: Iterable[Interval], zone: ZoneInfo) -> dict[date, float]:
     """Hours of each local day, in [0, 24], that some spans last."""
     made: dict[date, float] = {}
     for span in spans:

@@ -13,20 +13,20 @@ import numpy.typing as npt
 
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
-FEWEST: Final = 20
+MIN_VERDICTS: Final = 20
 """Verdicts needed for a judgement."""
-SURE: Final = 0.95
+MIN_CONFIDENCE: Final = 0.95
 _DRAWS: Final = 4_000
 _EDGE: Final = 1e-3
 
 Values = npt.NDArray[np.float64]
 
 
-class Shadow:
+class ShadowModel:
     """A candidate network that looks at alerts beside the one in use.
 
     Args:
@@ -34,12 +34,12 @@ class Shadow:
         scorer: of the candidate.
     """
 
-    def __init__(self, archive: Archive, scorer: Scorer) -> None:
+    def __init__(self, archive: EventStore, scorer: Scorer) -> None:
         self._archive = archive
         self._space = scorer.space.id
         self._retrieval = Retrieval([scorer])
 
-    def likeness(self, alert: AlertMessage) -> float | None:
+    def match_probability(self, alert: AlertMessage) -> float | None:
         """What the candidate states of an alert: the highest likeness to a match in what the alert is about.
 
         Returns:
@@ -52,7 +52,7 @@ class Shadow:
         own = [event for event in events if event.space == self._space]
         if len(own) < 2 or str(own[0].id) != alert.event:
             return None
-        rows = self._retrieval.likeness(self._space, self._retrieval.compare(own[0], own[1:]))
+        rows = self._retrieval.match_probability(self._space, self._retrieval.compare(own[0], own[1:]))
         return float(rows[:, [CATEGORIES.index(name) for name in alert.categories]].max())
 
 
@@ -75,16 +75,16 @@ class Comparison:
     @property
     def better(self) -> bool:
         """Whether the candidate may take over."""
-        return self.verdicts >= FEWEST and self.candidate < self.present and self.confidence >= SURE
+        return self.verdicts >= MIN_VERDICTS and self.candidate < self.present and self.confidence >= MIN_CONFIDENCE
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The judgement in a sentence."""
         costs = f"cost {self.candidate:.3f} against {self.present:.3f} on {self.verdicts} verdicts"
-        if self.verdicts < FEWEST:
-            return f"undecided: {costs}; at least {FEWEST} are needed"
+        if self.verdicts < MIN_VERDICTS:
+            return f"undecided: {costs}; at least {MIN_VERDICTS} are needed"
         if self.better:
             return f"better: {costs}, {self.confidence:.0%} sure"
-        return f"not better: {costs}, {self.confidence:.0%} sure that it is; {SURE:.0%} are needed"
+        return f"not better: {costs}, {self.confidence:.0%} sure that it is; {MIN_CONFIDENCE:.0%} are needed"
 
 
 def compare(present: Sequence[float], candidate: Sequence[float], right: Sequence[bool], seed: int = 0) -> Comparison:
@@ -101,24 +101,24 @@ def compare(present: Sequence[float], candidate: Sequence[float], right: Sequenc
 
 
 def compare_thresholds(
-    likeness: Sequence[float], right: Sequence[bool], present: float, candidate: float, seed: int = 0
+    match_probability: Sequence[float], right: Sequence[bool], present: float, candidate: float, seed: int = 0
 ) -> Comparison:
     """Judge a threshold by how often an alert would have been wrong, or a right one missed.
 
     Args:
-        likeness: stated of each pair, in [0, 1].
+        match_probability: stated of each pair, in [0, 1].
         right: what people said.
         present: threshold in use.
         candidate: threshold proposed.
         seed: of the bootstrap.
     """
-    stated, truth = np.asarray(likeness, dtype=np.float64), np.asarray(right, dtype=np.bool_)
+    stated, truth = np.asarray(match_probability, dtype=np.float64), np.asarray(right, dtype=np.bool_)
     errors = [((stated >= threshold) != truth).astype(np.float64) for threshold in (present, candidate)]
     return _judged(errors[0], errors[1], seed)
 
 
-def _log_loss(likeness: Sequence[float], truth: Values) -> Values:
-    p = np.clip(np.asarray(likeness, dtype=np.float64), _EDGE, 1.0 - _EDGE)
+def _log_loss(match_probability: Sequence[float], truth: Values) -> Values:
+    p = np.clip(np.asarray(match_probability, dtype=np.float64), _EDGE, 1.0 - _EDGE)
     return np.asarray(-(truth * np.log(p) + (1.0 - truth) * np.log(1.0 - p)), dtype=np.float64)
 
 

@@ -25,7 +25,7 @@ from hub.domain.sources import Centre, Member, Same, Seen, Source, SourceRule, V
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from hub.store.source_rows import Group, StoredSource
 from hub.store.source_transaction import Drawer
 from hub.store.sources import SourceStore
@@ -59,7 +59,7 @@ class SourceFiler:
     """
 
     def __init__(
-        self, archive: Archive, store: SourceStore, retrieval: Retrieval, rule: SourceRule, metrics: HubMetrics
+        self, archive: EventStore, store: SourceStore, retrieval: Retrieval, rule: SourceRule, metrics: HubMetrics
     ) -> None:
         self._archive = archive
         self._store = store
@@ -111,10 +111,10 @@ class SourceFiler:
         standing = self._store.standing(names)
         episodes = [one for one in standing.values() if isinstance(one, Episode)]
         merged = [name for name in names if isinstance(standing.get(name), str)]
-        events = {str(event.id): event for event in self._archive.fetch(sorted({e.clearest for e in episodes}))}
+        events = {str(event.id): event for event in self._archive.fetch(sorted({e.peak_event for e in episodes}))}
         groups: dict[Group, list[Episode]] = {}
         for episode in episodes:
-            event = events.get(episode.clearest)
+            event = events.get(episode.peak_event)
             if event is not None and event.space in self._scorers:
                 groups.setdefault(Group(episode.site, episode.category, event.space), []).append(episode)
         filed = {episode.id for own in groups.values() for episode in own}
@@ -126,7 +126,7 @@ class SourceFiler:
             if not self._store.claim(group.space, scorer.fingerprint, _CLAIM_S):
                 left += len(own)
                 continue
-            identities = self._retrieval.identities([events[episode.clearest] for episode in own])
+            identities = self._retrieval.identities([events[episode.peak_event] for episode in own])
             identified = [_Identified(episode, row) for episode, row in zip(own, identities, strict=True)]
             self._file(group, scorer, identified)
         return left
@@ -203,13 +203,13 @@ def _compared(name: str) -> tuple[str, str]:
 
 def _stands(episode: Episode, now: Episode | str | None) -> bool:
     """Whether an episode has the identity and the opening that it was read with; else it is due again."""
-    return isinstance(now, Episode) and (now.clearest, now.opened_ms) == (episode.clearest, episode.opened_ms)
+    return isinstance(now, Episode) and (now.peak_event, now.opened_ms) == (episode.peak_event, episode.opened_ms)
 
 
 def _put(drawer: Drawer, one: _Identified) -> str:
     """File an episode; return what came of it: "joined", "opened", or "" if it is where it was."""
     episode = one.episode
-    seen = Seen(episode.id, episode.opened_ms, episode.clearest, one.identity)
+    seen = Seen(episode.id, episode.opened_ms, episode.peak_event, one.identity)
     before = drawer.filed.get(episode.id) or drawer.before(episode.id)
     member = drawer.partition.file(seen, before)
     drawer.done.add(episode.id)

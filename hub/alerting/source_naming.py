@@ -2,16 +2,16 @@
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NamedSound
 from hub.domain.sources import exemplars
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 _EPISODES = 50
 """Newest episodes of a source among which exemplars are looked for."""
 
 
-def examples_of(sources: SourceStore, archive: Archive, source: str) -> tuple[str, list[str]]:
+def examples_of(sources: SourceStore, archive: EventStore, source: str) -> tuple[str, list[str]]:
     """Return the present id of a source, and the events that sound most like it and are in the archive.
 
     Args:
@@ -28,13 +28,15 @@ def examples_of(sources: SourceStore, archive: Archive, source: str) -> tuple[st
     """
     stored = sources.get(source)
     if stored is None:
-        raise Invalid(f"no source {source}")
+        raise InvalidError(f"no source {source}")
     episodes = sources.episodes(stored.id, limit=_EPISODES)
     members = sources.members([episode.id for episode in episodes]).values()
     near = [member.clip for member in exemplars(stored.source, list(members), 2 * EXAMPLES_LIMIT)]
     events = [str(event.id) for event in archive.fetch(list(dict.fromkeys(near)))][:EXAMPLES_LIMIT]
     if not events:
-        raise Invalid(f"none of the events of source {stored.id} is in the archive: name an event when it returns")
+        raise InvalidError(
+            f"none of the events of source {stored.id} is in the archive: name an event when it returns"
+        )
     return stored.id, events
 
 

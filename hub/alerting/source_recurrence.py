@@ -7,12 +7,12 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from hub.alerting.recurrence import LONGEST_DAYS, MOST, hours_by_day
+from hub.alerting.recurrence import LONGEST_DAYS, MAX_EPISODES, hours_by_day
 from hub.domain.episodes import Episode
-from hub.domain.records import ms_of
-from hub.domain.recurrence.analysis import Pattern, Span, merged, pattern
-from hub.domain.sensor_map import Places
-from hub.store.episodes import Casebook
+from hub.domain.records import to_ms
+from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, merged, summarise
+from hub.domain.sensor_map import SensorMap
+from hub.store.episodes import EpisodeStore
 from hub.store.sources import SourceStore
 
 
@@ -21,7 +21,7 @@ class SourceHistories:
 
     Args:
         store: of sources.
-        casebook: when sensors were heard.
+        episode_store: when sensors were heard.
         places: for the time zone.
         history_days: how far back episodes are looked at.
         pause_s: what goes on after a pause of at most so many seconds, or is heard by another sensor, is one
@@ -29,10 +29,10 @@ class SourceHistories:
     """
 
     def __init__(
-        self, store: SourceStore, casebook: Casebook, places: Places, history_days: float, pause_s: float
+        self, store: SourceStore, episode_store: EpisodeStore, places: SensorMap, history_days: float, pause_s: float
     ) -> None:
         self._store = store
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._zone = places.timezone
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
         self._pause_ms = round(pause_s * 1000)
@@ -43,9 +43,11 @@ class SourceHistories:
         Raises:
             Unavailable: the store is away.
         """
-        return self._store.episodes(source, limit=MOST, before_ms=ms_of(now) + 1, since_ms=ms_of(now - self._history))
+        return self._store.episodes(
+            source, limit=MAX_EPISODES, before_ms=to_ms(now) + 1, since_ms=to_ms(now - self._history)
+        )
 
-    def pattern(self, source: str, now: datetime) -> Pattern:
+    def pattern(self, source: str, now: datetime) -> RecurrenceSummary:
         """How often, when and how regularly a source is heard, and when it is likely next.
 
         Args:
@@ -57,22 +59,22 @@ class SourceHistories:
         """
         return self.pattern_of(self.episodes(source, now), now)
 
-    def pattern_of(self, episodes: Sequence[Episode], now: datetime) -> Pattern:
+    def pattern_of(self, episodes: Sequence[Episode], now: datetime) -> RecurrenceSummary:
         """The pattern of some episodes; hours in which none of their sensors was heard are unknown.
 
         Raises:
             Unavailable: the store is away.
         """
-        since_ms, now_ms = ms_of(now - self._history), ms_of(now)
+        since_ms, now_ms = to_ms(now - self._history), to_ms(now)
         places = sorted({episode.place for episode in episodes})
-        hours = [self._casebook.heard_hours(place, since_ms, now_ms) for place in places]
+        hours = [self._episode_store.active_hours(place, since_ms, now_ms) for place in places]
         heard: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
-        return pattern(merged(_spans(episodes), self._pause_ms), heard, now, self._zone)
+        return summarise(merged(_spans(episodes), self._pause_ms), heard, now, self._zone)
 
     def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
         """Hours of each local day, in [0, 24], in which some episodes were heard."""
         return hours_by_day(merged(_spans(episodes), 0), self._zone)
 
 
-def _spans(episodes: Sequence[Episode]) -> list[Span]:
-    return [Span(episode.opened_ms, episode.last_ms) for episode in episodes]
+def _spans(episodes: Sequence[Episode]) -> list[Interval]:
+    return [Interval(episode.opened_ms, episode.last_ms) for episode in episodes]

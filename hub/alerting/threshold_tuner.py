@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 from typing import Final
 
-from hub.domain.thresholds import Record, Threshold, thresholds
+from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive, translated
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore, translated
 from shared.taxonomy import CATEGORIES
 
 EVERY_MS: Final = 3_600_000
@@ -15,13 +15,13 @@ EVERY_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 
 
-class Learner:
+class ThresholdTuner:
     """Learns thresholds and puts them to use.
 
     Args:
         archive: whose store is used.
-        casebook: the sites' history.
-        false_alerts_a_day: budget of each site.
+        episode_store: the sites' history.
+        max_false_alerts_per_day: budget of each site.
         start: lowest threshold.
         history_days: how far back history counts.
         cooldown_s: episodes that open within it after each other would have had one alert.
@@ -29,23 +29,23 @@ class Learner:
 
     def __init__(
         self,
-        archive: Archive,
-        casebook: Casebook,
+        archive: EventStore,
+        episode_store: EpisodeStore,
         *,
-        false_alerts_a_day: float,
+        max_false_alerts_per_day: float,
         start: float,
         history_days: float,
         cooldown_s: float = 1_800.0,
     ) -> None:
         self._redis = archive.client
-        self._casebook = casebook
-        self._budget = false_alerts_a_day
+        self._episode_store = episode_store
+        self._budget = max_false_alerts_per_day
         self._start = start
         self._history_ms = round(history_days * _DAY_MS)
         self._cooldown_ms = round(cooldown_s * 1000)
         self._learnt_at: dict[str, int] = {}
 
-    def learn_due(self) -> list[str]:
+    def tune_stale(self) -> list[str]:
         """Learn the thresholds of those sites that heard something for an hour since the last time.
 
         Returns:
@@ -55,39 +55,39 @@ class Learner:
             Unavailable: the store is away.
         """
         due = []
-        for site in self._casebook.sites():
-            times = self._casebook.times(site)
+        for site in self._episode_store.sites():
+            times = self._episode_store.observed_range(site)
             if times is not None and times[1] - self._learnt_at.get(site, times[0]) >= EVERY_MS:
-                self.learn(site)
+                self.tune(site)
                 due.append(site)
         return due
 
-    def learn(self, site: str) -> dict[str, Threshold]:
+    def tune(self, site: str) -> dict[str, Threshold]:
         """Learn a site's thresholds from its history and from what people said, and put them to use.
 
         Raises:
             Unavailable: the store is away.
         """
-        first, newest = self._casebook.times(site) or (0, 0)
+        first, newest = self._episode_store.observed_range(site) or (0, 0)
         since = max(first, newest - self._history_ms)
-        history = self._casebook.likeness(site, since, self._cooldown_ms)
-        said = self._said(site)
-        records = {name: Record(history[name], said.get(name, ())) for name in CATEGORIES}
+        history = self._episode_store.match_probabilities(site, since, self._cooldown_ms)
+        said = self._verdicts(site)
+        records = {name: CategoryHistory(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
-        learnt = thresholds(
-            records, days, false_alerts_a_day=self._budget, start=self._start, alerts_a_day=self._budget
+        learnt = fit_thresholds(
+            records, days, max_false_alerts_per_day=self._budget, start=self._start, alerts_per_day=self._budget
         )
         for name, value in self._pins(site).items():
             learnt[name] = replace(learnt[name], value=value)
-        self._casebook.set_thresholds(site, learnt)
+        self._episode_store.set_thresholds(site, learnt)
         self._learnt_at[site] = newest
         return learnt
 
     @translated
-    def pin(self, site: str, category: str, likeness: float) -> None:
+    def pin_threshold(self, site: str, category: str, match_probability: float) -> None:
         """Have a category's threshold at a site stay at a value, whatever the budget says."""
-        self._redis.hset(keys.pinned_thresholds(site), category, likeness)
-        self.learn(site)
+        self._redis.hset(keys.pinned_thresholds(site), category, match_probability)
+        self.tune(site)
 
     @translated
     def _pins(self, site: str) -> dict[str, float]:
@@ -96,11 +96,13 @@ class Learner:
         }
 
     @translated
-    def _said(self, site: str) -> dict[str, list[tuple[float, bool]]]:
+    def _verdicts(self, site: str) -> dict[str, list[tuple[float, bool]]]:
         """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}
         for row in self._redis.hvals(keys.VERDICTS):
             given = json.loads(row)
             if given["site"] == site and given["verdict"] != "ignore":
-                made.setdefault(given["category"], []).append((given["likeness"], given["verdict"] == "same"))
+                made.setdefault(given["category"], []).append(
+                    (given["match_probability"], given["verdict"] == "same")
+                )
         return made

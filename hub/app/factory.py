@@ -7,17 +7,17 @@ import logging
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from hub.alerting.threshold_tuner import Learner
-from hub.domain.alert_rule import FlagRule
-from hub.domain.sensor_map import Places
+from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.domain.alert_rule import AlertRule
+from hub.domain.sensor_map import SensorMap
 from hub.search.backend import Backend
-from hub.settings import FlaggingSettings, HubSettings, PlacesSettings
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
-from hub.store.sensor_signals import Ear
-from shared.backbones import bring, space_named
-from shared.errors import Invalid
-from shared.extractor import Extractor
+from hub.settings import AlertsSettings, HubSettings, SitesSettings
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
+from hub.store.sensor_signals import SilenceThresholds
+from shared.backbones import register_backbone, resolve_space
+from shared.errors import InvalidError
+from shared.extractor import FeatureExtractor
 from shared.feature_space import SHORT_NAMES
 from shared.paths import expanded
 
@@ -28,52 +28,54 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def open_archive(settings: HubSettings) -> Archive:
+def build_event_store(settings: HubSettings) -> EventStore:
     """The archive these settings name; nothing is sent to the server yet."""
-    return Archive(
+    return EventStore(
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
         ca_file=settings.redis.ca_file,
-        dead_letter_limit=settings.archive.dead_letter_limit,
-        dead_letter_bytes=settings.archive.dead_letter_bytes,
-        ear=Ear(settings.health.floor_db, settings.health.floor_dbfs, settings.health.steady_db),
+        max_dead_letters=settings.store.max_dead_letters,
+        max_dead_letter_bytes=settings.store.max_dead_letter_bytes,
+        ear=SilenceThresholds(
+            settings.monitoring.silence_db, settings.monitoring.silence_dbfs, settings.monitoring.min_level_change_db
+        ),
     )
 
 
-def open_retrieval(settings: HubSettings) -> "Retrieval":
+def build_retrieval(settings: HubSettings) -> "Retrieval":
     """Retrieval with the configured checkpoints, and the shipped ones of other spaces; in memory it is empty yet.
 
     Raises:
         Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
             that lacks the query engine which `search.backend` asks for.
     """
-    from hub.model.checkpoint import load, shipped
+    from hub.model.checkpoint import default_checkpoint, load
     from hub.search.retrieval import Retrieval
     from hub.search.scoring.scorer import Scorer
 
-    for description in settings.model.backbones:
-        bring(description)
-    if settings.model.space is not None:
-        space_named(settings.model.space)
+    for description in settings.features.extra_backbones:
+        register_backbone(description)
+    if settings.features.space is not None:
+        resolve_space(settings.features.space)
     own = [Scorer(load(path)) for path in settings.model.checkpoints]
     spaces = [scorer.space.id for scorer in own]
     if len(set(spaces)) < len(spaces):
-        raise Invalid(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
-    ours = [Scorer(load(shipped(space))) for space in SHORT_NAMES.values() if space not in spaces]
+        raise InvalidError(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
+    ours = [Scorer(load(default_checkpoint(space))) for space in SHORT_NAMES.values() if space not in spaces]
     return Retrieval([*own, *ours], lambda scorer: _backend(settings, scorer))
 
 
 def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
-    from hub.search.candidates import Reach
-    from hub.search.memory.index import Index
-    from hub.search.redis_backend import EngineIndex
+    from hub.search.candidates import CandidateTuner
+    from hub.search.memory.index import MemoryIndex
+    from hub.search.redis_backend import RedisSearchBackend
 
     search = settings.search
-    if search.backend == "engine" and scorer.sketch is None:
+    if search.backend == "redis" and scorer.sketch is None:
         log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
     if search.backend == "memory" or scorer.sketch is None:
-        return Index(scorer, lambda: Reach(search.recall, scorer.candidates, search.candidates))
-    return EngineIndex(
+        return MemoryIndex(scorer, lambda: CandidateTuner(search.target_recall, scorer.candidates, search.candidates))
+    return RedisSearchBackend(
         settings.redis.url.get_secret_value(),
         scorer,
         candidates=lambda: search.candidates or scorer.candidates,
@@ -82,49 +84,52 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
     )
 
 
-def rule_of(settings: FlaggingSettings) -> FlagRule:
+def build_alert_rule(settings: HubSettings) -> AlertRule:
     """The flagging rule that these settings describe."""
-    return FlagRule(
-        min_presence=settings.min_presence,
-        min_shared=settings.min_shared,
-        threshold=settings.threshold,
-        min_above_ambient_db=settings.min_above_ambient_db,
-        own_recent_s=settings.own_recent_s,
-        max_matches=settings.max_matches,
-        gap_s=settings.episode_gap_s,
-        cooldown_s=settings.cooldown_s,
-        rhythm=settings.rhythm,
-        others_a_day=settings.false_alerts_a_day,
+    alerts = settings.alerts
+    return AlertRule(
+        min_presence=alerts.min_category_probability,
+        min_shared=alerts.min_shared_probability,
+        threshold=alerts.default_threshold,
+        min_above_ambient_db=alerts.min_above_ambient_db,
+        exclude_same_sensor_s=settings.search.exclude_same_sensor_s,
+        max_matches=alerts.max_matches,
+        gap_s=settings.episodes.max_gap_s,
+        cooldown_s=alerts.cooldown_s,
+        rhythm=alerts.min_recurrence_probability,
+        others_per_day=alerts.max_false_alerts_per_day,
     )
 
 
-def learner_of(settings: FlaggingSettings, archive: Archive, casebook: Casebook) -> Learner:
+def build_threshold_tuner(
+    settings: AlertsSettings, archive: EventStore, episode_store: EpisodeStore
+) -> ThresholdTuner:
     """What learns thresholds, as these settings say."""
-    return Learner(
+    return ThresholdTuner(
         archive,
-        casebook,
-        false_alerts_a_day=settings.false_alerts_a_day,
-        start=settings.threshold,
-        history_days=settings.history_days,
+        episode_store,
+        max_false_alerts_per_day=settings.max_false_alerts_per_day,
+        start=settings.default_threshold,
+        history_days=settings.threshold_history_days,
         cooldown_s=settings.cooldown_s,
     )
 
 
-def places_of(settings: PlacesSettings) -> Places:
+def build_sensor_map(settings: SitesSettings) -> SensorMap:
     """The map that these settings describe."""
-    return Places(settings.positions, settings.nearby_m, ZoneInfo(settings.timezone))
+    return SensorMap(settings.sensor_positions, settings.neighbour_radius_m, ZoneInfo(settings.timezone))
 
 
-def open_audio(settings: HubSettings, retrieval: "Retrieval") -> tuple[Extractor, str]:
+def build_extractor(settings: HubSettings, retrieval: "Retrieval") -> tuple[FeatureExtractor, str]:
     """What turns clips into features, and a sentence that says which feature space that is and why.
 
     Raises:
         Invalid: no checkpoint scores the feature space that clips would get.
     """
-    from hub.features.selection import choose_space, extractor_for
+    from hub.features.selection import load_extractor, select_space
 
-    weights_dir = expanded(settings.model.weights_dir)
-    choice = choose_space(settings.model.space, weights_dir)
+    weights_dir = expanded(settings.features.vggish_weights_dir)
+    choice = select_space(settings.features.space, weights_dir)
     if choice.space.id not in retrieval.spaces:
-        raise Invalid(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
-    return extractor_for(choice.space.id, weights_dir), choice.reason
+        raise InvalidError(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
+    return load_extractor(choice.space.id, weights_dir), choice.reason

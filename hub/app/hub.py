@@ -10,49 +10,56 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import Judge
-from hub.alerting.enrichment import Completer
-from hub.alerting.explanation import Explainer
-from hub.alerting.feedback import Feedback
+from hub.alerting.detector import AlertDetector
+from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.explanation import MatchExplainer
+from hub.alerting.feedback import FeedbackService
 from hub.alerting.name_matching import NameMatcher
-from hub.alerting.recurrence import Patterns
-from hub.alerting.shadow import Shadow
+from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.shadow import ShadowModel
 from hub.alerting.source_enrichment import SourceCompleter
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
-from hub.app.factory import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
+from hub.app.factory import (
+    build_alert_rule,
+    build_event_store,
+    build_extractor,
+    build_retrieval,
+    build_sensor_map,
+    build_threshold_tuner,
+)
 from hub.app.retention import Retention
 from hub.domain.named_sounds import NamedSound
 from hub.domain.sources import SourceRule
-from hub.ingest.consumer import Intake
+from hub.ingest.consumer import MqttConsumer
 from hub.ingest.pipeline import Pipeline
 from hub.ingest.subscription import LITERAL
-from hub.integrations.homeassistant.publisher import Announcer
+from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load
 from hub.monitoring.clocks import ClockLook
-from hub.monitoring.monitor import Observed
-from hub.notify.service import WaysOut
+from hub.monitoring.monitor import HealthMonitor
+from hub.notify.service import NotificationService
 from hub.runtime.health_probes import Probes, ended, stalled
 from hub.runtime.time_limit import Bounded
-from hub.runtime.torch_threads import settle, yield_early
-from hub.search.follower import Follower, fill
-from hub.search.memory.persistence import Snapshots
-from hub.search.recall_monitor import RecallWatch
+from hub.runtime.torch_threads import settle, shorten_switch_interval
+from hub.search.follower import IndexFollower, build_index
+from hub.search.memory.persistence import IndexSnapshot
+from hub.search.recall_monitor import RecallMonitor
 from hub.search.scoring.scorer import Scorer
 from hub.settings import HubSettings
-from hub.store.audio_files import Clips
+from hub.store.audio_files import AudioFileStore
 from hub.store.client import hinted
-from hub.store.episodes import Casebook
-from hub.store.event_queries import Catalogue
+from hub.store.episodes import EpisodeStore
+from hub.store.event_queries import EventQueries
 from hub.store.named_sounds import NamedSounds
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
 from hub.store.time_correction import Mender
 from hub.web.app import create_app
-from hub.web.context import Health, Parts
+from hub.web.context import HealthStatus, WebContext
 from hub.web.server import Server
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.messages import AlertMessage
 from shared.worker import Worker, every
 
@@ -76,97 +83,104 @@ class Hub:
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._archive = open_archive(settings)
-        self._retrieval = open_retrieval(settings)
-        self._extractor, reason = open_audio(settings, self._retrieval)
+        self._archive = build_event_store(settings)
+        self._retrieval = build_retrieval(settings)
+        self._extractor, reason = build_extractor(settings, self._retrieval)
         log.info(reason)
         self._metrics = HubMetrics(CollectorRegistry())
         folder = settings.search.snapshot_dir
-        self._snapshots = [Snapshots(folder, index) for index in self._retrieval.indexes] if folder else []
-        self._recall = self._watched(settings.search.measured_share)
+        self._snapshots = [IndexSnapshot(folder, index) for index in self._retrieval.indexes] if folder else []
+        self._recall = self._recall_monitor(settings.search.recall_sample_rate)
         self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
-        self._clips = Clips(settings.archive.clips_dir) if settings.archive.clips_dir else None
+        self._clips = AudioFileStore(settings.store.audio_dir) if settings.store.audio_dir else None
         self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
-        self._casebook = Casebook(self._archive)
+        self._episode_store = EpisodeStore(self._archive)
         self._names = NamedSounds(self._archive, self._clips)
         self._name_matcher = NameMatcher(self._names, self._retrieval)
-        self._sources = SourceStore(self._archive, self._casebook)
+        self._sources = SourceStore(self._archive, self._episode_store)
         self._retention = Retention(
-            self._archive, self._casebook, self._sources, self._retrieval, self._clips, self._metrics
+            self._archive, self._episode_store, self._sources, self._retrieval, self._clips, self._metrics
         )
-        self._places = places_of(settings.places)
-        self._patterns = Patterns(
-            self._casebook, self._places, settings.archive.retention_days, settings.flagging.cooldown_s
+        self._places = build_sensor_map(settings.sites)
+        self._patterns = RecurrenceService(
+            self._episode_store, self._places, settings.store.retention_days, settings.alerts.cooldown_s
         )
-        flagging, rule = settings.flagging, rule_of(settings.flagging)
-        self._learner = learner_of(flagging, self._archive, self._casebook)
-        self._feedback = Feedback(
-            self._archive, self._casebook, self._learner, SourceVerdicts(self._sources, self._casebook)
+        alerts, rule = settings.alerts, build_alert_rule(settings)
+        self._learner = build_threshold_tuner(alerts, self._archive, self._episode_store)
+        self._feedback = FeedbackService(
+            self._archive, self._episode_store, self._learner, SourceVerdicts(self._sources, self._episode_store)
         )
-        self._explainer = Explainer(self._retrieval, self._casebook, rule)
-        self._completer = Completer(
-            self._casebook,
+        self._explainer = MatchExplainer(self._retrieval, self._episode_store, rule)
+        self._completer = AlertEnricher(
+            self._episode_store,
             self._patterns,
             self._places,
             rule,
-            urgent_above_db=flagging.urgent_above_db,
-            shadow=self._candidate(settings.model.shadow),
+            urgent_above_ambient_db=alerts.urgent_above_ambient_db,
+            shadow=self._shadow_model(settings.model.shadow_checkpoint),
         )
         self._filer = SourceFiler(
-            self._archive, self._sources, self._retrieval, SourceRule(settings.sources.join), self._metrics
+            self._archive,
+            self._sources,
+            self._retrieval,
+            SourceRule(settings.sources.min_same_source_probability),
+            self._metrics,
         )
         self._histories = SourceHistories(
-            self._sources, self._casebook, self._places, settings.archive.retention_days, flagging.cooldown_s
+            self._sources, self._episode_store, self._places, settings.store.retention_days, alerts.cooldown_s
         )
         sourced = SourceCompleter(self._filer, self._sources, self._histories)
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=Judge(self._casebook, self._places, rule, settings.archive.retention_days, self._count_name),
+            judge=AlertDetector(
+                self._episode_store, self._places, rule, settings.store.retention_days, self._count_name
+            ),
             metrics=self._metrics,
             clips=self._clips,
             names=self._name_matcher,
             tolerance=timedelta(seconds=settings.clock.tolerance_s),
             doubts=lambda: self._clock.doubts,
         )
-        self._intake = Intake(
+        self._intake = MqttConsumer(
             settings=settings.mqtt,
             client_id=f"earwitness-hub-{settings.hub.name}",
-            group=settings.hub.group,
-            capacity=settings.intake.capacity,
-            capacity_bytes=settings.intake.capacity_bytes,
+            group=settings.ingest.consumer_group,
+            capacity=settings.ingest.max_in_flight,
+            capacity_bytes=settings.ingest.max_in_flight_bytes,
             pipeline=pipeline,
             metrics=self._metrics,
             hub=settings.hub.name,
-            beats=settings.health.heartbeat_s > 0,
+            beats=settings.monitoring.heartbeat_interval_s > 0,
             sync=self._archive.wait_for_disk if settings.redis.durable == "local" else None,
         )
-        self._observed = Observed(
-            settings, self._archive, self._casebook, self._feedback, self._retrieval, self._metrics, self._clock
+        self._observed = HealthMonitor(
+            settings, self._archive, self._episode_store, self._feedback, self._retrieval, self._metrics, self._clock
         )
-        self._ways = WaysOut(
+        self._ways = NotificationService(
             self._archive.client,
             mqtt=settings.mqtt,
             notify=settings.notify,
-            zone=ZoneInfo(settings.places.timezone),
+            zone=ZoneInfo(settings.sites.timezone),
+            public_url=settings.web.public_url,
             hub=settings.hub.name,
             metrics=self._metrics,
-            complete=lambda alert: sourced.complete(self._completer.complete(alert)),
+            complete=lambda alert: sourced.complete(self._completer.enrich(alert)),
         )
-        self._announcer = Announcer(
+        self._announcer = HomeAssistantPublisher(
             self._archive,
-            self._casebook,
+            self._episode_store,
             settings=settings.homeassistant,
             mqtt=settings.mqtt,
             hub=settings.hub.name,
-            page_url=settings.notify.page_url,
+            public_url=settings.web.public_url,
         )
         self._tidiers = [
             Worker("retention", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.expire))),
             Worker("clips", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.sweep)), cap_s=TIDY_EVERY_S),
             Worker("learning", every(TIDY_EVERY_S, self._learn)),
-            Worker("snapshots", every(settings.search.snapshot_every_s, self._save)),
+            Worker("snapshots", every(settings.search.snapshot_interval_s, self._save)),
         ]
         self._workers = [
             *self._tidiers,
@@ -183,23 +197,23 @@ class Hub:
         self._probes = Probes()
         self._probes.add("threads", lambda: ended(self._workers), live=True)
         self._probes.add("broker", self._away)
-        self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.health.stalled_s))
+        self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.monitoring.stalled_after_s))
 
     def _count_name(self, sound: NamedSound) -> None:
         self._metrics.named.labels(sound.treatment.mode).inc()
 
-    def _candidate(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
+    def _shadow_model(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
         """What a candidate network, if there is one, states of an alert; counted."""
         if path is None:
             return lambda _: None
-        shadow = Shadow(self._archive, Scorer(load(path)))
+        shadow = ShadowModel(self._archive, Scorer(load(path)))
 
         def stated(alert: AlertMessage) -> float | None:
-            likeness = shadow.likeness(alert)
-            if likeness is not None:
-                agrees = likeness >= (alert.threshold or 0.0)
+            match_probability = shadow.match_probability(alert)
+            if match_probability is not None:
+                agrees = match_probability >= (alert.threshold or 0.0)
                 self._metrics.shadow.labels("yes" if agrees else "no").inc()
-            return likeness
+            return match_probability
 
         return stated
 
@@ -212,46 +226,46 @@ class Hub:
             Invalid: the store must not be used.
             Unavailable: the web address cannot be bound, or the store went away while the index was loaded.
         """
-        server = Server(create_app(self._parts()), self._settings.web.host, self._settings.web.port)
+        server = Server(create_app(self._web_context()), self._settings.web.host, self._settings.web.port)
         self._metrics.indexed.set_function(lambda: len(self._retrieval))
         server.start()
         self._observed.start()
         try:
             self._wait_for_store()
             if not self._stopping.is_set():
-                self._clock.look(datetime.now(UTC))
+                self._clock.run(datetime.now(UTC))
                 if not self._clock.doubts.clock:
                     Mender(self._archive).mend(
                         datetime.now(UTC) + timedelta(seconds=self._settings.clock.tolerance_s)
                     )
-                self._work(fill(self._archive, self._retrieval, self._snapshots))
+                self._run_ingest(build_index(self._archive, self._retrieval, self._snapshots))
         finally:
             self._stopping.set()
             self._observed.stop()
             server.stop()
             self._archive.close()
 
-    def _work(self, after: str) -> None:
+    def _run_ingest(self, after: str) -> None:
         """Take events until `stop`; changes of the archive since a position are not in the index yet."""
-        Catalogue(self._archive).complete()
+        EventQueries(self._archive).backfill_indexes()
         for tidier in self._tidiers:
             tidier.start()
-        follower = None if self._retrieval.shared else Follower(self._archive, self._retrieval, after)
+        follower = None if self._retrieval.is_remote else IndexFollower(self._archive, self._retrieval, after)
         if follower is not None:
             self._workers.append(follower.worker)
             follower.start()
             self._recall.start()
-        self._observed.beat()
+        self._observed.start_heartbeat()
         self._filer.worker.start()
         self._ways.start()
         self._announcer.start()
-        yield_early()
+        shorten_switch_interval()
         settle()
         try:
             self._intake.run()
         finally:
             self._stopping.set()
-            self._observed.rest()
+            self._observed.stop_heartbeat()
             self._ways.stop()
             self._filer.worker.stop()
             self._announcer.stop()
@@ -264,11 +278,11 @@ class Hub:
                 self._recall.stop()
             self._save()
 
-    def _parts(self) -> Parts:
+    def _web_context(self) -> WebContext:
         """What pages and API are made of."""
-        return Parts(
+        return WebContext(
             archive=self._archive,
-            casebook=self._casebook,
+            episode_store=self._episode_store,
             retrieval=self._retrieval,
             extractor=self._extractor,
             metrics=self._metrics,
@@ -292,12 +306,12 @@ class Hub:
         self._stopping.set()
         self._intake.stop()
 
-    def health(self) -> Health:
+    def health(self) -> HealthStatus:
         """The state of the hub's connections, asked anew."""
         reasons = self._probes.reasons()
         try:
             (events, dead_letters), store = self._numbers(), True
-        except Unavailable as error:
+        except UnavailableError as error:
             events, dead_letters, store = 0, 0, False
             reasons.append(hinted(str(error), self._settings.redis.url.get_secret_value()))
         refusal = self._intake.problem
@@ -306,7 +320,7 @@ class Hub:
             refusal = LITERAL
         if refusal is not None:
             reasons.append(refusal)
-        return Health(
+        return HealthStatus(
             broker=self._intake.connected and refusal is None,
             store=store,
             events=events,
@@ -326,7 +340,7 @@ class Hub:
         while not self._stopping.is_set():
             try:
                 fitness = self._archive.verify(durable=self._settings.redis.durable == "local")
-            except Unavailable as error:
+            except UnavailableError as error:
                 reason = hinted(str(error), self._settings.redis.url.get_secret_value())
                 log.warning("waiting for the store", extra={"reason": reason})
                 self._stopping.wait(wait_s)
@@ -336,32 +350,32 @@ class Hub:
                     log.warning("the store is in doubt", extra={"store": fitness.name, "reason": doubt})
                 return
 
-    def _watched(self, share: float) -> RecallWatch:
+    def _recall_monitor(self, share: float) -> RecallMonitor:
         """Have searches measured, and told as metrics."""
         for index in self._retrieval.indexes:
             for by in index.scorer.identities.ways:
-                self._metrics.watch(index.scorer.space.id, by, index.reaches[by])
-        watch = RecallWatch(
+                self._metrics.bind_recall(index.scorer.space.id, by, index.reaches[by])
+        watch = RecallMonitor(
             share,
-            lambda: self._intake.idle,
+            lambda: self._intake.is_idle,
             lambda index, gap: self._metrics.gap.labels(index.scorer.space.id).set(gap),
         )
-        self._retrieval.answered = watch.offer
+        self._retrieval.on_answer = watch.sample
         return watch
 
     def _save(self) -> None:
         for snapshot in self._snapshots:
             try:
                 written = snapshot.save()
-            except Unavailable as error:
+            except UnavailableError as error:
                 log.warning("snapshot not written", extra={"reason": str(error)})
             else:
                 log.info("snapshot written", extra={"folder": str(snapshot.folder), "files": written})
 
     def _remove_old(self, remove: Callable[[datetime], None]) -> None:
         if self._clock.may_remove():
-            remove(datetime.now(UTC) - timedelta(days=self._settings.archive.retention_days))
+            remove(datetime.now(UTC) - timedelta(days=self._settings.store.retention_days))
 
     def _learn(self) -> None:
-        for site in self._learner.learn_due():
+        for site in self._learner.tune_stale():
             log.info("thresholds learnt", extra={"site": site})

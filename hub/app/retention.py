@@ -9,14 +9,14 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from hub.domain.records import Recorded, ms_of
+from hub.domain.records import WriteState, to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
-from hub.store.audio_files import Clips
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.audio_files import AudioFileStore
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.sources import SourceStore
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Retention:
 
     Args:
         archive: events and alerts.
-        casebook: episodes.
+        episode_store: episodes.
         sources: which have those episodes.
         retrieval: whose rows go with the events.
         clips: their sound, or None if none is kept.
@@ -39,15 +39,15 @@ class Retention:
 
     def __init__(
         self,
-        archive: Archive,
-        casebook: Casebook,
+        archive: EventStore,
+        episode_store: EpisodeStore,
         sources: SourceStore,
         retrieval: Retrieval,
-        clips: Clips | None,
+        clips: AudioFileStore | None,
         metrics: HubMetrics,
     ) -> None:
         self._archive = archive
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._sources = sources
         self._retrieval = retrieval
         self._clips = clips
@@ -60,15 +60,15 @@ class Retention:
         Raises:
             Unavailable: the store is away; what was removed so far stays removed.
         """
-        while gone := self._archive.expire(before, datetime.now(UTC)):
+        while gone := self._archive.delete_before(before, datetime.now(UTC)):
             self._retrieval.remove(gone)
             for clip in gone.values():
                 self._remove(clip)
             log.info("old events removed", extra={"events": len(gone)})
-        while self._casebook.expire(ms_of(before)):
+        while self._episode_store.expire(to_ms(before)):
             pass
-        self._casebook.expire_traces(ms_of(before))
-        self._sources.expire(ms_of(before))
+        self._episode_store.expire_traces(to_ms(before))
+        self._sources.expire(to_ms(before))
 
     def sweep(self, before: datetime) -> None:
         """Remove clips of days until a time whose events are gone: once a day, and again after a failure.
@@ -87,7 +87,7 @@ class Retention:
                 orphans = [path for path in some if files[path] not in kept]
                 try:
                     self._clips.remove_files(orphans)
-                except Unavailable as error:  # other directories may do
+                except UnavailableError as error:  # other directories may do
                     failure = error
                 else:
                     removed += len(orphans)
@@ -102,7 +102,7 @@ class Retention:
             return
         try:
             self._clips.remove(clip)
-        except Unavailable as error:
+        except UnavailableError as error:
             self._sweep_at = 0.0
             self._metrics.clip_failures.labels("remove").inc()
             log.debug("clip not removed yet", extra={"clip": clip, "reason": str(error)})
@@ -113,8 +113,8 @@ class Retention:
         for name in names:
             try:
                 ids[name] = EventId.parse(name)
-            except Invalid:  # no file of ours: it stays
+            except InvalidError:  # no file of ours: it stays
                 continue
-        known = self._archive.known_all(list(ids.values()))
-        gone = {name for name, recorded in zip(ids, known, strict=True) if recorded is Recorded.NEW}
+        known = self._archive.write_states(list(ids.values()))
+        gone = {name for name, recorded in zip(ids, known, strict=True) if recorded is WriteState.NEW}
         return set(names) - gone

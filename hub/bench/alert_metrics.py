@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from hub.bench.scenario import KINDS, Clip, Happening
+from hub.bench.scenario import KINDS, Clip, ScenarioEvent
 from hub.domain.episodes import Episode
 from hub.model.match_probability import AGREE
 from shared.messages import AlertMessage
@@ -22,7 +22,7 @@ RIGHT: Final = "right"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
+class GroundTruth:
     """What truly happened, and what the hub said of it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Truth:
 
     start_ms: int
     places: Sequence[str]
-    happenings: Mapping[str, Happening]
+    happenings: Mapping[str, ScenarioEvent]
     clips: Mapping[str, Clip]
     alerts: Sequence[AlertMessage]
     episodes: Sequence[Episode]
@@ -45,7 +45,7 @@ class Truth:
         """When an alert was, s from the first midnight."""
         return alert.captured_at.timestamp() - self.start_ms / 1000
 
-    def of(self, event: str, category: str | None = None) -> list[Happening]:
+    def of(self, event: str, category: str | None = None) -> list[ScenarioEvent]:
         """What happens in a clip, of one category or of all."""
         those = [self.happenings[name] for name in self.clips[event].happenings]
         return [one for one in those if category in {None, one.category}]
@@ -55,12 +55,12 @@ class Truth:
         return next((one.planted for one in self.of(event, category) if one.planted), "")
 
 
-def alike(first: frozenset[str], second: frozenset[str], category: str) -> bool:
+def same_kind(first: frozenset[str], second: frozenset[str], category: str) -> bool:
     """Whether two clips with these categories are the same kind of sound, as likeness has it."""
     return category in first and category in second and len(first ^ second) <= COUNT - AGREE
 
 
-def fault_by_kind(truth: Truth, alert: AlertMessage, *, best: bool = False) -> str:
+def category_error(truth: GroundTruth, alert: AlertMessage, *, best: bool = False) -> str:
     """`RIGHT`, or why an alert is wrong by kind.
 
     Args:
@@ -74,34 +74,34 @@ def fault_by_kind(truth: Truth, alert: AlertMessage, *, best: bool = False) -> s
     others = [truth.clips[match.event].labels for match in (alert.matches[:1] if best else alert.matches)]
     if not any(category in other for other in others):
         return "category not in the match"
-    return RIGHT if any(alike(own, other, category) for other in others) else "other sounds differ"
+    return RIGHT if any(same_kind(own, other, category) for other in others) else "other sounds differ"
 
 
-def right_by_kind(truth: Truth, alert: AlertMessage, *, best: bool = False) -> bool:
+def right_by_kind(truth: GroundTruth, alert: AlertMessage, *, best: bool = False) -> bool:
     """Whether an alert is right by kind, or by its best match."""
-    return fault_by_kind(truth, alert, best=best) == RIGHT
+    return category_error(truth, alert, best=best) == RIGHT
 
 
-def right_by_happening(truth: Truth, alert: AlertMessage) -> bool:
+def right_by_happening(truth: GroundTruth, alert: AlertMessage) -> bool:
     """Whether an alert is about a planted source and its best match is of the same."""
     category = alert.categories[0]
     source = truth.planted(alert.event, category)
     return source != "" and truth.planted(alert.matches[0].event, category) == source
 
 
-def same_source(truth: Truth, alert: AlertMessage) -> bool:
+def same_source(truth: GroundTruth, alert: AlertMessage) -> bool:
     """Whether an alert is about a planted source, and any of its matches is of the same."""
     category = alert.categories[0]
     source = truth.planted(alert.event, category)
     return source != "" and any(truth.planted(match.event, category) == source for match in alert.matches)
 
 
-def about(truth: Truth, alert: AlertMessage) -> list[Happening]:
+def about(truth: GroundTruth, alert: AlertMessage) -> list[ScenarioEvent]:
     """The happenings an alert is about: those in its clip, of its categories."""
     return [one for name in alert.categories for one in truth.of(alert.event, name)]
 
 
-def duplicates(truth: Truth) -> int:
+def duplicates(truth: GroundTruth) -> int:
     """Alerts beyond one per happening; one about several counts for each."""
     told = Counter(one.name for alert in truth.alerts for one in about(truth, alert))
     return sum(count - 1 for count in told.values())
@@ -142,7 +142,7 @@ class Recall:
     told_once: int
 
 
-def recall(truth: Truth, since_s: float = 0.0) -> Recall:
+def recall(truth: GroundTruth, since_s: float = 0.0) -> Recall:
     """Count what became of planted occurrences.
 
     Args:
@@ -168,22 +168,22 @@ def recall(truth: Truth, since_s: float = 0.0) -> Recall:
     return Recall(len(occurrences), own, joined, missed, (own + joined) / n, right / n, twice, once)
 
 
-def _planted(truth: Truth, source: str) -> list[Happening]:
+def _planted(truth: GroundTruth, source: str) -> list[ScenarioEvent]:
     own = [one for one in truth.happenings.values() if one.planted == source]
     return sorted(own, key=lambda one: one.begin_s)
 
 
-def _episodes(truth: Truth, one: Happening) -> Iterable[Episode]:
+def _episodes(truth: GroundTruth, one: ScenarioEvent) -> Iterable[Episode]:
     """Those of its category at its sensors that overlap it."""
     places = {truth.places[sensor] for sensor, _ in one.heard}
     begin_ms, end_ms = (truth.start_ms + round(1000 * at) for at in (one.begin_s, one.end_s))
     for episode in truth.episodes:
-        if episode.category == one.category and episode.place in places and episode.within(begin_ms, end_ms, 0):
+        if episode.category == one.category and episode.place in places and episode.overlaps(begin_ms, end_ms, 0):
             yield episode
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class ForecastScore:
     """How the next likely windows turned out that alerts told.
 
     Attributes:
@@ -207,7 +207,7 @@ class Windows:
     by_chance: float
 
 
-def windows(truth: Truth, alerts: Sequence[AlertMessage], since_s: float, until_s: float) -> Windows:
+def windows(truth: GroundTruth, alerts: Sequence[AlertMessage], since_s: float, until_s: float) -> ForecastScore:
     """Judge the windows of some alerts.
 
     Args:
@@ -232,7 +232,7 @@ def windows(truth: Truth, alerts: Sequence[AlertMessage], since_s: float, until_
         stated.append(window.probability)
         base.append(window.base_rate)
 
-    return Windows(
+    return ForecastScore(
         len(alerts), len(told), len(hits), *(_mean(values) for values in (hits, heard, stated, base, chances))
     )
 
@@ -242,12 +242,12 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / max(len(values), 1)
 
 
-def _bouts(truth: Truth, one: Happening, place: str, category: str) -> Sequence[tuple[float, float]]:
+def _bouts(truth: GroundTruth, one: ScenarioEvent, place: str, category: str) -> Sequence[tuple[float, float]]:
     heard = one.category == category and any(truth.places[sensor] == place for sensor, _ in one.heard)
     return one.bouts if heard else ()
 
 
-def _spans(truth: Truth, place: str, category: str) -> Iterable[tuple[float, float]]:
+def _spans(truth: GroundTruth, place: str, category: str) -> Iterable[tuple[float, float]]:
     """Begin and end of episodes, s from the first midnight."""
     for episode in truth.episodes:
         if (episode.place, episode.category) == (place, category):
@@ -259,7 +259,7 @@ def _sounds(bouts: Iterable[tuple[float, float]], begin_s: float, end_s: float) 
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ThresholdPromise:
     """A category's threshold, and whether what it promised was kept in the days after.
 
     Attributes:
@@ -284,8 +284,12 @@ class Kept:
 
 
 def kept(
-    truth: Truth, before: Mapping[str, Mapping[str, float]], last: Mapping[str, float], since_s: float, days: float
-) -> list[Kept]:
+    truth: GroundTruth,
+    before: Mapping[str, Mapping[str, float]],
+    last: Mapping[str, float],
+    since_s: float,
+    days: float,
+) -> list[ThresholdPromise]:
     """Compare what thresholds promised with what came.
 
     Args:
@@ -302,10 +306,10 @@ def kept(
         wrong = [alert for alert in own if not right_by_kind(truth, alert, best=True)]
         was = before.get(name, {})
         made.append(
-            Kept(
+            ThresholdPromise(
                 category=name,
                 threshold=was.get("value", 0.0),
-                false_a_day=was.get("false_a_day", 0.0),
+                false_a_day=was.get("false_alerts_per_day", 0.0),
                 low=was.get("low", 0.0),
                 high=was.get("high", 0.0),
                 actual_a_day=len(wrong) / days,

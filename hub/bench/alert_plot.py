@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hub.bench import alert_metrics as measure
-from hub.bench.alert_metrics import Truth
+from hub.bench.alert_metrics import GroundTruth
 from hub.bench.scenario import DAY_S, HOUR_S, JACKHAMMER, SAW
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -22,7 +22,7 @@ _MARKS: Final = {
 }
 
 
-def mark(truth: Truth, number: int) -> str:
+def mark(truth: GroundTruth, number: int) -> str:
     """What an alert is drawn as.
 
     Args:
@@ -38,7 +38,7 @@ def mark(truth: Truth, number: int) -> str:
     return other if measure.right_by_kind(truth, alert) else wrong
 
 
-def draw(path: Path, truth: Truth) -> None:
+def draw(path: Path, truth: GroundTruth) -> None:
     """Draw one panel per sensor: days along, hours of the day up.
 
     Args:
@@ -52,7 +52,7 @@ def draw(path: Path, truth: Truth) -> None:
         import matplotlib as mpl  # noqa: PLC0415 - an extra that the hub does not need
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
-        raise Unavailable('plots need matplotlib: pip install "earwitness[train]"') from error
+        raise UnavailableError('plots need matplotlib: pip install "earwitness[train]"') from error
     with mpl.rc_context({"svg.hashsalt": "earwitness", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(9.0, 2.6 * len(truth.places) + 0.6), layout="constrained")
         panels: Sequence[Axes] = list(figure.subplots(len(truth.places), 1, squeeze=False, sharex=True).flat)
@@ -66,10 +66,10 @@ def draw(path: Path, truth: Truth) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, format="svg", metadata={"Date": None})
         except OSError as error:
-            raise Unavailable(f"cannot write {path}: {error}") from error
+            raise UnavailableError(f"cannot write {path}: {error}") from error
 
 
-def _panel(axes: "Axes", truth: Truth, sensor: int) -> None:
+def _panel(axes: "Axes", truth: GroundTruth, sensor: int) -> None:
     for source, colour in _COLOURS.items():
         own = [
             one

@@ -11,14 +11,14 @@ from typing import Any, Final
 import numpy as np
 
 from hub.bench import alert_metrics as measure
-from hub.bench.alert_metrics import Kept, Recall, Truth, Windows
-from hub.bench.replay import Replay, Verdict, replaying
-from hub.bench.scenario import DAY_S, KINDS, PERFORMANCES, Clip, Happening, clips, street
-from hub.bench.synthetic_clips import Heard, hear
+from hub.bench.alert_metrics import ForecastScore, GroundTruth, Recall, ThresholdPromise
+from hub.bench.replay import ReplayHub, Verdict, replay_hub
+from hub.bench.scenario import DAY_S, KINDS, PERFORMANCES, Clip, ScenarioEvent, clips, generate_scenario
+from hub.bench.synthetic_clips import EmbeddedClips, embed_scenario
 from hub.settings import HubSettings
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId
-from shared.feature_space import SMALL
+from shared.feature_space import EARWITNESS_SMALL
 from shared.messages import AlertMessage
 
 SITE: Final = "bench"
@@ -31,11 +31,11 @@ _POSITIONS: Final = (50.0, 8.0)
 _APART_DEGREES: Final = 0.001
 """Between the first two sensors, some 110 m; the others are ten times as far from each other."""
 
-Told = Callable[[str, float], None]
+ProgressFn = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class AlertFigures:
+class AlertQualityReport:
     """What `bench alerts` prints.
 
     Attributes:
@@ -99,9 +99,9 @@ class AlertFigures:
     duplicates: int
     wrong: dict[str, int]
     alerts_of: dict[str, int]
-    thresholds: list[Kept]
-    next_planted: Windows
-    next_noise: Windows
+    thresholds: list[ThresholdPromise]
+    next_planted: ForecastScore
+    next_noise: ForecastScore
     said: dict[str, str]
     escalated: float
     escalated_planted: float
@@ -131,9 +131,9 @@ class Days:
     days: int
     seed: int
     sensors: int
-    happenings: Sequence[Happening]
+    happenings: Sequence[ScenarioEvent]
     clips: Sequence[Clip]
-    heard: Heard
+    heard: EmbeddedClips
 
     def events(self) -> Iterator[Event]:
         """Of all clips, in order."""
@@ -145,13 +145,13 @@ class Days:
                 duration_s=CLIP_S,
                 rate_hz=16_000,
                 levels=self.heard.levels(number),
-                body=Embedding(SMALL.id, self.heard.features[number]),
+                body=Embedding(EARWITNESS_SMALL.id, self.heard.features[number]),
             )
             counted[clip.sensor] += 1
 
 
-def days_of(
-    days: int, seed: int, sensors: int, performances: int = PERFORMANCES, told: Told = lambda *_: None
+def generate_days(
+    days: int, seed: int, sensors: int, performances: int = PERFORMANCES, told: ProgressFn = lambda *_: None
 ) -> Days:
     """Draw a street's days and hear them.
 
@@ -163,15 +163,15 @@ def days_of(
         told: progress.
     """
     rng = np.random.default_rng(seed)
-    happenings = street(days, sensors, rng)
+    happenings = generate_scenario(days, sensors, rng)
     sent = clips(happenings, days, sensors, rng)
-    heard = hear(sent, seed, performances, lambda share: told("hearing", share))
+    heard = embed_scenario(sent, seed, performances, lambda share: told("hearing", share))
     return Days(days, seed, sensors, happenings, sent, heard)
 
 
 def alert_figures(
-    drawn: Days, settings: HubSettings, *, feedback: bool = False, told: Told = lambda *_: None
-) -> tuple[AlertFigures, Truth]:
+    drawn: Days, settings: HubSettings, *, feedback: bool = False, told: ProgressFn = lambda *_: None
+) -> tuple[AlertQualityReport, GroundTruth]:
     """Replay days and measure the alerts.
 
     Args:
@@ -187,21 +187,23 @@ def alert_figures(
         f"{SITE}/{_sensor(n)}": (_POSITIONS[0] + _APART_DEGREES * (n if n < 2 else 10 * n), _POSITIONS[1])
         for n in range(drawn.sensors)
     }
-    settings = settings.model_copy(update={"places": settings.places.model_copy(update={"positions": positions})})
+    settings = settings.model_copy(
+        update={"sites": settings.sites.model_copy(update={"sensor_positions": positions})}
+    )
     events = list(drawn.events())
     by_event = {str(event.id): clip for event, clip in zip(events, drawn.clips, strict=True)}
     by_name = {one.name: one for one in drawn.happenings}
 
-    def truth(alerts: Sequence[AlertMessage], replay: Replay | None = None) -> Truth:
-        episodes = replay.casebook.episodes(limit=10_000_000) if replay else ()
-        return Truth(round(START.timestamp() * 1000), list(positions), by_name, by_event, alerts, episodes)
+    def truth(alerts: Sequence[AlertMessage], replay: ReplayHub | None = None) -> GroundTruth:
+        episodes = replay.episode_store.episodes(limit=10_000_000) if replay else ()
+        return GroundTruth(round(START.timestamp() * 1000), list(positions), by_name, by_event, alerts, episodes)
 
     verdict: Verdict | None = None
     if feedback:
         known = truth(())
         verdict = lambda alert: measure.right_by_kind(known, alert)  # noqa: E731 - it is two lines long
-    with replaying(settings, verdict) as replay:
-        seconds = replay.all(_batches(events), lambda count: told("replaying", count / len(events)))
+    with replay_hub(settings, verdict) as replay:
+        seconds = replay.process_all(_batches(events), lambda count: told("replaying", count / len(events)))
         found = truth(replay.alerts, replay)
         return _figures(found, replay, drawn, settings, seconds), found
 
@@ -212,24 +214,26 @@ def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
         yield list(those)
 
 
-def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, seconds: float) -> AlertFigures:
+def _figures(
+    truth: GroundTruth, replay: ReplayHub, drawn: Days, settings: HubSettings, seconds: float
+) -> AlertQualityReport:
     alerts, days = truth.alerts, drawn.days
     if not alerts:
-        raise Invalid("no alert was raised: there is nothing to measure")
+        raise InvalidError("no alert was raised: there is nothing to measure")
     last = max(days // 3, 1)
     since_s, until_s = (days - last) * DAY_S, days * DAY_S
     late = [alert for alert in alerts if truth.at_s(alert) >= since_s]
     planted = [any(one.planted for one in measure.about(truth, alert)) for alert in alerts]
     own = [alert for alert, one in zip(alerts, planted, strict=True) if one]
     others = [alert for alert, one in zip(alerts, planted, strict=True) if not one]
-    faults = [measure.fault_by_kind(truth, alert) for alert in alerts]
+    faults = [measure.category_error(truth, alert) for alert in alerts]
     right = [measure.right_by_happening(truth, alert) for alert in alerts]
     wrong = [alert for alert, fault in zip(alerts, faults, strict=True) if fault != measure.RIGHT]
     urgent = [alert.severity != "notice" for alert in alerts]
     daily = Counter(int(truth.at_s(alert) // DAY_S) for alert in alerts)
-    before = {name: one.document() for name, one in replay.thresholds[days - last - 1].items()} if days > 1 else {}
-    now = {name: one.value for name, one in replay.casebook.thresholds(SITE).items()}
-    return AlertFigures(
+    before = {name: one.to_json() for name, one in replay.thresholds[days - last - 1].items()} if days > 1 else {}
+    now = {name: one.value for name, one in replay.episode_store.thresholds(SITE).items()}
+    return AlertQualityReport(
         days=days,
         seed=drawn.seed,
         sensors=drawn.sensors,
@@ -239,13 +243,13 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
         alerts=len(alerts),
         alerts_a_day=len(alerts) / days,
         most_alerts_a_day=max(daily.values()),
-        budget=settings.flagging.false_alerts_a_day,
+        budget=settings.alerts.max_false_alerts_per_day,
         most_without_rhythm=measure.most_a_day([alert.captured_at for alert in alerts if alert.severity == "notice"]),
         false_alerts_a_day=len(wrong) / days,
         false_alerts_a_day_later=sum(truth.at_s(alert) >= since_s for alert in wrong) / last,
         precision_by_kind=1 - len(wrong) / len(alerts),
         precision_by_best_match=float(np.mean([measure.right_by_kind(truth, one, best=True) for one in alerts])),
-        stated=float(np.mean([alert.probability or 0.0 for alert in alerts])),
+        stated=float(np.mean([alert.match_probability or 0.0 for alert in alerts])),
         precision_by_happening=float(np.mean(right)),
         precision_by_happening_planted=sum(right) / max(len(own), 1),
         same_source_planted=sum(measure.same_source(truth, alert) for alert in own) / max(len(own), 1),
@@ -269,7 +273,7 @@ def _figures(truth: Truth, replay: Replay, drawn: Days, settings: HubSettings, s
     )
 
 
-def _said(truth: Truth, alerts: Sequence[AlertMessage], source: str) -> str:
+def _said(truth: GroundTruth, alerts: Sequence[AlertMessage], source: str) -> str:
     """The regularity that the last alert about a source told."""
     own = [one for one in alerts if truth.planted(one.event, one.categories[0]) == source and one.recurrence]
     return own[-1].recurrence.regularity if own and own[-1].recurrence else ""

@@ -9,18 +9,18 @@ import subprocess
 import sys
 from dataclasses import asdict
 
-from shared.backbones import find
-from shared.backbones.benchmark import Cost, measure
+from shared.backbones import resolve_manifest
+from shared.backbones.benchmark import EmbeddingCost, measure
 from shared.backbones.onnx_backbone import Backbone
 from shared.command_line import to_json
-from shared.errors import Unavailable
-from shared.extractor import Extractor
+from shared.errors import UnavailableError
+from shared.extractor import FeatureExtractor
 from shared.feature_space import LOGMEL, VGGISH
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def costs(names: list[str], repeats: int) -> list[Cost]:
+def costs(names: list[str], repeats: int) -> list[EmbeddingCost]:
     """Measure feature spaces, each in a fresh process.
 
     Args:
@@ -40,12 +40,12 @@ def costs(names: list[str], repeats: int) -> list[Cost]:
             check=False,
         )
         if done.returncode:
-            raise Unavailable(f"measuring {name} failed: {done.stderr.strip().splitlines()[-1:]}")
-        found.append(Cost(**json.loads(done.stdout)))
+            raise UnavailableError(f"measuring {name} failed: {done.stderr.strip().splitlines()[-1:]}")
+        found.append(EmbeddingCost(**json.loads(done.stdout)))
     return found
 
 
-def _extractor(name: str) -> Extractor:
+def _extractor(name: str) -> FeatureExtractor:
     # Imported here, so that the memory of one is not that of all.
     if name in {"logmel", LOGMEL.id}:
         from hub.features.logmel import LogMel  # noqa: PLC0415
@@ -58,7 +58,7 @@ def _extractor(name: str) -> Extractor:
         from hub.features.vggish.extractor import WIDTH, Pca, Vggish, VggishNetwork  # noqa: PLC0415
 
         return Vggish(VggishNetwork(), Pca(np.eye(WIDTH), np.zeros(WIDTH)), torch.float32)
-    return Backbone(find(name))
+    return Backbone(resolve_manifest(name))
 
 
 def main() -> None:

@@ -19,18 +19,22 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hub.bench.server_processes import Told, events_of, hub_process, prefill, servers, until
+from hub.bench.server_processes import Told, events_of, hub_process, prefill_store, servers, wait_until
 from hub.bench.synthetic_archive import real_clips
-from hub.store.events import Archive
-from shared.errors import Unavailable
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
 from shared.feature_space import VGGISH, Features
 from shared.messages import encode_event
 from shared.mqtt.topics import ALL_ALERTS, SensorTopic
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 
-_OFTEN_TOLD: Final = "flagging.false_alerts_a_day=1000000"
+_OFTEN_TOLD: Final = "alerts.max_false_alerts_per_day=1000000"
 """Events are dated from one day, and alerts are what is timed: no budget holds them back."""
-_ALL_FLAGGED: Final = ("flagging.threshold=0", "flagging.min_shared=0", "flagging.min_presence=0")
+_ALL_FLAGGED: Final = (
+    "alerts.default_threshold=0",
+    "alerts.min_shared_probability=0",
+    "alerts.min_category_probability=0",
+)
 """Random embeddings resemble nothing; so that alerts are raised all the same."""
 
 
@@ -92,22 +96,22 @@ def ingest_figures(
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         mqtt_port, url = stack.enter_context(servers(folder))
-        store = Archive(url)
+        store = EventStore(url)
         stack.callback(store.close)
-        prefill(store, clips, archive, rng, told)
-        messages = [encode_event(event) for event in events_of(recombined(others, 2_000, rng))]
+        prefill_store(store, clips, archive, rng, told)
+        messages = [encode_event(event) for event in events_of(splice_clips(others, 2_000, rng))]
         bare = _bare(mqtt_port, messages)
         extra = (*settings, _OFTEN_TOLD, *(_ALL_FLAGGED if data is None else ()))
         stack.enter_context(hub_process(folder, mqtt_port, url, extra, told))
         told("encoding events", 0.0)
-        sender = _Sender(mqtt_port, recombined(others, round((rate or 3_000) * seconds), rng))
+        sender = _Sender(mqtt_port, splice_clips(others, round((rate or 3_000) * seconds), rng))
         stack.callback(sender.stop)
         before = store.count()
         started = time.monotonic()
         sender.send(seconds, rate, lambda share: told("sending", share))
         taken, measured = store.count() - before, time.monotonic() - started
         sent = sender.sent
-        until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        wait_until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
         drained = time.monotonic() - started
         waits = sender.waits()
         lost = sent - (store.count() - before)
@@ -201,7 +205,7 @@ def _bare(port: int, messages: list[bytes]) -> float:
     listener.on_subscribe = lambda *_: subscribed.set()
     listener.subscribe(topic, qos=1)
     if not subscribed.wait(10.0):
-        raise Unavailable("the broker does not take a subscription")
+        raise UnavailableError("the broker does not take a subscription")
     sender = _client(port, "bench-bare-sender")
     started = time.monotonic()
     for number in range(count):

@@ -19,20 +19,20 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hub.alerting.detector import Judge
+from hub.alerting.detector import AlertDetector
 from hub.bench.server_processes import Told, hub_process, servers
-from hub.domain.alert_rule import FlagRule, Found
+from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.match import Match
-from hub.domain.records import StoredEvent, ms_of
-from hub.domain.sensor_map import Places
-from hub.model.checkpoint import load, shipped
+from hub.domain.records import StoredEvent, to_ms
+from hub.domain.sensor_map import SensorMap
+from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from shared.events import EventId, Levels
-from shared.feature_space import SMALL
+from shared.feature_space import EARWITNESS_SMALL
 from shared.taxonomy import CATEGORIES, COUNT
 
 SENSORS: Final = 50
@@ -76,7 +76,7 @@ def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> 
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         mqtt_port, url = stack.enter_context(servers(folder))
-        store = Archive(url)
+        store = EventStore(url)
         stack.callback(store.close)
         _fill(store, events, told)
         port = stack.enter_context(hub_process(folder, mqtt_port, url, (), told))
@@ -89,16 +89,16 @@ def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> 
         return PageFigures(store.count(), store.alert_count(), timings)
 
 
-def _fill(store: Archive, count: int, told: Told) -> None:
+def _fill(store: EventStore, count: int, told: Told) -> None:
     rng = np.random.default_rng(0)
-    retrieval = Retrieval([Scorer(load(shipped(SMALL.id)))])
-    judge = Judge(Casebook(store), Places({}, 0.0, ZoneInfo("UTC")), FlagRule())
+    retrieval = Retrieval([Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))])
+    judge = AlertDetector(EpisodeStore(store), SensorMap({}, 0.0, ZoneInfo("UTC")), AlertRule())
     began = datetime.now(UTC) - timedelta(days=DAYS)
     step = timedelta(days=DAYS) / count
     for first in range(0, count, _BATCH):
         size = min(_BATCH, count - first)
-        features = rng.integers(0, 256, (size, *SMALL.shape), dtype=np.uint8)
-        towers = retrieval.embed_all(SMALL.id, features)
+        features = rng.integers(0, 256, (size, *EARWITNESS_SMALL.shape), dtype=np.uint8)
+        towers = retrieval.embed_all(EARWITNESS_SMALL.id, features)
         events = []
         for number in range(first, first + size):
             at = began + step * number
@@ -110,27 +110,27 @@ def _fill(store: Archive, count: int, told: Told) -> None:
                     received_at=at,
                     duration_s=10.0,
                     levels=Levels(float(rng.normal(55, 6)), 75.0, "dB"),
-                    space=SMALL.id,
+                    space=EARWITNESS_SMALL.id,
                     features=features[number - first],
                     presence=tuple(presence.tolist()),
-                    towers=retrieval.to_archive(SMALL.id, towers[number - first]),
+                    towers=retrieval.embeddings_to_store(EARWITNESS_SMALL.id, towers[number - first]),
                 )
             )
-        store.record_all(events)
-        judge.conclude(events, [_found(event, rng) for event in events])
+        store.add_many(events)
+        judge.process(events, [_found(event, rng) for event in events])
         told("filling the archive", (first + size) / count)
     store.client.delete(keys.ALERTS_DUE)
 
 
-def _found(event: StoredEvent, rng: np.random.Generator) -> Found:
+def _found(event: StoredEvent, rng: np.random.Generator) -> SearchResult:
     """A made-up match of some events: the same sensor's clip a hundred before."""
     seq = event.id.seq - 100
     if seq < 0 or rng.random() > _FLAGGED_SHARE:
-        return Found((), np.empty((0, COUNT), dtype=np.float32))
+        return SearchResult((), np.empty((0, COUNT), dtype=np.float32))
     matrix = np.tile(np.array([0.0, 1.0, 0.0], dtype=np.float32), (COUNT, 1))
     before = str(replace(event.id, seq=seq))
-    match = Match(before, event.place, ms_of(event.captured_at), 7.5, 7.5, matrix)
-    return Found([match], np.full((1, COUNT), 0.9, dtype=np.float32))
+    match = Match(before, event.place, to_ms(event.captured_at), 7.5, 7.5, matrix)
+    return SearchResult([match], np.full((1, COUNT), 0.9, dtype=np.float32))
 
 
 def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
@@ -163,7 +163,7 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
         "events?min_laeq": "events?min_laeq=70",
         "events/{id}": f"events/{event['id']}",
         "events/{id}/similar": f"events/{event['id']}/similar",
-        "events/{id}/why": f"events/{event['id']}/why?match={similar}",
+        "events/{id}/explanation": f"events/{event['id']}/explanation?match={similar}",
         "events/{id}/spectrogram.png": f"events/{event['id']}/spectrogram.png",
         "episodes": "episodes",
         "episodes?place": f"episodes?place={place}",

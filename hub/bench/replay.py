@@ -14,23 +14,30 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import Judge
-from hub.alerting.enrichment import Completer
-from hub.alerting.feedback import Feedback
-from hub.alerting.recurrence import Patterns
-from hub.alerting.threshold_tuner import Learner
-from hub.app.factory import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
-from hub.domain.records import ms_of
+from hub.alerting.detector import AlertDetector
+from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.feedback import FeedbackService
+from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.app.factory import (
+    build_alert_rule,
+    build_event_store,
+    build_extractor,
+    build_retrieval,
+    build_sensor_map,
+    build_threshold_tuner,
+)
+from hub.domain.records import to_ms
 from hub.domain.thresholds import Threshold
 from hub.ingest.messages import Outcome
 from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.embedded_servers import embedded_servers
-from hub.runtime.torch_threads import one_thread
+from hub.runtime.torch_threads import limit_torch_to_one_thread
 from hub.settings import HubSettings
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
-from shared.errors import Invalid
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
+from shared.errors import InvalidError
 from shared.events import Event
 from shared.messages import AlertMessage, encode_event
 from shared.mqtt.topics import SensorTopic
@@ -42,7 +49,7 @@ Verdict = Callable[[AlertMessage], bool]
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayHub:
     """A hub that is given events, and what came of them.
 
     Attributes:
@@ -51,19 +58,19 @@ class Replay:
         thresholds: of the site at the end of each day, by category.
     """
 
-    archive: Archive
-    casebook: Casebook
+    archive: EventStore
+    episode_store: EpisodeStore
     pipeline: Pipeline
-    learner: Learner
-    completer: Completer
-    feedback: Feedback
+    learner: ThresholdTuner
+    completer: AlertEnricher
+    feedback: FeedbackService
     now: list[datetime]
     verdict: Verdict | None = None
     alerts: list[AlertMessage] = field(default_factory=list)
     completing_ms: list[float] = field(default_factory=list)
     thresholds: list[dict[str, Threshold]] = field(default_factory=list)
 
-    def take(self, events: Sequence[Event]) -> None:
+    def process_batch(self, events: Sequence[Event]) -> None:
         """A batch of events: archive, search, judge, tell, be told, learn.
 
         Args:
@@ -77,12 +84,12 @@ class Replay:
         messages = [(str(SensorTopic(site, event.id.sensor, "event")), encode_event(event)) for event in events]
         for handled in self.pipeline.handle_all(messages):
             if handled.outcome is not Outcome.ARCHIVED:
-                raise Invalid(f"an event came to be a {handled.outcome.value}")
+                raise InvalidError(f"an event came to be a {handled.outcome.value}")
             if handled.alert is not None:
                 self._tell(handled.alert)
-        self.learner.learn_due()
+        self.learner.tune_stale()
 
-    def all(self, batches: Iterable[Sequence[Event]], told: Callable[[int], None] = lambda _: None) -> float:
+    def process_all(self, batches: Iterable[Sequence[Event]], told: Callable[[int], None] = lambda _: None) -> float:
         """Take batches one after another, in a thread that computes alone, as the hub's own does.
 
         Args:
@@ -93,34 +100,34 @@ class Replay:
             How long it took, in seconds.
         """
         started, count = time.monotonic(), 0
-        with ThreadPoolExecutor(1, initializer=one_thread) as alone:
+        with ThreadPoolExecutor(1, initializer=limit_torch_to_one_thread) as alone:
             for batch in batches:
-                alone.submit(self.take, batch).result()
+                alone.submit(self.process_batch, batch).result()
                 count += len(batch)
                 told(count)
         return time.monotonic() - started
 
     def _tell(self, alert: AlertMessage) -> None:
         started = time.perf_counter()
-        completed = self.completer.complete(alert)
+        completed = self.completer.enrich(alert)
         self.completing_ms.append(1000 * (time.perf_counter() - started))
         self.alerts.append(completed)
         if self.verdict is not None:
             right = self.verdict(completed)
-            self.feedback.give(
+            self.feedback.submit(
                 alert=completed, match=None, verdict="same" if right else "different", now=alert.captured_at
             )
 
     def _close_days(self, site: str) -> None:
-        times = self.casebook.times(site)
+        times = self.episode_store.observed_range(site)
         if times is not None:
-            days = (ms_of(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
+            days = (to_ms(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
             while len(self.thresholds) < days:
-                self.thresholds.append(self.casebook.thresholds(site))
+                self.thresholds.append(self.episode_store.thresholds(site))
 
 
 @contextlib.contextmanager
-def replaying(settings: HubSettings, verdict: Verdict | None = None) -> Iterator[Replay]:
+def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterator[ReplayHub]:
     """A hub with an empty store of its own.
 
     Args:
@@ -132,28 +139,28 @@ def replaying(settings: HubSettings, verdict: Verdict | None = None) -> Iterator
     """
     with embedded_servers() as servers, contextlib.ExitStack() as stack:
         redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})
-        archive = open_archive(settings.model_copy(update={"redis": redis}))
+        archive = build_event_store(settings.model_copy(update={"redis": redis}))
         stack.callback(archive.close)
-        retrieval = open_retrieval(settings)
-        extractor, _ = open_audio(settings, retrieval)
-        flagging, rule, places = settings.flagging, rule_of(settings.flagging), places_of(settings.places)
-        casebook = Casebook(archive)
-        learner = learner_of(flagging, archive, casebook)
-        completer = Completer(
-            casebook,
-            Patterns(casebook, places, settings.archive.retention_days, flagging.cooldown_s),
+        retrieval = build_retrieval(settings)
+        extractor, _ = build_extractor(settings, retrieval)
+        alerts, rule, places = settings.alerts, build_alert_rule(settings), build_sensor_map(settings.sites)
+        episode_store = EpisodeStore(archive)
+        learner = build_threshold_tuner(alerts, archive, episode_store)
+        completer = AlertEnricher(
+            episode_store,
+            RecurrenceService(episode_store, places, settings.store.retention_days, alerts.cooldown_s),
             places,
             rule,
-            urgent_above_db=flagging.urgent_above_db,
+            urgent_above_ambient_db=alerts.urgent_above_ambient_db,
         )
         now: list[datetime] = [datetime.now().astimezone()]
         pipeline = Pipeline(
             archive=archive,
             retrieval=retrieval,
             extractor=extractor,
-            judge=Judge(casebook, places, rule),
+            judge=AlertDetector(episode_store, places, rule),
             metrics=HubMetrics(CollectorRegistry()),
             now=lambda: now[0],
         )
-        feedback = Feedback(archive, casebook, learner)
-        yield Replay(archive, casebook, pipeline, learner, completer, feedback, now, verdict)
+        feedback = FeedbackService(archive, episode_store, learner)
+        yield ReplayHub(archive, episode_store, pipeline, learner, completer, feedback, now, verdict)

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from hub.bench.alert_metrics import Truth, fault_by_kind
-from hub.bench.replay import replaying
+from hub.bench.alert_metrics import GroundTruth, category_error
+from hub.bench.replay import replay_hub
 from hub.bench.scenario import Clip
 from hub.bench.synthetic_clips import measured
-from hub.notify.rendering import Wording
+from hub.notify.rendering import MessageRenderer
 from hub.settings import HubSettings
 from shared.audio import LONGEST_S, encode_flac, read_file
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import Event, EventId, Flac, Levels
 from shared.messages import AlertMessage
-from shared.synthetic_mixture import Sound
+from shared.synthetic_mixture import SourceInstance
 from shared.taxonomy import CATEGORIES
 from shared.text_files import read_table
 
@@ -54,7 +54,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RenderedAlert:
     """An alert as people read it, beside what is verified.
 
     Attributes:
@@ -98,7 +98,7 @@ class RecordingFigures:
     precision_by_kind: float
     stated: float
     wrong: dict[str, int]
-    texts: tuple[Told, ...]
+    texts: tuple[RenderedAlert, ...]
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -128,7 +128,7 @@ def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
             labels = frozenset(name for name in CATEGORIES if int(row[name]))
             position = (float(row["latitude"]), float(row["longitude"]))
         except (ValueError, OverflowError) as error:
-            raise Invalid(f"{folder / 'labels.csv'}, line {line.line}, clip {row['clip']}: {error}") from error
+            raise InvalidError(f"{folder / 'labels.csv'}, line {line.line}, clip {row['clip']}: {error}") from error
         at = hour.astimezone(UTC) + _APART * (in_hour[sensor, hour] % _MOST_IN_AN_HOUR)
         in_hour[sensor, hour] += 1
         made.append(Recording(folder / "clips" / row["clip"], sensor, at, labels, position))
@@ -153,22 +153,24 @@ def recording_figures(
         Unavailable: a file cannot be opened.
         Invalid: a row or a recording that is not understood, or settings that cannot be used.
     """
-    zone = ZoneInfo(settings.places.timezone)
+    zone = ZoneInfo(settings.sites.timezone)
     found = recordings(folder, zone)
     positions = {f"{SITE}/{one.sensor}": one.position for one in found}
-    settings = settings.model_copy(update={"places": settings.places.model_copy(update={"positions": positions})})
+    settings = settings.model_copy(
+        update={"sites": settings.sites.model_copy(update={"sensor_positions": positions})}
+    )
     counted: Counter[str] = Counter()
     clips: dict[str, Clip] = {}
-    with replaying(settings) as replay:
+    with replay_hub(settings) as replay:
         for number, one in enumerate(found):
             event = _event(one, counted[one.sensor])
             counted[one.sensor] += 1
             clips[str(event.id)] = Clip(0, 0.0, night=False, sounds=_sounds(one.labels), happenings=())
-            replay.take([event])
+            replay.process_batch([event])
             told("replaying", (number + 1) / len(found))
         alerts = tuple(alert for alert in replay.alerts if not only or alert.sensor in only)
-    truth = Truth(0, list(positions), {}, clips, alerts, ())
-    wording = Wording(zone, _PAGE)
+    truth = GroundTruth(0, list(positions), {}, clips, alerts, ())
+    wording = MessageRenderer(zone, _PAGE)
     texts = tuple(_told(truth, alert, wording) for alert in alerts)
     return RecordingFigures(
         clips=len(found),
@@ -176,7 +178,7 @@ def recording_figures(
         days=len({one.at.astimezone(zone).date() for one in found}),
         alerts=len(alerts),
         precision_by_kind=sum(text.fault == "right" for text in texts) / max(len(texts), 1),
-        stated=sum(alert.probability or 0.0 for alert in alerts) / max(len(alerts), 1),
+        stated=sum(alert.match_probability or 0.0 for alert in alerts) / max(len(alerts), 1),
         wrong=dict(
             Counter(
                 f"{alert.categories[0]}: {text.fault}"
@@ -202,14 +204,14 @@ def _event(one: Recording, seq: int) -> Event:
     )
 
 
-def _sounds(labels: frozenset[str]) -> tuple[Sound, ...]:
-    return tuple(Sound(name, 0, 0.0, 1) for name in sorted(labels))
+def _sounds(labels: frozenset[str]) -> tuple[SourceInstance, ...]:
+    return tuple(SourceInstance(name, 0, 0.0, 1) for name in sorted(labels))
 
 
-def _told(truth: Truth, alert: AlertMessage, wording: Wording) -> Told:
+def _told(truth: GroundTruth, alert: AlertMessage, wording: MessageRenderer) -> RenderedAlert:
     text = wording.text([alert])
     heard, match = (_named(truth.clips[event].labels) for event in (alert.event, alert.matches[0].event))
-    return Told(text.title, text.body, heard, match, fault_by_kind(truth, alert))
+    return RenderedAlert(text.title, text.body, heard, match, category_error(truth, alert))
 
 
 def _named(labels: frozenset[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.synthetic_mixture import CLIP_S, Sound
+from shared.synthetic_mixture import CLIP_S, SourceInstance
 from shared.taxonomy import CATEGORIES
 
 DAY_S: Final = 86_400
@@ -46,7 +46,7 @@ Random = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ScenarioEvent:
     """Something that sounds for a while.
 
     Attributes:
@@ -59,7 +59,7 @@ class Happening:
 
     name: str
     planted: str
-    heard: tuple[tuple[int, Sound], ...]
+    heard: tuple[tuple[int, SourceInstance], ...]
     bouts: tuple[tuple[float, float], ...]
     triggers: bool = True
 
@@ -94,7 +94,7 @@ class Clip:
     sensor: int
     at_s: float
     night: bool
-    sounds: tuple[Sound, ...]
+    sounds: tuple[SourceInstance, ...]
     happenings: tuple[str, ...]
 
     @property
@@ -103,7 +103,7 @@ class Clip:
         return frozenset(sound.category for sound in self.sounds)
 
 
-def street(days: int, sensors: int, rng: Random) -> list[Happening]:
+def generate_scenario(days: int, sensors: int, rng: Random) -> list[ScenarioEvent]:
     """All that happens, in order.
 
     Args:
@@ -115,7 +115,8 @@ def street(days: int, sensors: int, rng: Random) -> list[Happening]:
     made = list(_jackhammers(days, sensors, hammer, rng))
     made += _saws(days, sensors - 1, saw, rng)
     fleet = [
-        Sound("engine", int(rng.integers(2**32)), float(rng.uniform(6.0, 18.0)), _OF_FLEET) for _ in range(_VEHICLES)
+        SourceInstance("engine", int(rng.integers(2**32)), float(rng.uniform(6.0, 18.0)), _OF_FLEET)
+        for _ in range(_VEHICLES)
     ]
     for sensor in range(sensors):
         for day in range(days):
@@ -124,24 +125,24 @@ def street(days: int, sensors: int, rng: Random) -> list[Happening]:
     return sorted(made, key=lambda happening: happening.begin_s)
 
 
-def _jackhammers(days: int, sensors: int, character: int, rng: Random) -> Iterator[Happening]:
+def _jackhammers(days: int, sensors: int, character: int, rng: Random) -> Iterator[ScenarioEvent]:
     """On most weekdays from 7:00, give or take twenty minutes, for 20 to 60 minutes."""
-    near, faint = (Sound(KINDS[JACKHAMMER], character, db, PERFORMANCES) for db in (16.0, FAINT_DB))
+    near, faint = (SourceInstance(KINDS[JACKHAMMER], character, db, PERFORMANCES) for db in (16.0, FAINT_DB))
     heard = ((0, near), (1, faint)) if sensors > 1 else ((0, near),)
     for day in range(days):
         works, late_s, length_s = rng.random() < _WORKS, rng.uniform(-1_200, 1_200), rng.uniform(1_200, 3_600)
         if day % 7 < 5 and works:
             begin = day * DAY_S + 7 * HOUR_S + late_s
-            yield Happening(f"{JACKHAMMER}-{day}", JACKHAMMER, heard, _bouts(begin, length_s, (60, 240), rng))
+            yield ScenarioEvent(f"{JACKHAMMER}-{day}", JACKHAMMER, heard, _bouts(begin, length_s, (60, 240), rng))
 
 
-def _saws(days: int, sensor: int, character: int, rng: Random) -> Iterator[Happening]:
+def _saws(days: int, sensor: int, character: int, rng: Random) -> Iterator[ScenarioEvent]:
     """Every other night from 23:00, give or take ten minutes, for 10 to 20 minutes."""
-    sound = Sound(KINDS[SAW], character, 16.0, PERFORMANCES)
+    sound = SourceInstance(KINDS[SAW], character, 16.0, PERFORMANCES)
     for day in range(0, days, 2):
         begin = day * DAY_S + 23 * HOUR_S + rng.uniform(-600, 600)
         bouts = _bouts(begin, rng.uniform(600, 1_200), (30, 90), rng)
-        yield Happening(f"{SAW}-{day}", SAW, ((sensor, sound),), bouts)
+        yield ScenarioEvent(f"{SAW}-{day}", SAW, ((sensor, sound),), bouts)
 
 
 def _bouts(
@@ -156,36 +157,36 @@ def _bouts(
     return tuple(made)
 
 
-def _noise(sensor: int, day: int, rng: Random) -> Iterator[Happening]:
+def _noise(sensor: int, day: int, rng: Random) -> Iterator[ScenarioEvent]:
     """15 to 25 short happenings of one day, each of a source of its own."""
     kinds = [name for name in CATEGORIES if name != "engine"]
     for number in range(int(rng.integers(15, 26))):
         hours = _DAYTIME if rng.random() < _BY_DAY else (0, 24)
         begin = day * DAY_S + rng.uniform(*hours) * HOUR_S
-        sound = Sound(
+        sound = SourceInstance(
             kinds[int(rng.integers(len(kinds)))], int(rng.integers(2**32)), float(rng.uniform(8.0, 20.0)), _OF_NOISE
         )
-        yield Happening(
+        yield ScenarioEvent(
             f"noise-{sensor}-{day}-{number}", "", ((sensor, sound),), ((begin, begin + rng.uniform(10, 90)),)
         )
 
 
-def _vehicles(sensor: int, day: int, fleet: Sequence[Sound], rng: Random) -> Iterator[Happening]:
+def _vehicles(sensor: int, day: int, fleet: Sequence[SourceInstance], rng: Random) -> Iterator[ScenarioEvent]:
     """8 to 12 vehicles of one day that idle, and those that pass while a background clip is taken."""
 
-    def one() -> tuple[tuple[int, Sound], ...]:
+    def one() -> tuple[tuple[int, SourceInstance], ...]:
         return ((sensor, fleet[int(rng.integers(len(fleet)))]),)
 
     for number in range(int(rng.integers(8, 13))):
         begin = day * DAY_S + rng.uniform(*_DAYTIME) * HOUR_S
-        yield Happening(f"engine-{sensor}-{day}-{number}", "", one(), ((begin, begin + rng.uniform(20, 120)),))
+        yield ScenarioEvent(f"engine-{sensor}-{day}-{number}", "", one(), ((begin, begin + rng.uniform(20, 120)),))
     for begin in range(day * DAY_S + _DAYTIME[0] * HOUR_S, day * DAY_S + _DAYTIME[1] * HOUR_S, BACKGROUND_EVERY_S):
         if rng.random() < _PASSING:
             bouts = ((begin, begin + 2.0 * CLIP_S),)
-            yield Happening(f"passing-{sensor}-{begin}", "", one(), bouts, triggers=False)
+            yield ScenarioEvent(f"passing-{sensor}-{begin}", "", one(), bouts, triggers=False)
 
 
-def clips(happenings: Sequence[Happening], days: int, sensors: int, rng: Random) -> list[Clip]:
+def clips(happenings: Sequence[ScenarioEvent], days: int, sensors: int, rng: Random) -> list[Clip]:
     """The clips that sensors send, in the order of their times.
 
     A happening is in a clip if it sounds for half of it; each sensor's clips begin at a time of its own.
@@ -193,7 +194,7 @@ def clips(happenings: Sequence[Happening], days: int, sensors: int, rng: Random)
     made = []
     for sensor in range(sensors):
         phase = sensor * CLIP_S / sensors
-        sounding: dict[int, list[Happening]] = {}
+        sounding: dict[int, list[ScenarioEvent]] = {}
         for happening in happenings:
             if any(number == sensor for number, _ in happening.heard):
                 for slot in _slots(happening, phase):
@@ -217,7 +218,7 @@ def clips(happenings: Sequence[Happening], days: int, sensors: int, rng: Random)
     return sorted(made, key=lambda clip: (clip.at_s, clip.sensor))
 
 
-def _slots(happening: Happening, phase_s: float) -> Iterator[int]:
+def _slots(happening: ScenarioEvent, phase_s: float) -> Iterator[int]:
     """The clips of a sensor that are half full of a happening."""
     for begin, end in happening.bouts:
         first, last = round((begin - phase_s) / CLIP_S), round((end - phase_s) / CLIP_S)

@@ -14,10 +14,10 @@ from hub.model.siamese import SiameseNetwork
 from hub.search.scoring.int8 import byte_product
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best
-from shared.errors import Invalid
-from shared.synthetic_features import recombined
+from shared.errors import InvalidError
+from shared.synthetic_features import splice_clips
 
-DEPTH: Final = 10
+RECALL_AT: Final = 10
 _CANDIDATES: Final = 2_048
 LITERAL_BATCHES: Final = (256, 512, 1_024)
 """Batches tried for the literal forward; the fastest counts."""
@@ -70,23 +70,23 @@ def score_figures(checkpoint: Checkpoint, data: Path | None, events: int, querie
     """
     network = checkpoint.network
     if not isinstance(network, SiameseNetwork):
-        raise Invalid("this checkpoint has no pair layers to time: give one of a Siamese network")
+        raise InvalidError("this checkpoint has no pair layers to time: give one of a Siamese network")
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, checkpoint.space, rng)
-    features = recombined(clips, events, rng)
+    features = splice_clips(clips, events, rng)
     scorer = Scorer(checkpoint)
     towers, asked = scorer.embed(features).astype(np.float16), scorer.embed(others[:queries])
-    half = scorer.half(towers)
+    half = scorer.precompute(towers)
     found, errors = [], []
     for number in range(queries):
         exact = _forward(network, asked[number], towers)
         quick = scorer.ranks(asked[number], half)
-        own = best(scorer, asked[number], towers, DEPTH)
-        found.append(np.isin(np.argsort(-exact, kind="stable")[:DEPTH], own.rows).mean())
+        own = best(scorer, asked[number], towers, RECALL_AT)
+        found.append(np.isin(np.argsort(-exact, kind="stable")[:RECALL_AT], own.rows).mean())
         errors.append(float(np.abs(quick - exact).max()))
-    speed = events / median(lambda: best(scorer, asked[0], towers, DEPTH, half=half), repeats)
+    speed = events / median(lambda: best(scorer, asked[0], towers, RECALL_AT, half=half), repeats)
     some = towers[:_CANDIDATES]
-    from_towers = len(some) / median(lambda: best(scorer, asked[0], some, DEPTH), repeats)
+    from_towers = len(some) / median(lambda: best(scorer, asked[0], some, RECALL_AT), repeats)
     literal = max(_literal(checkpoint, features, batch, repeats) for batch in LITERAL_BATCHES)
     limit, product = _limit(network, repeats)
     return ScoreFigures(

@@ -13,12 +13,12 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from hub.bench.synthetic_archive import fill, real_clips
+from hub.bench.synthetic_archive import fill_index, real_clips
 from hub.bench.timing import median, seconds
 from hub.model.checkpoint import Checkpoint
 from hub.search.backend import By, Query
-from hub.search.candidates import TOLERANCE, Reach
-from hub.search.memory.index import Index
+from hub.search.candidates import TOLERANCE, CandidateTuner
+from hub.search.memory.index import MemoryIndex
 from hub.search.scoring.scorer import Scorer
 from shared.feature_space import Features, FeatureSpace
 
@@ -61,7 +61,7 @@ class Way:
         p99_ms: of a search.
     """
 
-    by: str
+    author: str
     recall_at_10: float
     candidates: int
     median_ms: float
@@ -134,23 +134,23 @@ def search_figures(
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, checkpoint.space, rng)
     scorer = Scorer(checkpoint)
-    index = Index(scorer, lambda: Reach(recall, scorer.candidates))
+    index = MemoryIndex(scorer, lambda: CandidateTuner(recall, scorer.candidates))
     asked = _queries(index, others, 2 * queries, rng)
     before = resident_bytes()
     curve = []
     for size in [*(n for n in CURVE if n < events), events]:
-        fill(index, clips, size, rng, lambda n: told("filling", n / events))
+        fill_index(index, clips, size, rng, lambda n: told("filling", n / events))
         if size < events:
-            index.reaches[By.BOTH] = Reach(recall, scorer.candidates)
+            index.reaches[By.BOTH] = CandidateTuner(recall, scorer.candidates)
             index.measure_all(asked[: min(queries, 20)])
             curve.append(_point(index, asked, min(repeats, 50)))
     used = resident_bytes() - before
-    index.reaches[By.BOTH] = Reach(recall, scorer.candidates)
+    index.reaches[By.BOTH] = CandidateTuner(recall, scorer.candidates)
     ways = []
     for by in scorer.identities.ways:
         told(f"searching by {by}", 0.5)
         ways.append(_way(index, by, asked, repeats))
-    both = next(way for way in ways if way.by == By.BOTH)
+    both = next(way for way in ways if way.author == By.BOTH)
     told("scanning exactly", 0.8)
     exact = _exact_ms(index, asked[-1])
     curve.append(Point(events, both.median_ms, both.p99_ms, exact, both.candidates))
@@ -186,23 +186,23 @@ def resident_bytes() -> int:
     return pages * 4096
 
 
-def _queries(index: Index, clips: Features, count: int, rng: np.random.Generator) -> list[Query]:
+def _queries(index: MemoryIndex, clips: Features, count: int, rng: np.random.Generator) -> list[Query]:
     chosen = clips[rng.choice(len(clips), count, replace=len(clips) < count)]
     return [Query(towers, DEPTH) for towers in index.scorer.embed(chosen)]
 
 
-def _timed(index: Index, queries: list[Query], repeats: int) -> tuple[float, float]:
+def _timed(index: MemoryIndex, queries: list[Query], repeats: int) -> tuple[float, float]:
     """Median and 99th percentile of a search, in ms."""
     turn = iter(range(10**9))
     taken = seconds(lambda: index.search([queries[next(turn) % len(queries)]]), repeats, warm=5)
     return 1000 * statistics.median(taken), 1000 * float(np.quantile(taken, 0.99))
 
 
-def _exact_ms(index: Index, query: Query) -> float:
+def _exact_ms(index: MemoryIndex, query: Query) -> float:
     return 1000 * median(lambda: index.exact(query), _EXACT_REPEATS, warm=0)
 
 
-def _way(index: Index, by: By, asked: list[Query], repeats: int) -> Way:
+def _way(index: MemoryIndex, by: By, asked: list[Query], repeats: int) -> Way:
     """Searches by one of the ways: the first half of the queries chooses the candidates, the others are measured."""
     chosen = [replace(query, by=by) for query in asked]
     half = len(chosen) // 2
@@ -211,7 +211,7 @@ def _way(index: Index, by: By, asked: list[Query], repeats: int) -> Way:
     return Way(by, found, index.reaches[by].candidates, *_timed(index, chosen[half:], repeats))
 
 
-def _point(index: Index, queries: list[Query], repeats: int) -> Point:
+def _point(index: MemoryIndex, queries: list[Query], repeats: int) -> Point:
     timed = _timed(index, queries, repeats)
     return Point(
         events=len(index),
@@ -222,7 +222,7 @@ def _point(index: Index, queries: list[Query], repeats: int) -> Point:
     )
 
 
-def _recall(index: Index, queries: list[Query]) -> float:
+def _recall(index: MemoryIndex, queries: list[Query]) -> float:
     """Share of the ten found that rank at most the tolerance below the exact tenth."""
     shares = []
     for query, exact in zip(queries, index.view().measured(index.scorer, queries), strict=True):

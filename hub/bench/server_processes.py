@@ -21,16 +21,16 @@ import torch
 
 from hub.bench.synthetic_archive import SENSORS
 from hub.domain.records import StoredEvent
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import default_checkpoint, load
 from hub.runtime.embedded_servers import free_port
-from hub.runtime.torch_threads import one_thread
+from hub.runtime.torch_threads import limit_torch_to_one_thread
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.events import Archive
-from shared.errors import Unavailable
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
 from shared.events import Embedding, Event, EventId, Levels
 from shared.feature_space import VGGISH, Features
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 
 _SITE: Final = "bench"
 _START: Final = datetime.now(UTC) - timedelta(hours=20)
@@ -55,16 +55,16 @@ def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterat
         )
 
 
-def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
+def prefill_store(store: EventStore, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
     """Archive so many events made of real clips, as the hub does, of thirty days before those of `events_of`."""
-    retrieval = Retrieval([Scorer(load(shipped(VGGISH.id)))])
+    retrieval = Retrieval([Scorer(load(default_checkpoint(VGGISH.id)))])
     cores = torch.get_num_threads()
-    with ThreadPoolExecutor(cores, initializer=one_thread) as pool:
+    with ThreadPoolExecutor(cores, initializer=limit_torch_to_one_thread) as pool:
         for first in range(0, count, _BATCH):
-            features = recombined(clips, min(_BATCH, count - first), rng)
+            features = splice_clips(clips, min(_BATCH, count - first), rng)
             parts = pool.map(partial(retrieval.embed_all, VGGISH.id), np.array_split(features, cores))
             towers = np.concatenate(list(parts))
-            store.record_all(
+            store.add_many(
                 [
                     StoredEvent(
                         id=event.id,
@@ -75,7 +75,7 @@ def prefill(store: Archive, clips: Features, count: int, rng: np.random.Generato
                         space=VGGISH.id,
                         features=own,
                         presence=(0.0,) * 8,
-                        towers=retrieval.to_archive(VGGISH.id, computed),
+                        towers=retrieval.embeddings_to_store(VGGISH.id, computed),
                     )
                     for event, own, computed in zip(
                         events_of(features, "before", first), features, towers, strict=True
@@ -98,7 +98,7 @@ def servers(folder: Path) -> Iterator[tuple[int, str]]:
         _process([_program("redis-server"), *store, "--appendonly", "yes"], folder / "redis.log"),
     ):
         url = f"redis://127.0.0.1:{redis_port}/0"
-        until(lambda: _answers(url), 20.0)
+        wait_until(lambda: _answers(url), 20.0)
         yield mqtt_port, url
 
 
@@ -111,7 +111,7 @@ def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], 
         f"redis.url={url}",
         f"web.port={port}",
         "log.format=json",
-        "archive.retention_days=36500",  # none may go while they are counted
+        "store.retention_days=36500",  # none may go while they are counted
         "notify.late_after_s=1e9",  # alerts are timed, though the events are of earlier
         *extra,
     )
@@ -121,14 +121,14 @@ def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], 
         def healthy() -> bool:
             if process.poll() is not None:
                 log = (folder / "hub.log").read_text(encoding="utf-8", errors="replace")
-                raise Unavailable(f"the hub ended: {log[-2000:]}")
+                raise UnavailableError(f"the hub ended: {log[-2000:]}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
                     return bool(json.load(answer)["ok"])
             except OSError:
                 return False
 
-        until(healthy, 300.0, lambda: told("starting the hub", 0.5))
+        wait_until(healthy, 300.0, lambda: told("starting the hub", 0.5))
         yield port
 
 
@@ -149,21 +149,21 @@ def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
 def _program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise Unavailable(f"{name} is not installed: apt-get install mosquitto redis-server")
+        raise UnavailableError(f"{name} is not installed: apt-get install mosquitto redis-server")
     return found
 
 
 def _answers(url: str) -> bool:
     try:
-        store = Archive(url)
+        store = EventStore(url)
         store.verify()
         store.close()
-    except Unavailable:
+    except UnavailableError:
         return False
     return True
 
 
-def until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], None] = lambda: None) -> None:
+def wait_until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], None] = lambda: None) -> None:
     """Wait for a condition.
 
     Raises:
@@ -172,6 +172,6 @@ def until(condition: Callable[[], bool], within_s: float, waiting: Callable[[], 
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
-            raise Unavailable(f"not within {within_s:.0f} s; the machine may be too busy")
+            raise UnavailableError(f"not within {within_s:.0f} s; the machine may be too busy")
         waiting()
         time.sleep(0.1)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.bench.server_processes import Told, hub_process, prefill, servers
+from hub.bench.server_processes import Told, hub_process, prefill_store, servers
 from hub.bench.synthetic_archive import real_clips
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.feature_space import VGGISH
 
 
@@ -53,10 +53,10 @@ def start_figures(
         folder = Path(name)
         snapshots = folder / "snapshots"
         mqtt_port, url = stack.enter_context(servers(folder))
-        store = Archive(url)
+        store = EventStore(url)
         stack.callback(store.close)
         started = time.monotonic()
-        prefill(store, clips, events, rng, told)
+        prefill_store(store, clips, events, rng, told)
         filled = time.monotonic() - started
         taken = []
         for _ in range(2):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.search.backend import Entry
-from hub.search.memory.index import Index
-from shared.errors import Invalid, Unavailable
+from hub.search.backend import IndexEntry
+from hub.search.memory.index import MemoryIndex
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import Features, FeatureSpace
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 
 _BATCH = 16_384
 _FIRST_MS = 1_780_000_000_000
@@ -39,14 +39,18 @@ def _embeddings(path: Path, space: FeatureSpace) -> Features:
         with np.load(path, allow_pickle=False) as file:
             found: Features = file["embedding"]
     except (OSError, KeyError, ValueError) as error:
-        raise Unavailable(f"cannot read embeddings from {path}: {error}") from error
+        raise UnavailableError(f"cannot read embeddings from {path}: {error}") from error
     if found.dtype != np.uint8 or found.shape[1:] != space.shape:
-        raise Invalid(f"{path} holds {found.dtype} {list(found.shape)}, not embeddings of {space.id}")
+        raise InvalidError(f"{path} holds {found.dtype} {list(found.shape)}, not embeddings of {space.id}")
     return found
 
 
-def fill(
-    index: Index, clips: Features, count: int, rng: np.random.Generator, told: Callable[[int], None] = lambda _: None
+def fill_index(
+    index: MemoryIndex,
+    clips: Features,
+    count: int,
+    rng: np.random.Generator,
+    told: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Fill an index with clips made of real ones, from fifty sensors, ten seconds apart.
 
@@ -59,11 +63,11 @@ def fill(
     """
     while len(index) < count:
         first = len(index)
-        features = recombined(clips, min(_BATCH, count - first), rng)
+        features = splice_clips(clips, min(_BATCH, count - first), rng)
         towers = index.scorer.embed(features)
         presence = index.scorer.presence(towers) if index.scorer.tagged else np.zeros((len(towers), 8))
         entries = [
-            Entry(
+            IndexEntry(
                 event=f"sensor-{(first + n) % SENSORS}.bench.{(first + n) // SENSORS}",
                 place=f"bench/sensor-{(first + n) % SENSORS}",
                 captured_ms=_FIRST_MS + 10_000 * ((first + n) // SENSORS),

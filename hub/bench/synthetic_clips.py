@@ -20,9 +20,9 @@ from shared.audio import Waveform
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
 from shared.events import Levels
-from shared.feature_space import SMALL, Features
-from shared.synthetic_features import recombined
-from shared.synthetic_mixture import RATE_HZ, Mixture, mixed
+from shared.feature_space import EARWITNESS_SMALL, Features
+from shared.synthetic_features import splice_clips
+from shared.synthetic_mixture import RATE_HZ, Mixture, render_clip
 
 _MOVED_DB: Final = 0.5
 """How much the level of a recombined clip differs from that of the clip it begins with; standard deviation."""
@@ -32,7 +32,7 @@ _FEW: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class EmbeddedClips:
     """Clips as the hub gets them.
 
     Attributes:
@@ -58,9 +58,9 @@ def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
     return float(mean), float(most)
 
 
-def hear(
+def embed_scenario(
     clips: Sequence[Clip], seed: int, most: int = PERFORMANCES, told: Callable[[float], None] = lambda _: None
-) -> Heard:
+) -> EmbeddedClips:
     """What the hub would get of these clips.
 
     Args:
@@ -78,8 +78,9 @@ def hear(
         for take in range(min(len(numbers), most, _performances(mixture)))
     ]
     features, laeq, lafmax = _all(tasks, told)
-    made = Heard(
-        np.empty((len(clips), *SMALL.shape), np.uint8), *(np.empty(len(clips), np.float32) for _ in range(2))
+    made = EmbeddedClips(
+        np.empty((len(clips), *EARWITNESS_SMALL.shape), np.uint8),
+        *(np.empty(len(clips), np.float32) for _ in range(2)),
     )
     rng, begin = np.random.default_rng([seed, len(clips)]), 0
     for mixture, numbers in wanted.items():
@@ -87,7 +88,7 @@ def hear(
         own = slice(begin, begin + count)
         begin += count
         alike = rng.integers(count, size=len(numbers) - count)
-        made.features[numbers] = np.concatenate([features[own], recombined(features[own], len(alike), rng)])
+        made.features[numbers] = np.concatenate([features[own], splice_clips(features[own], len(alike), rng)])
         moved = np.concatenate([np.zeros(count), rng.normal(0.0, _MOVED_DB, len(alike))])
         for of, into in ((laeq, made.laeq), (lafmax, made.lafmax)):
             into[numbers] = np.concatenate([of[own], of[own][alike]]) + moved
@@ -124,6 +125,6 @@ def _some(tasks: Sequence[_Task]) -> _Results:
     """Features and levels of some clips, in a process that keeps its backbone."""
     if not _backbones:
         _backbones.append(Backbone(SMALL_FILE))
-    waves = [mixed(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]
+    waves = [render_clip(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]
     levels = np.array([measured(wave, RATE_HZ) for wave in waves], dtype=np.float32)
     return _backbones[0].extract_many([(wave, RATE_HZ) for wave in waves]), levels[:, 0], levels[:, 1]

@@ -7,7 +7,7 @@ import torch
 
 from hub.bench.timing import median
 from hub.features.vggish.extractor import VggishNetwork
-from hub.runtime.precision import best_dtype, capabilities
+from hub.runtime.precision import best_dtype, cpu_capabilities
 
 PATCHES = 10
 """Patches of a clip of 10 s."""
@@ -37,7 +37,7 @@ def vggish_figures(batches: Sequence[int], repeats: int) -> list[VggishFigures]:
         batches: clips at once, each measured in every precision; the first in float32 is the reference.
         repeats: of every measurement.
     """
-    best = best_dtype(capabilities())
+    best = best_dtype(cpu_capabilities())
     dtypes = [torch.float32, *([best] if best is not torch.float32 else [])]
     found: list[VggishFigures] = []
     for dtype in dtypes:

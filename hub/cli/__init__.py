@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from hub.app.factory import open_archive, open_audio, open_retrieval
+from hub.app.factory import build_event_store, build_extractor, build_retrieval
 from hub.cli import (
     dead_letters,
     distill,
@@ -31,19 +31,19 @@ from hub.cli import (
 )
 from hub.cli.bench import app as bench
 from hub.cli.demo import demo
-from hub.cli.deployment import init
-from hub.cli.hubs import leave
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.cli.deployment import app as deployment
+from hub.cli.hubs import app as hubs
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.search.backend import By, Exclusion, Query
 from hub.settings import HubSettings
 from shared.audio import read_file
 from shared.command_line import prepare, to_json
 from shared.console import plain_console
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import EventId
-from shared.logging import set_up
+from shared.logging import configure_logging
 from shared.messages import MatchMessage
-from shared.settings import unknown_variables
+from shared.settings import unknown_env_vars
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,18 +52,20 @@ app = typer.Typer(
     epilog="Try `earwitness-hub demo`: it needs nothing but this program.",
 )
 app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(notifications.app, name="notify")
+app.add_typer(notifications.app, name="notifications")
 app.add_typer(names.app, name="names")
 app.add_typer(sources.app, name="sources")
-app.command()(reported(demo))
-app.command()(init)
-app.command()(leave)
+app.command()(handles_errors(demo))
+app.add_typer(deployment, name="deployment")
+app.add_typer(hubs, name="hubs")
+checkpoints = typer.Typer(no_args_is_help=True, help="Add to a checkpoint what hubs need besides the network.")
+app.add_typer(checkpoints, name="checkpoint")
 training.register(app)
 evaluate.register(app)
 experiments.register(app)
-sketch.register(app)
-identity.register(app)
-reference.register(app)
+sketch.register(checkpoints)
+identity.register(checkpoints)
+reference.register(checkpoints)
 distill.register(app)
 app.add_typer(bench, name="bench")
 weights.register(app)
@@ -71,7 +73,7 @@ feedback.register(app)
 
 
 @app.command()
-@reported
+@handles_errors
 def serve(config: ConfigOption = None, override: SetOption = None) -> None:
     """Run the hub: take events from the broker, archive them, find similar past events, raise alerts.
 
@@ -79,8 +81,8 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
     """
     from hub.app.hub import Hub
 
-    settings = settings_from(config, override)
-    set_up(settings.log)
+    settings = load_hub_settings(config, override)
+    configure_logging(settings.log)
     hub = Hub(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: hub.stop())
@@ -88,18 +90,18 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
 
 
 @app.command()
-@reported
+@handles_errors
 def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """Print the effective settings, then try broker, store, models, notifiers and folders; exit 1 if one fails.
 
     Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
     """
-    from hub.diagnostics import examine
+    from hub.diagnostics import run_checks
 
-    settings = settings_from(config, override)
+    settings = load_hub_settings(config, override)
     logging.disable(logging.WARNING)
-    findings = examine(settings)
-    strays = unknown_variables(HubSettings)
+    findings = run_checks(settings)
+    strays = unknown_env_vars(HubSettings)
     if json_:
         report = {
             "settings": settings.model_dump(mode="json"),
@@ -123,11 +125,11 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
 
 
 @app.command()
-@reported
+@handles_errors
 def search(
     event: Annotated[str | None, typer.Option(help="id of an archived event")] = None,
     clip: Annotated[Path | None, typer.Option(help="a recording (wav, flac, ogg)")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="most matches shown")] = 10,
+    k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=100, help="most matches shown")] = 10,
     by: Annotated[By, typer.Option(help="rank by the kind of sound, by its source, or by both")] = By.BOTH,
     config: ConfigOption = None,
     override: SetOption = None,
@@ -138,26 +140,26 @@ def search(
     Example: earwitness-hub search --clip jackhammer.wav -k 5 --by source
     """
     from hub.alerting.matching import told
-    from hub.search.follower import fill
+    from hub.search.follower import build_index
 
     if (event is None) == (clip is None):
-        raise Invalid("give one of --event and --clip")
-    settings = settings_from(config, override)
-    archive, retrieval = open_archive(settings), open_retrieval(settings)
+        raise InvalidError("give one of --event and --clip")
+    settings = load_hub_settings(config, override)
+    archive, retrieval = build_event_store(settings), build_retrieval(settings)
     archive.verify()
-    fill(archive, retrieval)
+    build_index(archive, retrieval)
     if clip is not None:
-        extractor, _ = open_audio(settings, retrieval)
+        extractor, _ = build_extractor(settings, retrieval)
         space = extractor.space.id
         towers = retrieval.embed(space, extractor.extract(*read_file(clip)))
         matches = retrieval.search_all([(space, Query(towers, k, by=by))])[0]
     else:
         stored = archive.get(EventId.parse(event or ""))
         if stored is None:
-            raise Invalid(f"no event {event} in the archive")
+            raise InvalidError(f"no event {event} in the archive")
         space = stored.space
         matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})), by)
-    _show(told(retrieval, space, matches, settings.flagging.min_shared), json_=json_)
+    _show(told(retrieval, space, matches, settings.alerts.min_shared_probability), json_=json_)
 
 
 def _show(matches: list[MatchMessage], *, json_: bool) -> None:
@@ -168,7 +170,7 @@ def _show(matches: list[MatchMessage], *, json_: bool) -> None:
     for match in matches:
         why = ", ".join(f"{name} {p:.2f}" for name, p in match.shared.items())
         at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
-        same = ["-" if p is None else f"{p:.0%}" for p in (match.probability, match.same_source)]
+        same = ["-" if p is None else f"{p:.0%}" for p in (match.match_probability, match.same_source)]
         table.add_row(match.event, f"{match.site}/{match.sensor}", at, *same, why or "-")
     plain_console().print(table if matches else "the archive holds nothing to compare with")
 

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hub.bench.scenario import PERFORMANCES
-from hub.cli.options import JsonOption, SetOption, reported, settings_from
+from hub.cli.options import JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.training import plots
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.feature_space import SHORT_NAMES, VGGISH
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ HubCheckpointOption = Annotated[
 app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this machine.")
 
 
-@app.command()
-@reported
+@app.command("embedding")
+@handles_errors
 def embed(
     spaces: Annotated[
         list[str] | None,
@@ -56,7 +56,7 @@ def embed(
 ) -> None:
     """Time and memory for turning a clip of 10 s at 48 kHz into features, on one thread.
 
-    Example: earwitness-hub bench embed --json
+    Example: earwitness-hub bench embedding --json
     """
     from hub.bench.embedding_cost import costs
 
@@ -75,7 +75,7 @@ def embed(
 
 
 @app.command()
-@reported
+@handles_errors
 def score(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
@@ -95,7 +95,7 @@ def score(
 
 
 @app.command()
-@reported
+@handles_errors
 def search(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
@@ -114,7 +114,7 @@ def search(
     try:
         from hub.bench.search_latency import search_figures  # FAISS is no part of the hub
     except ImportError as error:
-        raise Unavailable(f"{error}: pip install faiss-cpu") from error
+        raise UnavailableError(f"{error}: pip install faiss-cpu") from error
     with _progress() as told:
         figures = search_figures(
             _checkpoint(checkpoint),
@@ -136,7 +136,7 @@ def search(
 
 
 @app.command()
-@reported
+@handles_errors
 def ingest(
     data: DataOption = None,
     archive: Annotated[int, typer.Option(min=0, help="events archived before, searched by each event")] = 100_000,
@@ -147,7 +147,7 @@ def ingest(
     durable: Annotated[
         bool, typer.Option("--durable", help="redis.durable = local; needs a redis-server of 7.2 or newer")
     ] = False,
-    capacity: Annotated[int, typer.Option(min=2, max=65_535, help="intake.capacity")] = 256,
+    capacity: Annotated[int, typer.Option(min=2, max=65_535, help="ingest.max_in_flight")] = 256,
     checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -159,15 +159,15 @@ def ingest(
     """
     from hub.bench.ingest_throughput import ingest_figures
 
-    chosen = (f"redis.durable={'local' if durable else 'no'}", f"intake.capacity={capacity}")
+    chosen = (f"redis.durable={'local' if durable else 'no'}", f"ingest.max_in_flight={capacity}")
     settings = (*_checkpoints(checkpoint), *chosen)
     with _progress() as told:
         figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
     _tell("ingest", asdict(figures), json_)
 
 
-@app.command()
-@reported
+@app.command("startup")
+@handles_errors
 def start(
     data: DataOption = None,
     events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
@@ -178,7 +178,7 @@ def start(
 
     Needs `mosquitto` and `redis-server`.
 
-    Example: earwitness-hub bench start --events 1000000 --data audioset/ --json
+    Example: earwitness-hub bench startup --events 1000000 --data audioset/ --json
     """
     from hub.bench.startup_time import start_figures
 
@@ -188,7 +188,7 @@ def start(
 
 
 @app.command()
-@reported
+@handles_errors
 def alerts(
     days: Annotated[int, typer.Option(min=2, help="replayed")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="of everything that is random")] = 0,
@@ -207,18 +207,18 @@ def alerts(
     Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
     """
     from hub.bench.alert_plot import draw
-    from hub.bench.alert_quality import alert_figures, days_of
+    from hub.bench.alert_quality import alert_figures, generate_days
 
     with _progress() as told:
-        drawn = days_of(days, seed, sensors, performances, told)
-        figures, truth = alert_figures(drawn, settings_from(None, override), feedback=feedback, told=told)
+        drawn = generate_days(days, seed, sensors, performances, told)
+        figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, told=told)
     if plot is not None:
         draw(plot, truth)
     _tell(f"alerts of {days} days", figures.document(), json_)
 
 
 @app.command()
-@reported
+@handles_errors
 def replay(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="with clips/ and labels.csv")],
     only: Annotated[
@@ -229,12 +229,12 @@ def replay(
 ) -> None:
     """Replay a real network's recordings in the order of their times, and print its alerts as people read them.
 
-    Example: earwitness-hub bench replay sonyc/ --set places.timezone=America/New_York
+    Example: earwitness-hub bench replay sonyc/ --set sites.timezone=America/New_York
     """
     from hub.bench.replay_recordings import recording_figures
 
     with _progress() as told:
-        figures = recording_figures(folder, settings_from(None, override), only or (), told)
+        figures = recording_figures(folder, load_hub_settings(None, override), only or (), told)
     if json_:
         typer.echo(to_json(figures.document()))
         return
@@ -243,8 +243,8 @@ def replay(
     _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
 
 
-@app.command()
-@reported
+@app.command("web")
+@handles_errors
 def pages(
     events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
     repeats: Annotated[int, typer.Option(min=1, help="of every page; medians are told")] = 20,
@@ -254,7 +254,7 @@ def pages(
 
     Needs `mosquitto` and `redis-server`.
 
-    Example: earwitness-hub bench pages --events 100000 --json
+    Example: earwitness-hub bench web --events 100000 --json
     """
     from hub.bench.page_latency import page_figures
 
@@ -264,7 +264,7 @@ def pages(
 
 
 @app.command()
-@reported
+@handles_errors
 def vggish(
     clips: Annotated[
         list[int] | None, typer.Option(min=1, help="at once; may be repeated; 1, 4 and 16 if not given")
@@ -289,18 +289,18 @@ def vggish(
 
 
 def _checkpoint(path: Path | None) -> "Checkpoint":
-    from hub.model.checkpoint import baseline, load
+    from hub.model.checkpoint import baseline_checkpoint, load
 
-    return load(baseline(VGGISH.id, "paper") if path is None else path)
+    return load(baseline_checkpoint(VGGISH.id, "paper") if path is None else path)
 
 
 def _checkpoints(path: Path | None) -> tuple[str, ...]:
     """The setting that has a hub use this checkpoint for VGGish, and the shipped ones for other spaces."""
     if path is None:
         return ()
-    from hub.model.checkpoint import shipped
+    from hub.model.checkpoint import default_checkpoint
 
-    others = [str(shipped(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
+    others = [str(default_checkpoint(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
     return (f"model.checkpoints={json.dumps([str(path.resolve()), *others])}",)
 
 

@@ -8,22 +8,22 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from hub.app.factory import open_archive
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.app.factory import build_event_store
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.settings import HubSettings
 from hub.store.dead_letters import DeadLetter
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, Link
+from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, MqttSession
 from shared.paths import printable
 
 ANSWER_WITHIN_S: Final = 15.0
 _PAGE: Final = 500
 
-app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken: list, re-inject, remove.")
+app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken: list, requeue, remove.")
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `list` shows them")]
 AllOption = Annotated[bool, typer.Option("--all", help="every dead letter")]
@@ -37,13 +37,13 @@ def as_json(letter: DeadLetter) -> dict[str, object]:
         "topic": letter.topic,
         "reason": letter.reason,
         "size": letter.size,
-        "whole": letter.whole,
+        "whole": letter.is_complete,
         "received_at": letter.received_at.isoformat(),
     }
 
 
 @app.command("list")
-@reported
+@handles_errors
 def list_(
     config: ConfigOption = None,
     override: SetOption = None,
@@ -58,7 +58,7 @@ def list_(
 
     Example: earwitness-hub dead-letters list --limit 5
     """
-    letters = open_archive(settings_from(config, override)).dead_letters(limit, _id(after))
+    letters = build_event_store(load_hub_settings(config, override)).dead_letters(limit, _id(after))
     if json_:
         typer.echo(to_json([as_json(letter) for letter in letters]))
         return
@@ -75,8 +75,8 @@ def list_(
 
 
 @app.command()
-@reported
-def reinject(
+@handles_errors
+def requeue(
     ids: IdsArgument = None,
     everything: AllOption = False,
     config: ConfigOption = None,
@@ -88,16 +88,16 @@ def reinject(
     Use it after the cause is mended (a hub updated, a checkpoint added). What is still invalid comes back as a
     new dead letter. A payload of which only the head was kept cannot be sent again.
 
-    Example: earwitness-hub dead-letters reinject --all
+    Example: earwitness-hub dead-letters requeue --all
     """
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    sent, kept = _publish(settings, archive, _chosen(archive, ids or [], everything))
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
+    sent, kept = _publish(settings, archive, _select(archive, ids or [], everything))
     typer.echo(to_json({"reinjected": sent, "kept": kept}) if json_ else f"{sent} re-injected, {kept} kept")
 
 
 @app.command()
-@reported
+@handles_errors
 def remove(
     ids: IdsArgument = None,
     everything: AllOption = False,
@@ -109,34 +109,34 @@ def remove(
 
     Example: earwitness-hub dead-letters remove --all
     """
-    archive = open_archive(settings_from(config, override))
+    archive = build_event_store(load_hub_settings(config, override))
     removed = 0
-    for letter in _chosen(archive, ids or [], everything):
-        archive.unbury(letter.id)
+    for letter in _select(archive, ids or [], everything):
+        archive.remove_dead_letter(letter.id)
         removed += 1
     typer.echo(to_json({"removed": removed}) if json_ else f"{removed} removed")
 
 
 def _id(text: str) -> str:
     if text and not re.fullmatch(r"[0-9]{1,20}-[0-9]{1,20}", text):
-        raise Invalid(f"{text!r} is not the id of a dead letter, as `list` shows them")
+        raise InvalidError(f"{text!r} is not the id of a dead letter, as `list` shows them")
     return text
 
 
-def _chosen(archive: Archive, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
+def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
     """The letters named, or all that there are now."""
     if everything == bool(ids):
-        raise Invalid("name the dead letters, or give --all")
+        raise InvalidError("name the dead letters, or give --all")
     if everything:
         return _every(archive, archive.dead_letter_count())
     wanted = {_id(one) for one in ids}
     found = [letter for letter in _every(archive, archive.dead_letter_count()) if letter.id in wanted]
     if missing := wanted - {letter.id for letter in found}:
-        raise Invalid(f"no dead letters {sorted(missing)}")
+        raise InvalidError(f"no dead letters {sorted(missing)}")
     return found
 
 
-def _every(archive: Archive, most: int) -> Iterator[DeadLetter]:
+def _every(archive: EventStore, most: int) -> Iterator[DeadLetter]:
     """The oldest letters, a page at a time; those that come meanwhile are not among them."""
     after = ""
     while most > 0 and (page := archive.dead_letters(min(_PAGE, most), after)):
@@ -144,54 +144,54 @@ def _every(archive: Archive, most: int) -> Iterator[DeadLetter]:
         most, after = most - len(page), page[-1].id
 
 
-def _publish(settings: HubSettings, archive: Archive, letters: Iterable[DeadLetter]) -> tuple[int, int]:
+def _publish(settings: HubSettings, archive: EventStore, letters: Iterable[DeadLetter]) -> tuple[int, int]:
     """Publish letters one after another; returns how many the broker passed on, and how many are not whole."""
-    link = Link(settings.mqtt.for_a_moment(), f"earwitness-reinject-{settings.hub.name}")
+    link = MqttSession(settings.mqtt.without_session(), f"earwitness-reinject-{settings.hub.name}")
     link.start()
     sent = kept = 0
     try:
         _await_connection(link, settings)
         for letter in letters:
             payload = archive.dead_letter_payload(letter.id)
-            if not letter.whole or len(payload) != letter.size:
+            if not letter.is_complete or len(payload) != letter.size:
                 kept += 1
                 continue
             mid = link.publish(letter.topic, payload, content_type=EVENT_CONTENT_TYPE)
             reason = _await_answer(link, mid)
             if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
-                raise Unavailable(
+                raise UnavailableError(
                     f"the broker did not pass {letter.id} on (reason {reason:#x}); is a hub subscribed?"
                 )
-            archive.unbury(letter.id)
+            archive.remove_dead_letter(letter.id)
             sent += 1
     finally:
         link.stop()
     return sent, kept
 
 
-def _await_connection(link: Link, settings: HubSettings) -> None:
+def _await_connection(link: MqttSession, settings: HubSettings) -> None:
     try:
         while True:
             match link.signals.get(timeout=ANSWER_WITHIN_S):
                 case Connected():
                     return
                 case Disconnected(reason=reason):
-                    raise Unavailable(f"broker {settings.mqtt.host}:{settings.mqtt.port}: {reason}")
+                    raise UnavailableError(f"broker {settings.mqtt.host}:{settings.mqtt.port}: {reason}")
                 case _:
                     pass
     except queue.Empty:
-        raise Unavailable(f"broker {settings.mqtt.host}:{settings.mqtt.port} did not answer") from None
+        raise UnavailableError(f"broker {settings.mqtt.host}:{settings.mqtt.port} did not answer") from None
 
 
-def _await_answer(link: Link, mid: int) -> int:
+def _await_answer(link: MqttSession, mid: int) -> int:
     try:
         while True:
             match link.signals.get(timeout=ANSWER_WITHIN_S):
                 case Acknowledged(mid=answered, reason=reason) if answered == mid:
                     return reason
                 case Disconnected(reason=why):
-                    raise Unavailable(f"the broker went away: {why}")
+                    raise UnavailableError(f"the broker went away: {why}")
                 case _:
                     pass
     except queue.Empty:
-        raise Unavailable("the broker did not acknowledge the message") from None
+        raise UnavailableError("the broker did not acknowledge the message") from None

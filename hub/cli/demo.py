@@ -13,9 +13,9 @@ from hub.cli.options import JsonOption
 from hub.sandbox.child_processes import Interrupt
 from shared.audio import SUFFIXES
 from shared.command_line import to_json
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
-PACE: Final = {"scene": 1.0, "files": 10.0, "embeddings": 60.0}
+DEFAULT_SPEED: Final = {"synthetic": 1.0, "files": 10.0, "embeddings": 60.0}
 """Seconds of sound in a second, by default."""
 _FOREIGN: Final = ("EARWITNESS_HUB_", "EARWITNESS_EDGE_")
 
@@ -68,11 +68,11 @@ def demo(
     if recordings is not None and embeddings is not None:
         raise typer.BadParameter("give --recordings or --embeddings, not both")
     if recordings is not None and not any(path.suffix.lower() in SUFFIXES for path in recordings.rglob("*")):
-        raise Invalid(f"no recordings ({', '.join(SUFFIXES)}) under {recordings}")
+        raise InvalidError(f"no recordings ({', '.join(SUFFIXES)}) under {recordings}")
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]  # settings of a deployed hub or sensor
-    kind: Kind = "files" if recordings else "embeddings" if embeddings else "scene"
-    plan = Plan(kind, recordings or embeddings, speed or PACE[kind], sensors, seed, history_days)
+    kind: Kind = "files" if recordings else "embeddings" if embeddings else "synthetic"
+    plan = Plan(kind, recordings or embeddings, speed or DEFAULT_SPEED[kind], sensors, seed, history_days)
     interrupt = Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupt.set())
@@ -83,5 +83,5 @@ def demo(
     else:
         console.rule("summary of what was played live")
         console.print("  ".join(f"{name} {value}" for name, value in asdict(summary).items()))
-    if not summary.good:
+    if not summary.succeeded:
         raise typer.Exit(1)

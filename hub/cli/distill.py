@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from shared.command_line import to_json
-from shared.errors import Unavailable
-from shared.feature_space import SMALL
+from shared.errors import UnavailableError
+from shared.feature_space import EARWITNESS_SMALL
 from shared.paths import expanded
 
 
-@reported
+@handles_errors
 def distil(
     into: Annotated[Path, typer.Option(help="where earwitness-small.onnx and .toml are written", show_default=False)],
     data: Annotated[
@@ -43,7 +43,9 @@ def distil(
     seconds: Annotated[int, typer.Option(min=1, help="most seconds that are read of each package and folder")] = 1500,
     keep_backbone: Annotated[
         bool,
-        typer.Option("--keep-backbone", help="keep the backbone in --into, and only make labelled mixtures for it"),
+        typer.Option(
+            "--keep-backbone", help="keep the backbone in --into, and only build_backbone labelled mixtures for it"
+        ),
     ] = False,
     blocks: Annotated[int, typer.Option(min=1, help="blocks of 4,096 mixtures; 20 s each on two cores")] = 130,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
@@ -59,20 +61,20 @@ def distil(
     ("probabilities" or "log-odds"), classes and, unless they are AudioSet's, [categories]. docs/feature-spaces.md
     tells more.
 
-    Example: earwitness-hub distil --data esc10/ --leave-out 5- --into shared/backbones
+    Example: earwitness-hub backbone distill --data esc10/ --leave-out 5- --into shared/backbones
 
-    Example: earwitness-hub distil --teacher panns.toml --id mine-u8/1 --into mine/ --work mine/work
+    Example: earwitness-hub backbone distill --teacher panns.toml --id mine-u8/1 --into mine/ --work mine/work
     """
     try:
         from hub.training.distillation.distillation import DistilPlan
-        from hub.training.distillation.pipeline import Order, make
+        from hub.training.distillation.pipeline import Order, build_backbone
     except ImportError as error:
-        raise Unavailable(f"{error}: pip install 'earwitness[distil]'") from error
+        raise UnavailableError(f"{error}: pip install 'earwitness[distil]'") from error
     console = Console(stderr=True, highlight=False)
     work = expanded(work).resolve()
-    space = SMALL if id_ is None else replace(SMALL, id=id_)
+    space = EARWITNESS_SMALL if id_ is None else replace(EARWITNESS_SMALL, id=id_)
     order = Order(into, tuple(data or ()), leave_out, teacher, space, seconds, keep_backbone)
-    description = make(work, order, DistilPlan(blocks=blocks, seed=seed), console.print)
+    description = build_backbone(work, order, DistilPlan(blocks=blocks, seed=seed), console.print)
     if json_:
         typer.echo(to_json({"description": str(description)}))
     else:
@@ -81,4 +83,6 @@ def distil(
 
 def register(app: typer.Typer) -> None:
     """Add `distil` to the hub's command line."""
-    app.command()(distil)
+    backbone = typer.Typer(no_args_is_help=True, help="Networks that make embeddings.")
+    backbone.command("distill")(distil)
+    app.add_typer(backbone, name="backbone")

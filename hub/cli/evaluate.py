@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.cli.training import (
     CACHE,
     WEIGHTS,
@@ -17,15 +17,15 @@ from hub.cli.training import (
     cache_of,
     progress,
 )
-from shared.backbones import space_named
+from shared.backbones import resolve_space
 from shared.command_line import to_json
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.paths import expanded
 
 _FOLDERS = "give --data, or --sonyc, or --database with --queries"
 
 
-@reported
+@handles_errors
 def evaluate(
     space: SpaceOption,
     data: Annotated[
@@ -60,14 +60,14 @@ def evaluate(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="of --data: also tags alone, tags plus cosine, the paper's network")
     ] = False,
-    first: Annotated[
+    max_queries: Annotated[
         int | None,
         typer.Option(min=1, help="of --data: at most so many queries, evenly spread; of --halves so many clips"),
     ] = None,
-    hold_out: HoldOutOption = None,
+    holdout: HoldOutOption = None,
     weights_dir: WeightsOption = WEIGHTS,
     cache: CacheOption = CACHE,
-    divisions: Annotated[
+    repeats: Annotated[
         int, typer.Option(min=1, max=100, help="of --sonyc: ways of dividing the sensors into folds, averaged")
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="of --sonyc: divisions and training; of --few-shot: draws")] = 0,
@@ -86,8 +86,8 @@ def evaluate(
     same-source: if labels.csv has a column `source`, the share of queries with a clip of the same source among the
     first K. A query whose source occurs nowhere else in the database, or is unknown, is left out and counted.
 
-    --data: sensors of --hold-out are the queries; sensors 2, 23 and 35 if not given. Where those are not there, or
-    --hold-out names no sensor, each clip is searched for among all the others.
+    --data: sensors of --holdout are the queries; sensors 2, 23 and 35 if not given. Where those are not there, or
+    --holdout names no sensor, each clip is searched for among all the others.
 
     --sonyc divides the sensors into four parts; each is searched by once, among the others. `shipped` is then
     trained anew without the sensors that are searched by (some minutes), `logmel` and `yamnet` are linear
@@ -108,13 +108,13 @@ def evaluate(
     """
     from hub.training import evaluation_tables, plots
     from hub.training.compared_methods import benchmark_of, measure
-    from hub.training.datasets import Reader
+    from hub.training.datasets import DatasetReader
     from hub.training.evaluation import Evaluation
     from hub.training.few_shot_benchmark import FewShot, few_shot_of
-    from hub.training.sensor_evaluation import SensorBench
+    from hub.training.sensor_evaluation import SensorEvaluation
 
     console = Console(stderr=True)
-    name = space_named(space).id
+    name = resolve_space(space).id
     kept, searched = cache_of(cache), ""
     _check(data, sonyc, halves=halves, few_shot=few_shot, plot=plot)
     with progress(console) as bar:
@@ -124,24 +124,24 @@ def evaluate(
         def on_query(method: str, query: int) -> None:
             bar.update(answered, completed=query + 1, description=method, visible=True)
 
-        reader = Reader(name, expanded(weights_dir), kept, lambda: bar.advance(task))
-        bench = SensorBench(name, expanded(weights_dir), kept, lambda: bar.advance(task), console.print)
+        reader = DatasetReader(name, expanded(weights_dir), kept, lambda: bar.advance(task))
+        bench = SensorEvaluation(name, expanded(weights_dir), kept, lambda: bar.advance(task), console.print)
         found: Evaluation | FewShot
         match data, sonyc, database, queries_from:
             case Path(), None, None, None if few_shot:
                 found = few_shot_of(reader, data, checkpoint, seed=seed)
             case Path(), None, None, None:
-                benchmark = benchmark_of(reader, data, hold_out, halves=halves).first(first)
+                benchmark = benchmark_of(reader, data, holdout, halves=halves).first(max_queries)
                 bar.update(answered, total=len(benchmark.queries))
                 found = measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
                 searched = f", {len(benchmark.database)} clips"
             case None, Path(), None, None:
                 over = bench.halves if halves else bench.over_folds
-                found = over(sonyc, checkpoint, seed=seed, divisions=divisions, on_query=on_query)
+                found = over(sonyc, checkpoint, seed=seed, divisions=repeats, on_query=on_query)
             case None, None, Path(), Path():
                 found = bench.between(queries_from, database, checkpoint, on_query)
             case _:
-                raise Invalid(_FOLDERS)
+                raise InvalidError(_FOLDERS)
     if plot is not None and isinstance(found, Evaluation):
         plots.retrieval(plot, found.curves(), columns=len({row.queries for row in found.rows}))
     if json_:
@@ -159,13 +159,13 @@ def _check(data: Path | None, sonyc: Path | None, *, halves: bool, few_shot: boo
         Invalid: told which.
     """
     if halves and few_shot:
-        raise Invalid("--halves and --few-shot are two different measurements: give one of them")
+        raise InvalidError("--halves and --few-shot are two different measurements: give one of them")
     if halves and data is None and sonyc is None:
-        raise Invalid("--halves needs --data or --sonyc")
+        raise InvalidError("--halves needs --data or --sonyc")
     if few_shot and data is None:
-        raise Invalid("--few-shot needs --data, a folder of ESC-10")
+        raise InvalidError("--few-shot needs --data, a folder of ESC-10")
     if plot is not None and (halves or few_shot):
-        raise Invalid("--plot draws mAP over K; --halves and --few-shot measure none")
+        raise InvalidError("--plot draws mAP over K; --halves and --few-shot measure none")
 
 
 def register(app: typer.Typer) -> None:

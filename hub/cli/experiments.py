@@ -8,16 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.cli.training import CACHE, CacheOption, cache_of
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.feature_space import LOGMEL, SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
 from shared.paths import expanded
 from shared.taxonomy import CATEGORIES
 
 
-@reported
+@handles_errors
 def report(
     audioset: Annotated[
         Path | None, typer.Option(help="folder of the AudioSet benchmark, for the VGGish rows", show_default=False)
@@ -41,18 +41,22 @@ def report(
     It takes hours on two cores. Each experiment leaves a record; one that has a record is not run again, and a
     report that was interrupted goes on if the same command is given again.
 
-    Example: earwitness-hub report --audioset audioset/ --recordings sonyc/ --recordings esc10/
+    Example: earwitness-hub experiments run --audioset audioset/ --recordings sonyc/ --recordings esc10/
     """
-    from hub.training.paper.experiments import Laboratory, experiments
+    from hub.training.paper.experiments import ExperimentRunner, experiments
     from hub.training.paper.report import write_results
 
     console = Console(stderr=True)
     folders = {
         space.id: tuple(given)
-        for space, given in ((VGGISH, [audioset] if audioset else []), (LOGMEL, recordings), (SMALL, recordings))
+        for space, given in (
+            (VGGISH, [audioset] if audioset else []),
+            (LOGMEL, recordings),
+            (EARWITNESS_SMALL, recordings),
+        )
         if given
     }
-    laboratory = Laboratory(folders, expanded(work), into / "results", cache_of(cache), console.print)
+    laboratory = ExperimentRunner(folders, expanded(work), into / "results", cache_of(cache), console.print)
     planned = list(experiments())
     if run:
         for number, experiment in enumerate(planned, 1):
@@ -66,7 +70,7 @@ def report(
         typer.echo(f"Wrote {into / 'results.md'} from {len(records)} of {len(planned)} experiments.")
 
 
-@reported
+@handles_errors
 def annotations(
     file: Annotated[Path, typer.Argument(help="SONYC-UST's annotations.csv, of version 0.4 to 2.3")],
     seed: Annotated[int, typer.Option(min=0, help="of the pair drawing")] = 0,
@@ -74,7 +78,7 @@ def annotations(
 ) -> None:
     """Aggregate SONYC-UST's annotations: clips and categories per split, and the paper's training pairs.
 
-    Example: earwitness-hub annotations sonyc-ust/annotations.csv
+    Example: earwitness-hub dataset inspect sonyc-ust sonyc-ust/annotations.csv
     """
     from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
     from hub.training.pair_sampling import draw_pairs
@@ -105,5 +109,11 @@ def annotations(
 
 def register(app: typer.Typer) -> None:
     """Add `report` and `annotations` to the hub's command line."""
-    app.command()(report)
-    app.command()(annotations)
+    experiments = typer.Typer(no_args_is_help=True, help="Train and measure the networks that are compared.")
+    experiments.command("run")(report)
+    app.add_typer(experiments, name="experiments")
+    inspect = typer.Typer(no_args_is_help=True, help="Show what is in a data set.")
+    inspect.command("sonyc-ust")(annotations)
+    dataset = typer.Typer(no_args_is_help=True, help="Data sets to train with.")
+    dataset.add_typer(inspect, name="inspect")
+    app.add_typer(dataset, name="dataset")

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from hub.alerting.feedback import Feedback
-from hub.app.factory import learner_of, open_archive, open_retrieval
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.alerting.feedback import FeedbackService
+from hub.app.factory import build_event_store, build_retrieval, build_threshold_tuner
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.domain.records import StoredEvent
 from hub.domain.verdicts import Verdict, VerdictKind
-from hub.store.episodes import Casebook
+from hub.settings import HubSettings
+from hub.store.episodes import EpisodeStore
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
-from hub.store.verdict_file import judged_pairs, write_verdicts
+from hub.store.verdict_file import with_events, write_verdicts
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.paths import printable
 from shared.taxonomy import CATEGORIES
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from hub.alerting.shadow import Comparison
     from hub.search.retrieval import Retrieval
 
-app = typer.Typer(no_args_is_help=True, help="What people said of alerts: list, give, export to train with.")
+app = typer.Typer(no_args_is_help=True, help="Verdicts on alerts: list, add, export to train with.")
+compared = typer.Typer(no_args_is_help=True, help="Compare a candidate with what is in use, on verdicts.")
 
 _Pairs = list[tuple[Verdict, StoredEvent, StoredEvent]]
 
 
 @app.command("list")
-@reported
+@handles_errors
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="most verdicts shown")] = 50,
     config: ConfigOption = None,
@@ -44,10 +46,12 @@ def list_(
 
     Example: earwitness-hub feedback list --limit 10
     """
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    casebook = Casebook(archive)
-    verdicts = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)).verdicts(limit=limit)
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
+    episode_store = EpisodeStore(archive)
+    verdicts = FeedbackService(
+        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
+    ).verdicts(limit=limit)
     if json_:
         typer.echo(to_json([verdict.model_dump(mode="json") for verdict in verdicts]))
         return
@@ -58,17 +62,17 @@ def list_(
             verdict.verdict,
             verdict.category,
             verdict.place,
-            f"{verdict.likeness:.0%}",
+            f"{verdict.match_probability:.0%}",
             verdict.alert,
             verdict.match or "-",
-            printable(verdict.by),
+            printable(verdict.author),
             printable(verdict.note),
         )
     plain_console().print(table if verdicts else "nobody has said anything yet")
 
 
-@app.command()
-@reported
+@app.command("add")
+@handles_errors
 def give(
     alert: Annotated[str, typer.Argument(help="id of the alert: that of its event")],
     verdict: Annotated[VerdictKind, typer.Argument(help="what it was")],
@@ -82,29 +86,31 @@ def give(
 ) -> None:
     """Say what an alert or a match was; the site's thresholds move at once.
 
-    Example: earwitness-hub feedback give harbour.street-1.b3.120 different --match harbour.street-2.b1.7
+    Example: earwitness-hub feedback add harbour.street-1.b3.120 different --match harbour.street-2.b1.7
     """
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
     found = archive.alert(alert)
     if found is None:
-        raise Invalid(f"no alert {alert}")
-    casebook = Casebook(archive)
+        raise InvalidError(f"no alert {alert}")
+    episode_store = EpisodeStore(archive)
     lead = found.categories[0] if found.categories else ""
-    before = casebook.thresholds(found.site).get(lead)
-    sources = SourceVerdicts(SourceStore(archive, casebook), casebook)
-    feedback = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook), sources)
-    given = feedback.give(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
-    after = casebook.thresholds(found.site)[lead]
+    before = episode_store.thresholds(found.site).get(lead)
+    sources = SourceVerdicts(SourceStore(archive, episode_store), episode_store)
+    feedback = FeedbackService(
+        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store), sources
+    )
+    given = feedback.submit(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
+    after = episode_store.thresholds(found.site)[lead]
     if json_:
-        typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.document()}))
+        typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.to_json()}))
         return
-    earlier = settings.flagging.threshold if before is None else before.value
+    earlier = settings.alerts.default_threshold if before is None else before.value
     typer.echo(f"kept; an alert about {lead} at {found.site} now needs {after.value:.0%} (before: {earlier:.0%})")
 
 
 @app.command()
-@reported
+@handles_errors
 def export(
     out: Annotated[Path, typer.Argument(help="file to write, JSON lines")],
     config: ConfigOption = None,
@@ -115,82 +121,107 @@ def export(
 
     Example: earwitness-hub feedback export feedback.jsonl
     """
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    casebook = Casebook(archive)
-    said = Feedback(archive, casebook, learner_of(settings.flagging, archive, casebook)).everything()
-    count = write_verdicts(out, judged_pairs(archive, said))
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
+    episode_store = EpisodeStore(archive)
+    said = FeedbackService(
+        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
+    ).all()
+    count = write_verdicts(out, with_events(archive, said))
     typer.echo(to_json({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
 
 
-@reported
+@handles_errors
 def thresholds(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """Show what each site has learnt: thresholds, and how many false alerts a day they are expected to cost.
 
-    Example: earwitness-hub thresholds --config hub.toml
+    Example: earwitness-hub thresholds list --config hub.toml
     """
-    casebook = Casebook(open_archive(settings_from(config, override)))
-    learnt = {site: casebook.thresholds(site) for site in casebook.sites()}
+    episode_store = EpisodeStore(build_event_store(load_hub_settings(config, override)))
+    learnt = {site: episode_store.thresholds(site) for site in episode_store.sites()}
     if json_:
-        typer.echo(to_json({s: {c: t.document() for c, t in own.items()} for s, own in learnt.items()}))
+        typer.echo(to_json({s: {c: t.to_json() for c, t in own.items()} for s, own in learnt.items()}))
         return
     table = Table("site", "category", "threshold", "false alerts a day", "alerts a day", "learnt from", "verdicts")
     for site, own in learnt.items():
         for category, threshold in own.items():
-            false = f"{threshold.false_a_day:.2f} ({threshold.low:.2f} to {threshold.high:.2f})"
+            false = f"{threshold.false_alerts_per_day:.2f} ({threshold.low:.2f} to {threshold.high:.2f})"
             history = f"{threshold.episodes} episodes, {threshold.days:.0f} days"
-            value, alerts = f"{threshold.value:.0%}", f"{threshold.alerts_a_day:.1f}"
+            value, alerts = f"{threshold.value:.0%}", f"{threshold.alerts_per_day:.1f}"
             table.add_row(site, category, value, false, alerts, history, str(threshold.verdicts))
     plain_console().print(table if learnt else "no site was heard yet")
 
 
-@reported
-def shadow(
-    checkpoint: Annotated[Path | None, typer.Option(help="a candidate network")] = None,
-    threshold: Annotated[str | None, typer.Option(help="a candidate threshold, as category=likeness")] = None,
-    site: Annotated[str | None, typer.Option(help="of --threshold: the site it is for")] = None,
-    promote: Annotated[
-        Path | None, typer.Option(help="of --checkpoint: file to copy it to if it does better", show_default=False)
+@compared.command("checkpoint")
+@handles_errors
+def compare_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint of a candidate network")],
+    write_to: Annotated[
+        Path | None, typer.Option(help="file to copy it to if it is better", show_default=False)
     ] = None,
-    pin: Annotated[bool, typer.Option("--pin", help="of --threshold: put it to use if it does better")] = False,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Judge a candidate network or threshold on what people said, beside what is in use.
+    """Compare a candidate network with the one in use, on verdicts; exit 1 if it is not surely better.
 
-    It takes over only if it does better, surely enough; exit 1 if it does not.
-
-    Example: earwitness-hub shadow --checkpoint new.safetensors --promote /etc/earwitness/vggish.safetensors
+    Example: earwitness-hub compare checkpoint new.safetensors --write-to /etc/earwitness/vggish.safetensors
     """
+    _compare(load_hub_settings(config, override), checkpoint=checkpoint, promote=write_to, json_=json_)
+
+
+@compared.command("threshold")
+@handles_errors
+def compare_threshold(
+    threshold: Annotated[str, typer.Argument(help="a candidate threshold, as category=probability")],
+    site: Annotated[str, typer.Option(help="the site that it is for", show_default=False)],
+    apply: Annotated[bool, typer.Option("--apply", help="put it to use if it is better")] = False,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Compare a candidate threshold with the one in use, on verdicts; exit 1 if it is not surely better.
+
+    Example: earwitness-hub compare threshold dog=0.8 --site harbour --apply
+    """
+    _compare(load_hub_settings(config, override), threshold=threshold, site=site, pin=apply, json_=json_)
+
+
+def _compare(
+    settings: HubSettings,
+    *,
+    checkpoint: Path | None = None,
+    threshold: str = "",
+    site: str = "",
+    promote: Path | None = None,
+    pin: bool = False,
+    json_: bool,
+) -> None:
     from hub.alerting.shadow import compare_thresholds
     from hub.model.checkpoint import load
     from hub.search.retrieval import Retrieval
     from hub.search.scoring.scorer import Scorer
 
-    if (checkpoint is None) == (threshold is None):
-        raise Invalid("give one of --checkpoint and --threshold")
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    casebook = Casebook(archive)
-    learner = learner_of(settings.flagging, archive, casebook)
-    said = [v for v in Feedback(archive, casebook, learner).everything() if v.right is not None]
+    archive = build_event_store(settings)
+    episode_store = EpisodeStore(archive)
+    learner = build_threshold_tuner(settings.alerts, archive, episode_store)
+    said = [v for v in FeedbackService(archive, episode_store, learner).all() if v.hub_was_right is not None]
     if checkpoint is not None:
-        pairs = list(judged_pairs(archive, said))
-        judgement = _networks(open_retrieval(settings), Retrieval([Scorer(load(checkpoint))]), pairs)
+        pairs = list(with_events(archive, said))
+        judgement = _networks(build_retrieval(settings), Retrieval([Scorer(load(checkpoint))]), pairs)
     else:
-        if site is None:
-            raise Invalid("--threshold needs --site")
-        category, value = _threshold(threshold or "")
+        category, value = _threshold(threshold)
         own = [v for v in said if (v.site, v.category) == (site, category)]
-        learnt = casebook.thresholds(site).get(category)
-        present = settings.flagging.threshold if learnt is None else learnt.value
-        judgement = compare_thresholds([v.likeness for v in own], [bool(v.right) for v in own], present, value)
+        learnt = episode_store.thresholds(site).get(category)
+        present = settings.alerts.default_threshold if learnt is None else learnt.value
+        judgement = compare_thresholds(
+            [v.match_probability for v in own], [bool(v.hub_was_right) for v in own], present, value
+        )
         if judgement.better and pin:
-            learner.pin(site, category, value)
+            learner.pin_threshold(site, category, value)
     if judgement.better and checkpoint is not None and promote is not None:
         shutil.copyfile(checkpoint, promote)
-    typer.echo(to_json({**asdict(judgement), "better": judgement.better}) if json_ else judgement.told())
+    typer.echo(to_json({**asdict(judgement), "better": judgement.better}) if json_ else judgement.describe())
     if not judgement.better:
         raise typer.Exit(1)
 
@@ -200,12 +231,12 @@ def _networks(present: "Retrieval", candidate: "Retrieval", pairs: _Pairs) -> "C
     from hub.alerting.shadow import compare
 
     own = [pair for pair in pairs if pair[1].space == pair[2].space and pair[1].space in candidate.spaces]
-    stated = [[_likeness(network, *pair) for pair in own] for network in (present, candidate)]
-    return compare(stated[0], stated[1], [bool(verdict.right) for verdict, _, _ in own])
+    stated = [[_match_probability(network, *pair) for pair in own] for network in (present, candidate)]
+    return compare(stated[0], stated[1], [bool(verdict.hub_was_right) for verdict, _, _ in own])
 
 
-def _likeness(network: "Retrieval", verdict: Verdict, event: StoredEvent, match: StoredEvent) -> float:
-    row = network.likeness(event.space, network.compare(event, [match]))[0]
+def _match_probability(network: "Retrieval", verdict: Verdict, event: StoredEvent, match: StoredEvent) -> float:
+    row = network.match_probability(event.space, network.compare(event, [match]))[0]
     return float(row[CATEGORIES.index(verdict.category)])
 
 
@@ -216,12 +247,14 @@ def _threshold(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if category not in CATEGORIES or not 0.0 <= number <= 1.0:
-        raise Invalid(f"--threshold {text!r}: write category=likeness, such as dog=0.7, with one of {CATEGORIES}")
+        raise InvalidError(f"{text!r}: write category=probability, such as dog=0.7, with one of {CATEGORIES}")
     return category, number
 
 
 def register(to: typer.Typer) -> None:
     """Add these commands to the hub's."""
     to.add_typer(app, name="feedback")
-    to.command()(thresholds)
-    to.command()(shadow)
+    learnt = typer.Typer(no_args_is_help=True, help="Alert thresholds of each site.")
+    learnt.command("list")(thresholds)
+    to.add_typer(learnt, name="thresholds")
+    to.add_typer(compared, name="compare")

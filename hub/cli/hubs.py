@@ -1,20 +1,30 @@
-"""Define the command `earwitness-hub leave`."""
+"""Define the command `earwitness-hub hubs remove`."""
+
+from typing import Annotated
 
 import typer
 
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
-from hub.ingest.handover import hand_over
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
+from hub.ingest.handover import redistribute_queue
 from shared.command_line import to_json
 
+app = typer.Typer(no_args_is_help=True, help="Hubs of one deployment.")
 
-@reported
-def leave(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
+
+@app.command("remove")
+@handles_errors
+def drain_hub(
+    name: Annotated[str, typer.Argument(help="the hub that is gone for good, as its `hub.name` was")],
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
     """Hand what waits for a hub that is gone for good to the others, and end its session at the broker.
 
-    Example: earwitness-hub leave --config /etc/earwitness/hub.toml --set hub.name=hub-2
+    Example: earwitness-hub hubs remove hub-2 --config /etc/earwitness/hub.toml
     """
-    settings = settings_from(config, override)
-    handed = hand_over(settings)
+    settings = load_hub_settings(config, [*(override or []), f"hub.name={name}"])
+    handed = redistribute_queue(settings)
     if json_:
         typer.echo(to_json({"hub": settings.hub.name, "handed_over": handed}))
     else:

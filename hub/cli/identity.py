@@ -8,14 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.cli.training import CACHE, CacheOption, WeightsOption, cache_of, progress
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.paths import expanded
 
 
-@reported
+@handles_errors
 def identity(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint of any network", show_default=False)],
     data: Annotated[
@@ -71,20 +71,20 @@ def identity(
 
     No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
 
-    Example: earwitness-hub identity --checkpoint my.safetensors --data recordings/
+    Example: earwitness-hub checkpoint train-identity --checkpoint my.safetensors --data recordings/
     """
     from hub.model.checkpoint import load, save
     from hub.training import plots
     from hub.training.dataset import joined, without
-    from hub.training.datasets import Reader
+    from hub.training.datasets import DatasetReader
     from hub.training.identity_training import plan_of, teach
 
     given = load(checkpoint)
     begin = None if start is None else load(start).identity
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
-        clips = without(joined([reader.learn(folder) for folder in data]), leave_out or ())[0]
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        clips = without(joined([reader.training_set(folder) for folder in data]), leave_out or ())[0]
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         plan = replace(plan_of(given), seed=seed)
         if steps is not None:
@@ -121,4 +121,4 @@ def identity(
 
 def register(app: typer.Typer) -> None:
     """Add `identity` to the hub's command line."""
-    app.command()(identity)
+    app.command("train-identity")(identity)

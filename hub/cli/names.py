@@ -7,20 +7,20 @@ import typer
 from rich.table import Table
 
 from hub.alerting.source_naming import examples_of, forget
-from hub.app.factory import open_archive
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.app.factory import build_event_store
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.domain.named_sounds import ALL_SITES, THRESHOLD, Mode, NamedSound, Treatment, find
-from hub.domain.records import ms_of
+from hub.domain.records import to_ms
 from hub.settings import HubSettings
-from hub.store.audio_files import Clips
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.audio_files import AudioFileStore
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.name_returns import HeardName
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import EventId
 from shared.messages import Severity
 from shared.paths import printable
@@ -40,7 +40,7 @@ SeverityOption = Annotated[Severity | None, typer.Option(help="of the alerts of 
 
 
 @app.command()
-@reported
+@handles_errors
 def add(
     name: Annotated[str, typer.Argument(help="1 to 60 printable characters")],
     event: Annotated[
@@ -64,20 +64,20 @@ def add(
     Example: earwitness-hub names add "bakery fan" --event harbour.street-1.b3.120 --watch
     """
     from hub.alerting.name_matching import NameMatcher
-    from hub.app.factory import open_retrieval
+    from hub.app.factory import build_retrieval
 
     if watch and mute:
-        raise Invalid("give one of --watch and --mute")
+        raise InvalidError("give one of --watch and --mute")
     if (event is None) == (source is None):
-        raise Invalid("give one of --event, up to five times, and --source")
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
+        raise InvalidError("give one of --event, up to five times, and --source")
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
     names = _names(settings, archive)
-    sources = SourceStore(archive, Casebook(archive))
+    sources = SourceStore(archive, EpisodeStore(archive))
     known, events = "", list(dict.fromkeys(event or ()))
     if source is not None:
         known, events = examples_of(sources, archive, source)
-    matcher = NameMatcher(names, open_retrieval(settings))
+    matcher = NameMatcher(names, build_retrieval(settings))
     for space in {one.space for one in archive.fetch([str(EventId.parse(each)) for each in events])}:
         matcher.check(space)
     mode: Mode = "watched" if watch else "muted" if mute else "shown"
@@ -87,7 +87,7 @@ def add(
         site=ALL_SITES if all_sites else None,
         treatment=Treatment(mode, threshold, severity),
         by=by,
-        now_ms=ms_of(datetime.now(UTC)),
+        now_ms=to_ms(datetime.now(UTC)),
         source=known,
     )
     if known:
@@ -96,7 +96,7 @@ def add(
 
 
 @app.command("list")
-@reported
+@handles_errors
 def list_(
     site: Annotated[str | None, typer.Option(help="only those looked for at this site", show_default=False)] = None,
     config: ConfigOption = None,
@@ -107,8 +107,8 @@ def list_(
 
     Example: earwitness-hub names list --site harbour
     """
-    settings = settings_from(config, override)
-    names = _names(settings, open_archive(settings))
+    settings = load_hub_settings(config, override)
+    names = _names(settings, build_event_store(settings))
     sounds = [one for one in names.all().values() if site is None or one.serves(site)]
     heard = names.heard([one.id for one in sounds])
     if json_:
@@ -123,7 +123,7 @@ def list_(
 
 
 @app.command()
-@reported
+@handles_errors
 def watch(
     name: NameArgument,
     off: Annotated[bool, typer.Option("--off", help="watch it no more")] = False,
@@ -138,8 +138,8 @@ def watch(
 
     Example: earwitness-hub names watch "bakery fan" --threshold 0.7 --severity urgent
     """
-    settings = settings_from(config, override)
-    names = _names(settings, open_archive(settings))
+    settings = load_hub_settings(config, override)
+    names = _names(settings, build_event_store(settings))
 
     def treated(before: Treatment) -> Treatment:
         return Treatment(
@@ -153,7 +153,7 @@ def watch(
 
 
 @app.command()
-@reported
+@handles_errors
 def mute(
     name: NameArgument,
     off: Annotated[bool, typer.Option("--off", help="mute it no more")] = False,
@@ -167,8 +167,8 @@ def mute(
 
     Example: earwitness-hub names mute "bakery fan"
     """
-    settings = settings_from(config, override)
-    names = _names(settings, open_archive(settings))
+    settings = load_hub_settings(config, override)
+    names = _names(settings, build_event_store(settings))
 
     def treated(before: Treatment) -> Treatment:
         return Treatment(
@@ -180,7 +180,7 @@ def mute(
 
 
 @app.command()
-@reported
+@handles_errors
 def remove(
     name: NameArgument,
     site: SiteOption = None,
@@ -192,9 +192,9 @@ def remove(
 
     Example: earwitness-hub names remove "bakery fan"
     """
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    names, sources = _names(settings, archive), SourceStore(archive, Casebook(archive))
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
+    names, sources = _names(settings, archive), SourceStore(archive, EpisodeStore(archive))
     _tell(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
@@ -208,7 +208,7 @@ def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, obje
         "threshold": sound.treatment.threshold,
         "severity": sound.treatment.severity,
         "examples": list(sound.examples),
-        "by": sound.by,
+        "author": sound.author,
         "source": sound.source or None,
         "made_at": _time(sound.made_ms).isoformat(),
     }
@@ -225,9 +225,9 @@ def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, obje
     }
 
 
-def _names(settings: HubSettings, archive: Archive) -> NamedSounds:
-    folder = settings.archive.clips_dir
-    return NamedSounds(archive, None if folder is None else Clips(folder))
+def _names(settings: HubSettings, archive: EventStore) -> NamedSounds:
+    folder = settings.store.audio_dir
+    return NamedSounds(archive, None if folder is None else AudioFileStore(folder))
 
 
 def _tell(sound: NamedSound, what: str, *, json_: bool) -> None:

@@ -1,4 +1,4 @@
-"""`earwitness-hub notify`: who is told of alerts, what waits for them, a test, and what they could not be told."""
+"""`earwitness-hub notifications`: the channels of alerts, what waits for them, a test, and dead letters."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,45 +8,45 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.app.factory import open_archive
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.app.factory import build_event_store
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.notify.dispatcher import MQTT
-from hub.notify.outbox import Outbox, Refused, known_names
-from hub.notify.rendering import Text
-from hub.notify.service import Way, notifiers_of
+from hub.notify.outbox import FailedNotification, Outbox, known_names
+from hub.notify.rendering import RenderedMessage
+from hub.notify.service import ConfiguredChannel, notifiers_of
 from hub.settings import HubSettings
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import EarwitnessError, Invalid
+from shared.errors import EarwitnessError, InvalidError
 from shared.messages import AlertMessage, MatchMessage
 from shared.paths import printable
 
 app = typer.Typer(no_args_is_help=True, help="Ways out of alerts: what waits, a test, dead letters.")
 dead = typer.Typer(no_args_is_help=True, help="Alerts that a notifier could not be told: list, retry, remove.")
-app.add_typer(dead, name="dead")
+app.add_typer(dead, name="dead-letters")
 
 NameArgument = Annotated[str, typer.Argument(help="the notifier's name, as `notify list` shows it")]
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `notify dead list` shows them")]
 AllOption = Annotated[bool, typer.Option("--all", help="every dead letter of this notifier")]
-GONE = "(not in the settings)"
+NOT_CONFIGURED = "(not in the settings)"
 
 
 def _client(settings: HubSettings) -> Any:  # noqa: ANN401 - the client is untyped
-    return open_archive(settings).client
+    return build_event_store(settings).client
 
 
 @app.command("list")
-@reported
+@handles_errors
 def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """Show every way out: what waits, what is held for a digest, what was given up, and what went wrong last.
 
-    Example: earwitness-hub notify list
+    Example: earwitness-hub notifications list
     """
-    settings = settings_from(config, override)
+    settings = load_hub_settings(config, override)
     kinds = {MQTT: MQTT, **{way.name: way.kind for way in notifiers_of(settings)}}
     client = _client(settings)
     rows = [_state(Outbox(client, name), kind) for name, kind in kinds.items()]
-    forgotten = [_state(Outbox(client, name), GONE) for name in known_names(client) if name not in kinds]
+    forgotten = [_state(Outbox(client, name), NOT_CONFIGURED) for name in known_names(client) if name not in kinds]
     rows += [row for row in forgotten if row["waiting"] or row["held"] or row["dead"]]
     if json_:
         typer.echo(to_json(rows))
@@ -70,21 +70,23 @@ def _state(outbox: Outbox, kind: str) -> dict[str, object]:
 
 
 @app.command("test")
-@reported
-def try_out(
+@handles_errors
+def send_test(
     name: NameArgument, config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False
 ) -> None:
     """Send a plainly marked test alert by one way now, whatever its rules; exit 1 or 2 if it is not taken.
 
-    Example: earwitness-hub notify test ops --config /etc/earwitness/hub.toml
+    Example: earwitness-hub notifications test ops --config /etc/earwitness/hub.toml
     """
-    settings = settings_from(config, override)
+    settings = load_hub_settings(config, override)
     if name == MQTT:
-        raise Invalid("on MQTT a test would be taken for an alert: `earwitness-hub check` tries the broker")
+        raise InvalidError("on MQTT a test would be taken for an alert: `earwitness-hub check` tries the broker")
     ways = notifiers_of(settings)
     way = next((way for way in ways if way.name == name), None)
     if way is None:
-        raise Invalid(f"no notifier {name!r} in the settings; there are: {', '.join(w.name for w in ways) or 'none'}")
+        raise InvalidError(
+            f"no notifier {name!r} in the settings; there are: {', '.join(w.name for w in ways) or 'none'}"
+        )
     alert, text = _test_alert(), _test_text(way, settings)
     failure: EarwitnessError | None = None
     try:
@@ -92,7 +94,7 @@ def try_out(
     except EarwitnessError as error:
         failure = error
     if json_:
-        outcome = "taken" if failure is None else "refused" if isinstance(failure, Invalid) else "unavailable"
+        outcome = "taken" if failure is None else "refused" if isinstance(failure, InvalidError) else "unavailable"
         typer.echo(to_json({"notifier": name, "kind": way.kind, "outcome": outcome, "reason": str(failure or "")}))
     if failure is not None:
         raise failure
@@ -117,8 +119,8 @@ def _test_alert() -> AlertMessage:
     )
 
 
-def _test_text(way: Way, settings: HubSettings) -> Text:
-    return Text(
+def _test_text(way: ConfiguredChannel, settings: HubSettings) -> RenderedMessage:
+    return RenderedMessage(
         title="TEST alert from Earwitness: nothing was heard",
         body=f"Hub {settings.hub.name} sent this to see whether {way.name} works. There is nothing to do.",
         page=way.wording.page(),
@@ -126,13 +128,13 @@ def _test_text(way: Way, settings: HubSettings) -> Text:
 
 
 @dead.command("list")
-@reported
+@handles_errors
 def dead_list(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """Show what could not be told, of every notifier, the oldest first.
 
-    Example: earwitness-hub notify dead list --json
+    Example: earwitness-hub notifications dead-letters list --json
     """
-    client = _client(settings_from(config, override))
+    client = _client(load_hub_settings(config, override))
     found = [(name, letter) for name in known_names(client) for letter in Outbox(client, name).dead()]
     if json_:
         typer.echo(to_json([_as_json(name, letter) for name, letter in found]))
@@ -145,7 +147,7 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     plain_console().print(table if found else "no dead letters")
 
 
-def _as_json(name: str, letter: Refused) -> dict[str, object]:
+def _as_json(name: str, letter: FailedNotification) -> dict[str, object]:
     return {
         "notifier": name,
         "id": letter.id,
@@ -158,8 +160,8 @@ def _as_json(name: str, letter: Refused) -> dict[str, object]:
 
 
 @dead.command()
-@reported
-def retry(
+@handles_errors
+def requeue(
     name: NameArgument,
     ids: IdsArgument = None,
     everything: AllOption = False,
@@ -169,15 +171,15 @@ def retry(
 ) -> None:
     """Have a running hub send dead letters again, once the cause is mended; alerts that expired are left out.
 
-    Example: earwitness-hub notify dead retry desk --all
+    Example: earwitness-hub notifications dead-letters requeue desk --all
     """
-    outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
-    outbox.put_back(chosen)
-    typer.echo(to_json({"retried": len(chosen)}) if json_ else f"{len(chosen)} put back")
+    outbox, chosen = _chosen(name, ids or [], everything, load_hub_settings(config, override))
+    outbox.requeue(chosen)
+    typer.echo(to_json({"requeued": len(chosen)}) if json_ else f"{len(chosen)} put back")
 
 
 @dead.command()
-@reported
+@handles_errors
 def remove(
     name: NameArgument,
     ids: IdsArgument = None,
@@ -188,21 +190,23 @@ def remove(
 ) -> None:
     """Remove dead letters for good; the alerts stay in the archive.
 
-    Example: earwitness-hub notify dead remove desk --all
+    Example: earwitness-hub notifications dead-letters remove desk --all
     """
-    outbox, chosen = _chosen(name, ids or [], everything, settings_from(config, override))
+    outbox, chosen = _chosen(name, ids or [], everything, load_hub_settings(config, override))
     outbox.remove(chosen)
     typer.echo(to_json({"removed": len(chosen)}) if json_ else f"{len(chosen)} removed")
 
 
-def _chosen(name: str, ids: Sequence[str], everything: bool, settings: HubSettings) -> tuple[Outbox, list[Refused]]:
+def _chosen(
+    name: str, ids: Sequence[str], everything: bool, settings: HubSettings
+) -> tuple[Outbox, list[FailedNotification]]:
     if everything == bool(ids):
-        raise Invalid("name the dead letters, or give --all")
+        raise InvalidError("name the dead letters, or give --all")
     client = _client(settings)
     if name not in known_names(client):
-        raise Invalid(f"no alert was ever put out for {name!r}")
+        raise InvalidError(f"no alert was ever put out for {name!r}")
     outbox = Outbox(client, name)
     letters = outbox.dead()
     if missing := set(ids) - {letter.id for letter in letters}:
-        raise Invalid(f"{name} has no dead letters {sorted(missing)}")
+        raise InvalidError(f"{name} has no dead letters {sorted(missing)}")
     return outbox, letters if everything else [letter for letter in letters if letter.id in ids]

@@ -8,8 +8,8 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from hub.settings import HubSettings
-from shared.errors import EarwitnessError, Invalid
-from shared.settings import load
+from shared.errors import EarwitnessError, InvalidError
+from shared.settings import load_settings
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file with the hub's settings", show_default=False)
@@ -28,16 +28,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def settings_from(config: Path | None, override: list[str] | None) -> HubSettings:
+def load_hub_settings(config: Path | None, override: list[str] | None) -> HubSettings:
     """The hub's settings from file, environment and flags.
 
     Raises:
         Invalid: a setting that is unknown or out of range.
     """
-    return load(HubSettings, config, override or [])
+    return load_settings(HubSettings, config, override or [])
 
 
-def reported(command: Callable[P, R]) -> Callable[P, R]:
+def handles_errors(command: Callable[P, R]) -> Callable[P, R]:
     """End a command with one clear line for our own errors: exit 2 for invalid input, 1 for the rest."""
 
     @functools.wraps(command)
@@ -46,6 +46,6 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except EarwitnessError as error:
             typer.echo(f"earwitness-hub: {error}", err=True)
-            raise typer.Exit(2 if isinstance(error, Invalid) else 1) from error
+            raise typer.Exit(2 if isinstance(error, InvalidError) else 1) from error
 
     return run

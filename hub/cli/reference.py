@@ -6,13 +6,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.cli.training import CACHE, CacheOption, WeightsOption, cache_of, progress
 from shared.command_line import to_json
 from shared.paths import expanded
 
 
-@reported
+@handles_errors
 def reference(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint", show_default=False)],
     data: Annotated[
@@ -32,19 +32,19 @@ def reference(
 
     `train` does so by itself: this is for checkpoints from before it did.
 
-    Example: earwitness-hub reference --checkpoint my.safetensors --data recordings/
+    Example: earwitness-hub checkpoint add-drift-reference --checkpoint my.safetensors --data recordings/
     """
     from hub.model.checkpoint import load, save
     from hub.training import recipes
-    from hub.training.datasets import Reader
-    from hub.training.drift_reference import with_reference
+    from hub.training.datasets import DatasetReader
+    from hub.training.drift_reference import add_drift_reference
 
     given = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
-        clips, _ = recipes.gather(recipes.Sources(tuple(data), 0, None), reader, (), 0)
-        told = with_reference(given, clips)
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        clips, _ = recipes.load_data(recipes.Sources(tuple(data), 0, None), reader, (), 0)
+        told = add_drift_reference(given, clips)
     target = out or checkpoint
     save(target, told)
     made: dict[str, Any] = {"checkpoint": str(target), "clips": told.record["reference"]["spans"]}
@@ -53,4 +53,4 @@ def reference(
 
 def register(app: typer.Typer) -> None:
     """Add `reference` to the hub's command line."""
-    app.command()(reference)
+    app.command("add-drift-reference")(reference)

@@ -9,15 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.cli.training import CACHE, CacheOption, WeightsOption, cache_of, progress
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.paths import expanded
 
 
-@reported
+@handles_errors
 def sketch(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint of a Siamese network", show_default=False)],
     data: Annotated[
@@ -38,23 +38,23 @@ def sketch(
 
     A tagged checkpoint, such as those that ship, needs none: its tags serve.
 
-    Example: earwitness-hub sketch --checkpoint my.safetensors --data recordings/
+    Example: earwitness-hub checkpoint train-sketch --checkpoint my.safetensors --data recordings/
     """
     from hub.model.checkpoint import load, save
-    from hub.model.tagger import TaggedNetwork
-    from hub.training.datasets import Reader
-    from hub.training.sketch_training import SketchPlan, teach
+    from hub.model.tagger import TaggingEnsemble
+    from hub.training.datasets import DatasetReader
+    from hub.training.sketch_training import SketchPlan, train_sketch
 
     given = load(checkpoint)
-    if isinstance(given.network, TaggedNetwork):
-        raise Invalid(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")
+    if isinstance(given.network, TaggingEnsemble):
+        raise InvalidError(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")
     with progress(Console(stderr=True)) as bar:
         heard = bar.add_task("reading", total=None)
-        reader = Reader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
-        clips = np.concatenate([reader.learn(folder).features for folder in data])
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        clips = np.concatenate([reader.training_set(folder).features for folder in data])
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("sketch", total=1.0)
-        taught = teach(
+        taught = train_sketch(
             given,
             clips,
             replace(SketchPlan(), values=values, blocks=blocks, steps=steps, seed=seed),
@@ -75,4 +75,4 @@ def sketch(
 
 def register(app: typer.Typer) -> None:
     """Add `sketch` to the hub's command line."""
-    app.command()(sketch)
+    app.command("train-sketch")(sketch)

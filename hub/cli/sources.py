@@ -8,16 +8,16 @@ import typer
 from rich.table import Table
 
 from hub.alerting.source_recurrence import SourceHistories
-from hub.app.factory import open_archive, places_of
-from hub.cli.options import ConfigOption, JsonOption, SetOption, reported, settings_from
+from hub.app.factory import build_event_store, build_sensor_map
+from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.settings import HubSettings
-from hub.store.episodes import Casebook
+from hub.store.episodes import EpisodeStore
 from hub.store.source_rows import StoredSource
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
 from shared.command_line import to_json
 from shared.console import plain_console
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ _EPISODES = 20
 
 
 @app.command("list")
-@reported
+@handles_errors
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="most sources shown")] = 50,
     site: Annotated[str | None, typer.Option(help="only of this site")] = None,
@@ -44,14 +44,14 @@ def list_(
     Example: earwitness-hub sources list --category dog --limit 10
     """
     if category is not None and category not in CATEGORIES:
-        raise Invalid(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
-    settings = settings_from(config, override)
-    archive = open_archive(settings)
-    found = SourceStore(archive, Casebook(archive)).newest(limit=limit, site=site, category=category)
+        raise InvalidError(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
+    settings = load_hub_settings(config, override)
+    archive = build_event_store(settings)
+    found = SourceStore(archive, EpisodeStore(archive)).newest(limit=limit, site=site, category=category)
     if json_:
         typer.echo(to_json([_document(one) for one in found]))
         return
-    zone = ZoneInfo(settings.places.timezone)
+    zone = ZoneInfo(settings.sites.timezone)
     table = Table("source", "category", "site", "episodes", "since", "last")
     for one in found:
         first, last = _local(one.first_ms, zone), _local(one.source.last_ms, zone)
@@ -60,7 +60,7 @@ def list_(
 
 
 @app.command()
-@reported
+@handles_errors
 def show(
     source: SourceArgument, config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False
 ) -> None:
@@ -68,7 +68,7 @@ def show(
 
     Example: earwitness-hub sources show 4f2a9c01d7
     """
-    settings = settings_from(config, override)
+    settings = load_hub_settings(config, override)
     store, histories, _ = _opened(settings)
     found = _source(store, source)
     now = datetime.now(UTC)
@@ -96,7 +96,7 @@ def show(
         }
         typer.echo(to_json(document))
         return
-    zone = ZoneInfo(settings.places.timezone)
+    zone = ZoneInfo(settings.sites.timezone)
     first, last = _local(found.first_ms, zone), _local(found.source.last_ms, zone)
     typer.echo(f"source {found.id}: {found.group.category} at {found.group.site}, of {found.group.space}")
     typer.echo(f"heard {pattern.times} times on {pattern.days} days, since {first}, last {last}")
@@ -107,12 +107,12 @@ def show(
     table = Table("episode", "place", "began", "lasted", "clearest event")
     for episode in episodes[:_EPISODES]:
         began, lasted = _local(episode.opened_ms, zone), f"{episode.duration_s:.0f} s"
-        table.add_row(episode.id, episode.place, began, lasted, episode.clearest)
+        table.add_row(episode.id, episode.place, began, lasted, episode.peak_event)
     plain_console().print(table)
 
 
 @app.command()
-@reported
+@handles_errors
 def join(
     source: SourceArgument,
     other: Annotated[str, typer.Argument(help="id of a source that is the same")],
@@ -124,13 +124,13 @@ def join(
 
     Example: earwitness-hub sources join 4f2a9c01d7 09be11a2c3
     """
-    store, _, verdicts = _opened(settings_from(config, override))
+    store, _, verdicts = _opened(load_hub_settings(config, override))
     joined = verdicts.join(_source(store, source).id, _source(store, other).id)
     typer.echo(to_json({"source": joined}) if json_ else f"both are source {joined} now")
 
 
 @app.command()
-@reported
+@handles_errors
 def leave(
     episode: Annotated[str, typer.Argument(help="id of an episode, as `sources show` lists it")],
     config: ConfigOption = None,
@@ -141,28 +141,28 @@ def leave(
 
     Example: earwitness-hub sources leave harbour.street-1.b3.120.7
     """
-    store, _, verdicts = _opened(settings_from(config, override))
+    store, _, verdicts = _opened(load_hub_settings(config, override))
     if episode not in store.members([episode]):
-        raise Invalid(f"episode {episode} is of no source")
+        raise InvalidError(f"episode {episode} is of no source")
     if not verdicts.leave(episode):
-        raise Invalid(f"episode {episode} is alone in its source")
+        raise InvalidError(f"episode {episode} is alone in its source")
     own = store.members([episode])[episode].source
     typer.echo(to_json({"source": own}) if json_ else f"episode {episode} is of source {own} now")
 
 
 def _opened(settings: HubSettings) -> tuple[SourceStore, SourceHistories, SourceVerdicts]:
-    archive = open_archive(settings)
-    casebook = Casebook(archive)
-    store = SourceStore(archive, casebook)
-    places, days = places_of(settings.places), settings.archive.retention_days
-    histories = SourceHistories(store, casebook, places, days, settings.flagging.cooldown_s)
-    return store, histories, SourceVerdicts(store, casebook)
+    archive = build_event_store(settings)
+    episode_store = EpisodeStore(archive)
+    store = SourceStore(archive, episode_store)
+    places, days = build_sensor_map(settings.sites), settings.store.retention_days
+    histories = SourceHistories(store, episode_store, places, days, settings.alerts.cooldown_s)
+    return store, histories, SourceVerdicts(store, episode_store)
 
 
 def _source(store: SourceStore, name: str) -> StoredSource:
     found = store.get(name)
     if found is None:
-        raise Invalid(f"no source {name}; `earwitness-hub sources list` shows them")
+        raise InvalidError(f"no source {name}; `earwitness-hub sources list` shows them")
     return found
 
 

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hub.cli.options import JsonOption, reported
+from hub.cli.options import JsonOption, handles_errors
 from hub.training.network_names import METHODS
-from shared.backbones import space_named
+from shared.backbones import resolve_space
 from shared.command_line import to_json
 from shared.completion import spaces, words
 from shared.paths import expanded
@@ -41,7 +41,7 @@ WEIGHTS = Path("~/.local/share/earwitness")
 CACHE = Path("~/.cache/earwitness/features")
 
 
-@reported
+@handles_errors
 def train(
     space: SpaceOption,
     out: Annotated[Path, typer.Option(help="checkpoint to write", show_default=False)],
@@ -52,11 +52,11 @@ def train(
             show_default=False,
         ),
     ] = None,
-    scenes: Annotated[int, typer.Option(min=0, help="synthetic scenes to make")] = 0,
+    synthetic_clips: Annotated[int, typer.Option(min=0, help="synthetic scenes to make")] = 0,
     feedback: Annotated[
         Path | None, typer.Option(help="what people said, as `feedback export` wrote it", show_default=False)
     ] = None,
-    network: Annotated[
+    architecture: Annotated[
         str | None,
         typer.Option(
             help=f"{', '.join(METHODS)}; the space's own if not given",
@@ -64,7 +64,7 @@ def train(
             autocompletion=words(METHODS),
         ),
     ] = None,
-    hold_out: HoldOutOption = None,
+    holdout: HoldOutOption = None,
     weights_dir: WeightsOption = WEIGHTS,
     cache: CacheOption = CACHE,
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs; the recipe's if not given")] = None,
@@ -74,17 +74,18 @@ def train(
     validation: Annotated[
         bool, typer.Option(help="set clips aside to choose the epochs of the paper's networks")
     ] = True,
-    like: Annotated[
+    calibration_from: Annotated[
         Path | None, typer.Option(help="checkpoint of another seed to take shift, weight and calibration from")
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
-            help="checkpoint that a tagged network starts from; - starts from nothing; if not given, earwitness-small"
+            help="checkpoint that a tagged network starts from; if not given, earwitness-small"
             " starts from one that knows sounds, but no street",
             show_default=False,
         ),
     ] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="start from no checkpoint")] = False,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,
     json_: JsonOption = False,
@@ -97,35 +98,39 @@ def train(
 
     labels.csv has a row per clip: `clip` (file name), one column per category (0 or 1), and if known `sensor_id`.
 
-    Example: earwitness-hub train --space logmel --data recordings/ --scenes 4000 --out my.safetensors
+    Example: earwitness-hub train --space logmel --data recordings/ --synthetic-clips 4000 --out my.safetensors
     """
     from hub.model.checkpoint import load, save
     from hub.training import plots, recipes
     from hub.training.auxiliary_data import versions_of
-    from hub.training.datasets import Reader
-    from hub.training.drift_reference import with_reference
+    from hub.training.datasets import DatasetReader
+    from hub.training.drift_reference import add_drift_reference
 
     console = Console(stderr=True)
-    name = space_named(space).id
+    name = resolve_space(space).id
     state = out.with_name(f".{out.name}.state")
-    method = network or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED)
-    order = recipes.Order(
+    method = architecture or recipes.DEFAULT_METHOD.get(name, recipes.TAGGED)
+    order = recipes.TrainingSpec(
         method=method,
         seed=seed,
         epochs=epochs,
         batch_pairs=batch_pairs,
         validation=validation,
-        like=None if like is None else load(like),
-        start=recipes.start_of(name, method) if start is None else None if start == Path("-") else load(start),
+        like=None if calibration_from is None else load(calibration_from),
+        start=None
+        if from_scratch
+        else recipes.default_initialisation(name, method)
+        if start is None
+        else load(start),
         state=state,
     )
-    sources = recipes.Sources(tuple(data or ()), scenes, feedback)
-    held = recipes.HELD_OUT if hold_out is None else tuple(hold_out)
+    sources = recipes.Sources(tuple(data or ()), synthetic_clips, feedback)
+    held = recipes.HELD_OUT if holdout is None else tuple(holdout)
     with progress(console) as bar:
         heard = bar.add_task("reading", total=None)
         made = versions_of(name)
-        reader = Reader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard), made)
-        clips, aside = recipes.gather(sources, reader, held, seed, started=order.start is not None)
+        reader = DatasetReader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard), made)
+        clips, aside = recipes.load_data(sources, reader, held, seed, started=order.start is not None)
         bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
 
@@ -133,11 +138,11 @@ def train(
             bar.update(task, completed=share, description=f"{stage} epoch {number}")
 
         def on_epoch(epoch: "Epoch | TaggedEpoch") -> None:
-            console.print(recipes.told(epoch))
+            console.print(recipes.format_epoch(epoch))
 
-        trained = recipes.fit(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
-    facts = recipes.facts(trained, sources, aside)
-    trained = with_reference(trained, clips)
+        trained = recipes.run_training(clips, aside, order, on_epoch=on_epoch, on_step=on_step)
+    facts = recipes.record_metadata(trained, sources, aside)
+    trained = add_drift_reference(trained, clips)
     save(out, replace(trained, record={**trained.record, "network": order.method, "seed": seed, **facts}))
     if plot is not None:
         plots.training(plot, trained.record["history"])

@@ -8,14 +8,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from hub.cli.options import ConfigOption, JsonOption, reported, settings_from
-from hub.features.vggish.download import Patience, Tick
-from hub.features.vggish.published import TORCHVGGISH, PublishedFile, Release
+from hub.cli.options import ConfigOption, JsonOption, handles_errors, load_hub_settings
+from hub.features.vggish.download import RetryPolicy, Tick
+from hub.features.vggish.published import TORCHVGGISH, PublishedFile, PublishedRelease
 from shared.command_line import to_json
 from shared.paths import expanded
 
 
-@reported
+@handles_errors
 def fetch(
     context: typer.Context,
     from_: Annotated[
@@ -38,16 +38,17 @@ def fetch(
     goes on where it stopped; what is here already is not downloaded again. Checksums are verified, and
     nothing in the files is executed. Without VGGish the hub uses log-mel features, which retrieve less well.
 
-    Example: earwitness-hub fetch-vggish
+    Example: earwitness-hub weights fetch vggish
 
-    Without internet: earwitness-hub fetch-vggish --from vggish-10086976.pth --from vggish_pca_params-970ea276.pth
+    Without internet: earwitness-hub weights fetch vggish --from vggish-10086976.pth --from
+    vggish_pca_params-970ea276.pth
     """
     from hub.features.vggish.fetch import fetch_vggish
 
-    release: Release = context.obj or TORCHVGGISH  # tests publish their own
+    release: PublishedRelease = context.obj or TORCHVGGISH  # tests publish their own
     if url is not None:
         release = dataclasses.replace(release, url=url.rstrip("/"))
-    folder = expanded(into or settings_from(config, None).model.weights_dir)
+    folder = expanded(into or load_hub_settings(config, None).features.vggish_weights_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
 
@@ -56,7 +57,7 @@ def fetch(
             return lambda done, total: progress.update(task, completed=done, total=total)
 
         fetched = fetch_vggish(
-            release, folder, offered=from_ or (), patience=Patience(attempts=attempts), ticks=ticks
+            release, folder, offered=from_ or (), patience=RetryPolicy(attempts=attempts), ticks=ticks
         )
     if json_:
         done = dataclasses.asdict(fetched)
@@ -68,5 +69,9 @@ def fetch(
 
 
 def register(app: typer.Typer) -> None:
-    """Add `fetch-vggish` to the hub's command line."""
-    app.command("fetch-vggish")(fetch)
+    """Add `weights fetch vggish` to the hub's command line."""
+    fetching = typer.Typer(no_args_is_help=True, help="Download the weights of a network.")
+    fetching.command("vggish")(fetch)
+    weights = typer.Typer(no_args_is_help=True, help="Weights that do not ship.")
+    weights.add_typer(fetching, name="fetch")
+    app.add_typer(weights, name="weights")

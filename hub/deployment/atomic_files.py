@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from hub.deployment.certificate_authority import Authority, Issued
-from shared.errors import Invalid
+from hub.deployment.certificate_authority import Authority, IssuedCertificate
+from shared.errors import InvalidError
 
 
-def write_pair(folder: Path, name: str, issued: Issued) -> None:
+def write_pair(folder: Path, name: str, issued: IssuedCertificate) -> None:
     """Write a certificate and its key."""
     write(folder / f"{name}.key", issued.key, secret=True)
     write(folder / f"{name}.crt", issued.certificate)
@@ -32,7 +32,7 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Invalid(f"cannot read {path}: {error.strerror}") from error
+        raise InvalidError(f"cannot read {path}: {error.strerror}") from error
 
 
 def authority_of(folder: Path, name: str) -> Authority:

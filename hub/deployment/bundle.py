@@ -1,4 +1,4 @@
-"""The folder that `earwitness-hub init` writes, and what may change in it later.
+"""The folder that `earwitness-hub deployment create` writes, and what may change in it later.
 
     ca/            both authorities with their keys: keep it away from every server; issued/ has every sensor's
                    certificates, so that those before a renewal can be revoked, too
@@ -28,28 +28,27 @@ from cryptography import x509
 
 from hub.deployment.atomic_files import authority_of, read, write, write_pair
 from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.deployment.layout import SERVERS, Layout, below
+from hub.deployment.layout import SERVERS, Layout, posix_path
 from hub.deployment.sensors import SENSOR_FOLDER
 from hub.settings import HubSettings
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.messages import EVENT_CAP_BYTES
-from shared.mqtt.topics import ALL_INTAKES, ROOT, ToldKind
-from shared.settings_file import commented
+from shared.mqtt.topics import ALL_INTAKES, ROOT, SensorStateKind
+from shared.settings_file import render_settings_file
 
 AUTHORITIES: Final = ("servers", "sensors")
 CLIENTS: Final = ("hub", "listener")
 IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
-    "hub": ("name", "group"),
+    "hub": ("name",),
     "mqtt": ("keepalive_s", "session_expiry_s"),
     "redis": ("timeout_s",),
-    "archive": ("retention_days", "clips_dir", "dead_letter_limit", "dead_letter_bytes"),
-    "model": ("weights_dir", "space"),
-    "intake": ("capacity",),
+    "store": ("retention_days", "audio_dir", "max_dead_letters", "max_dead_letter_bytes"),
+    "features": ("vggish_weights_dir", "space"),
+    "ingest": ("consumer_group", "max_in_flight"),
     "search": ("backend", "snapshot_dir"),
-    "flagging": ("false_alerts_a_day", "threshold", "min_above_ambient_db"),
-    "places": ("timezone", "positions"),
-    "notify": ("page_url",),
-    "web": ("host", "port"),
+    "alerts": ("max_false_alerts_per_day", "default_threshold", "min_above_ambient_db"),
+    "sites": ("timezone", "sensor_positions"),
+    "web": ("public_url", "host", "port"),
     "log": ("level", "format"),
 }
 """What an operator is most likely to change, and is therefore shown although it is not set."""
@@ -57,13 +56,13 @@ _QUEUE_BYTES: Final = 4 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DeploymentSpec:
     """What a new deployment is like.
 
     Attributes:
         layout: where everything will be.
         brokers: names and addresses under which sensors reach the broker, the one they will use first.
-        page_url: the hub's pages as people reach them, if not as the hub sees itself.
+        public_url: the hub's pages as people reach them, if not as the hub sees itself.
         timezone: IANA name.
         webhook: where Alertmanager tells people, or None.
         edge_toml: what every sensor's settings are made from.
@@ -71,13 +70,13 @@ class Plan:
 
     layout: Layout
     brokers: Sequence[str]
-    page_url: str | None
+    public_url: str | None
     timezone: str
     webhook: str | None
     edge_toml: str
 
 
-def found(folder: Path, plan: Plan, now: datetime) -> None:
+def create_deployment(folder: Path, plan: DeploymentSpec, now: datetime) -> None:
     """Write a new deployment.
 
     Raises:
@@ -85,11 +84,13 @@ def found(folder: Path, plan: Plan, now: datetime) -> None:
             owner would be root, and containers run as its owner.
     """
     if any(letter.isspace() for letter in str(folder)):
-        raise Invalid(
+        raise InvalidError(
             f"{str(folder)!r} has white space, which the servers' configurations cannot name: choose another"
         )
     if folder.exists():
-        raise Invalid(f"{folder} is there already; nothing was written: --broker with --renew adds a name")
+        raise InvalidError(
+            f"{folder} is there already; nothing was written: `deployment renew --broker NAME` adds a name"
+        )
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -97,7 +98,7 @@ def found(folder: Path, plan: Plan, now: datetime) -> None:
         _write_all(partial, plan, now)
         partial.rename(folder)
     except OSError as error:
-        raise Invalid(f"{folder} cannot be written: {error.strerror}") from error
+        raise InvalidError(f"{folder} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -115,7 +116,7 @@ def renew(folder: Path, now: datetime, brokers: Sequence[str] = ()) -> None:
         write_pair(folder / client, client, authority.issue(client, now))
 
 
-def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
+def _write_all(folder: Path, plan: DeploymentSpec, now: datetime) -> None:
     layout = plan.layout
     for server in (*SERVERS, "ca", "listener", "sensors"):
         (folder / server).mkdir(exist_ok=True)
@@ -124,18 +125,18 @@ def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
             (folder / "data" / server).mkdir(parents=True)
     (folder / "prometheus" / "rules").mkdir()
     (folder / "ca").chmod(0o700)
-    authorities = {name: Authority.founded(f"Earwitness {name}", now) for name in AUTHORITIES}
+    authorities = {name: Authority.create(f"Earwitness {name}", now) for name in AUTHORITIES}
     for name, authority in authorities.items():
-        write_pair(folder / "ca", name, authority.kept())
+        write_pair(folder / "ca", name, authority.certificate_pair())
         for place in ("ca", "mosquitto"):
             write(folder / place / f"{name}.crl", authority.revocations(now))
-        write(folder / "mosquitto" / f"{name}.crt", authority.kept().certificate)
+        write(folder / "mosquitto" / f"{name}.crt", authority.certificate_pair().certificate)
     servers = authorities["servers"]
     hosts = list(dict.fromkeys([*plan.brokers, layout.hosts["mosquitto"], "localhost", "127.0.0.1"]))
     write_pair(folder / "mosquitto", "broker", servers.issue("broker", now, hosts=hosts))
     for client in CLIENTS:
         write_pair(folder / client, client, servers.issue(client, now))
-        write(folder / client / "servers.crt", servers.kept().certificate)
+        write(folder / client / "servers.crt", servers.certificate_pair().certificate)
     passwords = {user: secrets.token_urlsafe(32) for user in ("hub", "operator", "grafana")}
     write(folder / "redis.operator.password", f"{passwords['operator']}\n", secret=True)
     if layout.name == "containers":
@@ -162,7 +163,7 @@ def _write_all(folder: Path, plan: Plan, now: datetime) -> None:
         write(folder / path, text, secret=path.endswith(("acl", "alertmanager.yml")) and server != "mosquitto")
 
 
-def hub_toml(plan: Plan, password: str) -> str:
+def hub_toml(plan: DeploymentSpec, password: str) -> str:
     """The hub's settings; they hold the store's password."""
     layout = plan.layout
     files, data = layout.files["hub"], layout.data["hub"]
@@ -172,25 +173,26 @@ def hub_toml(plan: Plan, password: str) -> str:
             "host": layout.hosts["mosquitto"],
             "port": layout.ports["hubs"],
             "tls": True,
-            "ca_file": below(files, "servers.crt"),
-            "cert_file": below(files, "hub.crt"),
-            "key_file": below(layout.secrets["hub"], "hub.key"),
+            "ca_file": posix_path(files, "servers.crt"),
+            "cert_file": posix_path(files, "hub.crt"),
+            "key_file": posix_path(layout.secrets["hub"], "hub.key"),
         },
         "redis": {"url": f"redis://hub:{password}@{layout.address('redis')}/0"},
-        "archive": {"clips_dir": below(data, "clips")},
-        "search": {"snapshot_dir": below(data, "snapshots")},
-        "model": {"weights_dir": below(data, "weights")},
-        "places": {"timezone": plan.timezone},
-        "notify": {
-            "page_url": plan.page_url or f"http://127.0.0.1:{layout.ports['web']}",
-            "alertmanagers": {"prometheus": alertmanager},
+        "store": {"audio_dir": posix_path(data, "clips")},
+        "search": {"snapshot_dir": posix_path(data, "snapshots")},
+        "features": {"vggish_weights_dir": posix_path(data, "weights")},
+        "sites": {"timezone": plan.timezone},
+        "notify": {"alertmanagers": {"prometheus": alertmanager}},
+        "web": {
+            "public_url": plan.public_url or f"http://127.0.0.1:{layout.ports['web']}",
+            "host": layout.bind,
+            "port": layout.ports["web"],
         },
-        "web": {"host": layout.bind, "port": layout.ports["web"]},
     }
-    return commented(HubSettings, values, IMPORTANT)
+    return render_settings_file(HubSettings, values, IMPORTANT)
 
 
-def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str]) -> str:
+def _rendered(template: str, plan: DeploymentSpec, server: str, passwords: dict[str, str]) -> str:
     layout = plan.layout
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hub.deployment"),
@@ -206,7 +208,7 @@ def _rendered(template: str, plan: Plan, server: str, passwords: dict[str, str])
         webhook=plan.webhook,
         root=ROOT,
         intakes=ALL_INTAKES,
-        told=get_args(ToldKind),
+        told=get_args(SensorStateKind),
         prefix=HubSettings.model_fields["homeassistant"].default.prefix,
         sensor_folder=SENSOR_FOLDER,
         server_days=SERVER_DAYS,
@@ -225,9 +227,9 @@ def _compose_env(folder: Path, layout: Layout) -> str:
         Invalid: that is root, as whom Mosquitto would look for another user, and end.
     """
     if os.getuid() == 0:
-        raise Invalid(
+        raise InvalidError(
             "containers would run as root, who would own the folder: have an ordinary user run init, as in"
-            " `sudo --user USER earwitness-hub init ...`; nothing was written"
+            " `sudo --user USER earwitness-hub deployment create ...`; nothing was written"
         )
     place = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial")).resolve()
     ports = {f"EARWITNESS_PORT_{name.upper()}": number for name, number in layout.ports.items()}

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 NAME_CAP: Final = 64
 """Longest common name."""
@@ -39,7 +39,7 @@ _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedCertificate:
     """A certificate and its key, as PEM."""
 
     certificate: bytes
@@ -66,7 +66,7 @@ class Authority:
         self._revoked = list(revoked) if revoked is not None else []
 
     @classmethod
-    def founded(cls, name: str, now: datetime) -> "Authority":
+    def create(cls, name: str, now: datetime) -> "Authority":
         """A new authority.
 
         Args:
@@ -96,18 +96,18 @@ class Authority:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             crl = x509.load_pem_x509_crl(revoked.read_bytes())
         except OSError as error:
-            raise Invalid(f"the authority's {error.filename} cannot be read: {error.strerror}") from error
+            raise InvalidError(f"the authority's {error.filename} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError) as error:
-            raise Invalid(f"the authority in {certificate.parent} is damaged: {error}") from error
+            raise InvalidError(f"the authority in {certificate.parent} is damaged: {error}") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise Invalid(f"{key} is not a key of ours: it is on no elliptic curve")
+            raise InvalidError(f"{key} is not a key of ours: it is on no elliptic curve")
         return cls(found, private, crl)
 
-    def kept(self) -> Issued:
+    def certificate_pair(self) -> IssuedCertificate:
         """The authority's own certificate and key."""
-        return Issued(self._certificate.public_bytes(serialization.Encoding.PEM), _written(self._key))
+        return IssuedCertificate(self._certificate.public_bytes(serialization.Encoding.PEM), _written(self._key))
 
-    def issue(self, name: str, now: datetime, *, hosts: Sequence[str] = ()) -> Issued:
+    def issue(self, name: str, now: datetime, *, hosts: Sequence[str] = ()) -> IssuedCertificate:
         """A new key and a certificate for it.
 
         Args:
@@ -119,7 +119,7 @@ class Authority:
             Invalid: a name that is too long, or a host that is no name and no address.
         """
         if len(name) > NAME_CAP:
-            raise Invalid(f"{name!r} has {len(name)} characters; a certificate's name has at most {NAME_CAP}")
+            raise InvalidError(f"{name!r} has {len(name)} characters; a certificate's name has at most {NAME_CAP}")
         key = ec.generate_private_key(ec.SECP256R1())
         days = SERVER_DAYS if hosts else CLIENT_DAYS
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -133,10 +133,10 @@ class Authority:
         )
         if hosts:
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([host_of(host) for host in hosts]), critical=False
+                x509.SubjectAlternativeName([validate_host(host) for host in hosts]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
-        return Issued(certificate.public_bytes(serialization.Encoding.PEM), _written(key))
+        return IssuedCertificate(certificate.public_bytes(serialization.Encoding.PEM), _written(key))
 
     def revoke(self, certificate: bytes, now: datetime) -> None:
         """Put a certificate (PEM) on the list; one that is there already stays.
@@ -148,7 +148,7 @@ class Authority:
             found = x509.load_pem_x509_certificate(certificate)
             found.verify_directly_issued_by(self._certificate)
         except Exception as error:
-            raise Invalid("this is no certificate of this authority") from error
+            raise InvalidError("this is no certificate of this authority") from error
         if all(entry.serial_number != found.serial_number for entry in self._revoked):
             entry = x509.RevokedCertificateBuilder().serial_number(found.serial_number).revocation_date(now)
             self._revoked.append(entry.build())
@@ -168,7 +168,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def host_of(host: str) -> x509.GeneralName:
+def validate_host(host: str) -> x509.GeneralName:
     """How a certificate names a host.
 
     Raises:
@@ -179,7 +179,7 @@ def host_of(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _HOST.fullmatch(host):
-        raise Invalid(
+        raise InvalidError(
             f"{host!r} is neither a host's name in ASCII nor an address: write broker.example or 192.0.2.7, without"
             " mqtts:// and port"
         )

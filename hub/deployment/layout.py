@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 LayoutName = Literal["here", "debian", "containers"]
 SERVERS: Final = ("mosquitto", "redis", "hub", "prometheus", "alertmanager")
@@ -63,7 +63,7 @@ def ports_of(given: list[str]) -> dict[str, int]:
     for one in given:
         name, _, number = one.partition("=")
         if name not in ports or not number.isdecimal() or not 0 < int(number) < 65_536:
-            raise Invalid(f"--port {one!r}: write NAME=NUMBER with a name of {', '.join(ports)}")
+            raise InvalidError(f"--port {one!r}: write NAME=NUMBER with a name of {', '.join(ports)}")
         ports[name] = int(number)
     return ports
 
@@ -103,6 +103,6 @@ def _everywhere(host: str) -> dict[str, str]:
     return dict.fromkeys(SERVERS, host)
 
 
-def below(folder: str, *parts: str) -> str:
+def posix_path(folder: str, *parts: str) -> str:
     """A path as a server sees it: always with slashes."""
     return str(PurePosixPath(folder, *parts))

@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 
 from hub.deployment.atomic_files import authority_of, read, write, write_pair
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.mqtt.topics import SensorTopic
 
 SENSOR_FOLDER: Final = "/etc/earwitness"
@@ -35,7 +35,7 @@ def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: b
     Raises:
         Invalid: a name that cannot be used; then none was written.
     """
-    places = [place_of(sensor) for sensor in dict.fromkeys(sensors)]
+    places = [parse_sensor(sensor) for sensor in dict.fromkeys(sensors)]
     if not renew:
         places = [place for place in places if not _folder(folder, *place).exists()]
     authority = authority_of(folder, "sensors")
@@ -50,11 +50,11 @@ def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: b
         write_pair(own, "sensor", certificate)
         write(own / "servers.crt", read(folder / "ca" / "servers.crt"))
         if not (own / "edge.toml").exists():
-            write(own / "edge.toml", named(template, site, name))
+            write(own / "edge.toml", render_edge_toml(template, site, name))
     return [_folder(folder, site, name) for site, name in places]
 
 
-def named(template: str, site: str, name: str) -> str:
+def render_edge_toml(template: str, site: str, name: str) -> str:
     """A sensor's settings, from those of all.
 
     Raises:
@@ -62,7 +62,7 @@ def named(template: str, site: str, name: str) -> str:
     """
     for line, own in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
         if template.splitlines().count(line) != 1:
-            raise Invalid(f"sensors/edge.toml needs the line {line} once: it becomes each sensor's own")
+            raise InvalidError(f"sensors/edge.toml needs the line {line} once: it becomes each sensor's own")
         template = template.replace(line, own)
     return template
 
@@ -73,7 +73,7 @@ def revoke(folder: Path, sensor: str, now: datetime) -> None:
     Raises:
         Invalid: there is no such sensor in this folder.
     """
-    site, name = place_of(sensor)
+    site, name = parse_sensor(sensor)
     authority = authority_of(folder, "sensors")
     own, given = _folder(folder, site, name) / "sensor.crt", list(_issued(folder, site, name).glob("*.crt"))
     if own.exists() or not given:
@@ -84,7 +84,7 @@ def revoke(folder: Path, sensor: str, now: datetime) -> None:
         write(folder / place / "sensors.crl", authority.revocations(now))
 
 
-def place_of(sensor: str) -> tuple[str, str]:
+def parse_sensor(sensor: str) -> tuple[str, str]:
     """Site and name of a sensor that is written `site/sensor`.
 
     Raises:
@@ -92,7 +92,7 @@ def place_of(sensor: str) -> tuple[str, str]:
     """
     site, slash, name = sensor.strip().partition("/")
     if not slash:
-        raise Invalid(f"{sensor!r}: write a sensor as site/sensor")
+        raise InvalidError(f"{sensor!r}: write a sensor as site/sensor")
     SensorTopic(site, name, "state")
     return site, name
 

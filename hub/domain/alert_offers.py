@@ -70,14 +70,14 @@ class Offer:
     Attributes:
         place: `site/sensor`.
         category: of the taxonomy.
-        likeness: probability that it is the same kind of sound as a past event, in [0, 1].
+        match_probability: probability that it is the same kind of sound as a past event, in [0, 1].
         same_source: how well its source is known: probability that it is that of past events, in [0, 1].
         above_db: its level over the ambient one; None if that is not known yet.
     """
 
     place: str
     category: str
-    likeness: float
+    match_probability: float
     same_source: float = 0.0
     above_db: float | None = None
 
@@ -175,7 +175,7 @@ def offers_of(document: dict[str, Any]) -> Offers:
 
 def worth(offers: Offers, offer: Offer) -> float:
     """What an alert is worth, in [0, 1]; see the module's docstring."""
-    gain = 4.0 * offer.likeness - 3.0
+    gain = 4.0 * offer.match_probability - 3.0
     if gain <= 0.0:
         return 0.0
     counts = NEW_COUNTS + (1.0 - NEW_COUNTS) * offer.same_source**2

@@ -53,7 +53,7 @@ def taken(offers: Offers, told: list[int], clip: Sequence[Offer], at_ms: int, a_
         best = max(best, value)
         if not late:
             note(offers, offer, value, at_ms, pause_ms)
-    if not room(told, at_ms, a_day) or best < price(offers, told, at_ms, a_day):
+    if not has_budget(told, at_ms, a_day) or best < price(offers, told, at_ms, a_day):
         return False
     told.append(at_ms)
     if not late:
@@ -62,7 +62,7 @@ def taken(offers: Offers, told: list[int], clip: Sequence[Offer], at_ms: int, a_
     return True
 
 
-def room(told: Sequence[int], at_ms: int, a_day: float) -> bool:
+def has_budget(told: Sequence[int], at_ms: int, a_day: float) -> bool:
     """Whether a budget of alerts has room for another one at a time.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hub.domain.alert_rule import FlagRule, Found, Judged, shared_presence
+from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, shared_presence
 from hub.domain.match import Match
 from hub.domain.named_sounds import Likely
 from hub.domain.records import StoredEvent
@@ -12,10 +12,10 @@ from shared.messages import AlertMessage, MatchMessage
 from shared.taxonomy import CATEGORIES
 
 
-def alert_of(
+def build_alert(
     event: StoredEvent,
-    judged: Judged,
-    rule: FlagRule,
+    judged: Evaluation,
+    rule: AlertRule,
     thresholds: Mapping[str, float],
     same_source: Mapping[str, float],
 ) -> AlertMessage | None:
@@ -31,18 +31,18 @@ def alert_of(
         site=event.site,
         sensor=event.id.sensor,
         captured_at=event.captured_at,
-        historical=event.historical,
+        backfilled=event.backfilled,
         delay_s=round(max(0.0, event.delivery_s), 3),
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
         presence=dict(zip(CATEGORIES, event.presence, strict=True)),
         matches=[
-            match_message(match, rule.min_shared, likeness, same_source.get(match.event))
-            for match, likeness in judged.matches
+            build_match(match, rule.min_shared, match_probability, same_source.get(match.event))
+            for match, match_probability in judged.matches
         ],
         categories=list(judged.flagged),
-        probability=judged.flagged[lead],
+        match_probability=judged.flagged[lead],
         threshold=thresholds.get(lead, rule.threshold),
         episode=next((episode.id for episode in judged.episodes if episode.category == lead), ""),
         above_ambient_db=judged.above_ambient_db,
@@ -52,10 +52,10 @@ def alert_of(
 
 def named_alert(
     event: StoredEvent,
-    judged: Judged,
-    similar: Found,
+    judged: Evaluation,
+    similar: SearchResult,
     likely: Likely,
-    rule: FlagRule,
+    rule: AlertRule,
     thresholds: Mapping[str, float],
 ) -> AlertMessage:
     """The alert for an event that is a watched sound, whatever the flagging rule says of it.
@@ -73,10 +73,10 @@ def named_alert(
     """
     presence = dict(zip(CATEGORIES, event.presence, strict=True))
     lead = max([episode.category for episode in judged.episodes] or CATEGORIES, key=lambda name: presence[name])
-    best = similar.likeness.max(axis=1, initial=0.0).tolist()
+    best = similar.match_probability.max(axis=1, initial=0.0).tolist()
     matches = list(zip(similar.matches, best, strict=True))[: rule.max_matches]
-    of_lead = float(similar.likeness[:, CATEGORIES.index(lead)].max(initial=0.0))
-    alert = alert_of(
+    of_lead = float(similar.match_probability[:, CATEGORIES.index(lead)].max(initial=0.0))
+    alert = build_alert(
         event, replace(judged, flagged={lead: of_lead}, matches=matches), rule, thresholds, similar.source_of()
     )
     assert alert is not None  # noqa: S101 - it is flagged
@@ -104,8 +104,8 @@ def _example_message(likely: Likely) -> MatchMessage:
     )
 
 
-def match_message(
-    match: Match, min_shared: float, likeness: float | None = None, same_source: float | None = None
+def build_match(
+    match: Match, min_shared: float, match_probability: float | None = None, same_source: float | None = None
 ) -> MatchMessage:
     """A match as told to others, with its probabilities of being the same kind of sound and of the same source."""
     site, _, sensor = match.place.partition("/")
@@ -117,6 +117,6 @@ def match_message(
         level=min(8.0, max(0.0, match.level)),
         rank=match.rank,
         shared=shared_presence(match, min_shared),
-        probability=likeness,
+        match_probability=match_probability,
         same_source=same_source,
     )

@@ -65,7 +65,7 @@ def believed_at(
         return claimed
     if claimed > latest + tolerance:
         return latest
-    sure = event.historical or event.clock == "synchronised"
+    sure = event.backfilled or event.clock == "synchronised"
     behind = skew_s is not None and skew_s < -tolerance.total_seconds()
     return latest if behind and not sure else claimed
 

@@ -14,34 +14,34 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.messages import AlertMessage, Severity
 
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 """From the least to the most severe."""
-PATIENCE: Final = 6
+HEAD_OF_LINE_RETRIES: Final = 6
 """After so many failures of one message, those behind it are tried as well: the fault may lie in the message."""
 _MORNING: Final = time(8)
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class TimeOfDayRange:
     """A part of each day, from `start` until just before `end`; past midnight if `end` is earlier."""
 
     start: time
     end: time
 
     @classmethod
-    def parse(cls, text: str) -> "Hours":
+    def parse(cls, text: str) -> "TimeOfDayRange":
         """Read "22:00-06:00".
 
         Raises:
             Invalid: it is not of that form, or begins when it ends.
         """
         start, hyphen, end = text.partition("-")
-        hours = cls(clock(start), clock(end)) if hyphen else None
+        hours = cls(parse_time_of_day(start), parse_time_of_day(end)) if hyphen else None
         if hours is None or hours.start == hours.end:
-            raise Invalid(f"{text!r} is not a part of the day like 22:00-06:00")
+            raise InvalidError(f"{text!r} is not a part of the day like 22:00-06:00")
         return hours
 
     def __contains__(self, at: time) -> bool:
@@ -50,7 +50,7 @@ class Hours:
         return at >= self.start or at < self.end
 
 
-def clock(text: str) -> time:
+def parse_time_of_day(text: str) -> time:
     """Read "08:00".
 
     Raises:
@@ -59,11 +59,11 @@ def clock(text: str) -> time:
     try:
         return datetime.strptime(text.strip(), "%H:%M").time()  # noqa: DTZ007 - a time of day has no date
     except ValueError:
-        raise Invalid(f"{text!r} is not a time of day like 08:00") from None
+        raise InvalidError(f"{text!r} is not a time of day like 08:00") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DeliveryPolicy:
     """What one notifier is told, and when.
 
     Attributes:
@@ -71,28 +71,28 @@ class Rules:
         least: the least severe alerts it is told.
         sites: those it is told about; all if empty.
         quiet: hours in which only urgent alerts are told.
-        digest_at: when held alerts go out, besides the end of quiet hours; without both, it is 08:00.
-        most_a_day: most alerts told on their own in 24 hours; all if None.
+        digest_time: when held alerts go out, besides the end of quiet hours; without both, it is 08:00.
+        max_per_day: most alerts told on their own in 24 hours; all if None.
     """
 
     zone: ZoneInfo
     least: Severity = "notice"
     sites: frozenset[str] = frozenset()
-    quiet: Hours | None = None
-    digest_at: time | None = None
-    most_a_day: int | None = None
+    quiet: TimeOfDayRange | None = None
+    digest_time: time | None = None
+    max_per_day: int | None = None
 
     def __post_init__(self) -> None:
-        if self.quiet is not None and self.digest_at is not None and self.digest_at in self.quiet:
-            raise Invalid(f"a digest at {self.digest_at:%H:%M} would come in quiet hours")
+        if self.quiet is not None and self.digest_time is not None and self.digest_time in self.quiet:
+            raise InvalidError(f"a digest at {self.digest_time:%H:%M} would come in quiet hours")
 
     @property
     def digest_times(self) -> tuple[time, ...]:
         """The times of day at which held alerts go out."""
-        times = {self.digest_at, self.quiet.end if self.quiet else None} - {None}
+        times = {self.digest_time, self.quiet.end if self.quiet else None} - {None}
         return tuple(sorted(one for one in times if one is not None)) or (_MORNING,)
 
-    def wants(self, alert: AlertMessage) -> bool:
+    def accepts(self, alert: AlertMessage) -> bool:
         """Whether the notifier is told of an alert at all."""
         severe = SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.least)
         return severe and (not self.sites or alert.site in self.sites)
@@ -101,7 +101,7 @@ class Rules:
         """Whether a moment lies in quiet hours."""
         return self.quiet is not None and now.astimezone(self.zone).time() in self.quiet
 
-    def holds(self, alerts: Iterable[AlertMessage], now: datetime, told: int, *, digest: bool = False) -> bool:
+    def should_defer(self, alerts: Iterable[AlertMessage], now: datetime, told: int, *, digest: bool = False) -> bool:
         """Whether a message must wait for the next digest.
 
         Args:
@@ -112,7 +112,7 @@ class Rules:
         """
         if any(alert.severity == "urgent" for alert in alerts):
             return False
-        full = self.most_a_day is not None and told >= self.most_a_day
+        full = self.max_per_day is not None and told >= self.max_per_day
         return self.quiet_at(now) or (full and not digest)
 
     def next_digest(self, after: datetime) -> datetime:
@@ -157,7 +157,7 @@ def is_news(alert: AlertMessage, late_after_s: float) -> bool:
         alert: to be sent.
         late_after_s: a clip that came so long after its end is no news, in seconds.
     """
-    return not alert.historical and alert.delay_s <= late_after_s
+    return not alert.backfilled and alert.delay_s <= late_after_s
 
 
 def failures_allowed(attempts: int) -> int:
@@ -166,9 +166,9 @@ def failures_allowed(attempts: int) -> int:
     Args:
         attempts: how often the first of them has failed.
     """
-    return 1 + max(0, attempts - PATIENCE)
+    return 1 + max(0, attempts - HEAD_OF_LINE_RETRIES)
 
 
-def given_up(put_at: datetime, now: datetime, give_up_after_s: float) -> bool:
+def is_expired(put_at: datetime, now: datetime, expire_after_s: float) -> bool:
     """Whether a message that still cannot be sent has waited long enough."""
-    return (now - put_at).total_seconds() >= give_up_after_s
+    return (now - put_at).total_seconds() >= expire_after_s

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from shared.taxonomy import CATEGORIES
 
-KEPT: Final = 3
+EPISODES_PER_CATEGORY: Final = 3
 """Episodes of each category that a sensor's `Recent` holds."""
-KEEPS: Final = 0.7
+CONTINUE_RATIO: Final = 0.7
 """A category that sounds already counts as heard from this share of the probability that opens an episode."""
 AMBIENT_STEP_DB: Final = 1.0
 AMBIENT_SHARE: Final = 0.1
@@ -48,10 +48,10 @@ class Episode:
     opened_ms: int
     last_ms: int
     clips: int = 1
-    loudest: float = -200.0
-    best: float = 0.0
-    clearest: str = ""
-    clarity: float = 0.0
+    max_laeq: float = -200.0
+    max_match_probability: float = 0.0
+    peak_event: str = ""
+    peak_presence: float = 0.0
     alert: str = ""
 
     @property
@@ -64,13 +64,13 @@ class Episode:
         """From the start of the first clip to the end of the last, in seconds."""
         return (self.last_ms - self.opened_ms) / 1000
 
-    def within(self, start_ms: int, end_ms: int, gap_ms: int) -> bool:
+    def overlaps(self, start_ms: int, end_ms: int, gap_ms: int) -> bool:
         """Whether a time lies in the episode, or at most a gap from it."""
         return self.opened_ms - gap_ms <= end_ms and start_ms <= self.last_ms + gap_ms
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Observation:
     """A clip, as far as episodes are concerned.
 
     Attributes:
@@ -93,7 +93,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ActiveAlert:
     """An alert of a category at a place: until `until_ms`, what follows belongs to it."""
 
     alert: str
@@ -102,7 +102,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Recent:
+class SensorState:
     """What a sensor did lately.
 
     Attributes:
@@ -116,7 +116,7 @@ class Recent:
     """
 
     episodes: dict[str, list[Episode]] = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, ActiveAlert] = field(default_factory=dict)
     ambient: float = 0.0
     unit: str = ""
     clips: int = 0
@@ -127,7 +127,7 @@ class Recent:
         """How far a level lies above the ambient; None while that is not known."""
         return laeq - self.ambient if self.clips >= AMBIENT_CLIPS else None
 
-    def take(self, heard: Heard, opens: float, gap_ms: int) -> list[Episode]:
+    def observe(self, heard: Observation, opens: float, gap_ms: int) -> list[Episode]:
         """Take the next clip: continue or open the episodes it belongs to, and learn the ambient level.
 
         Args:
@@ -142,24 +142,26 @@ class Recent:
         self.newest_ms = max(self.newest_ms, heard.start_ms)
         taken = []
         for number, (category, presence) in enumerate(zip(CATEGORIES, heard.presence, strict=True)):
-            if presence < KEEPS * opens:
+            if presence < CONTINUE_RATIO * opens:
                 continue
             known = self.episodes.get(category, [])
-            episode = next((e for e in reversed(known) if e.within(heard.start_ms, heard.end_ms, gap_ms)), None)
+            episode = next((e for e in reversed(known) if e.overlaps(heard.start_ms, heard.end_ms, gap_ms)), None)
             if episode is not None:
-                taken.append(self.put(_continued(episode, heard, presence)))
+                taken.append(self.upsert(_continued(episode, heard, presence)))
             elif presence >= opens:
-                taken.append(self.put(opened_by(heard, number)))
+                taken.append(self.upsert(opened_by(heard, number)))
         return taken
 
-    def put(self, episode: Episode) -> Episode:
+    def upsert(self, episode: Episode) -> Episode:
         """Take an episode in the place of what was known of it."""
         known = self.episodes.setdefault(episode.category, [])
         if known and known[-1].id == episode.id:
             known[-1] = episode
         else:
             others = [e for e in known if e.id != episode.id]
-            self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[-KEPT:]
+            self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[
+                -EPISODES_PER_CATEGORY:
+            ]
         return episode
 
     def forget_after(self, now_ms: int) -> None:
@@ -177,7 +179,7 @@ class Recent:
         for category, known in self.episodes.items():
             self.episodes[category] = [e for e in known if e.id != name]
 
-    def learn_ambient(self, heard: Heard) -> None:
+    def learn_ambient(self, heard: Observation) -> None:
         """A step towards the level that nine of ten clips exceed."""
         if heard.unit != self.unit:
             self.ambient, self.unit, self.clips = heard.laeq, heard.unit, 0
@@ -188,7 +190,7 @@ class Recent:
         self.ambient = min(towards, heard.laeq) if step > 0 else max(towards, heard.laeq)
 
 
-def opened_by(heard: Heard, number: int) -> Episode:
+def opened_by(heard: Observation, number: int) -> Episode:
     """Return the episode that a clip opens.
 
     Args:
@@ -201,33 +203,33 @@ def opened_by(heard: Heard, number: int) -> Episode:
         category=CATEGORIES[number],
         opened_ms=heard.start_ms,
         last_ms=heard.end_ms,
-        loudest=heard.laeq,
-        clearest=heard.event,
-        clarity=heard.presence[number],
+        max_laeq=heard.laeq,
+        peak_event=heard.event,
+        peak_presence=heard.presence[number],
     )
 
 
-def _continued(episode: Episode, heard: Heard, presence: float) -> Episode:
-    clearer = presence > episode.clarity
+def _continued(episode: Episode, heard: Observation, presence: float) -> Episode:
+    clearer = presence > episode.peak_presence
     return replace(
         episode,
         opened_ms=min(episode.opened_ms, heard.start_ms),
         last_ms=max(episode.last_ms, heard.end_ms),
         clips=episode.clips + 1,
-        loudest=max(episode.loudest, heard.laeq),
-        clearest=heard.event if clearer else episode.clearest,
-        clarity=max(presence, episode.clarity),
+        max_laeq=max(episode.max_laeq, heard.laeq),
+        peak_event=heard.event if clearer else episode.peak_event,
+        peak_presence=max(presence, episode.peak_presence),
     )
 
 
-def simultaneous(episode: Episode, others: Sequence[Episode], gap_ms: int) -> list[Episode]:
+def overlapping_elsewhere(episode: Episode, others: Sequence[Episode], gap_ms: int) -> list[Episode]:
     """Those of the same category at another place that go on at the same time, or at most a gap from it."""
     return [
         other
         for other in others
         if other.category == episode.category
         and other.place != episode.place
-        and other.within(episode.opened_ms, episode.last_ms, gap_ms)
+        and other.overlaps(episode.opened_ms, episode.last_ms, gap_ms)
     ]
 
 
@@ -240,7 +242,7 @@ def episode_of(row: Sequence[Any]) -> Episode:
     return Episode(*row[: len(Episode.__dataclass_fields__)])
 
 
-def recent_document(recent: Recent) -> dict[str, Any]:
+def recent_document(recent: SensorState) -> dict[str, Any]:
     """A `Recent` as JSON values."""
     return {
         "episodes": [episode_row(e) for own in recent.episodes.values() for e in own],
@@ -251,9 +253,9 @@ def recent_document(recent: Recent) -> dict[str, Any]:
     }
 
 
-def recent_of(document: Mapping[str, Any]) -> Recent:
+def recent_of(document: Mapping[str, Any]) -> SensorState:
     """A `Recent` from `recent_document`."""
-    recent = Recent(calls={name: Call(*row[:3]) for name, row in document["calls"].items()})
+    recent = SensorState(calls={name: ActiveAlert(*row[:3]) for name, row in document["calls"].items()})
     for row in document["episodes"]:
         episode = episode_of(row)
         recent.episodes.setdefault(episode.category, []).append(episode)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-PRESENT = 0.5
+PRESENCE_THRESHOLD = 0.5
 """A category counts as present in an event from this probability on."""
 
 

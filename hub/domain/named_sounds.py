@@ -19,8 +19,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.episodes import KEEPS
-from shared.errors import Invalid
+from hub.domain.episodes import CONTINUE_RATIO
+from shared.errors import InvalidError
 from shared.events import check_name
 from shared.messages import Severity
 
@@ -48,7 +48,7 @@ SameSource = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """From cosines float32 [n] to P(same source) float32 [n]."""
 
 
-class Taken(Invalid):
+class NameTakenError(InvalidError):
     """A name that is given already, or for which there is no room."""
 
 
@@ -71,11 +71,11 @@ class Treatment:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise Invalid(f"unknown mode {self.mode!r}; there are {', '.join(MODES)}")
+            raise InvalidError(f"unknown mode {self.mode!r}; there are {', '.join(MODES)}")
         if not 0.0 <= self.threshold <= 1.0:
-            raise Invalid(f"threshold {self.threshold}: P(same source) is in [0, 1]")
+            raise InvalidError(f"threshold {self.threshold}: P(same source) is in [0, 1]")
         if self.severity not in SEVERITIES:
-            raise Invalid(f"unknown severity {self.severity!r}; there are {', '.join(SEVERITIES)}")
+            raise InvalidError(f"unknown severity {self.severity!r}; there are {', '.join(SEVERITIES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +101,19 @@ class NamedSound:
     site: str
     examples: tuple[str, ...]
     treatment: Treatment = field(default_factory=Treatment)
-    by: str = ""
+    author: str = ""
     made_ms: int = 0
     source: str = ""
 
     def __post_init__(self) -> None:
         if tidy(self.name) != self.name:
-            raise Invalid(f"name {self.name!r} has spaces that a tidy name does not have")
+            raise InvalidError(f"name {self.name!r} has spaces that a tidy name does not have")
         if self.site:
             check_name(self.site, "site")
         if not 1 <= len(self.examples) <= EXAMPLES_LIMIT:
-            raise Invalid(f"a named sound has 1 to {EXAMPLES_LIMIT} examples, not {len(self.examples)}")
+            raise InvalidError(f"a named sound has 1 to {EXAMPLES_LIMIT} examples, not {len(self.examples)}")
         if len(set(self.examples)) < len(self.examples):
-            raise Invalid("an event is given twice as an example")
+            raise InvalidError("an event is given twice as an example")
 
     def serves(self, site: str) -> bool:
         """Whether it is looked for at a site."""
@@ -129,7 +129,7 @@ def tidy(name: str) -> str:
     name = name.strip()
     surrogates = any("\ud800" <= one <= "\udfff" for one in name)  # of a command line in another encoding
     if len(name) > NAME_LIMIT or surrogates or not re.fullmatch(NAME_FORM, name):
-        raise Invalid(f"{name[:NAME_LIMIT]!r} is no name: write 1 to {NAME_LIMIT} printable characters")
+        raise InvalidError(f"{name[:NAME_LIMIT]!r} is no name: write 1 to {NAME_LIMIT} printable characters")
     return " ".join(name.split())
 
 
@@ -158,9 +158,11 @@ def check_room(sound: NamedSound, others: Iterable[NamedSound]) -> None:
     twin = next((other for other in beside if folded(other.name) == folded(sound.name)), None)
     if twin is not None:
         where = f"at {twin.site}" if twin.site else "at all sites"
-        raise Taken(f"{twin.name!r} is the name of another sound {where}: choose another name, or change that one")
+        raise NameTakenError(
+            f"{twin.name!r} is the name of another sound {where}: choose another name, or change that one"
+        )
     if len(beside) >= SITE_LIMIT:
-        raise Taken(f"{SITE_LIMIT} sounds have names here, which is the most: remove one that is not needed")
+        raise NameTakenError(f"{SITE_LIMIT} sounds have names here, which is the most: remove one that is not needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ def recognised(likely: Sequence[Likely], goes_on: Callable[[str], bool] = lambda
     """
     for one in likely:
         needed = one.sound.treatment.threshold
-        if one.probability >= needed or (one.probability >= KEEPS * needed and goes_on(one.sound.id)):
+        if one.probability >= needed or (one.probability >= CONTINUE_RATIO * needed and goes_on(one.sound.id)):
             return one
     return None
 
@@ -263,7 +265,7 @@ def find(sounds: Mapping[str, NamedSound], wanted: str, site: str | None = None)
     ]
     if not found:
         where = "" if site is None else f" at {site}"
-        raise Invalid(f"no sound has the name or id {wanted!r}{where}")
+        raise InvalidError(f"no sound has the name or id {wanted!r}{where}")
     if len(found) > 1:
-        raise Invalid(f"{wanted!r} is a name at {', '.join(sorted(one.site for one in found))}: say which site")
+        raise InvalidError(f"{wanted!r} is a name at {', '.join(sorted(one.site for one in found))}: say which site")
     return found[0]

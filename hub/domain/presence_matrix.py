@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 BOTH: Final = 0
@@ -17,13 +17,13 @@ NEITHER: Final = 1
 """Column: neither clip contains it."""
 ONE: Final = 2
 """Column: exactly one of the clips contains it."""
-SITUATIONS: Final = 3
+PAIR_STATES: Final = 3
 
 Labels = npt.NDArray[np.uint8]
 """uint8 [..., 8], 1 where the category is present."""
 
 
-def situations(a: Labels, b: Labels) -> npt.NDArray[np.int64]:
+def pair_states(a: Labels, b: Labels) -> npt.NDArray[np.int64]:
     """Column of each category's situation: the class indices that a cross-entropy loss wants.
 
     Args:
@@ -38,9 +38,9 @@ def situations(a: Labels, b: Labels) -> npt.NDArray[np.int64]:
     """
     for labels in (a, b):
         if labels.ndim < 1 or labels.shape[-1] != COUNT:
-            raise Invalid(f"labels want {COUNT} categories last, got shape {list(labels.shape)}")
+            raise InvalidError(f"labels want {COUNT} categories last, got shape {list(labels.shape)}")
         if labels.size and int(labels.max()) > 1:
-            raise Invalid("labels are 0 or 1")
+            raise InvalidError("labels are 0 or 1")
     same = np.where(a == 1, BOTH, NEITHER)
     return np.asarray(np.where(a == b, same, ONE), dtype=np.int64)
 
@@ -58,7 +58,7 @@ def presence_matrix(a: Labels, b: Labels) -> npt.NDArray[np.float32]:
     Raises:
         Invalid: not eight categories, or values other than 0 and 1.
     """
-    return np.eye(SITUATIONS, dtype=np.float32)[situations(a, b)]
+    return np.eye(PAIR_STATES, dtype=np.float32)[pair_states(a, b)]
 
 
 def level_of_similarity(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -75,6 +75,6 @@ def level_of_similarity(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floa
 
     Source: the paper, section 3.1 ("By summing the first and the second column of the matrix").
     """
-    if matrix.shape[-2:] != (COUNT, SITUATIONS):
-        raise Invalid(f"a presence matrix is [..., {COUNT}, {SITUATIONS}], got {list(matrix.shape)}")
+    if matrix.shape[-2:] != (COUNT, PAIR_STATES):
+        raise InvalidError(f"a presence matrix is [..., {COUNT}, {PAIR_STATES}], got {list(matrix.shape)}")
     return np.asarray(matrix[..., : NEITHER + 1].sum(axis=(-2, -1)), dtype=np.float32)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 BINS: Final = 10
@@ -54,13 +54,13 @@ def _shares(counts: Counts, telling: npt.NDArray[np.float64]) -> npt.NDArray[np.
     return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def tenths(values: npt.NDArray[np.floating]) -> Counts:
+def decile_histogram(values: npt.NDArray[np.floating]) -> Counts:
     """Counts of probabilities, floating [n, k] in [0, 1], in tenths: int64 [k, 10]."""
     bins = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
     return np.stack([np.bincount(column, minlength=BINS) for column in bins.T])
 
 
-def directions(features: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def random_projections(features: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Mean embeddings along fixed random directions: float64 [n, 8], of features uint8 [n, frames, dimension]."""
     signs = np.random.default_rng(_SEED).choice((-1.0, 1.0), (features.shape[-1], DIRECTIONS))
     return np.asarray(features.mean(axis=1) @ signs / np.sqrt(features.shape[-1]), dtype=np.float64)
@@ -88,7 +88,7 @@ class Reference:
     def __post_init__(self) -> None:
         shapes = (self.presence.shape, self.edges.shape, self.embedding.shape)
         if shapes != ((COUNT, BINS), (DIRECTIONS, BINS - 1), (DIRECTIONS, BINS)):
-            raise Invalid(f"a reference of {shapes} is not understood")
+            raise InvalidError(f"a reference of {shapes} is not understood")
 
     @property
     def events(self) -> int:
@@ -96,7 +96,9 @@ class Reference:
         return int(self.presence[0].sum())
 
     @classmethod
-    def made(cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8], spans: int) -> "Reference":
+    def from_sample(
+        cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8], spans: int
+    ) -> "Reference":
         """Of events.
 
         Args:
@@ -104,17 +106,19 @@ class Reference:
             features: uint8 [m, frames, dimension], of all of them or of some.
             spans: how many of them are independent of each other.
         """
-        along = directions(features)
+        along = random_projections(features)
         edges = np.quantile(along, np.arange(1, BINS) / BINS, axis=0).T
-        return cls(tenths(presence), edges, _between(along, edges), spans)
+        return cls(decile_histogram(presence), edges, _between(along, edges), spans)
 
     def presence_psi(self, presence: npt.NDArray[np.float32], spans: int) -> npt.NDArray[np.float64]:
         """How far other events' presence, float32 [n, 8], of so many spans is from it: float64 [8]."""
-        return psi(tenths(presence), self.presence, spans, self.spans)
+        return psi(decile_histogram(presence), self.presence, spans, self.spans)
 
     def embedding_psi(self, features: npt.NDArray[np.uint8], spans: int) -> float:
         """How far other events' features, uint8 [n, frames, dimension], are from it, on average of the directions."""
-        return float(psi(_between(directions(features), self.edges), self.embedding, spans, self.spans).mean())
+        return float(
+            psi(_between(random_projections(features), self.edges), self.embedding, spans, self.spans).mean()
+        )
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -123,7 +127,7 @@ class Reference:
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "Reference":
+    def from_json(cls, document: Mapping[str, Any]) -> "Reference":
         """From JSON values.
 
         Raises:
@@ -134,7 +138,7 @@ class Reference:
             edges = np.array(document["edges"], dtype=np.float64)
             return cls(presence, edges, embedding, int(document.get("spans", presence[0].sum())))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise Invalid(f"the reference is not understood: {error}") from error
+            raise InvalidError(f"the reference is not understood: {error}") from error
 
 
 def _between(along: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Counts:

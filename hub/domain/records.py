@@ -9,14 +9,14 @@ from typing import Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import ClockStatus, EventId, Levels
-from shared.feature_space import Features, space_of
-from shared.messages import LATEST, ReportMessage
+from shared.feature_space import Features, get_space
+from shared.messages import LATEST, SensorReport
 from shared.taxonomy import CATEGORIES
 
 
-class Recorded(Enum):
+class WriteState(Enum):
     """What came of writing an event."""
 
     NEW = -1
@@ -26,7 +26,7 @@ class Recorded(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredTowers:
+class StoredEmbeddings:
     """What a network computed of an event, so that a start need not.
 
     Attributes:
@@ -53,7 +53,7 @@ class StoredEvent:
         towers: what the hub that archived it computed, if that is worth its room.
         claimed_at: when its sensor claims that it was captured, if that is not believed; see `hub.domain.clocks`.
         clock: what the sensor said of its clock.
-        historical: whether it is a replay of an old recording.
+        backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
     """
 
@@ -66,10 +66,10 @@ class StoredEvent:
     features: Features
     presence: tuple[float, ...]
     clip: str = ""
-    towers: StoredTowers | None = None
+    towers: StoredEmbeddings | None = None
     claimed_at: datetime | None = None
     clock: ClockStatus = "unknown"
-    historical: bool = False
+    backfilled: bool = False
     rate_hz: int = 0
 
     @property
@@ -89,7 +89,7 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StoredReport:
     """How a sensor keeps up, as it told last.
 
     Attributes:
@@ -143,7 +143,7 @@ class Sensor:
     last_received_at: datetime | None
     state: str
     boot: str
-    report: Report | None = None
+    report: StoredReport | None = None
     last_claimed_at: datetime | None = None
     clock: ClockReading | None = None
     software: str = ""
@@ -162,13 +162,13 @@ class Sensor:
         return measured if lead_s <= 0.0 else max(lead_s, measured or 0.0)
 
     @property
-    def connected_report(self) -> Report | None:
+    def connected_report(self) -> StoredReport | None:
         """Its report while it is connected: of one that is away nobody knows what its spool holds now."""
         return self.report if self.state == "ready" else None
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeRecord:
     """An event that came or went; what hubs tell each other through the archive.
 
     Attributes:
@@ -195,7 +195,7 @@ FIELDS: Final = (
     "towers",
     "claimed_ms",
     "clock",
-    "historical",
+    "backfilled",
     "rate_hz",
 )
 """Fields of an event's hash, in the order that `stored_of` wants; an event may lack those from `towers` on."""
@@ -203,12 +203,12 @@ _NEEDED: Final = FIELDS.index("towers")
 _CLOCKS: Final[tuple[ClockStatus, ...]] = get_args(ClockStatus)
 
 
-def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
+def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     """An event as the fields of its hash."""
     fields: dict[str, str | bytes] = {
         "site": event.site,
-        "captured_ms": str(ms_of(event.captured_at)),
-        "received_ms": str(ms_of(event.received_at)),
+        "captured_ms": str(to_ms(event.captured_at)),
+        "received_ms": str(to_ms(event.received_at)),
         "duration_s": repr(event.duration_s),
         "laeq": repr(event.levels.laeq),
         "lafmax": repr(event.levels.lafmax),
@@ -219,15 +219,15 @@ def fields_of(event: StoredEvent) -> dict[str, str | bytes]:
         "clip": event.clip,
         "towers": b"" if event.towers is None else _packed(event.towers),
         "clock": event.clock,
-        "historical": str(int(event.historical)),
+        "backfilled": str(int(event.backfilled)),
         "rate_hz": str(event.rate_hz),
     }
     if event.claimed_at is not None:
-        fields["claimed_ms"] = str(ms_of(event.claimed_at))
+        fields["claimed_ms"] = str(to_ms(event.claimed_at))
     return fields
 
 
-def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
+def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     """An event from its id and the values of `FIELDS`; None if it is not there.
 
     Raises:
@@ -236,18 +236,18 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
     """
     if row[0] is None:
         return None
-    needed, (towers, claimed, clock, historical, rate) = row[:_NEEDED], row[_NEEDED:]
+    needed, (towers, claimed, clock, backfilled, rate) = row[:_NEEDED], row[_NEEDED:]
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
-        raise Invalid(f"event {key} is archived without {FIELDS[needed.index(None)]}")
+        raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
     _, captured, received, duration, laeq, lafmax, unit, space_id, features, presence, clip = values
-    space = space_of(space_id.decode())
+    space = get_space(space_id.decode())
     if len(presence) != 4 * len(CATEGORIES):
-        raise Invalid(f"event {key} is archived with a presence of {len(presence)} bytes")
+        raise InvalidError(f"event {key} is archived with a presence of {len(presence)} bytes")
     return StoredEvent(
         id=EventId.parse(key),
-        captured_at=time_of(captured),
-        received_at=time_of(received),
+        captured_at=from_ms(captured),
+        received_at=from_ms(received),
         duration_s=float(duration),
         levels=Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS"),
         space=space.id,
@@ -255,32 +255,32 @@ def stored_of(key: str, row: Sequence[bytes | None]) -> StoredEvent | None:
         presence=tuple(np.frombuffer(presence, dtype="<f4").tolist()),
         clip=clip.decode(),
         towers=_unpacked(towers) if towers else None,
-        claimed_at=time_of(claimed) if claimed else None,
+        claimed_at=from_ms(claimed) if claimed else None,
         clock=next((one for one in _CLOCKS if clock == one.encode()), "unknown"),
-        historical=historical == b"1",
+        backfilled=backfilled == b"1",
         rate_hz=int(rate or 0),
     )
 
 
-def _packed(towers: StoredTowers) -> bytes:
+def _packed(towers: StoredEmbeddings) -> bytes:
     """`network:values`, and with an identity `network/length:values identity`, its length in bytes."""
     length = f"/{towers.identity.size}" if towers.identity.size else ""
     return f"{towers.network}{length}:".encode() + towers.values.astype("<f2").tobytes() + towers.identity.tobytes()
 
 
-def _unpacked(value: bytes) -> StoredTowers | None:
+def _unpacked(value: bytes) -> StoredEmbeddings | None:
     """None if something else is there, which is as good as nothing: towers can be computed again."""
     head, _, values = value.partition(b":")
     network, _, length = head.partition(b"/")
     try:
         end = len(values) - int(length or 0)
         identity = np.frombuffer(values[end:], dtype=np.int8)
-        return StoredTowers(network.decode(), np.frombuffer(values[:end], dtype="<f2"), identity)
+        return StoredEmbeddings(network.decode(), np.frombuffer(values[:end], dtype="<f2"), identity)
     except ValueError:
         return None
 
 
-def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
+def sensor_from_hash(place: str, row: dict[bytes, bytes]) -> Sensor:
     """A sensor from its hash, without its report.
 
     Raises:
@@ -291,11 +291,11 @@ def sensor_of(place: str, row: dict[bytes, bytes]) -> Sensor:
         place=place,
         events=int(row.get(b"events", b"0")),
         last_event=row.get(b"last_event", b"").decode(),
-        last_captured_at=time_of(captured) if captured else None,
-        last_received_at=time_of(received) if received else None,
+        last_captured_at=from_ms(captured) if captured else None,
+        last_received_at=from_ms(received) if received else None,
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
-        last_claimed_at=time_of(claimed) if (claimed := row.get(b"last_claimed_ms")) else None,
+        last_claimed_at=from_ms(claimed) if (claimed := row.get(b"last_claimed_ms")) else None,
         clock=_clock_of(row),
         software=row.get(b"software", b"").decode(errors="replace"),
     )
@@ -306,15 +306,15 @@ def _clock_of(row: dict[bytes, bytes]) -> ClockReading | None:
     return None if skew is None else ClockReading(row.get(b"clock_boot", b"").decode(), float(skew))
 
 
-def report_fields(report: ReportMessage) -> dict[str, str | int | float]:
+def report_fields(report: SensorReport) -> dict[str, str | int | float]:
     """A report as fields of its sensor's hash."""
     end = report.certificate_end
     return {
-        "reported_ms": ms_of(report.at),
+        "reported_ms": to_ms(report.at),
         "waiting": report.waiting,
         "spool": report.spool,
         "dropped": report.dropped,
-        "certificate_end_ms": ms_of(end) if end is not None else "",
+        "certificate_end_ms": to_ms(end) if end is not None else "",
         "set_aside": report.set_aside,
         "spool_lost": report.spool_lost,
         "taken_over": report.taken_over,
@@ -322,7 +322,7 @@ def report_fields(report: ReportMessage) -> dict[str, str | int | float]:
     }
 
 
-def report_of(row: dict[bytes, bytes]) -> Report | None:
+def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
     """A sensor's last report from its hash; None if it never sent one.
 
     Raises:
@@ -332,29 +332,29 @@ def report_of(row: dict[bytes, bytes]) -> Report | None:
     if b"reported_ms" not in row:
         return None
     end = row[b"certificate_end_ms"]
-    told = ReportMessage(
-        at=time_of(row[b"reported_ms"]),
+    told = SensorReport(
+        at=from_ms(row[b"reported_ms"]),
         waiting=int(row[b"waiting"]),
         spool=float(row[b"spool"]),
         dropped=int(row[b"dropped"]),
-        certificate_end=time_of(end) if end else None,
+        certificate_end=from_ms(end) if end else None,
         set_aside=int(row.get(b"set_aside", 0)),
         spool_lost=int(row.get(b"spool_lost", 0)),
         taken_over=int(row.get(b"taken_over", 0)),
         source_failure=row.get(b"source_failure", b"").decode(),
     )
-    return Report(told.at, told.waiting, told.spool, told.dropped, told.certificate_end)
+    return StoredReport(told.at, told.waiting, told.spool, told.dropped, told.certificate_end)
 
 
-def ms_of(at: datetime) -> int:
+def to_ms(at: datetime) -> int:
     """A time as ms since 1970 UTC."""
     return round(at.timestamp() * 1000)
 
 
-LATEST_MS: Final = ms_of(LATEST)
+LATEST_MS: Final = to_ms(LATEST)
 
 
-def time_of(ms: bytes) -> datetime:
+def from_ms(ms: bytes) -> datetime:
     """The time that such a number stands for.
 
     Raises:

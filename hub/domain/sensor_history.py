@@ -13,7 +13,7 @@ that a late clip ties to the next one becomes one with it.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hub.domain.episodes import KEEPS, Episode, Heard, Recent, opened_by
+from hub.domain.episodes import CONTINUE_RATIO, Episode, Observation, SensorState, opened_by
 from shared.taxonomy import CATEGORIES
 
 
@@ -27,7 +27,7 @@ class Trace:
         end_ms: when it ends.
         laeq: its level.
         presence: probability of the category, in [0, 1].
-        likeness: highest probability that it is the same kind of sound as a past event, in [0, 1].
+        match_probability: highest probability that it is the same kind of sound as a past event, in [0, 1].
     """
 
     event: str
@@ -35,7 +35,7 @@ class Trace:
     end_ms: int
     laeq: float
     presence: float
-    likeness: float = 0.0
+    match_probability: float = 0.0
 
 
 Key = tuple[str, str]
@@ -133,36 +133,36 @@ class History:
         other = second if name is first else first
         self.merged[other.id], self.into[other.id] = other, name.id
         self.changed.pop(other.id, None)
-        clearest = first if first.clarity >= second.clarity else second
+        clearest = first if first.peak_presence >= second.peak_presence else second
         return replace(
             name,
             opened_ms=min(first.opened_ms, second.opened_ms),
             last_ms=max(first.last_ms, second.last_ms),
             clips=first.clips + second.clips,
-            loudest=max(first.loudest, second.loudest),
-            best=max(first.best, second.best),
-            clearest=clearest.clearest,
-            clarity=clearest.clarity,
+            max_laeq=max(first.max_laeq, second.max_laeq),
+            max_match_probability=max(first.max_match_probability, second.max_match_probability),
+            peak_event=clearest.peak_event,
+            peak_presence=clearest.peak_presence,
             alert=name.alert or other.alert,
         )
 
 
 def with_clip(episode: Episode, clip: Trace) -> Episode:
     """An episode with a further clip."""
-    clearer = clip.presence > episode.clarity
+    clearer = clip.presence > episode.peak_presence
     return replace(
         episode,
         opened_ms=min(episode.opened_ms, clip.start_ms),
         last_ms=max(episode.last_ms, clip.end_ms),
         clips=episode.clips + 1,
-        loudest=max(episode.loudest, clip.laeq),
-        best=max(episode.best, clip.likeness),
-        clearest=clip.event if clearer else episode.clearest,
-        clarity=max(clip.presence, episode.clarity),
+        max_laeq=max(episode.max_laeq, clip.laeq),
+        max_match_probability=max(episode.max_match_probability, clip.match_probability),
+        peak_event=clip.event if clearer else episode.peak_event,
+        peak_presence=max(clip.presence, episode.peak_presence),
     )
 
 
-def take(recent: Recent, heard: Heard, opens: float, gap_ms: int, history: History) -> list[Episode]:
+def take(recent: SensorState, heard: Observation, opens: float, gap_ms: int, history: History) -> list[Episode]:
     """Take a clip, whenever it comes: continue, open or join the episodes it belongs to.
 
     Args:
@@ -176,7 +176,7 @@ def take(recent: Recent, heard: Heard, opens: float, gap_ms: int, history: Histo
         The episodes it belongs to, as they are now.
     """
     if heard.start_ms > recent.newest_ms:
-        taken = [history.keep(e, moved=e.clips == 1) for e in recent.take(heard, opens, gap_ms)]
+        taken = [history.keep(e, moved=e.clips == 1) for e in recent.observe(heard, opens, gap_ms)]
     else:
         recent.learn_ambient(heard)
         taken = _take_late(recent, heard, opens, gap_ms, history)
@@ -184,7 +184,7 @@ def take(recent: Recent, heard: Heard, opens: float, gap_ms: int, history: Histo
 
 
 def note_doubts(
-    history: History, heard: Heard, opens: float, taken: Collection[str], likeness: Mapping[str, float]
+    history: History, heard: Observation, opens: float, taken: Collection[str], match_probability: Mapping[str, float]
 ) -> None:
     """Keep traces of a clip in the categories that are in doubt and belong to no episode.
 
@@ -193,19 +193,19 @@ def note_doubts(
         heard: the clip.
         opens: probability from which a category is heard, in [0, 1].
         taken: categories in which the clip belongs to an episode.
-        likeness: by category, the probability of being the same kind of sound as a past event.
+        match_probability: by category, the probability of being the same kind of sound as a past event.
     """
     for category, presence in zip(CATEGORIES, heard.presence, strict=True):
-        if KEEPS * opens <= presence and category not in taken:
-            alike = likeness.get(category, 0.0)
+        if CONTINUE_RATIO * opens <= presence and category not in taken:
+            alike = match_probability.get(category, 0.0)
             trace = Trace(heard.event, heard.start_ms, heard.end_ms, heard.laeq, presence, alike)
             history.doubt(heard.place, category, trace)
 
 
-def _take_late(recent: Recent, heard: Heard, opens: float, gap_ms: int, history: History) -> list[Episode]:
+def _take_late(recent: SensorState, heard: Observation, opens: float, gap_ms: int, history: History) -> list[Episode]:
     taken = []
     for number, (category, presence) in enumerate(zip(CATEGORIES, heard.presence, strict=True)):
-        if presence < KEEPS * opens:
+        if presence < CONTINUE_RATIO * opens:
             continue
         known = recent.episodes.get(category, ())
         near = history.episodes((heard.place, category), heard.start_ms - gap_ms, heard.start_ms, known)
@@ -221,11 +221,11 @@ def _take_late(recent: Recent, heard: Heard, opens: float, gap_ms: int, history:
         for other in known:
             if other.id in history.merged:
                 recent.forget(other.id)
-        taken.append(recent.put(episode))
+        taken.append(recent.upsert(episode))
     return taken
 
 
-def alert_nearby(history: History, recent: Recent, episode: Episode, cooldown_ms: int, *, worthy: bool) -> str:
+def alert_nearby(history: History, recent: SensorState, episode: Episode, cooldown_ms: int, *, worthy: bool) -> str:
     """The alert that a late episode belongs to by the cool-down: an earlier one's, or if it is worth one, a later's.
 
     Args:
@@ -243,7 +243,7 @@ def alert_nearby(history: History, recent: Recent, episode: Episode, cooldown_ms
     return before[-1].alert if before else after[0].alert if after and worthy else ""
 
 
-def spread(history: History, recent: Recent, episode: Episode, cooldown_ms: int) -> list[Episode]:
+def spread(history: History, recent: SensorState, episode: Episode, cooldown_ms: int) -> list[Episode]:
     """Have the episodes that follow one with an alert within the cool-down belong to that alert.
 
     Args:
@@ -273,5 +273,5 @@ def spread(history: History, recent: Recent, episode: Episode, cooldown_ms: int)
         if not following.alert:
             following = history.keep(replace(following, alert=chain[-1].alert))
             if following.id in {e.id for e in known}:
-                recent.put(following)
+                recent.upsert(following)
         chain.append(following)

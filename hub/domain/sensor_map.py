@@ -12,16 +12,16 @@ Position = tuple[float, float]
 """Latitude and longitude, degrees."""
 
 
-class Places:
+class SensorMap:
     """A network's sensors on the map.
 
     Args:
         positions: of each `site/sensor`; sensors without one are near no other.
-        nearby_m: sensors of a site at most so far apart hear the same things.
+        neighbour_radius_m: sensors of a site at most so far apart hear the same things.
         timezone: of the hour-of-week, quiet hours and texts.
     """
 
-    def __init__(self, positions: Mapping[str, Position], nearby_m: float, timezone: ZoneInfo) -> None:
+    def __init__(self, positions: Mapping[str, Position], neighbour_radius_m: float, timezone: ZoneInfo) -> None:
         self.positions = dict(positions)
         self.timezone = timezone
         self._near = {
@@ -30,12 +30,12 @@ class Places:
                 for other, there in positions.items()
                 if other != place
                 and other.partition("/")[0] == place.partition("/")[0]
-                and distance_m(here, there) <= nearby_m
+                and distance_m(here, there) <= neighbour_radius_m
             )
             for place, here in positions.items()
         }
 
-    def near(self, place: str) -> tuple[str, ...]:
+    def neighbours(self, place: str) -> tuple[str, ...]:
         """The sensors of the same site that are near one."""
         return self._near.get(place, ())
 

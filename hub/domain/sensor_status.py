@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from hub.domain.records import Sensor
 
-Word = Literal["hearing", "silent", "stopped", "lost"]
+Word = Literal["online", "silent", "stopped", "lost"]
 
 SILENT_AFTER: Final = timedelta(minutes=10)
 """A sensor that listens sends a clip every ten seconds or so; from this on something is wrong."""
@@ -14,11 +14,11 @@ _LATE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class SensorStatus:
     """A sensor's condition.
 
     Attributes:
-        word: `hearing`; `silent`: connected, but nothing came for a while; `stopped`: it said goodbye; `lost`: it
+        word: `online`; `silent`: connected, but nothing came for a while; `stopped`: it said goodbye; `lost`: it
             went without a word.
         text: what that means.
         delay: from capture to receipt, of its last clip.
@@ -29,26 +29,26 @@ class Condition:
     delay: timedelta | None
 
     @property
-    def well(self) -> bool:
+    def is_ok(self) -> bool:
         """Whether it does its work."""
-        return self.word == "hearing"
+        return self.word == "online"
 
     @property
-    def late(self) -> bool:
+    def is_delayed(self) -> bool:
         """Whether its clips come much later than they were captured."""
         return self.delay is not None and self.delay > _LATE
 
 
-def condition(sensor: Sensor, now: datetime) -> Condition:
+def sensor_status(sensor: Sensor, now: datetime) -> SensorStatus:
     """How a sensor is now."""
     last, captured = sensor.last_received_at, sensor.last_captured_at
     delay = last - captured if last is not None and captured is not None else None
     if sensor.state == "lost":
-        return Condition("lost", "It went away without a word: look at its power and network.", delay)
+        return SensorStatus("lost", "It went away without a word: look at its power and network.", delay)
     if sensor.state == "disconnected":
-        return Condition("stopped", "It was stopped on purpose.", delay)
+        return SensorStatus("stopped", "It was stopped on purpose.", delay)
     if last is None or now - last > SILENT_AFTER:
         kept = report.waiting if (report := sensor.connected_report) is not None else 0
         text = f"Nothing came for a while. It keeps {kept:,} events." if kept else "Nothing came for a while."
-        return Condition("silent", text, delay)
-    return Condition("hearing", "It is heard.", delay)
+        return SensorStatus("silent", text, delay)
+    return SensorStatus("online", "It is heard.", delay)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from hub.domain.recurrence.analysis import NO_RHYTHM
+from hub.domain.recurrence.analysis import NO_PATTERN
 from shared.messages import SourceMessage
 
 NOUNS: Final[Mapping[str, tuple[str, str]]] = {
@@ -32,7 +32,7 @@ def said_of(source: SourceMessage, category: str, day: Callable[[datetime], str]
     unknown, known = NOUNS.get(category, ("a source", "this source"))
     if source.new:
         return f"{unknown}, not heard here before"
-    rhythm = f", {source.regularity}" if source.regularity not in {"", NO_RHYTHM} else ""
+    rhythm = f", {source.regularity}" if source.regularity not in {"", NO_PATTERN} else ""
     return f"{known}, the {ordinal(source.times)} time since {day(source.since)}{rhythm}"
 
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-FLOOR: Final = 0.3
+MIN_THRESHOLD: Final = 0.3
 """No threshold is lower, and no episode below this is remembered for them."""
-CEILING: Final = 0.99
+MAX_THRESHOLD: Final = 0.99
 """No threshold is higher."""
 _PRIOR_SD: Final = 1.0
 """Of the shift of the log-odds, before any verdict: a typical network is off by so much at a new site."""
@@ -39,10 +39,10 @@ class Threshold:
 
     Attributes:
         value: likeness that an alert needs, in [0, 1].
-        false_a_day: false alerts a day that it is expected to cost.
+        false_alerts_per_day: false alerts a day that it is expected to cost.
         low: of them, lower end of a 90 % interval.
         high: upper end.
-        alerts_a_day: alerts a day above it at most, by the history.
+        alerts_per_day: alerts a day above it at most, by the history.
         episodes: happenings in the history, of likeness `FLOOR` or more.
         days: length of the history.
         verdicts: of people, that it takes into account.
@@ -50,77 +50,77 @@ class Threshold:
     """
 
     value: float
-    false_a_day: float = 0.0
+    false_alerts_per_day: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    alerts_a_day: float = 0.0
+    alerts_per_day: float = 0.0
     episodes: int = 0
     days: float = 0.0
     verdicts: int = 0
     shift: float = 0.0
 
-    def document(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CategoryHistory:
     """What is known of a category at a site.
 
     Attributes:
-        likeness: of each past episode, in [0, 1].
+        match_probability: of each past episode, in [0, 1].
         verdicts: of people: likeness that was stated, and whether it was right.
     """
 
-    likeness: Sequence[float]
+    match_probability: Sequence[float]
     verdicts: Sequence[tuple[float, bool]] = ()
 
 
-def thresholds(
-    records: Mapping[str, Record],
+def fit_thresholds(
+    records: Mapping[str, CategoryHistory],
     days: float,
     *,
-    false_alerts_a_day: float,
+    max_false_alerts_per_day: float,
     start: float,
-    alerts_a_day: float = math.inf,
+    alerts_per_day: float = math.inf,
 ) -> dict[str, Threshold]:
     """The threshold of each category at a site.
 
     Args:
         records: by category.
         days: that the history covers, over 0; less than one counts as one.
-        false_alerts_a_day: the site's budget.
+        max_false_alerts_per_day: the site's budget.
         start: probability needed at least, as verdicts correct it, in [0, 1]; what holds where there is no history.
-        alerts_a_day: how many happenings a day get an alert at most; which of them is not known here, so that each
+        alerts_per_day: how many happenings a day get an alert at most; which of them is not known here, so that each
             is taken to be as doubtful as all above the threshold are on average.
 
     Returns:
         By category.
     """
     days = max(days, 1.0)
-    shifts = {name: shift_of(record.verdicts) for name, record in records.items()}
-    sorted_ = {name: np.sort(np.clip(record.likeness, 0.0, 1.0))[::-1] for name, record in records.items()}
+    shifts = {name: fit_logit_shift(record.verdicts) for name, record in records.items()}
+    sorted_ = {name: np.sort(np.clip(record.match_probability, 0.0, 1.0))[::-1] for name, record in records.items()}
     costs = {
-        name: _costs(1.0 - shifted(values, shifts[name]), days * alerts_a_day) / days
+        name: _costs(1.0 - apply_logit_shift(values, shifts[name]), days * alerts_per_day) / days
         for name, values in sorted_.items()
     }
     starts = {name: max(start, _needed(start, shifts[name])) for name in records}
     wanted = {name: _cost(costs[name], int((sorted_[name] >= starts[name]).sum())) for name in records}
-    shares = _shares(wanted, false_alerts_a_day)
+    shares = _shares(wanted, max_false_alerts_per_day)
     made = {}
     for name, record in records.items():
-        value = _lowest(sorted_[name], costs[name], shares[name], starts[name])
+        value = _affordable_threshold(sorted_[name], costs[name], shares[name], starts[name])
         above = int((sorted_[name] >= value).sum())
         expected = _cost(costs[name], above) * days
         low, high = poisson_interval(expected)
         made[name] = Threshold(
             value=value,
-            false_a_day=expected / days,
+            false_alerts_per_day=expected / days,
             low=low / days,
             high=high / days,
-            alerts_a_day=min(above / days, alerts_a_day),
-            episodes=int((sorted_[name] >= FLOOR).sum()),
+            alerts_per_day=min(above / days, alerts_per_day),
+            episodes=int((sorted_[name] >= MIN_THRESHOLD).sum()),
             days=days,
             verdicts=len(record.verdicts),
             shift=shifts[name],
@@ -128,7 +128,7 @@ def thresholds(
     return made
 
 
-def shift_of(verdicts: Sequence[tuple[float, bool]]) -> float:
+def fit_logit_shift(verdicts: Sequence[tuple[float, bool]]) -> float:
     """By how much stated log-odds must be moved to agree with verdicts: the maximum a posteriori."""
     if not verdicts:
         return 0.0
@@ -143,14 +143,14 @@ def shift_of(verdicts: Sequence[tuple[float, bool]]) -> float:
     return shift
 
 
-def shifted(stated: Values, shift: float) -> Values:
+def apply_logit_shift(stated: Values, shift: float) -> Values:
     """Probabilities whose log-odds are moved, float64 of the same shape."""
     return np.asarray(1.0 / (1.0 + np.exp(-(_logit(stated) + shift))), dtype=np.float64)
 
 
 def _needed(p: float, shift: float) -> float:
     """What must be stated so that it is a probability of p once its log-odds are moved."""
-    return float(shifted(np.array([p]), -shift)[0]) if shift else p
+    return float(apply_logit_shift(np.array([p]), -shift)[0]) if shift else p
 
 
 def poisson_interval(count: float) -> tuple[float, float]:
@@ -194,7 +194,7 @@ def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:
     return shares
 
 
-def _lowest(values: Values, cost: Values, share: float, start: float) -> float:
+def _affordable_threshold(values: Values, cost: Values, share: float, start: float) -> float:
     """The lowest threshold, from `start` on, whose cost a share pays for.
 
     Args:
@@ -207,5 +207,5 @@ def _lowest(values: Values, cost: Values, share: float, start: float) -> float:
     if paid < len(values):
         # Above the first one that is not paid for; a hair, so that its equals are left out too.
         above = float(np.nextafter(np.float32(values[paid]), np.float32(1.0)))
-        return max(start, FLOOR, min(above, CEILING))
-    return max(start, FLOOR)
+        return max(start, MIN_THRESHOLD, min(above, MAX_THRESHOLD))
+    return max(start, MIN_THRESHOLD)

@@ -25,12 +25,12 @@ class Verdict(BaseModel):
     verdict: VerdictKind
     categories: list[str] = Field(default_factory=list)
     note: str = Field("", max_length=500)
-    by: str = Field("", max_length=64)
+    author: str = Field("", max_length=64)
     at: Instant
     site: str
     place: str
     category: str
-    likeness: Probability
+    match_probability: Probability
 
     @property
     def subject(self) -> str:
@@ -38,6 +38,6 @@ class Verdict(BaseModel):
         return f"{self.alert}|{self.match or ''}"
 
     @property
-    def right(self) -> bool | None:
+    def hub_was_right(self) -> bool | None:
         """Whether the hub had been right; None if the verdict says nothing of that."""
         return None if self.verdict == "ignore" else self.verdict == "same"

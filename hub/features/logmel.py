@@ -12,7 +12,7 @@ import torch
 
 from hub.features.mel import mel_bank
 from shared.audio import Waveform
-from shared.extractor import Sound, clip_at
+from shared.extractor import Sound, resample_clip
 from shared.feature_space import LOGMEL, Features, FeatureSpace, Floats
 
 RATE_HZ: Final = 22_050
@@ -38,7 +38,7 @@ class LogMel:
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
         """Features of one clip: uint8 [108, 128]; arguments and errors as in the interface."""
-        return LOGMEL.quantise(self.decibels(clip_at(waveform, rate_hz, RATE_HZ)))
+        return LOGMEL.quantise(self.decibels(resample_clip(waveform, rate_hz, RATE_HZ)))
 
     def extract_many(self, clips: Sequence[Sound]) -> Features:
         """Features of many clips: uint8 [n, 108, 128]; one after the other, which is as fast."""

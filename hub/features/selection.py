@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.features.logmel import LogMel
-from hub.features.vggish.extractor import HOW_TO_GET, NETWORK_FILE, PCA_FILE, Vggish
-from shared.backbones import described, space_named
+from hub.features.vggish.extractor import INSTALL_HINT, NETWORK_FILE, PCA_FILE, Vggish
+from shared.backbones import manifest_path, resolve_space
 from shared.backbones.onnx_backbone import Backbone
-from shared.extractor import Extractor
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.extractor import FeatureExtractor
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExtractorChoice:
     """The feature space for sound.
 
     Attributes:
@@ -24,30 +24,31 @@ class Choice:
     reason: str
 
 
-def choose_space(name: str | None, weights_dir: Path) -> Choice:
+def select_space(name: str | None, weights_dir: Path) -> ExtractorChoice:
     """The feature space that is named; else VGGish if its weights are there, else ours.
 
     Args:
         name: as `space_named` takes it, or None.
-        weights_dir: where `fetch-vggish` puts the weights.
+        weights_dir: where `weights fetch vggish` puts the weights.
 
     Raises:
         Invalid: an unknown name, or a description that is not understood.
         Unavailable: the description cannot be opened.
     """
     if name is not None:
-        space = space_named(name)
-        return Choice(space, f"Sound becomes {space.id}, as model.space says.")
+        space = resolve_space(name)
+        return ExtractorChoice(space, f"Sound becomes {space.id}, as features.space says.")
     missing = [name for name in (NETWORK_FILE, PCA_FILE) if not (weights_dir / name).is_file()]
     if not missing:
-        return Choice(VGGISH, f"Sound becomes {VGGISH.id}: VGGish's weights are in {weights_dir}.")
-    return Choice(
-        SMALL,
-        f"Sound becomes {SMALL.id}, the backbone that ships. To use VGGish, which is larger, {HOW_TO_GET}.",
+        return ExtractorChoice(VGGISH, f"Sound becomes {VGGISH.id}: VGGish's weights are in {weights_dir}.")
+    return ExtractorChoice(
+        EARWITNESS_SMALL,
+        f"Sound becomes {EARWITNESS_SMALL.id}, the backbone that ships. To use VGGish, which is larger,"
+        f" {INSTALL_HINT}.",
     )
 
 
-def extractor_for(space_id: str, weights_dir: Path) -> Extractor:
+def load_extractor(space_id: str, weights_dir: Path) -> FeatureExtractor:
     """The extractor of a feature space.
 
     Args:
@@ -62,4 +63,4 @@ def extractor_for(space_id: str, weights_dir: Path) -> Extractor:
         return Vggish.load(weights_dir)
     if space_id == LOGMEL.id:
         return LogMel()
-    return Backbone(described(space_id))
+    return Backbone(manifest_path(space_id))

@@ -1,7 +1,7 @@
 """Acknowledges messages once what came of them is on the store's disk: many at a time, in order.
 
 The store writes its disk at least once a second (`appendfsync everysec`), and a message waits for that; those behind
-it are handled meanwhile. At most `intake.capacity` messages are received and not acknowledged.
+it are handled meanwhile. At most `ingest.max_in_flight` messages are received and not acknowledged.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.mqtt.signals import Received
 from shared.worker import Worker
 
@@ -78,7 +78,7 @@ class DurableAcknowledger:
     def _finish(self) -> None:
         try:
             self._step()
-        except Unavailable as error:
+        except UnavailableError as error:
             log.warning("not acknowledged", extra={"reason": str(error), "messages": len(self._held)})
 
     def _take(self) -> None:

@@ -24,14 +24,22 @@ from typing import Final
 
 from hub.domain.clocks import waited_s
 from hub.ingest.acknowledgement import DurableAcknowledger
-from hub.ingest.messages import Handled, Item, Outcome
-from hub.ingest.quarantine import Handler, Quarantine
+from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
+from hub.ingest.quarantine import BatchHandler, Quarantine
 from hub.ingest.subscription import problem_of_connection, problem_of_grant
 from hub.metrics.definitions import HubMetrics, exemplar
-from hub.runtime.torch_threads import one_thread
-from shared.errors import Busy, Unavailable
-from shared.mqtt.session import FAILURE, Connected, Link, Received, Signal, Subscribed
-from shared.mqtt.topics import ALL_STATES, CLOSED, HEARTBEAT_SITE, HubTopic, SensorTopic, shared_beats, shared_events
+from hub.runtime.torch_threads import limit_torch_to_one_thread
+from shared.errors import OverloadedError, UnavailableError
+from shared.mqtt.session import FAILURE, Connected, MqttEvent, MqttSession, Received, Subscribed
+from shared.mqtt.topics import (
+    ALL_STATES,
+    HEARTBEAT_SITE,
+    INTAKE_CLOSED,
+    HubTopic,
+    SensorTopic,
+    shared_beats,
+    shared_event_subscription,
+)
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
@@ -41,14 +49,14 @@ BATCH: Final = 64
 CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
 """A batch ends with the message that makes it a fourth of the bytes that may wait."""
-PATIENCE_S: Final = 3.0
+MAX_BLOCK_S: Final = 3.0
 """How long the network thread waits for room: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
 ASK_AGAIN_S: Final = 30.0
 """How often a subscription is asked for again that the broker refused: its ACL may be corrected meanwhile."""
 
 
-class Intake:
+class MqttConsumer:
     """Takes messages and hands them to the pipeline.
 
     Args:
@@ -73,14 +81,14 @@ class Intake:
         group: str,
         capacity: int,
         capacity_bytes: int = CAPACITY_BYTES,
-        pipeline: Handler,
+        pipeline: BatchHandler,
         metrics: HubMetrics,
         hub: str,
         beats: bool,
         sync: Callable[[], None] | None = None,
     ) -> None:
-        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "beat")) if beats else None
-        self._shared = shared_events(group)
+        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
+        self._shared = shared_event_subscription(group)
         self._shared_beats = shared_beats(group, hub)
         self._told = str(HubTopic(hub, "intake"))
         self._problem: str | None = None
@@ -90,7 +98,7 @@ class Intake:
         self._capacity_bytes = capacity_bytes
         self._pipeline = Quarantine(pipeline)
         self._metrics = metrics
-        self._queue: queue.Queue[Signal] = queue.Queue()
+        self._queue: queue.Queue[MqttEvent] = queue.Queue()
         self._suspended = threading.Event()
         self._offered = 0  # counted by the network thread
         self._taken = 0  # counted by the second worker
@@ -99,15 +107,15 @@ class Intake:
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
-        self._held: Signal | None = None  # taken from the queue and not yet dealt with
+        self._held: MqttEvent | None = None  # taken from the queue and not yet dealt with
         self._batch: list[Received] = []  # likewise, and not yet prepared
-        self._prepared: queue.Queue[tuple[list[Received], Sequence[Item]] | Connected] = queue.Queue()
-        self._unfinished: deque[tuple[Received, Item]] = deque()
+        self._prepared: queue.Queue[tuple[list[Received], Sequence[PreparedMessage]] | Connected] = queue.Queue()
+        self._unfinished: deque[tuple[Received, PreparedMessage]] = deque()
         self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
-        self._first = Worker("intake", self._take_in, failed=self._note_wait)
+        self._first = Worker("intake", self._prepare_next, failed=self._note_wait)
         self._second = Worker("finish", self._finish_next, failed=self._note_wait)
         self._stopping = self._first.stopping
-        self._link = Link(settings, client_id, receive_maximum=capacity, on_signal=self._offer)
+        self._link = MqttSession(settings, client_id, receive_maximum=capacity, on_signal=self._on_mqtt_event)
         self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
         self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
@@ -133,19 +141,19 @@ class Intake:
         return self._shared_seen
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing waits or is under way."""
         return self._offered == self._taken
 
     @property
     def stalled_s(self) -> float:
         """For how long messages wait without one being handled, or acknowledged, in seconds; 0 if none waits."""
-        handling_s = 0.0 if self.idle else time.monotonic() - self._progress_s
+        handling_s = 0.0 if self.is_idle else time.monotonic() - self._progress_s
         return handling_s if self._durable is None else max(handling_s, self._durable.stalled_s)
 
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
-        one_thread()
+        limit_torch_to_one_thread()
         self._metrics.connected.set_function(lambda: float(self.connected))
         self._metrics.taking.set(1)
         self._link.start()
@@ -159,17 +167,17 @@ class Intake:
             self._second.stop()
             if self._durable is not None:
                 self._durable.stop()
-            self._let_on()
+            self._notify_room()
             self._link.stop()
 
-    def _take_in(self) -> float:
+    def _prepare_next(self) -> float:
         """Deal with what comes next, unless a batch is waiting for the second worker already."""
         if not self._ahead.acquire(timeout=_LOOK_EVERY_S):
             return 0.0
         prepared = False
         try:
             if not self._batch:
-                self._act(self._held or self._queue.get(timeout=_LOOK_EVERY_S))
+                self._dispatch(self._held or self._queue.get(timeout=_LOOK_EVERY_S))
             prepared = self._prepare()
         except queue.Empty:
             self._resume_when_drained()
@@ -186,12 +194,12 @@ class Intake:
         self._first.wind_down()
         self._second.wind_down()
 
-    def _offer(self, signal: Signal) -> None:
+    def _on_mqtt_event(self, signal: MqttEvent) -> None:
         """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
-        if self.idle:
+        if self.is_idle:
             self._progress_s = time.monotonic()
         self._offered += 1
         self._shared_seen = self._shared_seen or not signal.topic.endswith("/state")
@@ -199,10 +207,10 @@ class Intake:
         if self._suspended.is_set():
             return
         with self._room:
-            found = self._room.wait_for(self._has_room, PATIENCE_S)
+            found = self._room.wait_for(self._has_room, MAX_BLOCK_S)
         if not found and (self._acknowledged >= self._capacity or not self._has_memory()):
             self._suspended.set()
-            self._link.suspend()
+            self._link.pause()
             self._metrics.pauses.inc()
 
     def _has_room(self) -> bool:
@@ -211,17 +219,17 @@ class Intake:
     def _has_memory(self) -> bool:
         return self._offered_bytes - self._taken_bytes < self._capacity_bytes
 
-    def _let_on(self) -> None:
+    def _notify_room(self) -> None:
         """Have the network thread look again whether there is room."""
         with self._room:
             self._room.notify()
 
     def _resume_when_drained(self) -> None:
-        if self._suspended.is_set() and self.idle:
+        if self._suspended.is_set() and self.is_idle:
             self._suspended.clear()
             self._link.resume()
 
-    def _act(self, first: Signal) -> None:
+    def _dispatch(self, first: MqttEvent) -> None:
         """Deal with a signal; messages that wait behind it become the next batch."""
         self._held = first  # until it was dealt with
         match first:
@@ -239,7 +247,7 @@ class Intake:
                 self._answered(first)
                 self._held = None
             case Received():
-                self._batch, self._held = self._waiting(first)
+                self._batch, self._held = self._drain_queue(first)
             case _:
                 self._held = None
 
@@ -271,14 +279,14 @@ class Intake:
             self._link.unsubscribe(self._shared_beats)
             self._link.unsubscribe(self._beats)
         else:
-            self._say(CLOSED)
+            self._say(INTAKE_CLOSED)
 
     def _say(self, intake: bytes) -> None:
         """Say of the intake what heartbeats do not; nothing withdraws what an earlier run said."""
-        with suppress(Unavailable):  # then there is another connection to say it on
+        with suppress(UnavailableError):  # then there is another connection to say it on
             self._link.publish(self._told, intake, retain=True)
 
-    def _waiting(self, first: Received) -> tuple[list[Received], Signal | None]:
+    def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
         messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
         while len(messages) < BATCH and left > 0:
@@ -316,17 +324,17 @@ class Intake:
                 return 0.0
             self._ahead.release()
             self._unfinished.extend(zip(*batch, strict=True))
-        one_thread()
-        for handled in self._pipeline.finish([item for _, item in self._unfinished]):
+        limit_torch_to_one_thread()
+        for handled in self._pipeline.process([item for _, item in self._unfinished]):
             message, _ = self._unfinished.popleft()
             self._handled(message, handled)
         return 0.0
 
     def _note_wait(self, error: Exception) -> None:
-        if isinstance(error, Unavailable | Busy):
+        if isinstance(error, UnavailableError | OverloadedError):
             self._metrics.retries.inc()
 
-    def _handled(self, message: Received, handled: Handled) -> None:
+    def _handled(self, message: Received, handled: HandledMessage) -> None:
         self._progress_s = time.monotonic()
         self._taken += 1
         self._taken_bytes += len(message.payload)
@@ -339,7 +347,7 @@ class Intake:
         else:
             self._link.acknowledge(message)
         self._acknowledged += 1
-        self._let_on()
+        self._notify_room()
 
 
 def _waited_s(message: Received) -> float | None:

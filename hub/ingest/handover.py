@@ -1,4 +1,4 @@
-"""`earwitness-hub leave`: what waits at the broker for a hub that is gone goes to the others, and its session ends.
+"""`earwitness-hub hubs remove`: give what waits for a hub that is gone to the others, and end its session.
 
 A broker divides events among the sessions of a group, whether their hubs are there or not: the share of one that is
 gone waits for it, and is lost when its session ends. So this takes the hub's place for a while:
@@ -15,19 +15,19 @@ from collections import deque
 from typing import Final
 
 from hub.settings import HubSettings
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import EVENT_CONTENT_TYPE
-from shared.mqtt.diagnostics import explained
+from shared.mqtt.diagnostics import explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,
     NO_MATCHING_SUBSCRIBERS,
     Acknowledged,
     Connected,
     Disconnected,
-    Link,
+    MqttSession,
     Received,
 )
-from shared.mqtt.topics import ALL_STATES, HubTopic, shared_events
+from shared.mqtt.topics import ALL_STATES, HubTopic, shared_event_subscription
 
 CONNECT_S: Final = 10.0
 QUIET_S: Final = 3.0
@@ -35,7 +35,7 @@ QUIET_S: Final = 3.0
 AT_ONCE: Final = 16
 
 
-def hand_over(settings: HubSettings) -> int:
+def redistribute_queue(settings: HubSettings) -> int:
     """Do it.
 
     Returns:
@@ -46,17 +46,17 @@ def hand_over(settings: HubSettings) -> int:
         Invalid: the broker keeps nothing for a hub of this name.
     """
     name = f"earwitness-hub-{settings.hub.name}"
-    link = Link(settings.mqtt, name, receive_maximum=AT_ONCE)
+    link = MqttSession(settings.mqtt, name, receive_maximum=AT_ONCE)
     link.start()
     try:
         if not _connected(link, settings):
-            raise Invalid(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
-        link.unsubscribe(shared_events(settings.hub.group))
+            raise InvalidError(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
+        link.unsubscribe(shared_event_subscription(settings.ingest.consumer_group))
         link.unsubscribe(ALL_STATES)
         handed = _hand_over_all(link, settings)
     finally:
         link.stop()
-    last = Link(settings.mqtt.for_a_moment(), name)
+    last = MqttSession(settings.mqtt.without_session(), name)
     last.start()
     try:
         _connected(last, settings)
@@ -66,7 +66,7 @@ def hand_over(settings: HubSettings) -> int:
     return handed
 
 
-def _connected(link: Link, settings: HubSettings) -> bool:
+def _connected(link: MqttSession, settings: HubSettings) -> bool:
     """Wait for the connection; tell whether the broker had a session of it.
 
     Raises:
@@ -81,10 +81,10 @@ def _connected(link: Link, settings: HubSettings) -> bool:
                 pass
     except queue.Empty:
         pass
-    raise Unavailable(explained(settings.mqtt, told))
+    raise UnavailableError(explain_connection_failure(settings.mqtt, told))
 
 
-def _hand_over_all(link: Link, settings: HubSettings) -> int:
+def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:
     """Publish again what comes, until nothing does; acknowledge in the order in which it came."""
     under_way: deque[tuple[int, Received]] = deque()
     answered: set[int] = set()
@@ -95,10 +95,10 @@ def _hand_over_all(link: Link, settings: HubSettings) -> int:
         except queue.Empty:
             if not under_way:
                 return handed
-            raise Unavailable("the broker does not answer: nothing is lost, try again") from None
+            raise UnavailableError("the broker does not answer: nothing is lost, try again") from None
         match signal:
             case Disconnected():
-                raise Unavailable(
+                raise UnavailableError(
                     f"{settings.hub.name} took its place again: it is running, so stop it first; nothing is lost"
                 )
             case Received() if signal.topic.endswith("/event"):
@@ -108,7 +108,7 @@ def _hand_over_all(link: Link, settings: HubSettings) -> int:
                 link.acknowledge(signal)
             case Acknowledged(mid=mid, reason=reason):
                 if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
-                    raise Unavailable("no other hub takes events: start one first; nothing is lost")
+                    raise UnavailableError("no other hub takes events: start one first; nothing is lost")
                 answered.add(mid)
         while under_way and under_way[0][0] in answered:
             mid, received = under_way.popleft()

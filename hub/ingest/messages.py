@@ -6,8 +6,8 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.records import Recorded
-from shared.errors import Invalid
+from hub.domain.records import WriteState
+from shared.errors import InvalidError
 from shared.events import Event, EventId
 from shared.feature_space import Features
 from shared.messages import AlertMessage, decode_event
@@ -27,7 +27,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
+class HandledMessage:
     """The outcome, and the alert if one was raised."""
 
     outcome: Outcome
@@ -35,7 +35,7 @@ class Handled:
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class PreparedMessage:
     """A message that is prepared; `event`, `problem` and `traceback` are all None of a state.
 
     Attributes:
@@ -49,27 +49,27 @@ class Item:
     retained: bool = False
     traceback: str | None = None
     event: Event | None = None
-    problem: Invalid | None = None
-    known: Recorded = Recorded.NEW
+    problem: InvalidError | None = None
+    known: WriteState = WriteState.NEW
     space: str = ""
     features: Features = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
     towers: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     waited_s: float | None = None
 
 
-def decoded(topic: str, payload: bytes) -> Item:
+def decode_message(topic: str, payload: bytes) -> PreparedMessage:
     """A message as an item, with its event or with what is wrong with it."""
-    item = Item(topic, payload)
+    item = PreparedMessage(topic, payload)
     try:
         source = SensorTopic.parse(topic)
         if source.kind != "state":
             item.event = decode_event(payload, source)
-    except Invalid as error:
+    except InvalidError as error:
         item.problem = error
     return item
 
 
-def id_of(item: Item) -> EventId:
+def event_id(item: PreparedMessage) -> EventId:
     """The id of the event of an item that has one."""
     assert item.event is not None  # noqa: S101 - only events get here
     return item.event.id

@@ -16,24 +16,24 @@ from typing import Final
 
 import numpy as np
 
-from hub.alerting.detector import Judge
+from hub.alerting.detector import AlertDetector
 from hub.alerting.matching import Matcher
 from hub.alerting.name_matching import NameMatcher
-from hub.domain.alert_rule import Found
+from hub.domain.alert_rule import SearchResult
 from hub.domain.clocks import Doubts, believed_at
-from hub.domain.records import Recorded, StoredEvent
-from hub.ingest.messages import Handled, Item, Outcome, decoded, id_of
+from hub.domain.records import StoredEvent, WriteState
+from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, decode_message, event_id
 from hub.metrics.definitions import HubMetrics, exemplar
-from hub.notify.heartbeat_echo import Answers
+from hub.notify.heartbeat_echo import HeartbeatResponder
 from hub.search.backend import Query
 from hub.search.retrieval import Retrieval
-from hub.store.audio_files import Clips
+from hub.store.audio_files import AudioFileStore
 from hub.store.dead_letters import LetterKind
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.audio import decode_flac
-from shared.errors import Invalid, Unavailable, Unsupported
+from shared.errors import InvalidError, UnavailableError, UnsupportedError
 from shared.events import Embedding, Event, EventId, Flac
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 from shared.messages import AlertMessage, StateMessage, decode_json
 from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _LOGGED_CHARACTERS: Final = 500
 
 
-def _is_searched(item: Item) -> bool:
+def _is_searched(item: PreparedMessage) -> bool:
     """Whether an event is archived and searched: it is sound, and no heartbeat."""
     sound = item.problem is None and item.traceback is None
     return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
@@ -67,19 +67,19 @@ class Pipeline:
     def __init__(
         self,
         *,
-        archive: Archive,
+        archive: EventStore,
         retrieval: Retrieval,
-        extractor: Extractor,
-        judge: Judge,
+        extractor: FeatureExtractor,
+        judge: AlertDetector,
         metrics: HubMetrics,
-        clips: Clips | None = None,
+        clips: AudioFileStore | None = None,
         names: NameMatcher | None = None,
         tolerance: timedelta = timedelta(minutes=2),
         doubts: Callable[[], Doubts] = Doubts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
-        self._answers = Answers(archive.client)
+        self._answers = HeartbeatResponder(archive.client)
         self._retrieval = retrieval
         self._extractor = extractor
         self._judge = judge
@@ -92,15 +92,15 @@ class Pipeline:
         self._doubts = doubts
         self._now = now
 
-    def handle(self, topic: str, payload: bytes) -> Handled:
+    def handle(self, topic: str, payload: bytes) -> HandledMessage:
         """`handle_all` of one message."""
         return next(self.handle_all([(topic, payload)]))
 
-    def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[Handled]:
+    def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[HandledMessage]:
         """`prepare` and `finish`."""
-        yield from self.finish(self.prepare(messages))
+        yield from self.process(self.prepare(messages))
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive, search and tell; a message that is invalid becomes a dead letter.
 
         Args:
@@ -113,7 +113,7 @@ class Pipeline:
         Raises:
             Unavailable: a server is away; nothing is lost if the same items are finished again.
         """
-        run: dict[EventId, Item] = {}
+        run: dict[EventId, PreparedMessage] = {}
         for item in items:
             event = item.event
             if event is not None and _is_searched(item) and event.id not in run:
@@ -121,12 +121,12 @@ class Pipeline:
                 continue
             yield from self._finish(list(run.values()))
             run = {}
-            yield self._alone(item)
+            yield self._process_non_event(item)
         yield from self._finish(list(run.values()))
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
-    ) -> list[Item]:
+    ) -> list[PreparedMessage]:
         """Everything that changes nothing: decoding, asking what is known, features and towers.
 
         Args:
@@ -137,15 +137,17 @@ class Pipeline:
             Unavailable: the store is away.
         """
         with self._stage("decode") as events:
-            items = [decoded(topic, payload) for topic, payload in messages]
+            items = [decode_message(topic, payload) for topic, payload in messages]
             for item, waited in zip(items, waited_s or (), strict=False):
                 item.waited_s = waited
             events += [item for item in items if item.event is not None]
             if events:
-                for item, known in zip(events, self._archive.known_all([id_of(e) for e in events]), strict=True):
+                for item, known in zip(
+                    events, self._archive.write_states([event_id(e) for e in events]), strict=True
+                ):
                     item.known = known
         with self._stage("features") as fresh:
-            fresh += [item for item in events if item.known is not Recorded.REPEAT]
+            fresh += [item for item in events if item.known is not WriteState.REPEAT]
             for item in fresh:
                 self._add_features(item)
             for space in {item.space for item in fresh if item.problem is None}:
@@ -153,7 +155,7 @@ class Pipeline:
         return items
 
     @contextmanager
-    def _stage(self, name: str, items: Sequence[Item] = ()) -> Iterator[list[Item]]:
+    def _stage(self, name: str, items: Sequence[PreparedMessage] = ()) -> Iterator[list[PreparedMessage]]:
         """Time a stage; its exemplar is the first event of the items that go through it, or are found in it."""
         through, started_s = list(items), time.perf_counter()
         try:
@@ -163,7 +165,7 @@ class Pipeline:
             first = next((exemplar(one) for one in ids), None)
             self._metrics.stage.labels(name).observe(time.perf_counter() - started_s, first)
 
-    def _add_features(self, item: Item) -> None:
+    def _add_features(self, item: PreparedMessage) -> None:
         assert item.event is not None  # noqa: S101 - only events get here
         try:
             match item.event.body:
@@ -173,20 +175,20 @@ class Pipeline:
                     waveform, rate_hz = decode_flac(data)
                     item.space = self._extractor.space.id
                     item.features = self._extractor.extract(waveform, rate_hz)
-        except Invalid as error:
+        except InvalidError as error:
             item.problem = error
 
-    def _add_towers(self, space: str, items: list[Item]) -> None:
+    def _add_towers(self, space: str, items: list[PreparedMessage]) -> None:
         try:
             towers = self._retrieval.embed_all(space, np.stack([item.features for item in items]))
-        except Invalid as error:
+        except InvalidError as error:
             for item in items:
                 item.problem = error
             return
         for item, own in zip(items, towers, strict=True):
             item.towers = own
 
-    def _alone(self, item: Item) -> Handled:
+    def _process_non_event(self, item: PreparedMessage) -> HandledMessage:
         """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
         try:
             if item.traceback is not None:
@@ -197,18 +199,18 @@ class Pipeline:
                 self._retrieval.presence_all(item.space, item.towers[None])
                 self._retrieval.search_all([(item.space, Query(item.towers, 1))])
                 self._answers.put(item.event)
-                return Handled(Outcome.BEAT)
+                return HandledMessage(Outcome.BEAT)
             if item.event is not None:
                 self._metrics.duplicates.inc()
-                return Handled(Outcome.REPEAT)
-            self._take_state(item)
-        except Invalid as error:
-            return self._bury(item, str(error), "unsupported" if isinstance(error, Unsupported) else "invalid")
-        return Handled(Outcome.STATE)
+                return HandledMessage(Outcome.REPEAT)
+            self._update_sensor_state(item)
+        except InvalidError as error:
+            return self._bury(item, str(error), "unsupported" if isinstance(error, UnsupportedError) else "invalid")
+        return HandledMessage(Outcome.STATE)
 
-    def _bury(self, item: Item, reason: str, kind: LetterKind) -> Handled:
+    def _bury(self, item: PreparedMessage, reason: str, kind: LetterKind) -> HandledMessage:
         """Keep a message that cannot be taken; one that the broker retains counts once."""
-        pushed_out = self._archive.bury(
+        pushed_out = self._archive.add_dead_letter(
             topic=item.topic,
             payload=item.payload,
             reason=reason,
@@ -217,7 +219,7 @@ class Pipeline:
             retained=item.retained,
         )
         if pushed_out is None:
-            return Handled(Outcome.KNOWN)
+            return HandledMessage(Outcome.KNOWN)
         self._metrics.dead_letters.inc()
         if kind == "bug":
             self._metrics.quarantined.inc()
@@ -226,55 +228,56 @@ class Pipeline:
             "message dead-lettered",
             extra={"topic": topic, "kind": kind, "reason": reason[-_LOGGED_CHARACTERS:], "pushed_out": pushed_out},
         )
-        return Handled(Outcome.DEAD_LETTER)
+        return HandledMessage(Outcome.DEAD_LETTER)
 
-    def _take_state(self, item: Item) -> None:
+    def _update_sensor_state(self, item: PreparedMessage) -> None:
         source = SensorTopic.parse(item.topic)
         if item.payload:  # an empty retained message only clears the topic
             state = decode_json(StateMessage, item.payload)
             if (state.site, state.sensor) != (source.site, source.sensor):
-                raise Invalid(
+                raise InvalidError(
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
             skew_s = None
             if state.report is not None and item.waited_s is not None and self._doubts().measures:
                 skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
-            self._archive.note_state(state, skew_s)
+            self._archive.update_sensor_state(state, skew_s)
 
-    def _finish(self, run: list[Item]) -> Iterator[Handled]:
+    def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive different events, look for matches, and tell what became of each."""
         if not run:
             return
-        fresh = [item for item in run if item.known is not Recorded.REPEAT]
+        fresh = [item for item in run if item.known is not WriteState.REPEAT]
         with self._stage("archive", fresh):
-            recorded = self._archived(fresh)
-        kept = [(stored, item) for stored, item, outcome in recorded if outcome is not Recorded.REPEAT]
+            recorded = self._store(fresh)
+        kept = [(stored, item) for stored, item, outcome in recorded if outcome is not WriteState.REPEAT]
         with self._stage("retrieve", fresh):
-            similar = self._similar(kept)
+            similar = self._search(kept)
         with self._stage("judge", fresh):
-            alerts = self._judge.conclude([stored for stored, _ in kept], similar)
+            alerts = self._judge.process([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
-        told = {id_of(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        told = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:
-            if id_of(item) in told:
-                yield Handled(Outcome.ARCHIVED, told[id_of(item)])
+            if event_id(item) in told:
+                yield HandledMessage(Outcome.ARCHIVED, told[event_id(item)])
             else:
                 self._metrics.duplicates.inc()
-                yield Handled(Outcome.REPEAT)
+                yield HandledMessage(Outcome.REPEAT)
 
-    def _archived(self, items: list[Item]) -> list[tuple[StoredEvent, Item, Recorded]]:
+    def _store(self, items: list[PreparedMessage]) -> list[tuple[StoredEvent, PreparedMessage, WriteState]]:
         presence: dict[EventId, tuple[float, ...]] = {}
         for space in {item.space for item in items}:
             own = [item for item in items if item.space == space]
             found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
-            presence |= dict(zip([id_of(item) for item in own], found, strict=True))
+            presence |= dict(zip([event_id(item) for item in own], found, strict=True))
         received_at = self._now()
         times = self._believed([item.event for item in items if item.event is not None], received_at)
         events = [
-            self._stored(item, presence[id_of(item)], at, received_at) for item, at in zip(items, times, strict=True)
+            self._to_record(item, presence[event_id(item)], at, received_at)
+            for item, at in zip(items, times, strict=True)
         ]
-        outcomes = self._archive.record_all(events)
-        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is Recorded.UNFINISHED]
+        outcomes = self._archive.add_many(events)
+        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is WriteState.UNFINISHED]
         before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
         return [
             (before.get(event.id, event), item, outcome)
@@ -287,7 +290,7 @@ class Pipeline:
             event.place
             for event in events
             if received_at - event.captured_at > self._tolerance
-            and not (event.historical or event.clock == "synchronised")
+            and not (event.backfilled or event.clock == "synchronised")
         }
         skews = self._archive.skews(sorted(late)) if late else {}
         trusted = not self._doubts().clock
@@ -298,8 +301,8 @@ class Pipeline:
 
         return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
 
-    def _stored(
-        self, item: Item, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
+    def _to_record(
+        self, item: PreparedMessage, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
     ) -> StoredEvent:
         event = item.event
         assert event is not None  # noqa: S101 - only events get here
@@ -315,15 +318,15 @@ class Pipeline:
             space=item.space,
             features=item.features,
             presence=presence,
-            clip=self._keep(event),
-            towers=self._retrieval.to_archive(item.space, item.towers),
+            clip=self._save_audio(event),
+            towers=self._retrieval.embeddings_to_store(item.space, item.towers),
             claimed_at=None if believed else event.captured_at,
             clock=event.clock,
-            historical=event.historical,
+            backfilled=event.backfilled,
             rate_hz=event.rate_hz,
         )
 
-    def _similar(self, kept: list[tuple[StoredEvent, Item]]) -> list[Found]:
+    def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:
         """Matches of each event among those before it."""
         if not kept:
             return []
@@ -334,7 +337,7 @@ class Pipeline:
             return found
         return [replace(one, names=own) for one, own in zip(found, self._names.likely(events, towers), strict=True)]
 
-    def _count(self, kept: list[tuple[StoredEvent, Item]], alerts: list[AlertMessage | None]) -> None:
+    def _count(self, kept: list[tuple[StoredEvent, PreparedMessage]], alerts: list[AlertMessage | None]) -> None:
         if not kept:
             return
         self._metrics.archived.inc(len(kept))
@@ -342,16 +345,16 @@ class Pipeline:
         self._metrics.batch.observe(len(kept))
         self._metrics.last_event.set(kept[-1][0].received_at.timestamp())
         for event, item in kept:
-            if item.event is not None and not item.event.historical:
+            if item.event is not None and not item.event.backfilled:
                 self._metrics.delivery.observe(event.delivery_s)
 
-    def _keep(self, event: Event) -> str:
+    def _save_audio(self, event: Event) -> str:
         """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
         if self._clips is None or not isinstance(event.body, Flac):
             return ""
         try:
-            path = self._clips.keep(event, event.body)
-        except Unavailable as error:
+            path = self._clips.save(event, event.body)
+        except UnavailableError as error:
             self._metrics.clip_failures.labels("write").inc()
             level = logging.WARNING if self._keeping else logging.DEBUG
             log.log(level, "events are archived without their sound", extra={"reason": str(error)})

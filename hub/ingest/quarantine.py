@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
-from hub.ingest.messages import Handled, Item
-from shared.errors import Busy, Unavailable
+from hub.ingest.messages import HandledMessage, PreparedMessage
+from shared.errors import OverloadedError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +20,16 @@ TRIES: Final = 2
 Made = TypeVar("Made")
 
 
-class Handler(Protocol):
+class BatchHandler(Protocol):
     """What handles messages: `Pipeline`."""
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
-    ) -> Sequence[Item]:
+    ) -> Sequence[PreparedMessage]:
         """See `Pipeline.prepare`."""
         ...
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         """See `Pipeline.finish`."""
         ...
 
@@ -41,12 +41,12 @@ class Quarantine:
         handler: does the work; an item with a `traceback` it sets aside.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: BatchHandler) -> None:
         self._handler = handler
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
-    ) -> Sequence[Item]:
+    ) -> Sequence[PreparedMessage]:
         """Prepare a batch.
 
         Args:
@@ -58,14 +58,14 @@ class Quarantine:
         """
         try:
             return self._handler.prepare(messages, waited_s)
-        except (Unavailable, Busy):
+        except (UnavailableError, OverloadedError):
             raise
         except Exception:
             log.exception("a batch could not be prepared: its messages are tried one by one")
         held = waited_s or [None] * len(messages)
         return [self._prepared(message, own) for message, own in zip(messages, held, strict=True)]
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         """Finish a batch.
 
         Yields:
@@ -77,26 +77,26 @@ class Quarantine:
         """
         done = 0
         try:
-            for handled in self._handler.finish(items):
+            for handled in self._handler.process(items):
                 done += 1
                 yield handled
-        except (Unavailable, Busy):
+        except (UnavailableError, OverloadedError):
             raise
         except Exception:
             log.exception("a batch could not be handled: its messages are tried one by one")
         for item in items[done:]:
             yield self._finished(item)
 
-    def _prepared(self, message: tuple[str, bytes], waited_s: float | None) -> Item:
+    def _prepared(self, message: tuple[str, bytes], waited_s: float | None) -> PreparedMessage:
         made, failure = _tried(lambda: self._handler.prepare([message], [waited_s])[0])
-        return made if made is not None else Item(*message, traceback=failure)
+        return made if made is not None else PreparedMessage(*message, traceback=failure)
 
-    def _finished(self, item: Item) -> Handled:
-        made, failure = _tried(lambda: next(iter(self._handler.finish([item]))))
+    def _finished(self, item: PreparedMessage) -> HandledMessage:
+        made, failure = _tried(lambda: next(iter(self._handler.process([item]))))
         if made is not None:
             return made
         item.traceback = failure
-        return next(iter(self._handler.finish([item])))
+        return next(iter(self._handler.process([item])))
 
 
 def _tried(make: Callable[[], Made]) -> tuple[Made | None, str]:
@@ -105,7 +105,7 @@ def _tried(make: Callable[[], Made]) -> tuple[Made | None, str]:
     for _ in range(TRIES):
         try:
             return make(), ""
-        except (Unavailable, Busy):
+        except (UnavailableError, OverloadedError):
             raise
         except Exception:  # noqa: BLE001 - it is told in the dead letter
             failure = traceback.format_exc()

@@ -3,13 +3,10 @@
 Names follow the Prometheus conventions: application prefix, base units, `_total`, ratios, timestamps, not ages;
 zeros are there before anything happened. `earwitness_hub_` is of this process, `earwitness_store_`,
 `earwitness_sensor_` and `earwitness_model_` are of what hubs share: each of them tells the same, so take `max by`.
-
-A metric that gets another name keeps the old one for a release: `RENAMED`, told by `hub.metrics.exposition`.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from prometheus_client import (
@@ -26,25 +23,13 @@ from prometheus_client.registry import Collector
 from hub.domain.named_sounds import MODES
 
 SENSOR: Final = ("site", "sensor")
-STATES: Final = ("hearing", "silent", "stopped", "lost")
+STATES: Final = ("online", "silent", "stopped", "lost")
 VERDICTS: Final = ("same", "different", "wrong-category", "ignore")
 EXEMPLAR_LONGEST: Final = 100
 """Characters of an exemplar's value; OpenMetrics allows 128 with the label's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """A metric's old name, without `_total`, its new one, and the version from which on the old one is gone."""
-
-    old: str
-    new: str
-    until: str
-
-
-RENAMED: Final = (Renamed("earwitness_hub_notifications_waiting", "earwitness_store_notifications_waiting", "0.2.0"),)
-
-
-class Listed(Collector):
+class SnapshotMetric(Collector):
     """A gauge or counter whose series are put all at once: what is no longer there leaves nothing behind.
 
     Args:
@@ -63,7 +48,7 @@ class Listed(Collector):
         self._rows: Callable[[], Mapping[tuple[str, ...], float]] = dict
         registry.register(self)
 
-    def put(self, rows: Mapping[tuple[str, ...], float]) -> None:
+    def replace_all(self, rows: Mapping[tuple[str, ...], float]) -> None:
         """All series by their labels' values, in place of those before."""
         kept = dict(rows)
         self._rows = lambda: kept
@@ -114,7 +99,7 @@ class HubMetrics:
         self._models()
         ProcessCollector(registry=registry)
 
-    def watch(self, space: str, by: str, search: MeasuredSearch) -> None:
+    def bind_recall(self, space: str, by: str, search: MeasuredSearch) -> None:
         """Tell the recall and the candidates of a feature space's searches by kind, source or both, when asked."""
         self.candidates.labels(space, by).set_function(lambda: search.candidates)
         self.recall.labels(space, by).set_function(lambda: math.nan if (found := search.recall()) is None else found)
@@ -127,12 +112,12 @@ class HubMetrics:
             "hub_events_retimed", "Events whose capture time was not believed and that took the time of their receipt"
         )
         self.refusals = self._counter(
-            "hub_retention_refusals", "Times that nothing was removed as this hub's clock may be wrong"
+            "hub_retention_pauses", "Times that nothing was removed as this hub's clock may be wrong"
         )
         self.refused = self._gauge(
-            "hub_retention_refused", "1 while nothing is removed as this hub's clock may be wrong, else 0"
+            "hub_retention_paused", "1 while nothing is removed as this hub's clock may be wrong, else 0"
         )
-        self.dead_letters = self._counter("hub_dead_letters", "Messages that could not be taken")
+        self.dead_letters = self._counter("hub_messages_dead_lettered", "Messages that could not be taken")
         self.quarantined = self._counter(
             "hub_messages_quarantined", "Messages that raised an unexpected error twice, and wait as dead letters"
         )
@@ -144,7 +129,7 @@ class HubMetrics:
         self.notifications = self._counter(
             "hub_notifications",
             "Messages to notifiers: sent, retried (an attempt failed), held (alerts, for a digest), dead (given up)",
-            "notifier",
+            "channel",
             "outcome",
         )
         self.filed = self._counter("hub_source_episodes", "Episodes that joined a source, or opened one", "outcome")
@@ -157,18 +142,22 @@ class HubMetrics:
         )
         for agrees in ("yes", "no"):
             self.shadow.labels(agrees)
-        self.retries = self._counter("hub_retries", "Waits for a store that was away or full")
+        self.retries = self._counter("hub_store_retries", "Waits for a store that was away or full")
         self.pauses = self._counter(
-            "hub_intake_pauses", "Times the hub left the broker for a while because it was full"
+            "hub_backpressure_disconnects", "Times the hub left the broker for a while because it was full"
         )
-        self.queue_length = self._gauge("hub_intake_queue_length", "Messages received and not yet handled")
-        self.capacity = self._gauge("hub_intake_capacity", "Messages that may wait before the hub reads no more")
-        self.queue_bytes = self._gauge("hub_intake_queue_bytes", "Bytes of the messages received and not yet handled")
+        self.queue_length = self._gauge("hub_messages_in_flight", "Messages received and not yet handled")
+        self.capacity = self._gauge(
+            "hub_messages_in_flight_limit", "Messages that may wait before the hub reads no more"
+        )
+        self.queue_bytes = self._gauge(
+            "hub_messages_in_flight_bytes", "Bytes of the messages received and not yet handled"
+        )
         self.capacity_bytes = self._gauge(
-            "hub_intake_capacity_bytes", "Bytes of messages that may wait before the hub reads no more"
+            "hub_messages_in_flight_limit_bytes", "Bytes of messages that may wait before the hub reads no more"
         )
         self.stalled = self._gauge(
-            "hub_intake_stalled_seconds", "For how long messages wait without one being handled; 0 if none waits"
+            "hub_ingest_stalled_seconds", "For how long messages wait without one being handled; 0 if none waits"
         )
         self.worker_restarts = self._listed(
             "hub_worker_restarts",
@@ -177,28 +166,28 @@ class HubMetrics:
             counter=True,
         )
         self.clip_failures = self._counter(
-            "hub_clip_failures",
+            "hub_audio_file_failures",
             "Clips that could not be written, so that their events have no sound, or not be removed yet",
             "operation",
         )
         for operation in ("write", "remove"):
             self.clip_failures.labels(operation)
-        self.taking = self._gauge("hub_taking_events", "1 once the hub has loaded its index and takes events")
+        self.taking = self._gauge("hub_ready", "1 once the hub has loaded its index and takes events")
         self.connected = self._gauge("hub_broker_connected", "1 while connected to the broker; NaN before it begins")
         self.last_event = self._gauge("hub_last_event_timestamp_seconds", "When the last event was archived")
-        self.batch = self._histogram("hub_batch_events", "Events handled together", (1, 2, 4, 8, 16, 32, 64))
+        self.batch = self._histogram("hub_batch_size", "Events handled together", (1, 2, 4, 8, 16, 32, 64))
         self.delivery = self._histogram(
-            "hub_delivery_seconds",
+            "hub_event_delivery_delay_seconds",
             "From the end of a clip to its receipt, of clips heard now; over 60 counts as late",
             (1, 3, 10, 30, 60, 300, 1_800, 7_200, 86_400),
         )
         self.alert_delay = self._histogram(
-            "hub_alert_seconds",
+            "hub_alert_latency_seconds",
             "From an event's receipt until its alert is on its way",
             (0.01, 0.03, 0.1, 0.3, 1, 3, 10),
         )
         self.stage = self._histogram(
-            "hub_stage_seconds",
+            "hub_stage_duration_seconds",
             "Time that events handled together spend in a stage of the pipeline",
             (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             "stage",
@@ -208,29 +197,31 @@ class HubMetrics:
         self.beats = self._counter(
             "hub_heartbeats", "Heartbeats that came back, and that did not within a minute", "outcome"
         )
-        for outcome in ("answered", "missed"):
+        for outcome in ("ok", "missed"):
             self.beats.labels(outcome)
         self.beat_delay = self._histogram(
-            "hub_heartbeat_seconds",
+            "hub_heartbeat_roundtrip_seconds",
             "From a heartbeat's sending, through broker, pipeline, store and outbox, until it is back",
             (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300),
         )
         self.last_beat = self._gauge(
-            "hub_heartbeat_timestamp_seconds",
+            "hub_last_heartbeat_timestamp_seconds",
             "When a heartbeat last came back; 0 if none yet, NaN while none is sent",
         )
         self.looked = self._gauge(
-            "hub_look_timestamp_seconds", "When the hub last looked, at store, sensors and more, and could", "at"
+            "hub_probe_success_timestamp_seconds",
+            "When the hub last looked, at store, sensors and more, and could",
+            "probe",
         )
         self.certificate_end = self._listed(
-            "hub_certificate_end_timestamp_seconds",
+            "hub_certificate_expiry_timestamp_seconds",
             "When a certificate of the hub's connection to the broker ends",
-            "of",
+            "certificate",
         )
         self.rows_left_out = self._listed(
-            "hub_rows_left_out", "Rows of the store that this hub could not read and left out", "kind", counter=True
+            "hub_rows_unreadable", "Rows of the store that this hub could not read and left out", "kind", counter=True
         )
-        self.rows_left_out.put({("event",): 0.0})
+        self.rows_left_out.replace_all({("event",): 0.0})
         self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Room left on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Room on the disk of a folder, used and left", "folder")
@@ -242,9 +233,11 @@ class HubMetrics:
             "space",
             "by",
         )
-        self.recall_target = self._gauge("hub_search_recall_target_ratio", "The recall that `search.recall` asks for")
+        self.recall_target = self._gauge(
+            "hub_search_recall_target_ratio", "The recall that `search.target_recall` asks for"
+        )
         self.gap = self._gauge(
-            "hub_search_gap",
+            "hub_search_rank_loss",
             "How far the last match found ranked below an exact scan's, of the query measured last (of 8)",
             "space",
         )
@@ -258,7 +251,9 @@ class HubMetrics:
         self.store_limit = self._gauge(
             "store_memory_limit_bytes", "Memory that it may use: its maxmemory, or else all of its machine's"
         )
-        self.store_durable = self._gauge("store_durable", "1 if it writes an append-only file, and could last time")
+        self.store_durable = self._gauge(
+            "store_aof_healthy", "1 if it writes an append-only file, and could last time"
+        )
         self.store_events = self._gauge("store_events", "Events archived")
         self.store_alerts = self._gauge("store_alerts", "Alerts kept")
         self.store_oldest = self._gauge(
@@ -266,7 +261,7 @@ class HubMetrics:
             "When its oldest event was captured, of those that did not come late",
         )
         self.store_retention = self._gauge("store_retention_seconds", "How long events are kept")
-        self.store_waiting = self._gauge("store_alerts_waiting", "Alerts that the broker does not have yet")
+        self.store_waiting = self._gauge("store_alerts_unpublished", "Alerts that the broker does not have yet")
         self.store_letters = self._gauge("store_dead_letters", "Dead letters that wait for a person")
         self.store_letter_bytes = self._gauge("store_dead_letters_bytes", "Approximate memory of dead letters")
         self.store_letter_limit = self._gauge(
@@ -277,26 +272,27 @@ class HubMetrics:
             "store_dead_letters_discarded", "Dead letters that made room for newer ones", counter=True
         )
         self.store_sources = self._gauge("store_sources", "Sources that are kept")
-        self.store_sources_due = self._gauge("store_source_episodes_waiting", "Episodes whose source is to be found")
+        self.store_sources_due = self._gauge("store_source_episodes_pending", "Episodes whose source is to be found")
         self.store_sensors = self._gauge("store_sensors", "Sensors that ever spoke")
         self.store_verdicts = self._listed("store_verdicts", "What people said of alerts and matches", "verdict")
-        self.store_verdicts.put({(verdict,): 0.0 for verdict in VERDICTS})
+        self.store_verdicts.replace_all({(verdict,): 0.0 for verdict in VERDICTS})
         self.store_unsent = self._listed(
-            "store_notifications_waiting", "Messages that a notifier has yet to be sent", "notifier"
+            "store_notifications_pending", "Messages that a notifier has yet to be sent", "channel"
         )
         self.store_dead = self._listed(
-            "store_notifications_dead", "Messages that a notifier gave up, waiting for a person", "notifier"
+            "store_notification_dead_letters", "Messages that a notifier gave up, waiting for a person", "channel"
         )
 
     def _sensors(self) -> None:
         self.sensors_left_out = self._gauge(
-            "store_sensors_left_out", "Sensors without metrics of their own, as `health.sensor_series` is reached"
+            "store_sensors_unexported",
+            "Sensors without metrics of their own, as `monitoring.max_sensor_series` is reached",
         )
         self.sensor_state = self._listed(
             "sensor_state", "1 for the state that a sensor is in, else 0", *SENSOR, "state"
         )
         self.sensor_heard = self._listed(
-            "sensor_last_heard_timestamp_seconds", "When an event of a sensor was last received", *SENSOR
+            "sensor_last_event_timestamp_seconds", "When an event of a sensor was last received", *SENSOR
         )
         self.sensor_events = self._listed("sensor_events", "Events of a sensor", *SENSOR, counter=True)
         self.sensor_missing = self._listed(
@@ -310,28 +306,32 @@ class HubMetrics:
             *SENSOR,
         )
         self.sensor_delay = self._listed(
-            "sensor_delivery_seconds", "From the start of a sensor's last clip to its receipt, while heard", *SENSOR
+            "sensor_last_delivery_delay_seconds",
+            "From the start of a sensor's last clip to its receipt, while heard",
+            *SENSOR,
         )
         self.sensor_level = self._listed(
             "sensor_laeq_decibels", "LAeq of a sensor's last clip, while it is heard", *SENSOR, "unit"
         )
         self.sensor_sound = self._listed(
-            "sensor_sound_timestamp_seconds", "When a sensor's level last lay above a dead microphone's", *SENSOR
+            "sensor_last_signal_timestamp_seconds",
+            "When a sensor's level last lay above a dead microphone's",
+            *SENSOR,
         )
         self.sensor_varied = self._listed(
-            "sensor_variation_timestamp_seconds", "When a sensor's level last moved", *SENSOR
+            "sensor_last_level_change_timestamp_seconds", "When a sensor's level last moved", *SENSOR
         )
         self.sensor_waiting = self._listed(
-            "sensor_waiting_events", "Events in a sensor's spool, as it reported last, while connected", *SENSOR
+            "sensor_spool_events", "Events in a sensor's spool, as it reported last, while connected", *SENSOR
         )
         self.sensor_spool = self._listed(
-            "sensor_spool_ratio", "How full a sensor's spool is, as it reported last, while connected", *SENSOR
+            "sensor_spool_used_ratio", "How full a sensor's spool is, as it reported last, while connected", *SENSOR
         )
         self.sensor_dropped = self._listed(
             "sensor_clips_dropped", "Clips that a sensor gave up as its spool took no more", *SENSOR, counter=True
         )
         self.sensor_certificate_end = self._listed(
-            "sensor_certificate_end_timestamp_seconds", "When a sensor's certificate ends", *SENSOR
+            "sensor_certificate_expiry_timestamp_seconds", "When a sensor's certificate ends", *SENSOR
         )
 
     def _models(self) -> None:
@@ -340,31 +340,33 @@ class HubMetrics:
             "Population stability index of a category's presence against what was first heard here, or learnt from",
             "space",
             "category",
-            "against",
+            "reference",
         )
         self.embedding_psi = self._listed(
-            "model_embedding_psi", "Population stability index of embeddings, likewise", "space", "against"
+            "model_embedding_psi", "Population stability index of embeddings, likewise", "space", "reference"
         )
-        self.likeness_psi = self._listed(
-            "model_likeness_psi", "Population stability index of episodes' likeness against the reference"
+        self.match_probability_psi = self._listed(
+            "model_match_probability_psi", "Population stability index of episodes' likeness against the reference"
         )
         self.presence_share = self._listed(
             "model_presence_ratio", "Share of events that a category is heard in, lately", "space", "category"
         )
         self.trained_share = self._listed(
-            "model_trained_presence_ratio", "The same of the clips that the network learnt from", "space", "category"
+            "model_training_presence_ratio", "The same of the clips that the network learnt from", "space", "category"
         )
         self.drift_events = self._listed("model_drift_events", "Events that drift was last measured on", "space")
-        self.reference_events = self._listed("model_reference_events", "Events of a reference", "space", "against")
+        self.reference_events = self._listed("model_reference_events", "Events of a reference", "space", "reference")
         self.stated = self._gauge(
-            "model_stated_ratio", "Mean likeness that alerts stated, of those people judged in 30 days; NaN if none"
+            "model_mean_predicted_probability",
+            "Mean likeness that alerts stated, of those people judged in 30 days; NaN if none",
         )
         self.right = self._gauge(
-            "model_right_ratio", "Share of these that people found right; far from the former, calibration is off"
+            "model_observed_precision",
+            "Share of these that people found right; far from the former, calibration is off",
         )
         for gauge in (self.stated, self.right):
             gauge.set(math.nan)
-        self.judged = self._gauge("model_judged_alerts", "Alerts that people judged in 30 days")
+        self.judged = self._gauge("model_alerts_with_verdict", "Alerts that people judged in 30 days")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"earwitness_{name}", text, labels, registry=self.registry)
@@ -375,8 +377,8 @@ class HubMetrics:
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"earwitness_{name}", text, labels, buckets=buckets, registry=self.registry)
 
-    def _listed(self, name: str, text: str, *labels: str, counter: bool = False) -> Listed:
-        return Listed(f"earwitness_{name}", text, labels, self.registry, counter=counter)
+    def _listed(self, name: str, text: str, *labels: str, counter: bool = False) -> SnapshotMetric:
+        return SnapshotMetric(f"earwitness_{name}", text, labels, self.registry, counter=counter)
 
 
 def exemplar(event: object) -> dict[str, str] | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 KNOTS: Final = 64
@@ -42,9 +42,9 @@ class Curve:
     def __post_init__(self) -> None:
         x, y = np.asarray(self.x, dtype=np.float64), np.asarray(self.y, dtype=np.float64)
         if x.ndim != 1 or not len(x) or x.shape != y.shape or not np.isfinite(x).all():
-            raise Invalid("a curve needs as many x as y, all finite")
+            raise InvalidError("a curve needs as many x as y, all finite")
         if (np.diff(x) < 0).any() or (np.diff(y) < 0).any() or not (y[0] >= 0.0 and y[-1] <= 1.0):
-            raise Invalid("a curve rises, from 0 at least to 1 at most")
+            raise InvalidError("a curve rises, from 0 at least to 1 at most")
 
     def __call__(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Probabilities of scores: float32 of the same shape, in [0, 1]."""
@@ -86,7 +86,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if len(self.agree) != COUNT or len(self.both) != COUNT:
-            raise Invalid(f"calibration wants {COUNT} curves per situation")
+            raise InvalidError(f"calibration wants {COUNT} curves per situation")
 
     def at_least(self, s: int, *, match: bool = False) -> Curve:
         """The curve of P(agreement >= s), s in {8, 7}; of any pair, or of a match.
@@ -95,7 +95,7 @@ class Calibration:
             Invalid: another s.
         """
         if s not in {7, 8}:
-            raise Invalid(f"levels 8 and 7 are calibrated, not {s}")
+            raise InvalidError(f"levels 8 and 7 are calibrated, not {s}")
         curves = (self.match_8, self.match_7) if match else (self.level_8, self.level_7)
         return curves[0] if s == 8 else curves[1]
 
@@ -114,7 +114,7 @@ class Calibration:
             level_8, level_7, match_8, match_7 = (Curve.of(document[name]) for name in _SINGLE)
             agree, both = (tuple(Curve.of(curve) for curve in document[name]) for name in ("agree", "both"))
         except (KeyError, TypeError, ValueError) as error:
-            raise Invalid(f"its calibration is not understood: {error}") from error
+            raise InvalidError(f"its calibration is not understood: {error}") from error
         return cls(level_8, level_7, match_8, match_7, agree, both)
 
 
@@ -135,7 +135,7 @@ def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> 
         Invalid: nothing to measure on.
     """
     if scores.size == 0 or scores.shape != truth.shape:
-        raise Invalid("calibration needs pairs, and as many truths as scores")
+        raise InvalidError("calibration needs pairs, and as many truths as scores")
     order = np.argsort(scores, kind="stable")
     counts = _bin_sizes(scores.size)[::-1]
     starts = np.cumsum(counts) - counts

@@ -19,15 +19,15 @@ from hub.model.calibration import Calibration
 from hub.model.identity import Identity
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.model.sketch import SketchConfig, SketchNetwork
-from hub.model.tagger import TaggedConfig, TaggedNetwork
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import SHORT_NAMES, FeatureSpace, space_of
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import SHORT_NAMES, FeatureSpace, get_space
 from shared.taxonomy import CATEGORIES, TAXONOMY_ID
 
-Network = SiameseNetwork | TaggedNetwork
+Network = SiameseNetwork | TaggingEnsemble
 FORMATS: Final = {
     "earwitness-siamese/1": (NetworkConfig, SiameseNetwork),
-    "earwitness-tagged/2": (TaggedConfig, TaggedNetwork),
+    "earwitness-tagged/2": (TaggedConfig, TaggingEnsemble),
 }
 """Kinds of networks that a checkpoint may hold."""
 _KEY: Final = "earwitness"
@@ -61,10 +61,12 @@ class Checkpoint:
     def __post_init__(self) -> None:
         config = self.network.config
         if (config.frames, config.dimension) != self.space.shape:
-            raise Invalid(f"a network for {config.frames} x {config.dimension} features cannot serve {self.space.id}")
+            raise InvalidError(
+                f"a network for {config.frames} x {config.dimension} features cannot serve {self.space.id}"
+            )
         own = self.identity and self.identity.network.config
         if own and (own.frames, own.dimension) != self.space.shape:
-            raise Invalid(f"an identity of {own.frames} x {own.dimension} features cannot serve {self.space.id}")
+            raise InvalidError(f"an identity of {own.frames} x {own.dimension} features cannot serve {self.space.id}")
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -85,7 +87,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.calibration is not None:
         document["calibration"] = checkpoint.calibration.document()
-    halved = isinstance(checkpoint.network, TaggedNetwork)
+    halved = isinstance(checkpoint.network, TaggingEnsemble)
     tensors = {
         name: (value.half() if halved and value.ndim == 2 else value).contiguous()
         for name, value in checkpoint.network.state_dict().items()
@@ -102,7 +104,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         save_file(tensors, partial, metadata={_KEY: json.dumps(document, sort_keys=True)})
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        raise Unavailable(f"cannot write {path}: {error}") from error
+        raise UnavailableError(f"cannot write {path}: {error}") from error
 
 
 def load(path: Path) -> Checkpoint:
@@ -123,16 +125,16 @@ def load(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except OSError as error:
-        raise Unavailable(f"cannot open checkpoint {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open checkpoint {path}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise Invalid(f"{path} is not a safetensors file: {error}") from error
+        raise InvalidError(f"{path} is not a safetensors file: {error}") from error
     try:
         return _checked(metadata, tensors)
-    except Invalid as error:
-        raise Invalid(f"checkpoint {path}: {error}") from error
+    except InvalidError as error:
+        raise InvalidError(f"checkpoint {path}: {error}") from error
 
 
-def baseline(space_id: str, name: str) -> Path:
+def baseline_checkpoint(space_id: str, name: str) -> Path:
     """Where a committed network to compare with is: `paper` (the paper's) or `tagger` (tags alone).
 
     Raises:
@@ -141,11 +143,11 @@ def baseline(space_id: str, name: str) -> Path:
     short = next((short for short, known in SHORT_NAMES.items() if known == space_id), space_id)
     path = _WEIGHTS / "baselines" / f"{short}-{name}.safetensors"
     if not path.is_file():
-        raise Invalid(f"no baseline {name!r} is shipped for feature space {space_id!r}")
+        raise InvalidError(f"no baseline {name!r} is shipped for feature space {space_id!r}")
     return path
 
 
-def shipped(space_id: str) -> Path:
+def default_checkpoint(space_id: str) -> Path:
     """Where the checkpoint for a feature space is, within the package.
 
     Raises:
@@ -154,7 +156,7 @@ def shipped(space_id: str) -> Path:
     for name, known in SHORT_NAMES.items():
         if known == space_id:
             return _WEIGHTS / f"{name}.safetensors"
-    raise Invalid(f"no checkpoint is shipped for feature space {space_id!r}; known: {sorted(SPACE_IDS)}")
+    raise InvalidError(f"no checkpoint is shipped for feature space {space_id!r}; known: {sorted(SPACE_IDS)}")
 
 
 SPACE_IDS: Final = frozenset(SHORT_NAMES.values())
@@ -165,7 +167,7 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
     space = _space(document["space"])
     taxonomy = {"id": TAXONOMY_ID, "categories": list(CATEGORIES)}
     if document["taxonomy"] != taxonomy:
-        raise Invalid(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
+        raise InvalidError(f"trained for taxonomy {document['taxonomy']}, this build has {taxonomy}")
     network = _network(document["format"], document["network"])
     sketch = _sketch(document.get("sketch"), network)
     identity = None if document.get("identity") is None else Identity.of(document["identity"])
@@ -176,18 +178,18 @@ def _checked(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
         parts[_IDENTITY] = identity.network
     expected = {name: value for prefix, part in parts.items() for name, value in _prefixed(prefix, part).items()}
     if missing := sorted(set(expected) - set(tensors)):
-        raise Invalid(f"tensors are missing: {', '.join(missing)}")
+        raise InvalidError(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(set(tensors) - set(expected)):
-        raise Invalid(f"unknown tensors: {', '.join(extra)}")
+        raise InvalidError(f"unknown tensors: {', '.join(extra)}")
     tensors = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         want = expected[name]
         if tensor.shape != want.shape or tensor.dtype != want.dtype:
-            raise Invalid(
+            raise InvalidError(
                 f"tensor {name} is {tensor.dtype} {list(tensor.shape)}, not {want.dtype} {list(want.shape)}"
             )
         if not bool(torch.isfinite(tensor).all()):
-            raise Invalid(f"tensor {name} holds values that are not finite")
+            raise InvalidError(f"tensor {name} holds values that are not finite")
     for prefix, part in parts.items():
         part.load_state_dict({name: tensors[f"{prefix}{name}"] for name in part.state_dict()})
         part.requires_grad_(False).eval()
@@ -204,21 +206,21 @@ def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         document = json.loads(metadata[_KEY])
     except KeyError:
-        raise Invalid("it carries no Earwitness metadata") from None
+        raise InvalidError("it carries no Earwitness metadata") from None
     except json.JSONDecodeError as error:
-        raise Invalid(f"its metadata is not JSON: {error}") from error
+        raise InvalidError(f"its metadata is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") not in FORMATS:
-        raise Invalid(f"its format is none of {', '.join(FORMATS)}")
+        raise InvalidError(f"its format is none of {', '.join(FORMATS)}")
     for field in ("network", "space", "taxonomy", "record"):
         if not isinstance(document.get(field), dict):
-            raise Invalid(f"its metadata has no {field!r}")
+            raise InvalidError(f"its metadata has no {field!r}")
     return document
 
 
 def _space(stated: Mapping[str, Any]) -> FeatureSpace:
-    known = space_of(str(stated.get("id")))
+    known = get_space(str(stated.get("id")))
     if asdict(known) != dict(stated):
-        raise Invalid(f"feature space {known.id} is {asdict(known)} here, the file says {dict(stated)}")
+        raise InvalidError(f"feature space {known.id} is {asdict(known)} here, the file says {dict(stated)}")
     return known
 
 
@@ -228,7 +230,7 @@ def _network(kind: str, stated: Mapping[str, Any]) -> Network:
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
         return cast("Network", network(config(**values)))
     except TypeError as error:
-        raise Invalid(f"its network configuration is not understood: {error}") from error
+        raise InvalidError(f"its network configuration is not understood: {error}") from error
 
 
 def _sketch(stated: Mapping[str, Any] | None, network: Network) -> SketchNetwork | None:
@@ -237,8 +239,10 @@ def _sketch(stated: Mapping[str, Any] | None, network: Network) -> SketchNetwork
     try:
         config = SketchConfig(**stated)
     except TypeError as error:
-        raise Invalid(f"its sketch's configuration is not understood: {error}") from error
+        raise InvalidError(f"its sketch's configuration is not understood: {error}") from error
     wanted = (network.config.steps, network.config.width)
     if (config.steps, config.width) != wanted:
-        raise Invalid(f"a sketch of {config.steps} x {config.width} cannot serve towers of {wanted[0]} x {wanted[1]}")
+        raise InvalidError(
+            f"a sketch of {config.steps} x {config.width} cannot serve towers of {wanted[0]} x {wanted[1]}"
+        )
     return SketchNetwork(config)

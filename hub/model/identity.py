@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hub.model.calibration import Curve
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 STEPS: Final = 127
 """Steps between 0 and 1 of an identity's values."""
@@ -49,7 +49,7 @@ class IdentityConfig:
     def __post_init__(self) -> None:
         sizes = (self.frames, self.dimension, self.values)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or self.values > MOST:
-            raise Invalid(f"an identity has up to {MOST} values of a clip of at least one frame: {sizes}")
+            raise InvalidError(f"an identity has up to {MOST} values of a clip of at least one frame: {sizes}")
 
 
 class IdentityNetwork(nn.Module):
@@ -134,5 +134,5 @@ class Identity:
             network = IdentityNetwork(IdentityConfig(**document["network"]))
             pair, match = (Curve.of(document[name]) for name in ("pair", "match"))
         except (KeyError, TypeError, ValueError) as error:
-            raise Invalid(f"its identity is not understood: {error}") from error
+            raise InvalidError(f"its identity is not understood: {error}") from error
         return cls(network, pair, match)

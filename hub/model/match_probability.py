@@ -16,11 +16,11 @@ from hub.model.calibration import Calibration, Curve
 
 AGREE: Final = 7
 """Categories that must agree."""
-MOST: Final = 0.99
+MAX_PROBABILITY: Final = 0.99
 """Nothing is surer: a calibration that never failed was measured on some dozens of clips."""
 
 
-def likeness(
+def match_probability(
     calibration: Calibration | None, ranks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]
 ) -> Likeness:
     """The likeness of matches.
@@ -36,12 +36,12 @@ def likeness(
     both = matrices[:, :, BOTH]
     if calibration is None:
         return np.asarray(at_least_seven(matrices)[:, None] * both, dtype=np.float32)
-    agree = calibration.at_least(AGREE, match=True)(ranks).clip(max=MOST)
-    columns = [_beyond(curve, both[:, number]) for number, curve in enumerate(calibration.both)]
+    agree = calibration.at_least(AGREE, match=True)(ranks).clip(max=MAX_PROBABILITY)
+    columns = [_extrapolate(curve, both[:, number]) for number, curve in enumerate(calibration.both)]
     return np.asarray(agree[:, None] * np.stack(columns, axis=1), dtype=np.float32)
 
 
-def _beyond(curve: Curve, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _extrapolate(curve: Curve, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """A curve's probabilities; beyond the highest score it was measured at, on a line to certainty at 1.
 
     Of a category that hardly occurred in the clips set aside, nothing is known of high scores: there the network is

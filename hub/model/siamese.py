@@ -19,8 +19,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hub.domain.presence_matrix import SITUATIONS
-from shared.errors import Invalid
+from hub.domain.presence_matrix import PAIR_STATES
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 
@@ -58,13 +58,13 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         sizes = (self.frames, self.dimension, self.frames_per_step, *self.tower, *self.pair, self.models)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes):
-            raise Invalid(f"network sizes must be in [1, 65536]: {sizes}")
+            raise InvalidError(f"network sizes must be in [1, 65536]: {sizes}")
         if self.frames % self.frames_per_step:
-            raise Invalid(f"{self.frames} frames do not divide into steps of {self.frames_per_step}")
+            raise InvalidError(f"{self.frames} frames do not divide into steps of {self.frames_per_step}")
         if not self.pair or not 0.0 <= self.dropout < 1.0 or not isinstance(self.attention, bool):
-            raise Invalid("a network needs pair layers, a dropout in [0, 1), and attention or none")
+            raise InvalidError("a network needs pair layers, a dropout in [0, 1), and attention or none")
         if COUNT % self.models:
-            raise Invalid(f"{COUNT} categories do not divide among {self.models} sub-models")
+            raise InvalidError(f"{COUNT} categories do not divide among {self.models} sub-models")
 
     @property
     def steps(self) -> int:
@@ -106,7 +106,7 @@ class ByteDropout(nn.Module):
         return input * factor.mul_(256.0 / (256 - self.threshold))
 
 
-class Blocks(nn.Linear):
+class BlockDiagonalLinear(nn.Linear):
     """The linear layers of all sub-models side by side.
 
     Args:
@@ -149,11 +149,11 @@ def blockwise(values: Tensor, weight: Tensor, bias: Tensor | None, blocks: int) 
 class Layer(nn.Sequential):
     """Linear, batch normalisation, ReLU, dropout. Source: the paper, section 3.1."""
 
-    def __init__(self, linear: Blocks, dropout: float) -> None:
+    def __init__(self, linear: BlockDiagonalLinear, dropout: float) -> None:
         super().__init__(linear, StepNorm(linear.out_features), nn.ReLU(), ByteDropout(dropout))
 
 
-class Joint(nn.Module):
+class SplitPairLayer(nn.Module):
     """The first pair layer, its matrix split over the concatenation: W [a; b] = Wq a + We b.
 
     Each half is computed once per clip, and a pair costs one addition here.
@@ -161,8 +161,8 @@ class Joint(nn.Module):
 
     def __init__(self, wide: int, out: int, models: int, dropout: float, *, shared: bool) -> None:
         super().__init__()
-        self.query = Blocks(wide, out, models, shared=shared)
-        self.event = Blocks(wide, out, models, shared=shared, bias=False)
+        self.query = BlockDiagonalLinear(wide, out, models, shared=shared)
+        self.event = BlockDiagonalLinear(wide, out, models, shared=shared, bias=False)
         self.norm = StepNorm(models * out)
         self.dropout = ByteDropout(dropout)
         for half in (self.query, self.event):  # as one matrix of 2 x wide inputs would begin
@@ -188,16 +188,16 @@ class SiameseNetwork(nn.Module):
         self.standardise = StepNorm(config.dimension, affine=False)
         self.towers = nn.Sequential(
             *(
-                Layer(Blocks(wide, out, models, shared=number == 0), dropout)
+                Layer(BlockDiagonalLinear(wide, out, models, shared=number == 0), dropout)
                 for number, (wide, out) in enumerate(itertools.pairwise(widths))
             )
         )
-        self.joint = Joint(widths[-1], pair[0], models, dropout, shared=not config.tower)
+        self.joint = SplitPairLayer(widths[-1], pair[0], models, dropout, shared=not config.tower)
         self.pairs = nn.Sequential(
-            *(Layer(Blocks(wide, out, models), dropout) for wide, out in itertools.pairwise(pair))
+            *(Layer(BlockDiagonalLinear(wide, out, models), dropout) for wide, out in itertools.pairwise(pair))
         )
-        self.situation = Blocks(pair[-1], each * SITUATIONS, models)
-        self.attention = Blocks(pair[-1], each, models) if config.attention else None
+        self.situation = BlockDiagonalLinear(pair[-1], each * PAIR_STATES, models)
+        self.attention = BlockDiagonalLinear(pair[-1], each, models) if config.attention else None
 
     def tower(self, features: Tensor) -> Tensor:
         """One clip's side of the network.
@@ -222,7 +222,7 @@ class SiameseNetwork(nn.Module):
         """
         return self.joint.query(towers), self.joint.event(towers)
 
-    def join(self, query_half: Tensor, event_half: Tensor) -> Tensor:
+    def pair_log_probs(self, query_half: Tensor, event_half: Tensor) -> Tensor:
         """Log-probabilities of the presence matrix from precomputed halves.
 
         Args:
@@ -236,14 +236,14 @@ class SiameseNetwork(nn.Module):
         softmax over the three situations at each step.
         """
         hidden = self.pairs(self.joint(query_half, event_half))
-        situation = self.situation(hidden).unflatten(-1, (COUNT, SITUATIONS))
+        situation = self.situation(hidden).unflatten(-1, (COUNT, PAIR_STATES))
         log_f = torch.log_softmax(situation.float(), dim=-1)
         if self.attention is None:
             return torch.logsumexp(log_f, dim=1) - math.log(self.config.steps)
         log_v = torch.log_softmax(self.attention(hidden).float(), dim=1)
         return torch.logsumexp(log_v.unsqueeze(-1) + log_f, dim=1)
 
-    def attended(self, query: Tensor, event: Tensor) -> Tensor:
+    def attention_weights(self, query: Tensor, event: Tensor) -> Tensor:
         """How much each time step of B pairs weighs in each category.
 
         Args:
@@ -270,7 +270,7 @@ class SiameseNetwork(nn.Module):
         Returns:
             float32 [B, 8, 3].
         """
-        return self.join(self.joint.query(query_tower), self.joint.event(event_tower))
+        return self.pair_log_probs(self.joint.query(query_tower), self.joint.event(event_tower))
 
     def pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
         """The presence matrix of B pairs: float32 [B, 8, 3], rows sum to 1; arguments as `log_pair`."""

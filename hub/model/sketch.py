@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class SketchConfig:
     def __post_init__(self) -> None:
         sizes = (self.width, self.each, self.hidden, self.values)
         if not all(isinstance(n, int) and 1 < n <= 65_536 for n in sizes) or not 1 <= self.steps <= 65_536:
-            raise Invalid(f"sizes of a sketch must be in [2, 65536]: {self}")
+            raise InvalidError(f"sizes of a sketch must be in [2, 65536]: {self}")
 
 
 class SketchNetwork(nn.Module):
@@ -56,7 +56,7 @@ class SketchNetwork(nn.Module):
         self.query_head = nn.Linear(config.hidden, config.values - 1)
         self.event_head = nn.Linear(config.hidden, config.values)
 
-    def seen(self, towers: Tensor) -> Tensor:
+    def _trunk(self, towers: Tensor) -> Tensor:
         """The layer that sees all steps of clips, float32 [n, steps, width]: float32 [n, hidden]."""
         count, _, width = towers.shape
         each = torch.relu(self.step(self.norm(towers.reshape(-1, width)))).reshape(count, -1)
@@ -64,10 +64,10 @@ class SketchNetwork(nn.Module):
 
     def of_queries(self, towers: Tensor) -> Tensor:
         """Sketches of queries, float32 [n, steps, width]: float32 [n, values], the last of them 1."""
-        made = self.query_head(self.seen(towers))
+        made = self.query_head(self._trunk(towers))
         return torch.cat([made, torch.ones_like(made[:, :1])], dim=1)
 
     def of_events(self, towers: Tensor) -> Tensor:
         """Sketches of events, float32 [n, steps, width]: float32 [n, values]."""
-        made: Tensor = self.event_head(self.seen(towers))
+        made: Tensor = self.event_head(self._trunk(towers))
         return made

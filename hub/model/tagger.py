@@ -23,8 +23,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hub.model.siamese import Blocks, Layer, StepNorm
-from shared.errors import Invalid
+from hub.model.siamese import BlockDiagonalLinear, Layer, StepNorm
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 LEAST = 1e-6
@@ -61,13 +61,13 @@ class TaggedConfig:
     def __post_init__(self) -> None:
         sizes = (self.frames, self.dimension, *self.trunk, self.members)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or not self.trunk:
-            raise Invalid(f"a tagged network needs a trunk, and sizes in [1, 65536]: {sizes}")
+            raise InvalidError(f"a tagged network needs a trunk, and sizes in [1, 65536]: {sizes}")
         if not (0 <= self.fine <= 65_536 and 0 <= self.profile <= 65_536):
-            raise Invalid("finer labels and the values of a profile lie in [0, 65536]")
+            raise InvalidError("finer labels and the values of a profile lie in [0, 65536]")
         if (self.fine == 0) != (self.profile == 0) or not 0.0 <= self.dropout < 1.0:
-            raise Invalid("finer labels and a profile go together; dropout lies in [0, 1)")
+            raise InvalidError("finer labels and a profile go together; dropout lies in [0, 1)")
         if not isinstance(self.context, bool):
-            raise Invalid("a network has context or not")
+            raise InvalidError("a network has context or not")
 
     @property
     def steps(self) -> int:
@@ -91,12 +91,12 @@ class Tagger(nn.Module):
         widths = (config.dimension * (1 + config.context), *config.trunk)
         self.layers = nn.Sequential(
             *(
-                Layer(Blocks(wide, out, members, shared=number == 0), config.dropout)
+                Layer(BlockDiagonalLinear(wide, out, members, shared=number == 0), config.dropout)
                 for number, (wide, out) in enumerate(itertools.pairwise(widths))
             )
         )
-        self.presence = Blocks(config.trunk[-1], labels, members)
-        self.attention = Blocks(config.trunk[-1], labels, members)
+        self.presence = BlockDiagonalLinear(config.trunk[-1], labels, members)
+        self.attention = BlockDiagonalLinear(config.trunk[-1], labels, members)
 
     def attended(self, features: Tensor) -> Tensor:
         """How much each time step of B clips weighs in each label, the mean of the members.
@@ -133,7 +133,7 @@ class Tagger(nn.Module):
         return tags.reshape(len(features), self.members, -1).mean(dim=1)
 
 
-class TaggedNetwork(nn.Module):
+class TaggingEnsemble(nn.Module):
     """Tagger and affinity; see the module's docstring.
 
     Inputs are dequantised features, float32 [B, frames, dimension].
@@ -184,9 +184,9 @@ class TaggedNetwork(nn.Module):
         Returns:
             float32 [B, 8, 3]; each row sums to 1.
         """
-        return implied(query_tower[:, 0, :COUNT], event_tower[:, 0, :COUNT])
+        return presence_from_tags(query_tower[:, 0, :COUNT], event_tower[:, 0, :COUNT])
 
-    def attended(self, query: Tensor, event: Tensor) -> Tensor:  # noqa: ARG002 - one interface with the paper's network
+    def attention_weights(self, query: Tensor, event: Tensor) -> Tensor:  # noqa: ARG002 - one interface with the paper's network
         """How much each time step of B clips weighs in each category, whatever they are paired with.
 
         Args:
@@ -216,7 +216,7 @@ class TaggedNetwork(nn.Module):
         return self.pair(self.tower(query), self.tower(event))
 
 
-def side_by_side(members: Sequence[TaggedNetwork]) -> TaggedNetwork:
+def stack_members(members: Sequence[TaggingEnsemble]) -> TaggingEnsemble:
     """One network of several that were trained each for itself.
 
     Args:
@@ -225,7 +225,7 @@ def side_by_side(members: Sequence[TaggedNetwork]) -> TaggedNetwork:
     Returns:
         A network that tags as the mean of them; its projection, weight and shift are still 0.
     """
-    network = TaggedNetwork(replace(members[0].config, members=len(members)))
+    network = TaggingEnsemble(replace(members[0].config, members=len(members)))
     parts = [member.tagger.state_dict() for member in members]
     joined = {}
     for name, first in parts[0].items():
@@ -238,12 +238,12 @@ def side_by_side(members: Sequence[TaggedNetwork]) -> TaggedNetwork:
     return network
 
 
-def apart(network: TaggedNetwork) -> list[TaggedNetwork]:
+def split_members(network: TaggingEnsemble) -> list[TaggingEnsemble]:
     """The members of a network, each as a network of its own; the opposite of `side_by_side`."""
     count = network.config.members
     members = []
     for number in range(count):
-        member = TaggedNetwork(replace(network.config, members=1))
+        member = TaggingEnsemble(replace(network.config, members=1))
         wanted = member.tagger.state_dict()
         tensors = {}
         for name, tensor in network.tagger.state_dict().items():
@@ -254,7 +254,7 @@ def apart(network: TaggedNetwork) -> list[TaggedNetwork]:
     return members
 
 
-def implied(query: Tensor, event: Tensor) -> Tensor:
+def presence_from_tags(query: Tensor, event: Tensor) -> Tensor:
     """The presence matrix that two clips' tags imply if they are right or wrong independently.
 
     Args:

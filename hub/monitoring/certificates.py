@@ -3,11 +3,11 @@
 from datetime import datetime
 
 from hub.metrics.definitions import HubMetrics
-from shared.mqtt.diagnostics import certificate_ends, own_certificate_ends
+from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry
 from shared.settings import MqttSettings
 
 
-class CertificateLook:
+class CertificateProbe:
     """Tells when they end.
 
     Args:
@@ -19,10 +19,12 @@ class CertificateLook:
         self._mqtt = mqtt
         self._metrics = metrics
 
-    def look(self, _now: datetime) -> None:
+    def run(self, _now: datetime) -> None:
         """Ask the broker for its certificate, and read the hub's; one that cannot be told now is left out."""
-        ends = {"broker": certificate_ends(self._mqtt), "hub": own_certificate_ends(self._mqtt)}
-        self._metrics.certificate_end.put({(of,): end.timestamp() for of, end in ends.items() if end is not None})
+        ends = {"broker": broker_certificate_expiry(self._mqtt), "hub": client_certificate_expiry(self._mqtt)}
+        self._metrics.certificate_end.replace_all(
+            {(of,): end.timestamp() for of, end in ends.items() if end is not None}
+        )
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Nothing: it asks no store."""

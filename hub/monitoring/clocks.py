@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hub.domain.clocks import Doubts, doubts
 from hub.metrics.definitions import HubMetrics
-from hub.store.events import Archive
+from hub.store.events import EventStore
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class ClockLook:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: EventStore,
         metrics: HubMetrics,
         tolerance: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -40,7 +40,7 @@ class ClockLook:
         """Return whether no reason to doubt this hub's clock was found."""
         return not self.doubts.clock
 
-    def look(self, _now: datetime) -> None:
+    def run(self, _now: datetime) -> None:
         """Compare the clocks, and tell.
 
         Raises:
@@ -57,7 +57,7 @@ class ClockLook:
         self.doubts = found
         self._metrics.refused.set(float(bool(found.retention)))
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Nothing: what was found stands until the store is back."""
 
     def may_remove(self) -> bool:
@@ -66,7 +66,7 @@ class ClockLook:
         Raises:
             Unavailable: the store is away.
         """
-        self.look(self._now())
+        self.run(self._now())
         if self.doubts.retention:
             self._metrics.refusals.inc()
         return not self.doubts.retention

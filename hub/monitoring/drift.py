@@ -18,13 +18,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import PRESENT
-from hub.domain.psi import Reference, psi, tenths
-from hub.domain.records import ms_of
+from hub.domain.match import PRESENCE_THRESHOLD
+from hub.domain.psi import Reference, decile_histogram, psi
+from hub.domain.records import to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive, translated
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore, translated
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -38,12 +38,12 @@ SPAN_MS: Final = 15 * 60_000
 """Events of one sensor within so long count as one that tells anything."""
 LEAST_SPANS: Final = 72
 """With fewer, chance alone drifts."""
-TRAINING, HERE = "training", "here"
+TRAINING, DEPLOYMENT = "training", "deployment"
 """What is compared with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judge:
+class MonitoredModel:
     """A network, as far as drift is concerned.
 
     Attributes:
@@ -65,7 +65,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
+class EventSample:
     """A sample of a feature space's events.
 
     Attributes:
@@ -83,12 +83,12 @@ class Sampled:
         return len(self.presence) >= least and self.spans >= LEAST_SPANS
 
 
-class DriftLook:
+class DriftProbe:
     """Measures drift, and tells.
 
     Args:
         archive: whose events.
-        casebook: whose episodes.
+        episode_store: whose episodes.
         metrics: where it is told.
         judges: the networks in use.
         window: length of the time that is looked at.
@@ -98,33 +98,33 @@ class DriftLook:
 
     def __init__(
         self,
-        archive: Archive,
-        casebook: Casebook,
+        archive: EventStore,
+        episode_store: EpisodeStore,
         metrics: HubMetrics,
-        judges: Sequence[Judge],
+        judges: Sequence[MonitoredModel],
         *,
         window: timedelta,
         least: int,
         first: timedelta,
     ) -> None:
         self._redis = archive.client
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._metrics = metrics
         self._judges = judges
         self._window = window
         self._least = least
         self._first_ms = round(first.total_seconds() * 1000)
-        metrics.trained_share.put(
+        metrics.trained_share.replace_all(
             {(j.space.id, name): share for j in judges for name, share in j.trained_shares().items()}
         )
 
-    def look(self, now: datetime) -> None:
+    def run(self, now: datetime) -> None:
         """Tell how far every distribution is from its reference, as far as there is enough to say so.
 
         Raises:
             Unavailable: the store is away.
         """
-        now_ms, since_ms = ms_of(now), ms_of(now - self._window)
+        now_ms, since_ms = to_ms(now), to_ms(now - self._window)
         presence: dict[tuple[str, ...], float] = {}
         share: dict[tuple[str, ...], float] = {}
         embedding: dict[tuple[str, ...], float] = {}
@@ -138,7 +138,7 @@ class DriftLook:
             referred |= {(space.id, against): float(one.events) for against, one in references.items()}
             if len(sample.presence) < self._least:
                 continue
-            heard = (sample.presence >= PRESENT).mean(axis=0)
+            heard = (sample.presence >= PRESENCE_THRESHOLD).mean(axis=0)
             share |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, heard, strict=True)}
             for against, reference in references.items() if sample.enough(self._least) else ():
                 drifted = reference.presence_psi(sample.presence, sample.spans)
@@ -146,52 +146,52 @@ class DriftLook:
                     (space.id, name, against): float(value) for name, value in zip(CATEGORIES, drifted, strict=True)
                 }
                 embedding[space.id, against] = reference.embedding_psi(sample.features, sample.spans)
-        self._metrics.presence_psi.put(presence)
-        self._metrics.presence_share.put(share)
-        self._metrics.embedding_psi.put(embedding)
-        self._metrics.drift_events.put(measured)
-        self._metrics.reference_events.put(referred)
+        self._metrics.presence_psi.replace_all(presence)
+        self._metrics.presence_share.replace_all(share)
+        self._metrics.embedding_psi.replace_all(embedding)
+        self._metrics.drift_events.replace_all(measured)
+        self._metrics.reference_events.replace_all(referred)
         self._look_at_likeness(since_ms, now_ms)
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Nothing: the figures are of a day, and stay true for longer than a store is away."""
 
-    def _references(self, judge: Judge, now_ms: int) -> dict[str, Reference]:
+    def _references(self, judge: MonitoredModel, now_ms: int) -> dict[str, Reference]:
         """What there is to compare with."""
-        found = {HERE: self._first_heard(judge, now_ms)}
+        found = {DEPLOYMENT: self._first_heard(judge, now_ms)}
         if "reference" in judge.record:
-            found[TRAINING] = Reference.of(judge.record["reference"])
+            found[TRAINING] = Reference.from_json(judge.record["reference"])
         return {against: reference for against, reference in found.items() if reference is not None}
 
-    def _first_heard(self, judge: Judge, now_ms: int) -> Reference | None:
+    def _first_heard(self, judge: MonitoredModel, now_ms: int) -> Reference | None:
         key = keys.drift_reference(judge.space.id, judge.fingerprint)
         since_ms, known = self._known(key, now_ms)
         if known is not None:
-            return Reference.of(known)
+            return Reference.from_json(known)
         if now_ms - since_ms < self._first_ms:
             return None
         sample = self._sample(judge.space, since_ms, now_ms)
         if not sample.enough(self._least):
             return None
-        made = Reference.made(sample.presence, sample.features, sample.spans)
-        return Reference.of(self._settled(key, made.document()))
+        made = Reference.from_sample(sample.presence, sample.features, sample.spans)
+        return Reference.from_json(self._store_reference_once(key, made.document()))
 
     def _look_at_likeness(self, since_ms: int, now_ms: int) -> None:
         key = keys.probability_drift_reference("-".join(judge.fingerprint for judge in self._judges))
         begun_ms, reference = self._known(key, now_ms)
         if reference is None and now_ms - begun_ms >= self._first_ms:
-            counts = self._likeness((begun_ms + now_ms) // 2, now_ms)
+            counts = self._match_probability((begun_ms + now_ms) // 2, now_ms)
             if counts.sum() >= self._least:
-                reference = self._settled(key, counts.tolist())
-        now = self._likeness(since_ms, now_ms)
+                reference = self._store_reference_once(key, counts.tolist())
+        now = self._match_probability(since_ms, now_ms)
         enough = reference is not None and now.sum() >= self._least
         value = float(psi(now, np.array(reference, dtype=np.int64))[0]) if enough else None
-        self._metrics.likeness_psi.put({} if value is None else {(): value})
+        self._metrics.match_probability_psi.replace_all({} if value is None else {(): value})
 
-    def _likeness(self, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
+    def _match_probability(self, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Counts of the best likeness of the latest episodes between two times, in tenths: int64 [1, 10]."""
-        episodes = self._casebook.episodes(limit=SAMPLE, since_ms=since_ms, before_ms=until_ms)
-        return tenths(np.array([[episode.best] for episode in episodes]).reshape(-1, 1))
+        episodes = self._episode_store.episodes(limit=SAMPLE, since_ms=since_ms, before_ms=until_ms)
+        return decile_histogram(np.array([[episode.max_match_probability] for episode in episodes]).reshape(-1, 1))
 
     @translated
     def _known(self, key: str, now_ms: int) -> tuple[int, Any]:
@@ -201,13 +201,13 @@ class DriftLook:
         return int(since), None if reference is None else json.loads(reference)
 
     @translated
-    def _settled(self, key: str, reference: object) -> Any:  # noqa: ANN401 - JSON values
+    def _store_reference_once(self, key: str, reference: object) -> Any:  # noqa: ANN401 - JSON values
         """The reference that all hubs use from now on: that of the first."""
         self._redis.hsetnx(key, "reference", json.dumps(reference))
         return json.loads(self._redis.hget(key, "reference"))
 
     @translated
-    def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> Sampled:
+    def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> EventSample:
         """Events of a space captured between two times, evenly over them: those among so many of all spaces."""
         before = int(self._redis.zcount(keys.EVENTS, "-inf", f"({since_ms}"))
         count = int(self._redis.zcount(keys.EVENTS, since_ms, until_ms))
@@ -231,7 +231,7 @@ class DriftLook:
         for event, *_ in rows[::step]:
             pipe.hget(keys.event(event.decode()), "features")
         features = [np.frombuffer(values, dtype=np.uint8) for values in pipe.execute() if values]
-        return Sampled(
+        return EventSample(
             np.array(presence, dtype=np.float32).reshape(-1, len(CATEGORIES)),
             np.array(features, dtype=np.uint8).reshape(-1, *space.shape),
             len(spans),

@@ -11,7 +11,7 @@ when one does not, that it is closed, as its last will does when it ends. Sensor
 filling the broker (`edge.hub_availability`). Where the broker refuses heartbeats nothing is known, and nothing said.
 
 So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
-the teller and the other ways out, for which `earwitness_store_alerts_waiting` and the notifiers' own metrics are.
+the teller and the other ways out, for which `earwitness_store_alerts_unpublished` and the notifiers' own metrics are.
 """
 
 import logging
@@ -26,7 +26,7 @@ import numpy as np
 
 from hub.metrics.definitions import HubMetrics, exemplar
 from hub.notify.heartbeat_echo import KEPT_S
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S, Embedding, Event, EventId, Levels
 from shared.feature_space import FeatureSpace
 from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, decode_json, encode_event
@@ -36,11 +36,19 @@ from shared.mqtt.session import (
     Acknowledged,
     Connected,
     Disconnected,
-    Link,
+    LastWill,
+    MqttSession,
     Received,
-    Will,
 )
-from shared.mqtt.topics import BEATS_TOLD, CLOSED, HEARTBEAT_SITE, OPEN, ROOT, HubTopic, SensorTopic
+from shared.mqtt.topics import (
+    HEARTBEAT_REPLY_TOPIC,
+    HEARTBEAT_SITE,
+    INTAKE_CLOSED,
+    INTAKE_OPEN,
+    ROOT,
+    HubTopic,
+    SensorTopic,
+)
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
@@ -55,7 +63,7 @@ _NOTHING: Final = b""
 """Withdraws what was said of the intake. Source: MQTT 5.0, 3.3.1.3 (a retained message of no bytes)."""
 
 
-def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
+def build_heartbeat(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
     """A heartbeat as a sensor's event, silent."""
     return Event(
         id=EventId(HEARTBEAT_SITE, hub, boot, number),
@@ -67,23 +75,23 @@ def beat_of(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime
     )
 
 
-class Heart:
+class HeartbeatMonitor:
     """Beats, in a thread of its own, while a hub runs.
 
     Args:
         settings: where the broker is.
         hub: name of this hub.
         space: a feature space that it has a model of.
-        every_s: time between beats, in seconds.
+        interval_s: time between beats, in seconds.
         metrics: where round trips are told.
     """
 
     def __init__(
-        self, settings: MqttSettings, *, hub: str, space: FeatureSpace, every_s: float, metrics: HubMetrics
+        self, settings: MqttSettings, *, hub: str, space: FeatureSpace, interval_s: float, metrics: HubMetrics
     ) -> None:
         self._hub = hub
         self._space = space
-        self._every_s = every_s
+        self._interval_s = interval_s
         self._metrics = metrics
         self._boot = uuid.uuid4().hex[:12]
         self._number = 0
@@ -95,8 +103,8 @@ class Heart:
         self._listening = False
         self._intake = str(HubTopic(hub, "intake"))
         self._said: bytes | None = None
-        will = Will(self._intake, CLOSED, at_stop=True)
-        self._link = Link(settings.for_a_moment(), f"earwitness-hub-{hub}-heartbeat", will=will)
+        will = LastWill(self._intake, INTAKE_CLOSED, at_stop=True)
+        self._link = MqttSession(settings.without_session(), f"earwitness-hub-{hub}-heartbeat", will=will)
         self.worker = Worker("heartbeat", self._step)
 
     @property
@@ -120,17 +128,17 @@ class Heart:
         if now_s >= self._due_s and self._listening:
             self._give_up(now_s)
             self._beat(now_s)
-            self._due_s = now_s + self._every_s
+            self._due_s = now_s + self._interval_s
         with suppress(queue.Empty):
-            self._hear(self._link.signals.get(timeout=min(_TICK_S, max(0.01, self._due_s - now_s))))
+            self._on_mqtt_event(self._link.signals.get(timeout=min(_TICK_S, max(0.01, self._due_s - now_s))))
         return 0.0
 
     def _beat(self, now_s: float) -> None:
-        event = beat_of(self._hub, self._boot, self._number, self._space, datetime.now(UTC))
-        topic = str(SensorTopic(HEARTBEAT_SITE, self._hub, "beat"))
+        event = build_heartbeat(self._hub, self._boot, self._number, self._space, datetime.now(UTC))
+        topic = str(SensorTopic(HEARTBEAT_SITE, self._hub, "heartbeat"))
         try:
             mid = self._link.publish(topic, encode_event(event), content_type=EVENT_CONTENT_TYPE)
-        except Unavailable:
+        except UnavailableError:
             return
         self._number += 1
         self._unanswered[mid] = str(event.id)
@@ -143,18 +151,18 @@ class Heart:
                 self._missed.add(event)
                 self._metrics.beats.labels("missed").inc()
                 log.warning("heartbeat missed", extra={"event": event, "after_s": KEPT_S})
-                self._say(CLOSED)
+                self._publish_intake_state(INTAKE_CLOSED)
             if now_s - sent_s > _FORGOTTEN_S:
                 del self._sent[event]
                 self._missed.discard(event)
 
-    def _hear(self, signal: object) -> None:
+    def _on_mqtt_event(self, signal: object) -> None:
         match signal:
             case Connected():
-                self._link.subscribe(BEATS_TOLD)
+                self._link.subscribe(HEARTBEAT_REPLY_TOPIC)
                 self._listening = True
                 self._said = None
-                self._say(CLOSED)  # this connection may be up before the intake's
+                self._publish_intake_state(INTAKE_CLOSED)  # this connection may be up before the intake's
                 self._due_s = 0.0
             case Disconnected():
                 self._listening = False
@@ -162,14 +170,14 @@ class Heart:
                 self._sent_or_not(self._unanswered.pop(mid, None), reason)
             case Received() as received:
                 self._link.acknowledge(received)
-                self._back(received)
+                self._on_reply(received)
 
     def _sent_or_not(self, event: str | None, reason: int) -> None:
         """The broker said what became of a heartbeat, or, if `event` is None, of what was said of the intake."""
         if event is not None and (reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS):
             self._sent.pop(event, None)
             if reason >= FAILURE:
-                self._say(_NOTHING)
+                self._publish_intake_state(_NOTHING)
             else:
                 self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
         if reason >= FAILURE and not self._warned:
@@ -181,10 +189,10 @@ class Heart:
                 extra={"reason_code": reason},
             )
 
-    def _back(self, received: Received) -> None:
+    def _on_reply(self, received: Received) -> None:
         try:
             event = decode_json(AlertMessage, received.payload).event
-        except Invalid as error:
+        except InvalidError as error:
             log.warning("not a heartbeat", extra={"topic": received.topic, "reason": str(error)})
             return
         sent_s = self._sent.pop(event, None)
@@ -195,13 +203,13 @@ class Heart:
         if event in self._missed:  # a backlog: it is worked on, and need not grow
             self._missed.discard(event)
             return
-        self._metrics.beats.labels("answered").inc()
-        self._say(OPEN)
+        self._metrics.beats.labels("ok").inc()
+        self._publish_intake_state(INTAKE_OPEN)
 
-    def _say(self, intake: bytes) -> None:
+    def _publish_intake_state(self, intake: bytes) -> None:
         """Tell sensors whether events are taken, if they were told otherwise."""
         if intake == self._said:
             return
-        with suppress(Unavailable):
+        with suppress(UnavailableError):
             self._link.publish(self._intake, intake, retain=True)
             self._said = intake

@@ -12,22 +12,22 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hub.domain.records import Sensor
-from hub.domain.sensor_status import Condition, condition
+from hub.domain.sensor_status import SensorStatus, sensor_status
 from hub.metrics.definitions import STATES, HubMetrics
 from hub.store import keys
-from hub.store.events import Archive, translated
-from hub.store.sensor_signals import NOTHING, Hearing, hearing_of
+from hub.store.events import EventStore, translated
+from hub.store.sensor_signals import NOTHING, SignalStats, parse_signal_stats
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class SensorReading:
     """A sensor as it is now."""
 
     sensor: Sensor
-    hearing: Hearing
-    condition: Condition
+    hearing: SignalStats
+    condition: SensorStatus
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -41,7 +41,9 @@ class Looked:
         return self.sensor.last_received_at or _LONG_AGO
 
 
-def chosen(looked: Sequence[Looked], now: datetime, *, most: int, forget_s: float) -> list[Looked]:
+def select_exported(
+    looked: Sequence[SensorReading], now: datetime, *, most: int, forget_s: float
+) -> list[SensorReading]:
     """Those that have metrics of their own: not forgotten, and if they are too many the first by name.
 
     One that was never heard is there for as long as it says that it is ready.
@@ -55,7 +57,7 @@ def chosen(looked: Sequence[Looked], now: datetime, *, most: int, forget_s: floa
     return sorted(there, key=lambda one: one.sensor.place)[:most]
 
 
-class SensorLook:
+class SensorProbe:
     """Reads the sensors from the store, and tells how they are.
 
     Args:
@@ -65,32 +67,32 @@ class SensorLook:
         forget_s: one not heard for so long has none, in seconds.
     """
 
-    def __init__(self, archive: Archive, metrics: HubMetrics, *, most: int, forget_s: float) -> None:
+    def __init__(self, archive: EventStore, metrics: HubMetrics, *, most: int, forget_s: float) -> None:
         self._archive = archive
         self._redis = archive.client
         self._metrics = metrics
         self._most = most
         self._forget_s = forget_s
 
-    def look(self, now: datetime) -> None:
+    def run(self, now: datetime) -> None:
         """Tell all sensors as they are.
 
         Raises:
             Unavailable: the store is away.
         """
         looked = self._read(now)
-        told = chosen(looked, now, most=self._most, forget_s=self._forget_s)
+        told = select_exported(looked, now, most=self._most, forget_s=self._forget_s)
         self._metrics.store_sensors.set(len(looked))
-        known = chosen(looked, now, most=len(looked), forget_s=self._forget_s)
+        known = select_exported(looked, now, most=len(looked), forget_s=self._forget_s)
         self._metrics.sensors_left_out.set(len(known) - len(told))
         self._tell(told)
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Tell nothing of any sensor: the store is away."""
         self._tell([])
 
     @translated
-    def _read(self, now: datetime) -> list[Looked]:
+    def _read(self, now: datetime) -> list[SensorReading]:
         places = sorted(name.decode() for name in self._redis.smembers(keys.SENSORS))
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
@@ -99,40 +101,40 @@ class SensorLook:
         for place, row in zip(places, pipe.execute(), strict=True):
             sensor = self._archive.sensor_from(place, row) if row else None
             if sensor is not None:
-                hearing = self._archive.rows.read("hearing", place, hearing_of, row) or NOTHING
-                looked.append(Looked(sensor, hearing, condition(sensor, now)))
+                hearing = self._archive.rows.read("hearing", place, parse_signal_stats, row) or NOTHING
+                looked.append(SensorReading(sensor, hearing, sensor_status(sensor, now)))
         return looked
 
-    def _tell(self, told: Sequence[Looked]) -> None:
+    def _tell(self, told: Sequence[SensorReading]) -> None:
         metrics = self._metrics
         spoken = [one for one in told if one.sensor.last_received_at is not None]
-        hearing = [one for one in spoken if one.condition.well]
-        metrics.sensor_state.put(
+        hearing = [one for one in spoken if one.condition.is_ok]
+        metrics.sensor_state.replace_all(
             {(*one.labels, state): float(one.condition.word == state) for one in told for state in STATES}
         )
-        metrics.sensor_heard.put({one.labels: one.heard_at.timestamp() for one in spoken})
-        metrics.sensor_events.put({one.labels: float(one.sensor.events) for one in spoken})
-        metrics.sensor_missing.put({one.labels: float(one.hearing.missing) for one in spoken})
-        metrics.sensor_delay.put(
+        metrics.sensor_heard.replace_all({one.labels: one.heard_at.timestamp() for one in spoken})
+        metrics.sensor_events.replace_all({one.labels: float(one.sensor.events) for one in spoken})
+        metrics.sensor_missing.replace_all({one.labels: float(one.hearing.missing) for one in spoken})
+        metrics.sensor_delay.replace_all(
             {one.labels: one.condition.delay.total_seconds() for one in hearing if one.condition.delay is not None}
         )
-        metrics.sensor_level.put(
+        metrics.sensor_level.replace_all(
             {(*one.labels, one.hearing.unit): one.hearing.level for one in hearing if one.hearing.level is not None}
         )
-        metrics.sensor_sound.put(
+        metrics.sensor_sound.replace_all(
             {one.labels: one.hearing.sound_s for one in hearing if one.hearing.sound_s is not None}
         )
-        metrics.sensor_varied.put(
+        metrics.sensor_varied.replace_all(
             {one.labels: one.hearing.varied_s for one in hearing if one.hearing.varied_s is not None}
         )
-        metrics.sensor_skew.put(
+        metrics.sensor_skew.replace_all(
             {one.labels: skew_s for one in told if (skew_s := one.sensor.clock_skew_s) is not None}
         )
         there = {one.labels: report for one in told if (report := one.sensor.connected_report) is not None}
         ever = {one.labels: report for one in told if (report := one.sensor.report) is not None}
-        metrics.sensor_waiting.put({labels: float(report.waiting) for labels, report in there.items()})
-        metrics.sensor_spool.put({labels: report.spool for labels, report in there.items()})
-        metrics.sensor_dropped.put({labels: float(report.dropped) for labels, report in ever.items()})
-        metrics.sensor_certificate_end.put(
+        metrics.sensor_waiting.replace_all({labels: float(report.waiting) for labels, report in there.items()})
+        metrics.sensor_spool.replace_all({labels: report.spool for labels, report in there.items()})
+        metrics.sensor_dropped.replace_all({labels: float(report.dropped) for labels, report in ever.items()})
+        metrics.sensor_certificate_end.replace_all(
             {labels: report.certificate_end.timestamp() for labels, report in ever.items() if report.certificate_end}
         )

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from hub.metrics.definitions import HubMetrics
-from hub.notify.dispatcher import unpublished_count
+from hub.notify.dispatcher import unpublished_alert_count
 from hub.notify.outbox import Outbox, known_names
 from hub.store import keys
-from hub.store.events import Archive, translated
+from hub.store.events import EventStore, translated
 
 _PAGE: Final = 100
 _LATE_LOOKED_AT: Final = 5_000
 """Of so many of the oldest events it is looked whether they came late."""
 
 
-class StoreLook:
+class StoreProbe:
     """Asks the store how it is, and tells.
 
     Args:
@@ -28,13 +28,13 @@ class StoreLook:
         folders: what the hub writes to, by name.
     """
 
-    def __init__(self, archive: Archive, metrics: HubMetrics, folders: Mapping[str, Path]) -> None:
+    def __init__(self, archive: EventStore, metrics: HubMetrics, folders: Mapping[str, Path]) -> None:
         self._archive = archive
         self._redis = archive.client
         self._metrics = metrics
         self._folders = folders
 
-    def look(self, _now: datetime) -> None:
+    def run(self, _now: datetime) -> None:
         """Tell how store and disks are.
 
         Raises:
@@ -43,10 +43,10 @@ class StoreLook:
         self._ask()
         self._metrics.store_up.set(1)
         left_out = {"event": 0} | self._archive.rows.left_out
-        self._metrics.rows_left_out.put({(kind,): float(count) for kind, count in left_out.items()})
+        self._metrics.rows_left_out.replace_all({(kind,): float(count) for kind, count in left_out.items()})
         self._look_at_disks()
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Tell that the store is away; nothing is known of what it keeps."""
         metrics = self._metrics
         metrics.store_up.set(0)
@@ -65,17 +65,17 @@ class StoreLook:
             metrics.store_sources_due,
         ):
             gauge.set(math.nan)
-        metrics.store_unsent.put({})
-        metrics.store_dead.put({})
+        metrics.store_unsent.replace_all({})
+        metrics.store_dead.replace_all({})
 
     def _look_at_disks(self) -> None:
         usage = {}
         for name, folder in self._folders.items():
             with suppress(OSError):  # it is made with the first file; whether it can be, `check` tells
                 usage[name] = shutil.disk_usage(folder)
-        self._metrics.disk_free.put({(name,): float(disk.free) for name, disk in usage.items()})
+        self._metrics.disk_free.replace_all({(name,): float(disk.free) for name, disk in usage.items()})
         # As `df` does: what is reserved for the system counts as no room.
-        self._metrics.disk_size.put({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
+        self._metrics.disk_size.replace_all({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
 
     def _oldest_ms(self) -> float:
         """When the oldest event was captured, of those that did not come late; NaN if there is none."""
@@ -100,13 +100,13 @@ class StoreLook:
         metrics.store_events.set(self._archive.count())
         metrics.store_alerts.set(self._archive.alert_count())
         metrics.store_oldest.set(self._oldest_ms() / 1000)
-        metrics.store_waiting.set(unpublished_count(self._redis))
+        metrics.store_waiting.set(unpublished_alert_count(self._redis))
         metrics.store_sources.set(self._redis.zcard(keys.SOURCES))
         metrics.store_sources_due.set(self._redis.zcard(keys.SOURCES_DUE))
         letters = self._archive.letters
         metrics.store_letters.set(letters.count())
         metrics.store_letter_bytes.set(letters.size_bytes())
-        metrics.store_letters_discarded.put({(): float(letters.discarded())})
+        metrics.store_letters_discarded.replace_all({(): float(letters.discarded())})
         outboxes = [Outbox(self._redis, name) for name in known_names(self._redis)]
-        metrics.store_unsent.put({(one.name,): float(one.count()) for one in outboxes})
-        metrics.store_dead.put({(one.name,): float(one.dead_count()) for one in outboxes})
+        metrics.store_unsent.replace_all({(one.name,): float(one.count()) for one in outboxes})
+        metrics.store_dead.replace_all({(one.name,): float(one.dead_count()) for one in outboxes})

@@ -5,17 +5,17 @@ from collections import Counter
 from datetime import datetime
 from typing import Final
 
-from hub.alerting.feedback import Feedback
-from hub.domain.records import ms_of
+from hub.alerting.feedback import FeedbackService
+from hub.domain.records import to_ms
 from hub.metrics.definitions import VERDICTS, HubMetrics
 from hub.store import keys
-from hub.store.events import Archive, translated
+from hub.store.events import EventStore, translated
 
 JUDGED_MS: Final = 30 * 86_400_000
 """Verdicts of so long say how well likeness is calibrated, in ms."""
 
 
-class VerdictLook:
+class VerdictProbe:
     """Reads the verdicts, if there are others than at the last look, and tells.
 
     Args:
@@ -24,13 +24,13 @@ class VerdictLook:
         metrics: where it is told.
     """
 
-    def __init__(self, archive: Archive, feedback: Feedback, metrics: HubMetrics) -> None:
+    def __init__(self, archive: EventStore, feedback: FeedbackService, metrics: HubMetrics) -> None:
         self._redis = archive.client
         self._feedback = feedback
         self._metrics = metrics
         self._said = ""
 
-    def look(self, now: datetime) -> None:
+    def run(self, now: datetime) -> None:
         """Tell how many there are of each kind, and of the judged alerts how sure they were and how many were right.
 
         Raises:
@@ -39,20 +39,22 @@ class VerdictLook:
         said = self._signature(now)
         if said == self._said:
             return
-        verdicts = self._feedback.everything()
+        verdicts = self._feedback.all()
         counts = Counter(one.verdict for one in verdicts)
-        self._metrics.store_verdicts.put({(kind,): float(counts[kind]) for kind in VERDICTS})
+        self._metrics.store_verdicts.replace_all({(kind,): float(counts[kind]) for kind in VERDICTS})
         judged = [
-            (one.likeness, one.right)
+            (one.match_probability, one.hub_was_right)
             for one in verdicts
-            if one.right is not None and ms_of(one.at) > ms_of(now) - JUDGED_MS
+            if one.hub_was_right is not None and to_ms(one.at) > to_ms(now) - JUDGED_MS
         ]
         self._metrics.judged.set(len(judged))
-        self._metrics.stated.set(sum(likeness for likeness, _ in judged) / len(judged) if judged else math.nan)
+        self._metrics.stated.set(
+            sum(match_probability for match_probability, _ in judged) / len(judged) if judged else math.nan
+        )
         self._metrics.right.set(sum(right for _, right in judged) / len(judged) if judged else math.nan)
         self._said = said
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """Nothing: what was said stays said."""
 
     @translated

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from hub.domain.delivery_policy import Rules, failures_allowed, given_up
+from hub.domain.delivery_policy import DeliveryPolicy, failures_allowed, is_expired
 from hub.metrics.definitions import HubMetrics
-from hub.notify.channels.protocol import Later, Notifier
-from hub.notify.outbox import Outbox, Outgoing
-from hub.notify.rendering import Wording
+from hub.notify.channels.protocol import Channel, RetryAfterError
+from hub.notify.outbox import Notification, Outbox
+from hub.notify.rendering import MessageRenderer
 from shared.backoff import full_jitter
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ _GRACE_S: Final = 2.0
 OUTCOMES: Final = ("sent", "retried", "held", "dead")
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers to one notifier.
 
     Args:
@@ -48,7 +48,7 @@ class Courier:
         wording: makes the texts.
         hub: name of this hub, in whose name messages are taken.
         metrics: counters.
-        give_up_after_s: after so long a message that cannot be sent becomes a dead letter, in seconds.
+        expire_after_s: after so long a message that cannot be sent becomes a dead letter, in seconds.
         retry_cap_s: longest wait between attempts, unless the receiver asks for more.
         now: the time, UTC.
     """
@@ -57,12 +57,12 @@ class Courier:
         self,
         *,
         outbox: Outbox,
-        notifier: Notifier,
-        rules: Rules,
-        wording: Wording,
+        notifier: Channel,
+        rules: DeliveryPolicy,
+        wording: MessageRenderer,
         hub: str,
         metrics: HubMetrics,
-        give_up_after_s: float,
+        expire_after_s: float,
         retry_cap_s: float = RETRY_CAP_S,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -72,22 +72,22 @@ class Courier:
         self._wording = wording
         self._hub = hub
         self._outcomes = {name: metrics.notifications.labels(outbox.name, name) for name in OUTCOMES}
-        self._give_up_after_s = give_up_after_s
+        self._expire_after_s = expire_after_s
         self._retry_cap_s = retry_cap_s
         self._now = now
-        self._in_hand: dict[str, Outgoing] = {}
-        self._sent: list[Outgoing] = []  # which the outbox is still to be told
+        self._in_flight: dict[str, Notification] = {}
+        self._sent: list[Notification] = []  # which the outbox is still to be told
         self._look_at = 0.0
         self._attempt = 0
         self.worker = Worker(
-            f"courier-{outbox.name}", lambda: self.round(_WAIT_S), failed=lambda _error: self._take_again()
+            f"courier-{outbox.name}", lambda: self.deliver_pending(_WAIT_S), failed=lambda _error: self._take_again()
         )
 
     def start(self) -> None:
         """Begin to deliver."""
         self.worker.start()
 
-    def wind_down(self) -> None:
+    def request_stop(self) -> None:
         """Begin no further attempt."""
         self.worker.wind_down()
 
@@ -97,9 +97,9 @@ class Courier:
 
     def _take_again(self) -> None:
         """Drop the messages that were taken; the outbox keeps them, and they are taken again."""
-        self._in_hand, self._look_at = {}, 0.0
+        self._in_flight, self._look_at = {}, 0.0
 
-    def round(self, wait_s: float = 0.0) -> float:
+    def deliver_pending(self, wait_s: float = 0.0) -> float:
         """Take what there is and try to deliver it, in order.
 
         Args:
@@ -113,10 +113,10 @@ class Courier:
         """
         self._note_sent()
         if self._rules.digest_due(self._outbox.held_since(), self._now()):
-            self._outbox.release()
+            self._outbox.flush_digest()
         self._take(wait_s)
         failed, first_tries, after_s = 0, 0, 0.0
-        for message in list(self._in_hand.values()):
+        for message in list(self._in_flight.values()):
             if self.worker.stopping.is_set():
                 break
             problem = self._deliver(message)
@@ -126,7 +126,7 @@ class Courier:
             reason, tries = problem
             first_tries = first_tries or tries
             failed += 1
-            after_s = max(after_s, reason.after_s if isinstance(reason, Later) else 0.0)
+            after_s = max(after_s, reason.after_s if isinstance(reason, RetryAfterError) else 0.0)
             if failed >= failures_allowed(first_tries):
                 break
         return max(after_s, self._back_off()) if failed else 0.0
@@ -137,41 +137,41 @@ class Courier:
 
     def _take(self, wait_s: float) -> None:
         left_over = time.monotonic() >= self._look_at
-        room = AT_ONCE - len(self._in_hand)
+        room = AT_ONCE - len(self._in_flight)
         if not left_over and room <= 0:
             return
-        found = self._outbox.take(
+        found = self._outbox.claim(
             self._hub,
             limit=AT_ONCE if left_over else room,  # what is in hand is left over too
-            wait_s=0.0 if self._in_hand else wait_s,
+            wait_s=0.0 if self._in_flight else wait_s,
             left_over=left_over,
             idle_s=_IDLE_S,
         )
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
         for message in found:
-            self._in_hand.setdefault(message.name, message)
+            self._in_flight.setdefault(message.name, message)
 
-    def _deliver(self, message: Outgoing) -> tuple[Unavailable, int] | None:
+    def _deliver(self, message: Notification) -> tuple[UnavailableError, int] | None:
         """Send a message, hold it or give it up; what failed, and how often by now, if it must be tried again."""
         now = self._now()
-        if not self._outbox.keep(self._hub, message.name):  # another hub's by now, or done
-            del self._in_hand[message.name]
+        if not self._outbox.extend_lease(self._hub, message.name):  # another hub's by now, or done
+            del self._in_flight[message.name]
             return None
-        if self._rules.holds(message.alerts, now, self._outbox.told_count(now), digest=message.digest):
-            self._outbox.hold(message, now)
+        if self._rules.should_defer(message.alerts, now, self._outbox.sent_last_24h(now), digest=message.digest):
+            self._outbox.defer_to_digest(message, now)
             self._finish(message, "held", len(message.alerts))
             return None
         try:
             self._notifier.send(message.alerts, self._wording.text(message.alerts, digest=message.digest))
-        except Invalid as error:
+        except InvalidError as error:
             self._give_up(message, str(error), self._outbox.note_failure(message.name, str(error), now))
             return None
-        except Unavailable as error:
+        except UnavailableError as error:
             return self._failed(message, error)
         except Exception as error:  # a defect, of a message or of a library: it may stop no other message
             log.exception("notifier failed", extra={"notifier": self._outbox.name})
-            return self._failed(message, Unavailable(f"unexpected error: {type(error).__name__}"))
+            return self._failed(message, UnavailableError(f"unexpected error: {type(error).__name__}"))
         self._sent.append(message)
         self._finish(message, "sent")
         self._note_sent()
@@ -180,11 +180,11 @@ class Courier:
     def _note_sent(self) -> None:
         """Tell the outbox what was sent; if the store is away just then, before anything is taken from it again."""
         for message in list(self._sent):
-            self._outbox.done([message.name], told=() if message.digest else message.events, at=self._now())
+            self._outbox.ack([message.name], told=() if message.digest else message.events, at=self._now())
             self._sent.remove(message)
             log.info("alerts told", extra={"notifier": self._outbox.name, "alerts": " ".join(message.events)})
 
-    def _failed(self, message: Outgoing, error: Unavailable) -> tuple[Unavailable, int] | None:
+    def _failed(self, message: Notification, error: UnavailableError) -> tuple[UnavailableError, int] | None:
         now = self._now()
         tries = self._outbox.note_failure(message.name, str(error), now)
         self._outcomes["retried"].inc()
@@ -192,19 +192,19 @@ class Courier:
             "notification failed",
             extra={"notifier": self._outbox.name, "reason": str(error), "attempts": tries},
         )
-        if given_up(message.put_at, now, self._give_up_after_s):
+        if is_expired(message.put_at, now, self._expire_after_s):
             self._give_up(message, f"given up after {tries} attempts: {error}", tries)
             return None
         return error, tries
 
-    def _give_up(self, message: Outgoing, reason: str, tries: int) -> None:
+    def _give_up(self, message: Notification, reason: str, tries: int) -> None:
         log.error(
             "notification given up",
             extra={"notifier": self._outbox.name, "alerts": message.events, "reason": reason},
         )
-        self._outbox.bury(message, reason, tries)
+        self._outbox.move_to_dead_letters(message, reason, tries)
         self._finish(message, "dead")
 
-    def _finish(self, message: Outgoing, outcome: str, count: int = 1) -> None:
-        del self._in_hand[message.name]
+    def _finish(self, message: Notification, outcome: str, count: int = 1) -> None:
+        del self._in_flight[message.name]
         self._outcomes[outcome].inc(count)

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from hub.notify.outbox import EVENTS, Outbox
 from hub.store import keys
-from hub.store.consumer_group import Entry, Stream
+from hub.store.consumer_group import ConsumerGroup, Entry
 from hub.store.events import translated
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import AlertMessage
 from shared.worker import Worker
 
@@ -45,20 +45,20 @@ return 1
 Complete = Callable[[AlertMessage], AlertMessage]
 
 
-def as_it_is(alert: AlertMessage) -> AlertMessage:
+def identity(alert: AlertMessage) -> AlertMessage:
     """The alert, with nothing looked up."""
     return alert
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Route:
     """An outbox, and which alerts are for it."""
 
     outbox: Outbox
     wants: Callable[[AlertMessage], bool] = lambda _alert: True
 
 
-class Teller:
+class AlertDispatcher:
     """Completes alerts and hands them on, in a thread of its own.
 
     Args:
@@ -74,14 +74,14 @@ class Teller:
         client: Any,  # noqa: ANN401 - the client is untyped
         *,
         hub: str,
-        addresses: Sequence[Address],
-        complete: Complete = as_it_is,
+        addresses: Sequence[Route],
+        complete: Complete = identity,
     ) -> None:
         self._client = client
         self._hub = hub
         self._addresses = addresses
         self._complete = complete
-        self._due = Stream(client, keys.ALERTS_DUE, _TELLERS)
+        self._due = ConsumerGroup(client, keys.ALERTS_DUE, _TELLERS)
         self._hand_on = client.register_script(_HAND_ON)
         self._look_at = 0.0
         self.worker = Worker("teller", self._work, failed=lambda _error: self._look_again())
@@ -95,7 +95,7 @@ class Teller:
         self.worker.stop()
 
     def _work(self) -> float:
-        self.step(_WAIT_S)
+        self.dispatch_batch(_WAIT_S)
         return 0.0
 
     def _look_again(self) -> None:
@@ -103,7 +103,7 @@ class Teller:
         self._look_at = 0.0
 
     @translated
-    def step(self, wait_s: float = 0.0) -> int:
+    def dispatch_batch(self, wait_s: float = 0.0) -> int:
         """Hand on what is due, waiting a while for the first.
 
         Returns:
@@ -151,16 +151,16 @@ class Teller:
             return None
         try:
             return self._complete(alert)
-        except Invalid as error:
+        except InvalidError as error:
             log.warning("alert told as it is", extra={"event": event, "reason": str(error)})
-        except Unavailable:
+        except UnavailableError:
             raise
         except Exception:  # our bug; but an alert that is told without what belongs to it is better than none
             log.exception("alert told as it is", extra={"event": event})
         return alert
 
 
-def unpublished_count(client: Any) -> int:  # noqa: ANN401
+def unpublished_alert_count(client: Any) -> int:  # noqa: ANN401
     """How many alerts the broker does not have yet: those due, and those on their way to it."""
     with client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
         pipe.xlen(keys.ALERTS_DUE)

@@ -13,7 +13,7 @@ KEPT_S: Final = 60
 """How long a heartbeat's alert is in the store, and after which one that is not back counts as missed."""
 
 
-def alert_of(event: Event) -> AlertMessage:
+def build_heartbeat_reply(event: Event) -> AlertMessage:
     """What comes back of a heartbeat: an alert that resembles nothing but itself."""
     own = MatchMessage(
         event=str(event.id),
@@ -36,7 +36,7 @@ def alert_of(event: Event) -> AlertMessage:
     )
 
 
-class Answers:
+class HeartbeatResponder:
     """Where heartbeats go from the pipeline: into the store, and from there on their way back.
 
     Args:
@@ -55,6 +55,6 @@ class Answers:
             Unavailable: the store is away; putting it again is safe.
         """
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(keys.alert(str(event.id)), alert_of(event).model_dump_json(), ex=KEPT_S)
+            pipe.set(keys.alert(str(event.id)), build_heartbeat_reply(event).model_dump_json(), ex=KEPT_S)
             self._outbox.put(pipe, [str(event.id)])
             pipe.execute()

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import unquote, urlsplit
 
-from hub.notify.channels.protocol import Later
-from shared.errors import Invalid, Unavailable
+from hub.notify.channels.protocol import RetryAfterError
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import JSON_CONTENT_TYPE
 
 ANSWER_CAP_BYTES: Final = 16 * 1024
@@ -28,7 +28,7 @@ _COME_AGAIN: Final = (408, 429)
 """Refusals that do not mean the message. Source: RFC 9110, 15.5.9; RFC 6585, 4."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         _req: urllib.request.Request,
@@ -41,7 +41,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Follow nothing: the redirect itself becomes the answer."""
 
 
-class Poster:
+class JsonPoster:
     """Posts JSON to one address.
 
     Args:
@@ -74,8 +74,8 @@ class Poster:
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:  # ssl.SSLError is one
-            raise Invalid(f"ca_file {ca_file} cannot be used: {error}") from error
-        self._opener = urllib.request.build_opener(_Stay(), urllib.request.HTTPSHandler(context=context))
+            raise InvalidError(f"ca_file {ca_file} cannot be used: {error}") from error
+        self._opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=context))
 
     def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Send a body.
@@ -92,14 +92,14 @@ class Poster:
             self._opener.open(request, timeout=self._timeout_s).close()  # what they say beside yes is not read
         except urllib.error.HTTPError as error:
             with error:
-                raise self._verdict(error) from None
+                raise self._classify_error(error) from None
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             reason = getattr(error, "reason", None) or error
-            raise Unavailable(
+            raise UnavailableError(
                 f"{self.host} does not answer: {_short(str(reason) or type(error).__name__)}"
             ) from error
 
-    def _verdict(self, error: urllib.error.HTTPError) -> Unavailable | Invalid:
+    def _classify_error(self, error: urllib.error.HTTPError) -> UnavailableError | InvalidError:
         try:
             answer = error.fp  # one read: who drips a long answer is not listened to
             said = answer.read1(ANSWER_CAP_BYTES) if isinstance(answer, http.client.HTTPResponse) else b""
@@ -108,11 +108,11 @@ class Poster:
         why, more = _short(str(error.reason)), _short(said.decode("utf-8", "replace"))
         words = f"{self.host} answered {error.code} {why}: {more}".rstrip(": ")
         if 400 <= error.code < 500 and error.code not in _COME_AGAIN:
-            return Invalid(words)
+            return InvalidError(words)
         if 300 <= error.code < 400:
             words += " (redirects are not followed: set the address it leads to)"
         after_s = retry_after_s(error.headers.get("Retry-After"), self._now())
-        return Unavailable(words) if after_s is None else Later(words, after_s)
+        return UnavailableError(words) if after_s is None else RetryAfterError(words, after_s)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

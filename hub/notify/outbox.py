@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hub.domain.records import ms_of, time_of
+from hub.domain.records import from_ms, to_ms
 from hub.store import keys
-from hub.store.consumer_group import IDLE_S, Entry, Stream
+from hub.store.consumer_group import IDLE_S, ConsumerGroup, Entry
 from hub.store.events import translated
 from shared.messages import AlertMessage
 
-COURIERS: Final = "couriers"
+CONSUMER_GROUP: Final = "couriers"
 EVENTS: Final = "events"
 """The field of an entry that holds the ids of its alerts, with spaces between."""
 DEAD_KEPT: Final = 10_000
@@ -36,7 +36,7 @@ return #held
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class Notification:
     """One message to send.
 
     Attributes:
@@ -57,11 +57,11 @@ class Outgoing:
     @property
     def put_at(self) -> datetime:
         """When it was put here, by the store's clock."""
-        return time_of(self.name.partition("-")[0].encode())
+        return from_ms(self.name.partition("-")[0].encode())
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class FailedNotification:
     """A dead letter: alerts that a notifier could not be told, why, after how many attempts, and when it gave up."""
 
     id: str
@@ -73,7 +73,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class LastFailure:
     """Why the last attempt failed, and when."""
 
     reason: str
@@ -92,7 +92,7 @@ class Outbox:
         self.name = name
         self.key = keys.outbox(name)
         self._client = client
-        self._stream = Stream(client, self.key, COURIERS)
+        self._stream = ConsumerGroup(client, self.key, CONSUMER_GROUP)
         self._held, self._told = keys.outbox_held(name), keys.outbox_sent(name)
         self._tries, self._dead = keys.outbox_failures(name), keys.outbox_dead_letters(name)
         self._release = client.register_script(_RELEASE)
@@ -109,9 +109,9 @@ class Outbox:
         pipe.sadd(keys.OUTBOXES, self.name)
 
     @translated
-    def take(
+    def claim(
         self, hub: str, *, limit: int = 100, wait_s: float = 0.1, left_over: bool = False, idle_s: float = IDLE_S
-    ) -> list[Outgoing]:
+    ) -> list[Notification]:
         """Messages to send, the oldest first; see `Stream.take`. One whose alerts all expired is done with.
 
         Raises:
@@ -120,11 +120,11 @@ class Outbox:
         entries = self._stream.take(hub, limit=limit, wait_s=wait_s, left_over=left_over, idle_s=idle_s)
         return self._read(entries)
 
-    def _read(self, entries: Sequence[Entry]) -> list[Outgoing]:
+    def _read(self, entries: Sequence[Entry]) -> list[Notification]:
         ids = [fields.get(EVENTS.encode(), b"").decode(errors="replace").split() for _, fields in entries]
         flat = [event for one in ids for event in one]
         rows = dict(zip(flat, self._client.mget([keys.alert(e) for e in flat]), strict=True)) if flat else {}
-        found: list[Outgoing] = []
+        found: list[Notification] = []
         gone: list[str] = []
         for (name, fields), events in zip(entries, ids, strict=True):
             try:
@@ -133,7 +133,7 @@ class Outbox:
                 self._bury(name, events, f"not an alert that this hub can read: {error.error_count()} faults", 0)
                 continue
             if alerts:
-                found.append(Outgoing(name, tuple(alerts), b"digest" in fields))
+                found.append(Notification(name, tuple(alerts), b"digest" in fields))
             else:
                 gone.append(name)
         if gone:
@@ -141,7 +141,7 @@ class Outbox:
         return found
 
     @translated
-    def keep(self, hub: str, name: str) -> bool:
+    def extend_lease(self, hub: str, name: str) -> bool:
         """Whether a message is still this hub's to send; if so, its idle time begins anew.
 
         Raises:
@@ -150,7 +150,7 @@ class Outbox:
         return self._stream.keep(hub, name)
 
     @translated
-    def done(self, names: Sequence[str], *, told: Iterable[str] = (), at: datetime | None = None) -> None:
+    def ack(self, names: Sequence[str], *, told: Iterable[str] = (), at: datetime | None = None) -> None:
         """Note that some messages, at least one, were sent.
 
         Args:
@@ -161,7 +161,7 @@ class Outbox:
         Raises:
             Unavailable: the store is away; they will be sent again.
         """
-        self._done(names, {event: ms_of(at) for event in told} if at is not None else {}, at)
+        self._done(names, {event: to_ms(at) for event in told} if at is not None else {}, at)
 
     def _done(self, names: Sequence[str], told: dict[str, int] | None = None, at: datetime | None = None) -> None:
         with self._client.pipeline(transaction=True) as pipe:
@@ -170,14 +170,14 @@ class Outbox:
             if told:
                 pipe.zadd(self._told, told)
             if at is not None:
-                pipe.zremrangebyscore(self._told, "-inf", ms_of(at - _DAY))
+                pipe.zremrangebyscore(self._told, "-inf", to_ms(at - _DAY))
                 pipe.hdel(self._tries, "reason", "at")
             pipe.execute()
 
     @translated
-    def told_count(self, now: datetime) -> int:
+    def sent_last_24h(self, now: datetime) -> int:
         """How many alerts went out on their own in the last 24 hours."""
-        return int(self._client.zcount(self._told, f"({ms_of(now - _DAY)}", "+inf"))
+        return int(self._client.zcount(self._told, f"({to_ms(now - _DAY)}", "+inf"))
 
     @translated
     def count(self) -> int:
@@ -185,7 +185,7 @@ class Outbox:
         return self._stream.count()
 
     @translated
-    def hold(self, message: Outgoing, at: datetime) -> None:
+    def defer_to_digest(self, message: Notification, at: datetime) -> None:
         """Hold a message's alerts back until `release`.
 
         Args:
@@ -195,7 +195,7 @@ class Outbox:
         with self._client.pipeline(transaction=True) as pipe:
             self._stream.done(pipe, [message.name])
             pipe.hdel(self._tries, message.name)
-            pipe.zadd(self._held, dict.fromkeys(message.events, ms_of(at)), nx=True)
+            pipe.zadd(self._held, dict.fromkeys(message.events, to_ms(at)), nx=True)
             pipe.execute()
 
     @translated
@@ -207,10 +207,10 @@ class Outbox:
     def held_since(self) -> datetime | None:
         """Since when the first of the alerts that are held back waits; None if there is none."""
         first = self._client.zrange(self._held, 0, 0, withscores=True)
-        return time_of(str(int(first[0][1])).encode()) if first else None
+        return from_ms(str(int(first[0][1])).encode()) if first else None
 
     @translated
-    def release(self) -> int:
+    def flush_digest(self) -> int:
         """Make what is held back one message to send, whichever hub asks first.
 
         Returns:
@@ -227,17 +227,17 @@ class Outbox:
         """
         with self._client.pipeline(transaction=True) as pipe:
             pipe.hincrby(self._tries, name, 1)
-            pipe.hset(self._tries, mapping={"reason": reason, "at": ms_of(at)})
+            pipe.hset(self._tries, mapping={"reason": reason, "at": to_ms(at)})
             return int(pipe.execute()[0])
 
     @translated
-    def trouble(self) -> Trouble | None:
+    def trouble(self) -> LastFailure | None:
         """Why the last attempt failed; None if it did not."""
         reason, at = self._client.hmget(self._tries, "reason", "at")
-        return Trouble(reason.decode("utf-8", "replace"), time_of(at)) if reason and at else None
+        return LastFailure(reason.decode("utf-8", "replace"), from_ms(at)) if reason and at else None
 
     @translated
-    def bury(self, message: Outgoing, reason: str, attempts: int) -> None:
+    def move_to_dead_letters(self, message: Notification, reason: str, attempts: int) -> None:
         """Give a message up: it becomes a dead letter, for a person to look at.
 
         Args:
@@ -256,15 +256,15 @@ class Outbox:
             pipe.execute()
 
     @translated
-    def dead(self, limit: int = DEAD_KEPT) -> list[Refused]:
+    def dead(self, limit: int = DEAD_KEPT) -> list[FailedNotification]:
         """The oldest dead letters, oldest first."""
         return [
-            Refused(
+            FailedNotification(
                 id=name.decode(),
                 events=tuple(row[EVENTS.encode()].decode().split()),
                 reason=row[b"reason"].decode("utf-8", "replace"),
                 attempts=int(row[b"attempts"]),
-                at=time_of(name.partition(b"-")[0]),
+                at=from_ms(name.partition(b"-")[0]),
                 digest=bool(row[b"digest"]),
             )
             for name, row in self._client.xrange(self._dead, count=limit)
@@ -276,7 +276,7 @@ class Outbox:
         return int(self._client.xlen(self._dead))
 
     @translated
-    def put_back(self, letters: Sequence[Refused]) -> None:
+    def requeue(self, letters: Sequence[FailedNotification]) -> None:
         """Have dead letters sent again, after all that waits now."""
         with self._client.pipeline(transaction=True) as pipe:
             for letter in letters:
@@ -285,7 +285,7 @@ class Outbox:
             pipe.execute()
 
     @translated
-    def remove(self, letters: Sequence[Refused]) -> None:
+    def remove(self, letters: Sequence[FailedNotification]) -> None:
         """Remove dead letters for good."""
         with self._client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
             for letter in letters:

@@ -21,8 +21,8 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hub.domain.source_summary import said_of
-from shared.errors import Invalid, Unavailable
-from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, SourceMessage, WindowMessage
+from shared.errors import InvalidError, UnavailableError
+from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
 from shared.text_files import read_text
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ TITLE_LIMIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class RenderedMessage:
     """What people read.
 
     Attributes:
@@ -48,7 +48,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DigestGroup:
     """Alerts of a digest that are alike: the same kinds of sound at the same place, the oldest first."""
 
     kinds: str
@@ -56,7 +56,7 @@ class Group:
     alerts: tuple[AlertMessage, ...]
 
 
-def about(alert: AlertMessage) -> list[str]:
+def alert_categories(alert: AlertMessage) -> list[str]:
     """The categories an alert is about, the surest first; of alerts that do not say, the one it likely is."""
     if alert.categories:
         return list(alert.categories)
@@ -69,11 +69,11 @@ def place(alert: AlertMessage | MatchMessage) -> str:
     return f"{alert.site}/{alert.sensor}"
 
 
-def kinds(alert: AlertMessage) -> str:
+def category_phrase(alert: AlertMessage) -> str:
     """What was heard, in words: the named sound, or else the categories."""
     if alert.name:
         return f"{alert.name}, heard again,"
-    names = [name.replace("-", " ") for name in about(alert)]
+    names = [name.replace("-", " ") for name in alert_categories(alert)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "a sound"
 
 
@@ -86,21 +86,21 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def heard_by(ids: Sequence[str]) -> list[str]:
+def sensor_names(ids: Sequence[str]) -> list[str]:
     """The places of episodes or events, each once, as `site/sensor`; what is a place already stays as it is."""
     return list(dict.fromkeys(one if "/" in one else "/".join(one.split(".")[:2]) for one in ids))
 
 
-def grouped(alerts: Sequence[AlertMessage]) -> list[Group]:
+def grouped(alerts: Sequence[AlertMessage]) -> list[DigestGroup]:
     """The alerts of a digest by what and where, the most frequent first."""
     found: defaultdict[tuple[str, str], list[AlertMessage]] = defaultdict(list)
     for alert in alerts:
-        found[kinds(alert), place(alert)].append(alert)
-    groups = [Group(*key, tuple(sorted(own, key=lambda a: a.captured_at))) for key, own in found.items()]
+        found[category_phrase(alert), place(alert)].append(alert)
+    groups = [DigestGroup(*key, tuple(sorted(own, key=lambda a: a.captured_at))) for key, own in found.items()]
     return sorted(groups, key=lambda group: -len(group.alerts))
 
 
-class Words:
+class TimeFormatter:
     """Times in words, as people at the sites have them.
 
     Args:
@@ -124,12 +124,12 @@ class Words:
         """As in "Tue 24 Nov 07:05"."""
         return f"{at.astimezone(self._zone):%a} {self.day(at, seen_from)} {self.clock(at)}"
 
-    def window(self, window: WindowMessage) -> str:
+    def window(self, window: ForecastWindow) -> str:
         """As in "Mon 30 Nov 07:00-08:00"."""
         return f"{self.when(window.start)}-{self.clock(window.end)}"
 
 
-def length(window: WindowMessage) -> str:
+def length(window: ForecastWindow) -> str:
     """How long a window is, to go after "any such": "hour", "2 hours", "30 minutes"."""
     minutes = round((window.end - window.start).total_seconds() / 60)
     if minutes == 60:
@@ -137,12 +137,12 @@ def length(window: WindowMessage) -> str:
     return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
 
 
-class Wording:
+class MessageRenderer:
     """Makes texts.
 
     Args:
         zone: the sites' time zone.
-        page_url: where the hub's pages are, as people reach them.
+        public_url: where the hub's pages are, as people reach them.
         alert: a template of one alert, instead of the one that comes with the hub.
         digest: the same of a digest.
 
@@ -151,11 +151,11 @@ class Wording:
     """
 
     def __init__(
-        self, zone: ZoneInfo, page_url: str, *, alert: Path | None = None, digest: Path | None = None
+        self, zone: ZoneInfo, public_url: str, *, alert: Path | None = None, digest: Path | None = None
     ) -> None:
-        self._page_url = page_url.rstrip("/")
+        self._public_url = public_url.rstrip("/")
         self._zone = zone
-        words = Words(zone)
+        words = TimeFormatter(zone)
         self._environment = ImmutableSandboxedEnvironment(
             autoescape=False,  # plain text: what shows it as HTML escapes it then
             undefined=jinja2.StrictUndefined,
@@ -163,14 +163,14 @@ class Wording:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
-            "kinds": kinds,
+            "kinds": category_phrase,
             "place": place,
             "percent": percent,
-            "heard_by": heard_by,
+            "heard_by": sensor_names,
             "grouped": grouped,
             "length_in_words": length,
             "said_of": lambda source, alert: said_of(
-                source, about(alert)[0], lambda at: words.day(at, alert.captured_at)
+                source, alert_categories(alert)[0], lambda at: words.day(at, alert.captured_at)
             ),
             "clock": words.clock,
             "day": words.day,
@@ -184,7 +184,7 @@ class Wording:
             for name, own in self._own.items():
                 _render(self._templates[name], own, self._seen(sample, name))
 
-    def text(self, alerts: Sequence[AlertMessage], *, digest: bool = False) -> Text:
+    def text(self, alerts: Sequence[AlertMessage], *, digest: bool = False) -> RenderedMessage:
         """What people read of some alerts; if a template of theirs fails, the one that ships is used.
 
         Args:
@@ -195,7 +195,7 @@ class Wording:
         seen = self._seen(sorted(alerts, key=lambda alert: alert.captured_at), name)
         try:
             return _render(self._templates[name], self._own[name], seen)
-        except Invalid as error:
+        except InvalidError as error:
             log.warning("template failed", extra={"reason": str(error)})
             return _render(self._shipped[name], name, seen)
 
@@ -205,7 +205,7 @@ class Wording:
 
     def page(self, alert: AlertMessage | None = None) -> str:
         """The address of an alert's page, or of the list of all."""
-        return f"{self._page_url}/alerts" + (f"/{alert.event}" if alert else "")
+        return f"{self._public_url}/alerts" + (f"/{alert.event}" if alert else "")
 
     def _template(self, source: Path | str) -> jinja2.Template:
         """From a file, or one that ships by its name."""
@@ -214,20 +214,20 @@ class Wording:
             text = read_text(file) if isinstance(file, Path) else file.read_text("utf-8")
             return self._environment.from_string(text)
         except jinja2.TemplateSyntaxError as error:
-            raise Invalid(f"template {source}, line {error.lineno}: {error.message}") from error
-        except (OSError, Unavailable, Invalid) as error:
-            raise Invalid(f"template {source} cannot be read: {error}") from error
+            raise InvalidError(f"template {source}, line {error.lineno}: {error.message}") from error
+        except (OSError, UnavailableError, InvalidError) as error:
+            raise InvalidError(f"template {source} cannot be read: {error}") from error
 
 
-def _render(template: jinja2.Template, name: Path | str, seen: Mapping[str, object]) -> Text:
+def _render(template: jinja2.Template, name: Path | str, seen: Mapping[str, object]) -> RenderedMessage:
     try:
         made = template.render(seen)
     except Exception as error:  # a template may fail in any way that a program can
-        raise Invalid(f"template {name}, line {_line(error)}: {error}") from error
+        raise InvalidError(f"template {name}, line {_line(error)}: {error}") from error
     title, _, body = made.strip().partition("\n")
     if not title:
-        raise Invalid(f"template {name}: its first line is the title, and there is none")
-    return Text(" ".join(title.split())[:TITLE_LIMIT], body.strip() or title, str(seen["page"]))
+        raise InvalidError(f"template {name}: its first line is the title, and there is none")
+    return RenderedMessage(" ".join(title.split())[:TITLE_LIMIT], body.strip() or title, str(seen["page"]))
 
 
 def _line(error: Exception) -> str:
@@ -258,11 +258,13 @@ def _samples() -> tuple[list[AlertMessage], ...]:
         presence={},
         matches=[match],
     )
-    window = WindowMessage(start=at, end=at + timedelta(hours=1), probability=0.9, base_rate=0.1, tried=8, hits=7)
-    recurrence = RecurrenceMessage(
-        category="dog", times=9, days=9, since=at, regularity="daily", elsewhere=["demo/street-2"], next=window
+    window = ForecastWindow(
+        start=at, end=at + timedelta(hours=1), probability=0.9, base_rate=0.1, backtest_windows=8, backtest_hits=7
     )
-    known = {"probability": 0.9, "shared": {"dog": 0.9}}
+    recurrence = Recurrence(
+        category="dog", episodes=9, days=9, since=at, regularity="daily", other_places=["demo/street-2"], next=window
+    )
+    known = {"match_probability": 0.9, "shared": {"dog": 0.9}}
     source = SourceMessage(
         id="4f2a9c01d7", new=False, probability=0.9, times=6, days=6, since=at, regularity="daily", next=window
     )
@@ -270,7 +272,7 @@ def _samples() -> tuple[list[AlertMessage], ...]:
         update={
             "matches": [match.model_copy(update=known), match],
             "categories": ["dog", "engine"],
-            "probability": 0.9,
+            "match_probability": 0.9,
             "threshold": 0.6,
             "episode": "demo.street-1.boot.2.7",
             "above_ambient_db": 12.0,

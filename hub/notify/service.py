@@ -5,35 +5,35 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hub.domain.delivery_policy import Hours, Rules, clock, is_news
+from hub.domain.delivery_policy import DeliveryPolicy, TimeOfDayRange, is_news, parse_time_of_day
 from hub.metrics.definitions import HubMetrics
 from hub.notify.channels.alertmanager import PATH, Alertmanager
 from hub.notify.channels.apprise import Apprise
-from hub.notify.channels.mqtt import Publisher
-from hub.notify.channels.protocol import Notifier
+from hub.notify.channels.mqtt import MqttAlertPublisher
+from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
-from hub.notify.delivery import Courier
-from hub.notify.dispatcher import MQTT, Address, Complete, Teller, as_it_is
-from hub.notify.http import Poster
+from hub.notify.delivery import DeliveryWorker
+from hub.notify.dispatcher import MQTT, AlertDispatcher, Complete, Route, identity
+from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
-from hub.notify.rendering import Wording
+from hub.notify.rendering import MessageRenderer
 from hub.settings import HubSettings
 from hub.settings.notify import (
     AlertmanagerSettings,
     AppriseSettings,
+    ChannelSettings,
     HttpSettings,
     NotifySettings,
-    WaySettings,
     WebhookSettings,
 )
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.messages import AlertMessage
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ConfiguredChannel:
     """A notifier of the settings.
 
     Attributes:
@@ -46,34 +46,41 @@ class Way:
 
     name: str
     kind: str
-    notifier: Notifier
-    rules: Rules
-    wording: Wording
+    notifier: Channel
+    rules: DeliveryPolicy
+    wording: MessageRenderer
 
 
-def open_notifiers(settings: NotifySettings, zone: ZoneInfo) -> list[Way]:
+def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) -> list[ConfiguredChannel]:
     """The notifiers that these settings name; nothing is sent yet.
 
     Args:
         settings: group `notify`.
         zone: of quiet hours, digest times and texts.
+        public_url: the hub's pages, as people reach them.
 
     Raises:
         Invalid: a template, an address or a key that cannot be used; the setting is named.
     """
-    ways: list[Way] = []
+    ways: list[ConfiguredChannel] = []
     for group, name, one in _named(settings):
         try:
             ways.append(
-                Way(name, group.removesuffix("s"), _notifier(one), rules_of(one, zone), _wording(one, settings, zone))
+                ConfiguredChannel(
+                    name,
+                    group.removesuffix("s"),
+                    _notifier(one),
+                    rules_of(one, zone),
+                    _wording(one, public_url, zone),
+                )
             )
-        except Invalid as error:
-            raise Invalid(f"notify.{group}.{name}: {error}") from error
+        except InvalidError as error:
+            raise InvalidError(f"notify.{group}.{name}: {error}") from error
     return ways
 
 
-def _named(settings: NotifySettings) -> Iterator[tuple[str, str, WaySettings]]:
-    groups: Mapping[str, Mapping[str, WaySettings]] = {
+def _named(settings: NotifySettings) -> Iterator[tuple[str, str, ChannelSettings]]:
+    groups: Mapping[str, Mapping[str, ChannelSettings]] = {
         "webhooks": settings.webhooks,
         "alertmanagers": settings.alertmanagers,
         "apprise": settings.apprise,
@@ -83,43 +90,43 @@ def _named(settings: NotifySettings) -> Iterator[tuple[str, str, WaySettings]]:
             yield group, name, one
 
 
-def rules_of(one: WaySettings, zone: ZoneInfo) -> Rules:
+def rules_of(one: ChannelSettings, zone: ZoneInfo) -> DeliveryPolicy:
     """The rules that a notifier's settings describe."""
-    return Rules(
+    return DeliveryPolicy(
         zone=zone,
-        least=one.least,
+        least=one.min_severity,
         sites=frozenset(one.sites),
-        quiet=Hours.parse(one.quiet_hours) if one.quiet_hours else None,
-        digest_at=clock(one.digest_at) if one.digest_at else None,
-        most_a_day=one.most_a_day,
+        quiet=TimeOfDayRange.parse(one.quiet_hours) if one.quiet_hours else None,
+        digest_time=parse_time_of_day(one.digest_time) if one.digest_time else None,
+        max_per_day=one.max_per_day,
     )
 
 
-def _wants(rules: Rules, late_after_s: float) -> Callable[[AlertMessage], bool]:
-    return lambda alert: is_news(alert, late_after_s) and rules.wants(alert)
+def _wants(rules: DeliveryPolicy, late_after_s: float) -> Callable[[AlertMessage], bool]:
+    return lambda alert: is_news(alert, late_after_s) and rules.accepts(alert)
 
 
-def _wording(one: WaySettings, settings: NotifySettings, zone: ZoneInfo) -> Wording:
-    return Wording(zone, settings.page_url, alert=one.template, digest=one.digest_template)
+def _wording(one: ChannelSettings, public_url: str, zone: ZoneInfo) -> MessageRenderer:
+    return MessageRenderer(zone, public_url, alert=one.template, digest=one.digest_template)
 
 
-def _notifier(one: WaySettings) -> Notifier:
+def _notifier(one: ChannelSettings) -> Channel:
     match one:
         case WebhookSettings():
             return Webhook(_poster(one), one.key())
         case AlertmanagerSettings():
-            return Alertmanager(_poster(one, PATH), one.firing_s)
+            return Alertmanager(_poster(one, PATH), one.resolve_after_s)
         case AppriseSettings():
             return Apprise(one.url.get_secret_value(), one.timeout_s)
     raise TypeError(type(one))
 
 
-def _poster(one: HttpSettings, path: str = "") -> Poster:
+def _poster(one: HttpSettings, path: str = "") -> JsonPoster:
     url = one.url.get_secret_value()
-    return Poster(url.rstrip("/") + path if path else url, timeout_s=one.timeout_s, ca_file=one.ca_file)
+    return JsonPoster(url.rstrip("/") + path if path else url, timeout_s=one.timeout_s, ca_file=one.ca_file)
 
 
-class WaysOut:
+class NotificationService:
     """Everything that takes alerts from the archive to people, while a hub runs.
 
     Args:
@@ -127,6 +134,7 @@ class WaysOut:
         mqtt: where the broker is.
         notify: the other ways.
         zone: of quiet hours, digest times and texts.
+        public_url: the hub's pages, as people reach them.
         hub: name of this hub.
         metrics: counters.
         complete: adds what is worth knowing to an alert before it is told; see `Teller`.
@@ -142,30 +150,31 @@ class WaysOut:
         mqtt: MqttSettings,
         notify: NotifySettings,
         zone: ZoneInfo,
+        public_url: str,
         hub: str,
         metrics: HubMetrics,
-        complete: Complete = as_it_is,
+        complete: Complete = identity,
     ) -> None:
         broker = Outbox(client, MQTT)
-        addresses = [Address(broker, lambda alert: is_news(alert, notify.late_after_s))]
-        publisher = Publisher(
+        addresses = [Route(broker, lambda alert: is_news(alert, notify.late_after_s))]
+        publisher = MqttAlertPublisher(
             outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
         )
-        self._parts: list[Publisher | Courier | Teller] = [publisher]
-        for way in open_notifiers(notify, zone):
+        self._parts: list[MqttAlertPublisher | DeliveryWorker | AlertDispatcher] = [publisher]
+        for way in build_channels(notify, zone, public_url):
             outbox = Outbox(client, way.name)
-            addresses.append(Address(outbox, _wants(way.rules, notify.late_after_s)))
-            courier = Courier(
+            addresses.append(Route(outbox, _wants(way.rules, notify.late_after_s)))
+            delivery_worker = DeliveryWorker(
                 outbox=outbox,
                 notifier=way.notifier,
                 rules=way.rules,
                 wording=way.wording,
                 hub=hub,
                 metrics=metrics,
-                give_up_after_s=notify.give_up_after_s,
+                expire_after_s=notify.expire_after_s,
             )
-            self._parts.append(courier)
-        self._parts.append(Teller(client, hub=hub, addresses=addresses, complete=complete))
+            self._parts.append(delivery_worker)
+        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, complete=complete))
 
     @property
     def workers(self) -> list[Worker]:
@@ -180,26 +189,26 @@ class WaysOut:
     def stop(self) -> None:
         """End; what was not told by then is told after the next start, or by another hub."""
         for part in self._parts:
-            if isinstance(part, Courier):  # those that wait for an answer then do so side by side
-                part.wind_down()
+            if isinstance(part, DeliveryWorker):  # those that wait for an answer then do so side by side
+                part.request_stop()
         for part in reversed(self._parts):
             part.stop()
 
 
-def notifiers_of(settings: HubSettings) -> list[Way]:
+def notifiers_of(settings: HubSettings) -> list[ConfiguredChannel]:
     """Open every way out that settings name, beside MQTT.
 
     Raises:
         Invalid: one that cannot be used.
     """
-    return open_notifiers(settings.notify, ZoneInfo(settings.places.timezone))
+    return build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
 
 
-def described(settings: HubSettings) -> str:
+def describe_channels(settings: HubSettings) -> str:
     """The ways out that settings name, in words; nothing is sent.
 
     Raises:
         Invalid: one that cannot be used.
     """
     names = [MQTT, *(f"{way.name} ({way.kind})" for way in notifiers_of(settings))]
-    return f"alerts go to {', '.join(names)}; try one with `earwitness-hub notify test NAME`"
+    return f"alerts go to {', '.join(names)}; try one with `earwitness-hub notifications test NAME`"

@@ -63,7 +63,7 @@ def broker_config(port: int) -> str:
 
 
 @contextlib.contextmanager
-def shielded_from_ctrl_c() -> Iterator[None]:
+def block_sigint() -> Iterator[None]:
     """Processes started within do not get the terminal's Ctrl-C, so that we can stop them in order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -81,7 +81,7 @@ def embedded_servers() -> Iterator[Servers]:
         config.write_text(broker_config(mqtt_port), encoding="utf-8")
         broker = Broker(config_path=str(config))
         store = ValkeyServer(port=free_port(), data_dir=Path(folder) / "store")
-        with shielded_from_ctrl_c():
+        with block_sigint():
             broker.start(timeout=30.0)
             stack.callback(broker.stop)
             store.start(timeout=30.0)

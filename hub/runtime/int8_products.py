@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hub.runtime.precision import capabilities
+from hub.runtime.precision import cpu_capabilities
 
 Packed = tuple[Any, Tensor, Tensor]
 """A matrix [out, wide] in signed bytes as the product wants it, the scale of each row, and zeros."""
@@ -48,7 +48,7 @@ def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32, a
 @cache
 def bytes_multiply() -> bool:
     """Whether this processor and this PyTorch multiply bytes fast and right: tried once."""
-    has = capabilities()
+    has = cpu_capabilities()
     if not (has.get("avx512_vnni") or has.get("amx_int8")):
         return False
     try:

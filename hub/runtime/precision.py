@@ -15,7 +15,7 @@ def best_dtype(has: Mapping[str, Any]) -> torch.dtype:
     return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
 
 
-def round_up(count: int) -> int:
+def next_power_of_two(count: int) -> int:
     """The next power of two, from 1.
 
     A product in bfloat16 is compiled anew for every shape, which takes milliseconds: whoever multiplies as many rows
@@ -24,6 +24,6 @@ def round_up(count: int) -> int:
     return 1 << max(0, count - 1).bit_length()
 
 
-def capabilities() -> Mapping[str, Any]:
+def cpu_capabilities() -> Mapping[str, Any]:
     """What this processor has; nothing where PyTorch is too old to tell."""
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

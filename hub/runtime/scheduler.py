@@ -7,34 +7,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
 
-class Look(Protocol):
+class Probe(Protocol):
     """Looks at something and tells it as metrics."""
 
-    def look(self, now: datetime) -> None:
+    def run(self, now: datetime) -> None:
         """Tell how it is now."""
         ...
 
-    def lost(self) -> None:
+    def on_store_unavailable(self) -> None:
         """The store is away: what was told of it is no longer known."""
         ...
 
 
 @dataclass(slots=True)
-class Regular:
+class ScheduledProbe:
     """A look, and how often it is taken, in seconds."""
 
-    look: Look
-    every_s: float
+    look: Probe
+    interval_s: float
     due_s: float = field(default=0.0)
 
 
-class Watch:
+class ProbeScheduler:
     """Takes looks in turn until it is stopped.
 
     Args:
@@ -45,7 +45,7 @@ class Watch:
 
     def __init__(
         self,
-        looks: Sequence[Regular],
+        looks: Sequence[ScheduledProbe],
         seen: Callable[[str, float], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -63,10 +63,10 @@ class Watch:
         self.worker.stop()
 
     def _step(self) -> float:
-        self.round(time.monotonic())
+        self.run_due(time.monotonic())
         return max(0.0, min(one.due_s for one in self._looks) - time.monotonic())
 
-    def round(self, now_s: float) -> None:
+    def run_due(self, now_s: float) -> None:
         """Take the looks that are due.
 
         Args:
@@ -75,15 +75,15 @@ class Watch:
         for one in self._looks:
             if now_s < one.due_s or self.worker.stopping.is_set():
                 continue
-            one.due_s = now_s + one.every_s
+            one.due_s = now_s + one.interval_s
             now = self._now()
             try:
-                one.look.look(now)
-            except Unavailable as error:
+                one.look.run(now)
+            except UnavailableError as error:
                 log.warning("cannot look", extra={"at": type(one.look).__name__, "reason": str(error)})
-                one.look.lost()
+                one.look.on_store_unavailable()
             except Exception:  # our bug; but a hub that works and is not watched is better than one that ends
                 log.exception("cannot look", extra={"at": type(one.look).__name__})
-                one.look.lost()
+                one.look.on_store_unavailable()
             else:
                 self._seen(type(one.look).__name__.removesuffix("Look").lower(), now.timestamp())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Bounded(Generic[T]):
         try:
             return pending.result(self._within_s)
         except TimeoutError:
-            raise Unavailable(f"{self._who} does not answer within {self._within_s:g} s") from None
+            raise UnavailableError(f"{self._who} does not answer within {self._within_s:g} s") from None
 
     def _run(self, pending: "Future[T]") -> None:
         try:

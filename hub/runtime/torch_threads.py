@@ -12,7 +12,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 _own = threading.local()
 
 
-def one_thread() -> None:
+def limit_torch_to_one_thread() -> None:
     """Have this thread compute alone, and leave all others as they are.
 
     For threads that work side by side, and for small batches of events, where a second core is mostly waited for.
@@ -30,7 +30,7 @@ def one_thread() -> None:
         last.join()
 
 
-def yield_early() -> None:
+def shorten_switch_interval() -> None:
     """Have every thread of this process let go of the interpreter soon after another one asks.
 
     Products of matrices let go of it, and by default may wait 5 ms to have it back from a thread that reads messages.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from hub.runtime.embedded_servers import shielded_from_ctrl_c
+from hub.runtime.embedded_servers import block_sigint
 
 _POLL_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
@@ -63,7 +63,7 @@ def start(package: str, command: str, settings: Sequence[str], flags: Sequence[s
         flags: further arguments.
     """
     overrides = [part for setting in settings for part in ("--set", setting)]
-    with shielded_from_ctrl_c():
+    with block_sigint():
         return subprocess.Popen(  # noqa: S603 - our own programs, our own arguments
             [sys.executable, "-m", package, command, *flags, *overrides],
             stdout=subprocess.PIPE,
@@ -113,7 +113,7 @@ def wait_until(done: Callable[[], bool], within_s: float, interrupt: Interrupt, 
 @contextlib.contextmanager
 def guarded(pid: int) -> Iterator[None]:
     """End a process that we did not start ourselves if this one ends before the context does, however that ends."""
-    with shielded_from_ctrl_c():
+    with block_sigint():
         guard = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", _GUARD, str(pid)], stdin=subprocess.PIPE, text=True
         )

@@ -26,8 +26,8 @@ from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import PLACES, SITE, neighbourhood
 from hub.sandbox.system import STOPPED_WITHIN_S, Demo, metric, ready, running_hub
 from hub.sandbox.terminal import describe, links, machine_zone
-from shared.errors import Unavailable
-from shared.synthetic_scene import Cast
+from shared.errors import UnavailableError
+from shared.synthetic_scene import SoundCast
 
 DELIVERED_WITHIN_S: Final = 60.0
 SENSORS_AFTER_S: Final = 1.5
@@ -36,7 +36,7 @@ DELIVERED_AFTER_S: Final = 1.5
 CALIBRATION_DB: Final = 100.0
 """dB SPL that the simulated sensors report for 0 dBFS."""
 
-Kind = Literal["scene", "files", "embeddings"]
+Kind = Literal["synthetic", "files", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DemoSummary:
     """What was played live; the history is not counted.
 
     Attributes:
@@ -87,12 +87,12 @@ class Summary:
     dead_letters: int = 0
 
     @property
-    def good(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether something was archived, and nothing was lost."""
         return self.archived > 0 and self.lost == 0
 
 
-def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console) -> Summary:
+def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console) -> DemoSummary:
     """Run the demo until `interrupt`, or until the time is over.
 
     Args:
@@ -111,7 +111,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
         if plan.history_days:
             _write_history(plan, demo)
         if not ready(demo):
-            return Summary()
+            return DemoSummary()
         _greet(plan, demo)
         before = (demo.archive.count(), demo.archive.alert_count())
         sensors = _start_sensors(plan, demo, Path(folder))
@@ -122,7 +122,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
         sent = sum(captured(words) for words in printed)
         cut_short = not _delivered(demo, before[0] + sent)
         archived, dead = demo.archive.count() - before[0], demo.archive.dead_letter_count()
-        return Summary(
+        return DemoSummary(
             sent=sent,
             archived=archived,
             duplicates=int(metric(demo.web, "earwitness_hub_events_duplicate_total")),
@@ -137,7 +137,7 @@ def _write_history(plan: Plan, demo: Demo) -> None:
     torch.set_num_threads(1)  # the hub that starts needs the other cores
     rng, zone = np.random.default_rng(plan.seed), machine_zone()
     places = [place for place in PLACES if place.partition("/")[2] in plan.names]
-    cast = Cast.drawn(plan.seed)
+    cast = SoundCast.drawn(plan.seed)
     clips = neighbourhood(places, plan.history_days, datetime.now(UTC), zone, cast, rng)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     demo.console.print(
@@ -172,8 +172,8 @@ def _start_sensors(plan: Plan, demo: Demo, folder: Path) -> list[Child]:
         f"source.speed={plan.speed}",
         f"source.seed={plan.seed}",
         f"source.shard_count={plan.sensors}",
-        "source.stamps=played",
-        f"levels.calibration_db={CALIBRATION_DB}",
+        "source.timestamps=played",
+        f"levels.full_scale_db_spl={CALIBRATION_DB}",
         "log.level=warning",
     ]
     if plan.path is not None:
@@ -211,7 +211,7 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
                 seen.add(alert.event)
                 demo.console.print(describe(alert, zone))
         if demo.process.poll() is not None:
-            raise Unavailable("the hub ended; its log is above")
+            raise UnavailableError("the hub ended; its log is above")
         if not played and time.monotonic() - told_at_s >= 5.0:
             told_at_s = time.monotonic()
             events, alerts = demo.archive.count() - archived, len(seen) - known
@@ -220,7 +220,7 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
             return
         if not played and all(sensor.poll() is not None for sensor in sensors):
             if all(sensor.returncode != 0 for sensor in sensors):
-                raise Unavailable("every sensor failed; the reasons are above")
+                raise UnavailableError("every sensor failed; the reasons are above")
             if for_s is not None:
                 return
             played = True

@@ -14,21 +14,28 @@ from typing import Final, Self
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import Judge
-from hub.app.factory import learner_of, open_archive, open_audio, open_retrieval, places_of, rule_of
-from hub.ingest.messages import Item, Outcome
+from hub.alerting.detector import AlertDetector
+from hub.app.factory import (
+    build_alert_rule,
+    build_event_store,
+    build_extractor,
+    build_retrieval,
+    build_sensor_map,
+    build_threshold_tuner,
+)
+from hub.ingest.messages import Outcome, PreparedMessage
 from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
 from hub.sandbox.neighbourhood import HistoryClip, batches
 from hub.sandbox.rendered_clips import Sounds, Take, render
 from hub.settings import HubSettings
-from hub.store.audio_files import Clips
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
-from shared.errors import Invalid
+from hub.store.audio_files import AudioFileStore
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
+from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId, Flac, Levels
 from shared.mqtt.topics import SensorTopic
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 from shared.synthetic_mixture import RATE_HZ
 
 BOOT: Final = "history"
@@ -37,7 +44,7 @@ _DELIVERY: Final = timedelta(seconds=CLIP_S + 1)
 """From the start of a clip to its receipt."""
 
 
-class LinkedClips(Clips):
+class LinkedClips(AudioFileStore):
     """A directory of clips in which events of the same sound share one file, by hard links.
 
     Args:
@@ -48,7 +55,7 @@ class LinkedClips(Clips):
         super().__init__(root)
         self._written: dict[Flac, Path] = {}
 
-    def keep(self, event: Event, audio: Flac) -> str:
+    def save(self, event: Event, audio: Flac) -> str:
         """Write an event's audio, or link it to the file with the same audio.
 
         Returns:
@@ -63,9 +70,9 @@ class LinkedClips(Clips):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.link(self._written[audio], path)
             except OSError:  # a file system without links, or with a limit to them
-                return super().keep(event, audio)
+                return super().save(event, audio)
             return self.below_root(path)
-        kept = super().keep(event, audio)
+        kept = super().save(event, audio)
         self._written[audio] = path
         return kept
 
@@ -83,21 +90,21 @@ class HistoryWriter:
 
     def __init__(self, settings: HubSettings, rng: np.random.Generator) -> None:
         self._rng = rng
-        self.archive: Archive = open_archive(settings)
-        self._retrieval = open_retrieval(settings)
-        self._extractor, _ = open_audio(settings, self._retrieval)
-        casebook = Casebook(self.archive)
-        self._learner = learner_of(settings.flagging, self.archive, casebook)
-        clips_dir = settings.archive.clips_dir
-        places = places_of(settings.places)
+        self.archive: EventStore = build_event_store(settings)
+        self._retrieval = build_retrieval(settings)
+        self._extractor, _ = build_extractor(settings, self._retrieval)
+        episode_store = EpisodeStore(self.archive)
+        self._learner = build_threshold_tuner(settings.alerts, self.archive, episode_store)
+        audio_dir = settings.store.audio_dir
+        places = build_sensor_map(settings.sites)
         self._received_at = datetime.now(places.timezone)
         self._pipeline = Pipeline(
             archive=self.archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=Judge(casebook, places, rule_of(settings.flagging), settings.archive.retention_days),
+            judge=AlertDetector(episode_store, places, build_alert_rule(settings), settings.store.retention_days),
             metrics=HubMetrics(CollectorRegistry()),
-            clips=LinkedClips(clips_dir) if clips_dir else None,
+            clips=LinkedClips(audio_dir) if audio_dir else None,
             now=lambda: self._received_at,
         )
         self._numbers: dict[str, int] = {}
@@ -136,29 +143,31 @@ class HistoryWriter:
             if stopped():
                 return
             if batch[0].at.date() != day and day is not None:
-                self._learner.learn_due()
+                self._learner.tune_stale()
             day = batch[0].at.date()
             self._take(batch, [own[int(self._rng.integers(len(own)))] for own in (takes[c.sounds] for c in batch)])
             done += len(batch)
             progress("archiving history", done / len(clips))
-        self._learner.learn_due()
+        self._learner.tune_stale()
 
     def _take(self, batch: Sequence[HistoryClip], takes: Sequence[Take]) -> None:
         """Let the pipeline archive, search and judge a batch as one that was just received."""
         self._received_at = batch[-1].at + _DELIVERY
         space = self._extractor.space.id
         # The same take is another performance each time: every value moves a little.
-        features = np.concatenate([recombined(take.features[None], 1, self._rng) for take in takes])
+        features = np.concatenate([splice_clips(take.features[None], 1, self._rng) for take in takes])
         towers = self._retrieval.embed_all(space, features)
         items = []
         for clip, take, own, tower in zip(batch, takes, features, towers, strict=True):
             body = take.flac if clip.sound else Embedding(space, own)
             event = self._event(clip, take, body)
             topic = str(SensorTopic(event.site, event.id.sensor, "event"))
-            items.append(Item(topic, b"", event=event, space=space, features=own, towers=tower))
-        for handled in self._pipeline.finish(items):
+            items.append(PreparedMessage(topic, b"", event=event, space=space, features=own, towers=tower))
+        for handled in self._pipeline.process(items):
             if handled.outcome is not Outcome.ARCHIVED:
-                raise Invalid(f"an event of the history became a {handled.outcome.value}: the archive is not empty")
+                raise InvalidError(
+                    f"an event of the history became a {handled.outcome.value}: the archive is not empty"
+                )
 
     def _event(self, clip: HistoryClip, take: Take, body: Flac | Embedding) -> Event:
         site, _, sensor = clip.place.partition("/")
@@ -172,5 +181,5 @@ class HistoryWriter:
             rate_hz=RATE_HZ,
             levels=Levels(levels.laeq + clip.louder_db, levels.lafmax + clip.louder_db, levels.unit),
             body=body,
-            historical=True,
+            backfilled=True,
         )

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from shared.synthetic_mixture import Sound
-from shared.synthetic_scene import Cast
+from shared.synthetic_mixture import SourceInstance
+from shared.synthetic_scene import SoundCast
 
 SITE: Final = "demo"
 POSITIONS: Final = {
@@ -63,13 +63,13 @@ class HistoryClip:
 
     place: str
     at: datetime
-    sounds: tuple[Sound, ...]
+    sounds: tuple[SourceInstance, ...]
     louder_db: float = 0.0
     sound: bool = True
 
 
 def neighbourhood(
-    places: Sequence[str], days: int, until: datetime, zone: ZoneInfo, cast: Cast, rng: Random
+    places: Sequence[str], days: int, until: datetime, zone: ZoneInfo, cast: SoundCast, rng: Random
 ) -> list[HistoryClip]:
     """List the clips of some days, by time.
 
@@ -126,7 +126,7 @@ def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -
             yield HistoryClip(place, begin, (), _by_hour_db(begin, zone) + float(rng.normal(0.0, 2.0)))
 
 
-def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
+def _working_day(midnight: datetime, cast: SoundCast, rng: Random) -> Iterator[HistoryClip]:
     """The jackhammer on nine of ten weekdays, and the saw on every other night."""
     late, works = timedelta(minutes=float(rng.uniform(0, 12))), rng.random() < 0.9
     if midnight.weekday() < 5 and works:
@@ -140,7 +140,7 @@ def _working_day(midnight: datetime, cast: Cast, rng: Random) -> Iterator[Histor
             yield from _bout("demo/street-4", at, _one("powered-saw", cast, _LOUD_DB, 8), rng)
 
 
-def _present_time(now: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
+def _present_time(now: datetime, cast: SoundCast, rng: Random) -> Iterator[HistoryClip]:
     """What comes back at this time of day: shortly after it, and half an hour later."""
     for place, category, above_db in _DAILY:
         for after_min in (6.0, 31.0):
@@ -148,22 +148,22 @@ def _present_time(now: datetime, cast: Cast, rng: Random) -> Iterator[HistoryCli
             yield from _bout(place, at, _one(category, cast, above_db, 5), rng)
 
 
-def _scattered(midnight: datetime, cast: Cast, rng: Random) -> Iterator[HistoryClip]:
+def _scattered(midnight: datetime, cast: SoundCast, rng: Random) -> Iterator[HistoryClip]:
     for place in PLACES:
         for _ in range(int(rng.integers(2, 4))):
             at = midnight + timedelta(hours=float(rng.uniform(_DAYTIME[0] + 1, _DAYTIME[1])))
             category = SCATTERED[int(rng.integers(len(SCATTERED)))]
             which = int(rng.integers(len(ABOVE_DB)))
-            sound = Sound(category, cast.characters[category][which], ABOVE_DB[which], 2)
+            sound = SourceInstance(category, cast.characters[category][which], ABOVE_DB[which], 2)
             yield from _bout(place, at, (sound,), rng)
 
 
-def _one(category: str, cast: Cast, above_db: float, performances: int) -> tuple[Sound, ...]:
+def _one(category: str, cast: SoundCast, above_db: float, performances: int) -> tuple[SourceInstance, ...]:
     """The first source of a category."""
-    return (Sound(category, cast.characters[category][0], above_db, performances),)
+    return (SourceInstance(category, cast.characters[category][0], above_db, performances),)
 
 
-def _bout(place: str, at: datetime, sounds: tuple[Sound, ...], rng: Random) -> Iterator[HistoryClip]:
+def _bout(place: str, at: datetime, sounds: tuple[SourceInstance, ...], rng: Random) -> Iterator[HistoryClip]:
     louder_db = float(rng.normal(0.0, 2.0))
     for number in range(_CLIPS):
         begin = at + timedelta(seconds=_STEP_S * number)

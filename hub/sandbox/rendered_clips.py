@@ -8,17 +8,17 @@ import numpy as np
 
 from shared.audio import encode_flac
 from shared.events import Flac, Levels
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 from shared.feature_space import Features
 from shared.levels import measure
-from shared.synthetic_mixture import RATE_HZ, Sound, mixed
+from shared.synthetic_mixture import RATE_HZ, SourceInstance, render_clip
 
 BACKGROUNDS: Final = 6
 """Takes of a background in which nothing sounds."""
 CALIBRATION_DB: Final = 110.0
 """dB SPL of 0 dBFS: it gives the rendered street the levels of a real one."""
 
-Sounds = tuple[Sound, ...]
+Sounds = tuple[SourceInstance, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class Take:
 
 
 def render(
-    mixtures: Iterable[Sounds], extractor: Extractor, rng: np.random.Generator
+    mixtures: Iterable[Sounds], extractor: FeatureExtractor, rng: np.random.Generator
 ) -> Iterator[tuple[Sounds, Take, float]]:
     """Render some takes of each mixture: as many as its sounds have performances.
 
@@ -51,7 +51,7 @@ def render(
     """
     each = [mixture for mixture in mixtures for _ in range(_count(mixture))]
     for done, mixture in enumerate(each, start=1):
-        waveform = mixed((False, mixture), rng)
+        waveform = render_clip((False, mixture), rng)
         take = Take(
             features=extractor.extract(waveform, RATE_HZ),
             flac=Flac(encode_flac(waveform, RATE_HZ)),

@@ -18,9 +18,9 @@ from hub.sandbox.neighbourhood import POSITIONS
 from hub.sandbox.terminal import machine_zone
 from hub.settings import HubSettings
 from hub.store import keys
-from hub.store.events import Archive
-from shared.errors import Unavailable
-from shared.settings import load
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
+from shared.settings import load_settings
 
 HUB_READY_WITHIN_S: Final = 180.0
 COMPLETED_WITHIN_S: Final = 30.0
@@ -47,7 +47,7 @@ class Demo:
     web: str
     settings: HubSettings
     servers: Servers
-    archive: Archive
+    archive: EventStore
     console: Console
     interrupt: Interrupt
 
@@ -65,18 +65,18 @@ def running_hub(folder: Path, interrupt: Interrupt, console: Console) -> Iterato
             f"redis.url={servers.redis_url}",
             f"web.port={port}",
             "log.level=warning",
-            "health.heartbeat_s=0",  # the embedded broker does not say when nobody takes a heartbeat yet
+            "monitoring.heartbeat_interval_s=0",  # the embedded broker does not say when nobody takes a heartbeat yet
         ]
         process = start("hub", "serve", overrides, ("--config", str(config)))
-        settings = load(HubSettings, config, overrides)
+        settings = load_settings(HubSettings, config, overrides)
         try:
-            with contextlib.closing(Archive(servers.redis_url)) as archive, guarded(_store_pid(archive)):
+            with contextlib.closing(EventStore(servers.redis_url)) as archive, guarded(_store_pid(archive)):
                 yield Demo(process, f"http://127.0.0.1:{port}", settings, servers, archive, console, interrupt)
         finally:
             end([process], STOPPED_WITHIN_S, interrupt, HUB_AFTER_S)
 
 
-def _store_pid(archive: Archive) -> int:
+def _store_pid(archive: EventStore) -> int:
     return int(archive.client.info("server")["process_id"])
 
 
@@ -88,10 +88,10 @@ def configuration(clips: Path) -> str:
     """
     positions = "\n".join(f'"{place}" = [{lat}, {lon}]' for place, (lat, lon) in POSITIONS.items())
     return (
-        f"[archive]\nclips_dir = {json.dumps(str(clips))}\n"
-        '[model]\nspace = "earwitness-small"\n'
-        f'[places]\ntimezone = "{machine_zone().key}"\n'
-        f"[places.positions]\n{positions}\n"
+        f"[store]\naudio_dir = {json.dumps(str(clips))}\n"
+        '[features]\nspace = "earwitness-small"\n'
+        f'[sites]\ntimezone = "{machine_zone().key}"\n'
+        f"[sites.sensor_positions]\n{positions}\n"
     )
 
 
@@ -104,13 +104,13 @@ def ready(demo: Demo) -> bool:
 
     def answers() -> bool:
         if demo.process.poll() is not None:
-            raise Unavailable("the hub ended before it was ready; its log is above")
+            raise UnavailableError("the hub ended before it was ready; its log is above")
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{demo.web}/healthz"):  # noqa: S310 - our own hub
             return True
         return False
 
     if not wait_until(answers, HUB_READY_WITHIN_S, demo.interrupt, 0.0) and not demo.interrupt.is_set():
-        raise Unavailable(f"the hub did not become ready within {HUB_READY_WITHIN_S:.0f} s; its log is above")
+        raise UnavailableError(f"the hub did not become ready within {HUB_READY_WITHIN_S:.0f} s; its log is above")
     wait_until(lambda: demo.archive.client.xlen(keys.ALERTS_DUE) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
     return not demo.interrupt.is_set()
 

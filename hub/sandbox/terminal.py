@@ -30,7 +30,7 @@ def describe(alert: AlertMessage, zone: ZoneInfo) -> str:
     best = alert.matches[0]
     about = ", ".join(alert.categories)
     above = "" if alert.above_ambient_db is None else f", {alert.above_ambient_db:+.0f} dB to ambient"
-    likely = alert.probability or 0.0
+    likely = alert.match_probability or 0.0
     more = f" (and {len(alert.matches) - 1} more)" if len(alert.matches) > 1 else ""
     both = ", ".join(f"{name} {p:.0%}" for name, p in best.shared.items())
     at, before = alert.captured_at.astimezone(zone), best.captured_at.astimezone(zone)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import PRESENT, Match
+from hub.domain.match import PRESENCE_THRESHOLD, Match
 
 Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 """What `Scorer.embed` gives of clips, float [n, steps, width]: tower outputs, and identities beside them."""
@@ -28,7 +28,7 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """What a backend keeps of an event beside its towers.
 
     Attributes:
@@ -47,7 +47,7 @@ class Entry:
 
     def categories(self) -> tuple[int, ...]:
         """Which categories are present, as positions in `shared.taxonomy.CATEGORIES`."""
-        return tuple(i for i, p in enumerate(self.presence) if p >= PRESENT)
+        return tuple(i for i, p in enumerate(self.presence) if p >= PRESENCE_THRESHOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,11 @@ class Backend(Protocol):
 
     def __len__(self) -> int: ...
 
-    def known(self, events: Sequence[str]) -> list[bool]:
+    def contains(self, events: Sequence[str]) -> list[bool]:
         """Which of these events are kept."""
         ...
 
-    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+    def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:
         """Keep events; one that is there already changes nothing.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 DEPTH: Final = 10
 TOLERANCE: Final = 0.01
@@ -19,7 +19,7 @@ _ENOUGH: Final = 16
 """Measurements before the first choice."""
 
 
-class Reach:
+class CandidateTuner:
     """The number of candidates, chosen from measurements; safe to use from several threads.
 
     Args:
@@ -34,7 +34,7 @@ class Reach:
     def __init__(self, target: float = 0.99, least: int = 1_000, start: int | None = None) -> None:
         start = least if start is None else start
         if not 0.0 < target <= 1.0 or min(start, least) < DEPTH:
-            raise Invalid(f"recall {target} lies in (0, 1], candidates {start} and {least} start at {DEPTH}")
+            raise InvalidError(f"recall {target} lies in (0, 1], candidates {start} and {least} start at {DEPTH}")
         self._target = target
         self._sizes = [round(least * 2**n * step) for n in range(_DOUBLINGS) for step in _GROWTH]
         self._lock = threading.Lock()

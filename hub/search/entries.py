@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hub.domain.records import StoredEvent
-from hub.search.backend import Entry
+from hub.search.backend import IndexEntry
 
 
 def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
@@ -14,9 +14,9 @@ def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
     return rows
 
 
-def entry_of(event: StoredEvent) -> Entry:
+def entry_of(event: StoredEvent) -> IndexEntry:
     """What a backend keeps of an archived event beside its towers."""
-    return Entry(
+    return IndexEntry(
         event=str(event.id),
         place=event.place,
         captured_ms=round(event.captured_at.timestamp() * 1000),

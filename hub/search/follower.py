@@ -13,11 +13,11 @@ from typing import Final
 
 import torch
 
-from hub.runtime.torch_threads import one_thread
-from hub.search.memory.persistence import Snapshots
+from hub.runtime.torch_threads import limit_torch_to_one_thread
+from hub.search.memory.persistence import IndexSnapshot
 from hub.search.retrieval import Retrieval
-from hub.store.events import Archive
-from shared.errors import Unavailable
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 """Called with (events read, of how many)."""
 
 
-def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = None) -> int:
+def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None = None) -> int:
     """Bring what can be found to what is archived; events that this hub cannot read are left out (`hub.store.rows`).
 
     Args:
@@ -50,7 +50,7 @@ def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = No
     told = told or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
     archived: set[str] = set()
-    with ThreadPoolExecutor(torch.get_num_threads(), "reconcile", initializer=one_thread) as pool:
+    with ThreadPoolExecutor(torch.get_num_threads(), "reconcile", initializer=limit_torch_to_one_thread) as pool:
         for page in archive.ids():
             known = retrieval.known(page)
             missing = [event for event, there in zip(page, known, strict=True) if not there]
@@ -60,7 +60,7 @@ def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = No
             for batch, loaded in zip(batches, pool.map(load, batches), strict=True):
                 seen, added = seen + len(batch), added + loaded
                 told(min(total, seen), total)
-            if not retrieval.shared:
+            if not retrieval.is_remote:
                 archived.update(page)
             told(min(total, seen), total)
     gone = [event for event in retrieval.ids() if event not in archived]
@@ -71,7 +71,7 @@ def reconcile(archive: Archive, retrieval: Retrieval, told: Progress | None = No
     return added
 
 
-def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] = ()) -> str:
+def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[IndexSnapshot] = ()) -> str:
     """Make the whole archive findable: from snapshots as far as they go, the rest from the archive.
 
     Returns:
@@ -81,11 +81,11 @@ def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] 
         Unavailable: the store is away.
     """
     started = time.monotonic()
-    after = archive.position()
+    after = archive.last_change_id()
     for snapshot in snapshots:
         snapshot.load()
     loaded = len(retrieval)
-    added = 0 if retrieval.shared and loaded >= archive.count() else reconcile(archive, retrieval)
+    added = 0 if retrieval.is_remote and loaded >= archive.count() else sync_index(archive, retrieval)
     log.info(
         "index ready",
         extra={
@@ -98,7 +98,7 @@ def fill(archive: Archive, retrieval: Retrieval, snapshots: Iterable[Snapshots] 
     return after
 
 
-def _load(archive: Archive, retrieval: Retrieval, events: list[str]) -> int:
+def _load(archive: EventStore, retrieval: Retrieval, events: list[str]) -> int:
     """Make archived events findable: how many are now."""
     stored = archive.fetch(events)
     return len(stored) - retrieval.load(stored)
@@ -114,7 +114,7 @@ def _log_now_and_then(last: float) -> Progress:
     return told
 
 
-class Follower:
+class IndexFollower:
     """Adds what other hubs archive, and removes what they remove, in a thread of its own.
 
     An event that this hub cannot read, as another hub was told of more feature spaces, is left out.
@@ -125,7 +125,7 @@ class Follower:
         after: the position from which on changes are not known yet, from `Archive.position`.
     """
 
-    def __init__(self, archive: Archive, retrieval: Retrieval, after: str) -> None:
+    def __init__(self, archive: EventStore, retrieval: Retrieval, after: str) -> None:
         self._archive = archive
         self._retrieval = retrieval
         self._after = after
@@ -144,15 +144,15 @@ class Follower:
 
     def _lose(self, error: Exception) -> None:
         """Give up changes that cannot be read or acted on, as they would fail again."""
-        self._lost = self._lost or not isinstance(error, Unavailable)
+        self._lost = self._lost or not isinstance(error, UnavailableError)
 
     def _step(self) -> float:
         """Read some changes and act on them; the wait until the next step in seconds."""
         changes = None if self._lost else self._archive.changes(self._after, limit=_BATCH)
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
-            after = self._archive.position()
-            reconcile(self._archive, self._retrieval)
+            after = self._archive.last_change_id()
+            sync_index(self._archive, self._retrieval)
             self._after, self._lost = after, False
             return _EVERY_S
         position, happened = changes
@@ -175,5 +175,5 @@ class Follower:
         excess = len(self._retrieval) - self._archive.count()
         if excess > 0 and excess == self._excess:
             log.warning("events are gone without a change: comparing with the archive", extra={"events": excess})
-            reconcile(self._archive, self._retrieval)
+            sync_index(self._archive, self._retrieval)
         self._excess = excess

@@ -8,7 +8,7 @@ from typing import Final
 
 from hub.domain.match import Match
 from hub.search.backend import Query
-from hub.search.memory.index import Index
+from hub.search.memory.index import MemoryIndex
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -18,11 +18,11 @@ _WAITING: Final = 4
 _PAUSE_S: Final = 0.05
 
 
-class _Stopped(Exception):  # noqa: N818 - no error
+class _StoppedError(Exception):
     """The watch was stopped in the middle of a scan."""
 
 
-class RecallWatch:
+class RecallMonitor:
     """Scans sampled queries exactly, in a thread of its own, whenever the hub has nothing else to do.
 
     Args:
@@ -32,15 +32,15 @@ class RecallWatch:
     """
 
     def __init__(
-        self, share: float, idle: Callable[[], bool], told: Callable[[Index, float], None] = lambda *_: None
+        self, share: float, idle: Callable[[], bool], told: Callable[[MemoryIndex, float], None] = lambda *_: None
     ) -> None:
         self._share = share
         self._idle = idle
         self._told = told
-        self._queue: queue.Queue[tuple[Index, Query, list[Match]]] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[tuple[MemoryIndex, Query, list[Match]]] = queue.Queue(_WAITING)
         self.worker = Worker("recall", self._step)
 
-    def offer(self, index: Index, query: Query, matches: list[Match]) -> None:
+    def sample(self, index: MemoryIndex, query: Query, matches: list[Match]) -> None:
         """Sample a query that was answered; never waits. Without a sketch every search is exact already."""
         if index.scorer.sketch is not None and random.random() < self._share:  # noqa: S311 - a sample, no secret
             try:
@@ -60,7 +60,7 @@ class RecallWatch:
         try:
             index, query, matches = self._queue.get(timeout=0.5)
             best = index.measure(query, self._between)
-        except (queue.Empty, _Stopped):
+        except (queue.Empty, _StoppedError):
             return 0.0
         if best and matches:
             last = min(len(best), len(matches)) - 1
@@ -72,4 +72,4 @@ class RecallWatch:
             if self.worker.stopping.wait(_PAUSE_S):
                 break
         if self.worker.stopping.is_set():
-            raise _Stopped
+            raise _StoppedError

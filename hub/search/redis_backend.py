@@ -20,12 +20,12 @@ from redis.exceptions import MovedError
 
 from hub.domain.match import Match
 from hub.domain.presence_matrix import level_of_similarity
-from hub.search.backend import Entry, Exclusion, Filter, Query, Towers
+from hub.search.backend import Exclusion, Filter, IndexEntry, Query, Towers
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best
 from hub.store import keys
-from hub.store.client import Unfit, connect, meaning
-from shared.errors import Invalid, Unavailable
+from hub.store.client import UnfitStoreError, connect, meaning
+from shared.errors import InvalidError, UnavailableError
 
 _BATCH: Final = 1_000
 """Commands sent at once, so that neither side holds more than a few MB of them."""
@@ -40,10 +40,10 @@ _CLUSTER: Final = (
     "redis.url is one node of a cluster, which the hub does not talk to: give the one address in front of all shards "
     "(Redis Enterprise has it), or a server that is no cluster, or set `search.backend = memory`."
 )
-_NO_SKETCH: Final = "this checkpoint has no sketch: teach one with `earwitness-hub sketch`"
+_NO_SKETCH: Final = "this checkpoint has no sketch: teach one with `earwitness-hub checkpoint train-sketch`"
 
 
-class EngineIndex:
+class RedisSearchBackend:
     """All events of one feature space, kept by a server with the query engine; a `Backend`.
 
     Args:
@@ -67,7 +67,7 @@ class EngineIndex:
         ca_file: Path | None = None,
     ) -> None:
         if scorer.sketch is None:
-            raise Invalid(_NO_SKETCH)
+            raise InvalidError(_NO_SKETCH)
         self.scorer = scorer
         self._sketch = scorer.sketch
         self._candidates = candidates
@@ -79,9 +79,9 @@ class EngineIndex:
         try:
             with self._translated():
                 self._create()
-        except Unfit as error:
-            raise Invalid(str(error)) from error
-        except Unavailable:  # a server that is away is waited for, and asked again
+        except UnfitStoreError as error:
+            raise InvalidError(str(error)) from error
+        except UnavailableError:  # a server that is away is waited for, and asked again
             pass
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class EngineIndex:
             told = self._redis.execute_command("FT.INFO", self._name)
         return int(told[told.index(b"num_docs") + 1])
 
-    def known(self, events: Sequence[str]) -> list[bool]:
+    def contains(self, events: Sequence[str]) -> list[bool]:
         """See `Backend.known`.
 
         Raises:
@@ -101,13 +101,13 @@ class EngineIndex:
         """
         return [bool(there) for there in self._pipelined(("EXISTS", self._prefix + event) for event in events)]
 
-    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+    def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:
         """See `Backend.add`.
 
         Raises:
             Unavailable: the server does not answer; some events may be kept, and adding all again is safe.
         """
-        there = self.known([entry.event for entry in entries])
+        there = self.contains([entry.event for entry in entries])
         new = list({entry.event: i for i, entry in enumerate(entries) if not there[i]}.values())
         if not new:
             return
@@ -132,7 +132,7 @@ class EngineIndex:
         Raises:
             Unavailable: the server does not answer, or not in time.
         """
-        asked = [i for i, query in enumerate(queries) if not _nothing(query.filter)]
+        asked = [i for i, query in enumerate(queries) if not _matches_nothing(query.filter)]
         if not asked:
             return [[] for _ in queries]
         closest = self._candidates()
@@ -212,9 +212,9 @@ class EngineIndex:
             if "already exists" in told:
                 return
             if "unknown command" in told:
-                raise Invalid(_NO_MODULE) from error
+                raise InvalidError(_NO_MODULE) from error
             if "db != 0" in told:
-                raise Invalid("the query engine serves database 0 only: end redis.url with /0") from error
+                raise InvalidError("the query engine serves database 0 only: end redis.url with /0") from error
             raise
 
     @contextmanager
@@ -223,12 +223,12 @@ class EngineIndex:
         try:
             yield
         except MovedError as error:
-            raise Unfit(_CLUSTER) from error
+            raise UnfitStoreError(_CLUSTER) from error
         except redis.RedisError as error:
             if _lost(error):
                 with self._translated():
                     self._create()
-                raise Unavailable("the query engine: its search index was lost and is made again now") from error
+                raise UnavailableError("the query engine: its search index was lost and is made again now") from error
             raise meaning(error, "the query engine") from error
 
 
@@ -239,7 +239,7 @@ def _lost(error: redis.RedisError) -> bool:
 
 
 def _hash(
-    entry: Entry, towers: npt.NDArray[np.float16], sketch: npt.NDArray[np.float32]
+    entry: IndexEntry, towers: npt.NDArray[np.float16], sketch: npt.NDArray[np.float32]
 ) -> Iterator[str | bytes | int]:
     """Fields and values of an event's hash."""
     yield from ("sketch", np.asarray(sketch, dtype="<f4").tobytes())
@@ -250,7 +250,7 @@ def _hash(
         yield from ("category", ",".join(str(category) for category in categories))
 
 
-def _nothing(wanted: Filter) -> bool:
+def _matches_nothing(wanted: Filter) -> bool:
     """Whether a filter lets nothing pass, whatever there is."""
     return wanted.places == frozenset() or wanted.categories == frozenset()
 

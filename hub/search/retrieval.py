@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.domain.match import Likeness, Match
-from hub.domain.presence_matrix import BOTH, SITUATIONS, level_of_similarity
-from hub.domain.records import StoredEvent, StoredTowers, ms_of
+from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
+from hub.domain.records import StoredEmbeddings, StoredEvent, to_ms
 from hub.search.backend import Backend, By, Exclusion, Query, Towers
 from hub.search.entries import by_space, entry_of
-from hub.search.memory.index import Index
+from hub.search.memory.index import MemoryIndex
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import exactly
-from shared.errors import Unsupported
+from shared.errors import UnsupportedError
 from shared.feature_space import Features
 from shared.taxonomy import COUNT
 
-Answered = Callable[[Index, Query, list[Match]], None]
+Answered = Callable[[MemoryIndex, Query, list[Match]], None]
 
 
 class Retrieval:
@@ -34,12 +34,12 @@ class Retrieval:
     def __init__(
         self,
         scorers: Iterable[Scorer],
-        backend: Callable[[Scorer], Backend] = Index,
+        backend: Callable[[Scorer], Backend] = MemoryIndex,
         answered: Answered = lambda *_: None,
     ) -> None:
         self._scorers = {scorer.space.id: scorer for scorer in scorers}
         self._backends = {space: backend(scorer) for space, scorer in self._scorers.items()}
-        self.answered = answered
+        self.on_answer = answered
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -52,12 +52,12 @@ class Retrieval:
         return tuple(self._scorers.values())
 
     @property
-    def indexes(self) -> tuple[Index, ...]:
+    def indexes(self) -> tuple[MemoryIndex, ...]:
         """The backends that are in this process, and so must be filled at the start and follow the archive."""
-        return tuple(backend for backend in self._backends.values() if isinstance(backend, Index))
+        return tuple(backend for backend in self._backends.values() if isinstance(backend, MemoryIndex))
 
     @property
-    def shared(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether the events are kept outside this process, where all hubs find them."""
         return not self.indexes
 
@@ -92,7 +92,7 @@ class Retrieval:
 
     def known(self, events: Sequence[str]) -> list[bool]:
         """Which of these events can be found."""
-        answers = [backend.known(events) for backend in self._backends.values()]
+        answers = [backend.contains(events) for backend in self._backends.values()]
         return [any(each) for each in zip(*answers, strict=True)]
 
     def ids(self) -> Iterator[str]:
@@ -120,14 +120,18 @@ class Retrieval:
             self._backends[space].add([entry_of(events[i]) for i in rows], towers)
         return left_out
 
-    def to_archive(self, space: str, towers: Towers) -> StoredTowers | None:
+    def embeddings_to_store(self, space: str, towers: Towers) -> StoredEmbeddings | None:
         """The towers, float [steps, width], of one event as they are archived; None if they are not worth their room.
 
         Raises:
             Unsupported: no model for this space.
         """
         scorer = self._scorer(space)
-        return StoredTowers(scorer.fingerprint, *scorer.layout.archived(towers)) if scorer.compact else None
+        return (
+            StoredEmbeddings(scorer.fingerprint, *scorer.layout.archived(towers))
+            if scorer.stores_embeddings
+            else None
+        )
 
     def _archived(self, scorer: Scorer, events: Sequence[StoredEvent]) -> npt.NDArray[np.float16]:
         """Towers float16 [n, steps, width] of archived events; what this network did not leave there is computed."""
@@ -167,11 +171,11 @@ class Retrieval:
             backend = self._backends[space]
             for i, query, found in zip(rows, queries, backend.search(queries), strict=True):
                 answers[i] = found
-                if isinstance(backend, Index):
-                    self.answered(backend, query, found)
+                if isinstance(backend, MemoryIndex):
+                    self.on_answer(backend, query, found)
         return answers
 
-    def likeness(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
+    def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
         """Probability that a query of this space and each of its matches are the same kind of sound.
 
         Args:
@@ -186,9 +190,9 @@ class Retrieval:
             Unsupported: no model for this space.
         """
         ranks = np.array([match.kind_rank for match in matches], dtype=np.float32)
-        matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, SITUATIONS)
-        likeness = self._scorer(space).likeness(ranks, matrices)
-        return np.where(matrices[:, :, BOTH] >= min_shared, likeness, np.float32(0.0))
+        matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, PAIR_STATES)
+        match_probability = self._scorer(space).match_probability(ranks, matrices)
+        return np.where(matrices[:, :, BOTH] >= min_shared, match_probability, np.float32(0.0))
 
     def identity(self, space: str, towers: Towers) -> npt.NDArray[np.float32]:
         """The identities of clips, as of `Scorer.identity`: float32 [n, values], of length 1.
@@ -254,7 +258,7 @@ class Retrieval:
             Match(
                 event=str(other.id),
                 place=other.place,
-                captured_ms=ms_of(other.captured_at),
+                captured_ms=to_ms(other.captured_at),
                 level=float(level),
                 rank=float(rank),
                 matrix=matrix,
@@ -285,12 +289,14 @@ class Retrieval:
         try:
             return self._scorers[space]
         except KeyError:
-            raise Unsupported(
+            raise UnsupportedError(
                 f"no model for feature space {space!r}; there is one for {list(self._scorers)}"
             ) from None
 
 
-def own_recent(events: Iterable[str], place: str, captured_at: datetime, within_s: float) -> Exclusion:
+def exclude_recent_from_sensor(
+    events: Iterable[str], place: str, captured_at: datetime, within_s: float
+) -> Exclusion:
     """Bar some events, the query among them, and its own sensor's clips within some seconds of it."""
     return Exclusion(
         events=frozenset(events),

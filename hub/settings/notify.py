@@ -7,31 +7,31 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from hub.domain.delivery_policy import Hours, clock
+from hub.domain.delivery_policy import TimeOfDayRange, parse_time_of_day
 from hub.settings.uri import uri_of
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import NamePattern, Severity
-from shared.settings import Group
+from shared.settings import SettingsGroup
 from shared.text_files import first_line
 
 R = TypeVar("R")
 
 
-class WaySettings(Group):
+class ChannelSettings(SettingsGroup):
     """Who is told, of what, and when."""
 
     url: SecretStr = Field(description="where to send it; may hold a password or token, so it is never shown")
-    least: Severity = Field("notice", description="least severe alerts told: notice, recurring or urgent")
+    min_severity: Severity = Field("notice", description="least severe alerts told: notice, recurring or urgent")
     sites: tuple[NamePattern, ...] = Field((), description="sites told about; all if empty")
     quiet_hours: str | None = Field(
-        None, description="like 22:00-06:00, in `places.timezone`: only urgent alerts are told, the others held"
+        None, description="like 22:00-06:00, in `sites.timezone`: only urgent alerts are told, the others held"
     )
-    digest_at: str | None = Field(
+    digest_time: str | None = Field(
         None,
         description="time of day, like 08:00, at which held alerts go out as one message, besides the end of quiet"
         " hours; 08:00 if neither is set",
     )
-    most_a_day: int | None = Field(
+    max_per_day: int | None = Field(
         20, ge=0, description="most alerts told one by one in 24 hours; further ones wait for the digest"
     )
     timeout_s: float = Field(10.0, gt=0, le=30, description="longest wait for one answer")
@@ -41,22 +41,22 @@ class WaySettings(Group):
     @field_validator("quiet_hours")
     @classmethod
     def _part_of_the_day(cls, text: str | None) -> str | None:
-        return _checked(text, Hours.parse)
+        return _checked(text, TimeOfDayRange.parse)
 
-    @field_validator("digest_at")
+    @field_validator("digest_time")
     @classmethod
     def _time_of_day(cls, text: str | None) -> str | None:
-        return _checked(text, clock)
+        return _checked(text, parse_time_of_day)
 
     @model_validator(mode="after")
-    def _no_digest_in_quiet_hours(self) -> "WaySettings":
-        quiet = Hours.parse(self.quiet_hours) if self.quiet_hours else None
-        if quiet is not None and self.digest_at is not None and clock(self.digest_at) in quiet:
-            raise ValueError(f"digest_at {self.digest_at} lies in quiet_hours {self.quiet_hours}")
+    def _no_digest_in_quiet_hours(self) -> "ChannelSettings":
+        quiet = TimeOfDayRange.parse(self.quiet_hours) if self.quiet_hours else None
+        if quiet is not None and self.digest_time is not None and parse_time_of_day(self.digest_time) in quiet:
+            raise ValueError(f"digest_time {self.digest_time} lies in quiet_hours {self.quiet_hours}")
         return self
 
 
-class HttpSettings(WaySettings):
+class HttpSettings(ChannelSettings):
     """What is sent over HTTP."""
 
     ca_file: Path | None = Field(None, description="certificate authority for https; the system's if not given")
@@ -97,40 +97,37 @@ class WebhookSettings(HttpSettings):
             return self.secret.get_secret_value().encode() if self.secret else None
         try:
             return first_line(self.secret_file).strip().encode()
-        except (Invalid, Unavailable) as error:
-            raise Invalid(f"cannot read secret_file: {error}") from error
+        except (InvalidError, UnavailableError) as error:
+            raise InvalidError(f"cannot read secret_file: {error}") from error
 
 
 class AlertmanagerSettings(HttpSettings):
     """A Prometheus Alertmanager, which groups, silences and routes by itself."""
 
-    most_a_day: int | None = Field(
+    max_per_day: int | None = Field(
         None, ge=0, description="most alerts told one by one in 24 hours; all if unset, as Alertmanager groups them"
     )
-    firing_s: float = Field(
+    resolve_after_s: float = Field(
         3_600.0, gt=0, description="an alert fires for so long after it was sent, then is resolved"
     )
 
 
-class AppriseSettings(WaySettings):
+class AppriseSettings(ChannelSettings):
     """An address that Apprise reaches: e-mail, chat, SMS and a hundred more."""
 
     timeout_s: float = Field(30.0, gt=0, le=90, description="longest time for one message")
 
 
-class NotifySettings(Group):
+class NotifySettings(SettingsGroup):
     """Who is told of alerts, besides those who listen on MQTT. All hubs of one archive need the same."""
 
-    page_url: str = Field(
-        "http://127.0.0.1:8080", pattern=r"^https?://[^\s]+$", description="the hub's pages as people reach them"
-    )
     late_after_s: float = Field(
         3_600.0,
         ge=0,
         description="an alert about a clip that came so long after its end, as after an outage, is listed and sent to"
         " nobody, as are alerts about replays of old recordings",
     )
-    give_up_after_s: float = Field(
+    expire_after_s: float = Field(
         86_400.0, gt=0, description="a message that cannot be sent for so long becomes a dead letter"
     )
     webhooks: dict[NamePattern, WebhookSettings] = Field({}, description="webhooks by name")
@@ -149,6 +146,6 @@ def _checked(text: str | None, read: Callable[[str], R]) -> str | None:
     try:
         if text is not None:
             read(text)
-    except Invalid as error:
+    except InvalidError as error:
         raise ValueError(str(error)) from error
     return text

@@ -9,14 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.events import Event, Flac
 
 SETTLED_S: Final = 3_600.0
 """A file that is younger may be of an event that is yet to be archived."""
 
 
-class Clips:
+class AudioFileStore:
     """A directory of FLAC files, one per event: `<site>/<sensor>/<date>/<event id>.flac`.
 
     Args:
@@ -26,7 +26,7 @@ class Clips:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def keep(self, event: Event, audio: Flac) -> str:
+    def save(self, event: Event, audio: Flac) -> str:
         """Write an event's audio, whole or not at all; the same event again overwrites itself.
 
         Returns:
@@ -119,7 +119,7 @@ class Clips:
         try:
             yield
         except OSError as error:
-            raise Unavailable(f"cannot {what} in {self._root}: {error.strerror}") from error
+            raise UnavailableError(f"cannot {what} in {self._root}: {error.strerror}") from error
 
 
 def _is_until(day: str, last: date) -> bool:

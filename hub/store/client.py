@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import redis
 from redis import exceptions as fault
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 _CODED: Final = (
     "of a password in redis.url, write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A and % as %25"
@@ -24,7 +24,9 @@ CLUSTER: Final = (
     " disabled (a primary with replicas is one)"
 )
 REPLICA: Final = "it is a read-only replica: give the address of its primary in redis.url"
-RIGHTS: Final = "the user in redis.url lacks rights: users.acl as `earwitness-hub init` writes it has them"
+RIGHTS: Final = (
+    "the user in redis.url lacks rights: users.acl as `earwitness-hub deployment create` writes it has them"
+)
 _LOGIN: Final = f"correct user and password in redis.url; {_CODED}"
 _ASKS: Final = f"the store asks for a password: redis://user:password@host:port/db in redis.url; {_CODED}"
 _OLD: Final = "it is too old, or it is no Redis: take Redis 7.0 or newer, or Valkey"
@@ -58,11 +60,11 @@ _AWAY: Final = {
     "wrong_version_number": _NO_TLS,
     "record layer failure": _NO_TLS,
     "misconf": "it cannot write its files: free its disk",
-    "maxmemory": "its memory is full: raise `maxmemory`, or lower archive.retention_days",
+    "maxmemory": "its memory is full: raise `maxmemory`, or lower store.retention_days",
 }
 
 
-class Unfit(Unavailable):
+class UnfitStoreError(UnavailableError):
     """The store answers, and as it is set up it can never do what the hub needs; a failover alone may end that.
 
     A hub that starts refuses it (`Invalid`); one that runs keeps its work, and says so.
@@ -89,21 +91,21 @@ def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> Any:  # 
     trust: dict[str, object] = {}
     if ca_file is not None:
         if not url.startswith("rediss://"):
-            raise Invalid("redis.ca_file needs rediss:// in redis.url")
+            raise InvalidError("redis.ca_file needs rediss:// in redis.url")
         try:
             ssl.create_default_context(cafile=ca_file)
         except OSError as error:  # ssl.SSLError is one
-            raise Invalid(f"redis.ca_file {ca_file} cannot be used: {error.strerror or error}") from error
+            raise InvalidError(f"redis.ca_file {ca_file} cannot be used: {error.strerror or error}") from error
         trust["ssl_ca_certs"] = str(ca_file)
     try:
         return redis.Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2, **trust
         )
     except (ValueError, TypeError):  # the text may quote a part of the password
-        raise Invalid(_FORM) from None
+        raise InvalidError(_FORM) from None
 
 
-def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+def raises_unavailable(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Turn the client's errors into ours, at the edge of a class that uses the store.
 
     A key that holds something else than the hub writes there is no server that is away: that error stays as it is, so
@@ -125,7 +127,7 @@ def translated(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S
     return call
 
 
-def meaning(error: redis.RedisError, who: str = "the store") -> Unavailable:
+def meaning(error: redis.RedisError, who: str = "the store") -> UnavailableError:
     """Return what an error of the client means, in words with the remedy.
 
     Args:
@@ -140,9 +142,9 @@ def meaning(error: redis.RedisError, who: str = "the store") -> Unavailable:
     for kinds, part, remedy in _UNFIT:
         if isinstance(error, kinds) and part in text:
             moved = isinstance(error, fault.AskError)  # whose text is a slot and an address
-            return Unfit(f"{who}: {remedy}" if moved else f"{said.rstrip('.')}: {remedy}")
+            return UnfitStoreError(f"{who}: {remedy}" if moved else f"{said.rstrip('.')}: {remedy}")
     remedy_ = next((words for sign, words in _AWAY.items() if sign in text), None)
-    return Unavailable(f"{said.rstrip('.')}: {remedy_}" if remedy_ else said)
+    return UnavailableError(f"{said.rstrip('.')}: {remedy_}" if remedy_ else said)
 
 
 def hinted(reason: str, url: str) -> str:

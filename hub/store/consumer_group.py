@@ -21,7 +21,7 @@ return 1
 """
 
 
-class Stream:
+class ConsumerGroup:
     """One stream and its one group. The client's errors are the caller's to translate.
 
     Args:

@@ -8,7 +8,7 @@ A letter is of one of three kinds:
 - `bug`: handling it raised an unexpected error twice. The payload is kept whole, with the traceback.
 
 The letters of one sensor and one kind form a queue. Two limits hold, and neither ever stops the hub: of `invalid`
-letters a sensor has at most `limit`; and all letters together have at most `cap_bytes`, beyond which the longest
+letters a sensor has at most `limit`; and all letters together have at most `max_bytes`, beyond which the longest
 queue (in bytes) loses its oldest letter. So a sensor that sends nothing else but rubbish pushes out its own rubbish,
 and neither another sensor's letters nor those that can be re-injected.
 
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from hub.domain.records import ms_of, time_of
+from hub.domain.records import from_ms, to_ms
 from hub.store import keys
 from hub.store.rows import Rows
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.mqtt.topics import SensorTopic
 
 LetterKind = Literal["invalid", "unsupported", "bug"]
@@ -113,7 +113,7 @@ class DeadLetter:
     received_at: datetime
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the payload is all there, so that it can be re-injected."""
         return self.kept == self.size
 
@@ -124,11 +124,11 @@ class Limits:
 
     Attributes:
         limit: most `invalid` letters of one sensor.
-        cap_bytes: most bytes of all letters.
+        max_bytes: most bytes of all letters.
     """
 
     limit: int = 1_000
-    cap_bytes: int = CAP_BYTES
+    max_bytes: int = CAP_BYTES
 
 
 class DeadLetters:
@@ -171,17 +171,17 @@ class DeadLetters:
             "size": len(payload),
             "kept": len(kept),
             "reason": reason.encode("utf-8", "replace"),
-            "received_ms": ms_of(received_at),
+            "received_ms": to_ms(received_at),
         }
         pushed_out = self._put(
             args=[
                 f"{_sender(topic)}:{kind}",
                 len(kept) + len(reason) + _OVERHEAD,
                 self._limits.limit if kind == "invalid" else 0,
-                self._limits.cap_bytes,
+                self._limits.max_bytes,
                 _digest(topic, payload),
                 int(retained),
-                ms_of(received_at),
+                to_ms(received_at),
                 kept,
                 *(part for pair in fields.items() for part in pair),
             ]
@@ -235,7 +235,7 @@ def _letter(key: bytes) -> Any:  # noqa: ANN401 - see `Rows.read`
             size=int(row[b"size"]),
             kept=len(row[_PAYLOAD]) if _PAYLOAD in row else int(row[b"kept"]),
             reason=row[b"reason"].decode("utf-8", "replace"),
-            received_at=time_of(row[b"received_ms"]),
+            received_at=from_ms(row[b"received_ms"]),
         )
 
     return made
@@ -245,7 +245,7 @@ def _sender(topic: str) -> str:
     """Whose letter it is: the sensor's place; "" of topics that are no sensor's."""
     try:
         source = SensorTopic.parse(topic)
-    except Invalid:
+    except InvalidError:
         return ""
     return f"{source.site}/{source.sensor}"
 

@@ -19,14 +19,14 @@ import redis
 from pydantic_core import from_json, to_json
 
 from hub.domain.alert_offers import Offers, offers_of
-from hub.domain.episodes import Call, Episode, Recent, recent_document, recent_of
+from hub.domain.episodes import ActiveAlert, Episode, SensorState, recent_document, recent_of
 from hub.domain.named_returns import NameLog
 from hub.domain.named_sounds import NamedSound
-from hub.domain.records import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_history import History
 from hub.domain.thresholds import Threshold
 from hub.store import keys
-from hub.store.events import Archive, translated
+from hub.store.events import EventStore, translated
 from hub.store.name_returns import name_log, queue_names
 from hub.store.sensor_history import (
     checked,
@@ -48,7 +48,7 @@ _AHEAD_MS: Final = 600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
+class Detection:
     """What came of an event: its episodes as they are now, its alert, and the named sound that it is."""
 
     event: StoredEvent
@@ -58,7 +58,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class BatchContext:
     """What a batch of events is judged by.
 
     Attributes:
@@ -71,34 +71,34 @@ class Opened:
         names: returns of named sounds; to be changed.
     """
 
-    recents: dict[str, Recent]
+    recents: dict[str, SensorState]
     thresholds: dict[str, dict[str, float]]
     others: dict[str, list[int]]
     offers: dict[str, Offers]
-    look: Callable[[str], Recent] = field(default=lambda _place: Recent())
+    look: Callable[[str], SensorState] = field(default=lambda _place: SensorState())
     history: History = field(default_factory=History)
     names: NameLog = field(default_factory=NameLog)
 
 
-Judge = Callable[[Opened], Sequence[Conclusion]]
+DetectFn = Callable[[BatchContext], Sequence[Detection]]
 
 
-class Casebook:
+class EpisodeStore:
     """Episodes and thresholds, in the archive's store; safe to use from several threads.
 
     Args:
         archive: whose store is used.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: EventStore) -> None:
         self._archive = archive
         self._redis = archive.client
         self._rows = archive.rows
-        self._written: dict[str, tuple[bytes, Recent]] = {}
+        self._written: dict[str, tuple[bytes, SensorState]] = {}
         """What sensors did lately as this process wrote it, with its row: it need not be read from an equal row."""
 
     @translated
-    def conclude(self, events: Sequence[StoredEvent], judge: Judge) -> Sequence[Conclusion]:
+    def update(self, events: Sequence[StoredEvent], judge: DetectFn) -> Sequence[Detection]:
         """Judge a batch of events, and keep what comes of it: all of it or nothing.
 
         Args:
@@ -110,7 +110,7 @@ class Casebook:
         """
         places = sorted({event.place for event in events})
         sites = sorted({event.site for event in events})
-        told_ms = max((ms_of(max(event.received_at, event.captured_at)) for event in events), default=0)
+        told_ms = max((to_ms(max(event.received_at, event.captured_at)) for event in events), default=0)
         now_ms = max(told_ms, round(time.time() * 1000)) + _AHEAD_MS
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
@@ -123,14 +123,14 @@ class Casebook:
                     before = {site: len(times) for site, times in opened.others.items()}
                     conclusions = judge(opened)
                     pipe.multi()
-                    recents = _queue(pipe, conclusions, opened, places)
+                    recents = _write_batch(pipe, conclusions, opened, places)
                     for site, times in opened.others.items():
                         if len(times) > before[site]:
                             pipe.set(keys.other_alerts(site), to_json(sorted(times)[-_OTHERS_KEPT:]))
                     for site, offers in opened.offers.items():
                         if offers.changed:
                             pipe.set(keys.alert_offers(site), to_json(offers.document()))
-                    self._archive.queue_completion(pipe, [(c.event.id, c.alert) for c in conclusions])
+                    self._archive.pipeline_mark_processed(pipe, [(c.event.id, c.alert) for c in conclusions])
                     pipe.execute()
                 except redis.WatchError:
                     continue
@@ -139,7 +139,7 @@ class Casebook:
                 self._written |= {place: (row, opened.recents[place]) for place, row in recents.items()}
                 return conclusions
 
-    def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> Opened:  # noqa: ANN401 - untyped
+    def _opened(self, pipe: Any, places: Sequence[str], sites: Sequence[str]) -> BatchContext:  # noqa: ANN401 - untyped
         """What a batch is judged by, watched from now on."""
         watched = [keys.recent(place) for place in places]
         watched += [key(site) for key in (keys.other_alerts, keys.alert_offers) for site in sites]
@@ -149,7 +149,7 @@ class Casebook:
         others = {site: self._rows.read("others", site, _others_of, next(rows)) or [] for site in sites}
         offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
 
-        def look(place: str) -> Recent:
+        def look(place: str) -> SensorState:
             if place not in recents:
                 pipe.watch(keys.recent(place))
                 recents[place] = self._recent_from(place, pipe.get(keys.recent(place)))
@@ -158,22 +158,22 @@ class Casebook:
         learnt = {site: self._thresholds_from(site, next(rows)) for site in sites}
         values = {site: {name: own.value for name, own in known.items()} for site, known in learnt.items()}
         history = History(partial(load, pipe, self._rows))
-        return Opened(recents, values, others, offers, look, history, name_log(pipe, self._rows))
+        return BatchContext(recents, values, others, offers, look, history, name_log(pipe, self._rows))
 
     @translated
-    def recent(self, places: Sequence[str]) -> dict[str, Recent]:
+    def sensor_states(self, places: Sequence[str]) -> dict[str, SensorState]:
         """What some sensors did lately."""
         rows = self._redis.mget([keys.recent(place) for place in places]) if places else []
         return {place: self._recent_from(place, row) for place, row in zip(places, rows, strict=True)}
 
-    def _taken_up(self, place: str, row: bytes | None) -> Recent:
+    def _taken_up(self, place: str, row: bytes | None) -> SensorState:
         """What a sensor did lately, to be changed."""
         written, recent = self._written.pop(place, (None, None))
         return recent if recent is not None and written == row else self._recent_from(place, row)
 
-    def _recent_from(self, place: str, row: bytes | None) -> Recent:
+    def _recent_from(self, place: str, row: bytes | None) -> SensorState:
         """What a sensor did lately; nothing if that cannot be read."""
-        return self._rows.read("recent", place, _recent_of, row) or Recent()
+        return self._rows.read("recent", place, _recent_of, row) or SensorState()
 
     @translated
     def episode(self, name: str) -> Episode | None:
@@ -238,7 +238,7 @@ class Casebook:
         return int(rows[0][1]) if rows else None
 
     @translated
-    def heard_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
+    def active_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Hours since 1970 UTC in which a sensor was heard, between two times: int64 [n], rising."""
         years = range(_year(since_ms), max(_year(since_ms), _year(until_ms)) + 1)
         rows = self._redis.mget([keys.heard_hours(place, year) for year in years])
@@ -254,7 +254,7 @@ class Casebook:
         return sorted(name.decode() for name in self._redis.smembers(keys.SITES))
 
     @translated
-    def times(self, site: str) -> tuple[int, int] | None:
+    def observed_range(self, site: str) -> tuple[int, int] | None:
         """When a site was first and last heard, ms since 1970 UTC; None if never."""
         first, newest = self._redis.zmscore(keys.site_span(site), ["first", "newest"])
         before = self._redis.hmget(keys.legacy_site_span(site), "first_ms", "newest_ms")
@@ -264,7 +264,7 @@ class Casebook:
         return min(firsts), int(newest if newest is not None else before[1])
 
     @translated
-    def likeness(self, site: str, since_ms: int, apart_ms: int) -> dict[str, list[float]]:
+    def match_probabilities(self, site: str, since_ms: int, apart_ms: int) -> dict[str, list[float]]:
         """Likeness of a site's happenings since a time, by category, where it is `FLOOR` or more.
 
         Episodes of one sensor that opened at most `apart_ms` after each other are one happening, as like as the
@@ -275,7 +275,7 @@ class Casebook:
             key = keys.match_probabilities(site, category)
             rows = [(name, *value.split(b":")) for name, value in self._redis.hgetall(key).items()]
             kept = [(_sensor_of(name), int(at), float(best)) for name, at, best in rows if int(at) >= since_ms]
-            made[category] = happenings(kept, apart_ms)
+            made[category] = merge_within_cooldown(kept, apart_ms)
             if old := [name for name, at, _ in rows if int(at) < since_ms]:
                 self._redis.hdel(key, *old)
         return made
@@ -293,17 +293,17 @@ class Casebook:
     @translated
     def set_thresholds(self, site: str, learnt: Mapping[str, Threshold]) -> None:
         """Put thresholds to use, from the next event on."""
-        self._redis.set(keys.thresholds(site), to_json({name: own.document() for name, own in learnt.items()}))
+        self._redis.set(keys.thresholds(site), to_json({name: own.to_json() for name, own in learnt.items()}))
 
     @translated
-    def hush(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
+    def suppress(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
         """Raise no alert of a category at a place for a while: what is heard then belongs to `alert`."""
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     pipe.watch(keys.recent(place))
                     recent = self._recent_from(place, pipe.get(keys.recent(place)))
-                    recent.calls[category] = Call(alert, from_ms, until_ms)
+                    recent.calls[category] = ActiveAlert(alert, from_ms, until_ms)
                     pipe.multi()
                     pipe.set(keys.recent(place), to_json(recent_document(recent)))
                     pipe.execute()
@@ -347,15 +347,15 @@ class Casebook:
         return []
 
 
-def happenings(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> list[float]:
+def merge_within_cooldown(episodes: Iterable[tuple[bytes, int, float]], apart_ms: int) -> list[float]:
     """The highest likeness of each run of episodes, given as sensor, opening time and likeness."""
     made: list[float] = []
     last: tuple[bytes, int] | None = None
-    for sensor, at, likeness in sorted(episodes):
+    for sensor, at, match_probability in sorted(episodes):
         if last is not None and last[0] == sensor and at - last[1] <= apart_ms:
-            made[-1] = max(made[-1], likeness)
+            made[-1] = max(made[-1], match_probability)
         else:
-            made.append(likeness)
+            made.append(match_probability)
         last = (sensor, at)
     return made
 
@@ -364,7 +364,12 @@ def _sensor_of(episode: bytes) -> bytes:
     return episode.rsplit(b".", 3)[0]
 
 
-def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places: Sequence[str]) -> dict[str, bytes]:  # noqa: ANN401
+def _write_batch(
+    pipe: Any,  # noqa: ANN401 - the client is untyped
+    conclusions: Sequence[Detection],
+    opened: BatchContext,
+    places: Sequence[str],
+) -> dict[str, bytes]:
     """Queue what is to be kept, in few commands, for each costs more than what it carries; return rows of sensors."""
     for conclusion in conclusions:
         _queue_hour(pipe, conclusion.event, opened.recents[conclusion.event.place])
@@ -376,7 +381,7 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     pipe.mset({keys.recent(place): row for place, row in recents.items()})
     times: dict[str, list[int]] = {}
     for conclusion in conclusions:
-        times.setdefault(conclusion.event.site, []).append(ms_of(conclusion.event.captured_at))
+        times.setdefault(conclusion.event.site, []).append(to_ms(conclusion.event.captured_at))
     for site, own in times.items():
         pipe.sadd(keys.SITES, site)
         pipe.zadd(keys.site_span(site), {"first": min(own)}, lt=True)
@@ -384,20 +389,20 @@ def _queue(pipe: Any, conclusions: Sequence[Conclusion], opened: Opened, places:
     return recents
 
 
-def _due_for_sources(conclusions: Sequence[Conclusion], history: History) -> dict[str, int]:
+def _due_for_sources(conclusions: Sequence[Detection], history: History) -> dict[str, int]:
     """Episodes whose identity, opening or name changed, with their opening, ms: their source is to be found anew."""
     due = {name: episode.opened_ms for name, episode in history.merged.items()}
     for conclusion in conclusions:
         for episode in conclusion.episodes:
-            clearer = episode.clearest == str(conclusion.event.id)
+            clearer = episode.peak_event == str(conclusion.event.id)
             if clearer or episode.id in history.moved or episode.id in history.into.values():
                 due[episode.id] = episode.opened_ms
     return due
 
 
-def _queue_hour(pipe: Any, event: StoredEvent, recent: Recent) -> None:  # noqa: ANN401 - the client is untyped
+def _queue_hour(pipe: Any, event: StoredEvent, recent: SensorState) -> None:  # noqa: ANN401 - the client is untyped
     """Note the hour in which a sensor was heard, once."""
-    at = ms_of(event.captured_at)
+    at = to_ms(event.captured_at)
     if at // _HOUR_MS != recent.hour:
         recent.hour = at // _HOUR_MS
         year = _year(at)
@@ -410,7 +415,7 @@ def _episode_or_name(row: bytes) -> Episode | str:
     return name if isinstance(name, str) else episode_from(row)
 
 
-def _recent_of(row: bytes) -> Recent:
+def _recent_of(row: bytes) -> SensorState:
     recent = recent_of(from_json(row))
     for episode in itertools.chain.from_iterable(recent.episodes.values()):
         checked(episode)

@@ -15,7 +15,7 @@ from typing import Final
 
 from hub.domain.records import StoredEvent
 from hub.store import keys
-from hub.store.events import Archive, indexes_of, translated
+from hub.store.events import EventStore, time_index_keys, translated
 from shared.events import ClockStatus
 from shared.taxonomy import CATEGORIES
 
@@ -35,7 +35,7 @@ return found
 """
 _FIRST_BATCH: Final = 128
 _LAST_BATCH: Final = 4_096
-LOOKED_AT: Final = 20_000
+MAX_SCANNED: Final = 20_000
 """Events that one request looks at."""
 
 
@@ -48,7 +48,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Which events are listed; all by default.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wanted:
         category: likely containing this category.
         min_laeq: at least this loud, in the sensor's unit.
         clock: with this status of the sensor's clock.
-        historical: whether they are replays of old recordings.
+        backfilled: whether they are replays of old recordings.
     """
 
     since_ms: int | None = None
@@ -67,21 +67,21 @@ class Wanted:
     category: str | None = None
     min_laeq: float | None = None
     clock: ClockStatus | None = None
-    historical: bool | None = None
+    backfilled: bool | None = None
 
     @property
     def by_facts(self) -> bool:
         """Whether no index tells which events fit."""
-        return (self.min_laeq, self.clock, self.historical) != (None, None, None)
+        return (self.min_laeq, self.clock, self.backfilled) != (None, None, None)
 
     def fits(self, facts: Sequence[bytes | None]) -> bool:
-        """Whether an event fits by its fields `laeq`, `clock` and `historical`; earlier hubs wrote no last two."""
-        laeq, clock, historical = facts
+        """Whether an event fits by its fields `laeq`, `clock` and `backfilled`; earlier hubs wrote no last two."""
+        laeq, clock, backfilled = facts
         return (
             laeq is not None
             and (self.min_laeq is None or float(laeq) >= self.min_laeq)
             and (self.clock is None or (clock or b"unknown").decode() == self.clock)
-            and (self.historical is None or (historical == b"1") == self.historical)
+            and (self.backfilled is None or (backfilled == b"1") == self.backfilled)
         )
 
 
@@ -94,7 +94,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LevelPoint:
     """When a clip was captured, ms since 1970 UTC, and its LAeq."""
 
     at_ms: int
@@ -102,7 +102,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class EpisodeCount:
     """How many episodes of a category there were at a place, and when the last one began, ms since 1970 UTC."""
 
     place: str
@@ -111,21 +111,21 @@ class Tally:
     last_ms: int
 
 
-class Catalogue:
+class EventQueries:
     """Lists events; safe to use from several threads.
 
     Args:
         archive: whose store is used.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: EventStore) -> None:
         self._archive = archive
         self._redis = archive.client
         self._read_laeqs = self._redis.register_script(_LAEQS)
         self._read_facts = self._redis.register_script(_FACTS)
 
     @translated
-    def events(self, wanted: Wanted, *, limit: int, after: Cursor | None = None) -> Page:
+    def events(self, wanted: EventFilter, *, limit: int, after: Cursor | None = None) -> Page:
         """A page of events, newest first.
 
         Args:
@@ -139,18 +139,18 @@ class Catalogue:
         chosen: list[str] = []
         looked_at, last = 0, None
         for batch in self._batches(wanted, after):
-            for cursor in self._fitting(wanted, batch):
+            for cursor in self._matching(wanted, batch):
                 chosen.append(cursor.id)
                 last = cursor
                 if len(chosen) == limit:
                     return Page(self._archive.fetch(chosen), last)
             last = batch[-1]
             looked_at += len(batch)
-            if looked_at >= LOOKED_AT:
+            if looked_at >= MAX_SCANNED:
                 return Page(self._archive.fetch(chosen), last)
         return Page(self._archive.fetch(chosen), None)
 
-    def _batches(self, wanted: Wanted, after: Cursor | None) -> Iterator[list[Cursor]]:
+    def _batches(self, wanted: EventFilter, after: Cursor | None) -> Iterator[list[Cursor]]:
         """All events of the narrowest index, newest first, in batches that grow."""
         index = _narrowest(wanted)
         upper = min((ms for ms in (wanted.until_ms, after.ms if after else None) if ms is not None), default=None)
@@ -171,7 +171,7 @@ class Catalogue:
             after = min(found[-1], after) if after else found[-1]
             size = min(_LAST_BATCH, 2 * size)
 
-    def _fitting(self, wanted: Wanted, batch: Sequence[Cursor]) -> Iterator[Cursor]:
+    def _matching(self, wanted: EventFilter, batch: Sequence[Cursor]) -> Iterator[Cursor]:
         """Those of a batch that are of the category, and otherwise as wanted."""
         if wanted.place is not None and wanted.category is not None:
             scores = self._redis.zmscore(keys.events_of(wanted.category), [cursor.id for cursor in batch])
@@ -194,7 +194,7 @@ class Catalogue:
         return found
 
     @translated
-    def count(self, wanted: Wanted) -> int:
+    def count(self, wanted: EventFilter) -> int:
         """How many events there are of a place, or else of a category, or else at all, between two times."""
         index = _narrowest(wanted)
         lower = "-inf" if wanted.since_ms is None else wanted.since_ms
@@ -202,7 +202,7 @@ class Catalogue:
         return int(self._redis.zcount(index, lower, upper))
 
     @translated
-    def levels(self, places: Sequence[str], limit: int) -> dict[str, list[Level]]:
+    def levels(self, places: Sequence[str], limit: int) -> dict[str, list[LevelPoint]]:
         """Levels of the newest clips of some sensors, oldest first; at most `limit` each."""
         pipe = self._redis.pipeline(transaction=False)
         for place in places:
@@ -210,12 +210,12 @@ class Catalogue:
         found = [[Cursor(int(ms), key.decode()) for key, ms in reversed(rows)] for rows in pipe.execute()]
         laeqs = iter(self._laeqs([cursor for own in found for cursor in own]))
         return {
-            place: [Level(cursor.ms, laeq) for cursor in own if (laeq := next(laeqs)) is not None]
+            place: [LevelPoint(cursor.ms, laeq) for cursor in own if (laeq := next(laeqs)) is not None]
             for place, own in zip(places, found, strict=True)
         }
 
     @translated
-    def tallies(self, places: Sequence[str]) -> list[Tally]:
+    def tallies(self, places: Sequence[str]) -> list[EpisodeCount]:
         """Episodes of each category at some places, where there are any, the most first."""
         pairs = [(place, category) for place in places for category in CATEGORIES]
         pipe = self._redis.pipeline(transaction=False)
@@ -224,14 +224,14 @@ class Catalogue:
             pipe.zrevrange(keys.episodes_of(place, category), 0, 0, withscores=True)
         answers = pipe.execute()
         found = [
-            Tally(place, category, times, int(last[0][1]))
+            EpisodeCount(place, category, times, int(last[0][1]))
             for (place, category), times, last in zip(pairs, answers[::2], answers[1::2], strict=True)
             if last
         ]
         return sorted(found, key=lambda tally: -tally.times)
 
     @translated
-    def complete(self) -> int:
+    def backfill_indexes(self) -> int:
         """Put events that were archived before there were these indexes into them.
 
         Returns:
@@ -241,21 +241,21 @@ class Catalogue:
             Unavailable: the store is away; completing again is safe.
         """
         places = [sensor.place for sensor in self._archive.sensors()]
-        if sum(self.count(Wanted(place=place)) for place in places) == self._archive.count():
+        if sum(self.count(EventFilter(place=place)) for place in places) == self._archive.count():
             return 0
         added = 0
         for page in self._archive.ids():
             for start in range(0, len(page), _LAST_BATCH):
                 pipe = self._redis.pipeline(transaction=False)
                 for event in self._archive.fetch(page[start : start + _LAST_BATCH]):
-                    for index in indexes_of(event.place, event.presence):
+                    for index in time_index_keys(event.place, event.presence):
                         pipe.zadd(index, {str(event.id): round(event.captured_at.timestamp() * 1000)})
                     added += 1
                 pipe.execute()
         return added
 
 
-def _narrowest(wanted: Wanted) -> str:
+def _narrowest(wanted: EventFilter) -> str:
     """Key of the narrowest index that serves."""
     if wanted.place is None and wanted.category is None:
         return keys.EVENTS

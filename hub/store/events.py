@@ -19,20 +19,20 @@ from typing import Any, Final
 import numpy as np
 import redis
 
-from hub.domain.match import PRESENT
+from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.records import (
     FIELDS,
-    Change,
+    ChangeRecord,
     ClockReading,
-    Recorded,
     Sensor,
     StoredEvent,
-    fields_of,
-    ms_of,
+    WriteState,
+    from_redis_hash,
     report_fields,
     report_of,
-    sensor_of,
-    stored_of,
+    sensor_from_hash,
+    to_ms,
+    to_redis_hash,
 )
 from hub.store import client as store
 from hub.store import keys
@@ -40,15 +40,15 @@ from hub.store.client import connect, meaning
 from hub.store.dead_letters import CAP_BYTES, DeadLetter, DeadLetters, LetterKind, Limits
 from hub.store.fitness import Fitness, examine_store, wait_for_disk
 from hub.store.rows import Rows
-from hub.store.sensor_signals import BEGAN, FIELD, NOTE, TOLD, Ear, numbers_fields
-from shared.errors import Unavailable
+from hub.store.sensor_signals import BEGAN, FIELD, TOLD, UPDATE_SIGNAL_STATS_LUA, SilenceThresholds, numbers_fields
+from shared.errors import UnavailableError
 from shared.events import EventId
 from shared.messages import AlertMessage, StateMessage
 from shared.taxonomy import CATEGORIES
 
 log = logging.getLogger(__name__)
 
-translated = store.translated
+translated = store.raises_unavailable
 
 CHANGES_KEPT: Final = 1_000_000
 """About so many changes are kept for hubs that follow; one that was away for longer compares all ids."""
@@ -59,7 +59,7 @@ _LATE_MS: Final = 86_400_000
 
 _OWN: Final = 12
 """Arguments of the script before an event's fields."""
-_RECORD: Final = f"""{NOTE}
+_RECORD: Final = f"""{UPDATE_SIGNAL_STATS_LUA}
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.call('HEXISTS', KEYS[1], 'completed')
 end
@@ -83,15 +83,15 @@ return -1
 _RECORD_SHA: Final = hashlib.sha1(_RECORD.encode(), usedforsecurity=False).hexdigest()
 
 
-class Archive:
+class EventStore:
     """The store's one client; safe to use from several threads.
 
     Args:
         url: as `redis.Redis.from_url` takes it.
         timeout_s: longest wait for one answer.
         ca_file: authority that made the store's certificate; the system's if None.
-        dead_letter_limit: most dead letters of one sensor's that are invalid.
-        dead_letter_bytes: most bytes of all dead letters.
+        max_dead_letters: most dead letters of one sensor's that are invalid.
+        max_dead_letter_bytes: most bytes of all dead letters.
         ear: what a microphone that lives is known by.
     """
 
@@ -101,15 +101,15 @@ class Archive:
         *,
         timeout_s: float = 5.0,
         ca_file: Path | None = None,
-        dead_letter_limit: int = 1_000,
-        dead_letter_bytes: int = CAP_BYTES,
-        ear: Ear | None = None,
+        max_dead_letters: int = 1_000,
+        max_dead_letter_bytes: int = CAP_BYTES,
+        ear: SilenceThresholds | None = None,
     ) -> None:
         self._redis = connect(url, timeout_s, ca_file)
         self._sync_ms = int(800 * timeout_s)
-        self._ear = ear or Ear()
+        self._ear = ear or SilenceThresholds()
         self.rows = Rows()
-        self.letters = DeadLetters(self._redis, Limits(dead_letter_limit, dead_letter_bytes), self.rows)
+        self.letters = DeadLetters(self._redis, Limits(max_dead_letters, max_dead_letter_bytes), self.rows)
         self._untold: list[str] = []  # events that went, of which the changes do not tell yet
         self._kept: dict[str, int] = {}
 
@@ -143,7 +143,7 @@ class Archive:
             Unavailable: it is not, within the time for one answer.
         """
         if not wait_for_disk(self._redis, keys.SYNCED, self._sync_ms):
-            raise Unavailable(
+            raise UnavailableError(
                 "the store: its append-only file is not on its disk in time: look at that disk, and at `appendfsync`"
             )
 
@@ -175,16 +175,16 @@ class Archive:
         return False
 
     @translated
-    def durable(self) -> bool:
+    def has_append_only_file(self) -> bool:
         """Whether the server writes an append-only file, so that its own crash loses at most a second."""
         return bool(self._redis.info("persistence").get("aof_enabled", 0))
 
-    def record(self, event: StoredEvent) -> Recorded:
+    def add(self, event: StoredEvent) -> WriteState:
         """`record_all` of one."""
-        return self.record_all([event])[0]
+        return self.add_many([event])[0]
 
     @translated
-    def record_all(self, events: Sequence[StoredEvent]) -> list[Recorded]:
+    def add_many(self, events: Sequence[StoredEvent]) -> list[WriteState]:
         """Write events, each once; a repeat changes nothing. One round trip; each event is atomic.
 
         Raises:
@@ -199,59 +199,59 @@ class Archive:
             answers = pipe.execute()
         except redis.exceptions.NoScriptError:  # a server that was started anew; some may be written by now
             self._redis.script_load(_RECORD)
-            return self.record_all(events)
-        return [Recorded(int(answer)) for answer in answers]
+            return self.add_many(events)
+        return [WriteState(int(answer)) for answer in answers]
 
     def _record(self, pipe: Any, event: StoredEvent) -> None:  # noqa: ANN401 - the client is untyped
-        fields = fields_of(event)
+        fields = to_redis_hash(event)
         key, flat = str(event.id), [part for pair in fields.items() for part in pair]
         written = [keys.event(key), keys.EVENTS, keys.SENSORS, keys.sensor(event.place), keys.CHANGES, keys.LATE]
-        written += indexes_of(event.place, event.presence)
+        written += time_index_keys(event.place, event.presence)
         pipe.evalsha(
             _RECORD_SHA,
             len(written),
             *written,
             *(key, fields["captured_ms"], event.place, fields["received_ms"], CHANGES_KEPT),
             *self._ear.arguments(event),
-            "" if event.historical else ms_of(event.claimed_at or event.captured_at),
+            "" if event.backfilled else to_ms(event.claimed_at or event.captured_at),
             *flat,
         )
 
     @translated
-    def known_all(self, events: Sequence[EventId]) -> list[Recorded]:
+    def write_states(self, events: Sequence[EventId]) -> list[WriteState]:
         """What `record_all` would answer, without writing: spares the features of repeats."""
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
             pipe.hmget(keys.event(str(event)), "site", "completed")
         return [
-            Recorded.NEW if site is None else Recorded.UNFINISHED if completed is None else Recorded.REPEAT
+            WriteState.NEW if site is None else WriteState.UNFINISHED if completed is None else WriteState.REPEAT
             for site, completed in pipe.execute()
         ]
 
     @translated
-    def complete_all(self, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:
+    def mark_processed(self, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:
         """Mark events as looked at, and keep their alerts until they are told; one transaction."""
         with self._redis.pipeline(transaction=True) as pipe:
-            self.queue_completion(pipe, done)
+            self.pipeline_mark_processed(pipe, done)
             pipe.execute()
 
-    def queue_completion(self, pipe: Any, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:  # noqa: ANN401
+    def pipeline_mark_processed(self, pipe: Any, done: Sequence[tuple[EventId, AlertMessage | None]]) -> None:  # noqa: ANN401
         """`complete_all` as a part of another transaction."""
         for event, alert in done:
             if alert is not None:
                 pipe.set(keys.alert(alert.event), alert.model_dump_json())
-                pipe.zadd(keys.ALERTS, {alert.event: ms_of(alert.captured_at)})
+                pipe.zadd(keys.ALERTS, {alert.event: to_ms(alert.captured_at)})
                 pipe.xadd(keys.ALERTS_DUE, {"event": alert.event})
             pipe.hset(keys.event(str(event)), "completed", 1)
 
     @translated
-    def position(self) -> str:
+    def last_change_id(self) -> str:
         """The place of the newest change; `changes` from here tells what comes later."""
         newest = self._redis.xrevrange(keys.CHANGES, count=1)
         return newest[0][0].decode() if newest else "0-0"
 
     @translated
-    def changes(self, after: str, *, limit: int = 1_000) -> tuple[str, list[Change]] | None:
+    def changes(self, after: str, *, limit: int = 1_000) -> tuple[str, list[ChangeRecord]] | None:
         """What came and went after a position.
 
         Args:
@@ -272,13 +272,15 @@ class Archive:
         if after == "0-0":
             missed = kept >= CHANGES_KEPT  # trimming leaves at least so many
         else:
-            missed = not oldest or not _order(oldest[0][0]) <= _order(after) <= _order(newest[0][0])
+            missed = not oldest or not _parse_stream_id(oldest[0][0]) <= _parse_stream_id(after) <= _parse_stream_id(
+                newest[0][0]
+            )
         if missed:
             return None
         if not found:
             return after, []
         entries = found[0][1]
-        changes = [Change(name.decode(), what == b"gone") for _, row in entries for what, name in row.items()]
+        changes = [ChangeRecord(name.decode(), what == b"gone") for _, row in entries for what, name in row.items()]
         return entries[-1][0].decode(), changes
 
     def ids(self) -> Iterator[list[str]]:
@@ -308,7 +310,7 @@ class Archive:
         for key in events:
             pipe.hmget(keys.event(key), FIELDS)
         rows = zip(events, pipe.execute(), strict=True)
-        read = (self.rows.read("event", key, partial(stored_of, key), row) for key, row in rows)
+        read = (self.rows.read("event", key, partial(from_redis_hash, key), row) for key, row in rows)
         return [event for event in read if event is not None]
 
     def get(self, event: EventId) -> StoredEvent | None:
@@ -331,7 +333,7 @@ class Archive:
             before: only events captured before this.
             place: only events of this `site/sensor`.
         """
-        upper = "+inf" if before is None else f"({ms_of(before)}"
+        upper = "+inf" if before is None else f"({to_ms(before)}"
         index = keys.EVENTS if place is None else keys.events_of(place)
         ids = self._redis.zrevrangebyscore(index, upper, "-inf", start=0, num=limit)
         return self.fetch([key.decode() for key in ids])
@@ -339,7 +341,7 @@ class Archive:
     @translated
     def alerts(self, *, limit: int = 50, before: datetime | None = None) -> list[AlertMessage]:
         """The newest alerts, newest first."""
-        upper = "+inf" if before is None else f"({ms_of(before)}"
+        upper = "+inf" if before is None else f"({to_ms(before)}"
         ids = self._redis.zrevrangebyscore(keys.ALERTS, upper, "-inf", start=0, num=limit)
         return self._alerts(ids)
 
@@ -364,7 +366,7 @@ class Archive:
         return [alert for alert in read if alert is not None]
 
     @translated
-    def note_state(self, state: StateMessage, skew_s: float | None = None) -> bool:
+    def update_sensor_state(self, state: StateMessage, skew_s: float | None = None) -> bool:
         """Keep a sensor's announced state; a late `lost` of an earlier boot is ignored.
 
         Args:
@@ -429,11 +431,11 @@ class Archive:
 
     def sensor_from(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
         """A sensor from its hash, without a report that cannot be read; None if the rest cannot be read either."""
-        sensor = self.rows.read("sensor", place, partial(sensor_of, place), row)
+        sensor = self.rows.read("sensor", place, partial(sensor_from_hash, place), row)
         return sensor and replace(sensor, report=self.rows.read("report", place, report_of, row))
 
     @translated
-    def bury(
+    def add_dead_letter(
         self,
         *,
         topic: str,
@@ -464,12 +466,12 @@ class Archive:
         return self.letters.count()
 
     @translated
-    def unbury(self, letter_id: str) -> None:
+    def remove_dead_letter(self, letter_id: str) -> None:
         """Remove a dead letter."""
         self.letters.remove(letter_id)
 
     @translated
-    def expire(self, before: datetime, now: datetime | None = None) -> dict[str, str]:
+    def delete_before(self, before: datetime, now: datetime | None = None) -> dict[str, str]:
         """Remove one batch of events and alerts captured, and received, before a time.
 
         Args:
@@ -479,8 +481,8 @@ class Archive:
         Returns:
             The events removed, each with the path of its clip, or ""; call again until there are none.
         """
-        limit = ms_of(before)
-        due = self._due(keys.EVENTS, limit) or (self._ahead(limit, ms_of(now)) if now else [])
+        limit = to_ms(before)
+        due = self._due(keys.EVENTS, limit) or (self._ahead(limit, to_ms(now)) if now else [])
         with self._redis.pipeline(transaction=False) as pipe:
             for key in due:
                 pipe.hmget(keys.event(key), "clip", "site", "presence")
@@ -544,9 +546,9 @@ class Archive:
             del self._untold[:_BATCH]
 
 
-def indexes_of(place: str, presence: Sequence[float]) -> list[str]:
+def time_index_keys(place: str, presence: Sequence[float]) -> list[str]:
     """Keys of the time indexes that an event is in, beside that of all events."""
-    present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
+    present = [name for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENCE_THRESHOLD]
     return [keys.events_of(what) for what in (place, *present)]
 
 
@@ -554,11 +556,11 @@ def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
     """Keys of the indexes that a stored event is in; of one that cannot be read, of all categories."""
     place = f"{site.decode()}/{key.split('.')[-3]}"
     if len(presence) != 4 * len(CATEGORIES):
-        return indexes_of(place, [1.0] * len(CATEGORIES))
-    return indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist())
+        return time_index_keys(place, [1.0] * len(CATEGORIES))
+    return time_index_keys(place, np.frombuffer(presence, dtype="<f4").tolist())
 
 
-def _order(position: str | bytes) -> tuple[int, int]:
+def _parse_stream_id(position: str | bytes) -> tuple[int, int]:
     """A stream position as numbers that compare."""
     text = position.decode() if isinstance(position, bytes) else position
     ms, _, number = text.partition("-")

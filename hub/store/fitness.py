@@ -14,8 +14,8 @@ import redis
 from redis import exceptions as fault
 
 from hub.store import keys
-from hub.store.client import CLUSTER, REPLICA, Unfit, meaning
-from shared.errors import Invalid
+from hub.store.client import CLUSTER, REPLICA, UnfitStoreError, meaning
+from shared.errors import InvalidError
 
 _TESTED: Final = (7, 0)
 """The oldest Redis that the tests ran with."""
@@ -57,24 +57,24 @@ def examine_store(client: Any, *, durable: bool = False) -> Fitness:  # noqa: AN
         return _examined(client, durable)
     except redis.RedisError as error:
         reason = meaning(error)
-        raise (Invalid(str(reason)) if isinstance(reason, Unfit) else reason) from error
+        raise (InvalidError(str(reason)) if isinstance(reason, UnfitStoreError) else reason) from error
 
 
 def _examined(client: Any, durable: bool) -> Fitness:  # noqa: ANN401
     server, memory = client.info("server"), client.info("memory")
     if server.get("redis_mode") == "cluster":
-        raise Invalid(f"the store: {CLUSTER}")
+        raise InvalidError(f"the store: {CLUSTER}")
     if client.info("replication").get("role") == "slave":
-        raise Invalid(f"the store: {REPLICA}")
+        raise InvalidError(f"the store: {REPLICA}")
     policy = str(memory.get("maxmemory_policy", "unknown"))
     if policy != "noeviction":
-        raise Invalid(
+        raise InvalidError(
             f"the store would throw events away: its maxmemory-policy is {policy!r}. "
             "Set `maxmemory-policy noeviction` in its configuration; the hub does its own retention."
         )
     doubts = []
     if not _tried(client):
-        doubts.append("its memory is full: raise `maxmemory`, or lower archive.retention_days")
+        doubts.append("its memory is full: raise `maxmemory`, or lower store.retention_days")
     kept = bool(client.info("persistence").get("aof_enabled", 0))
     if durable:
         _check_durable(client, kept=kept)
@@ -121,7 +121,7 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
         client.delete(*used)
     other = [one for one in problems if not _for_want_of_memory(one)]
     if other:
-        raise next((one for one in other if isinstance(meaning(one), Unfit)), other[0])
+        raise next((one for one in other if isinstance(meaning(one), UnfitStoreError)), other[0])
     return not problems
 
 
@@ -139,13 +139,13 @@ def _check_durable(client: Any, *, kept: bool) -> None:  # noqa: ANN401
         Invalid: it cannot.
     """
     if not kept:
-        raise Invalid('the store: redis.durable = "local" needs its append-only file: set `appendonly yes`')
+        raise InvalidError('the store: redis.durable = "local" needs its append-only file: set `appendonly yes`')
     try:
         client.execute_command("WAITAOF", 0, 0, 1)
     except fault.ResponseError as error:
         if "unknown command" not in str(error).lower():
             raise
-        raise Invalid(
+        raise InvalidError(
             'the store: redis.durable = "local" needs WAITAOF, which Redis has from 7.2 on, and Valkey: upgrade, or'
             ' set redis.durable = "no"'
         ) from error

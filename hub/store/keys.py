@@ -11,23 +11,23 @@
 | `ew:changes` | stream | events that were added and removed |
 | `ew:alert:<event>` | string | JSON of an alert |
 | `ew:alerts` | sorted set | time index of all alerts |
-| `ew:alerts:due` | stream | events whose alerts were not dispatched yet |
+| `ew:alerts:pending` | stream | events whose alerts were not dispatched yet |
 | `ew:sensors` | set | places of all sensors |
 | `ew:sensor:<place>` | hash | state of a sensor, its last report and what its events told of it |
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
-| `ew:recent:<place>` | string | JSON of `Recent`: the open episodes of a sensor |
-| `ew:heard:<place>:<year>` | string | bitmap of the UTC hours of a year in which events of a sensor were captured |
+| `ew:sensor-state:<place>` | string | JSON of `Recent`: the open episodes of a sensor |
+| `ew:active-hours:<place>:<year>` | string | bitmap of the UTC hours of a year with events of a sensor |
 | `ew:episode:<episode>` | string | JSON of an episode; of one that became a part of another, the other's id |
 | `ew:episodes` | sorted set | time index of all episodes, by opening |
 | `ew:episodes:<place>:<category>` | sorted set | time index of a sensor's episodes of a category |
 | `ew:traces:<place>:<category>` | sorted set | JSON of what events without an episode leave behind, by begin |
-| `ew:likeness:<site>:<category>` | hash | episode to opening time and best match probability |
+| `ew:match-probability:<site>:<category>` | hash | episode to opening time and best match probability |
 | `ew:sites` | set | all sites |
 | `ew:span:<site>` | sorted set | `first` and `newest` time of a site |
 | `ew:site:<site>` | hash | the same, as earlier hubs kept it: `first_ms`, `newest_ms` |
-| `ew:others:<site>` | string | JSON of the times of a site's alerts that belong to no recurrence |
+| `ew:budget:<site>` | string | JSON of the times of a site's alerts that belong to no recurrence |
 | `ew:offers:<site>` | string | JSON of the `Offers` to a site's alert budget |
 | `ew:thresholds:<site>` | string | JSON of a site's learnt thresholds |
 | `ew:pinned:<site>` | hash | category to the threshold that a person set |
@@ -50,7 +50,7 @@
 | `ew:out` | set | names of all notifiers that alerts were put out for |
 | `ew:out:<notifier>` | stream | messages to send, each with the ids of its alerts |
 | `ew:out:<notifier>:held` | sorted set | alerts held back, by the time since when |
-| `ew:out:<notifier>:told` | sorted set | alerts of the last day, by the time they were sent |
+| `ew:out:<notifier>:sent` | sorted set | alerts of the last day, by the time they were sent |
 | `ew:out:<notifier>:tries` | hash | message to its failed attempts; `reason` and `at` of the last failure |
 | `ew:out:<notifier>:dead` | stream | messages that were given up |
 | `ew:dead-letters` | stream | dead letters, without their payloads; those of earlier hubs with them |
@@ -61,7 +61,7 @@
 | `ew:dead-letters:discarded` | string | number of dead letters that limits pushed out |
 | `ew:dead-letters:retained` | sorted set | digests of retained messages, by time |
 | `ew:drift:<space>:<network>` | hash | `since_ms`, and `reference` as JSON once it is known |
-| `ew:drift:likeness:<networks>` | hash | the same of match probabilities; fingerprints with `-` between |
+| `ew:drift:match-probability:<networks>` | hash | the same of match probabilities; fingerprints with `-` between |
 | `ew:homeassistant:holder` | string | the hub that publishes to Home Assistant |
 | `ew:homeassistant:topics` | set | all topics that were ever used for Home Assistant |
 | `ew:search:<space>:<network>` | index | search index of the vectors |
@@ -128,12 +128,12 @@ def check(token: str, name: str) -> str:
 
 def recent(place: str) -> str:
     """The open episodes of a sensor."""
-    return f"{PREFIX}:recent:{place}"
+    return f"{PREFIX}:sensor-state:{place}"
 
 
 def heard_hours(place: str, year: int) -> str:
     """Bitmap of the hours of a year with events of a sensor."""
-    return f"{PREFIX}:heard:{place}:{year}"
+    return f"{PREFIX}:active-hours:{place}:{year}"
 
 
 def episode(episode: str) -> str:
@@ -153,7 +153,7 @@ def traces(place: str, category: str) -> str:
 
 def match_probabilities(site: str, category: str) -> str:
     """Match probabilities of a site's episodes of a category."""
-    return f"{PREFIX}:likeness:{site}:{category}"
+    return f"{PREFIX}:match-probability:{site}:{category}"
 
 
 def site_span(site: str) -> str:
@@ -168,7 +168,7 @@ def legacy_site_span(site: str) -> str:
 
 def other_alerts(site: str) -> str:
     """Times of a site's alerts that belong to no recurrence."""
-    return f"{PREFIX}:others:{site}"
+    return f"{PREFIX}:budget:{site}"
 
 
 def alert_offers(site: str) -> str:
@@ -243,7 +243,7 @@ def outbox_held(notifier: str) -> str:
 
 def outbox_sent(notifier: str) -> str:
     """Alerts that a notifier sent in the last day."""
-    return f"{OUTBOXES}:{notifier}:told"
+    return f"{OUTBOXES}:{notifier}:sent"
 
 
 def outbox_failures(notifier: str) -> str:
@@ -273,7 +273,7 @@ def drift_reference(space: str, network: str) -> str:
 
 def probability_drift_reference(networks: str) -> str:
     """What drift of match probabilities is measured against."""
-    return f"{PREFIX}:drift:likeness:{networks}"
+    return f"{PREFIX}:drift:match-probability:{networks}"
 
 
 def search_index(space: str, network: str) -> str:

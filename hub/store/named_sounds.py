@@ -16,12 +16,12 @@ import redis
 from pydantic import TypeAdapter
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NamedSound, Treatment, check_room, tidy
-from hub.domain.records import FIELDS, StoredEvent, fields_of, stored_of
+from hub.domain.records import FIELDS, StoredEvent, from_redis_hash, to_redis_hash
 from hub.store import keys
-from hub.store.audio_files import Clips
-from hub.store.events import Archive, translated
+from hub.store.audio_files import AudioFileStore
+from hub.store.events import EventStore, translated
 from hub.store.name_returns import HeardName, heard_at
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class NamedSounds:
         clips: where sound is kept; None if none is.
     """
 
-    def __init__(self, archive: Archive, clips: Clips | None) -> None:
+    def __init__(self, archive: EventStore, clips: AudioFileStore | None) -> None:
         self._archive = archive
         self._redis = archive.client
         self._rows = archive.rows
@@ -65,7 +65,7 @@ class NamedSounds:
         for sound, event in wanted:
             pipe.hmget(keys.named_sound_example(sound, event), FIELDS)
         rows = zip(wanted, pipe.execute(), strict=True)
-        read = {key: self._rows.read("example", key[1], partial(stored_of, key[1]), row) for key, row in rows}
+        read = {key: self._rows.read("example", key[1], partial(from_redis_hash, key[1]), row) for key, row in rows}
         return {key: event for key, event in read.items() if event is not None}
 
     def add(
@@ -97,14 +97,16 @@ class NamedSounds:
         found = self._events(events)
         sites = sorted({event.site for event in found})
         if site is None and len(sites) > 1:
-            raise Invalid(f"the events are of the sites {', '.join(sites)}: name the site, or name it for all sites")
+            raise InvalidError(
+                f"the events are of the sites {', '.join(sites)}: name the site, or name it for all sites"
+            )
         sound = NamedSound(
             id=secrets.token_hex(4),
             name=tidy(name),
             site=sites[0] if site is None else site,
             examples=tuple(str(event.id) for event in found),
             treatment=treatment or Treatment(),
-            by=" ".join(by.split())[:BY_LIMIT],
+            author=" ".join(by.split())[:BY_LIMIT],
             made_ms=now_ms,
             source=source,
         )
@@ -204,10 +206,10 @@ class NamedSounds:
         """Events of the archive, each once."""
         ids = list(dict.fromkeys(wanted))
         if not least <= len(ids) <= EXAMPLES_LIMIT:
-            raise Invalid(f"a named sound has 1 to {EXAMPLES_LIMIT} examples, not {len(ids)}")
+            raise InvalidError(f"a named sound has 1 to {EXAMPLES_LIMIT} examples, not {len(ids)}")
         found = {str(event.id): event for event in self._archive.fetch(ids)}
         if missing := [event for event in ids if event not in found]:
-            raise Invalid(f"no event {', '.join(missing)} in the archive: name a sound by events that are there")
+            raise InvalidError(f"no event {', '.join(missing)} in the archive: name a sound by events that are there")
         return [found[event] for event in ids]
 
     @translated
@@ -234,7 +236,7 @@ class NamedSounds:
                     pipe.multi()
                     pipe.hset(keys.NAMED_SOUNDS, key, _SOUND.dump_json(made))
                     for event in kept:
-                        pipe.hset(keys.named_sound_example(key, str(event.id)), mapping=fields_of(event))
+                        pipe.hset(keys.named_sound_example(key, str(event.id)), mapping=to_redis_hash(event))
                         pipe.hset(keys.event(str(event.id)), "name", key)
                     for gone in sorted(old):
                         pipe.delete(keys.named_sound_example(key, gone))
@@ -242,7 +244,7 @@ class NamedSounds:
                     pipe.execute()
                 except redis.WatchError:
                     continue
-                except Invalid:
+                except InvalidError:
                     self._remove_clips(key, [str(event.id) for event in kept])
                     raise
                 self._remove_clips(key, old)
@@ -254,7 +256,7 @@ class NamedSounds:
             return ""
         try:
             return self._clips.copy(event.clip, _clip(sound, str(event.id)))
-        except Unavailable as error:
+        except UnavailableError as error:
             log.warning("an example is kept without its sound", extra={"event": str(event.id), "reason": str(error)})
             return ""
 
@@ -264,12 +266,12 @@ class NamedSounds:
         for event in events:
             try:
                 self._clips.remove(_clip(sound, event))
-            except Unavailable as error:
+            except UnavailableError as error:
                 log.warning("the sound of an example is left behind", extra={"event": event, "reason": str(error)})
 
 
-def _none(sound: str) -> Invalid:
-    return Invalid(f"no sound has the id {sound!r}")
+def _none(sound: str) -> InvalidError:
+    return InvalidError(f"no sound has the id {sound!r}")
 
 
 def _clip(sound: str, event: str) -> str:

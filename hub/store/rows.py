@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 Value = TypeVar("Value")
 
 UNREADABLE: Final = (
-    Invalid,
+    InvalidError,
     ArithmeticError,
     AttributeError,
     LookupError,

@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from hub.domain.episodes import Episode, episode_of, episode_row
 from hub.domain.records import LATEST_MS
 from hub.domain.sensor_history import History, Kept, Key, Trace
-from hub.domain.thresholds import FLOOR
+from hub.domain.thresholds import MIN_THRESHOLD
 from hub.store import keys
 from hub.store.rows import Rows
 
@@ -80,8 +80,8 @@ def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
         if episode.id in history.moved:
             for index in (keys.EPISODES, keys.episodes_of(episode.place, episode.category)):
                 opened.setdefault(index, {})[episode.id] = episode.opened_ms
-        if episode.best >= FLOOR:
-            value = f"{episode.opened_ms}:{episode.best:.4f}"
+        if episode.max_match_probability >= MIN_THRESHOLD:
+            value = f"{episode.opened_ms}:{episode.max_match_probability:.4f}"
             likely.setdefault(keys.match_probabilities(episode.site, episode.category), {})[episode.id] = value
     for index, entries in opened.items():
         pipe.zadd(index, entries)
@@ -116,4 +116,4 @@ def expire_traces(pipe: Any, place: str, category: str, before_ms: int) -> None:
 
 
 def _member(trace: Trace) -> bytes:
-    return to_json([trace.event, trace.start_ms, trace.end_ms, trace.laeq, trace.presence, trace.likeness])
+    return to_json([trace.event, trace.start_ms, trace.end_ms, trace.laeq, trace.presence, trace.match_probability])

@@ -18,7 +18,7 @@ from typing import Final
 from hub.domain.records import StoredEvent
 from shared.messages import StateMessage
 
-FIELD: Final = "hearing"
+FIELD: Final = "signals"
 """The field of the sensor's hash."""
 _NUMBERS: Final = struct.Struct("<11d")
 """First, highest and count of the latest boot, and of the other; missing, level, where it stayed, times in ms."""
@@ -28,7 +28,7 @@ TOLD: Final = "numbers"
 BEGAN: Final = "began"
 """The field with the boot that announced itself to the hub before its first event."""
 
-NOTE: Final = """
+UPDATE_SIGNAL_STATS_LUA: Final = """
 local function note(known, told, began, boot, seq, ms, level, loud, steady, unit)
   local f1, t1, c1, f2, t2, c2, missing, stay, varied, sound = seq, seq, 1, 0, 0, 0, 0, level, ms, ms
   local b1, b2, _ = boot, '-', 0
@@ -65,28 +65,28 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Ear:
+class SilenceThresholds:
     """What a microphone that lives is known by.
 
     Attributes:
-        floor_db: LAeq below which a calibrated one is dead, in dB.
-        floor_dbfs: the same of one that is not calibrated, in dBFS.
-        steady_db: a level that moves by less stays where it was, in dB.
+        silence_db: LAeq below which a calibrated one is dead, in dB.
+        silence_dbfs: the same of one that is not calibrated, in dBFS.
+        min_level_change_db: a level that moves by less stays where it was, in dB.
     """
 
-    floor_db: float = 20.0
-    floor_dbfs: float = -100.0
-    steady_db: float = 0.3
+    silence_db: float = 20.0
+    silence_dbfs: float = -100.0
+    min_level_change_db: float = 0.3
 
     def arguments(self, event: StoredEvent) -> tuple[str | int | float, ...]:
         """Of an event, what `note` takes after the key and before the time: boot, seq, level, loud, steady, unit."""
         levels = event.levels
-        loud = levels.laeq >= (self.floor_db if levels.unit == "dB" else self.floor_dbfs)
-        return (event.id.boot, event.id.seq, levels.laeq, int(loud), self.steady_db, levels.unit)
+        loud = levels.laeq >= (self.silence_db if levels.unit == "dB" else self.silence_dbfs)
+        return (event.id.boot, event.id.seq, levels.laeq, int(loud), self.min_level_change_db, levels.unit)
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class SignalStats:
     """What the events of a sensor told of it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Hearing:
     varied_s: float | None
 
 
-NOTHING: Final = Hearing(0, None, "", None, None)
+NOTHING: Final = SignalStats(0, None, "", None, None)
 """Of a sensor without events."""
 
 
@@ -132,11 +132,11 @@ def numbers_fields(state: StateMessage, known: Mapping[str, str]) -> dict[str, s
     return fields
 
 
-def hearing_of(row: Mapping[bytes, bytes]) -> Hearing:
+def parse_signal_stats(row: Mapping[bytes, bytes]) -> SignalStats:
     """From the fields of a sensor's hash."""
     kept = row.get(FIELD.encode())
     if kept is None:
         return NOTHING
     *_, missing, level, _, varied_ms, sound_ms = _NUMBERS.unpack_from(kept)
     unit = kept[_NUMBERS.size :].decode().split()[2]
-    return Hearing(int(missing), level, unit, sound_ms / 1000, varied_ms / 1000)
+    return SignalStats(int(missing), level, unit, sound_ms / 1000, varied_ms / 1000)

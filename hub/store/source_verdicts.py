@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from hub.domain.episodes import Episode
-from hub.domain.records import ms_of
-from hub.store.episodes import Casebook
+from hub.domain.records import to_ms
+from hub.store.episodes import EpisodeStore
 from hub.store.source_rows import StoredSource
 from hub.store.source_transaction import Drawer
 from hub.store.sources import SourceStore
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.messages import AlertMessage, MatchMessage
 
 
@@ -17,12 +17,12 @@ class SourceVerdicts:
 
     Args:
         store: of sources.
-        casebook: where episodes are.
+        episode_store: where episodes are.
     """
 
-    def __init__(self, store: SourceStore, casebook: Casebook) -> None:
+    def __init__(self, store: SourceStore, episode_store: EpisodeStore) -> None:
         self._store = store
-        self._casebook = casebook
+        self._episode_store = episode_store
 
     def take(self, alert: AlertMessage, match: MatchMessage | None, *, same: bool) -> None:
         """Join or part the sources of an alert and a match of it; where one of them has none, nothing comes of it.
@@ -36,7 +36,7 @@ class SourceVerdicts:
         Raises:
             Unavailable: the store is away.
         """
-        own = self._casebook.episode(alert.episode)
+        own = self._episode_store.episode(alert.episode)
         if own is None:
             return
         other = None if match is None else self._episode_of(match, alert.categories[0])
@@ -58,8 +58,8 @@ class SourceVerdicts:
 
     def _episode_of(self, match: MatchMessage, category: str) -> Episode | None:
         """The episode of a category that a match belongs to."""
-        at_ms, place = ms_of(match.captured_at), f"{match.site}/{match.sensor}"
-        found = self._casebook.episodes(limit=2, before_ms=at_ms + 1, place=place, category=category)
+        at_ms, place = to_ms(match.captured_at), f"{match.site}/{match.sensor}"
+        found = self._episode_store.episodes(limit=2, before_ms=at_ms + 1, place=place, category=category)
         return next((one for one in found if one.opened_ms <= at_ms < one.last_ms), None)
 
     def join(self, first: str, second: str) -> str:
@@ -71,7 +71,7 @@ class SourceVerdicts:
         """
         pair = [self._there(name) for name in (first, second)]
         if pair[0].group != pair[1].group or pair[0].network != pair[1].network:
-            raise Invalid(
+            raise InvalidError(
                 f"sources {first} and {second} cannot be one: they are of different sites, kinds or networks"
             )
 
@@ -117,7 +117,7 @@ class SourceVerdicts:
             return False
         try:
             joined = self.join(known[episode].source, known[other].source)
-        except Invalid:
+        except InvalidError:
             return False
         own = self._there(joined)
 
@@ -131,5 +131,5 @@ class SourceVerdicts:
     def _there(self, name: str) -> StoredSource:
         found = self._store.get(name)
         if found is None:
-            raise Invalid(f"no source {name}")
+            raise InvalidError(f"no source {name}")
         return found

@@ -19,8 +19,8 @@ from hub.domain.episodes import Episode
 from hub.domain.source_partition import Partition
 from hub.domain.sources import Member, Same, SourceRule
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive, translated
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore, translated
 from hub.store.source_rows import (
     Group,
     StoredSource,
@@ -38,13 +38,13 @@ class SourceStore:
 
     Args:
         archive: whose store is used.
-        casebook: where episodes are.
+        episode_store: where episodes are.
     """
 
-    def __init__(self, archive: Archive, casebook: Casebook) -> None:
+    def __init__(self, archive: EventStore, episode_store: EpisodeStore) -> None:
         self._redis = archive.client
         self._rows = archive.rows
-        self._casebook = casebook
+        self._episode_store = episode_store
 
     @translated
     def get(self, name: str) -> StoredSource | None:
@@ -121,16 +121,16 @@ class SourceStore:
         upper = "+inf" if before_ms is None else f"({before_ms}"
         lower = "-inf" if since_ms is None else str(since_ms)
         ids = self._redis.zrevrangebyscore(keys.source_episodes(name), upper, lower, start=0, num=limit)
-        found = self._casebook.standing([one.decode() for one in ids])
+        found = self._episode_store.standing([one.decode() for one in ids])
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
     def episode(self, name: str) -> Episode | None:
         """An episode, or the one that it became a part of, as of `Casebook.episode`."""
-        return self._casebook.episode(name)
+        return self._episode_store.episode(name)
 
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
         """Episodes as they are now, as of `Casebook.standing`."""
-        return self._casebook.standing(episodes)
+        return self._episode_store.standing(episodes)
 
     @translated
     def keep(self, name: str, *, kept: bool = True) -> None:
@@ -224,7 +224,7 @@ class SourceStore:
                 pipe.zrangebyscore(keys.source_episodes(one.id), "-inf", f"({before_ms}")
             for one, rows in zip(stored, pipe.execute(), strict=True):
                 old = [row.decode() for row in rows]
-                gone = [name for name in old if name not in self._casebook.standing(old)] if old else []
+                gone = [name for name in old if name not in self._episode_store.standing(old)] if old else []
                 if gone:
                     self._redis.zrem(keys.source_episodes(one.id), *gone)
                     self._redis.hdel(keys.source_members(one.group.site), *gone)

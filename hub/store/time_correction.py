@@ -16,9 +16,9 @@ import numpy as np
 from pydantic_core import from_json, to_json
 
 from hub.domain.episodes import Episode, episode_of, episode_row
-from hub.domain.records import ms_of, time_of
+from hub.domain.records import from_ms, to_ms
 from hub.store import keys
-from hub.store.events import Archive, indexes_of, translated
+from hub.store.events import EventStore, time_index_keys, translated
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Mender:
         archive: holds the events to correct.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: EventStore) -> None:
         self._redis = archive.client
         self._rows = archive.rows
 
@@ -46,7 +46,7 @@ class Mender:
         Raises:
             Unavailable: the store is away; mending again is safe.
         """
-        now_ms, mended, start = ms_of(now), 0, 0
+        now_ms, mended, start = to_ms(now), 0, 0
         while ids := self._redis.zrangebyscore(keys.EVENTS, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
             some = self._mend_events([name.decode() for name in ids], now_ms)
             mended, start = mended + some, start + len(ids) - some
@@ -121,13 +121,13 @@ def _receipt(name: str, row: Sequence[bytes]) -> tuple[int, int, list[str]]:
     """When an event's clip ended at the latest, less its length, ms; what it claims, ms; and its indexes."""
     captured, received, duration_s, site, presence = row
     at_ms = int(received) - round(float(duration_s) * 1000)
-    time_of(str(at_ms).encode())
+    from_ms(str(at_ms).encode())
     place = f"{site.decode()}/{name.split('.')[-3]}"  # earlier ids hold no site
-    return at_ms, int(captured), indexes_of(place, np.frombuffer(presence, dtype="<f4").tolist())
+    return at_ms, int(captured), time_index_keys(place, np.frombuffer(presence, dtype="<f4").tolist())
 
 
 def _retimed(at_ms: int, alert: bytes) -> bytes:
-    return to_json(from_json(alert) | {"captured_at": time_of(str(at_ms).encode())})
+    return to_json(from_json(alert) | {"captured_at": from_ms(str(at_ms).encode())})
 
 
 def _moved(at_ms: int, now_ms: int, row: bytes) -> Episode:

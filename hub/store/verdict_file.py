@@ -16,15 +16,15 @@ from pydantic import ValidationError
 
 from hub.domain.records import StoredEvent
 from hub.domain.verdicts import Verdict
-from hub.store.events import Archive
-from shared.errors import Invalid, Unavailable
+from hub.store.events import EventStore
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
-from shared.feature_space import Features, space_of
+from shared.feature_space import Features, get_space
 from shared.text_files import read_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedEvent:
+class ExportedEvent:
     """An event as far as a verdict needs it.
 
     Attributes:
@@ -41,15 +41,17 @@ class JudgedEvent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedPair:
+class ExportedVerdict:
     """A verdict, the event of its alert, and the match: the best one if the verdict was on the whole alert."""
 
     verdict: Verdict
-    event: JudgedEvent
-    match: JudgedEvent
+    event: ExportedEvent
+    match: ExportedEvent
 
 
-def judged_pairs(archive: Archive, verdicts: Iterable[Verdict]) -> Iterator[tuple[Verdict, StoredEvent, StoredEvent]]:
+def with_events(
+    archive: EventStore, verdicts: Iterable[Verdict]
+) -> Iterator[tuple[Verdict, StoredEvent, StoredEvent]]:
     """Each verdict with its two events; verdicts whose events expired are left out.
 
     Raises:
@@ -86,11 +88,11 @@ def write_verdicts(path: Path, pairs: Iterable[tuple[Verdict, StoredEvent, Store
                 file.write(json.dumps(row) + "\n")
                 count += 1
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
     return count
 
 
-def read_verdicts(path: Path) -> list[JudgedPair]:
+def read_verdicts(path: Path) -> list[ExportedVerdict]:
     """Read a file of verdicts.
 
     Raises:
@@ -104,9 +106,17 @@ def read_verdicts(path: Path) -> list[JudgedPair]:
         try:
             row = json.loads(line)
             verdict = Verdict.model_validate(row["verdict"])
-            made.append(JudgedPair(verdict, _event(row["event"]), _event(row["match"])))
-        except (ValueError, KeyError, TypeError, ValidationError, binascii.Error, RecursionError, Invalid) as error:
-            raise Invalid(f"{path}, line {number}: not a verdict: {type(error).__name__}: {error}") from error
+            made.append(ExportedVerdict(verdict, _event(row["event"]), _event(row["match"])))
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            ValidationError,
+            binascii.Error,
+            RecursionError,
+            InvalidError,
+        ) as error:
+            raise InvalidError(f"{path}, line {number}: not a verdict: {type(error).__name__}: {error}") from error
     return made
 
 
@@ -119,8 +129,8 @@ def _document(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _event(row: dict[str, Any]) -> JudgedEvent:
-    space = space_of(row["space"])
+def _event(row: dict[str, Any]) -> ExportedEvent:
+    space = get_space(row["space"])
     raw = np.frombuffer(base64.b64decode(row["features"], validate=True), dtype=np.uint8)
     features = raw.reshape(space.shape)
-    return JudgedEvent(str(EventId.parse(row["event"])), space.id, features, tuple(map(float, row["presence"])))
+    return ExportedEvent(str(EventId.parse(row["event"])), space.id, features, tuple(map(float, row["presence"])))

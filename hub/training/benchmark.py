@@ -16,7 +16,7 @@ from hub.search.backend import By
 from hub.search.scoring.scorer import Scorer
 from hub.training.cosine_baseline import directions
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 Scores = npt.NDArray[np.float32]
 Rank = Callable[[int], Scores]
@@ -42,11 +42,11 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         if self.queries.space.id != self.database.space.id:
-            raise Invalid("queries and database are of different feature spaces")
+            raise InvalidError("queries and database are of different feature spaces")
         if not len(self.queries) or not len(self.database):
-            raise Invalid("a benchmark needs queries and a database")
+            raise InvalidError("a benchmark needs queries and a database")
         if self.own is not None and len(self.database) == 1:
-            raise Invalid("one clip alone cannot be searched for among others")
+            raise InvalidError("one clip alone cannot be searched for among others")
 
     def first(self, count: int | None) -> "Benchmark":
         """The same with at most so many queries, spread evenly; None: all. Halves are searched among their own."""
@@ -96,7 +96,7 @@ class Ranking:
 
     def __init__(self, benchmark: Benchmark, checkpoint: Checkpoint) -> None:
         if checkpoint.space.id != benchmark.queries.space.id:
-            raise Invalid(f"a checkpoint of {checkpoint.space.id} cannot rank {benchmark.queries.space.id}")
+            raise InvalidError(f"a checkpoint of {checkpoint.space.id} cannot rank {benchmark.queries.space.id}")
         self._knows_sources = checkpoint.identity is not None
         self._scorer = Scorer(checkpoint)
         self._queries = self._scorer.embed(benchmark.queries.features)
@@ -154,6 +154,6 @@ def by_network_and_cosine(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:
     """
     weight = checkpoint.record.get("weight")
     if weight is None:
-        raise Invalid("this checkpoint's record has no weight for the cosine")
+        raise InvalidError("this checkpoint's record has no weight for the cosine")
     network, cosine = by_network(benchmark, checkpoint), by_cosine(benchmark)
     return lambda query: np.asarray(network(query) + np.float32(weight) * cosine(query), dtype=np.float32)

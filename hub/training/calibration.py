@@ -11,12 +11,12 @@ import numpy.typing as npt
 from hub.domain.presence_matrix import BOTH, NEITHER
 from hub.model.calibration import Calibration, isotonic
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagger import TaggedNetwork
+from hub.model.tagger import TaggingEnsemble
 from hub.search.scoring.scorer import Scorer
 from hub.training.cosine_baseline import cosines
 from hub.training.dataset import Dataset
 from hub.training.ranking_metrics import agreement, fine_agreement, mean_average_precision
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Weights that are tried; the unit is levels."""
@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RankingChoice:
     """What is chosen on clips set aside.
 
     Attributes:
@@ -51,13 +51,13 @@ class Choice:
     weight: float
 
 
-def choice_of(checkpoint: Checkpoint) -> Choice:
+def choice_of(checkpoint: Checkpoint) -> RankingChoice:
     """What was chosen for a checkpoint, as its record says; plain tags if it says nothing."""
-    return Choice(*(float(checkpoint.record.get(name, 0.0)) for name in ("shift", "weight")))
+    return RankingChoice(*(float(checkpoint.record.get(name, 0.0)) for name in ("shift", "weight")))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredPairs:
     """All pairs of queries and database.
 
     Attributes:
@@ -77,34 +77,34 @@ class Scored:
     database: Dataset
 
 
-def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Scored:
+def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> ScoredPairs:
     """Score at most `QUERIES` queries against a database.
 
     Raises:
         Invalid: no queries or no database.
     """
     if not len(queries) or not len(database):
-        raise Invalid("there are no clips to measure on")
+        raise InvalidError("there are no clips to measure on")
     queries = queries.take(np.arange(len(queries))[:: -(-len(queries) // QUERIES)])
     scorer = Scorer(checkpoint)
     own, theirs = scorer.embed(queries.features), scorer.embed(database.features)
     network = checkpoint.network
-    profiled = isinstance(network, TaggedNetwork) and network.config.profile > 0
+    profiled = isinstance(network, TaggingEnsemble) and network.config.profile > 0
     extra = scorer.affinities(own, theirs) if profiled else cosines(queries, database)
     agree, both = (np.empty((len(own), len(theirs), queries.labels.shape[1]), np.float32) for _ in range(2))
     for row, query in enumerate(own):
         matrices = scorer.score(query, theirs)
         agree[row], both[row] = matrices[:, :, BOTH] + matrices[:, :, NEITHER], matrices[:, :, BOTH]
-    return Scored(agree.sum(axis=2), extra, agree, both, queries, database)
+    return ScoredPairs(agree.sum(axis=2), extra, agree, both, queries, database)
 
 
-PLAIN: Final = Choice(0.0, 0.0)
+PLAIN: Final = RankingChoice(0.0, 0.0)
 """Tags as they are, and nothing added."""
 
 
 def choose(
-    network: TaggedNetwork, queries: Dataset, database: Dataset, known: Choice = PLAIN
-) -> tuple[Scored, Choice, dict[Choice, list[float]]]:
+    network: TaggingEnsemble, queries: Dataset, database: Dataset, known: RankingChoice = PLAIN
+) -> tuple[ScoredPairs, RankingChoice, dict[RankingChoice, list[float]]]:
     """Choose a tagged network's shift, and the weight of what is added to its level.
 
     What is best is judged by `best_of` the `figures` of each, if there are enough queries to tell.
@@ -122,17 +122,17 @@ def choose(
         Invalid: no queries or no database.
     """
     checkpoint = Checkpoint(network, queries.space, {})
-    tried: dict[Choice, list[float]] = {}
+    tried: dict[RankingChoice, list[float]] = {}
     for shift in SHIFTS:
         network.shift.fill_(shift)
         scored = score_all(checkpoint, queries, database)
-        tried.update({Choice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
+        tried.update({RankingChoice(shift, weight): figures(scored, weight) for weight in WEIGHTS})
     best = best_of(tried) if len(queries) >= FEWEST else known
     network.shift.fill_(best.shift)
     return score_all(checkpoint, queries, database), best, tried
 
 
-def best_of(tried: Mapping[Choice, Sequence[float]]) -> Choice:
+def best_of(tried: Mapping[RankingChoice, Sequence[float]]) -> RankingChoice:
     """The least weight, then shift, whose figures have nearly the highest mean of those that lose nowhere.
 
     What helps clips of several categories may cost others: none of a choice's figures may be more than `MOST_LOST`
@@ -144,7 +144,7 @@ def best_of(tried: Mapping[Choice, Sequence[float]]) -> Choice:
     return min(good, key=lambda choice: (choice.weight, choice.shift))
 
 
-def figures(scored: Scored, weight: float) -> list[float]:
+def figures(scored: ScoredPairs, weight: float) -> list[float]:
     """What a ranking by level plus weight times `extra` is judged by; the more, the better.
 
     mAP_s@K over all queries at s in {8, 7} and K in {1, 10, 100}, over those with several categories at K = 10, and
@@ -162,11 +162,11 @@ def figures(scored: Scored, weight: float) -> list[float]:
     return [round(figure, 4) for figure in found]
 
 
-def _ranks(scored: Scored, weight: float) -> Floats:
+def _ranks(scored: ScoredPairs, weight: float) -> Floats:
     return np.asarray(scored.levels + np.float32(weight) * scored.extra, dtype=np.float32)
 
 
-def calibrate(scored: Scored, weight: float) -> Calibration:
+def calibrate(scored: ScoredPairs, weight: float) -> Calibration:
     """Curves for a ranking by level plus weight times `extra`.
 
     Args:

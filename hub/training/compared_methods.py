@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from hub.model.calibration import Calibration
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load
 from hub.model.identity import Identity
 from hub.training.benchmark import Benchmark, Rank, Ranking, by_chance, by_cosine, by_network, by_network_and_cosine
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.evaluation import Evaluation, Part, evaluate_parts
 from hub.training.recipes import HELD_OUT
 
@@ -27,10 +27,10 @@ def network_of(space_id: str, checkpoint: Path | None) -> tuple[str, Checkpoint]
         Invalid: a damaged file, or nothing is shipped for this space.
         Unavailable: the file cannot be opened.
     """
-    return (SHIPPED, load(shipped(space_id))) if checkpoint is None else (GIVEN, load(checkpoint))
+    return (SHIPPED, load(default_checkpoint(space_id))) if checkpoint is None else (GIVEN, load(checkpoint))
 
 
-def benchmark_of(reader: Reader, folder: Path, hold_out: Sequence[str] | None, *, halves: bool) -> Benchmark:
+def benchmark_of(reader: DatasetReader, folder: Path, hold_out: Sequence[str] | None, *, halves: bool) -> Benchmark:
     """The benchmark in a folder, of whole clips or of their halves.
 
     Args:
@@ -102,9 +102,9 @@ def measure(
     space = benchmark.queries.space.id
     methods: dict[str, Rank] = {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}
     if baselines:
-        tagger = load(baseline(space, "tagger"))
+        tagger = load(baseline_checkpoint(space, "tagger"))
         methods["tag-and-compare"] = by_network(benchmark, tagger)
         methods["tag-plus-cosine"] = by_network_and_cosine(benchmark, tagger)
-        methods["paper"] = by_network(benchmark, load(baseline(space, "paper")))
+        methods["paper"] = by_network(benchmark, load(baseline_checkpoint(space, "paper")))
     name, network = network_of(space, checkpoint)
     return evaluate_parts([part_of(benchmark, methods, {name: network})], on_query=on_query)

@@ -24,10 +24,10 @@ from hub.search.scoring.scorer import Scorer
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine
 from hub.training.compared_methods import SHIPPED, part_of
 from hub.training.dataset import Dataset
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.evaluation import Part
-from hub.training.linear_probe import LinearTagger, by_linear_tagger
-from shared.errors import Invalid
+from hub.training.linear_probe import LinearProbe, by_linear_tagger
+from shared.errors import InvalidError
 
 FOLDS: Final = 4
 
@@ -35,7 +35,7 @@ Fit = Callable[[Dataset], Checkpoint]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EmbeddedDataset:
     """The same clips in several feature spaces.
 
     Attributes:
@@ -46,19 +46,21 @@ class Heard:
     ours: Dataset
     others: dict[str, Dataset]
 
-    def take(self, mask: npt.NDArray[np.bool_]) -> "Heard":
+    def take(self, mask: npt.NDArray[np.bool_]) -> "EmbeddedDataset":
         """The clips of a mask."""
-        return Heard(self.ours.take(mask), {name: data.take(mask) for name, data in self.others.items()})
+        return EmbeddedDataset(self.ours.take(mask), {name: data.take(mask) for name, data in self.others.items()})
 
 
-def hear(folder: Path, ours: Reader, others: Mapping[str, Reader]) -> Heard:
+def embed_dataset(folder: Path, ours: DatasetReader, others: Mapping[str, DatasetReader]) -> EmbeddedDataset:
     """Hear the recordings of a folder in all feature spaces; each reader as `hub.training.datasets` has it.
 
     Raises:
         Unavailable: a file, or a backbone's weights, cannot be opened.
         Invalid: the folder holds no labelled recordings, or damaged ones.
     """
-    return Heard(ours.learn(folder), {name: reader.learn(folder) for name, reader in others.items()})
+    return EmbeddedDataset(
+        ours.training_set(folder), {name: reader.training_set(folder) for name, reader in others.items()}
+    )
 
 
 def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
@@ -69,7 +71,7 @@ def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
     """
     sensors = sorted({group for group in data.groups.tolist() if group.startswith("sensor-")})
     if len(sensors) < count:
-        raise Invalid(f"{len(sensors)} sensors cannot be divided into {count} parts; labels.csv needs sensor_id")
+        raise InvalidError(f"{len(sensors)} sensors cannot be divided into {count} parts; labels.csv needs sensor_id")
     order = np.random.default_rng(seed).permutation(len(sensors))
     return [[sensors[i] for i in order[part::count]] for part in range(count)]
 
@@ -87,7 +89,9 @@ def divided(data: Dataset, seed: int = 0, divisions: int = 1) -> Iterator[tuple[
             yield FOLDS * division + number, np.isin(data.groups, queried)
 
 
-def over_folds(heard: Heard, fit: Fit, *, name: str = SHIPPED, seed: int = 0, divisions: int = 1) -> Iterator[Part]:
+def over_folds(
+    heard: EmbeddedDataset, fit: Fit, *, name: str = SHIPPED, seed: int = 0, divisions: int = 1
+) -> Iterator[Part]:
     """One part per fold of each division.
 
     Args:
@@ -123,7 +127,9 @@ def halves_over_folds(
         yield replace(part_of(benchmark, methods, {name: fit(whole.take(~asked))}), numbers=rows)
 
 
-def between(queries: Heard, database: Heard, networks: Mapping[str, Checkpoint], seed: int = 0) -> Part:
+def between(
+    queries: EmbeddedDataset, database: EmbeddedDataset, networks: Mapping[str, Checkpoint], seed: int = 0
+) -> Part:
     """Queries of one folder answered from another's clips, by networks as they are, by their names.
 
     Raises:
@@ -134,7 +140,7 @@ def between(queries: Heard, database: Heard, networks: Mapping[str, Checkpoint],
     presence: dict[str, npt.NDArray[np.floating]] = {}
     for name, clips in (queries.others | {"linear": queries.ours}).items():
         learnt = (database.others | {"linear": database.ours})[name]
-        tagger = LinearTagger.of(learnt)
+        tagger = LinearProbe.of(learnt)
         methods[name] = by_linear_tagger(Benchmark(clips, learnt), tagger)
         presence[name] = tagger.tags(clips)
     part = part_of(benchmark, methods, networks)

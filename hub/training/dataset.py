@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.domain.presence_matrix import Labels
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
@@ -48,21 +48,21 @@ class Dataset:
     def __post_init__(self) -> None:
         n = len(self.features)
         if self.features.dtype != np.uint8 or self.features.shape[1:] != self.space.shape:
-            raise Invalid(f"features {list(self.features.shape)} are not of {self.space.id}")
+            raise InvalidError(f"features {list(self.features.shape)} are not of {self.space.id}")
         if self.labels.shape != (n, COUNT) or self.labels.dtype != np.uint8 or self.groups.shape != (n,):
-            raise Invalid(f"{n} clips want uint8 labels [{n}, {COUNT}] and {n} groups")
+            raise InvalidError(f"{n} clips want uint8 labels [{n}, {COUNT}] and {n} groups")
         if n and int(self.labels.max()) > 1:
-            raise Invalid("labels are 0 or 1")
+            raise InvalidError("labels are 0 or 1")
         if self.fine is not None:
             _check_fine(self.fine, n)
         if self.domain is not None and (self.domain.shape != (n,) or self.domain.dtype != np.bool_):
-            raise Invalid(f"{n} clips want a domain of {n} booleans")
+            raise InvalidError(f"{n} clips want a domain of {n} booleans")
         if self.versions is not None:
             found = self.versions.shape
             if self.versions.dtype != np.uint8 or found[:1] + found[2:] != (n, *self.space.shape):
-                raise Invalid(f"{n} clips want uint8 versions [{n}, v, frames, dimension], got {list(found)}")
+                raise InvalidError(f"{n} clips want uint8 versions [{n}, v, frames, dimension], got {list(found)}")
         if self.sources is not None and self.sources.shape != (n,):
-            raise Invalid(f"{n} clips want {n} sources, got {list(self.sources.shape)}")
+            raise InvalidError(f"{n} clips want {n} sources, got {list(self.sources.shape)}")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -100,9 +100,9 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
         Invalid: none given, or of different feature spaces.
     """
     if not parts:
-        raise Invalid("no data given")
+        raise InvalidError("no data given")
     if len({part.space.id for part in parts}) > 1:
-        raise Invalid("data sets of different feature spaces cannot be joined")
+        raise InvalidError("data sets of different feature spaces cannot be joined")
     fine = [part.fine for part in parts if part.fine is not None]
     alike = len(fine) == len(parts) and len({labels.shape[1] for labels in fine}) == 1
     divided = any(part.domain is not None for part in parts)
@@ -129,9 +129,11 @@ def _joined_versions(parts: Sequence[Dataset]) -> npt.NDArray[np.uint8] | None:
 
 def _check_fine(fine: Labels | SoftLabels, n: int) -> None:
     if fine.ndim != 2 or len(fine) != n or fine.dtype not in {np.dtype(np.uint8), np.dtype(np.float16)}:
-        raise Invalid(f"{n} clips want uint8 or float16 fine labels [{n}, m], got {fine.dtype} {list(fine.shape)}")
+        raise InvalidError(
+            f"{n} clips want uint8 or float16 fine labels [{n}, m], got {fine.dtype} {list(fine.shape)}"
+        )
     if fine.dtype == np.float16 and not bool(((fine >= 0.0) & (fine <= 1.0)).all()):
-        raise Invalid("soft fine labels lie in [0, 1]")
+        raise InvalidError("soft fine labels lie in [0, 1]")
 
 
 def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
@@ -154,7 +156,7 @@ def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> 
     before = np.cumsum(counts[order]) - counts[order]
     mask = np.isin(names, unique[order[before < fraction * counts.sum()]])
     if not mask.any() or mask[data.in_domain].all():
-        raise Invalid(f"{len(data)} clips in {len(unique)} groups are too few to set {fraction:.0%} aside")
+        raise InvalidError(f"{len(data)} clips in {len(unique)} groups are too few to set {fraction:.0%} aside")
     return data.take(~mask), data.take(mask)
 
 
@@ -169,7 +171,7 @@ def without(data: Dataset, groups: Iterable[str]) -> tuple[Dataset, Dataset]:
     """
     names = list(groups)
     if unknown := set(names) - set(data.groups.tolist()):
-        raise Invalid(f"no clips of {sorted(unknown)}; groups: {sorted(set(data.groups.tolist()))}")
+        raise InvalidError(f"no clips of {sorted(unknown)}; groups: {sorted(set(data.groups.tolist()))}")
     held = np.isin(data.groups, names)
     return data.take(~held), data.take(held)
 

@@ -8,7 +8,7 @@ from hub.search.scoring.scorer import Scorer
 from hub.training.dataset import Dataset
 
 
-def with_reference(checkpoint: Checkpoint, clips: Dataset) -> Checkpoint:
+def add_drift_reference(checkpoint: Checkpoint, clips: Dataset) -> Checkpoint:
     """A checkpoint whose record tells how presence and embeddings of the clips it learnt from are distributed.
 
     Args:
@@ -18,5 +18,5 @@ def with_reference(checkpoint: Checkpoint, clips: Dataset) -> Checkpoint:
     learnt = clips.take(clips.in_domain)
     scorer = Scorer(checkpoint)
     presence = scorer.presence(scorer.embed(learnt.features))
-    reference = Reference.made(presence, learnt.features, spans=len(learnt))
+    reference = Reference.from_sample(presence, learnt.features, spans=len(learnt))
     return replace(checkpoint, record={**checkpoint.record, "reference": reference.document()})

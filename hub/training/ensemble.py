@@ -11,12 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.model.tagger import TaggedConfig, TaggedNetwork, apart, side_by_side
+from hub.model.tagger import TaggedConfig, TaggingEnsemble, split_members, stack_members
 from hub.training.dataset import Dataset
-from hub.training.mixup import Clips
-from hub.training.resume_state import State, fingerprint, read, write
-from hub.training.tagger_schedule import Lesson, Step, TaggedEpoch, TaggedPlan, learn, lessons, seed_of
-from shared.errors import Invalid
+from hub.training.mixup import MixupBatchSource
+from hub.training.resume_state import ResumeState, fingerprint, read, write
+from hub.training.tagger_schedule import (
+    Step,
+    TaggedEpoch,
+    TaggedPlan,
+    TrainingStep,
+    seed_of,
+    train_stage,
+    training_steps,
+)
+from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 Indices = npt.NDArray[np.int64]
@@ -27,10 +35,10 @@ PROFILE_CLIPS: Final = 4_000
 """Most clips that the profile's directions are computed from."""
 
 Watch = Callable[[TaggedEpoch], None]
-Measure = Callable[[TaggedNetwork], tuple[float, float]]
+Measure = Callable[[TaggingEnsemble], tuple[float, float]]
 
 
-def fit(
+def fit_members(
     data: Dataset,
     config: TaggedConfig,
     plan: TaggedPlan,
@@ -40,8 +48,8 @@ def fit(
     on_step: Step,
     measure: Measure | None = None,
     state: Path | None = None,
-    start: TaggedNetwork | None = None,
-) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
+    start: TaggingEnsemble | None = None,
+) -> tuple[TaggingEnsemble, list[TaggedEpoch]]:
     """Train one network; the same arguments give the same network on the same machine with one torch thread.
 
     Args:
@@ -66,11 +74,11 @@ def fit(
     fine = 0 if data.fine is None else data.fine.shape[1]
     shape = (config.frames, config.dimension)
     if data.in_domain.sum() < 2 or config.fine not in {0, fine} or shape != data.space.shape:
-        raise Invalid(f"{len(data)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
+        raise InvalidError(f"{len(data)} clips of {data.space.id} with {fine} finer labels do not fit {config}")
     if start is not None and replace(start.config, dropout=config.dropout) != config:
-        raise Invalid(f"a network of {start.config} is no start for one of {config}")
-    starts = [None] * config.members if start is None else apart(start)
-    clips = Clips(data, fine=config.fine)
+        raise InvalidError(f"a network of {start.config} is no start for one of {config}")
+    starts = [None] * config.members if start is None else split_members(start)
+    clips = MixupBatchSource(data, fine=config.fine)
     begun = {} if start is None else {"start": _digest(start)}
     members, history = [], []
     for member in range(1, config.members + 1):
@@ -79,7 +87,7 @@ def fit(
         network, epochs = _fit_member(
             clips,
             replace(config, members=1),
-            list(lessons(plan, data)),
+            list(training_steps(plan, data)),
             plan,
             run,
             member,
@@ -93,17 +101,17 @@ def fit(
         members.append(network)
         history += epochs
     if start is not None:
-        for learnt, first in zip(members, apart(start), strict=True):
+        for learnt, first in zip(members, split_members(start), strict=True):
             _draw_back(learnt, first, plan.kept)
-    network = side_by_side(members).eval()
+    network = stack_members(members).eval()
     _set_projection(network, clips, np.flatnonzero(data.in_domain))
     return network.requires_grad_(False), history
 
 
 def _fit_member(
-    clips: Clips,
+    clips: MixupBatchSource,
     config: TaggedConfig,
-    course: list[Lesson],
+    course: list[TrainingStep],
     plan: TaggedPlan,
     run: str,
     member: int,
@@ -111,13 +119,13 @@ def _fit_member(
     on_epoch: Watch,
     on_step: Step,
     measure: Measure | None,
-    start: TaggedNetwork | None,
+    start: TaggingEnsemble | None,
     state: Path | None,
     mark: str,
-) -> tuple[TaggedNetwork, list[TaggedEpoch]]:
+) -> tuple[TaggingEnsemble, list[TaggedEpoch]]:
     """Train one member; `mark` tells its state from that of another training. See `fit`."""
     torch.manual_seed(seed_of(np.random.default_rng([plan.seed, member])))
-    network = TaggedNetwork(config)
+    network = TaggingEnsemble(config)
     if start is not None:
         network.load_state_dict(start.state_dict())
     saved = None if state is None else read(state, mark)
@@ -133,7 +141,7 @@ def _fit_member(
         done = sum(epoch.stage == lesson.name for epoch in history)
         for number in range(done + 1, lesson.stage.epochs + 1):
             rng = np.random.default_rng([plan.seed, member, order, number])
-            loss = learn(network, optimiser, clips, lesson, number, rng, on_step)
+            loss = train_stage(network, optimiser, clips, lesson, number, rng, on_step)
             if lesson.averaged:
                 average = _averaged(average, network)
             measured = (None, None) if measure is None else measure(_with(network, average))
@@ -142,12 +150,12 @@ def _fit_member(
                 network.load_state_dict(average)
             if state is not None:
                 past = [asdict(epoch) for epoch in history]
-                write(state, mark, State(network.state_dict(), optimiser.state_dict(), past, average))
+                write(state, mark, ResumeState(network.state_dict(), optimiser.state_dict(), past, average))
             on_epoch(history[-1])
     return network, history
 
 
-def _digest(network: TaggedNetwork) -> str:
+def _digest(network: TaggingEnsemble) -> str:
     """SHA-256 of a tagger's weights."""
     digest = sha256()
     for tensor in network.tagger.state_dict().values():
@@ -155,7 +163,7 @@ def _digest(network: TaggedNetwork) -> str:
     return digest.hexdigest()
 
 
-def _draw_back(network: TaggedNetwork, start: TaggedNetwork, share: float) -> None:
+def _draw_back(network: TaggingEnsemble, start: TaggingEnsemble, share: float) -> None:
     """Move a network back to its start by a share of the way."""
     first = start.state_dict()
     network.load_state_dict(
@@ -163,7 +171,7 @@ def _draw_back(network: TaggedNetwork, start: TaggedNetwork, share: float) -> No
     )
 
 
-def _averaged(average: dict[str, Tensor], network: TaggedNetwork) -> dict[str, Tensor]:
+def _averaged(average: dict[str, Tensor], network: TaggingEnsemble) -> dict[str, Tensor]:
     """The running average after another epoch; counters, which have no mean, are the latest."""
     latest = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if not average:
@@ -176,16 +184,16 @@ def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
     return torch.lerp(first, second, share) if first.is_floating_point() else second
 
 
-def _with(network: TaggedNetwork, tensors: dict[str, Tensor]) -> TaggedNetwork:
+def _with(network: TaggingEnsemble, tensors: dict[str, Tensor]) -> TaggingEnsemble:
     """A network in eval mode with other tensors, or itself if there are none."""
     if not tensors:
         return network.eval()
-    other = TaggedNetwork(network.config)
+    other = TaggingEnsemble(network.config)
     other.load_state_dict(tensors)
     return other.eval()
 
 
-def _set_projection(network: TaggedNetwork, clips: Clips, domain: Indices) -> None:
+def _set_projection(network: TaggingEnsemble, clips: MixupBatchSource, domain: Indices) -> None:
     """Point the profile along the directions in which the domain's fine probabilities differ most."""
     if not network.config.profile:
         return

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """One figure of a method over a kind of queries.
 
     Attributes:
@@ -74,7 +74,7 @@ class Evaluation:
             that some queries contain and some do not.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ScoreRow] = field(default_factory=list)
     recalls: list[Found] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     reliability: dict[tuple[str, int, str], Reliability] = field(default_factory=dict)
@@ -232,7 +232,7 @@ def _answers(
     return _Answers(numbers, precision, fine, benchmark.queries.labels.sum(axis=1, dtype=np.int64))
 
 
-def _rows(method: str, given: list[_Answers]) -> Iterator[Row]:
+def _rows(method: str, given: list[_Answers]) -> Iterator[ScoreRow]:
     clips, first, number = np.unique(
         np.concatenate([answers.numbers for answers in given]), return_index=True, return_inverse=True
     )
@@ -247,7 +247,7 @@ def _rows(method: str, given: list[_Answers]) -> Iterator[Row]:
             alike = None
             if all(k in answers.fine for answers in given):
                 alike = float(per_clip([answers.fine[k] for answers in given])[mask].mean())
-            yield Row(method, s, k, name, float(values.mean()), *interval(values), alike)
+            yield ScoreRow(method, s, k, name, float(values.mean()), *interval(values), alike)
 
 
 def _presence(labels: Labels, tags: npt.NDArray[np.floating]) -> dict[str, float]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.training.evaluation import interval
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 EXAMPLES: Final = (1, 3, 5)
 DRAWS: Final = 50
@@ -43,7 +43,7 @@ class Classes:
 
     def __post_init__(self) -> None:
         if min(len(set(self.names.tolist())), len(set(self.folds.tolist()))) < 2:
-            raise Invalid("few-shot classification needs two classes and two folds at least")
+            raise InvalidError("few-shot classification needs two classes and two folds at least")
 
     @property
     def numbers(self) -> npt.NDArray[np.int64]:
@@ -59,7 +59,7 @@ class Classes:
         numbers, others = self.numbers, self.folds != fold
         rows = [np.flatnonzero(others & (numbers == number)) for number in range(int(numbers.max()) + 1)]
         if (fewest := min(map(len, rows))) < examples:
-            raise Invalid(f"a class has {fewest} clips outside {fold}: too few for {examples} examples")
+            raise InvalidError(f"a class has {fewest} clips outside {fold}: too few for {examples} examples")
         return np.stack([rng.choice(found, examples, replace=False) for found in rows])
 
 

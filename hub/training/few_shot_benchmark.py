@@ -9,10 +9,10 @@ import numpy as np
 from hub.training.benchmark import Benchmark, Ranking, by_chance, by_cosine
 from hub.training.compared_methods import network_of
 from hub.training.cosine_baseline import directions
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.esc10 import esc10_files
 from hub.training.few_shot import Accuracy, Classes, best_matches, few_shot
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FewShot:
         return {"clips": self.clips, "classes": self.classes, "results": rows}
 
 
-def few_shot_of(reader: Reader, folder: Path, checkpoint: Path | None, *, seed: int) -> FewShot:
+def few_shot_of(reader: DatasetReader, folder: Path, checkpoint: Path | None, *, seed: int) -> FewShot:
     """Measure the shipped checkpoint, or the one given, on a folder of ESC-10.
 
     Args:
@@ -50,9 +50,11 @@ def few_shot_of(reader: Reader, folder: Path, checkpoint: Path | None, *, seed: 
     """
     files = esc10_files(folder)
     if not files:
-        raise Invalid(f"{folder} is not ESC-10: it has no class directories such as '001 - Dog bark' with recordings")
+        raise InvalidError(
+            f"{folder} is not ESC-10: it has no class directories such as '001 - Dog bark' with recordings"
+        )
     name, network = network_of(reader.space, checkpoint)
-    data = reader.learn(folder)
+    data = reader.training_set(folder)
     classes = Classes(np.asarray([file.parent.name for file in files]), data.groups)
     benchmark = Benchmark(data, data, own=np.arange(len(data)))
     ranking = Ranking(benchmark, network)

@@ -21,7 +21,7 @@ from hub.training.dataset import Dataset
 from hub.training.tagger_schedule import Stage, learning_rate
 from hub.training.views import Stretches, halves
 from hub.training.whitening import whitening
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 MANY: Final = 5_000
 """Clips from which learning is worth its while; of some hundreds it knows no more than whitening."""
@@ -63,11 +63,11 @@ class IdentityPlan:
 
     def __post_init__(self) -> None:
         if self.seed < 0 or (self.steps or 0) < 0 or min(self.clips, self.parts) < 2 or not 1 <= self.values <= MOST:
-            raise Invalid(f"seeds and steps start at 0, clips and parts at 2; values lie in [1, {MOST}]")
+            raise InvalidError(f"seeds and steps start at 0, clips and parts at 2; values lie in [1, {MOST}]")
         if not 0.0 <= self.shrinkage <= 1.0 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
-            raise Invalid("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0")
+            raise InvalidError("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0")
         if not 0.0 <= self.weight <= 100.0 or not -1.0 <= self.floor < 1.0:
-            raise Invalid("weights lie in [0, 100], floors of cosines in [-1, 1)")
+            raise InvalidError("weights lie in [0, 100], floors of cosines in [-1, 1)")
 
     def steps_of(self, clips: int) -> int:
         """Steps of the optimiser for so many clips."""

@@ -19,12 +19,12 @@ from hub.training.dataset import Dataset, with_domain
 from hub.training.identity_network_training import WORTH, IdentityPlan, learn
 from hub.training.same_source import curves, measure
 from hub.training.views import halves
-from shared.errors import Invalid
-from shared.feature_space import SMALL, VGGISH
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 
 FEWEST: Final = 20
 """Clips that can be learnt from."""
-WORTHS: Final = {VGGISH.id: (0.65, 0.75), SMALL.id: (0.5, 0.68)}
+WORTHS: Final = {VGGISH.id: (0.65, 0.75), EARWITNESS_SMALL.id: (0.5, 0.68)}
 """Weight and floor of the feature spaces that ship; of others `WORTH`."""
 _ASKED: Final = 2_000
 """Queries that are enough to measure with."""
@@ -66,13 +66,13 @@ def teach(
     """
     plan = plan or plan_of(checkpoint)
     if data.space != checkpoint.space:
-        raise Invalid(f"clips of {data.space.id} cannot teach a checkpoint of {checkpoint.space.id}")
+        raise InvalidError(f"clips of {data.space.id} cannot teach a checkpoint of {checkpoint.space.id}")
     if len(data) < FEWEST:
-        raise Invalid(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
+        raise InvalidError(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
     data = with_domain(data)
     config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension))
     if start is not None and start.network.config != config:
-        raise Invalid(f"an identity of {start.network.config} is no start for one of {config}")
+        raise InvalidError(f"an identity of {start.network.config} is no start for one of {config}")
     begin = None if start is None else start.network
     found: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]] = []
     for number, aside in enumerate(_parts(data, plan)):
@@ -96,7 +96,7 @@ def _parts(data: Dataset, plan: IdentityPlan) -> list[npt.NDArray[np.bool_]]:
     alone = np.char.add("clip ", np.arange(len(data)).astype(str))
     unique, number = np.unique(np.where(data.groups == "", alone, data.groups), return_inverse=True)
     if len(unique) < plan.parts:
-        raise Invalid(f"{len(unique)} groups of clips cannot be divided into {plan.parts} parts")
+        raise InvalidError(f"{len(unique)} groups of clips cannot be divided into {plan.parts} parts")
     order = np.random.default_rng(plan.seed).permutation(len(unique))
     return [(order % plan.parts)[number] == part for part in range(plan.parts)]
 

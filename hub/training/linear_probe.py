@@ -21,7 +21,7 @@ _ITERATIONS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearTagger:
+class LinearProbe:
     """Weights of the eight categories.
 
     Attributes:
@@ -37,7 +37,7 @@ class LinearTagger:
     bias: Tensor
 
     @classmethod
-    def of(cls, data: Dataset) -> "LinearTagger":
+    def of(cls, data: Dataset) -> "LinearProbe":
         """Learnt from clips; the same clips give the same tagger."""
         values = _pooled(data)
         mean, deviation = values.mean(dim=0), values.std(dim=0, correction=min(1, len(values) - 1)) + 1e-3
@@ -62,7 +62,7 @@ class LinearTagger:
         return np.asarray(torch.sigmoid(values @ self.weight + self.bias).numpy(), dtype=np.float64)
 
 
-def by_linear_tagger(benchmark: Benchmark, tagger: LinearTagger) -> Rank:
+def by_linear_tagger(benchmark: Benchmark, tagger: LinearProbe) -> Rank:
     """The expected number of categories that a query and an event agree on, as a linear tagger tags both."""
     queries, database = tagger.tags(benchmark.queries), tagger.tags(benchmark.database)
     return lambda query: np.asarray(

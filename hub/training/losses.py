@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hub.domain.presence_matrix import situations
+from hub.domain.presence_matrix import pair_states
 from hub.model.siamese import SiameseNetwork
 from hub.training.dataset import Dataset
 from hub.training.pair_sampling import Pairs
@@ -40,5 +40,5 @@ def pair_loss(network: SiameseNetwork, data: Dataset, pairs: Pairs, shifts: Tens
     if shifts is not None:
         features = features + shifts[torch.from_numpy(clips)]
     query, event = network.halves(network.tower(features))
-    log_matrix = network.join(query.index_select(0, sides[:, 0]), event.index_select(0, sides[:, 1]))
-    return cross_entropy(log_matrix, torch.from_numpy(situations(*data.labels[pairs.T])))
+    log_matrix = network.pair_log_probs(query.index_select(0, sides[:, 0]), event.index_select(0, sides[:, 1]))
+    return cross_entropy(log_matrix, torch.from_numpy(pair_states(*data.labels[pairs.T])))

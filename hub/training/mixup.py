@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hub.model.tagger import TaggedNetwork
+from hub.model.tagger import TaggingEnsemble
 from hub.training.dataset import Dataset
 from shared.taxonomy import COUNT
 
@@ -34,7 +34,7 @@ class Mixed:
     labels: Tensor
 
 
-class Clips:
+class MixupBatchSource:
     """A data set as training wants it: dequantised once, labels side by side.
 
     Attributes:
@@ -66,7 +66,7 @@ class Clips:
         )
 
 
-def tagging_loss(network: TaggedNetwork, batch: Mixed) -> Tensor:
+def tagging_loss(network: TaggingEnsemble, batch: Mixed) -> Tensor:
     """Binary cross-entropy of the categories, and of the finer labels if there are any."""
     tags = network.tagger(batch.features)
     loss = nn.functional.binary_cross_entropy(tags[:, :COUNT], batch.labels[:, :COUNT])

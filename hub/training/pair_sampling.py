@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.domain.presence_matrix import Labels
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 Pairs = npt.NDArray[np.int64]
 """int64 [pairs, 2]: indices of two different clips."""
@@ -41,9 +41,9 @@ def draw_pairs(labels: Labels, rng: np.random.Generator, partners: int = PARTNER
     Source: the paper, section 4.2.
     """
     if labels.ndim != 2 or (labels.size and int(labels.max()) > 1):
-        raise Invalid(f"labels are [n, categories] of 0 and 1, got shape {list(labels.shape)}")
+        raise InvalidError(f"labels are [n, categories] of 0 and 1, got shape {list(labels.shape)}")
     if partners < 1:
-        raise Invalid("the number of partners starts at 1")
+        raise InvalidError("the number of partners starts at 1")
     drawn = [draw_partners(column, rng, partners) for column in labels.T]
     return _shuffled(_distinct(np.concatenate([np.empty((0, 2), dtype=np.int64), *drawn]), len(labels)), rng)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def _panels(
         import matplotlib as mpl  # noqa: PLC0415 - an extra that the hub does not need
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
-        raise Unavailable('plots need matplotlib: pip install "earwitness[train]"') from error
+        raise UnavailableError('plots need matplotlib: pip install "earwitness[train]"') from error
     with mpl.rc_context(
         {"svg.hashsalt": "earwitness", "svg.fonttype": "none", "font.size": 9}
     ):  # the same data give the same file
@@ -145,4 +145,4 @@ def _panels(
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, format="svg", metadata={"Date": None})
         except OSError as error:
-            raise Unavailable(f"cannot write {path}: {error}") from error
+            raise UnavailableError(f"cannot write {path}: {error}") from error

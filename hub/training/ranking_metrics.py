@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.domain.presence_matrix import Labels
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 
 def agreement(queries: Labels, database: Labels) -> npt.NDArray[np.int64]:
@@ -24,7 +24,7 @@ def agreement(queries: Labels, database: Labels) -> npt.NDArray[np.int64]:
         Invalid: different numbers of categories.
     """
     if queries.ndim != 2 or database.ndim != 2 or queries.shape[1] != database.shape[1]:
-        raise Invalid(f"cannot compare labels {list(queries.shape)} with {list(database.shape)}")
+        raise InvalidError(f"cannot compare labels {list(queries.shape)} with {list(database.shape)}")
     a, b = queries.astype(np.float32), database.astype(np.float32)
     agreed = a @ b.T + (1.0 - a) @ (1.0 - b).T
     return np.asarray(np.rint(agreed), dtype=np.int64)
@@ -47,7 +47,7 @@ def average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -> npt
     Source: the paper, equations (2) and (3): the mean of the precision at each hit, over the hits.
     """
     if retrieved.ndim != 2 or k < 1:
-        raise Invalid(f"want agreements [q, m] and k >= 1, got {list(retrieved.shape)}, k = {k}")
+        raise InvalidError(f"want agreements [q, m] and k >= 1, got {list(retrieved.shape)}, k = {k}")
     hits = retrieved[:, :k] >= s
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     return np.asarray((precision * hits).sum(axis=1) / np.maximum(hits.sum(axis=1), 1), dtype=np.float64)
@@ -62,7 +62,7 @@ def mean_average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -
     Source: the paper, equation (4).
     """
     if len(retrieved) == 0:
-        raise Invalid("mAP needs at least one query")
+        raise InvalidError("mAP needs at least one query")
     return float(average_precision(retrieved, s, k).mean())
 
 
@@ -85,7 +85,9 @@ def fine_agreement(
         Invalid: shapes that do not fit together.
     """
     if best.ndim != 2 or len(best) != len(queries) or queries.shape[1:] != database.shape[1:]:
-        raise Invalid(f"cannot compare fine labels {list(queries.shape)}, {list(database.shape)}, {list(best.shape)}")
+        raise InvalidError(
+            f"cannot compare fine labels {list(queries.shape)}, {list(database.shape)}, {list(best.shape)}"
+        )
     ours, theirs = queries[:, None], database[best]
     both = np.minimum(ours, theirs).sum(axis=2, dtype=np.float64)
     either = np.maximum(ours, theirs).sum(axis=2, dtype=np.float64)

@@ -11,25 +11,25 @@ from typing import Any, Final
 import numpy as np
 
 from hub.domain.presence_matrix import BOTH
-from hub.model.checkpoint import Checkpoint, baseline, load
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, load
 from hub.model.siamese import NetworkConfig
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.search.scoring.scorer import Scorer
 from hub.training import network_names
 from hub.training.auxiliary_data import quiet
-from hub.training.calibration import PLAIN, Choice, calibrate, score_all
+from hub.training.calibration import PLAIN, RankingChoice, calibrate, score_all
 from hub.training.dataset import Dataset, joined, with_domain, without
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.synthetic import synthesise
 from hub.training.datasets.verdicts import load_feedback
 from hub.training.paper.variants import variant
 from hub.training.ranking_metrics import auc
 from hub.training.soft_labels import with_finer
 from hub.training.tagger_schedule import Stage, TaggedEpoch, TaggedPlan
-from hub.training.train_siamese import Epoch, Plan, train
+from hub.training.train_siamese import Epoch, TrainingPlan, train
 from hub.training.train_tagger import train_tagged
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
 TAGGED: Final = network_names.TAGGED
@@ -43,9 +43,9 @@ MEMBERS: Final = 3
 """Taggers side by side. Their mean ranks better than each, and costs a clip's tower, not a pair."""
 
 PLANS: Final = {
-    LOGMEL.id: Plan(epochs=60, batch_pairs=1024, level_shift=20),
+    LOGMEL.id: TrainingPlan(epochs=60, batch_pairs=1024, level_shift=20),
 }
-PLAN: Final = Plan(epochs=28, batch_pairs=1024)
+PLAN: Final = TrainingPlan(epochs=28, batch_pairs=1024)
 """Of the paper's networks on feature spaces that `PLANS` does not name."""
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
@@ -55,7 +55,7 @@ STARTED_PLAN: Final = replace(
 """For a network that starts from another's weights: it knows sounds already, and has to learn where it is."""
 VERSIONS_PLAN: Final = replace(STARTED_PLAN, tune=Stage(120, 32, 1e-3))
 """The same for recordings with versions, which are seen themselves half of the time."""
-STARTED_CHOICE: Final = Choice(0.5, 0.25)
+STARTED_CHOICE: Final = RankingChoice(0.5, 0.25)
 """Its shift and weight where too few recordings are set aside to choose them."""
 TAGGED_TRUNK: Final = (256,)
 TAGGED_DROPOUT: Final = 0.3
@@ -90,7 +90,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingSpec:
     """What to train.
 
     Attributes:
@@ -118,11 +118,11 @@ class Order:
 
     def __post_init__(self) -> None:
         if self.method not in network_names.METHODS:
-            raise Invalid(f"unknown network {self.method!r}; one of {', '.join(network_names.METHODS)}")
+            raise InvalidError(f"unknown network {self.method!r}; one of {', '.join(network_names.METHODS)}")
 
 
-def gather(
-    sources: Sources, reader: Reader, held_out: Iterable[str], seed: int, *, started: bool = False
+def load_data(
+    sources: Sources, reader: DatasetReader, held_out: Iterable[str], seed: int, *, started: bool = False
 ) -> tuple[Dataset, Dataset]:
     """Read all data of a feature space.
 
@@ -140,7 +140,7 @@ def gather(
         Invalid: no data, embeddings of another space, or data that is damaged.
         Unavailable: a file, or VGGish's weights, cannot be opened.
     """
-    parts = [reader.learn(folder) for folder in sources.folders]
+    parts = [reader.training_set(folder) for folder in sources.folders]
     if started:
         parts += quiet(reader)
     if sources.scenes:
@@ -151,10 +151,10 @@ def gather(
     return without(data, set(held_out) & set(data.groups.tolist()))
 
 
-def fit(
+def run_training(
     data: Dataset,
     aside: Dataset,
-    order: Order,
+    order: TrainingSpec,
     *,
     on_epoch: Callable[[Epoch | TaggedEpoch], None],
     on_step: Callable[[str, int, float], None],
@@ -222,16 +222,18 @@ def fit(
     return replace(trained, calibration=calibrate(score_all(trained, aside, learnt), 0.0))
 
 
-def start_of(space_id: str, method: str) -> Checkpoint | None:
+def default_initialisation(space_id: str, method: str) -> Checkpoint | None:
     """The checkpoint that training starts from if nothing else is said: one that knows sounds but no street."""
-    return load(baseline(space_id, "start")) if (space_id, method) == (SMALL.id, TAGGED) else None
+    return (
+        load(baseline_checkpoint(space_id, "start")) if (space_id, method) == (EARWITNESS_SMALL.id, TAGGED) else None
+    )
 
 
-def _start(order: Order, space: FeatureSpace) -> TaggedNetwork | None:
+def _start(order: TrainingSpec, space: FeatureSpace) -> TaggingEnsemble | None:
     if order.start is None:
         return None
-    if order.start.space != space or not isinstance(order.start.network, TaggedNetwork):
-        raise Invalid(f"training on {space.id} cannot start from a checkpoint of {order.start.space.id}")
+    if order.start.space != space or not isinstance(order.start.network, TaggingEnsemble):
+        raise InvalidError(f"training on {space.id} cannot start from a checkpoint of {order.start.space.id}")
     return order.start.network
 
 
@@ -265,7 +267,7 @@ def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
     return {name: round(value, 3) for name, value in quality.items()}
 
 
-def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str, Any]:
+def record_metadata(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str, Any]:
     """What a checkpoint's record says of its data: sources, and quality per group held out."""
     groups = sorted(set(aside.groups.tolist()))
     quality = {group: presence_quality(checkpoint, aside.take(aside.groups == group)) for group in groups}
@@ -280,7 +282,7 @@ def facts(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str,
     }
 
 
-def told(epoch: Epoch | TaggedEpoch) -> str:
+def format_epoch(epoch: Epoch | TaggedEpoch) -> str:
     """One epoch in a line."""
     run = f"{epoch.run} member {epoch.member} " if isinstance(epoch, TaggedEpoch) else ""
     told = f"{run}{epoch.stage} {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}"

@@ -14,13 +14,13 @@ from typing import Any, Final
 import torch
 
 from hub.training.dataset import Dataset
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 FORMAT: Final = "earwitness-training/1"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ResumeState:
     """What is known after an epoch.
 
     Attributes:
@@ -46,7 +46,7 @@ def fingerprint(data: Dataset, settings: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def write(path: Path, run: str, state: State) -> None:
+def write(path: Path, run: str, state: ResumeState) -> None:
     """Replace the state file; a reader sees the old one or the new one.
 
     Args:
@@ -63,10 +63,10 @@ def write(path: Path, run: str, state: State) -> None:
         torch.save({"format": FORMAT, "run": run, **asdict(state)}, partial)
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        raise Unavailable(f"cannot write {path}: {error}") from error
+        raise UnavailableError(f"cannot write {path}: {error}") from error
 
 
-def read(path: Path, run: str) -> State | None:
+def read(path: Path, run: str) -> ResumeState | None:
     """Read a state file without executing anything in it.
 
     Args:
@@ -85,11 +85,11 @@ def read(path: Path, run: str) -> State | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Unavailable(f"cannot open training state {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open training state {path}: {error.strerror or error}") from error
     except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise Invalid(f"{path} is not a training state, or damaged") from error
+        raise InvalidError(f"{path} is not a training state, or damaged") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise Invalid(f"{path} is not a training state of format {FORMAT}")
+        raise InvalidError(f"{path} is not a training state of format {FORMAT}")
     if found["run"] != run:
-        raise Invalid(f"{path} is of a training with other data, network or plan; remove it to begin anew")
-    return State(found["network"], found["optimiser"], found["history"], found["average"])
+        raise InvalidError(f"{path} is of a training with other data, network or plan; remove it to begin anew")
+    return ResumeState(found["network"], found["optimiser"], found["history"], found["average"])

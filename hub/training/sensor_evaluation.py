@@ -6,24 +6,24 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from hub.model.checkpoint import Checkpoint, load, shipped
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load
 from hub.model.identity import Identity
 from hub.training import recipes
 from hub.training.auxiliary_data import quiet, versions_of
 from hub.training.compared_methods import SHIPPED, network_of
-from hub.training.cross_validation import Fit, Heard, between, halves_over_folds, hear, over_folds
+from hub.training.cross_validation import EmbeddedDataset, Fit, between, embed_dataset, halves_over_folds, over_folds
 from hub.training.dataset import Dataset, joined, without
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.evaluation import Evaluation, evaluate_parts
 from hub.training.identity_training import plan_of, teach
-from shared.backbones import bring
-from shared.errors import Invalid, Unavailable
+from shared.backbones import register_backbone
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL
 
 OnQuery = Callable[[str, int], None]
 
 
-class SensorBench:
+class SensorEvaluation:
     """Compares a feature space with others on recordings of sensors.
 
     Args:
@@ -45,7 +45,7 @@ class SensorBench:
         tick: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
-        self.reader = Reader(space, weights_dir, cache, tick)
+        self.reader = DatasetReader(space, weights_dir, cache, tick)
         self._tick = tick
         self._tell = tell
         self._beside: list[Dataset] | None = None
@@ -74,7 +74,7 @@ class SensorBench:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        whole, halves = self._learning(checkpoint).learn(folder), self.reader.halves(folder, ())
+        whole, halves = self._learning(checkpoint).training_set(folder), self.reader.halves(folder, ())
         name, fit = self._network(checkpoint, seed)
         parts = halves_over_folds(whole, halves, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
@@ -91,21 +91,21 @@ class SensorBench:
             [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
         )
 
-    def _learning(self, checkpoint: Path | None) -> Reader:
+    def _learning(self, checkpoint: Path | None) -> DatasetReader:
         """The reader of clips that a network learns if none is given: with versions of them."""
         return self.reader if checkpoint else replace(self.reader, made=versions_of(self.reader.space))
 
-    def _hear(self, folder: Path, reader: Reader | None = None) -> Heard:
-        others = {"logmel": Reader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
+    def _hear(self, folder: Path, reader: DatasetReader | None = None) -> EmbeddedDataset:
+        others = {"logmel": DatasetReader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
         with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
             try:
                 from hub.training.distillation.yamnet import yamnet  # noqa: PLC0415 - needs the extra `distil`
 
-                space = bring(yamnet(Path(made))).id
-                others["yamnet"] = Reader(space, cache=self.reader.cache, tick=self._tick)
-            except (ImportError, Unavailable) as error:
+                space = register_backbone(yamnet(Path(made))).id
+                others["yamnet"] = DatasetReader(space, cache=self.reader.cache, tick=self._tick)
+            except (ImportError, UnavailableError) as error:
                 self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
-            return hear(folder, reader or self.reader, others)
+            return embed_dataset(folder, reader or self.reader, others)
 
     def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
         """The name of the network's methods, and what gives the network of a fold."""
@@ -125,11 +125,11 @@ class SensorBench:
         method = recipes.DEFAULT_METHOD.get(data.space.id, recipes.TAGGED)
         if self._beside is None:
             self._beside = quiet(self.reader)
-        start = recipes.start_of(data.space.id, method)
-        fitted = recipes.fit(
+        start = recipes.default_initialisation(data.space.id, method)
+        fitted = recipes.run_training(
             *without(joined([data, *self._beside]), ()),
-            recipes.Order(method, seed, start=start),
-            on_epoch=lambda epoch: self._tell(recipes.told(epoch)) if epoch.number == epoch.of else None,
+            recipes.TrainingSpec(method, seed, start=start),
+            on_epoch=lambda epoch: self._tell(recipes.format_epoch(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,
         )
         return self._taught(fitted, data, seed, None if start is None else start.identity)
@@ -140,12 +140,12 @@ class SensorBench:
         Its weight is that of the shipped checkpoint's identity, else the usual one of the feature space.
         """
         try:
-            ships = load(shipped(data.space.id))
-        except Invalid:  # a feature space of one's own
+            ships = load(default_checkpoint(data.space.id))
+        except InvalidError:  # a feature space of one's own
             ships = fitted
         plan = replace(plan_of(ships), seed=seed)
         try:
             return teach(fitted, data, plan, start=start)
-        except Invalid as error:
+        except InvalidError as error:
             self._tell(f"searches by source are left out: {error}")
             return fitted

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from hub.model.checkpoint import Checkpoint
 from hub.model.sketch import SketchConfig, SketchNetwork
-from hub.search.backend import Entry, Query
+from hub.search.backend import IndexEntry, Query
 from hub.search.candidates import DEPTH
-from hub.search.memory.index import Index
+from hub.search.memory.index import MemoryIndex
 from hub.search.scoring.scorer import Scorer
 from hub.training.tagger_schedule import Stage, learning_rate
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import Features
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 from shared.taxonomy import COUNT
 
 CANDIDATES: Final = (100, 300, 1_000, 3_000)
@@ -76,16 +76,16 @@ class SketchPlan:
     def __post_init__(self) -> None:
         counts = (self.blocks, self.queries, self.events, self.steps, self.step_queries, self.step_events)
         if self.seed < 0 or min(counts) < 1 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
-            raise Invalid("seeds start at 0, counts at 1; rates lie in (0, 1), temperatures above 0")
+            raise InvalidError("seeds start at 0, counts at 1; rates lie in (0, 1), temperatures above 0")
         if not 0.0 < self.aside < 1.0:
-            raise Invalid("the share set aside lies in (0, 1)")
+            raise InvalidError("the share set aside lies in (0, 1)")
 
 
 Told = Callable[[str, float], None]
 """Called with (what is going on, share of it done in [0, 1])."""
 
 
-def teach(
+def train_sketch(
     checkpoint: Checkpoint, features: Features, plan: SketchPlan | None = None, told: Told = lambda *_: None
 ) -> Checkpoint:
     """The checkpoint with a sketch, and in its record how many candidates it needs.
@@ -101,7 +101,7 @@ def teach(
     """
     plan = plan or SketchPlan()
     if len(features) < 2 * DEPTH:
-        raise Invalid(f"{len(features)} clips are too few to teach a sketch: give at least {2 * DEPTH}")
+        raise InvalidError(f"{len(features)} clips are too few to teach a sketch: give at least {2 * DEPTH}")
     rng = np.random.default_rng(plan.seed)
     torch.manual_seed(plan.seed)
     order = rng.permutation(len(features))
@@ -123,13 +123,13 @@ def teach(
 def _clips(features: Features, count: int, rng: np.random.Generator) -> Features:
     """Half real clips, as far as there are, and recombined ones."""
     real = features[rng.permutation(len(features))[: count // 2]]
-    return np.concatenate([real, recombined(features, count - len(real), rng)])
+    return np.concatenate([real, splice_clips(features, count - len(real), rng)])
 
 
 def _block(scorer: Scorer, known: Features, plan: SketchPlan, rng: np.random.Generator) -> _Block:
     queries = scorer.embed(_clips(known, plan.queries, rng))
     events = scorer.embed(_clips(known, plan.events, rng))
-    half = scorer.half(events)
+    half = scorer.precompute(events)
     wanted = np.stack([scorer.ranks(query, half) for query in queries])
     return (torch.from_numpy(queries).half(), torch.from_numpy(events).half(), torch.from_numpy(wanted).half())
 
@@ -158,9 +158,9 @@ def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told
 
 def _measured(scorer: Scorer, aside: Features, rng: np.random.Generator, told: Told) -> dict[str, float]:
     """Recall of the exact ten best among the first candidates of the sketch, by number of candidates."""
-    index = Index(scorer)
-    features = recombined(aside, min(_ARCHIVE, 100 * len(aside)), rng)
-    index.add([Entry(str(n), "", n, 0.0, (0.0,) * COUNT) for n in range(len(features))], scorer.embed(features))
+    index = MemoryIndex(scorer)
+    features = splice_clips(aside, min(_ARCHIVE, 100 * len(aside)), rng)
+    index.add([IndexEntry(str(n), "", n, 0.0, (0.0,) * COUNT) for n in range(len(features))], scorer.embed(features))
     queries = [Query(towers, DEPTH) for towers in scorer.embed(aside[:_ASKED])]
     told("measuring", 0.0)
     positions = [found for found, _ in index.view().measured(scorer, queries)]

@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 import torch
 
-from hub.model.tagger import TaggedNetwork
+from hub.model.tagger import TaggingEnsemble
 from hub.training.dataset import Dataset
 from shared.taxonomy import COUNT
 
 _CLIPS: Final = 256
 
 
-def with_finer(data: Dataset, network: TaggedNetwork) -> Dataset:
+def with_finer(data: Dataset, network: TaggingEnsemble) -> Dataset:
     """The same clips with finer labels as a network tags them, unless they have as many as it knows.
 
     Args:

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hub.model.tagger import TaggedNetwork
-from hub.runtime.precision import best_dtype, capabilities
+from hub.model.tagger import TaggingEnsemble
+from hub.runtime.precision import best_dtype, cpu_capabilities
 from hub.training.dataset import Dataset
-from hub.training.mixup import Clips, tagging_loss
-from shared.errors import Invalid
+from hub.training.mixup import MixupBatchSource, tagging_loss
+from shared.errors import InvalidError
 
 Indices = npt.NDArray[np.int64]
 
@@ -53,7 +53,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch_clips < 2 or not 0.0 < self.learning_rate < 1.0:
-            raise Invalid("epochs start at 0, batches at 2 clips, learning rates lie in (0, 1)")
+            raise InvalidError("epochs start at 0, batches at 2 clips, learning rates lie in (0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class TaggedPlan:
             or not all(0.0 <= share <= 1.0 for share in (self.others, self.beside))
             or not 0.0 <= self.decay < 1.0
         ):
-            raise Invalid("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
+            raise InvalidError("seeds start at 0; the share of others lies in [0, 1], weight decay in [0, 1)")
         if not 0.0 <= self.kept < 1.0:
-            raise Invalid("the share of the start's weights that is kept lies in [0, 1)")
+            raise InvalidError("the share of the start's weights that is kept lies in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ Step = Callable[[str, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingStep:
     """A stage; chances float64 [n] say how likely each clip is drawn in it."""
 
     name: str
@@ -136,18 +136,18 @@ class Lesson:
         return self.name == "tune"
 
 
-def lessons(plan: TaggedPlan, data: Dataset) -> Iterator[Lesson]:
+def training_steps(plan: TaggedPlan, data: Dataset) -> Iterator[TrainingStep]:
     """The stages of a plan, in order."""
     for name, stage, others in (("pretrain", plan.pretrain, plan.others), ("tune", plan.tune, plan.beside)):
         chances = np.where(data.in_domain, 1.0, others)
-        yield Lesson(name, stage, chances / chances.sum())
+        yield TrainingStep(name, stage, chances / chances.sum())
 
 
-def learn(
-    network: TaggedNetwork,
+def train_stage(
+    network: TaggingEnsemble,
     optimiser: torch.optim.Optimizer,
-    clips: Clips,
-    lesson: Lesson,
+    clips: MixupBatchSource,
+    lesson: TrainingStep,
     number: int,
     rng: np.random.Generator,
     on_step: Step,
@@ -175,7 +175,7 @@ def learn(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(lesson.stage, (number - 1 + share) / lesson.stage.epochs)
         # Entered anew each step: within, the rounded weights are kept and would not follow the optimiser.
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype(capabilities()) is torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype(cpu_capabilities()) is torch.bfloat16):
             loss = tagging_loss(network, clips.mixed(batch, rng))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

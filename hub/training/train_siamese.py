@@ -24,9 +24,9 @@ from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.training.dataset import Dataset, split_by_group
 from hub.training.losses import pair_loss
 from hub.training.pair_sampling import PARTNERS, Pairs, batched, draw_pairs, draw_pooled
-from hub.training.resume_state import State, fingerprint, read, write
-from hub.training.validation import Sample
-from shared.errors import Invalid
+from hub.training.resume_state import ResumeState, fingerprint, read, write
+from hub.training.validation import RetrievalValidation
+from shared.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class FreshPairs:
 
     def __post_init__(self) -> None:
         if self.pool_clips < 2 or self.pairs_per_clip < 1:
-            raise Invalid("pools start at 2 clips, pairs per clip at 1")
+            raise InvalidError("pools start at 2 clips, pairs per clip at 1")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How to train.
 
     Attributes:
@@ -83,12 +83,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.seed < 0 or min(self.epochs, self.partners, self.batch_pairs - 1) < 1:
-            raise Invalid("seeds start at 0, epochs and partners at 1, batches at 2")
+            raise InvalidError("seeds start at 0, epochs and partners at 1, batches at 2")
         if not (0.0 < self.learning_rate < 1.0 and 0.0 <= self.validation < 1.0 and self.level_shift >= 0):
-            raise Invalid("the learning rate lies in (0, 1), the validation share in [0, 1); level shift starts at 0")
+            raise InvalidError(
+                "the learning rate lies in (0, 1), the validation share in [0, 1); level shift starts at 0"
+            )
 
 
-PAPER_PLAN: Final = Plan(partners=PARTNERS, fresh=None)
+PAPER_PLAN: Final = TrainingPlan(partners=PARTNERS, fresh=None)
 """The paper's own: 30 + 30 partners drawn once, batches of 128. Source: the paper, sections 4.2 and 5.3."""
 
 
@@ -125,7 +127,7 @@ Step = Callable[[str, int, float], None]
 def train(
     data: Dataset,
     config: NetworkConfig,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     on_epoch: Watch,
     on_step: Step,
@@ -173,12 +175,12 @@ def train(
             drawn = _drawn(part, plan, rng) if plan.fresh else [rng.permutation(pairs) for pairs in fixed]
             batches = [batch for pairs in drawn for batch in batched(pairs, plan.batch_pairs)]
             shifts, on_share = partial(_shifts, part, plan, rng), partial(on_step, stage, number)
-            loss = learn(network, optimiser, part, batches, shifts=shifts, on_share=on_share)
+            loss = train_epoch(network, optimiser, part, batches, shifts=shifts, on_share=on_share)
             measured = validation.measure(network) if stage == "validate" else (None, None, None)
             history.append(Epoch(stage, number, epochs, sum(map(len, batches)), loss, *measured))
             if state is not None:
                 past = [asdict(epoch) for epoch in history]
-                write(state, run, State(network.state_dict(), optimiser.state_dict(), past))
+                write(state, run, ResumeState(network.state_dict(), optimiser.state_dict(), past))
             on_epoch(history[-1])
     record: dict[str, Any] = {
         "plan": asdict(plan),
@@ -190,31 +192,31 @@ def train(
     return Checkpoint(network=network.eval().requires_grad_(False), space=data.space, record=record)
 
 
-def _untrained(config: NetworkConfig, plan: Plan) -> tuple[SiameseNetwork, torch.optim.Optimizer]:
+def _untrained(config: NetworkConfig, plan: TrainingPlan) -> tuple[SiameseNetwork, torch.optim.Optimizer]:
     torch.manual_seed(plan.seed)
     network = SiameseNetwork(config)
     return network, torch.optim.RMSprop(network.parameters(), lr=plan.learning_rate)
 
 
-def _best(history: list[Epoch], plan: Plan) -> int:
+def _best(history: list[Epoch], plan: TrainingPlan) -> int:
     """Number of the epoch with the lowest validation loss; without validation, of the last."""
     losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
     return 1 + int(np.argmin(losses)) if losses else plan.epochs
 
 
-def _generator(plan: Plan, stage: str, number: int) -> np.random.Generator:
+def _generator(plan: TrainingPlan, stage: str, number: int) -> np.random.Generator:
     """The randomness of one epoch, from 1; 0 is what precedes the first."""
     return np.random.default_rng([plan.seed, 1 if stage == "validate" else 2, number])
 
 
-def _drawn(data: Dataset, plan: Plan, rng: np.random.Generator) -> list[Pairs]:
+def _drawn(data: Dataset, plan: TrainingPlan, rng: np.random.Generator) -> list[Pairs]:
     """Pairs in a random order, by pool; without pools in one piece."""
     if plan.fresh is None:
         return [draw_pairs(data.labels, rng, plan.partners)]
     return draw_pooled(data.labels, rng, partners=plan.partners, **asdict(plan.fresh))
 
 
-def learn(
+def train_epoch(
     network: SiameseNetwork,
     optimiser: torch.optim.Optimizer,
     data: Dataset,
@@ -255,7 +257,7 @@ def _mean(losses: list[float], batches: list[Pairs]) -> float:
     return float(np.average(losses, weights=[len(batch) for batch in batches])) if batches else 0.0
 
 
-def _shifts(data: Dataset, plan: Plan, rng: np.random.Generator) -> Tensor | None:
+def _shifts(data: Dataset, plan: TrainingPlan, rng: np.random.Generator) -> Tensor | None:
     """A random level shift per clip of the data set, in the feature space's units: float32 [n, 1, 1]."""
     if plan.level_shift == 0:
         return None
@@ -267,14 +269,14 @@ def _shifts(data: Dataset, plan: Plan, rng: np.random.Generator) -> Tensor | Non
 class Validation:
     """The part set aside: pairs for the loss, and queries for retrieval, the same after each epoch."""
 
-    def __init__(self, rest: Dataset, aside: Dataset, plan: Plan) -> None:
+    def __init__(self, rest: Dataset, aside: Dataset, plan: TrainingPlan) -> None:
         rng = np.random.default_rng([plan.seed, 0])
         self._aside = aside
         drawn = _drawn(aside, plan, rng)
         self._batches = [batch for pairs in drawn for batch in batched(pairs, plan.batch_pairs)]
         if not self._batches:
-            raise Invalid(f"the {len(aside)} clips set aside make no pairs to validate with")
-        self._sample = Sample(rest, aside, rng)
+            raise InvalidError(f"the {len(aside)} clips set aside make no pairs to validate with")
+        self._sample = RetrievalValidation(rest, aside, rng)
 
     def measure(self, network: SiameseNetwork) -> tuple[float, float, float]:
         """Mean loss, mAP_8@10 and mAP_7@10."""

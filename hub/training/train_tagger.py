@@ -16,12 +16,12 @@ import numpy as np
 
 from hub.model.calibration import Calibration
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagger import TaggedConfig, TaggedNetwork
-from hub.training.calibration import PLAIN, Choice, calibrate, choice_of, choose
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from hub.training.calibration import PLAIN, RankingChoice, calibrate, choice_of, choose
 from hub.training.dataset import Dataset, split_by_group
-from hub.training.ensemble import fit
+from hub.training.ensemble import fit_members
 from hub.training.tagger_schedule import TaggedEpoch, TaggedPlan
-from hub.training.validation import Sample
+from hub.training.validation import RetrievalValidation
 
 SET_ASIDE: Final = 0.2
 _STREAM: Final = 7
@@ -34,8 +34,8 @@ def train_tagged(
     plan: TaggedPlan,
     *,
     like: Checkpoint | None = None,
-    start: TaggedNetwork | None = None,
-    known: Choice = PLAIN,
+    start: TaggingEnsemble | None = None,
+    known: RankingChoice = PLAIN,
     on_epoch: Callable[[TaggedEpoch], None],
     on_step: Callable[[str, int, float], None],
     state: Path | None = None,
@@ -78,8 +78,8 @@ def train_tagged(
         rng = np.random.default_rng([plan.seed, _STREAM])
         rest, aside = split_by_group(data, SET_ASIDE, rng)
         queries, database = aside.take(aside.in_domain), rest.take(rest.in_domain)
-        sample = Sample(database, queries, rng)
-        network, history = fit(
+        sample = RetrievalValidation(database, queries, rng)
+        network, history = fit_members(
             rest,
             config,
             plan,
@@ -97,7 +97,7 @@ def train_tagged(
         choice = choice_of(like)
         calibration = like.calibration
     record |= asdict(choice)
-    network, final = fit(
+    network, final = fit_members(
         data, config, plan, run="final", on_epoch=on_epoch, on_step=on_step, state=kept("final"), start=start
     )
     network.shift.fill_(choice.shift)

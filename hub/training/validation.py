@@ -15,7 +15,7 @@ CLIPS: Final = 1_000
 DEPTH: Final = 10
 
 
-class Sample:
+class RetrievalValidation:
     """A fixed sample of queries and database; figures are comparable within a training.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 SHORTEST: Final = 0.3
 LONGEST: Final = 0.5
@@ -24,7 +24,7 @@ def halves(data: Dataset) -> tuple[Tensor, Tensor]:
     frames = torch.from_numpy(data.space.dequantise(data.features))
     half = frames.shape[1] // 2
     if not half:
-        raise Invalid(f"a clip of {data.space.id} has one frame: it cannot be halved")
+        raise InvalidError(f"a clip of {data.space.id} has one frame: it cannot be halved")
     return pooled(frames[:, :half]), pooled(frames[:, -half:])
 
 

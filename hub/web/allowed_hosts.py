@@ -17,17 +17,17 @@ ANY: Final = "*"
 _HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::[0-9]{0,5})?")
 
 
-def own_names(bound: str, page_url: str, further: Iterable[str]) -> frozenset[str]:
+def own_names(bound: str, public_url: str, further: Iterable[str]) -> frozenset[str]:
     """Return the names under which this hub answers, in lower case.
 
     Args:
         bound: address or name that it listens on.
-        page_url: its pages as people reach them.
+        public_url: its pages as people reach them.
         further: names of the setting `web.allowed_hosts`.
     """
     machine = socket.gethostname()
     names = {"localhost", machine, machine.partition(".")[0], f"{machine.partition('.')[0]}.local", bound, *further}
-    return frozenset(_plain(name) for name in (*names, urlsplit(page_url).hostname or "localhost"))
+    return frozenset(_plain(name) for name in (*names, urlsplit(public_url).hostname or "localhost"))
 
 
 def answered(host: str | None, names: frozenset[str]) -> bool:

@@ -15,13 +15,13 @@ from hub.metrics.exposition import expose
 from hub.web.allowed_hosts import own_names
 from hub.web.api import alerts, episodes, events, export, names, search, sensors, sources
 from hub.web.api import stream as live
-from hub.web.api.search import faults
-from hub.web.context import Parts
-from hub.web.live_feed import Feed
-from hub.web.middleware import Guard
+from hub.web.api.search import format_validation_errors
+from hub.web.context import WebContext
+from hub.web.live_feed import LiveFeed
+from hub.web.middleware import SecurityMiddleware
 from hub.web.pages import router as pages
 from hub.web.query_parameters import known_parameters
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 _ABOUT = """A network of noise sensors that remembers what it heard.
 
@@ -50,9 +50,9 @@ class HealthView(BaseModel):
     retention: str
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: WebContext) -> FastAPI:
     """The hub's web application over its parts."""
-    feed = Feed(parts)
+    feed = LiveFeed(parts)
     parts.workers.append(feed.worker)
 
     @asynccontextmanager
@@ -75,14 +75,14 @@ def create_app(parts: Parts) -> FastAPI:
     api.include_router(live.routes(feed))
     app.include_router(api)
     _add_operator_routes(app, parts)
-    pages.add(app, parts)
+    pages.mount_pages(app, parts)
     _add_answers_to_errors(app, parts)
-    web, notify = parts.settings.web, parts.settings.notify
-    app.add_middleware(Guard, names=own_names(web.host, notify.page_url, web.allowed_hosts))
+    web = parts.settings.web
+    app.add_middleware(SecurityMiddleware, names=own_names(web.host, web.public_url, web.allowed_hosts))
     return app
 
 
-def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
+def _add_operator_routes(app: FastAPI, parts: WebContext) -> None:
     @app.get(
         "/healthz/live",
         response_model=LiveView,
@@ -115,25 +115,25 @@ def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
         return Response(told, headers={"Content-Type": content_type})
 
 
-def _add_answers_to_errors(app: FastAPI, parts: Parts) -> None:
+def _add_answers_to_errors(app: FastAPI, parts: WebContext) -> None:
     """Every error has one shape, `detail` in words; who asks for a page is answered with one."""
 
     def answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-        if pages.wanted(request):
-            return pages.problem(parts, request, code, detail, headers)
+        if pages.wants_html(request):
+            return pages.error_page(parts, request, code, detail, headers)
         return JSONResponse({"detail": detail}, status_code=code, headers=headers)
 
-    @app.exception_handler(Unavailable)
+    @app.exception_handler(UnavailableError)
     def unavailable(request: Request, error: Exception) -> Response:
         return answer(request, 503, str(error), {"Retry-After": "5"})
 
-    @app.exception_handler(Invalid)
+    @app.exception_handler(InvalidError)
     def invalid(request: Request, error: Exception) -> Response:
         return answer(request, 422, str(error))
 
     @app.exception_handler(RequestValidationError)
     def misunderstood(request: Request, error: RequestValidationError) -> Response:
-        return answer(request, 422, faults(error.errors()))
+        return answer(request, 422, format_validation_errors(error.errors()))
 
     @app.exception_handler(HTTPException)
     def failed(request: Request, error: HTTPException) -> Response:

@@ -5,29 +5,29 @@ from pathlib import Path
 from fastapi import HTTPException
 
 from hub.domain.records import StoredEvent
-from hub.web.context import Parts
+from hub.web.context import WebContext
 
 
-def path_of(parts: Parts, event: StoredEvent) -> Path | None:
+def audio_path(parts: WebContext, event: StoredEvent) -> Path | None:
     """The file of an event's sound; None if there is none."""
-    root = parts.settings.archive.clips_dir
+    root = parts.settings.store.audio_dir
     if root is None or not event.clip:
         return None
     path = (root / event.clip).resolve()
     return path if path.is_relative_to(root.resolve()) and path.is_file() else None
 
 
-def kept_path(parts: Parts, event: StoredEvent) -> Path:
+def get_audio_or_404(parts: WebContext, event: StoredEvent) -> Path:
     """The file of an event's sound.
 
     Raises:
         HTTPException: 404, there is none; says why.
     """
-    path = path_of(parts, event)
+    path = audio_path(parts, event)
     if path is not None:
         return path
-    if parts.settings.archive.clips_dir is None:
-        raise HTTPException(404, "no sound is kept here: archive.clips_dir is not set")
+    if parts.settings.store.audio_dir is None:
+        raise HTTPException(404, "no sound is kept here: store.audio_dir is not set")
     if not event.clip:
         raise HTTPException(404, f"the sound of {event.id} was not kept: its sensor sent numbers, or the disk failed")
     raise HTTPException(404, f"the sound of {event.id} is not on the disk any more")

@@ -5,27 +5,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from hub.alerting.explanation import Explainer
-from hub.alerting.feedback import Feedback
+from hub.alerting.explanation import MatchExplainer
+from hub.alerting.feedback import FeedbackService
 from hub.alerting.name_matching import NameMatcher
-from hub.alerting.recurrence import Patterns
+from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
-from hub.domain.sensor_map import Places
+from hub.domain.sensor_map import SensorMap
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.health_probes import Probes
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
-from hub.store.episodes import Casebook
-from hub.store.event_queries import Catalogue
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.event_queries import EventQueries
+from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 from shared.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthStatus:
     """What `/healthz` tells: whether the hub can do its work.
 
     Attributes:
@@ -53,12 +53,12 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Parts:
+class WebContext:
     """The hub's parts that pages and API are made of.
 
     Attributes:
         archive: events, alerts, sensors.
-        casebook: episodes and thresholds.
+        episode_store: episodes and thresholds.
         retrieval: finds similar events.
         extractor: turns an uploaded recording into features.
         metrics: counters and timings.
@@ -77,19 +77,19 @@ class Parts:
         workers: threads that must live; the live feed adds its own.
     """
 
-    archive: Archive
-    casebook: Casebook
+    archive: EventStore
+    episode_store: EpisodeStore
     retrieval: Retrieval
-    extractor: Extractor
+    extractor: FeatureExtractor
     metrics: HubMetrics
-    health: Callable[[], Health]
+    health: Callable[[], HealthStatus]
     settings: HubSettings
-    feedback: Feedback
-    patterns: Patterns
+    feedback: FeedbackService
+    patterns: RecurrenceService
     sources: SourceStore
     histories: SourceHistories
-    explainer: Explainer
-    places: Places
+    explainer: MatchExplainer
+    places: SensorMap
     names: NamedSounds
     name_matcher: NameMatcher
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -97,6 +97,6 @@ class Parts:
     workers: list[Worker] = field(default_factory=list)
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> EventQueries:
         """Lists of the archive's events."""
-        return Catalogue(self.archive)
+        return EventQueries(self.archive)

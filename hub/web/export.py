@@ -19,7 +19,7 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {"csv": "text/csv; charset=utf-8", "j
 _RISKY: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def cell(value: object) -> object:
+def csv_cell(value: object) -> object:
     """A value as a CSV cell: lists are joined by semicolons, text that looks like a formula is made plain."""
     if isinstance(value, list):
         value = "; ".join(map(str, value))
@@ -32,7 +32,7 @@ def csv_lines(columns: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
     """A header and rows as CSV (RFC 4180)."""
     yield _line(columns)
     for row in rows:
-        yield _line([cell(row.get(name)) for name in columns])
+        yield _line([csv_cell(row.get(name)) for name in columns])
 
 
 def json_lines(rows: Iterator[Row]) -> Iterator[str]:
@@ -41,7 +41,7 @@ def json_lines(rows: Iterator[Row]) -> Iterator[str]:
         yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def paged(fetch: Callable[[Cursor | None], tuple[Sequence[Item], Cursor | None]]) -> Iterator[Item]:
+def iterate_pages(fetch: Callable[[Cursor | None], tuple[Sequence[Item], Cursor | None]]) -> Iterator[Item]:
     """All items of a list, the first page fetched at once, so that what is wrong is told before an answer begins."""
     items, following = fetch(None)
 

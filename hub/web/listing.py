@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Final
 
 from hub.domain.episodes import Episode
-from hub.domain.records import ms_of
+from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict
 from hub.store.event_queries import Cursor
-from hub.web.context import Parts
-from hub.web.pagination import page_of
-from hub.web.schemas import utc
+from hub.web.context import WebContext
+from hub.web.pagination import paginate
+from hub.web.schemas import from_ms
 from shared.messages import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 
@@ -21,7 +21,7 @@ LOOKED_AT: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class WantedAlerts:
+class AlertFilter:
     """Which alerts are listed; all by default."""
 
     site: str | None = None
@@ -30,7 +30,7 @@ class WantedAlerts:
     severity: Severity | None = None
     since: datetime | None = None
 
-    def fits(self, alert: AlertMessage) -> bool:
+    def matches(self, alert: AlertMessage) -> bool:
         """Whether an alert is one of them."""
         return (
             self.site in {None, alert.site}
@@ -41,7 +41,7 @@ class WantedAlerts:
 
 
 def alerts(
-    parts: Parts, wanted: WantedAlerts, *, limit: int, after: Cursor | None = None
+    parts: WebContext, wanted: AlertFilter, *, limit: int, after: Cursor | None = None
 ) -> tuple[list[AlertMessage], Cursor | None]:
     """A page of alerts, newest first, and where the next one begins.
 
@@ -51,11 +51,11 @@ def alerts(
     chosen: list[AlertMessage] = []
     looked_at = 0
     while looked_at < LOOKED_AT:
-        found, following = page_of(lambda n, ms: _before(parts, n, ms), _of_alert, _BATCH, after)
+        found, following = paginate(lambda n, ms: _before(parts, n, ms), _of_alert, _BATCH, after)
         for number, alert in enumerate(found):
             if wanted.since is not None and alert.captured_at < wanted.since:
                 return chosen, None
-            if wanted.fits(alert):
+            if wanted.matches(alert):
                 chosen.append(alert)
                 if len(chosen) == limit:
                     ended = number == len(found) - 1 and following is None
@@ -67,16 +67,16 @@ def alerts(
     return chosen, after
 
 
-def _before(parts: Parts, limit: int, before_ms: int | None) -> list[AlertMessage]:
-    return parts.archive.alerts(limit=limit, before=None if before_ms is None else utc(before_ms))
+def _before(parts: WebContext, limit: int, before_ms: int | None) -> list[AlertMessage]:
+    return parts.archive.alerts(limit=limit, before=None if before_ms is None else from_ms(before_ms))
 
 
 def _of_alert(alert: AlertMessage) -> Cursor:
-    return Cursor(ms_of(alert.captured_at), alert.event)
+    return Cursor(to_ms(alert.captured_at), alert.event)
 
 
 def episodes(
-    parts: Parts,
+    parts: WebContext,
     *,
     limit: int,
     after: Cursor | None = None,
@@ -89,15 +89,15 @@ def episodes(
     Raises:
         Unavailable: the store is away.
     """
-    since_ms = None if since is None else ms_of(since)
+    since_ms = None if since is None else to_ms(since)
 
     def one(where: str | None, what: str | None) -> Callable[[int, int | None], Sequence[Episode]]:
-        return lambda n, ms: parts.casebook.episodes(
+        return lambda n, ms: parts.episode_store.episodes(
             limit=n, before_ms=ms, since_ms=since_ms, place=where, category=what
         )
 
     if place is None and category is None:
-        return page_of(one(None, None), _of_episode, limit, after)
+        return paginate(one(None, None), _of_episode, limit, after)
     # An index serves each pair of a place and a category: those asked for are merged.
     places = [place] if place else [sensor.place for sensor in parts.archive.sensors()]
     lists = [one(where, what) for where in places for what in ([category] if category else CATEGORIES)]
@@ -106,14 +106,14 @@ def episodes(
         found = [episode for fetch in lists for episode in fetch(n, ms)]
         return sorted(found, key=_of_episode, reverse=True)[:n]
 
-    return page_of(merged, _of_episode, limit, after)
+    return paginate(merged, _of_episode, limit, after)
 
 
 def _of_episode(episode: Episode) -> Cursor:
     return Cursor(episode.opened_ms, episode.id)
 
 
-def verdicts(parts: Parts, *, limit: int, after: Cursor | None = None) -> tuple[list[Verdict], Cursor | None]:
+def verdicts(parts: WebContext, *, limit: int, after: Cursor | None = None) -> tuple[list[Verdict], Cursor | None]:
     """A page of what people said, newest first, and where the next one begins.
 
     Raises:
@@ -121,6 +121,6 @@ def verdicts(parts: Parts, *, limit: int, after: Cursor | None = None) -> tuple[
     """
 
     def before(n: int, ms: int | None) -> list[Verdict]:
-        return parts.feedback.verdicts(limit=n, before=None if ms is None else utc(ms))
+        return parts.feedback.verdicts(limit=n, before=None if ms is None else from_ms(ms))
 
-    return page_of(before, lambda verdict: Cursor(ms_of(verdict.at), verdict.subject), limit, after)
+    return paginate(before, lambda verdict: Cursor(to_ms(verdict.at), verdict.subject), limit, after)

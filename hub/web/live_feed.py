@@ -19,12 +19,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from hub.domain.delivery_policy import is_news
-from hub.domain.records import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, to_ms
 from hub.store import keys
 from hub.store.events import translated
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.schemas import episode_view, event_view, sensor_view
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.messages import AlertMessage
 from shared.worker import Worker
 
@@ -41,7 +41,7 @@ MISSED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class SseMessage:
     """One server-sent event; `position` is there if everything up to it was told."""
 
     kind: str
@@ -55,14 +55,14 @@ class News:
 
 
 @dataclass(eq=False)
-class Client:
+class SseClient:
     """Who listens: a queue in a loop of its own; None ends it."""
 
     loop: asyncio.AbstractEventLoop
     joined_at: str
-    queue: "asyncio.Queue[News | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    queue: "asyncio.Queue[SseMessage | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
 
-    def put(self, news: Iterable[News | None]) -> None:
+    def put(self, news: Iterable[SseMessage | None]) -> None:
         """Add to the queue, from any thread; a full one ends instead."""
 
         def add() -> None:
@@ -78,17 +78,17 @@ class Client:
             self.loop.call_soon_threadsafe(add)
 
 
-class Feed:
+class LiveFeed:
     """Tells clients what happens.
 
     Args:
         parts: of the hub; clients are let go soon after `parts.stopping` is set.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebContext) -> None:
         self._parts = parts
         self._redis = parts.archive.client
-        self._clients: set[Client] = set()
+        self._clients: set[SseClient] = set()
         self._lock = threading.Lock()
         self._joined = threading.Event()
         self._told_to = "0-0"
@@ -103,23 +103,23 @@ class Feed:
         self._told_to = self._read_to = self._newest()
         self.worker.start()
 
-    def join(self, loop: asyncio.AbstractEventLoop) -> Client:
+    def join(self, loop: asyncio.AbstractEventLoop) -> SseClient:
         """Listen from now on."""
         with self._lock:
-            client = Client(loop, self._told_to)
+            client = SseClient(loop, self._told_to)
             if self._parts.stopping.is_set():
                 client.queue.put_nowait(None)
             self._clients.add(client)
         self._joined.set()
         return client
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: SseClient) -> None:
         """Listen no more."""
         with self._lock:
             self._clients.discard(client)
 
     @translated
-    def missed(self, after: str, upto: str) -> list[News]:
+    def replay(self, after: str, upto: str) -> list[SseMessage]:
         """What happened after one position, up to another.
 
         Raises:
@@ -128,7 +128,7 @@ class Feed:
         rows = self._redis.xrange(keys.CHANGES, f"({after}", upto, count=MISSED + 1)
         oldest = self._redis.xrange(keys.CHANGES, count=1)
         if len(rows) > MISSED or not oldest or _order(after) < _order(oldest[0][0].decode()):
-            return [News("reset", "{}", upto)]
+            return [SseMessage("reset", "{}", upto)]
         return self._news([(name.decode(), row[b"added"].decode()) for name, row in rows if b"added" in row])
 
     def _step(self) -> float:
@@ -145,7 +145,7 @@ class Feed:
         now = time.monotonic()
         self._waiting += [(name, event, now) for name, event in rows if event]
         self._read_to = rows[-1][0] if rows else self._read_to
-        self._tell(self._waiting, self._read_to)
+        self._broadcast(self._waiting, self._read_to)
         if now >= self._sensors_at:
             self._tell_states()
             self._sensors_at = now + _SENSORS_EVERY_S
@@ -153,12 +153,12 @@ class Feed:
 
     def _reset(self, error: Exception) -> None:
         """Leave out what cannot be told, as it would fail again: clients are told to load anew."""
-        if not isinstance(error, Unavailable):
+        if not isinstance(error, UnavailableError):
             self._waiting.clear()
             self._told_to = self._read_to = self._newest()
-            self._put([News("reset", "{}", self._told_to)])
+            self._put([SseMessage("reset", "{}", self._told_to)])
 
-    def _put(self, news: Iterable[News | None]) -> None:
+    def _put(self, news: Iterable[SseMessage | None]) -> None:
         with self._lock:
             for client in self._clients:
                 client.put(news)
@@ -174,7 +174,7 @@ class Feed:
                 self._told_to = newest
             return not self._clients
 
-    def _tell(self, waiting: "deque[tuple[str, str, float]]", read_to: str) -> None:
+    def _broadcast(self, waiting: "deque[tuple[str, str, float]]", read_to: str) -> None:
         """Tell those that were judged, in order, and forget them."""
         ready: list[tuple[str, str]] = []
         if waiting:
@@ -191,10 +191,10 @@ class Feed:
             for client in self._clients:
                 client.put(news)
 
-    def _news(self, changes: Sequence[tuple[str, str]]) -> list[News]:
+    def _news(self, changes: Sequence[tuple[str, str]]) -> list[SseMessage]:
         """What there is to tell of events that came, by position."""
         events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
-        recents = self._parts.casebook.recent(sorted({event.place for event in events.values()}))
+        recents = self._parts.episode_store.sensor_states(sorted({event.place for event in events.values()}))
         sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors()} if events else {}
         names = self._parts.name_matcher.names_of(list(events))
         news = []
@@ -203,21 +203,21 @@ class Feed:
             if event is None:
                 continue
             alert = self._parts.archive.alert(name)
-            news.append(News("event", event_view(event, names.get(name)).model_dump_json()))
+            news.append(SseMessage("event", event_view(event, names.get(name)).model_dump_json()))
             if event.place in sensors:
-                news.append(News("sensor", sensor_view(sensors[event.place]).model_dump_json()))
+                news.append(SseMessage("sensor", sensor_view(sensors[event.place]).model_dump_json()))
             news += self._of_episodes(event, recents)
             if alert is not None and is_news(alert, self._parts.settings.notify.late_after_s):
-                news.append(News("alert", alert.model_dump_json()))
+                news.append(SseMessage("alert", alert.model_dump_json()))
             last = news.pop()
-            news.append(News(last.kind, last.data, position))
+            news.append(SseMessage(last.kind, last.data, position))
         return news
 
-    def _of_episodes(self, event: StoredEvent, recents: dict[str, Any]) -> list[News]:
-        start_ms = ms_of(event.captured_at)
+    def _of_episodes(self, event: StoredEvent, recents: dict[str, Any]) -> list[SseMessage]:
+        start_ms = to_ms(event.captured_at)
         own = [episode for many in recents[event.place].episodes.values() for episode in many]
         return [
-            News("episode", episode_view(episode).model_dump_json())
+            SseMessage("episode", episode_view(episode).model_dump_json())
             for episode in own
             if episode.opened_ms <= start_ms < episode.last_ms
         ]
@@ -227,7 +227,7 @@ class Feed:
         sensors = self._parts.archive.sensors()
         changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
         self._states = {sensor.place: sensor.state for sensor in sensors}
-        self._put([News("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
+        self._put([SseMessage("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
 
     @translated
     def _changes(self, after: str) -> list[tuple[str, str]]:
@@ -251,8 +251,8 @@ class Feed:
 
     def _newest(self) -> str:
         try:
-            return self._parts.archive.position()
-        except Unavailable:
+            return self._parts.archive.last_change_id()
+        except UnavailableError:
             return "0-0"
 
 
@@ -264,9 +264,9 @@ def _is_complete(alert: bytes) -> bool:
         return True
 
 
-def hello(position: str) -> News:
+def hello_message(position: str) -> SseMessage:
     """What a client is told first, so that it can come back from there."""
-    return News("hello", json.dumps({"position": position}), position)
+    return SseMessage("hello", json.dumps({"position": position}), position)
 
 
 def _order(position: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ BODY_CAP_BYTES: Final = UPLOAD_CAP_BYTES + 64 * 1024
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OTHER_HOST: Final = (
     "this hub does not answer under the name in Host: ask by its address, or add the name to web.allowed_hosts or"
-    " notify.page_url"
+    " web.public_url"
 )
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -35,7 +35,7 @@ HEADERS: Final = {
 }
 
 
-class Guard:
+class SecurityMiddleware:
     """Wraps an application.
 
     Args:
@@ -64,14 +64,14 @@ class Guard:
         if not answered(headers.get("host"), self._names):
             await JSONResponse({"detail": _OTHER_HOST}, status_code=421)(scope, receive, guarded)
             return
-        if scope["method"] not in SAFE and not of_ours(headers):
+        if scope["method"] not in SAFE and not is_same_origin(headers):
             refused = f"send the header {HEADER}, or ask from the hub's own page"
             await JSONResponse({"detail": refused}, status_code=403)(scope, receive, guarded)
             return
         await self._app(scope, _capped(receive), guarded)
 
 
-def of_ours(headers: Headers) -> bool:
+def is_same_origin(headers: Headers) -> bool:
     """Whether a request comes from the hub's own page, or from a program that says so."""
     origin = headers.get("origin")
     if HEADER in headers:

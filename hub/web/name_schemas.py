@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from hub.domain.named_sounds import Mode, NamedSound
 from hub.domain.records import StoredEvent
 from hub.store.name_returns import HeardName
-from hub.web.schemas import presence_of, utc
+from hub.web.schemas import from_ms, presence_of
 from shared.events import LevelUnit
 from shared.messages import Probability, Severity
 
@@ -42,7 +42,7 @@ class NameView(BaseModel):
     mode: Mode
     threshold: Probability
     severity: Severity
-    by: str = Field(description="who named it; empty if not told")
+    author: str = Field(description="who named it; empty if not told")
     source: str | None = Field(description="source that the name was given to; null if it was given to events")
     made_at: datetime
     examples: list[ExampleView]
@@ -88,13 +88,13 @@ def name_view(sound: NamedSound, examples: list[ExampleView], heard: HeardName) 
         mode=sound.treatment.mode,
         threshold=sound.treatment.threshold,
         severity=sound.treatment.severity,
-        by=sound.by,
+        author=sound.author,
         source=sound.source or None,
-        made_at=utc(sound.made_ms),
+        made_at=from_ms(sound.made_ms),
         examples=examples,
         times=heard.times,
         clips=heard.clips,
-        last_heard_at=last and utc(last.until_ms),
+        last_heard_at=last and from_ms(last.until_ms),
         last_place=heard.place or None,
         last_event=last and last.event,
         last_alert=(last.alert or None) if last else None,

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from fastapi import HTTPException
 
 from hub.alerting.source_naming import examples_of, forget
-from hub.domain.named_sounds import ALL_SITES, Likely, Mode, NamedSound, Taken, Treatment, folded, tidy
-from hub.domain.records import StoredEvent, ms_of
-from hub.web.audio import path_of
-from hub.web.context import Parts
+from hub.domain.named_sounds import ALL_SITES, Likely, Mode, NamedSound, NameTakenError, Treatment, folded, tidy
+from hub.domain.records import StoredEvent, to_ms
+from hub.web.audio import audio_path
+from hub.web.context import WebContext
 from hub.web.name_schemas import ExampleView, NameView, example_view, name_view
-from hub.web.resolve import event_of
+from hub.web.resolve import get_event_or_404
 from hub.web.source_schemas import source_of
 from shared.messages import Severity
 
@@ -35,7 +35,7 @@ class Change:
         )
 
 
-def sound_of(parts: Parts, sound_id: str) -> NamedSound:
+def sound_of(parts: WebContext, sound_id: str) -> NamedSound:
     """A named sound, as it is now.
 
     Raises:
@@ -48,7 +48,7 @@ def sound_of(parts: Parts, sound_id: str) -> NamedSound:
     return found
 
 
-def example_of(parts: Parts, sound_id: str, event_id: str) -> StoredEvent:
+def example_of(parts: WebContext, sound_id: str, event_id: str) -> StoredEvent:
     """The copy of an example.
 
     Raises:
@@ -62,7 +62,7 @@ def example_of(parts: Parts, sound_id: str, event_id: str) -> StoredEvent:
     return found
 
 
-def named(parts: Parts, site: str | None = None) -> list[NameView]:
+def named(parts: WebContext, site: str | None = None) -> list[NameView]:
     """The named sounds that are looked for at a site, or all; by name.
 
     Raises:
@@ -72,7 +72,7 @@ def named(parts: Parts, site: str | None = None) -> list[NameView]:
     return views(parts, sorted(sounds, key=lambda one: (folded(one.name), one.site)))
 
 
-def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
+def views(parts: WebContext, sounds: Sequence[NamedSound]) -> list[NameView]:
     """Named sounds as the API tells them, with their examples and when they were heard."""
     examples = parts.names.examples([(one.id, event) for one in sounds for event in one.examples])
     archived = {str(event.id) for event in parts.archive.fetch(sorted({event for _, event in examples}))}
@@ -82,7 +82,7 @@ def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
         found = examples.get((sound, event))
         if found is None:
             return None
-        return example_view(found, audio=path_of(parts, found) is not None, archived=event in archived)
+        return example_view(found, audio=audio_path(parts, found) is not None, archived=event in archived)
 
     return [
         name_view(one, [made for event in one.examples if (made := example(one.id, event))], heard[one.id])
@@ -91,7 +91,7 @@ def views(parts: Parts, sounds: Sequence[NamedSound]) -> list[NameView]:
 
 
 def add(
-    parts: Parts,
+    parts: WebContext,
     name: str,
     events: Sequence[str],
     change: Change,
@@ -108,7 +108,7 @@ def add(
         Unavailable: the store is away.
     """
     for event in dict.fromkeys(events):
-        parts.name_matcher.check(event_of(parts.archive, event).space)
+        parts.name_matcher.check(get_event_or_404(parts.archive, event).space)
     try:
         made = parts.names.add(
             name,
@@ -116,17 +116,17 @@ def add(
             site=ALL_SITES if all_sites else None,
             treatment=change.of(Treatment()),
             by=by,
-            now_ms=ms_of(datetime.now(UTC)),
+            now_ms=to_ms(datetime.now(UTC)),
             source=source,
         )
-    except Taken as error:
+    except NameTakenError as error:
         raise HTTPException(409, str(error)) from error
     parts.name_matcher.sounds(at_once=True)  # this hub knows it when the answer is there, others soon after
     return made
 
 
 def name_source(
-    parts: Parts, source_id: str, name: str, change: Change, *, all_sites: bool = False, by: str = ""
+    parts: WebContext, source_id: str, name: str, change: Change, *, all_sites: bool = False, by: str = ""
 ) -> NamedSound:
     """Name a source: its exemplars become the examples, and it is kept for as long as it has its name.
 
@@ -141,7 +141,7 @@ def name_source(
     return made
 
 
-def of_source(parts: Parts, source_id: str) -> list[NamedSound]:
+def of_source(parts: WebContext, source_id: str) -> list[NamedSound]:
     """The names that a source has, the oldest first.
 
     Raises:
@@ -151,7 +151,7 @@ def of_source(parts: Parts, source_id: str) -> list[NamedSound]:
     return [one for one in sounds if (stored := parts.sources.get(one.source)) and stored.id == source_id]
 
 
-def remove(parts: Parts, sound_id: str) -> None:
+def remove(parts: WebContext, sound_id: str) -> None:
     """Forget a named sound.
 
     Raises:
@@ -162,7 +162,7 @@ def remove(parts: Parts, sound_id: str) -> None:
     forget(parts.names, parts.sources, sound_id)
 
 
-def change(parts: Parts, sound_id: str, wanted: Change, events: Sequence[str] | None = None) -> NamedSound:
+def change(parts: WebContext, sound_id: str, wanted: Change, events: Sequence[str] | None = None) -> NamedSound:
     """Change a named sound.
 
     Args:
@@ -180,22 +180,22 @@ def change(parts: Parts, sound_id: str, wanted: Change, events: Sequence[str] | 
     ids = None if events is None else list(dict.fromkeys(events))
     for event in ids or ():
         if event not in present.examples:
-            parts.name_matcher.check(event_of(parts.archive, event).space)
+            parts.name_matcher.check(get_event_or_404(parts.archive, event).space)
     try:
         made = parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
-    except Taken as error:
+    except NameTakenError as error:
         raise HTTPException(409, str(error)) from error
     parts.name_matcher.sounds(at_once=True)
     return made
 
 
-def name_event(parts: Parts, event_id: str, name: str, mode: Mode, *, all_sites: bool = False) -> NamedSound:
+def name_event(parts: WebContext, event_id: str, name: str, mode: Mode, *, all_sites: bool = False) -> NamedSound:
     """Name a sound by one event, or make the event an example of the sound that has this name at its site.
 
     Raises:
         As of `add` and `change`.
     """
-    event, wanted = event_of(parts.archive, event_id), folded(tidy(name))
+    event, wanted = get_event_or_404(parts.archive, event_id), folded(tidy(name))
     known = parts.name_matcher.sounds(at_once=True).values()
     same = next((one for one in known if one.serves(event.site) and folded(one.name) == wanted), None)
     if same is None:
@@ -203,7 +203,7 @@ def name_event(parts: Parts, event_id: str, name: str, mode: Mode, *, all_sites:
     return change(parts, same.id, Change(), [*same.examples, event_id])
 
 
-def likely(parts: Parts, event: StoredEvent) -> list[Likely]:
+def likely(parts: WebContext, event: StoredEvent) -> list[Likely]:
     """The named sounds that an event may be, the likeliest first.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from hub.store.event_queries import Cursor
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 Item = TypeVar("Item")
 
@@ -16,12 +16,12 @@ FORM: Final = r"[0-9]{1,13}~[a-z0-9.|-]{0,450}"
 """What `text_of` makes."""
 
 
-def text_of(cursor: Cursor | None) -> str | None:
+def encode_cursor(cursor: Cursor | None) -> str | None:
     """A cursor as the API tells it; None stays None."""
     return None if cursor is None else f"{cursor.ms}~{cursor.id}"
 
 
-def cursor_of(text: str | None) -> Cursor | None:
+def decode_cursor(text: str | None) -> Cursor | None:
     """A cursor from `text_of`; None, or nothing, is the beginning.
 
     Raises:
@@ -30,12 +30,12 @@ def cursor_of(text: str | None) -> Cursor | None:
     if not text:
         return None
     if not re.fullmatch(FORM, text):
-        raise Invalid("`after` is not what an earlier answer gave as `next`")
+        raise InvalidError("`after` is not what an earlier answer gave as `next`")
     ms, _, name = text.partition("~")
     return Cursor(int(ms), name)
 
 
-def page_of(
+def paginate(
     fetch: Callable[[int, int | None], Sequence[Item]],
     place_of: Callable[[Item], Cursor],
     limit: int,

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from pydantic import BaseModel, Field
 
-from hub.domain.recurrence.analysis import Pattern
+from hub.domain.recurrence.analysis import RecurrenceSummary
 
 
 class WindowView(BaseModel):
@@ -50,7 +50,7 @@ class PatternView(RhythmView):
     last_at: datetime | None
 
 
-def rhythm_view(found: Pattern, calendar: dict[date, float]) -> RhythmView:
+def rhythm_view(found: RecurrenceSummary, calendar: dict[date, float]) -> RhythmView:
     """A pattern's rhythm as the API tells it."""
     return RhythmView(
         times=found.times,
@@ -64,7 +64,7 @@ def rhythm_view(found: Pattern, calendar: dict[date, float]) -> RhythmView:
     )
 
 
-def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date, float]) -> PatternView:
+def pattern_view(place: str, category: str, found: RecurrenceSummary, calendar: dict[date, float]) -> PatternView:
     """A pattern as the API tells it."""
     site, _, sensor = place.partition("/")
     return PatternView(
@@ -77,18 +77,18 @@ def pattern_view(place: str, category: str, found: Pattern, calendar: dict[date,
     )
 
 
-def profile_rows(found: Pattern) -> list[list[float | None]]:
+def profile_rows(found: RecurrenceSummary) -> list[list[float | None]]:
     """A pattern's profile, [7][24]; None where nothing was heard."""
     return [[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()]
 
 
-def window_view(found: Pattern) -> WindowView | None:
+def window_view(found: RecurrenceSummary) -> WindowView | None:
     """The next window of a pattern; None if no time stands out."""
     window = found.next
     return None if window is None else WindowView(**{name: getattr(window, name) for name in WindowView.model_fields})
 
 
-def tested_view(found: Pattern) -> TestedView | None:
+def tested_view(found: RecurrenceSummary) -> TestedView | None:
     """How earlier forecasts did; None if there was none to judge."""
     tested = found.tested
     return None if tested is None else TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields})

@@ -4,7 +4,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 _SHOWN = 60
 
@@ -21,7 +21,9 @@ def known_parameters(request: Request) -> None:
     known = sorted(_names(route.dependant))
     if strange := sorted(set(request.query_params) - set(known)):
         there_are = f"there are {', '.join(known)}" if known else "there are none here"
-        raise Invalid(f"unknown parameters {', '.join(repr(name[:_SHOWN]) for name in strange[:4])}; {there_are}")
+        raise InvalidError(
+            f"unknown parameters {', '.join(repr(name[:_SHOWN]) for name in strange[:4])}; {there_are}"
+        )
 
 
 def _names(dependant: Dependant) -> set[str]:

@@ -4,15 +4,15 @@ from fastapi import HTTPException
 
 from hub.domain.episodes import Episode
 from hub.domain.records import StoredEvent
-from hub.store.events import Archive
-from hub.web.context import Parts
-from shared.errors import Invalid
+from hub.store.events import EventStore
+from hub.web.context import WebContext
+from shared.errors import InvalidError
 from shared.events import EventId, check_name
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 
-def event_of(archive: Archive, event_id: str) -> StoredEvent:
+def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
     """An archived event.
 
     Raises:
@@ -25,7 +25,7 @@ def event_of(archive: Archive, event_id: str) -> StoredEvent:
     return event
 
 
-def alert_of(archive: Archive, alert_id: str) -> AlertMessage:
+def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:
     """An alert, by the id of its event.
 
     Raises:
@@ -39,7 +39,7 @@ def alert_of(archive: Archive, alert_id: str) -> AlertMessage:
     return found
 
 
-def episode_of(parts: Parts, episode_id: str) -> Episode:
+def get_episode_or_404(parts: WebContext, episode_id: str) -> Episode:
     """An episode.
 
     Raises:
@@ -49,14 +49,14 @@ def episode_of(parts: Parts, episode_id: str) -> Episode:
     event, _, number = episode_id.rpartition(".")
     EventId.parse(event)
     if number not in {str(n) for n in range(len(CATEGORIES))}:
-        raise Invalid(f"{episode_id!r} is not an episode id (site.sensor.boot.seq.number)")
-    found = parts.casebook.episode(episode_id)
+        raise InvalidError(f"{episode_id!r} is not an episode id (site.sensor.boot.seq.number)")
+    found = parts.episode_store.episode(episode_id)
     if found is None:
         raise HTTPException(404, f"no episode {episode_id}")
     return found
 
 
-def place_of(text: str | None) -> str | None:
+def parse_place(text: str | None) -> str | None:
     """A place, `site/sensor`; nothing stays None.
 
     Raises:
@@ -70,12 +70,12 @@ def place_of(text: str | None) -> str | None:
     return text
 
 
-def category_of(text: str | None) -> str | None:
+def parse_category(text: str | None) -> str | None:
     """A category of the taxonomy; nothing stays None.
 
     Raises:
         Invalid: another word.
     """
     if text and text not in CATEGORIES:
-        raise Invalid(f"unknown category {text!r}; there are {', '.join(CATEGORIES)}")
+        raise InvalidError(f"unknown category {text!r}; there are {', '.join(CATEGORIES)}")
     return text or None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.alerting.explanation import Why
+from hub.alerting.explanation import MatchExplanation
 from hub.domain.episodes import Episode
 from hub.domain.named_sounds import NamedSound
 from hub.domain.records import Sensor, StoredEvent
@@ -18,7 +18,7 @@ from shared.taxonomy import CATEGORIES
 EVENT_EXAMPLE = "demo.street-1.5f2c.17"
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """Why a request was not answered."""
 
     detail: str = Field(examples=[f"no event {EVENT_EXAMPLE}"])
@@ -42,7 +42,7 @@ class EventView(BaseModel):
                 "rate_hz": 48000,
                 "clock": "synchronised",
                 "claimed_at": None,
-                "historical": False,
+                "backfilled": False,
                 "space": "earwitness-small-u8/1",
                 "presence": {**dict.fromkeys(CATEGORIES, 0.02), "powered-saw": 0.94},
                 "audio": True,
@@ -65,7 +65,7 @@ class EventView(BaseModel):
     claimed_at: datetime | None = Field(
         description="capture time by the sensor's clock, where it is not believed and `captured_at` is of the receipt"
     )
-    historical: bool = Field(description="whether it is a replay of an old recording")
+    backfilled: bool = Field(description="whether it is a replay of an old recording")
     space: str
     presence: dict[str, Probability]
     audio: bool = Field(description="whether its sound was kept")
@@ -86,30 +86,30 @@ class SimilarList(BaseModel):
     matches: list[MatchMessage]
 
 
-class RowView(BaseModel):
+class PresenceRowView(BaseModel):
     """One category of a presence matrix: probability that both, neither or one of two events contain it."""
 
     category: str
     both: float
     neither: float
-    one: float
+    exactly_one: float
 
 
-class WhyView(BaseModel):
+class ExplanationView(BaseModel):
     """Why two events match: the presence matrix, how sure, what would break the match, what drew attention."""
 
     event: str
     match: str
-    lead: str = Field(description="category in which they are likest; empty if they share none")
-    likeness: float = Field(description="probability that they are the same kind of sound")
+    top_category: str = Field(description="category in which they are likest; empty if they share none")
+    match_probability: float = Field(description="probability that they are the same kind of sound")
     same_source: float | None = Field(
         description="probability that they come from the same source; null if the model knows no sources"
     )
     threshold: float = Field(description="likeness that an alert needs here")
-    categories: list[RowView]
-    breaks: list[str] = Field(description="what would have to differ")
-    frames: list[float] = Field(description="attention that each n-th of the event drew, in [0, 1]")
-    match_frames: list[float] = Field(description="the same of the match")
+    categories: list[PresenceRowView]
+    counterfactuals: list[str] = Field(description="what would have to differ")
+    attention: list[float] = Field(description="attention that each n-th of the event drew, in [0, 1]")
+    match_attention: list[float] = Field(description="the same of the match")
 
 
 class EpisodeView(BaseModel):
@@ -120,12 +120,14 @@ class EpisodeView(BaseModel):
     sensor: str
     category: str
     opened_at: datetime
-    last_at: datetime
+    ended_at: datetime
     clips: int
-    loudest: float
-    likeness: float = Field(description="highest probability of being the same kind of sound as a past event")
-    clearest: str = Field(description="event in which the category is surest")
-    clarity: float = Field(description="how sure, in [0, 1]")
+    max_laeq: float
+    match_probability: float = Field(
+        description="highest probability of being the same kind of sound as a past event"
+    )
+    peak_event: str = Field(description="event in which the category is surest")
+    peak_presence: float = Field(description="how sure, in [0, 1]")
     alert: str | None = Field(description="alert that it raised or belongs to")
 
 
@@ -156,10 +158,10 @@ class ThresholdView(BaseModel):
     category: str
     value: float
     learnt: bool = Field(description="whether the site has learnt it; else it is the setting")
-    false_a_day: float
+    false_alerts_per_day: float
     low: float = Field(description="of false alerts a day, lower end of a 90 % interval")
     high: float
-    alerts_a_day: float
+    alerts_per_day: float
     episodes: int
     days: float
     verdicts: int
@@ -172,12 +174,12 @@ class ThresholdList(BaseModel):
     thresholds: list[ThresholdView]
 
 
-class GivenView(BaseModel):
+class VerdictResult(BaseModel):
     """A verdict that was kept, and how it moved the threshold of its category."""
 
     verdict: Verdict
-    before: float
-    after: float
+    threshold_before: float
+    threshold_after: float
 
 
 class ReportView(BaseModel):
@@ -231,7 +233,7 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView
         rate_hz=event.rate_hz or None,
         clock=event.clock,
         claimed_at=event.claimed_at,
-        historical=event.historical,
+        backfilled=event.backfilled,
         space=event.space,
         presence=presence_of(event),
         audio=bool(event.clip),
@@ -252,32 +254,33 @@ def episode_view(episode: Episode) -> EpisodeView:
         site=site,
         sensor=sensor,
         category=episode.category,
-        opened_at=utc(episode.opened_ms),
-        last_at=utc(episode.last_ms),
+        opened_at=from_ms(episode.opened_ms),
+        ended_at=from_ms(episode.last_ms),
         clips=episode.clips,
-        loudest=episode.loudest,
-        likeness=episode.best,
-        clearest=episode.clearest,
-        clarity=episode.clarity,
+        max_laeq=episode.max_laeq,
+        match_probability=episode.max_match_probability,
+        peak_event=episode.peak_event,
+        peak_presence=episode.peak_presence,
         alert=episode.alert or None,
     )
 
 
-def why_view(event: StoredEvent, match: StoredEvent, why: Why) -> WhyView:
+def why_view(event: StoredEvent, match: StoredEvent, why: MatchExplanation) -> ExplanationView:
     """An explanation as the API tells it."""
-    return WhyView(
+    return ExplanationView(
         event=str(event.id),
         match=str(match.id),
-        lead=why.lead,
-        likeness=why.likeness,
+        top_category=why.lead,
+        match_probability=why.match_probability,
         same_source=why.same_source,
         threshold=why.threshold,
         categories=[
-            RowView(category=row.category, both=row.both, neither=row.neither, one=row.one) for row in why.categories
+            PresenceRowView(category=row.category, both=row.both, neither=row.neither, exactly_one=row.one)
+            for row in why.categories
         ],
-        breaks=list(why.breaks),
-        frames=why.frames.tolist(),
-        match_frames=why.match_frames.tolist(),
+        counterfactuals=list(why.counterfactuals),
+        attention=why.frames.tolist(),
+        match_attention=why.match_frames.tolist(),
     )
 
 
@@ -288,10 +291,10 @@ def threshold_view(category: str, learnt: Threshold | None, start: float) -> Thr
         category=category,
         value=own.value,
         learnt=learnt is not None,
-        false_a_day=own.false_a_day,
+        false_alerts_per_day=own.false_alerts_per_day,
         low=own.low,
         high=own.high,
-        alerts_a_day=own.alerts_a_day,
+        alerts_per_day=own.alerts_per_day,
         episodes=int(own.episodes),
         days=own.days,
         verdicts=int(own.verdicts),
@@ -314,6 +317,6 @@ def sensor_view(sensor: Sensor) -> SensorView:
     )
 
 
-def utc(ms: int) -> datetime:
+def from_ms(ms: int) -> datetime:
     """The time that is so many ms after 1970."""
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -10,10 +10,10 @@ from typing import Final
 from hub.alerting.matching import told
 from hub.domain.records import StoredEvent
 from hub.search.backend import By, Exclusion, Filter, Query
-from hub.search.retrieval import own_recent
-from hub.web.context import Parts
+from hub.search.retrieval import exclude_recent_from_sensor
+from hub.web.context import WebContext
 from shared.audio import MAX_SAMPLES, Waveform, read_whole
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import CLIP_S
 from shared.extractor import Sound
 from shared.messages import MatchMessage
@@ -27,7 +27,7 @@ _LAST_PIECE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Likeliest:
+class SearchHit:
     """A match of a search, and where in the query it was found.
 
     Attributes:
@@ -39,8 +39,8 @@ class Likeliest:
     at_s: float = 0.0
 
 
-def like_event(
-    parts: Parts,
+def search_by_event(
+    parts: WebContext,
     event: StoredEvent,
     k: int,
     chosen: Filter,
@@ -62,16 +62,16 @@ def like_event(
         Invalid: no model for its feature space; by source, and the model knows no sources.
     """
     key = str(event.id)
-    within_s = 0.0 if own_recent_clips else parts.settings.flagging.own_recent_s
+    within_s = 0.0 if own_recent_clips else parts.settings.search.exclude_same_sensor_s
     barred = Exclusion(frozenset({key}))
     if within_s:
-        barred = own_recent({key}, event.place, event.captured_at, within_s)
+        barred = exclude_recent_from_sensor({key}, event.place, event.captured_at, within_s)
     query = Query(parts.retrieval.embed(event.space, event.features), k, barred, chosen, by)
     matches = parts.retrieval.search_all([(event.space, query)])[0]
-    return told(parts.retrieval, event.space, matches, parts.settings.flagging.min_shared)
+    return told(parts.retrieval, event.space, matches, parts.settings.alerts.min_shared_probability)
 
 
-def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[Likeliest]:
+def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[SearchHit]:
     """The events most similar to a recording, the best first.
 
     Args:
@@ -84,35 +84,35 @@ def like_recording(parts: Parts, data: bytes, k: int, chosen: Filter, by: By = B
     Raises:
         Invalid: not such a file, or one that is too long, damaged or empty; or the model cannot rank by source.
     """
-    sounds = pieces(*decoded(data))
+    sounds = split_into_clips(*decode_upload(data))
     space = parts.extractor.space.id
     towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
     answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
-    best: dict[str, Likeliest] = {}
+    best: dict[str, SearchHit] = {}
     for number, matches in enumerate(answers):
-        for match in told(parts.retrieval, space, matches, parts.settings.flagging.min_shared):
+        for match in told(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):
             if match.event not in best or _rank(match) > _rank(best[match.event].match):
-                best[match.event] = Likeliest(match, number * CLIP_S)
+                best[match.event] = SearchHit(match, number * CLIP_S)
     return sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]
 
 
-def decoded(data: bytes) -> tuple[Waveform, int]:
+def decode_upload(data: bytes) -> tuple[Waveform, int]:
     """A recording as float32 [samples], mono, and its rate in Hz; it is decoded no further than it may last.
 
     Raises:
         Invalid: see `like_recording`.
     """
     if len(data) > UPLOAD_CAP_BYTES:
-        raise Invalid(f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
+        raise InvalidError(f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
     try:
         recording = of_bytes(data, _FORMATS)
         most = min(MAX_SAMPLES // recording.channels, round(LONGEST_S * recording.rate_hz))
         return read_whole(recording, most), recording.rate_hz
-    except Invalid as error:
-        raise Invalid(f"the recording: {error}; send wav, flac or ogg of up to {LONGEST_S:.0f} s") from error
+    except InvalidError as error:
+        raise InvalidError(f"the recording: {error}; send wav, flac or ogg of up to {LONGEST_S:.0f} s") from error
 
 
-def pieces(waveform: Waveform, rate_hz: int) -> list[Sound]:
+def split_into_clips(waveform: Waveform, rate_hz: int) -> list[Sound]:
     """A recording cut into clips of ten seconds; a short rest goes without a clip of its own."""
     step = round(CLIP_S * rate_hz)
     starts = [0, *range(step, len(waveform) - round(_LAST_PIECE_S * rate_hz), step)]

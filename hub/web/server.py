@@ -5,7 +5,7 @@ import threading
 import uvicorn
 from fastapi import FastAPI
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.sockets import listeners
 
 
@@ -25,7 +25,7 @@ class Server:
         try:
             sockets = listeners(host, port)
         except OSError as error:
-            raise Unavailable(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
+            raise UnavailableError(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
         )

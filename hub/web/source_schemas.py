@@ -9,13 +9,13 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
 from hub.domain.episodes import Episode
-from hub.domain.recurrence.analysis import Pattern
+from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.domain.sources import exemplars
 from hub.store.event_queries import Cursor
 from hub.store.source_rows import StoredSource
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.pattern_schemas import RhythmView, rhythm_view
-from hub.web.schemas import utc
+from hub.web.schemas import from_ms
 
 SOURCE_EXAMPLE: Final = "4f2a9c01d7"
 EXEMPLARS: Final = 4
@@ -44,7 +44,7 @@ class SourceList(BaseModel):
 
 
 class SourceDetail(RhythmView, SourceView):
-    """A source with its history; what pauses for half an hour at most is one time (`flagging.cooldown_s`)."""
+    """A source with its history; what pauses for half an hour at most is one time (`alerts.cooldown_s`)."""
 
     exemplars: list[str] = Field(description="events that sound most like it")
     different: list[str] = Field(description="sources that a person said are others")
@@ -64,12 +64,12 @@ class Known:
 
     stored: StoredSource
     episodes: Sequence[Episode]
-    pattern: Pattern
+    pattern: RecurrenceSummary
     calendar: dict[date, float]
     exemplars: list[str]
 
 
-def source_of(parts: Parts, name: str) -> StoredSource:
+def source_of(parts: WebContext, name: str) -> StoredSource:
     """A source by its id, or by that of one that became a part of it.
 
     Raises:
@@ -82,7 +82,7 @@ def source_of(parts: Parts, name: str) -> StoredSource:
     return found
 
 
-def known_of(parts: Parts, name: str) -> Known:
+def known_of(parts: WebContext, name: str) -> Known:
     """A source with its history, by its id.
 
     Raises:
@@ -104,7 +104,12 @@ def known_of(parts: Parts, name: str) -> Known:
 
 
 def sources(
-    parts: Parts, *, limit: int, after: Cursor | None = None, site: str | None = None, category: str | None = None
+    parts: WebContext,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    site: str | None = None,
+    category: str | None = None,
 ) -> tuple[list[StoredSource], Cursor | None]:
     """A page of sources, the one that was heard last first, and where the next one begins.
 
@@ -125,7 +130,7 @@ def places_of(episodes: Sequence[Episode]) -> list[str]:
     return sorted(counts, key=lambda place: (-counts[place], place))
 
 
-def source_view(parts: Parts, stored: StoredSource) -> SourceView:
+def source_view(parts: WebContext, stored: StoredSource) -> SourceView:
     """A source as the API tells it in a list."""
     return _view(stored, places_of(parts.sources.episodes(stored.id, limit=PLACES_FROM)))
 
@@ -136,8 +141,8 @@ def _view(stored: StoredSource, places: list[str]) -> SourceView:
         site=stored.group.site,
         category=stored.group.category,
         space=stored.group.space,
-        first_at=utc(stored.first_ms),
-        last_at=utc(stored.source.last_ms),
+        first_at=from_ms(stored.first_ms),
+        last_at=from_ms(stored.source.last_ms),
         episodes=stored.episodes,
         places=places,
     )

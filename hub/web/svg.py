@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from hub.domain.sensor_map import EARTH_M, Position
-from hub.store.event_queries import Level
+from hub.store.event_queries import LevelPoint
 
 STRIP: Final = (240, 36)
 """Width and height of a strip chart."""
@@ -22,7 +22,7 @@ STEPS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class StripChart:
     """A level over time.
 
     Attributes:
@@ -40,7 +40,7 @@ class Strip:
     since_ms: int
 
 
-def strip(levels: Sequence[Level]) -> Strip | None:
+def strip(levels: Sequence[LevelPoint]) -> StripChart | None:
     """A strip chart of levels, oldest first; None of fewer than two."""
     if len(levels) < 2:
         return None
@@ -54,10 +54,10 @@ def strip(levels: Sequence[Level]) -> Strip | None:
         x = width * (level.at_ms - first) / max(1, last - first)
         y = height - 3 - (height - 6) * (level.laeq - low) / room
         points.append(f"{x:.1f},{y:.1f}")
-    return Strip(" ".join(points), low, high, laeq[-1], first)
+    return StripChart(" ".join(points), low, high, laeq[-1], first)
 
 
-def shade(share: float | None, most: float) -> str:
+def heat_class(share: float | None, most: float) -> str:
     """CSS class of a cell: `unknown`, or `heat-0` to `heat-5` up to the most."""
     if share is None or math.isnan(share):
         return "unknown"
@@ -91,7 +91,7 @@ def week(profile: Sequence[Sequence[float]]) -> Week:
     """The hours of the week from shares in [0, 1], [7][24] from Monday 0:00; NaN where nothing was heard."""
     most = max((p for row in profile for p in row if not math.isnan(p)), default=0.0)
     rows = [
-        (day, [Cell(None if math.isnan(p) else p, shade(p, most)) for p in row])
+        (day, [Cell(None if math.isnan(p) else p, heat_class(p, most)) for p in row])
         for day, row in zip(DAYS, profile, strict=True)
     ]
     return Week(rows, most)
@@ -114,13 +114,16 @@ def calendar(hours: Mapping[date, float], last: date, weeks: int) -> list[list[D
     for weekday in range(7):
         days = [monday + timedelta(days=weekday + 7 * week) for week in range(weeks)]
         rows.append(
-            [None if day > last else Day(day, hours.get(day, 0.0), shade(hours.get(day, 0.0), most)) for day in days]
+            [
+                None if day > last else Day(day, hours.get(day, 0.0), heat_class(hours.get(day, 0.0), most))
+                for day in days
+            ]
         )
     return rows
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SiteMap:
     """A plan of sensors, north up.
 
     Attributes:
@@ -146,7 +149,7 @@ class Plan:
         )
 
 
-def plan(positions: Mapping[str, Position]) -> Plan | None:
+def plan(positions: Mapping[str, Position]) -> SiteMap | None:
     """A plan of places by latitude and longitude, in the plane about their middle; None of none."""
     if not positions:
         return None
@@ -169,7 +172,7 @@ def plan(positions: Mapping[str, Position]) -> Plan | None:
         for place, (x, y) in metres.items()
     }
     scale_m = _round_length(PLAN_WIDTH / 5 / per_m)
-    return Plan(PLAN_WIDTH, height, dots, round(scale_m * per_m, 1), scale_m)
+    return SiteMap(PLAN_WIDTH, height, dots, round(scale_m * per_m, 1), scale_m)
 
 
 def _round_length(longest_m: float) -> int:

@@ -5,24 +5,24 @@ from dataclasses import dataclass
 from fastapi import HTTPException
 
 from hub.domain.verdicts import VerdictKind
-from hub.web.context import Parts
-from hub.web.resolve import alert_of
-from hub.web.schemas import GivenView, ThresholdView, threshold_view
+from hub.web.context import WebContext
+from hub.web.resolve import get_alert_or_404
+from hub.web.schemas import ThresholdView, VerdictResult, threshold_view
 from shared.taxonomy import CATEGORIES
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class VerdictInput:
     """What a person says; see `hub.domain.verdicts.Verdict`."""
 
     verdict: VerdictKind
     match: str | None = None
     categories: tuple[str, ...] = ()
     note: str = ""
-    by: str = ""
+    author: str = ""
 
 
-def give(parts: Parts, alert_id: str, said: Said) -> GivenView:
+def submit_verdict(parts: WebContext, alert_id: str, said: VerdictInput) -> VerdictResult:
     """Keep a verdict on an alert or one of its matches, and tell how the category's threshold moved.
 
     Raises:
@@ -30,37 +30,39 @@ def give(parts: Parts, alert_id: str, said: Said) -> GivenView:
         HTTPException: 404, no such alert.
         Unavailable: the store is away.
     """
-    alert = alert_of(parts.archive, alert_id)
+    alert = get_alert_or_404(parts.archive, alert_id)
     if said.match is not None and said.match not in {match.event for match in alert.matches}:
         raise HTTPException(404, f"alert {alert_id} has no match {said.match}")
     category = next(iter(alert.categories), "")
     before = threshold(parts, alert.site, category)
-    verdict = parts.feedback.give(
+    verdict = parts.feedback.submit(
         alert=alert,
         match=said.match,
         verdict=said.verdict,
         categories=said.categories,
         note=said.note,
-        by=said.by,
+        by=said.author,
     )
-    return GivenView(verdict=verdict, before=before, after=threshold(parts, alert.site, category))
+    return VerdictResult(
+        verdict=verdict, threshold_before=before, threshold_after=threshold(parts, alert.site, category)
+    )
 
 
-def threshold(parts: Parts, site: str, category: str) -> float:
+def threshold(parts: WebContext, site: str, category: str) -> float:
     """Likeness from which a category raises alerts at a site, in [0, 1]."""
-    own = parts.casebook.thresholds(site).get(category)
-    return parts.settings.flagging.threshold if own is None else own.value
+    own = parts.episode_store.thresholds(site).get(category)
+    return parts.settings.alerts.default_threshold if own is None else own.value
 
 
-def thresholds(parts: Parts, site: str) -> list[ThresholdView]:
+def thresholds(parts: WebContext, site: str) -> list[ThresholdView]:
     """All thresholds of a site.
 
     Raises:
         HTTPException: 404, no such site was ever heard.
         Unavailable: the store is away.
     """
-    if parts.casebook.times(site) is None:
+    if parts.episode_store.observed_range(site) is None:
         raise HTTPException(404, f"nothing was heard of a site {site}")
-    learnt = parts.casebook.thresholds(site)
-    start = parts.settings.flagging.threshold
+    learnt = parts.episode_store.thresholds(site)
+    start = parts.settings.alerts.default_threshold
     return [threshold_view(name, learnt.get(name), start) for name in CATEGORIES]

@@ -11,18 +11,18 @@
 from pathlib import Path
 from typing import Final
 
-from shared.backbones.manifest import Description, read
-from shared.errors import Invalid
-from shared.feature_space import SHORT_NAMES, SMALL, SPACES, FeatureSpace, register
+from shared.backbones.manifest import BackboneManifest, read
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, SHORT_NAMES, SPACES, FeatureSpace, register_space
 from shared.paths import expanded
 
 SMALL_FILE: Final = Path(__file__).parent / "earwitness-small.toml"
 """Description of the backbone that ships."""
 
-_brought = {SMALL.id: SMALL_FILE}
+_brought = {EARWITNESS_SMALL.id: SMALL_FILE}
 
 
-def bring(path: Path) -> Description:
+def register_backbone(path: Path) -> BackboneManifest:
     """Make a feature space known by its description, for the whole program; the same file again changes nothing.
 
     Raises:
@@ -30,12 +30,12 @@ def bring(path: Path) -> Description:
         Invalid: it is not understood, or another feature space has its id.
     """
     description = read(path)
-    register(description.space)
+    register_space(description.space)
     _brought[description.id] = path
     return description
 
 
-def space_named(name: str) -> FeatureSpace:
+def resolve_space(name: str) -> FeatureSpace:
     """A feature space by its short name, its id, or the path of its description, which makes it known.
 
     Raises:
@@ -46,11 +46,13 @@ def space_named(name: str) -> FeatureSpace:
     if space_id in SPACES:
         return SPACES[space_id]
     if not name.endswith(".toml"):
-        raise Invalid(f"unknown feature space {name!r}; write {', '.join(SHORT_NAMES)}, or the path of a description")
-    return bring(expanded(Path(name))).space
+        raise InvalidError(
+            f"unknown feature space {name!r}; write {', '.join(SHORT_NAMES)}, or the path of a description"
+        )
+    return register_backbone(expanded(Path(name))).space
 
 
-def find(name: str) -> Path:
+def resolve_manifest(name: str) -> Path:
     """The description that a name stands for, made known to the program.
 
     Args:
@@ -60,10 +62,10 @@ def find(name: str) -> Path:
         Unavailable: the description cannot be opened.
         Invalid: another name, a feature space that is no backbone, or a description that is not understood.
     """
-    return described(space_named(name).id)
+    return manifest_path(resolve_space(name).id)
 
 
-def described(space_id: str) -> Path:
+def manifest_path(space_id: str) -> Path:
     """Where the description of a feature space is.
 
     Raises:
@@ -72,4 +74,4 @@ def described(space_id: str) -> Path:
     try:
         return _brought[space_id]
     except KeyError:
-        raise Invalid(f"feature space {space_id!r} is no backbone that was described") from None
+        raise InvalidError(f"feature space {space_id!r} is no backbone that was described") from None

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from shared.events import CLIP_S
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 
 RATE_HZ = 48_000
 """Sample rate of the clips, as of most microphones: resampling is part of the cost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class EmbeddingCost:
     """What was measured.
 
     Attributes:
@@ -34,7 +34,7 @@ class Cost:
     memory_mb: float
 
 
-def measure(extractor: Extractor, repeats: int) -> Cost:
+def measure(extractor: FeatureExtractor, repeats: int) -> EmbeddingCost:
     """Time an extractor on noise; what it costs does not depend on what it hears.
 
     Args:
@@ -49,7 +49,7 @@ def measure(extractor: Extractor, repeats: int) -> Cost:
         started = time.perf_counter()
         extractor.extract(clip, RATE_HZ)
         took.append(1e3 * (time.perf_counter() - started))
-    return Cost(extractor.space.id, round(statistics.median(took), 2), round(max(took), 2), peak_mb())
+    return EmbeddingCost(extractor.space.id, round(statistics.median(took), 2), round(max(took), 2), peak_mb())
 
 
 def peak_mb() -> float:

@@ -21,7 +21,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import CLIP_S
 from shared.feature_space import FeatureSpace
 from shared.text_files import read_toml
@@ -30,7 +30,7 @@ ID: Final = r"^[a-z0-9][a-z0-9._-]{0,54}/[0-9]{1,4}$"
 """Pattern of a feature space's id: a name and a version."""
 
 
-class Description(BaseModel):
+class BackboneManifest(BaseModel):
     """What a backbone wants and gives.
 
     Attributes:
@@ -60,7 +60,7 @@ class Description(BaseModel):
     output: str | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Description":
+    def _consistent(self) -> "BackboneManifest":
         if self.window > CLIP_S * self.rate_hz:
             raise ValueError(f"a window of {self.window} samples is longer than a clip of {CLIP_S} s")
         if not self.low < self.high:
@@ -80,7 +80,7 @@ class Description(BaseModel):
         return FeatureSpace(self.id, self.frames, self.dimension, self.low, self.high)
 
 
-def read(path: Path) -> Description:
+def read(path: Path) -> BackboneManifest:
     """Read a description.
 
     Raises:
@@ -88,13 +88,13 @@ def read(path: Path) -> Description:
         Invalid: it is not TOML, or a field is missing, unknown or outside its range.
     """
     try:
-        return Description.model_validate(read_toml(path))
+        return BackboneManifest.model_validate(read_toml(path))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'description'}: {e['msg']}" for e in error.errors())
-        raise Invalid(f"{path}: {faults}") from error
+        raise InvalidError(f"{path}: {faults}") from error
 
 
-def write(path: Path, description: Description) -> None:
+def write(path: Path, description: BackboneManifest) -> None:
     """Write a description, as `read` takes it."""
     fields = description.model_dump(exclude_none=True)
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]

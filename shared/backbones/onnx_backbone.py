@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from shared.audio import Waveform
-from shared.backbones.manifest import Description, read
+from shared.backbones.manifest import BackboneManifest, read
 from shared.backbones.runtime import onnxruntime
-from shared.errors import Invalid, Unavailable
-from shared.extractor import Sound, clip_at
+from shared.errors import InvalidError, UnavailableError
+from shared.extractor import Sound, resample_clip
 from shared.feature_space import Features, FeatureSpace, Floats
 
 WINDOWS_AT_ONCE: Final = 40
@@ -31,12 +31,12 @@ class Backbone:
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        self.description: Final[Description] = read(path)
+        self.description: Final[BackboneManifest] = read(path)
         model = path.parent / self.description.model
         self._session = _session(_verified(model, self.description.sha256), model, threads)
         taken = self._session.get_inputs()
         if len(taken) != 1 or taken[0].type != "tensor(float)" or len(taken[0].shape) not in {1, 2}:
-            raise Invalid(f"{model} must take one input, float32 [n, {self.description.window}] or [window]")
+            raise InvalidError(f"{model} must take one input, float32 [n, {self.description.window}] or [window]")
         self._input = taken[0].name
         shape = taken[0].shape
         self._flat = len(shape) == 1
@@ -44,7 +44,7 @@ class Backbone:
         outputs = [one.name for one in self._session.get_outputs()]
         self._output = self.description.output or outputs[0]
         if self._output not in outputs:
-            raise Invalid(f"{model} has no output {self._output!r}; it has {', '.join(outputs)}")
+            raise InvalidError(f"{model} has no output {self._output!r}; it has {', '.join(outputs)}")
         self._embed(np.zeros((1, self.description.window), np.float32))
 
     @property
@@ -64,7 +64,7 @@ class Backbone:
     def values(self, waveform: Waveform, rate_hz: int) -> Floats:
         """Features of one clip before quantisation, float32 [frames, dimension]; errors as of `extract`."""
         told = self.description
-        clip = clip_at(waveform, rate_hz, told.rate_hz)
+        clip = resample_clip(waveform, rate_hz, told.rate_hz)
         windows = np.lib.stride_tricks.sliding_window_view(clip, told.window)[:: told.hop]
         parts = [windows[at : at + self._at_once] for at in range(0, len(windows), self._at_once)]
         return np.concatenate([self._embed(np.ascontiguousarray(part)) for part in parts])
@@ -74,12 +74,12 @@ class Backbone:
         try:
             (found,) = self._session.run([self._output], {self._input: windows[0] if self._flat else windows})
         except Exception as error:  # onnxruntime's own have no common base
-            raise Invalid(f"{self.space.id}: the model does not take {list(windows.shape)}: {error}") from error
+            raise InvalidError(f"{self.space.id}: the model does not take {list(windows.shape)}: {error}") from error
         found = np.asarray(found, dtype=np.float32)
         if found.size != wanted[0] * wanted[1]:
-            raise Invalid(f"{self.space.id}: the model gave {list(found.shape)}, described is {list(wanted)}")
+            raise InvalidError(f"{self.space.id}: the model gave {list(found.shape)}, described is {list(wanted)}")
         if not np.isfinite(found).all():
-            raise Invalid(f"{self.space.id}: the model gave values that are not finite")
+            raise InvalidError(f"{self.space.id}: the model gave values that are not finite")
         return found.reshape(wanted)
 
 
@@ -87,10 +87,10 @@ def _verified(path: Path, sha256: str) -> bytes:
     try:
         model = path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open {path}: {error.strerror or error}") from error
     found = hashlib.sha256(model).hexdigest()
     if found != sha256:
-        raise Invalid(f"{path} has SHA-256 {found}, its description says {sha256}: an id stands for one file")
+        raise InvalidError(f"{path} has SHA-256 {found}, its description says {sha256}: an id stands for one file")
     return model
 
 
@@ -103,4 +103,4 @@ def _session(model: bytes, path: Path, threads: int) -> onnxruntime.InferenceSes
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common base
-        raise Invalid(f"{path} is not an ONNX model: {error}") from error
+        raise InvalidError(f"{path} is not an ONNX model: {error}") from error

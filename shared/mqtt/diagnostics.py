@@ -12,7 +12,7 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.mqtt.tls import tls_context
 from shared.settings import MqttSettings
 
@@ -29,7 +29,7 @@ _LABEL: Final = 63
 """Longest part of a host name. Source: RFC 1035, 2.3.4."""
 _NOT_YET, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
-_RENEW: Final = "`earwitness-hub init DIR --renew`, of a sensor with `--sensor SITE/NAME`, and copy it again"
+_RENEW: Final = "`earwitness-hub deployment renew DIR`, of a sensor with `--sensor SITE/NAME`, and copy it again"
 _ALERTS: Final = {
     "UNKNOWN_CA": "was not made by the authority that it trusts at this port (sensors' and hubs' ports differ)",
     "CERTIFICATE_REVOKED": f"was revoked: make a new one, {_RENEW}",
@@ -42,7 +42,7 @@ _ALERTS: Final = {
 }
 
 
-def explained(settings: MqttSettings, told: str | None) -> str:
+def explain_connection_failure(settings: MqttSettings, told: str | None) -> str:
     """Why a connection failed, and what to do.
 
     Args:
@@ -108,11 +108,11 @@ def _of_name(host: str) -> str:
     return f"the name {host} is unknown here; correct mqtt.host, or look at DNS"
 
 
-def certificate_ends(settings: MqttSettings) -> datetime | None:
+def broker_certificate_expiry(settings: MqttSettings) -> datetime | None:
     """When the broker's certificate ends; None without TLS, or if it cannot be told now."""
     if not settings.tls:
         return None
-    with contextlib.suppress(OSError, ValueError, Invalid):
+    with contextlib.suppress(OSError, ValueError, InvalidError):
         plain = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
         with (
             contextlib.closing(plain),
@@ -123,7 +123,7 @@ def certificate_ends(settings: MqttSettings) -> datetime | None:
     return None
 
 
-def own_certificate_ends(settings: MqttSettings) -> datetime | None:
+def client_certificate_expiry(settings: MqttSettings) -> datetime | None:
     """When our own certificate ends; None without one, or if it cannot be read.
 
     Source: RFC 5280, 4.1.2.5 (validity: two times, of two digits of the year until 2049, of four from then on).
@@ -167,7 +167,8 @@ def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerification
         return f"has a certificate that is not valid yet: this machine's clock says {now}; set it"
     if error.verify_code == _EXPIRED:
         return (
-            f"has a certificate that has expired (`earwitness-hub init DIR --renew`), or this clock is wrong: {now}"
+            f"has a certificate that has expired (`earwitness-hub deployment renew DIR`), or this clock is"
+            f" wrong: {now}"
         )
     whose = settings.ca_file or "the system's authorities"
     return f"has a certificate that {whose} did not make ({error.verify_message}): correct mqtt.ca_file or mqtt.host"

@@ -25,10 +25,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from shared.backoff import Backoff, Repeats, full_jitter
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.mqtt.diagnostics import NEEDED
 from shared.mqtt.paho_client import SupervisedClient, publish_bytes
-from shared.mqtt.signals import Acknowledged, Connected, Disconnected, Received, Signal, Subscribed, Will
+from shared.mqtt.signals import Acknowledged, Connected, Disconnected, LastWill, MqttEvent, Received, Subscribed
 from shared.mqtt.tls import tls_context
 from shared.settings import MqttSettings
 
@@ -39,11 +39,11 @@ __all__ = [
     "Acknowledged",
     "Connected",
     "Disconnected",
-    "Link",
+    "LastWill",
+    "MqttEvent",
+    "MqttSession",
     "Received",
-    "Signal",
     "Subscribed",
-    "Will",
     "full_jitter",
     "publish_bytes",
 ]
@@ -68,7 +68,7 @@ _OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
 _NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
 
 
-class Link:
+class MqttSession:
     """One MQTT 5 connection with a persistent session.
 
     Args:
@@ -88,11 +88,11 @@ class Link:
         settings: MqttSettings,
         client_id: str,
         *,
-        will: Will | None = None,
+        will: LastWill | None = None,
         receive_maximum: int | None = None,
-        on_signal: Callable[[Signal], None] | None = None,
+        on_signal: Callable[[MqttEvent], None] | None = None,
     ) -> None:
-        self.signals: queue.Queue[Signal] = queue.Queue()
+        self.signals: queue.Queue[MqttEvent] = queue.Queue()
         self._on_signal = on_signal or self.signals.put
         self._settings = settings
         self._client_id = client_id
@@ -107,7 +107,7 @@ class Link:
         self._filters_lock = threading.Lock()
         self._patience_s = FIRST_PATIENCE_S
         self._repeats = Repeats()
-        self._backoff = Backoff(settings.reconnect_cap_s)
+        self._backoff = Backoff(settings.max_reconnect_delay_s)
         self._up = threading.Event()
         self._down = threading.Event()
         self._answered = threading.Event()
@@ -131,7 +131,7 @@ class Link:
                 a connection overtook; paho does not. Message ids are never used twice. The owner calls `settled`.
         """
         self._owner_resends = owner_resends
-        self._backoff = Backoff(self._settings.reconnect_cap_s, owner_settles=owner_resends)
+        self._backoff = Backoff(self._settings.max_reconnect_delay_s, owner_settles=owner_resends)
         self._thread.start()
 
     def settled(self) -> None:
@@ -150,7 +150,7 @@ class Link:
         if self._thread.is_alive():
             self._thread.join()
 
-    def suspend(self) -> None:
+    def pause(self) -> None:
         """Disconnect and stay away until `resume`; the broker keeps our session and its messages."""
         self._open.clear()
         self._close()
@@ -180,7 +180,7 @@ class Link:
             Unavailable: not connected.
         """
         if not self.connected:
-            raise Unavailable(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
+            raise UnavailableError(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
         properties = _properties(PacketTypes.PUBLISH)
         if content_type is not None:
             properties.ContentType = content_type
@@ -228,7 +228,7 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.connect_timeout = FIRST_PATIENCE_S
         if settings.username is not None:
-            client.username_pw_set(settings.username, settings.secret())
+            client.username_pw_set(settings.username, settings.resolve_password())
         if settings.tls:
             client.tls_set_context(tls_context(settings))
         if will is not None:
@@ -249,9 +249,9 @@ class Link:
             try:
                 self._connect_once()
             except OSError as error:
-                self._ended(f"cannot reach the broker: {error}")
+                self._on_connection_lost(f"cannot reach the broker: {error}")
             except Exception as error:  # noqa: BLE001 - a host name that is none, a file that is gone, a defect
-                self._ended(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
+                self._on_connection_lost(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
             if self._open.is_set():  # else we left on purpose, and return as soon as we are let
                 lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
                 taken_over = self._end_code == SESSION_TAKEN_OVER
@@ -290,7 +290,7 @@ class Link:
         if self._answered.wait(self._patience_s):
             self._patience_s = FIRST_PATIENCE_S
             return
-        self._ended(f"the broker does not answer within {self._patience_s:g} s: {NEEDED}")
+        self._on_connection_lost(f"the broker does not answer within {self._patience_s:g} s: {NEEDED}")
         self._patience_s = min(LONGEST_PATIENCE_S, 2 * self._patience_s)
         self._down.set()
 
@@ -300,7 +300,7 @@ class Link:
             self._down.set()
             self._answered.set()
 
-    def _ended(self, reason: str, code: int | None = None) -> None:
+    def _on_connection_lost(self, reason: str, code: int | None = None) -> None:
         """Tell the end of this connection, once."""
         self._up.clear()
         if self._told_end_of == self._epoch:
@@ -315,7 +315,7 @@ class Link:
             log.warning("mqtt connection ended again and again", extra={"reason": reason, "times": times})
         self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
 
-    def _emit(self, signal: Signal) -> None:
+    def _emit(self, signal: MqttEvent) -> None:
         try:
             self._on_signal(signal)
         except Exception:
@@ -329,7 +329,7 @@ class Link:
         self._answered.set()
         if code.is_failure:
             needed = f" ({NEEDED})" if code.value in _OTHER_PROTOCOL else ""
-            self._ended(f"the broker refused the connection: {code}{needed}", code.value)
+            self._on_connection_lost(f"the broker refused the connection: {code}{needed}", code.value)
             self._down.set()
             return
         with self._filters_lock:
@@ -351,15 +351,17 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         if self._up.is_set():
-            self._ended(str(code), code.value)
+            self._on_connection_lost(str(code), code.value)
         else:  # as one does that refuses our certificate, or speaks another protocol
             needed = "" if self._settings.tls else f" ({NEEDED})"
-            self._ended(f"the broker ended the connection before it let us in: {code}{needed}", code.value)
+            self._on_connection_lost(
+                f"the broker ended the connection before it let us in: {code}{needed}", code.value
+            )
         self._answered.set()
         self._down.set()
 
     def _on_end(self, reason: str) -> None:
-        self._ended(reason)
+        self._on_connection_lost(reason)
         self._answered.set()
         self._down.set()
 

@@ -68,11 +68,11 @@ class Acknowledged:
     epoch: int
 
 
-Signal = Connected | Disconnected | Subscribed | Received | Acknowledged
+MqttEvent = Connected | Disconnected | Subscribed | Received | Acknowledged
 
 
 @dataclass(frozen=True, slots=True)
-class Will:
+class LastWill:
     """What the broker publishes for us if we vanish; `at_stop`: and also when we leave on purpose."""
 
     topic: str

@@ -2,7 +2,7 @@
 
 import ssl
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.settings import MqttSettings
 
 
@@ -18,13 +18,13 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
             if path is not None:
                 path.open("rb").close()
         except OSError as error:
-            raise Invalid(f"mqtt.{name} {path} cannot be read: {error.strerror}") from error
+            raise InvalidError(f"mqtt.{name} {path} cannot be read: {error.strerror}") from error
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise Invalid(f"mqtt.key_file {settings.key_file} is not the key of mqtt.cert_file") from error
-        raise Invalid(f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}") from error
+            raise InvalidError(f"mqtt.key_file {settings.key_file} is not the key of mqtt.cert_file") from error
+        raise InvalidError(f"mqtt.ca_file, cert_file or key_file cannot be used: {error.reason or error}") from error
     return context

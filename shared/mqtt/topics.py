@@ -9,7 +9,7 @@ Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import check_name
 
 ROOT: Final = "earwitness/v1"
@@ -17,14 +17,14 @@ ROOT: Final = "earwitness/v1"
 HEARTBEAT_SITE: Final = "heartbeat"
 """The site that heartbeats are of; no sensor may be."""
 
-SensorKind = Literal["state", "event", "beat"]
-ToldKind = Literal["level", "episode", "last-alert"]
+SensorKind = Literal["state", "event", "heartbeat"]
+SensorStateKind = Literal["level", "episode", "last-alert"]
 HubKind = Literal["intake", "online"]
 
 
 @dataclass(frozen=True, slots=True)
 class SensorTopic:
-    """A topic that belongs to one sensor, or, of kind `beat`, to a hub that sends heartbeats.
+    """A topic that belongs to one sensor, or, of kind `heartbeat`, to a hub that sends heartbeats.
 
     Raises:
         Invalid: a site or sensor that is not a valid id, or a sensor at the site of heartbeats.
@@ -37,8 +37,8 @@ class SensorTopic:
     def __post_init__(self) -> None:
         check_name(self.site, "site")
         check_name(self.sensor, "sensor")
-        if (self.site == HEARTBEAT_SITE) != (self.kind == "beat"):
-            raise Invalid(f"site {HEARTBEAT_SITE!r} is for heartbeats, and they are of no other")
+        if (self.site == HEARTBEAT_SITE) != (self.kind == "heartbeat"):
+            raise InvalidError(f"site {HEARTBEAT_SITE!r} is for heartbeats, and they are of no other")
 
     def __str__(self) -> str:
         return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
@@ -52,15 +52,15 @@ class SensorTopic:
         """
         parts = topic.removeprefix(ROOT + "/").split("/")
         if not topic.startswith(ROOT + "/") or len(parts) != 3:
-            raise Invalid(f"{topic!r} is not {ROOT}/<site>/<sensor>/<kind>")
+            raise InvalidError(f"{topic!r} is not {ROOT}/<site>/<sensor>/<kind>")
         site, sensor, kind = parts
         if kind == "event":
             return cls(site=site, sensor=sensor, kind="event")
         if kind == "state":
             return cls(site=site, sensor=sensor, kind="state")
-        if kind == "beat":
-            return cls(site=site, sensor=sensor, kind="beat")
-        raise Invalid(f"{topic!r} ends in an unknown kind {kind!r}")
+        if kind == "heartbeat":
+            return cls(site=site, sensor=sensor, kind="heartbeat")
+        raise InvalidError(f"{topic!r} ends in an unknown kind {kind!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ class AlertTopic:
         check_name(self.site, "site")
 
     def __str__(self) -> str:
-        return BEATS_TOLD if self.site == HEARTBEAT_SITE else f"{ROOT}/{self.site}/alert"
+        return HEARTBEAT_REPLY_TOPIC if self.site == HEARTBEAT_SITE else f"{ROOT}/{self.site}/alert"
 
 
 @dataclass(frozen=True, slots=True)
-class ToldTopic:
+class SensorStateTopic:
     """Where a hub tells the newest of a sensor, retained: its level, its last episode, its last alert.
 
     Raises:
@@ -90,7 +90,7 @@ class ToldTopic:
 
     site: str
     sensor: str
-    kind: ToldKind
+    kind: SensorStateKind
 
     def __post_init__(self) -> None:
         check_name(self.site, "site")
@@ -121,18 +121,18 @@ class HubTopic:
         return f"{ROOT}/hubs/{self.hub}/{self.kind}"
 
 
-OPEN: Final = b"open"
-CLOSED: Final = b"closed"
+INTAKE_OPEN: Final = b"open"
+INTAKE_CLOSED: Final = b"closed"
 """What is said of an intake."""
 ALL_INTAKES: Final = f"{ROOT}/hubs/+/intake"
-BEATS_TOLD: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/told"
+HEARTBEAT_REPLY_TOPIC: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/reply"
 """Where heartbeats come back to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"
 ALL_EVENTS: Final = f"{ROOT}/+/+/event"
 ALL_ALERTS: Final = f"{ROOT}/+/alert"
 
 
-def shared_events(group: str) -> str:
+def shared_event_subscription(group: str) -> str:
     """The shared subscription through which hubs of one group divide all events.
 
     Raises:
@@ -150,7 +150,7 @@ def shared_beats(group: str, hub: str) -> str:
     Raises:
         Invalid: a group or a hub that is not a valid id.
     """
-    return shared(f"{group}-beats", str(SensorTopic(HEARTBEAT_SITE, hub, "beat")))
+    return shared(f"{group}-beats", str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")))
 
 
 def shared(group: str, topic_filter: str) -> str:

@@ -20,9 +20,9 @@ import numpy as np
 from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import HistoryClip
 from hub.settings import HubSettings
-from shared.messages import ReportMessage, StateMessage
-from shared.synthetic_mixture import Sound
-from shared.synthetic_scene import Cast
+from shared.messages import SensorReport, StateMessage
+from shared.synthetic_mixture import SourceInstance
+from shared.synthetic_scene import SoundCast
 from shared.taxonomy import CATEGORIES, COUNT
 
 ZONE: Final = ZoneInfo("Europe/Berlin")
@@ -36,7 +36,7 @@ POSITIONS: Final = {
     "schanze/school": (53.5611, 9.9655),
 }
 PLACES: Final = (*POSITIONS, "schanze/roof")
-_CAST: Final = Cast.drawn(7)
+_CAST: Final = SoundCast.drawn(7)
 _TAKES: Final = 8
 """Takes of each source."""
 _WITH_SOUND: Final = 400
@@ -81,7 +81,7 @@ def _quiet(place: str, at: datetime, rng: np.random.Generator) -> HistoryClip:
 
 
 def _burst(place: str, at: datetime, kind: str, rng: np.random.Generator) -> Iterator[HistoryClip]:
-    sounds = (Sound(kind, _CAST.character(kind, rng), 12.0, _TAKES),)
+    sounds = (SourceInstance(kind, _CAST.character(kind, rng), 12.0, _TAKES),)
     louder_db = float(rng.uniform(-8.0, 8.0))
     for number in range(_BURST):
         begin = at + timedelta(seconds=12 * number)
@@ -101,7 +101,7 @@ def fill(settings: HubSettings, *, count: int, days: int, seed: int = 1) -> None
     with HistoryWriter(settings, rng) as writer:
         writer.write(timetable(count, days, until, rng))
         for place in PLACES:
-            writer.archive.note_state(_state(place, until))
+            writer.archive.update_sensor_state(_state(place, until))
 
 
 def _state(place: str, now: datetime) -> StateMessage:
@@ -113,11 +113,11 @@ def _state(place: str, now: datetime) -> StateMessage:
         sensor=sensor,
         boot="boot",
         state="ready",
-        source="scene",
-        form="flac",
+        source="synthetic",
+        payload_format="flac",
         software="earwitness-edge",
-        since=now,
-        report=ReportMessage(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full),
+        started_at=now,
+        report=SensorReport(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full),
     )
 
 
@@ -127,14 +127,14 @@ def configuration(folder: Path, clips: Path) -> Path:
     placed = "\n".join(f'"{place}" = [{lat}, {lon}]' for place, (lat, lon) in POSITIONS.items())
     path.write_text(
         f"""
-[archive]
-clips_dir = "{clips}"
-[model]
+[store]
+audio_dir = "{clips}"
+[features]
 space = "earwitness-small"
-[places]
+[sites]
 timezone = "{ZONE.key}"
-nearby_m = 500
-[places.positions]
+neighbour_radius_m = 500
+[sites.sensor_positions]
 {placed}
 """
     )

@@ -11,13 +11,13 @@ import httpx
 
 from hub.settings import HubSettings
 from hub.store import keys
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.events import Embedding, Event, EventId, Levels
-from shared.feature_space import SMALL, Features
+from shared.feature_space import EARWITNESS_SMALL, Features
 from shared.messages import encode_event
-from shared.mqtt.session import Connected, Link
+from shared.mqtt.session import Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
-from shared.settings import load
+from shared.settings import load_settings
 from tests.browser.demo import configuration, fill
 from tests.processes import Broker, HubProcess, Rumqttd, Store, Valkey, eventually
 
@@ -47,8 +47,8 @@ class Demo:
         return f"http://127.0.0.1:{self.hub.port}"
 
     @property
-    def archive(self) -> Archive:
-        return Archive(self.store.url)
+    def archive(self) -> EventStore:
+        return EventStore(self.store.url)
 
 
 @contextmanager
@@ -57,11 +57,11 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
     broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     broker.start()
     store.start()
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     clips = folder / "clips"
     try:
         config = configuration(folder, clips)
-        fill(load(HubSettings, config, [f"redis.url={store.url}"]), count=count, days=days)
+        fill(load_settings(HubSettings, config, [f"redis.url={store.url}"]), count=count, days=days)
         hub = Configured(folder / "hub", broker.port, store.url, config)
         hub.start()
         eventually(
@@ -86,9 +86,9 @@ def heard(demo_: Demo, place: str, features: Features, seq: int, boot: str = "li
         duration_s=10.0,
         rate_hz=16_000,
         levels=Levels(70.0, 80.0, "dB"),
-        body=Embedding(SMALL.id, features),
+        body=Embedding(EARWITNESS_SMALL.id, features),
     )
-    link = Link(demo_.broker.settings, f"sender-{sensor}-{boot}-{seq}")
+    link = MqttSession(demo_.broker.settings, f"sender-{sensor}-{boot}-{seq}")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
     link.publish(str(SensorTopic(site, sensor, "event")), encode_event(event), content_type="application/cbor")

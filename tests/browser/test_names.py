@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from shared.feature_space import Features
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 from tests.browser.hub import Demo, demo, heard
 from tests.programs import program
 
@@ -55,7 +55,7 @@ def page(chromium: Browser, street: Demo) -> Iterator[Page]:
 def performance(street: Demo, event: str, seed: int) -> Features:
     """Another performance of an event's sound: what a sensor sends when the same source is heard again."""
     known = street.archive.fetch([event])[0]
-    made: Features = recombined(known.features[None], 1, np.random.default_rng(seed))[0]
+    made: Features = splice_clips(known.features[None], 1, np.random.default_rng(seed))[0]
     return made
 
 

@@ -12,8 +12,8 @@ import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from shared.synthetic_features import recombined
-from shared.synthetic_scene import Cast, mix
+from shared.synthetic_features import splice_clips
+from shared.synthetic_scene import SoundCast, mix_scene
 from tests.browser.hub import Demo, heard
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
@@ -119,7 +119,7 @@ def test_what_is_published_appears_without_loading_the_page_again(page: Page, ci
     expect(page.get_by_role("status").first).to_contain_text("Live")
     page.evaluate("window.stayed = true")
     known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
-    name = heard(city, "schanze/roof", recombined(known.features[None], 1, np.random.default_rng(9))[0], 1)
+    name = heard(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(9))[0], 1)
     expect(page.locator(f"#events a[href='/events/{name}']")).to_be_visible(timeout=15_000)
     assert page.evaluate("window.stayed") is True
 
@@ -129,7 +129,7 @@ def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: De
     expect(page.get_by_role("status").first).to_contain_text("Live")
     page.evaluate("window.stayed = true")
     known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
-    name = heard(city, "schanze/roof", recombined(known.features[None], 1, np.random.default_rng(19))[0], 19)
+    name = heard(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(19))[0], 19)
     expect(page.locator(f"#listed a[href='/events/{name}']")).to_be_visible(timeout=15_000)
     assert page.evaluate("window.stayed") is True
     page.goto("/events")
@@ -161,7 +161,7 @@ def test_a_verdict_given_on_the_page_is_kept_and_the_threshold_moves(page: Page,
     assert own_after["verdicts"] >= own_before["verdicts"] + 1 + len(alert["matches"])
     assert own_after != own_before
     said = got(city, f"alerts/{alert['event']}/feedback")["feedback"]
-    assert {"Ada"} <= {verdict["by"] for verdict in said}
+    assert {"Ada"} <= {verdict["author"] for verdict in said}
     page.goto("/alerts?category=" + lead)
     page.goto("/settings")
     expect(page.get_by_role("heading", name=f"Thresholds of {alert['site']}")).to_be_visible()
@@ -184,7 +184,7 @@ def recording(folder: Path) -> Path:
         return next(path for path in sorted(Path(real).rglob("*")) if path.suffix in {".wav", ".flac", ".ogg"})
     path = folder / "saw.wav"
     soundfile.write(
-        path, mix(["powered-saw"], np.random.default_rng(4), 22_050, 12.0, Cast.drawn(7)).waveform, 22_050
+        path, mix_scene(["powered-saw"], np.random.default_rng(4), 22_050, 12.0, SoundCast.drawn(7)).waveform, 22_050
     )
     return path
 

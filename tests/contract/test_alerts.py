@@ -9,32 +9,33 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.metrics.definitions import HubMetrics
-from hub.notify.dispatcher import unpublished_count
-from hub.notify.service import WaysOut
+from hub.notify.dispatcher import unpublished_alert_count
+from hub.notify.service import NotificationService
 from hub.settings.notify import NotifySettings
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.events import EventId
-from shared.mqtt.session import Link, Received
+from shared.mqtt.session import MqttSession, Received
 from shared.mqtt.topics import ALL_ALERTS
 from tests.processes import Broker, Store, eventually
 from tests.values import alert
 
 
 @pytest.fixture
-def single(store: Store) -> Iterator[Archive]:
-    opened = Archive(store.url, timeout_s=1.0)
+def single(store: Store) -> Iterator[EventStore]:
+    opened = EventStore(store.url, timeout_s=1.0)
     yield opened
     opened.close()
 
 
 @contextmanager
-def publishing(broker: Broker, archive: Archive, hub: str = "one") -> Iterator[HubMetrics]:
+def publishing(broker: Broker, archive: EventStore, hub: str = "one") -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    ways = WaysOut(
+    ways = NotificationService(
         archive.client,
         mqtt=broker.settings,
         notify=NotifySettings(),
         zone=ZoneInfo("UTC"),
+        public_url="http://127.0.0.1:8080",
         hub=hub,
         metrics=metrics,
     )
@@ -55,7 +56,7 @@ def listening(broker: Broker) -> Iterator[list[str]]:
             heard.append(json.loads(signal.payload)["event"])
             link.acknowledge(signal)
 
-    link = Link(broker.settings, "listener", on_signal=on_signal)
+    link = MqttSession(broker.settings, "listener", on_signal=on_signal)
     link.start()
     eventually(lambda: link.connected, 10, "the listener is connected")
     link.subscribe(ALL_ALERTS)
@@ -67,61 +68,61 @@ def events(first: int, end: int) -> list[str]:
     return [f"demo.street-1.boot.{seq}" for seq in range(first, end)]
 
 
-def raise_alerts(archive: Archive, names: list[str]) -> None:
-    archive.complete_all([(EventId.parse(name), alert(name)) for name in names])
+def raise_alerts(archive: EventStore, names: list[str]) -> None:
+    archive.mark_processed([(EventId.parse(name), alert(name)) for name in names])
 
 
-def test_alerts_are_published_in_order_each_once(broker: Broker, single: Archive) -> None:
+def test_alerts_are_published_in_order_each_once(broker: Broker, single: EventStore) -> None:
     with listening(broker) as heard, publishing(broker, single) as metrics:
         for first in range(0, 1_000, 100):
             raise_alerts(single, events(first, first + 100))
-        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 1_000, 10, "all is heard")
     assert heard == events(0, 1_000)
     assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 1_000
 
 
 def test_alerts_raised_while_the_broker_or_the_hub_is_away_are_published_later(
-    broker: Broker, single: Archive
+    broker: Broker, single: EventStore
 ) -> None:
     raise_alerts(single, events(0, 5))
     with publishing(broker, single) as metrics:
-        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 30, "all is published")
         broker.kill()
         raise_alerts(single, events(5, 10))
-        assert unpublished_count(single.client) == 5
+        assert unpublished_alert_count(single.client) == 5
         broker.start()
-        eventually(lambda: unpublished_count(single.client) == 0, 30, "the rest is published")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 30, "the rest is published")
     assert metrics.registry.get_sample_value("earwitness_hub_alerts_published_total") == 10
 
 
-def test_a_store_that_is_away_for_a_while_costs_no_alert(broker: Broker, store: Store, single: Archive) -> None:
+def test_a_store_that_is_away_for_a_while_costs_no_alert(broker: Broker, store: Store, single: EventStore) -> None:
     with listening(broker) as heard, publishing(broker, single):
         raise_alerts(single, events(0, 50))
         store.freeze()
         store.thaw()
         raise_alerts(single, events(50, 100))
-        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 100, 10, "all is heard")
     assert heard == events(0, 100)
 
 
-def test_two_hubs_publish_each_alert_once(broker: Broker, single: Archive) -> None:
+def test_two_hubs_publish_each_alert_once(broker: Broker, single: EventStore) -> None:
     with listening(broker) as heard, publishing(broker, single), publishing(broker, single, "two"):
         for first in range(0, 400, 20):
             raise_alerts(single, events(first, first + 20))
-        eventually(lambda: unpublished_count(single.client) == 0, 30, "all is published")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 30, "all is published")
         eventually(lambda: len(heard) >= 400, 10, "all is heard")
     assert sorted(heard) == sorted(events(0, 400))
 
 
-def test_a_replay_and_a_late_clip_are_listed_and_sent_to_nobody(broker: Broker, single: Archive) -> None:
+def test_a_replay_and_a_late_clip_are_listed_and_sent_to_nobody(broker: Broker, single: EventStore) -> None:
     told = [alert(f"demo.street-1.boot.{seq}") for seq in range(3)]
-    told[0] = told[0].model_copy(update={"historical": True})
+    told[0] = told[0].model_copy(update={"backfilled": True})
     told[1] = told[1].model_copy(update={"delay_s": 3_601.0})
     with listening(broker) as heard, publishing(broker, single):
-        single.complete_all([(EventId.parse(one.event), one) for one in told])
+        single.mark_processed([(EventId.parse(one.event), one) for one in told])
         eventually(lambda: heard == ["demo.street-1.boot.2"], 10, "the one that is news came")
-        eventually(lambda: unpublished_count(single.client) == 0, 10, "nothing waits")
+        eventually(lambda: unpublished_alert_count(single.client) == 0, 10, "nothing waits")
     assert heard == ["demo.street-1.boot.2"]
     assert {one.event for one in single.alerts()} == {one.event for one in told}

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import redis
 
-from hub.domain.records import Change, Recorded
+from hub.domain.records import ChangeRecord, WriteState
 from hub.store.dead_letters import HEAD_BYTES
-from hub.store.events import Archive
-from shared.errors import Invalid, Unavailable
+from hub.store.events import EventStore
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import StateMessage
 from tests.values import NOON, alert, stored
 
 
-def bury(archive: Archive, payload: bytes = b"?", reason: str = "no") -> None:
-    archive.bury(topic="earwitness/v1/a/b/event", payload=payload, reason=reason, received_at=NOON)
+def bury(archive: EventStore, payload: bytes = b"?", reason: str = "no") -> None:
+    archive.add_dead_letter(topic="earwitness/v1/a/b/event", payload=payload, reason=reason, received_at=NOON)
 
 
-def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
+def test_an_event_comes_back_as_it_was_written(archive: EventStore) -> None:
     event = stored()
-    assert archive.record(event) is Recorded.NEW
+    assert archive.add(event) is WriteState.NEW
     back = archive.get(event.id)
     assert back is not None
     assert (back.features == event.features).all()
@@ -35,10 +35,10 @@ def test_an_event_comes_back_as_it_was_written(archive: Archive) -> None:
 
 
 def test_an_event_of_an_earlier_hub_has_no_towers_and_neither_has_one_whose_towers_are_none(
-    archive: Archive, store_url: str
+    archive: EventStore, store_url: str
 ) -> None:
     event = stored()
-    archive.record(event)
+    archive.add(event)
     with redis.Redis.from_url(store_url) as store:
         for value in (b"name:odd", None):
             if value is None:
@@ -50,9 +50,9 @@ def test_an_event_of_an_earlier_hub_has_no_towers_and_neither_has_one_whose_towe
             assert back.towers is None
 
 
-def test_towers_that_an_earlier_hub_archived_have_no_identity(archive: Archive, store_url: str) -> None:
+def test_towers_that_an_earlier_hub_archived_have_no_identity(archive: EventStore, store_url: str) -> None:
     event = stored()
-    archive.record(event)
+    archive.add(event)
     with redis.Redis.from_url(store_url) as store:
         store.hset(f"ew:event:{event.id}", "towers", b"network:" + np.arange(3, dtype="<f2").tobytes())
     back = archive.get(event.id)
@@ -62,11 +62,11 @@ def test_towers_that_an_earlier_hub_archived_have_no_identity(archive: Archive, 
     assert back.towers.identity.size == 0
 
 
-def test_a_repeat_changes_nothing(archive: Archive) -> None:
-    archive.record(stored())
-    archive.complete_all([(stored().id, None)])
-    assert archive.record(stored(after_s=5)) is Recorded.REPEAT
-    assert archive.known_all([stored().id]) == [Recorded.REPEAT]
+def test_a_repeat_changes_nothing(archive: EventStore) -> None:
+    archive.add(stored())
+    archive.mark_processed([(stored().id, None)])
+    assert archive.add(stored(after_s=5)) is WriteState.REPEAT
+    assert archive.write_states([stored().id]) == [WriteState.REPEAT]
     assert archive.count() == 1
     assert [sensor.events for sensor in archive.sensors()] == [1]
     back = archive.get(stored().id)
@@ -74,15 +74,15 @@ def test_a_repeat_changes_nothing(archive: Archive) -> None:
     assert back.captured_at == NOON
 
 
-def test_an_event_whose_handling_was_cut_short_is_known_as_unfinished(archive: Archive) -> None:
-    archive.record(stored())
-    assert archive.known_all([stored().id, stored(1).id]) == [Recorded.UNFINISHED, Recorded.NEW]
-    assert archive.record(stored()) is Recorded.UNFINISHED
+def test_an_event_whose_handling_was_cut_short_is_known_as_unfinished(archive: EventStore) -> None:
+    archive.add(stored())
+    assert archive.write_states([stored().id, stored(1).id]) == [WriteState.UNFINISHED, WriteState.NEW]
+    assert archive.add(stored()) is WriteState.UNFINISHED
 
 
-def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: Archive) -> None:
+def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: EventStore) -> None:
     for seq in range(300):
-        archive.record(stored(seq, sensor=f"street-{seq % 2}", after_s=10 * seq))
+        archive.add(stored(seq, sensor=f"street-{seq % 2}", after_s=10 * seq))
     newest = archive.events(limit=3)
     assert [event.id.seq for event in newest] == [299, 298, 297]
     assert [event.id.seq for event in archive.events(limit=2, before=newest[-1].captured_at)] == [296, 295]
@@ -90,25 +90,25 @@ def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: Archive
     assert len(archive.events(limit=500, place="demo/street-1")) == 150
 
 
-def test_events_written_together_are_told_apart(archive: Archive) -> None:
-    archive.record(stored(1))
-    archive.record(stored(2))
-    archive.complete_all([(stored(2).id, None)])
-    told = archive.record_all([stored(0), stored(1), stored(2), stored(3)])
-    assert told == [Recorded.NEW, Recorded.UNFINISHED, Recorded.REPEAT, Recorded.NEW]
+def test_events_written_together_are_told_apart(archive: EventStore) -> None:
+    archive.add(stored(1))
+    archive.add(stored(2))
+    archive.mark_processed([(stored(2).id, None)])
+    told = archive.add_many([stored(0), stored(1), stored(2), stored(3)])
+    assert told == [WriteState.NEW, WriteState.UNFINISHED, WriteState.REPEAT, WriteState.NEW]
     assert archive.count() == 4
-    assert archive.record_all([]) == []
+    assert archive.add_many([]) == []
 
 
-def test_a_server_that_forgot_our_script_is_told_it_again(archive: Archive, store_url: str) -> None:
-    archive.record(stored(0))
+def test_a_server_that_forgot_our_script_is_told_it_again(archive: EventStore, store_url: str) -> None:
+    archive.add(stored(0))
     redis.Redis.from_url(store_url, protocol=2).script_flush()
-    assert archive.record_all([stored(0), stored(1)]) == [Recorded.UNFINISHED, Recorded.NEW]
+    assert archive.add_many([stored(0), stored(1)]) == [WriteState.UNFINISHED, WriteState.NEW]
 
 
 @pytest.mark.parametrize("count", [0, 1, 600])
-def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archive: Archive, count: int) -> None:
-    archive.record_all([stored(seq, after_s=-seq) for seq in range(count)])
+def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archive: EventStore, count: int) -> None:
+    archive.add_many([stored(seq, after_s=-seq) for seq in range(count)])
     ids = [event for page in archive.ids() for event in page]
     assert ids == [str(stored(seq).id) for seq in reversed(range(count))]
     assert [str(event.id) for event in archive.fetch([*ids[:5], "no.such.1"])] == ids[:5]
@@ -116,108 +116,110 @@ def test_all_ids_come_oldest_first_and_events_by_id_in_the_order_asked_for(archi
 
 @pytest.mark.parametrize("apart_s", [1, 0], ids=["apart", "all at once"])
 def test_ids_overlook_none_that_stays_while_others_expire(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch, apart_s: int
+    archive: EventStore, monkeypatch: pytest.MonkeyPatch, apart_s: int
 ) -> None:
     monkeypatch.setattr("hub.store.events._PAGE", 50)
-    archive.record_all([stored(seq, after_s=-1) for seq in range(100)])
-    archive.record_all([stored(seq, after_s=apart_s * seq) for seq in range(100, 300)])
+    archive.add_many([stored(seq, after_s=-1) for seq in range(100)])
+    archive.add_many([stored(seq, after_s=apart_s * seq) for seq in range(100, 300)])
     told: list[str] = []
     for page in archive.ids():
         told += page
-        archive.expire(NOON)
+        archive.delete_before(NOON)
     assert len(told) == len(set(told))
     assert set(told) >= {str(stored(seq).id) for seq in range(100, 300)}
 
 
-def test_changes_tell_what_came_and_went_after_a_position(archive: Archive) -> None:
-    archive.record(stored(0))
-    start = archive.position()
+def test_changes_tell_what_came_and_went_after_a_position(archive: EventStore) -> None:
+    archive.add(stored(0))
+    start = archive.last_change_id()
     assert archive.changes(start) == (start, [])
-    archive.record_all([stored(1, after_s=50), stored(0)])
-    archive.expire(NOON + timedelta(seconds=10))
+    archive.add_many([stored(1, after_s=50), stored(0)])
+    archive.delete_before(NOON + timedelta(seconds=10))
     found = archive.changes(start)
     assert found is not None
     position, happened = found
-    assert happened == [Change(str(stored(1).id), gone=False), Change(str(stored(0).id), gone=True)]
-    assert position == archive.position()
+    assert happened == [ChangeRecord(str(stored(1).id), gone=False), ChangeRecord(str(stored(0).id), gone=True)]
+    assert position == archive.last_change_id()
     first = archive.changes(start, limit=1)
     assert first is not None
     assert first[1] == happened[:1]
     assert archive.changes(first[0]) == (position, happened[1:])
 
 
-def test_changes_that_are_kept_no_more_are_told_as_missed(archive: Archive, store_url: str) -> None:
-    assert archive.position() == "0-0"
-    archive.record(stored(0))
-    start = archive.position()
-    archive.record_all([stored(seq) for seq in range(1, 500)])
+def test_changes_that_are_kept_no_more_are_told_as_missed(archive: EventStore, store_url: str) -> None:
+    assert archive.last_change_id() == "0-0"
+    archive.add(stored(0))
+    start = archive.last_change_id()
+    archive.add_many([stored(seq) for seq in range(1, 500)])
     assert archive.changes(start) is not None
     client = redis.Redis.from_url(store_url, protocol=2)
     client.xtrim("ew:changes", maxlen=100, approximate=False)
     assert archive.changes(start) is None
-    assert archive.changes(archive.position()) is not None
+    assert archive.changes(archive.last_change_id()) is not None
     client.delete("ew:changes")
     assert archive.changes(start) is None
 
 
-def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(archive: Archive, store_url: str) -> None:
-    archive.record(stored(0))
-    before = archive.position()
-    archive.record(stored(1))
-    position = archive.position()
+def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(
+    archive: EventStore, store_url: str
+) -> None:
+    archive.add(stored(0))
+    before = archive.last_change_id()
+    archive.add(stored(1))
+    position = archive.last_change_id()
     redis.Redis.from_url(store_url, protocol=2).xdel("ew:changes", position)
     assert archive.changes(before) is not None
     assert archive.changes(position) is None
 
 
 def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
+    archive: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.store.events.CHANGES_KEPT", 200)
-    start = archive.position()
-    archive.record_all([stored(seq) for seq in range(150)])
+    start = archive.last_change_id()
+    archive.add_many([stored(seq) for seq in range(150)])
     found = archive.changes(start)
     assert found is not None
     assert len(found[1]) == 150
-    archive.record_all([stored(seq) for seq in range(150, 600)])
+    archive.add_many([stored(seq) for seq in range(150, 600)])
     assert archive.changes(start) is None
 
 
-def test_old_events_and_alerts_expire_and_young_ones_stay(archive: Archive) -> None:
+def test_old_events_and_alerts_expire_and_young_ones_stay(archive: EventStore) -> None:
     for seq in range(4):
-        archive.record(stored(seq, after_s=100 * seq))
-    archive.complete_all([(stored(0).id, alert())])
-    gone = archive.expire(NOON + timedelta(seconds=200))
+        archive.add(stored(seq, after_s=100 * seq))
+    archive.mark_processed([(stored(0).id, alert())])
+    gone = archive.delete_before(NOON + timedelta(seconds=200))
     assert gone == {str(stored(0).id): "", str(stored(1).id): ""}
-    assert archive.expire(NOON + timedelta(seconds=200)) == {}
+    assert archive.delete_before(NOON + timedelta(seconds=200)) == {}
     assert (archive.count(), archive.alert_count()) == (2, 0)
     assert archive.get(stored(0).id) is None
 
 
-def test_events_of_a_feature_space_that_is_unknown_by_now_expire_too(archive: Archive, store_url: str) -> None:
-    archive.record(stored())
+def test_events_of_a_feature_space_that_is_unknown_by_now_expire_too(archive: EventStore, store_url: str) -> None:
+    archive.add(stored())
     redis.Redis.from_url(store_url, protocol=2).hset(f"ew:event:{stored().id}", "space", "gone-u8/1")
-    assert list(archive.expire(NOON + timedelta(seconds=10))) == [str(stored().id)]
+    assert list(archive.delete_before(NOON + timedelta(seconds=10))) == [str(stored().id)]
     assert archive.count() == 0
 
 
-def test_dead_letters_keep_topic_payload_and_reason(archive: Archive) -> None:
+def test_dead_letters_keep_topic_payload_and_reason(archive: EventStore) -> None:
     bury(archive, b"\xff\x00", "not CBOR")
     (letter,) = archive.dead_letters()
-    assert (letter.topic, archive.dead_letter_payload(letter.id), letter.reason, letter.whole) == (
+    assert (letter.topic, archive.dead_letter_payload(letter.id), letter.reason, letter.is_complete) == (
         "earwitness/v1/a/b/event",
         b"\xff\x00",
         "not CBOR",
         True,
     )
-    archive.unbury(letter.id)
+    archive.remove_dead_letter(letter.id)
     assert archive.dead_letter_count() == 0
 
 
-def test_a_huge_payload_is_kept_in_part_and_says_so(archive: Archive) -> None:
+def test_a_huge_payload_is_kept_in_part_and_says_so(archive: EventStore) -> None:
     bury(archive, b"x" * 1_000_000)
     (letter,) = archive.dead_letters()
-    assert (letter.kept, letter.size, letter.whole) == (HEAD_BYTES, 1_000_000, False)
+    assert (letter.kept, letter.size, letter.is_complete) == (HEAD_BYTES, 1_000_000, False)
     assert len(archive.dead_letter_payload(letter.id)) == HEAD_BYTES
 
 
@@ -229,39 +231,39 @@ def state(boot: str, what: str) -> StateMessage:
             "boot": boot,
             "state": what,
             "source": "scene",
-            "form": "flac",
+            "payload_format": "flac",
             "software": "0",
-            "since": NOON,
+            "started_at": NOON,
         }
     )
 
 
-def test_a_late_will_of_an_old_boot_does_not_kill_a_new_session(archive: Archive) -> None:
-    assert archive.note_state(state("one", "ready"))
-    assert archive.note_state(state("two", "ready"))
-    assert not archive.note_state(state("one", "lost"))
+def test_a_late_will_of_an_old_boot_does_not_kill_a_new_session(archive: EventStore) -> None:
+    assert archive.update_sensor_state(state("one", "ready"))
+    assert archive.update_sensor_state(state("two", "ready"))
+    assert not archive.update_sensor_state(state("one", "lost"))
     assert [sensor.state for sensor in archive.sensors()] == ["ready"]
-    assert archive.note_state(state("two", "lost"))
+    assert archive.update_sensor_state(state("two", "lost"))
     assert [sensor.state for sensor in archive.sensors()] == ["lost"]
 
 
-def test_a_server_that_evicts_is_refused(archive: Archive, store_url: str) -> None:
+def test_a_server_that_evicts_is_refused(archive: EventStore, store_url: str) -> None:
     archive.verify()
     client = redis.Redis.from_url(store_url, protocol=2)
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        with pytest.raises(Invalid, match="noeviction"):
+        with pytest.raises(InvalidError, match="noeviction"):
             archive.verify()
     finally:
         client.config_set("maxmemory-policy", "noeviction")
 
 
 def test_a_mistaken_address_is_refused_without_showing_its_password() -> None:
-    with pytest.raises(Invalid, match=r"redis\.url") as caught:
-        Archive("redis://me:hunter/2@127.0.0.1:6379/0")
+    with pytest.raises(InvalidError, match=r"redis\.url") as caught:
+        EventStore("redis://me:hunter/2@127.0.0.1:6379/0")
     assert "hunter" not in str(caught.value)
 
 
 def test_a_server_that_is_away_is_unavailable() -> None:
-    with pytest.raises(Unavailable):
-        Archive("redis://127.0.0.1:1/0", timeout_s=0.5).count()
+    with pytest.raises(UnavailableError):
+        EventStore("redis://127.0.0.1:1/0", timeout_s=0.5).count()

@@ -8,19 +8,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from hub.alerting.detector import Judge
-from hub.alerting.enrichment import Completer
-from hub.alerting.feedback import Feedback
-from hub.alerting.recurrence import Patterns
-from hub.alerting.threshold_tuner import Learner
-from hub.domain.alert_rule import FlagRule, Found
+from hub.alerting.detector import AlertDetector
+from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.feedback import FeedbackService
+from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH
-from hub.domain.records import StoredEvent, ms_of
-from hub.domain.sensor_map import Places
-from hub.store.episodes import Casebook, Conclusion, Opened
-from hub.store.events import Archive
-from shared.errors import Invalid
+from hub.domain.records import StoredEvent, to_ms
+from hub.domain.sensor_map import SensorMap
+from hub.store.episodes import BatchContext, Detection, EpisodeStore
+from hub.store.events import EventStore
+from shared.errors import InvalidError
 from shared.events import EventId, Levels
 from shared.feature_space import VGGISH
 from shared.messages import AlertMessage
@@ -28,7 +28,7 @@ from shared.taxonomy import CATEGORIES
 
 MONDAY = datetime(2026, 11, 2, 7, tzinfo=UTC)
 DOG = CATEGORIES.index("dog")
-PLACES = Places(
+PLACES = SensorMap(
     {"demo/s1": (40.7, -74.0), "demo/s2": (40.7005, -74.0), "demo/far": (40.8, -74.0)}, 200.0, ZoneInfo("UTC")
 )
 
@@ -46,96 +46,111 @@ def event(seq: int, at: datetime, sensor: str = "s1", dog: float = 0.9) -> Store
     )
 
 
-def alike(likeness: float) -> Found:
+def alike(match_probability: float) -> SearchResult:
     matrix = np.zeros((8, 3), np.float32)
     matrix[DOG, BOTH] = 1.0
     row = np.zeros((1, 8), np.float32)
-    row[0, DOG] = likeness
-    return Found([Match("demo.s9.boot.0", "demo/s9", ms_of(MONDAY), 8.0, 8.0, matrix)], row)
+    row[0, DOG] = match_probability
+    return SearchResult([Match("demo.s9.boot.0", "demo/s9", to_ms(MONDAY), 8.0, 8.0, matrix)], row)
 
 
 @pytest.fixture
-def casebook(archive: Archive) -> Casebook:
-    return Casebook(archive)
+def episode_store(archive: EventStore) -> EpisodeStore:
+    return EpisodeStore(archive)
 
 
 @pytest.fixture
-def learner(archive: Archive, casebook: Casebook) -> Learner:
-    return Learner(archive, casebook, false_alerts_a_day=1.0, start=0.5, history_days=30)
+def learner(archive: EventStore, episode_store: EpisodeStore) -> ThresholdTuner:
+    return ThresholdTuner(archive, episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
 
 
 def conclude(
-    archive: Archive, casebook: Casebook, events: list[StoredEvent], likeness: float = 0.9, **rule: float
+    archive: EventStore,
+    episode_store: EpisodeStore,
+    events: list[StoredEvent],
+    match_probability: float = 0.9,
+    **rule: float,
 ) -> list[AlertMessage | None]:
-    archive.record_all(events)
-    judge = Judge(casebook, PLACES, FlagRule(**{"threshold": 0.5, "others_a_day": 1e9, **rule}))  # type: ignore[arg-type]
-    return judge.conclude(events, [alike(likeness)] * len(events))
+    archive.add_many(events)
+    judge = AlertDetector(episode_store, PLACES, AlertRule(**{"threshold": 0.5, "others_per_day": 1e9, **rule}))  # type: ignore[arg-type]
+    return judge.process(events, [alike(match_probability)] * len(events))
 
 
-def test_one_happening_is_one_episode_with_one_alert(archive: Archive, casebook: Casebook) -> None:
-    alerts = conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4)])
-    alerts += conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4, 6)])
+def test_one_happening_is_one_episode_with_one_alert(archive: EventStore, episode_store: EpisodeStore) -> None:
+    alerts = conclude(archive, episode_store, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4)])
+    alerts += conclude(archive, episode_store, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4, 6)])
     told = [alert for alert in alerts if alert is not None]
-    (episode,) = casebook.episodes()
+    (episode,) = episode_store.episodes()
     assert [alert.event for alert in told] == ["demo.s1.boot.0"]
     assert (episode.clips, episode.duration_s, episode.alert) == (6, 60.0, "demo.s1.boot.0")
     assert told[0].episode == episode.id
     assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
-    assert casebook.episode(episode.id) == episode
+    assert episode_store.episode(episode.id) == episode
     assert archive.alert_count() == 1
 
 
-def test_episodes_are_found_by_time_place_and_category(archive: Archive, casebook: Casebook) -> None:
+def test_episodes_are_found_by_time_place_and_category(archive: EventStore, episode_store: EpisodeStore) -> None:
     for hour in range(5):
         at = MONDAY + timedelta(hours=hour)
-        conclude(archive, casebook, [event(hour, at), event(hour, at, "far")])
-    opened = [ms_of(MONDAY + timedelta(hours=hour)) for hour in range(5)]
-    found = casebook.episodes(place="demo/s1", category="dog", limit=2)
+        conclude(archive, episode_store, [event(hour, at), event(hour, at, "far")])
+    opened = [to_ms(MONDAY + timedelta(hours=hour)) for hour in range(5)]
+    found = episode_store.episodes(place="demo/s1", category="dog", limit=2)
     assert [e.opened_ms for e in found] == opened[:2:-1]
-    assert len(casebook.episodes(place="demo/s1")) == 5
-    assert len(casebook.episodes(category="music")) == 0
-    assert {e.place for e in casebook.episodes(since_ms=opened[4])} == {"demo/s1", "demo/far"}
-    assert [e.opened_ms for e in casebook.episodes(place="demo/far", before_ms=opened[1])] == opened[:1]
-    assert casebook.heard_hours("demo/s1", opened[1], opened[3]).tolist() == [o // 3_600_000 for o in opened[1:4]]
-    assert (casebook.sites(), casebook.times("demo")) == (["demo"], (opened[0], opened[4]))
+    assert len(episode_store.episodes(place="demo/s1")) == 5
+    assert len(episode_store.episodes(category="music")) == 0
+    assert {e.place for e in episode_store.episodes(since_ms=opened[4])} == {"demo/s1", "demo/far"}
+    assert [e.opened_ms for e in episode_store.episodes(place="demo/far", before_ms=opened[1])] == opened[:1]
+    assert episode_store.active_hours("demo/s1", opened[1], opened[3]).tolist() == [
+        o // 3_600_000 for o in opened[1:4]
+    ]
+    assert (episode_store.sites(), episode_store.observed_range("demo")) == (["demo"], (opened[0], opened[4]))
 
 
-def test_what_expires_is_gone(archive: Archive, casebook: Casebook) -> None:
+def test_what_expires_is_gone(archive: EventStore, episode_store: EpisodeStore) -> None:
     for hour in range(3):
-        conclude(archive, casebook, [event(hour, MONDAY + timedelta(hours=hour))])
-    assert casebook.expire(ms_of(MONDAY + timedelta(hours=1))) == 1
-    assert casebook.expire(ms_of(MONDAY + timedelta(hours=1))) == 0
-    assert len(casebook.episodes()) == len(casebook.episodes(place="demo/s1", category="dog")) == 2
+        conclude(archive, episode_store, [event(hour, MONDAY + timedelta(hours=hour))])
+    assert episode_store.expire(to_ms(MONDAY + timedelta(hours=1))) == 1
+    assert episode_store.expire(to_ms(MONDAY + timedelta(hours=1))) == 0
+    assert len(episode_store.episodes()) == len(episode_store.episodes(place="demo/s1", category="dog")) == 2
 
 
-def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(archive: Archive, casebook: Casebook) -> None:
+def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
+    archive: EventStore, episode_store: EpisodeStore
+) -> None:
     first, second, third = conclude(
-        archive, casebook, [event(0, MONDAY), event(0, MONDAY, "s2"), event(0, MONDAY, "far")]
+        archive, episode_store, [event(0, MONDAY), event(0, MONDAY, "s2"), event(0, MONDAY, "far")]
     )
     assert first is not None
     assert second is None
     assert third is not None
-    patterns = Patterns(casebook, PLACES, 30)
-    completer = Completer(casebook, patterns, PLACES, FlagRule(), urgent_above_db=10)
-    told = completer.complete(first)
+    patterns = RecurrenceService(episode_store, PLACES, 30)
+    completer = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
+    told = completer.enrich(first)
     assert [name.rpartition(".")[0] for name in told.linked] == ["demo.s2.boot.0"]
     assert told.recurrence is not None
-    assert (told.recurrence.times, told.recurrence.elsewhere) == (1, ["demo/s9"])
+    assert (told.recurrence.episodes, told.recurrence.other_places) == (1, ["demo/s9"])
 
 
-def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(archive: Archive, casebook: Casebook) -> None:
+def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
+    archive: EventStore, episode_store: EpisodeStore
+) -> None:
     alerts = []
     for day in range(12):
         for hour in range(24):
             at = MONDAY + timedelta(days=day, hours=hour - 7)
             alerts += conclude(
-                archive, casebook, [event(24 * day + hour, at, dog=0.9 if hour == 7 else 0.0)], others_a_day=1.0
+                archive,
+                episode_store,
+                [event(24 * day + hour, at, dog=0.9 if hour == 7 else 0.0)],
+                others_per_day=1.0,
             )
     told = [alert for alert in alerts if alert is not None]
     assert [alert.severity for alert in told][-4:] == ["recurring"] * 4
     assert told[0].severity == "notice"
-    completer = Completer(casebook, Patterns(casebook, PLACES, 30), PLACES, FlagRule(), urgent_above_db=10)
-    last = completer.complete(told[-1])
+    completer = AlertEnricher(
+        episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, AlertRule(), urgent_above_ambient_db=10
+    )
+    last = completer.enrich(told[-1])
     assert last.recurrence is not None
     assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
     assert last.severity == "recurring"
@@ -143,11 +158,13 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(archive: Ar
     assert completer.severity(told[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
 
 
-def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(archive: Archive, casebook: Casebook) -> None:
+def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(
+    archive: EventStore, episode_store: EpisodeStore
+) -> None:
     alerts = []
     for hour in range(72):
         at = MONDAY + timedelta(hours=hour)
-        alerts += conclude(archive, casebook, [event(hour, at), event(hour, at, "far")], others_a_day=2.0)
+        alerts += conclude(archive, episode_store, [event(hour, at), event(hour, at, "far")], others_per_day=2.0)
     told = [alert for alert in alerts if alert is not None and alert.severity == "notice"]
     assert 4 <= len(told) <= 6
     for alert in told:
@@ -155,18 +172,18 @@ def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(archive: Archiv
         assert len(day) <= 2
 
 
-def test_two_hubs_together_keep_to_the_budget_of_a_site(archive: Archive, store_url: str) -> None:
+def test_two_hubs_together_keep_to_the_budget_of_a_site(archive: EventStore, store_url: str) -> None:
     """Each takes the clips of sensors that are far from each other, at the same time."""
-    places = Places({}, 200.0, ZoneInfo("UTC"))
-    hubs = [archive, *(Archive(store_url) for _ in range(2))]
+    places = SensorMap({}, 200.0, ZoneInfo("UTC"))
+    hubs = [archive, *(EventStore(store_url) for _ in range(2))]
     alerts = list[AlertMessage | None]()
 
-    def work(own: Archive, number: int) -> None:
-        judge = Judge(Casebook(own), places, FlagRule(threshold=0.5, others_a_day=2.0))
+    def work(own: EventStore, number: int) -> None:
+        judge = AlertDetector(EpisodeStore(own), places, AlertRule(threshold=0.5, others_per_day=2.0))
         for seq in range(20):
             one = event(seq, MONDAY + timedelta(minutes=seq), f"hub{number}-{seq}")
-            own.record_all([one])
-            alerts.extend(judge.conclude([one], [alike(0.9)]))
+            own.add_many([one])
+            alerts.extend(judge.process([one], [alike(0.9)]))
 
     threads = [threading.Thread(target=work, args=(hub, number)) for number, hub in enumerate(hubs)]
     for thread in threads:
@@ -179,46 +196,48 @@ def test_two_hubs_together_keep_to_the_budget_of_a_site(archive: Archive, store_
     assert sum(alert is not None for alert in alerts) == 2
 
 
-def test_what_a_site_was_offered_is_kept_and_counts_in_the_days_after(archive: Archive, casebook: Casebook) -> None:
+def test_what_a_site_was_offered_is_kept_and_counts_in_the_days_after(
+    archive: EventStore, episode_store: EpisodeStore
+) -> None:
     for hour in range(49):
-        conclude(archive, casebook, [event(hour, MONDAY + timedelta(hours=hour))], others_a_day=1.0)
-    seen: list[Opened] = []
+        conclude(archive, episode_store, [event(hour, MONDAY + timedelta(hours=hour))], others_per_day=1.0)
+    seen: list[BatchContext] = []
 
-    def look(opened: Opened) -> list[Conclusion]:
+    def look(opened: BatchContext) -> list[Detection]:
         seen.append(opened)
         return []
 
-    casebook.conclude([event(900, MONDAY + timedelta(hours=49))], look)
+    episode_store.update([event(900, MONDAY + timedelta(hours=49))], look)
     offers = seen[0].offers["demo"]
-    assert offers.since_ms == ms_of(MONDAY)
+    assert offers.since_ms == to_ms(MONDAY)
     counted = [count for counts in (offers.history, offers.today) for key, count in counts.items() if key[0] == "s"]
     assert 40 < sum(counted) <= 49, "one a happening; a day that is over weighs a little less"
     assert len(seen[0].others["demo"]) in {2, 3}
 
 
-def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: Archive, store_url: str) -> None:
+def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStore, store_url: str) -> None:
     """Each judges while the other does: whoever comes second judges again."""
-    other = Archive(store_url)
+    other = EventStore(store_url)
     meeting, alerts = threading.Barrier(2, timeout=10), list[AlertMessage | None]()
     events = [event(0, MONDAY), event(1, MONDAY + timedelta(seconds=10))]
-    archive.record_all(events)
+    archive.add_many(events)
 
-    def work(own: Archive, stored: StoredEvent) -> None:
+    def work(own: EventStore, stored: StoredEvent) -> None:
         tried = 0
 
-        class Meeting(Casebook):
-            def conclude(self, events: object, judge: object) -> list[Conclusion]:
-                def met(opened: Opened) -> list[Conclusion]:
+        class Meeting(EpisodeStore):
+            def conclude(self, events: object, judge: object) -> list[Detection]:
+                def met(opened: BatchContext) -> list[Detection]:
                     nonlocal tried
                     tried += 1
                     if tried == 1:
                         meeting.wait()
                     return judge(opened)  # type: ignore[operator, no-any-return]
 
-                return list(super().conclude(events, met))  # type: ignore[arg-type]
+                return list(super().update(events, met))  # type: ignore[arg-type]
 
-        judge = Judge(Meeting(own), PLACES, FlagRule(threshold=0.5))
-        alerts.extend(judge.conclude([stored], [alike(0.9)]))
+        judge = AlertDetector(Meeting(own), PLACES, AlertRule(threshold=0.5))
+        alerts.extend(judge.process([stored], [alike(0.9)]))
 
     threads = [threading.Thread(target=work, args=pair) for pair in zip((archive, other), events, strict=True)]
     for thread in threads:
@@ -227,104 +246,113 @@ def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: Archive, 
         thread.join(20)
     other.close()
     assert sum(alert is not None for alert in alerts) == 1
-    (episode,) = Casebook(archive).episodes()
+    (episode,) = EpisodeStore(archive).episodes()
     assert episode.clips == 2
 
 
 def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
-    archive: Archive, casebook: Casebook, learner: Learner
+    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner
 ) -> None:
     rng = np.random.default_rng(0)
     at = MONDAY
     for number in range(240):
         at += timedelta(hours=1)
-        conclude(archive, casebook, [event(number, at)], float(rng.uniform(0.5, 0.8)))
-    assert learner.learn_due() == ["demo"]
-    assert learner.learn_due() == []
-    learnt = casebook.thresholds("demo")["dog"]
+        conclude(archive, episode_store, [event(number, at)], float(rng.uniform(0.5, 0.8)))
+    assert learner.tune_stale() == ["demo"]
+    assert learner.tune_stale() == []
+    learnt = episode_store.thresholds("demo")["dog"]
     assert learnt.episodes == 240
     assert learnt.days == pytest.approx(10, abs=0.1)
     assert learnt.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
-    assert learnt.alerts_a_day == 1.0
-    assert learnt.false_a_day == pytest.approx(0.35, abs=0.05)
-    learner.pin("demo", "dog", 0.7)
+    assert learnt.alerts_per_day == 1.0
+    assert learnt.false_alerts_per_day == pytest.approx(0.35, abs=0.05)
+    learner.pin_threshold("demo", "dog", 0.7)
     later = at + timedelta(hours=1)
-    assert conclude(archive, casebook, [event(900, later)], 0.69) == [None]
-    (alert,) = conclude(archive, casebook, [event(901, later + timedelta(hours=2))], 0.95)
+    assert conclude(archive, episode_store, [event(900, later)], 0.69) == [None]
+    (alert,) = conclude(archive, episode_store, [event(901, later + timedelta(hours=2))], 0.95)
     assert alert is not None
     assert alert.threshold == pytest.approx(0.7)
 
 
 @pytest.fixture
-def alerted(archive: Archive, casebook: Casebook) -> AlertMessage:
+def alerted(archive: EventStore, episode_store: EpisodeStore) -> AlertMessage:
     rng = np.random.default_rng(0)
     for number in range(60):
-        conclude(archive, casebook, [event(number, MONDAY + timedelta(hours=number))], float(rng.uniform(0.5, 0.8)))
+        conclude(
+            archive, episode_store, [event(number, MONDAY + timedelta(hours=number))], float(rng.uniform(0.5, 0.8))
+        )
     return archive.alerts(limit=1)[0]
 
 
 def test_a_verdict_moves_the_threshold_at_once(
-    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = Feedback(archive, casebook, learner)
-    before = learner.learn("demo")["dog"]
-    given = feedback.give(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
-    after = casebook.thresholds("demo")["dog"]
+    feedback = FeedbackService(archive, episode_store, learner)
+    before = learner.tune("demo")["dog"]
+    given = feedback.submit(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
+    after = episode_store.thresholds("demo")["dog"]
     assert after.value > before.value
     assert (after.verdicts, before.verdicts) == (1, 0)
-    assert feedback.of_alert(alerted.event) == feedback.verdicts() == feedback.everything() == [given]
-    changed = feedback.give(alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1))
-    assert feedback.everything() == [changed], "a later verdict on the same match replaces the earlier one"
-    assert casebook.thresholds("demo")["dog"].value < after.value
+    assert feedback.for_alert(alerted.event) == feedback.verdicts() == feedback.all() == [given]
+    changed = feedback.submit(
+        alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1)
+    )
+    assert feedback.all() == [changed], "a later verdict on the same match replaces the earlier one"
+    assert episode_store.thresholds("demo")["dog"].value < after.value
 
 
 def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(
-    archive: Archive, casebook: Casebook
+    archive: EventStore, episode_store: EpisodeStore
 ) -> None:
-    conclude(archive, casebook, [event(0, MONDAY)])
+    conclude(archive, episode_store, [event(0, MONDAY)])
     later = MONDAY + timedelta(minutes=10)
-    assert conclude(archive, casebook, [event(1, later, "s2"), event(2, later, "far")])[0] is None
-    near = casebook.episodes(place="demo/s2", category="dog")
+    assert conclude(archive, episode_store, [event(1, later, "s2"), event(2, later, "far")])[0] is None
+    near = episode_store.episodes(place="demo/s2", category="dog")
     assert [episode.alert for episode in near] == ["demo.s1.boot.0"]
-    assert conclude(archive, casebook, [event(3, later + timedelta(hours=1), "s2")])[0] is not None, "long over"
+    assert conclude(archive, episode_store, [event(3, later + timedelta(hours=1), "s2")])[0] is not None, "long over"
 
 
-def test_ignore_at_one_place_hushes_no_other(archive: Archive, casebook: Casebook, learner: Learner) -> None:
-    (alerted,) = conclude(archive, casebook, [event(0, MONDAY)])
+def test_ignore_at_one_place_hushes_no_other(
+    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner
+) -> None:
+    (alerted,) = conclude(archive, episode_store, [event(0, MONDAY)])
     assert alerted is not None
-    Feedback(archive, casebook, learner).give(alert=alerted, match=None, verdict="ignore", now=MONDAY)
-    assert conclude(archive, casebook, [event(1, MONDAY + timedelta(days=2), "s2")])[0] is not None
+    FeedbackService(archive, episode_store, learner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    assert conclude(archive, episode_store, [event(1, MONDAY + timedelta(days=2), "s2")])[0] is not None
 
 
 def test_ignore_hushes_a_category_at_a_place_for_a_week(
-    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    Feedback(archive, casebook, learner).give(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    FeedbackService(archive, episode_store, learner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
     for day, expected in ((2, False), (6, False), (8, True)):
         at = alerted.captured_at + timedelta(days=day)
-        (alert,) = conclude(archive, casebook, [event(1_000 + day, at)], 0.99)
+        (alert,) = conclude(archive, episode_store, [event(1_000 + day, at)], 0.99)
         assert (alert is not None) == expected
 
 
 def test_feedback_on_what_is_not_there_is_refused(
-    archive: Archive, casebook: Casebook, learner: Learner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = Feedback(archive, casebook, learner)
-    with pytest.raises(Invalid, match="no match"):
-        feedback.give(alert=alerted, match="nobody.b.0", verdict="same")
-    with pytest.raises(Invalid, match="unknown categories"):
-        feedback.give(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
-    assert feedback.everything() == []
+    feedback = FeedbackService(archive, episode_store, learner)
+    with pytest.raises(InvalidError, match="no match"):
+        feedback.submit(alert=alerted, match="nobody.b.0", verdict="same")
+    with pytest.raises(InvalidError, match="unknown categories"):
+        feedback.submit(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
+    assert feedback.all() == []
 
 
-def histories(casebook: Casebook) -> list[tuple[object, ...]]:
+def histories(episode_store: EpisodeStore) -> list[tuple[object, ...]]:
     """What is kept of episodes, less their names."""
-    return [(e.opened_ms, e.last_ms, e.clips, e.best, e.clarity, bool(e.alert)) for e in casebook.episodes(limit=500)]
+    return [
+        (e.opened_ms, e.last_ms, e.clips, e.max_match_probability, e.peak_presence, bool(e.alert))
+        for e in episode_store.episodes(limit=500)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_kept_does_not_depend_on_the_order_in_which_clips_come(
-    archive: Archive, casebook: Casebook, seed: int
+    archive: EventStore, episode_store: EpisodeStore, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     starts = np.cumsum(rng.choice([10, 40, 60, 100, 900, 4_000], 60))
@@ -341,33 +369,38 @@ def test_what_is_kept_does_not_depend_on_the_order_in_which_clips_come(
         archive.client.flushall()
         arrived = [clips[n] for n in order]
         for start in range(0, 60, at_once):
-            conclude(archive, casebook, arrived[start : start + at_once])
-        kept.append((histories(casebook), casebook.times("demo")))
+            conclude(archive, episode_store, arrived[start : start + at_once])
+        kept.append((histories(episode_store), episode_store.observed_range("demo")))
     assert kept[1:] == kept[:1] * 3
 
 
 def test_an_episode_that_became_a_part_of_another_is_found_under_both_names(
-    archive: Archive, casebook: Casebook
+    archive: EventStore, episode_store: EpisodeStore
 ) -> None:
     for n, at_s in enumerate((0, 100, 50)):
-        conclude(archive, casebook, [event(n, MONDAY + timedelta(seconds=at_s))], likeness=0.9 if at_s else 0.0)
-    (episode,) = casebook.episodes()
+        conclude(
+            archive,
+            episode_store,
+            [event(n, MONDAY + timedelta(seconds=at_s))],
+            match_probability=0.9 if at_s else 0.0,
+        )
+    (episode,) = episode_store.episodes()
     assert episode.clips == 3
-    assert casebook.episode("demo.s1.boot.0.7") == casebook.episode("demo.s1.boot.1.7") == episode
-    assert [e.id for e in casebook.episodes(place="demo/s1", category="dog")] == [episode.id]
+    assert episode_store.episode("demo.s1.boot.0.7") == episode_store.episode("demo.s1.boot.1.7") == episode
+    assert [e.id for e in episode_store.episodes(place="demo/s1", category="dog")] == [episode.id]
 
 
-def test_traces_expire(archive: Archive, casebook: Casebook) -> None:
-    conclude(archive, casebook, [event(0, MONDAY, dog=0.4), event(1, MONDAY + timedelta(hours=1))])
+def test_traces_expire(archive: EventStore, episode_store: EpisodeStore) -> None:
+    conclude(archive, episode_store, [event(0, MONDAY, dog=0.4), event(1, MONDAY + timedelta(hours=1))])
     assert archive.client.exists("ew:traces:demo/s1:dog") == 1
-    casebook.expire_traces(ms_of(MONDAY))
+    episode_store.expire_traces(to_ms(MONDAY))
     assert archive.client.exists("ew:traces:demo/s1:dog") == 1
-    casebook.expire_traces(ms_of(MONDAY + timedelta(hours=2)))
+    episode_store.expire_traces(to_ms(MONDAY + timedelta(hours=2)))
     assert archive.client.exists("ew:traces:demo/s1:dog") == 0
 
 
-def test_an_episode_that_is_merged_while_a_list_is_read_is_no_row_that_cannot_be_read(archive: Archive) -> None:
+def test_an_episode_that_is_merged_while_a_list_is_read_is_no_row_that_cannot_be_read(archive: EventStore) -> None:
     archive.client.zadd("ew:episodes", {"demo.street-1.boot.1.4": 1_780_315_200_000})
     archive.client.set("ew:episode:demo.street-1.boot.1.4", b'"demo.street-1.boot.0.4"')
-    assert Casebook(archive).episodes() == []
+    assert EpisodeStore(archive).episodes() == []
     assert archive.rows.left_out == {}

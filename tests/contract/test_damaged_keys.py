@@ -4,7 +4,7 @@ import pytest
 
 from hub.ingest.messages import Outcome
 from hub.ingest.quarantine import Quarantine
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
@@ -12,10 +12,10 @@ from tests.values import event
 
 
 @pytest.mark.parametrize("key", ["ew:sensor:demo/street-1", "ew:event:demo.street-1.boot.1"])
-def test_a_message_that_needs_a_damaged_key_is_set_aside_and_stops_no_other(archive: Archive, key: str) -> None:
+def test_a_message_that_needs_a_damaged_key_is_set_aside_and_stops_no_other(archive: EventStore, key: str) -> None:
     archive.client.set(key, "nothing of the kind")
     sent = [event(1), event(1, sensor="street-2")]
     messages = [(str(SensorTopic("demo", one.id.sensor, "event")), encode_event(one)) for one in sent]
     line = Quarantine(pipeline(archive))
-    assert [one.outcome for one in line.finish(line.prepare(messages))] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    assert [one.outcome for one in line.process(line.prepare(messages))] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert [letter.kind for letter in archive.dead_letters()] == ["bug"]

@@ -10,16 +10,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hub.alerting.feedback import Feedback
-from hub.alerting.threshold_tuner import Learner
+from hub.alerting.feedback import FeedbackService
+from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.cli import feedback as commands
-from hub.model.checkpoint import baseline, load, shipped
+from hub.model.checkpoint import baseline_checkpoint, default_checkpoint, load
 from hub.search.scoring.scorer import Scorer
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.verdict_file import read_verdicts
 from hub.training.datasets.verdicts import load_feedback
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import EventId
 from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
@@ -39,7 +39,7 @@ def alert(seq: int, category: str = "dog") -> AlertMessage:
         captured_at=MONDAY,
         level=8.0,
         shared={"dog": 0.9},
-        probability=0.8,
+        match_probability=0.8,
     )
     return AlertMessage(
         event=f"demo.s1.boot.{seq}",
@@ -52,20 +52,20 @@ def alert(seq: int, category: str = "dog") -> AlertMessage:
         presence={"dog": 0.9},
         matches=[past],
         categories=[category],
-        probability=0.8,
+        match_probability=0.8,
         threshold=0.6,
         episode=f"demo.s1.boot.{seq}.{DOG}",
     )
 
 
 @pytest.fixture
-def feedback(archive: Archive) -> Feedback:
+def feedback(archive: EventStore) -> FeedbackService:
     events = [event(seq, MONDAY + timedelta(hours=seq)) for seq in range(1, 41)] + [event(0, MONDAY, "s9", dog=0.2)]
-    archive.record_all(events)
-    archive.complete_all([(stored.id, alert(stored.id.seq) if stored.id.seq else None) for stored in events])
-    casebook = Casebook(archive)
-    learner = Learner(archive, casebook, false_alerts_a_day=2.0, start=0.6, history_days=30)
-    return Feedback(archive, casebook, learner)
+    archive.add_many(events)
+    archive.mark_processed([(stored.id, alert(stored.id.seq) if stored.id.seq else None) for stored in events])
+    episode_store = EpisodeStore(archive)
+    learner = ThresholdTuner(archive, episode_store, max_false_alerts_per_day=2.0, start=0.6, history_days=30)
+    return FeedbackService(archive, episode_store, learner)
 
 
 def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:
@@ -75,13 +75,13 @@ def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:
 
 
 def test_what_people_say_is_exported_with_labels_to_learn_from(
-    feedback: Feedback, store_url: str, tmp_path: Path
+    feedback: FeedbackService, store_url: str, tmp_path: Path
 ) -> None:
-    feedback.give(alert=alert(1), match="demo.s9.boot.0", verdict="same", now=MONDAY)
-    feedback.give(alert=alert(2), match=None, verdict="wrong-category", categories=["music"], now=MONDAY)
-    feedback.give(alert=alert(3), match=None, verdict="wrong-category", now=MONDAY)
-    feedback.give(alert=alert(4), match=None, verdict="different", now=MONDAY)
-    feedback.give(alert=alert(5), match=None, verdict="ignore", now=MONDAY)
+    feedback.submit(alert=alert(1), match="demo.s9.boot.0", verdict="same", now=MONDAY)
+    feedback.submit(alert=alert(2), match=None, verdict="wrong-category", categories=["music"], now=MONDAY)
+    feedback.submit(alert=alert(3), match=None, verdict="wrong-category", now=MONDAY)
+    feedback.submit(alert=alert(4), match=None, verdict="different", now=MONDAY)
+    feedback.submit(alert=alert(5), match=None, verdict="ignore", now=MONDAY)
     out = tmp_path / "feedback.jsonl"
     assert run(store_url, "feedback", "export", str(out)) == (0, {"verdicts": 5, "file": str(out)})
     assert [pair.verdict.verdict for pair in read_verdicts(out)][:1] == ["same"]
@@ -91,61 +91,63 @@ def test_what_people_say_is_exported_with_labels_to_learn_from(
     assert len(data) == 4
     assert told == {(DOG,), (CATEGORIES.index("music"),), ()}
     assert len(load_feedback(out, VGGISH.id, times=3)) == 12
-    with pytest.raises(Invalid, match="no verdict that labels"):
+    with pytest.raises(InvalidError, match="no verdict that labels"):
         load_feedback(out, LOGMEL.id)
 
 
 def test_a_damaged_file_of_verdicts_is_refused_with_the_line(tmp_path: Path) -> None:
     path = tmp_path / "feedback.jsonl"
     path.write_text('{"verdict": {}}\n')
-    with pytest.raises(Invalid, match="line 1"):
+    with pytest.raises(InvalidError, match="line 1"):
         read_verdicts(path)
 
 
-def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: Feedback, store_url: str) -> None:
-    code, told = run(store_url, "feedback", "give", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
+def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: FeedbackService, store_url: str) -> None:
+    code, told = run(store_url, "feedback", "add", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
     assert code == 0
     assert told["threshold"]["verdicts"] == 1  # type: ignore[index]
-    (given,) = feedback.everything()
-    assert (given.verdict, given.note, given.by) == ("different", "a van", "me")
+    (given,) = feedback.all()
+    assert (given.verdict, given.note, given.author) == ("different", "a van", "me")
 
 
 def test_a_candidate_threshold_is_put_to_use_only_if_it_does_better(
-    archive: Archive, feedback: Feedback, store_url: str
+    archive: EventStore, feedback: FeedbackService, store_url: str
 ) -> None:
     for seq in range(1, 31):
-        feedback.give(alert=alert(seq), match=None, verdict="different", now=MONDAY)
-    line = ("shadow", "--site", "demo", "--pin", "--threshold")
+        feedback.submit(alert=alert(seq), match=None, verdict="different", now=MONDAY)
+    line = ("compare", "threshold", "--site", "demo", "--apply")
     code, judged = run(store_url, *line, "dog=0.2")
     assert (code, judged["better"]) == (1, False)
-    feedback.give(alert=alert(31), match=None, verdict="same", now=MONDAY)
-    casebook = Casebook(archive)
-    casebook.set_thresholds("demo", {"dog": replace(casebook.thresholds("demo")["dog"], value=0.6)})
+    feedback.submit(alert=alert(31), match=None, verdict="same", now=MONDAY)
+    episode_store = EpisodeStore(archive)
+    episode_store.set_thresholds("demo", {"dog": replace(episode_store.thresholds("demo")["dog"], value=0.6)})
     code, judged = run(store_url, *line, "dog=0.9")
     assert (code, judged["better"], judged["verdicts"]) == (0, True, 31)
-    assert casebook.thresholds("demo")["dog"].value == 0.9
+    assert episode_store.thresholds("demo")["dog"].value == 0.9
 
 
 def test_a_candidate_network_takes_over_only_if_it_does_better(
-    archive: Archive, feedback: Feedback, store_url: str, tmp_path: Path
+    archive: EventStore, feedback: FeedbackService, store_url: str, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
     sounds = rng.integers(0, 256, (2, *VGGISH.shape), dtype=np.uint8)
-    heard = Scorer(load(shipped(VGGISH.id))).presence(Scorer(load(shipped(VGGISH.id))).embed(sounds[:1]))[0]
+    heard = Scorer(load(default_checkpoint(VGGISH.id))).presence(
+        Scorer(load(default_checkpoint(VGGISH.id))).embed(sounds[:1])
+    )[0]
     category = CATEGORIES[int(heard.argmax())]
-    archive.record_all([replace(event(100, MONDAY, "s9"), features=sounds[0])])
+    archive.add_many([replace(event(100, MONDAY, "s9"), features=sounds[0])])
     for seq in range(101, 131):
-        archive.record_all([replace(event(seq, MONDAY), features=sounds[seq % 2])])
+        archive.add_many([replace(event(seq, MONDAY), features=sounds[seq % 2])])
         about = alert(seq, category)
         match = about.matches[0].model_copy(update={"event": "demo.s9.boot.100"})
         about = about.model_copy(update={"matches": [match]})
-        archive.complete_all([(EventId("demo", "s1", "boot", seq), about)])
-        feedback.give(alert=about, match=None, verdict="different" if seq % 2 else "same", now=MONDAY)
+        archive.mark_processed([(EventId("demo", "s1", "boot", seq), about)])
+        feedback.submit(alert=about, match=None, verdict="different" if seq % 2 else "same", now=MONDAY)
     target = tmp_path / "used.safetensors"
-    line = ("shadow", "--promote", str(target), "--checkpoint")
-    code, judged = run(store_url, *line, str(shipped(VGGISH.id)))
+    line = ("compare", "checkpoint", "--write-to", str(target))
+    code, judged = run(store_url, *line, str(default_checkpoint(VGGISH.id)))
     assert (code, judged["verdicts"], judged["present"]) == (1, 30, judged["candidate"])
     assert not target.exists()
-    code, judged = run(store_url, *line, str(baseline(VGGISH.id, "paper")))
+    code, judged = run(store_url, *line, str(baseline_checkpoint(VGGISH.id, "paper")))
     assert judged["present"] != judged["candidate"]
     assert target.exists() == judged["better"] == (code == 0)

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import redis
 
-from hub.alerting.recurrence import Patterns
-from hub.domain.sensor_map import Places
+from hub.alerting.recurrence import RecurrenceService
+from hub.domain.sensor_map import SensorMap
 from hub.runtime.embedded_servers import Servers
 from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import HistoryClip, neighbourhood
 from hub.settings import HubSettings
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from shared.audio import decode_flac
-from shared.synthetic_scene import Cast
+from shared.synthetic_scene import SoundCast
 
 DAYS = 8
 PLACES = ("demo/street-3",)
 UNTIL = datetime.now(UTC)
-Written = tuple[HubSettings, Archive, list[HistoryClip], list[tuple[str, float]]]
+Written = tuple[HubSettings, EventStore, list[HistoryClip], list[tuple[str, float]]]
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def written(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = HubSettings.model_validate(
         {
             "redis": {"url": embedded.redis_url},
-            "archive": {"clips_dir": tmp_path_factory.mktemp("clips")},
+            "store": {"audio_dir": tmp_path_factory.mktemp("clips")},
             "model": {"space": "earwitness-small"},
         }
     )
     rng = np.random.default_rng(1)
-    clips = neighbourhood(PLACES, DAYS, UNTIL, ZoneInfo("UTC"), Cast.drawn(1), rng)
+    clips = neighbourhood(PLACES, DAYS, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)
     told: list[tuple[str, float]] = []
     with HistoryWriter(settings, rng) as writer:
         writer.write(clips, lambda what, share: told.append((what, share)))
@@ -61,7 +61,7 @@ def test_levels_are_of_a_calibrated_sensor_in_a_street(written: Written) -> None
 
 def test_the_sound_of_every_clip_is_kept_and_each_take_is_stored_once(written: Written) -> None:
     settings, archive, clips, _ = written
-    root = settings.archive.clips_dir
+    root = settings.store.audio_dir
     assert root is not None
     files = [root / event.clip for event in archive.events(limit=5_000)]
     assert all(file.is_file() for file in files)
@@ -74,7 +74,7 @@ def test_what_recurs_has_alerts_and_a_next_window(written: Written) -> None:
     _, archive, _, _ = written
     voices = [alert for alert in archive.alerts(limit=500) if alert.categories[0] == "human-voice"]
     assert any(alert.severity == "recurring" for alert in voices)
-    patterns = Patterns(Casebook(archive), Places({}, 200.0, ZoneInfo("UTC")), 90.0)
+    patterns = RecurrenceService(EpisodeStore(archive), SensorMap({}, 200.0, ZoneInfo("UTC")), 90.0)
     pattern = patterns.pattern(PLACES[0], "human-voice", UNTIL)
     assert pattern.days >= DAYS - 1
     assert pattern.next is not None
@@ -91,7 +91,7 @@ def test_an_interrupt_ends_it_early(embedded: Servers) -> None:
         {"redis": {"url": embedded.redis_url}, "model": {"space": "earwitness-small"}}
     )
     rng = np.random.default_rng(1)
-    clips = neighbourhood(PLACES, 1, UNTIL, ZoneInfo("UTC"), Cast.drawn(1), rng)
+    clips = neighbourhood(PLACES, 1, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)
     told: list[str] = []
     with HistoryWriter(settings, rng) as writer:
         before = writer.archive.count()

@@ -3,35 +3,35 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hub.domain.sensor_map import Places
-from hub.integrations.homeassistant.discovery import Told
-from hub.integrations.homeassistant.publisher import Announcer
+from hub.domain.sensor_map import SensorMap
+from hub.integrations.homeassistant.discovery import SensorSnapshot
+from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.settings import HomeAssistantSettings
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from shared.settings import MqttSettings
 from tests.sources import conclude, heard
 
-PLACES = Places({}, 200.0, ZoneInfo("UTC"))
+PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
 
 
-def told(archive: Archive, casebook: Casebook, now: datetime) -> Told:
-    announcer = Announcer(
-        archive, casebook, settings=HomeAssistantSettings(), mqtt=MqttSettings(), hub="hub-1", page_url=""
+def told(archive: EventStore, episode_store: EpisodeStore, now: datetime) -> SensorSnapshot:
+    announcer = HomeAssistantPublisher(
+        archive, episode_store, settings=HomeAssistantSettings(), mqtt=MqttSettings(), hub="hub-1", public_url=""
     )
     (one,) = announcer._told(now)
     return one
 
 
-def test_levels_episodes_and_alerts_of_the_future_are_left_out(archive: Archive) -> None:
-    casebook, now = Casebook(archive), datetime.now(UTC).replace(microsecond=0)
+def test_levels_episodes_and_alerts_of_the_future_are_left_out(archive: EventStore) -> None:
+    episode_store, now = EpisodeStore(archive), datetime.now(UTC).replace(microsecond=0)
     right, ahead = heard(0, 1, now - timedelta(hours=1)), heard(1, 1, now + timedelta(hours=3))
     for event in (right, ahead):
-        (alert,) = conclude(archive, casebook, PLACES, [event])
+        (alert,) = conclude(archive, episode_store, PLACES, [event])
         assert alert is not None
-    one = told(archive, casebook, now)
+    one = told(archive, episode_store, now)
     assert one.event == str(right.id)
     assert one.episode is not None
-    assert one.episode.clearest == str(right.id)
+    assert one.episode.peak_event == str(right.id)
     assert one.alert is not None
     assert one.alert.event == str(right.id)

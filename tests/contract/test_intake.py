@@ -13,12 +13,12 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.ingest.consumer import BATCH, Intake
-from hub.ingest.messages import Handled, Item, Outcome
+from hub.ingest.consumer import BATCH, MqttConsumer
+from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.metrics.definitions import HubMetrics
-from shared.errors import Unavailable
-from shared.mqtt.session import Acknowledged, Link, Received
-from shared.mqtt.topics import ALL_INTAKES, CLOSED, HubTopic
+from shared.errors import UnavailableError
+from shared.mqtt.session import Acknowledged, MqttSession, Received
+from shared.mqtt.topics import ALL_INTAKES, INTAKE_CLOSED, HubTopic
 from tests.processes import Broker, Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
@@ -43,25 +43,25 @@ class Recorder:
         self,
         messages: Sequence[tuple[str, bytes]],
         waited_s: Sequence[float | None] | None = None,  # noqa: ARG002
-    ) -> Sequence[Item]:
+    ) -> Sequence[PreparedMessage]:
         self.prepared.append([int(payload) for _, payload in messages])
-        return [Item(*message) for message in messages]
+        return [PreparedMessage(*message) for message in messages]
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         self.batches.append([int(item.payload) for item in items])
         self.holding.set()
         assert self.go.wait(30)
         for place, number in enumerate(self.batches[-1]):
             if self._fails_at == place and len(self.batches) == 3:
-                raise Unavailable("away")
+                raise UnavailableError("away")
             self.done.append(number)
-            yield Handled(Outcome.ARCHIVED)
+            yield HandledMessage(Outcome.ARCHIVED)
 
 
 @contextmanager
 def running(broker: Broker, recorder: Recorder, capacity: int = 1_000, *, beats: bool = True) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    intake = Intake(
+    intake = MqttConsumer(
         settings=broker.settings,
         client_id="earwitness-hub-test",
         group="hubs",
@@ -82,17 +82,17 @@ def running(broker: Broker, recorder: Recorder, capacity: int = 1_000, *, beats:
 
 
 def stalled(metrics: HubMetrics) -> float | None:
-    return metrics.registry.get_sample_value("earwitness_hub_intake_stalled_seconds")
+    return metrics.registry.get_sample_value("earwitness_hub_ingest_stalled_seconds")
 
 
 def waiting(metrics: HubMetrics) -> float | None:
-    return metrics.registry.get_sample_value("earwitness_hub_intake_queue_length")
+    return metrics.registry.get_sample_value("earwitness_hub_messages_in_flight")
 
 
 @contextmanager
 def sender(broker: Broker) -> Iterator[Callable[[int], None]]:
     """Publishes a number, and returns when the broker has it and somebody has subscribed to it."""
-    link = Link(broker.settings, "sender")
+    link = MqttSession(broker.settings, "sender")
     link.start()
     eventually(lambda: link.connected, 10, "the sender is connected")
 
@@ -158,9 +158,9 @@ class Broken(Recorder):
             self.left -= 1
             raise ZeroDivisionError(step)
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         self._meet("finish")
-        yield from super().finish(items)
+        yield from super().process(items)
 
 
 def test_an_error_of_ours_ends_no_intake_and_its_messages_are_handled_once_it_is_over(mosquitto: Mosquitto) -> None:
@@ -225,10 +225,10 @@ def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto
     recorder = Recorder()
     recorder.go.set()
     with sender(mosquitto) as send:
-        link = Link(mosquitto.settings, "watcher")
+        link = MqttSession(mosquitto.settings, "watcher")
         link.start()
         eventually(lambda: link.connected, 10, "the watcher is connected")
-        link.publish(str(HubTopic("test", "intake")), CLOSED, retain=True)
+        link.publish(str(HubTopic("test", "intake")), INTAKE_CLOSED, retain=True)
         with running(mosquitto, recorder, beats=beats):
             send(0)
             eventually(lambda: recorder.done == [0], 10, "the hub runs")
@@ -240,4 +240,4 @@ def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto
                 if isinstance(signal, Received):
                     said.append(signal.payload)
         link.stop()
-    assert said == ([CLOSED] if beats else [])
+    assert said == ([INTAKE_CLOSED] if beats else [])

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from hub.ingest.consumer import Intake
-from hub.ingest.messages import Handled, Item, Outcome
+from hub.ingest.consumer import MqttConsumer
+from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.metrics.definitions import HubMetrics
-from shared.mqtt.session import Acknowledged, Link
+from shared.mqtt.session import Acknowledged, MqttSession
 from tests.processes import Mosquitto, eventually
 
 TOPIC = "earwitness/v1/demo/street-1/event"
@@ -27,21 +27,21 @@ class Slow:
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
-    ) -> Sequence[Item]:
+    ) -> Sequence[PreparedMessage]:
         del waited_s
         self.batches.append(sum(len(payload) for _, payload in messages))
-        return [Item(topic, payload) for topic, payload in messages]
+        return [PreparedMessage(topic, payload) for topic, payload in messages]
 
-    def finish(self, items: Sequence[Item]) -> Iterator[Handled]:
+    def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         assert self.go.wait(60)
         for item in items:
             self.done.append(int(item.payload[:4]))
-            yield Handled(Outcome.ARCHIVED)
+            yield HandledMessage(Outcome.ARCHIVED)
 
 
 def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitto) -> None:
     slow, metrics = Slow(), HubMetrics(CollectorRegistry())
-    intake = Intake(
+    intake = MqttConsumer(
         settings=mosquitto.settings,
         client_id="earwitness-hub-test",
         group="hubs",
@@ -64,7 +64,7 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
 
     thread = threading.Thread(target=intake.run, daemon=True)
     thread.start()
-    link = Link(mosquitto.settings, "sender")
+    link = MqttSession(mosquitto.settings, "sender")
     link.start()
     try:
         eventually(lambda: link.connected and intake.connected, 10, "both are connected")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.ingest.messages import Outcome
 from hub.store.dead_letters import DeadLetters, LetterKind, Limits
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from hub.store.rows import Rows
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
@@ -46,7 +46,7 @@ def payloads(letters: DeadLetters, sensor: str) -> list[bytes]:
     return [letters.payload(one.id) for one in letters.page(100_000) if one.topic == topic(sensor)]
 
 
-def test_rubbish_of_one_sensor_makes_room_for_its_own_only(archive: Archive) -> None:
+def test_rubbish_of_one_sensor_makes_room_for_its_own_only(archive: EventStore) -> None:
     letters = archive.letters
     put(letters, "quiet", b"first")
     for number in range(3):
@@ -61,7 +61,7 @@ def test_rubbish_of_one_sensor_makes_room_for_its_own_only(archive: Archive) -> 
     assert letters.discarded() == 7
 
 
-def test_beyond_the_bytes_whoever_has_most_loses_the_oldest(archive: Archive) -> None:
+def test_beyond_the_bytes_whoever_has_most_loses_the_oldest(archive: EventStore) -> None:
     letters = DeadLetters(archive.client, Limits(1_000, 200_000), Rows())
     put(letters, "quiet", b"q" * 1_000)
     for number in range(20):
@@ -72,7 +72,7 @@ def test_beyond_the_bytes_whoever_has_most_loses_the_oldest(archive: Archive) ->
     assert letters.size_bytes() <= 200_000
 
 
-def test_a_letter_over_all_bytes_leaves_a_store_that_goes_on(archive: Archive) -> None:
+def test_a_letter_over_all_bytes_leaves_a_store_that_goes_on(archive: EventStore) -> None:
     letters = DeadLetters(archive.client, Limits(1_000, 10_000), Rows())
     put(letters, "loud", b"x" * 50_000, "bug")
     assert (letters.count(), letters.size_bytes()) == (0, 0)
@@ -91,7 +91,7 @@ steps = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_bytes_and_queues_are_those_of_the_letters_that_are_there(
-    archive: Archive, script: list[tuple[str, Any, int, bool]]
+    archive: EventStore, script: list[tuple[str, Any, int, bool]]
 ) -> None:
     store = archive.client
     store.flushall()
@@ -113,7 +113,7 @@ def test_bytes_and_queues_are_those_of_the_letters_that_are_there(
     assert sum(store.zcard(key) for key in store.scan_iter("ew:dead-letters:of:*")) == len(every)
 
 
-def test_a_retained_message_counts_once_even_after_it_was_removed(archive: Archive) -> None:
+def test_a_retained_message_counts_once_even_after_it_was_removed(archive: EventStore) -> None:
     letters = archive.letters
     assert put(letters, "old", b"rubbish", state=True) == 0
     assert put(letters, "old", b"rubbish", state=True, retained=True) is None
@@ -124,7 +124,7 @@ def test_a_retained_message_counts_once_even_after_it_was_removed(archive: Archi
     assert letters.count() == 2
 
 
-def test_pages_go_on_where_the_last_one_ended(archive: Archive) -> None:
+def test_pages_go_on_where_the_last_one_ended(archive: EventStore) -> None:
     for number in range(7):
         put(archive.letters, f"s{number}")
     first = archive.dead_letters(3)
@@ -132,7 +132,7 @@ def test_pages_go_on_where_the_last_one_ended(archive: Archive) -> None:
     assert [one.topic for one in (*first, *second)] == [topic(f"s{number}") for number in range(7)]
 
 
-def test_ten_thousand_letters_of_one_sensor_stop_nobody(archive: Archive) -> None:
+def test_ten_thousand_letters_of_one_sensor_stop_nobody(archive: EventStore) -> None:
     hub = pipeline(archive)
     unknown = encode_event(event(1)).replace(b"vggish-pca-u8/1", b"vggish-pca-u8/2")
     for _ in range(5):
@@ -143,20 +143,20 @@ def test_ten_thousand_letters_of_one_sensor_stop_nobody(archive: Archive) -> Non
     assert (counts.count("unsupported"), counts.count("invalid")) == (500, 5)
 
 
-def test_an_event_of_an_unknown_space_is_kept_whole_and_sound_that_is_wrong_is_not(archive: Archive) -> None:
+def test_an_event_of_an_unknown_space_is_kept_whole_and_sound_that_is_wrong_is_not(archive: EventStore) -> None:
     hub = pipeline(archive)
     own = str(SensorTopic("demo", "street-1", "event"))
     space = encode_event(event(1)).replace(b"vggish-pca-u8/1", b"vggish-pca-u8/2")
     list(hub.handle_all([(own, space), (own, b"fLaC" + b"\0" * 500_000)]))
     unsupported, invalid = archive.dead_letters()
-    assert (unsupported.kind, unsupported.whole) == ("unsupported", True)
+    assert (unsupported.kind, unsupported.is_complete) == ("unsupported", True)
     assert archive.dead_letter_payload(unsupported.id) == space
-    assert (invalid.kind, invalid.whole, invalid.kept) == ("invalid", False, 64 * 1024)
+    assert (invalid.kind, invalid.is_complete, invalid.kept) == ("invalid", False, 64 * 1024)
 
 
 @pytest.mark.parametrize("words", ["[/b] [red]", "[link=x]y[/link]", ":smile: [bold", "a\x1b[31m"])
-def test_what_others_sent_is_printed_as_text(archive: Archive, store_url: str, words: str) -> None:
-    archive.bury(topic=words, payload=b"?", reason=words, received_at=NOON)
+def test_what_others_sent_is_printed_as_text(archive: EventStore, store_url: str, words: str) -> None:
+    archive.add_dead_letter(topic=words, payload=b"?", reason=words, received_at=NOON)
     chosen = ["--set", f"redis.url={store_url}"]
     told = CliRunner().invoke(app, ["dead-letters", "list", *chosen], env={"COLUMNS": "300"})
     assert told.exit_code == 0, told.output
@@ -165,7 +165,7 @@ def test_what_others_sent_is_printed_as_text(archive: Archive, store_url: str, w
     assert listed[0]["reason"] == words
 
 
-def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: Archive, store_url: str) -> None:
+def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: EventStore, store_url: str) -> None:
     for number in range(3):
         put(archive.letters, f"s{number}")
     chosen = ["--set", f"redis.url={store_url}"]
@@ -176,31 +176,36 @@ def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: 
     assert "not the id of a dead letter" in refused.output
 
 
-def test_letters_of_an_earlier_hub_are_listed_read_and_removed(archive: Archive) -> None:
+def test_letters_of_an_earlier_hub_are_listed_read_and_removed(archive: EventStore) -> None:
     row = {"topic": topic("old"), "payload": b"whole", "size": 5, "reason": "no", "received_ms": 1_780_315_200_000}
     old = archive.client.xadd("ew:dead-letters", row).decode()
     put(archive.letters, "new", b"?")
     first, second = archive.dead_letters()
-    assert (first.id, first.kind, first.whole, archive.dead_letter_payload(old)) == (old, "invalid", True, b"whole")
-    archive.unbury(old)
-    archive.unbury(second.id)
+    assert (first.id, first.kind, first.is_complete, archive.dead_letter_payload(old)) == (
+        old,
+        "invalid",
+        True,
+        b"whole",
+    )
+    archive.remove_dead_letter(old)
+    archive.remove_dead_letter(second.id)
     assert (archive.dead_letters(), archive.dead_letter_count(), archive.letters.size_bytes()) == ([], 0, 0)
 
 
-def test_letters_that_cannot_be_read_hide_none_behind_them(archive: Archive) -> None:
+def test_letters_that_cannot_be_read_hide_none_behind_them(archive: EventStore) -> None:
     spoilt = [archive.client.xadd("ew:dead-letters", {"topic": "?"}).decode() for _ in range(3)]
     put(archive.letters, "new", b"kept")
     assert [archive.dead_letter_payload(one.id) for one in archive.dead_letters(limit=2)] == [b"kept"]
     for letter in spoilt:
-        archive.unbury(letter)
+        archive.remove_dead_letter(letter)
     assert archive.dead_letter_count() == 1
 
 
-def test_letters_are_removed_from_a_store_without_memory(archive: Archive) -> None:
+def test_letters_are_removed_from_a_store_without_memory(archive: EventStore) -> None:
     put(archive.letters, "a", b"1")
     archive.client.config_set("maxmemory", 1)
     try:
-        archive.unbury(archive.dead_letters()[0].id)
+        archive.remove_dead_letter(archive.dead_letters()[0].id)
     finally:
         archive.client.config_set("maxmemory", 0)
     assert (archive.dead_letter_count(), archive.letters.size_bytes()) == (0, 0)

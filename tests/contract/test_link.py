@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.errors import Unavailable
-from shared.mqtt.session import Acknowledged, Connected, Disconnected, Link, Signal, publish_bytes
+from shared.errors import UnavailableError
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, MqttSession, publish_bytes
 from shared.settings import MqttSettings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.processes import eventually
@@ -20,7 +20,7 @@ def broker() -> Iterator[FaultyBroker]:
     made.stop()
 
 
-def until(link: Link, kind: type[Signal]) -> Signal:
+def until(link: MqttSession, kind: type[MqttEvent]) -> MqttEvent:
     while not isinstance(signal := link.signals.get(timeout=20), kind):
         pass
     return signal
@@ -28,7 +28,7 @@ def until(link: Link, kind: type[Signal]) -> Signal:
 
 @pytest.mark.parametrize("host", ["broker..example", ".broker", "x" * 70, "", "[::1]", "mqtt://broker", "a b"])
 def test_a_host_name_that_is_none_ends_attempts_and_never_the_link(host: str) -> None:
-    link = Link(MqttSettings(host=host, reconnect_cap_s=0.01), "anybody")
+    link = MqttSession(MqttSettings(host=host, max_reconnect_delay_s=0.01), "anybody")
     link.start()
     try:
         for _ in range(3):
@@ -45,7 +45,7 @@ def test_files_that_vanish_while_it_runs_end_attempts_and_never_the_link(
     secret = tmp_path_factory.mktemp("secret") / "password"
     secret.write_text("hush")
     settings = broker.settings.model_copy(update={"username": "me", "password_file": secret})
-    link = Link(settings, "anybody")
+    link = MqttSession(settings, "anybody")
     secret.unlink()
     link.start(owner_resends=True)
     try:
@@ -73,13 +73,13 @@ MALFORMED = {
 @pytest.mark.parametrize("owner_resends", [True, False])
 def test_a_packet_that_cannot_be_read_ends_one_connection_at_most(packet: bytes, owner_resends: bool) -> None:
     broker = FaultyBroker(Behaviour(after_connack=[packet]))
-    link = Link(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "anybody")
     link.start(owner_resends=owner_resends)
     try:
         until(link, Connected)
 
         def delivered() -> bool:  # which needs a connection that works
-            with contextlib.suppress(Unavailable):
+            with contextlib.suppress(UnavailableError):
                 link.publish("a/b", b"x")
             signals = [link.signals.get_nowait() for _ in range(link.signals.qsize())]
             return any(isinstance(signal, Acknowledged) for signal in signals)
@@ -92,10 +92,10 @@ def test_a_packet_that_cannot_be_read_ends_one_connection_at_most(packet: bytes,
 
 
 def test_an_owner_that_fails_to_take_signals_does_not_end_the_link(broker: FaultyBroker) -> None:
-    def fail(signal: Signal) -> None:
+    def fail(signal: MqttEvent) -> None:
         raise RuntimeError(signal)
 
-    link = Link(broker.settings, "anybody", on_signal=fail)
+    link = MqttSession(broker.settings, "anybody", on_signal=fail)
     link.start()
     try:
         for count in (1, 2, 3):
@@ -109,7 +109,7 @@ def test_an_owner_that_fails_to_take_signals_does_not_end_the_link(broker: Fault
 
 def test_the_limits_of_the_broker_are_told() -> None:
     broker = FaultyBroker(Behaviour(maximum_packet=131_072, receive_maximum=7))
-    link = Link(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "anybody")
     link.start()
     try:
         up = until(link, Connected)
@@ -123,7 +123,7 @@ def test_the_limits_of_the_broker_are_told() -> None:
 @pytest.mark.parametrize("size", [0, 1, 90, 100, 110, 127, 128, 16_000, 16_383, 16_384, 70_000, 2_097_152])
 @pytest.mark.parametrize("content_type", [None, "application/cbor"])
 def test_the_size_of_a_message_is_what_travels(broker: FaultyBroker, size: int, content_type: str | None) -> None:
-    link = Link(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "anybody")
     link.start(owner_resends=True)
     try:
         until(link, Connected)
@@ -137,7 +137,7 @@ def test_the_size_of_a_message_is_what_travels(broker: FaultyBroker, size: int, 
 
 def test_an_owner_that_resends_decides_alone_what_goes_out_again() -> None:
     broker = FaultyBroker(Behaviour(hangs_up=lambda payload: payload == b"bad"))
-    link = Link(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "anybody")
     link.start(owner_resends=True)
     mids = []
     try:
@@ -158,7 +158,7 @@ def test_an_owner_that_resends_decides_alone_what_goes_out_again() -> None:
 
 
 def test_a_session_that_another_client_takes_over_is_told_as_that(broker: FaultyBroker) -> None:
-    first, second = Link(broker.settings, "twin"), Link(broker.settings, "twin")
+    first, second = MqttSession(broker.settings, "twin"), MqttSession(broker.settings, "twin")
     first.start(owner_resends=True)
     until(first, Connected)
     second.start(owner_resends=True)
@@ -173,7 +173,7 @@ def test_a_session_that_another_client_takes_over_is_told_as_that(broker: Faulty
 
 def test_it_stops_at_any_moment(broker: FaultyBroker) -> None:
     for number in range(30):
-        link = Link(broker.settings, f"client-{number}")
+        link = MqttSession(broker.settings, f"client-{number}")
         link.start(owner_resends=number % 2 == 0)
         threading.Event().wait(number * 0.001)
         link.stop()

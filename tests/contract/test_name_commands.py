@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
-from hub.model.checkpoint import load, save, shipped
-from hub.store.events import Archive
+from hub.model.checkpoint import default_checkpoint, load, save
+from hub.store.events import EventStore
 from shared.feature_space import VGGISH
 from tests.contract.test_names import CLIPS, Hub, id_of
 from tests.named import taught
@@ -17,12 +17,12 @@ from tests.named import taught
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("model") / "vggish.safetensors"
-    save(path, taught(load(shipped(VGGISH.id)), CLIPS))
+    save(path, taught(load(default_checkpoint(VGGISH.id)), CLIPS))
     return str(path)
 
 
 @pytest.fixture
-def run(archive: Archive, store_url: str, checkpoint: str) -> Any:
+def run(archive: EventStore, store_url: str, checkpoint: str) -> Any:
     hub = Hub(archive)
     for seq in range(3):
         hub.hears(seq, source=seq, after_s=10.0 * seq)
@@ -39,7 +39,7 @@ def run(archive: Archive, store_url: str, checkpoint: str) -> Any:
 
 def test_a_sound_is_named_watched_muted_and_removed(run: Any) -> None:
     made = run("add", "bakery fan", "--event", id_of(0), "--event", id_of(1), "--by", "Ada", "--json")
-    assert (made["name"], made["site"], made["mode"], made["by"]) == ("bakery fan", "demo", "shown", "Ada")
+    assert (made["name"], made["site"], made["mode"], made["author"]) == ("bakery fan", "demo", "shown", "Ada")
     assert made["examples"] == [id_of(0), id_of(1)]
     watched = run("watch", "BAKERY fan", "--threshold", "0.7", "--severity", "urgent", "--json")
     assert (watched["mode"], watched["threshold"], watched["severity"]) == ("watched", 0.7, "urgent")

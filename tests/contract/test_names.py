@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import Judge
+from hub.alerting.detector import AlertDetector
 from hub.alerting.name_matching import EVERY_S, NameMatcher
 from hub.app.retention import Retention
-from hub.domain.alert_rule import FlagRule
-from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NamedSound, Taken, Treatment
-from hub.domain.records import ms_of
-from hub.domain.sensor_map import Places
+from hub.domain.alert_rule import AlertRule
+from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NamedSound, NameTakenError, Treatment
+from hub.domain.records import to_ms
+from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.messages import Outcome
 from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.audio_files import Clips
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.audio_files import AudioFileStore
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from shared.audio import encode_flac
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import Embedding, Flac
 from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, encode_event
@@ -39,15 +39,20 @@ from tests.contract.test_pipeline import ALL_FLAGGED
 from tests.named import taught
 from tests.values import NOON, event
 
-NONE_FLAGGED = FlagRule(min_presence=0.0, min_shared=1.1, threshold=1.0, own_recent_s=0.0, others_a_day=1e-6)
+NONE_FLAGGED = AlertRule(
+    min_presence=0.0, min_shared=1.1, threshold=1.0, exclude_same_sensor_s=0.0, others_per_day=1e-6
+)
 """A rule that never raises an alert."""
 CLIPS = np.stack([body.features for seq in range(300) if isinstance(body := event(seq).body, Embedding)])
 RATE_HZ = 22_050
-NEARBY = Places({"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -74.0)}, 200.0, ZoneInfo("UTC"))
+NEARBY = SensorMap({"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -74.0)}, 200.0, ZoneInfo("UTC"))
 
 
 def scorers(seed: int = 0) -> list[Scorer]:
-    return [Scorer(taught(load(shipped(VGGISH.id)), CLIPS, seed)), Scorer(load(shipped(LOGMEL.id)))]
+    return [
+        Scorer(taught(load(default_checkpoint(VGGISH.id)), CLIPS, seed)),
+        Scorer(load(default_checkpoint(LOGMEL.id))),
+    ]
 
 
 SCORERS = scorers()
@@ -56,21 +61,21 @@ SCORERS = scorers()
 class Hub:
     """A pipeline that knows named sounds, over a store that others may use too."""
 
-    def __init__(self, archive: Archive, rule: FlagRule = NONE_FLAGGED, clips: Path | None = None) -> None:
+    def __init__(self, archive: EventStore, rule: AlertRule = NONE_FLAGGED, clips: Path | None = None) -> None:
         self.archive = archive
         self.time_s = 0.0
         self.now = NOON
-        self.clips = Clips(clips) if clips is not None else None
+        self.clips = AudioFileStore(clips) if clips is not None else None
         self.metrics = HubMetrics(CollectorRegistry())
         self.retrieval = Retrieval(SCORERS)
         self.names = NamedSounds(archive, self.clips)
         self.matcher = NameMatcher(self.names, self.retrieval, lambda: self.time_s)
-        self.casebook = Casebook(archive)
+        self.episode_store = EpisodeStore(archive)
         self.pipeline = Pipeline(
             archive=archive,
             retrieval=self.retrieval,
             extractor=LogMel(),
-            judge=Judge(self.casebook, NEARBY, rule, named=self._count),
+            judge=AlertDetector(self.episode_store, NEARBY, rule, named=self._count),
             metrics=self.metrics,
             clips=self.clips,
             names=self.matcher,
@@ -98,7 +103,7 @@ def id_of(seq: int, sensor: str = "street-1") -> str:
 
 
 @pytest.fixture
-def hub(archive: Archive) -> Hub:
+def hub(archive: EventStore) -> Hub:
     return Hub(archive)
 
 
@@ -115,7 +120,7 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
     assert told.name_probability >= 0.9
     assert id_of(0) in [match.event for match in told.matches]
     assert hub.archive.alert(told.event) == told
-    assert {e.alert for e in hub.casebook.episodes(limit=500) if e.opened_ms >= ms_of(told.captured_at)} >= {
+    assert {e.alert for e in hub.episode_store.episodes(limit=500) if e.opened_ms >= to_ms(told.captured_at)} >= {
         told.event
     }
     later = hub.hears(9, 1, 8_000.0)
@@ -132,7 +137,7 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
     )
 
 
-def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: Archive) -> None:
+def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: EventStore) -> None:
     hub = Hub(archive, ALL_FLAGGED)
     hub.hears(0, source=1)
     assert hub.hears(1, 1, 100.0) is not None, "the rule raises alerts about everything"
@@ -145,7 +150,7 @@ def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: Arch
     assert hub.counted("muted") == 2
 
 
-def test_a_name_that_is_only_shown_is_told_with_the_alerts_that_there_are_anyway(archive: Archive) -> None:
+def test_a_name_that_is_only_shown_is_told_with_the_alerts_that_there_are_anyway(archive: EventStore) -> None:
     hub = Hub(archive, ALL_FLAGGED)
     hub.hears(0, source=1)
     hub.names.add("Bakery fan", [id_of(0)])
@@ -171,7 +176,7 @@ def test_a_clip_that_is_handled_twice_raises_its_alert_once(hub: Hub) -> None:
     assert hub.archive.alert_count() == 1
 
 
-def test_every_hub_sees_a_change_without_a_restart(archive: Archive) -> None:
+def test_every_hub_sees_a_change_without_a_restart(archive: EventStore) -> None:
     first, second = Hub(archive), Hub(archive)
     first.hears(0, source=1)
     second.hears(1, 2, 10.0)
@@ -186,13 +191,15 @@ def test_every_hub_sees_a_change_without_a_restart(archive: Archive) -> None:
     assert second.matcher.sounds(at_once=True) == {}
 
 
-def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Archive) -> None:
+def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: EventStore) -> None:
     hub = Hub(archive)
     hub.hears(0, source=1)
     sound = hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
     event_before = archive.fetch([id_of(0)])[0]
     hub.hears(1, 2, 90_000.0)
-    retention = Retention(archive, hub.casebook, SourceStore(archive, hub.casebook), Retrieval([]), None, hub.metrics)
+    retention = Retention(
+        archive, hub.episode_store, SourceStore(archive, hub.episode_store), Retrieval([]), None, hub.metrics
+    )
     retention.expire(NOON + timedelta(seconds=80_000))
     assert archive.fetch([id_of(0)]) == []
     kept = hub.names.examples([(sound.id, id_of(0))])[sound.id, id_of(0)]
@@ -209,7 +216,9 @@ def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Arch
     assert hub.hears(2, 1, 94_000.0) is not None, "it is heard again when its only example is gone from the archive"
 
 
-def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(archive: Archive, tmp_path: Path) -> None:
+def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(
+    archive: EventStore, tmp_path: Path
+) -> None:
     hub = Hub(archive, NONE_FLAGGED, tmp_path / "clips")
     noise = np.random.default_rng(1).normal(0, 0.1, RATE_HZ * 10).clip(-1, 1).astype(np.float32)
     for seq in range(2):
@@ -218,7 +227,7 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(archi
     clip = (tmp_path / "clips" / archive.fetch([id_of(0)])[0].clip).read_bytes()
     sound = hub.names.add("Hiss", [id_of(0), id_of(1)])
     retention = Retention(
-        archive, hub.casebook, SourceStore(archive, hub.casebook), hub.retrieval, hub.clips, hub.metrics
+        archive, hub.episode_store, SourceStore(archive, hub.episode_store), hub.retrieval, hub.clips, hub.metrics
     )
     retention.expire(NOON + timedelta(days=1))
     retention.sweep(NOON + timedelta(days=1))
@@ -234,7 +243,7 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(archi
     assert not list(archive.client.scan_iter("ew:name:*"))
 
 
-def test_a_disk_that_fails_keeps_no_sound_from_its_name(archive: Archive, tmp_path: Path) -> None:
+def test_a_disk_that_fails_keeps_no_sound_from_its_name(archive: EventStore, tmp_path: Path) -> None:
     hub = Hub(archive, NONE_FLAGGED, tmp_path / "clips")
     hub.hears(0, source=1)
     archive.client.hset(f"ew:event:{id_of(0)}", "clip", "demo/street-1/2026-06-01/gone.flac")
@@ -266,26 +275,26 @@ def test_what_cannot_be_a_named_sound_is_refused_with_the_reason(hub: Hub) -> No
     for seq in range(EXAMPLES_LIMIT + 1):
         hub.hears(seq, source=seq, after_s=10.0 * seq)
     hub.names.add("Bakery fan", [id_of(0)])
-    with pytest.raises(Taken, match="'Bakery fan' is the name of another sound at demo"):
+    with pytest.raises(NameTakenError, match="'Bakery fan' is the name of another sound at demo"):
         hub.names.add("bakery FAN", [id_of(1)])
-    with pytest.raises(Taken, match="is the name of another sound"):
+    with pytest.raises(NameTakenError, match="is the name of another sound"):
         hub.names.add("Bakery fan", [id_of(1)], site=ALL_SITES)
-    with pytest.raises(Invalid, match=r"no event demo\.street-1\.boot\.77 in the archive"):
+    with pytest.raises(InvalidError, match=r"no event demo\.street-1\.boot\.77 in the archive"):
         hub.names.add("Horn", [id_of(1), id_of(77)])
-    with pytest.raises(Invalid, match="1 to 5 examples, not 6"):
+    with pytest.raises(InvalidError, match="1 to 5 examples, not 6"):
         hub.names.add("Horn", [id_of(seq) for seq in range(EXAMPLES_LIMIT + 1)])
-    with pytest.raises(Invalid, match="1 to 5 examples, not 0"):
+    with pytest.raises(InvalidError, match="1 to 5 examples, not 0"):
         hub.names.add("Horn", [])
-    with pytest.raises(Invalid, match="no sound has the id 'ffffffff'"):
+    with pytest.raises(InvalidError, match="no sound has the id 'ffffffff'"):
         hub.names.change("ffffffff", name="Horn")
-    with pytest.raises(Invalid, match="no sound has the id"):
+    with pytest.raises(InvalidError, match="no sound has the id"):
         hub.names.remove("ffffffff")
     assert [one.name for one in hub.names.all().values()] == ["Bakery fan"]
 
 
 def test_events_of_a_model_without_identities_cannot_have_names(hub: Hub) -> None:
     hub.matcher.check(VGGISH.id)
-    with pytest.raises(Invalid, match="has no identity"):
+    with pytest.raises(InvalidError, match="has no identity"):
         hub.matcher.check(LOGMEL.id)
 
 
@@ -298,7 +307,7 @@ def test_two_who_give_one_name_at_a_time_give_it_once(hub: Hub) -> None:
         barrier.wait()
         try:
             hub.names.add("Bakery fan", [id_of(0)])
-        except Taken as error:
+        except NameTakenError as error:
             refused.append(str(error))
 
     threads = [threading.Thread(target=give) for _ in range(4)]

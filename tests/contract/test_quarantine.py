@@ -13,8 +13,8 @@ from hub.ingest.pipeline import Pipeline
 from hub.ingest.quarantine import TRIES, Quarantine
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
-from hub.store.events import Archive
-from shared.errors import Unavailable
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
 from shared.feature_space import Features
 from tests.contract.test_pipeline import SCORERS, message, pipeline
 from tests.values import event
@@ -50,12 +50,12 @@ class Faulty(Retrieval):
 def outcomes(hub: Pipeline, numbers: Sequence[int]) -> list[Outcome]:
     careful = Quarantine(hub)
     items = careful.prepare([message(number) for number in numbers])
-    return [handled.outcome for handled in careful.finish(items)]
+    return [handled.outcome for handled in careful.process(items)]
 
 
 @pytest.mark.parametrize("step", ["embed", "add"])
 def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archived_once(
-    archive: Archive, step: str
+    archive: EventStore, step: str
 ) -> None:
     metrics = HubMetrics(CollectorRegistry())
     hub = pipeline(archive, Faulty(step), metrics=metrics)
@@ -63,7 +63,7 @@ def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archiv
     assert metrics.registry.get_sample_value("earwitness_hub_messages_quarantined_total") == 1
     assert told == [Outcome.DEAD_LETTER if number == POISON else Outcome.ARCHIVED for number in range(20)]
     (letter,) = archive.dead_letters()
-    assert (letter.kind, letter.whole) == ("bug", True)
+    assert (letter.kind, letter.is_complete) == ("bug", True)
     assert "ZeroDivisionError: a fault of ours" in letter.reason
     assert "Traceback" in letter.reason
     assert archive.dead_letter_payload(letter.id) == message(POISON)[1]
@@ -74,13 +74,13 @@ def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archiv
     assert outcomes(hub, [18, 19, 20]) == [Outcome.REPEAT, Outcome.REPEAT, Outcome.ARCHIVED]
 
 
-def test_what_was_set_aside_is_taken_once_the_fault_is_mended(archive: Archive) -> None:
+def test_what_was_set_aside_is_taken_once_the_fault_is_mended(archive: EventStore) -> None:
     outcomes(pipeline(archive, Faulty("add")), range(10))
     assert outcomes(pipeline(archive), [POISON]) == [Outcome.ARCHIVED]
     assert archive.count() == 10
 
 
-def test_a_fault_that_does_not_come_again_sets_nothing_aside(archive: Archive) -> None:
+def test_a_fault_that_does_not_come_again_sets_nothing_aside(archive: EventStore) -> None:
     for times in range(1, TRIES + 1):
         hub = pipeline(archive, Faulty("add", times=times))
         assert set(outcomes(hub, range(10 * times, 10 * times + 8))) == {Outcome.ARCHIVED}
@@ -88,10 +88,10 @@ def test_a_fault_that_does_not_come_again_sets_nothing_aside(archive: Archive) -
 
 
 @pytest.mark.parametrize("step", ["embed", "add"])
-def test_a_server_that_is_away_is_left_to_the_caller(archive: Archive, step: str) -> None:
-    retrieval = Faulty(step, Unavailable, times=1)
+def test_a_server_that_is_away_is_left_to_the_caller(archive: EventStore, step: str) -> None:
+    retrieval = Faulty(step, UnavailableError, times=1)
     hub = pipeline(archive, retrieval)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         outcomes(hub, range(10))
     assert set(outcomes(hub, range(10))) == {Outcome.ARCHIVED}
     assert archive.dead_letter_count() == 0

@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import Judge
+from hub.alerting.detector import AlertDetector
 from hub.app.retention import Retention
-from hub.domain.sensor_map import Places
+from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.messages import Outcome
 from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
-from hub.store.audio_files import SETTLED_S, Clips
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.audio_files import SETTLED_S, AudioFileStore
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.sources import SourceStore
 from shared.audio import encode_flac
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.events import Flac
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
@@ -41,24 +41,26 @@ LATE = NOON + timedelta(days=1)
 class Hub:
     """A pipeline with clips, and what removes them."""
 
-    def __init__(self, archive: Archive, root: Path) -> None:
+    def __init__(self, archive: EventStore, root: Path) -> None:
         self.archive = archive
         self.root = root
         self.now = NOON
         self.metrics = HubMetrics(CollectorRegistry())
         self.retrieval = Retrieval(SCORERS)
-        self.casebook = Casebook(archive)
+        self.episode_store = EpisodeStore(archive)
         self._pipeline = Pipeline(
             archive=archive,
             retrieval=self.retrieval,
             extractor=LogMel(),
-            judge=Judge(self.casebook, Places({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+            judge=AlertDetector(self.episode_store, SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
             metrics=self.metrics,
-            clips=Clips(root),
+            clips=AudioFileStore(root),
             now=lambda: self.now,
         )
-        sources = SourceStore(archive, self.casebook)
-        self.retention = Retention(archive, self.casebook, sources, self.retrieval, Clips(root), self.metrics)
+        sources = SourceStore(archive, self.episode_store)
+        self.retention = Retention(
+            archive, self.episode_store, sources, self.retrieval, AudioFileStore(root), self.metrics
+        )
 
     def hears(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""
@@ -70,14 +72,16 @@ class Hub:
         return handled.alert is not None
 
     def failures(self, operation: str) -> float | None:
-        return self.metrics.registry.get_sample_value("earwitness_hub_clip_failures_total", {"operation": operation})
+        return self.metrics.registry.get_sample_value(
+            "earwitness_hub_audio_file_failures_total", {"operation": operation}
+        )
 
     def files(self) -> set[str]:
         return {path.name for path in self.root.rglob("*.flac")}
 
 
 @pytest.fixture
-def hub(archive: Archive, tmp_path: Path) -> Hub:
+def hub(archive: EventStore, tmp_path: Path) -> Hub:
     return Hub(archive, tmp_path / "clips")
 
 
@@ -131,11 +135,11 @@ def test_a_sweep_that_fails_is_made_again_and_otherwise_one_a_day(hub: Hub) -> N
     (folder,) = {file.parent for file in hub.root.rglob("*.flac")}
     for file in hub.root.rglob("*.flac"):
         age(file)
-    hub.archive.expire(LATE, LATE)
+    hub.archive.delete_before(LATE, LATE)
     orphan = folder / "demo.street-1.boot.7.flac"
     orphan.mkdir()  # a directory cannot be unlinked
     os.utime(orphan, (0, 0))
-    with pytest.raises(Unavailable, match="cannot remove clips"):
+    with pytest.raises(UnavailableError, match="cannot remove clips"):
         hub.retention.sweep(LATE)
     orphan.rmdir()
     hub.retention.sweep(LATE)

@@ -14,13 +14,13 @@ import pytest
 import redis
 
 from hub.domain.match import Match
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
-from hub.search.backend import Backend, By, Entry, Exclusion, Filter, Query
-from hub.search.candidates import Reach
-from hub.search.memory.index import Index
-from hub.search.redis_backend import EngineIndex
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load
+from hub.search.backend import Backend, By, Exclusion, Filter, IndexEntry, Query
+from hub.search.candidates import CandidateTuner
+from hub.search.memory.index import MemoryIndex
+from hub.search.redis_backend import RedisSearchBackend
 from hub.search.scoring.scorer import Scorer
-from shared.errors import Unsupported
+from shared.errors import UnsupportedError
 from shared.feature_space import VGGISH
 from tests.identities import identified
 
@@ -40,9 +40,9 @@ def _bare(checkpoint: Checkpoint) -> Checkpoint:
 
 
 MODELS: dict[str, Callable[[], Checkpoint]] = {
-    "tagged": lambda: _bare(load(shipped(VGGISH.id))),
-    "tagged with identity": lambda: identified(load(shipped(VGGISH.id)), weight=0.7),
-    "paper's with identity": lambda: identified(load(baseline(VGGISH.id, "paper")), weight=0.7),
+    "tagged": lambda: _bare(load(default_checkpoint(VGGISH.id))),
+    "tagged with identity": lambda: identified(load(default_checkpoint(VGGISH.id)), weight=0.7),
+    "paper's with identity": lambda: identified(load(baseline_checkpoint(VGGISH.id, "paper")), weight=0.7),
 }
 WAYS = {name: tuple(By) if "identity" in name else (By.KIND, By.BOTH) for name in MODELS}
 
@@ -67,13 +67,13 @@ def towers(scorer: Scorer) -> Towers:
 
 @pytest.fixture(params=["memory", "engine"])
 def make(request: pytest.FixtureRequest, scorer: Scorer, query_engine_url: str) -> Iterator[Make]:
-    opened: list[EngineIndex] = []
+    opened: list[RedisSearchBackend] = []
 
     def build(candidates: int) -> Backend:
         if request.param == "memory":
-            return Index(scorer, lambda: Reach(start=candidates))
+            return MemoryIndex(scorer, lambda: CandidateTuner(start=candidates))
         redis.Redis.from_url(query_engine_url, protocol=2).flushall()
-        opened.append(EngineIndex(query_engine_url, scorer, candidates=lambda: candidates))
+        opened.append(RedisSearchBackend(query_engine_url, scorer, candidates=lambda: candidates))
         return opened[-1]
 
     yield build
@@ -87,9 +87,9 @@ def backend(make: Make) -> Backend:
     return make(2 * MANY)
 
 
-def entry(number: int) -> Entry:
+def entry(number: int) -> IndexEntry:
     """An event a minute; its place, categories and level follow from its number."""
-    return Entry(
+    return IndexEntry(
         event=f"demo.street-{number % 3}.boot.{number}",
         place=PLACES[number % 3],
         captured_ms=START_MS + MINUTE_MS * number,
@@ -98,14 +98,14 @@ def entry(number: int) -> Entry:
     )
 
 
-def fill(backend: Backend, towers: Towers, count: int = MANY) -> list[Entry]:
+def fill(backend: Backend, towers: Towers, count: int = MANY) -> list[IndexEntry]:
     entries = [entry(number) for number in range(count)]
     backend.add(entries, towers[:count])
     return entries
 
 
 def naive(
-    scorer: Scorer, query: Query, towers: Towers, passes: Callable[[Entry], bool] = lambda _: True
+    scorer: Scorer, query: Query, towers: Towers, passes: Callable[[IndexEntry], bool] = lambda _: True
 ) -> list[tuple[str, float]]:
     """Events and ranks of an exact sort of all that pass."""
     ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
@@ -130,8 +130,8 @@ def events(found: list[Match]) -> set[str]:
 
 def test_nothing_is_found_where_nothing_is(backend: Backend, towers: Towers) -> None:
     assert len(backend) == 0
-    assert backend.known(["a.b.0"]) == [False]
-    assert backend.known([]) == []
+    assert backend.contains(["a.b.0"]) == [False]
+    assert backend.contains([]) == []
     assert backend.search([]) == []
     assert backend.search([Query(towers[0], 5), Query(towers[1], 1)]) == [[], []]
     backend.add([], towers[:0])
@@ -170,7 +170,7 @@ def test_a_search_by_source_needs_an_identity(backend: Backend, towers: Towers, 
     if By.SOURCE in WAYS[model]:
         assert backend.search([query])[0][0].event == entry(3).event
     else:
-        with pytest.raises(Unsupported, match="by kind, or by both"):
+        with pytest.raises(UnsupportedError, match="by kind, or by both"):
             backend.search([query])
 
 
@@ -230,7 +230,7 @@ def test_recent_clips_of_the_same_place_are_left_out(backend: Backend, scorer: S
 
 
 SINCE, UNTIL = entry(100).captured_ms, entry(199).captured_ms
-FILTERS: dict[str, tuple[Filter, Callable[[Entry], bool]]] = {
+FILTERS: dict[str, tuple[Filter, Callable[[IndexEntry], bool]]] = {
     "since": (Filter(since_ms=SINCE), lambda e: e.captured_ms >= SINCE),
     "until": (Filter(until_ms=UNTIL), lambda e: e.captured_ms <= UNTIL),
     "between": (Filter(since_ms=SINCE, until_ms=UNTIL), lambda e: SINCE <= e.captured_ms <= UNTIL),
@@ -273,7 +273,7 @@ def test_a_filter_and_an_exclusion_both_hold(backend: Backend, scorer: Scorer, t
     query = Query(towers[150], MANY, exclusion, FILTERS["between"][0])
     (found,) = backend.search([query])
 
-    def passes(e: Entry) -> bool:
+    def passes(e: IndexEntry) -> bool:
         near = e.place == own.place and abs(e.captured_ms - own.captured_ms) <= 30 * MINUTE_MS
         return SINCE <= e.captured_ms <= UNTIL and not near
 
@@ -303,7 +303,7 @@ def test_removed_events_are_not_found_and_can_be_added_again(
     backend.remove([*gone, "un.known.1"])
     backend.remove(gone[:3])
     assert len(backend) == 50
-    assert backend.known([entries[0].event, entries[1].event]) == [False, True]
+    assert backend.contains([entries[0].event, entries[1].event]) == [False, True]
     query = Query(towers[0], 100)
     assert events(backend.search([query])[0]) == {entry.event for entry in entries[1::2]}
     backend.add(entries[::2], towers[:100:2])

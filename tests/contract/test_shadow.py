@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub.alerting.explanation import Explainer
-from hub.alerting.shadow import Shadow
-from hub.domain.alert_rule import FlagRule
+from hub.alerting.explanation import MatchExplainer
+from hub.alerting.shadow import ShadowModel
+from hub.domain.alert_rule import AlertRule
 from hub.domain.records import StoredEvent
-from hub.features.selection import extractor_for
-from hub.model.checkpoint import baseline, load, shipped
+from hub.features.selection import load_extractor
+from hub.model.checkpoint import baseline_checkpoint, default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
-from shared.synthetic_scene import Cast, mix
+from shared.synthetic_scene import SoundCast, mix_scene
 from shared.taxonomy import CATEGORIES
 from tests.contract.test_casebook import MONDAY, event
 from tests.values import stored
@@ -30,22 +30,22 @@ SAW = CATEGORIES.index("powered-saw")
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(load(shipped(SMALL.id)))
+    return Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))
 
 
 @pytest.fixture(scope="module")
 def heard(scorer: Scorer) -> list[StoredEvent]:
     """Two saws and a dog, as the shipped network hears them."""
     rng = np.random.default_rng(3)
-    extractor = extractor_for(SMALL.id, Path())
-    cast = Cast.drawn(3, per_category=1)
-    scenes = [mix([name], rng, 16_000, cast=cast) for name in ("powered-saw", "powered-saw", "dog")]
+    extractor = load_extractor(EARWITNESS_SMALL.id, Path())
+    cast = SoundCast.drawn(3, per_category=1)
+    scenes = [mix_scene([name], rng, 16_000, cast=cast) for name in ("powered-saw", "powered-saw", "dog")]
     features = np.stack([extractor.extract(scene.waveform, 16_000) for scene in scenes])
     presence = scorer.presence(scorer.embed(features))
     return [
         replace(
             event(number, MONDAY + timedelta(hours=number)),
-            space=SMALL.id,
+            space=EARWITNESS_SMALL.id,
             features=own,
             presence=tuple(map(float, row)),
         )
@@ -53,31 +53,31 @@ def heard(scorer: Scorer) -> list[StoredEvent]:
     ]
 
 
-def explainer(archive: Archive, scorer: Scorer, threshold: float = 0.3) -> Explainer:
-    return Explainer(Retrieval([scorer]), Casebook(archive), FlagRule(threshold=threshold))
+def explainer(archive: EventStore, scorer: Scorer, threshold: float = 0.3) -> MatchExplainer:
+    return MatchExplainer(Retrieval([scorer]), EpisodeStore(archive), AlertRule(threshold=threshold))
 
 
 def test_two_saws_match_because_of_the_saw_and_would_not_without(
-    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
 ) -> None:
-    why = explainer(archive, scorer).why(heard[1], heard[0])
+    why = explainer(archive, scorer).explain(heard[1], heard[0])
     assert why.lead == "powered-saw"
-    assert why.likeness > why.threshold == 0.3
+    assert why.match_probability > why.threshold == 0.3
     assert [row.category for row in why.categories] == list(CATEGORIES)
     assert all(row.both + row.neither + row.one == pytest.approx(1.0, abs=1e-3) for row in why.categories)
-    assert "If only one of them had contained powered-saw" in why.breaks[0]
-    assert why.frames.shape == why.match_frames.shape == (SMALL.frames,)
+    assert "If only one of them had contained powered-saw" in why.counterfactuals[0]
+    assert why.frames.shape == why.match_frames.shape == (EARWITNESS_SMALL.frames,)
     assert why.frames.max() == why.match_frames.max() == pytest.approx(1.0)
 
 
-def test_a_saw_and_a_dog_are_no_match(archive: Archive, scorer: Scorer, heard: list[StoredEvent]) -> None:
-    why = explainer(archive, scorer).why(heard[2], heard[0])
-    assert why.likeness < 0.3
+def test_a_saw_and_a_dog_are_no_match(archive: EventStore, scorer: Scorer, heard: list[StoredEvent]) -> None:
+    why = explainer(archive, scorer).explain(heard[2], heard[0])
+    assert why.match_probability < 0.3
     assert why.lead != "powered-saw"
 
 
-def test_attention_is_told_of_every_kind_of_network(archive: Archive) -> None:
-    for path, space in ((shipped(LOGMEL.id), LOGMEL), (baseline(VGGISH.id, "paper"), VGGISH)):
+def test_attention_is_told_of_every_kind_of_network(archive: EventStore) -> None:
+    for path, space in ((default_checkpoint(LOGMEL.id), LOGMEL), (baseline_checkpoint(VGGISH.id, "paper"), VGGISH)):
         own = replace(stored(0), space=space.id, features=np.full(space.shape, 128, np.uint8), presence=(0.5,) * 8)
         drawn = explainer(archive, Scorer(load(path))).attention(own)
         assert drawn.max() == pytest.approx(1.0)
@@ -85,10 +85,10 @@ def test_attention_is_told_of_every_kind_of_network(archive: Archive) -> None:
 
 
 def test_events_of_different_feature_spaces_are_not_compared(
-    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
 ) -> None:
-    with pytest.raises(Invalid, match="cannot be compared"):
-        explainer(archive, scorer).why(heard[0], event(9, MONDAY))
+    with pytest.raises(InvalidError, match="cannot be compared"):
+        explainer(archive, scorer).explain(heard[0], event(9, MONDAY))
 
 
 def alert(of: StoredEvent, match: StoredEvent) -> AlertMessage:
@@ -110,23 +110,32 @@ def alert(of: StoredEvent, match: StoredEvent) -> AlertMessage:
 
 
 def test_a_candidate_in_the_shadow_states_what_it_thinks_of_an_alert(
-    archive: Archive, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
 ) -> None:
-    archive.record_all(heard)
-    shadow = Shadow(archive, scorer)
-    saws, dog = shadow.likeness(alert(heard[1], heard[0])), shadow.likeness(alert(heard[2], heard[0]))
+    archive.add_many(heard)
+    shadow = ShadowModel(archive, scorer)
+    saws, dog = (
+        shadow.match_probability(alert(heard[1], heard[0])),
+        shadow.match_probability(alert(heard[2], heard[0])),
+    )
     assert saws is not None
     assert dog is not None
-    assert saws == pytest.approx(explainer(archive, scorer).why(heard[1], heard[0]).likeness, abs=0.02)
+    assert saws == pytest.approx(explainer(archive, scorer).explain(heard[1], heard[0]).match_probability, abs=0.02)
     assert dog < 0.1 < saws
-    assert Shadow(archive, Scorer(load(shipped(VGGISH.id)))).likeness(alert(heard[1], heard[0])) is None
-    assert shadow.likeness(alert(event(77, MONDAY), heard[0])) is None, "that event is not there"
+    assert (
+        ShadowModel(archive, Scorer(load(default_checkpoint(VGGISH.id)))).match_probability(alert(heard[1], heard[0]))
+        is None
+    )
+    assert shadow.match_probability(alert(event(77, MONDAY), heard[0])) is None, "that event is not there"
 
 
 def test_a_category_that_is_not_shared_has_no_likeness(scorer: Scorer, heard: list[StoredEvent]) -> None:
     retrieval = Retrieval([scorer])
     matches = retrieval.compare(heard[1], [heard[0], heard[2]])
-    plain, shared = retrieval.likeness(SMALL.id, matches), retrieval.likeness(SMALL.id, matches, 0.5)
+    plain, shared = (
+        retrieval.match_probability(EARWITNESS_SMALL.id, matches),
+        retrieval.match_probability(EARWITNESS_SMALL.id, matches, 0.5),
+    )
     assert shared[0, SAW] == plain[0, SAW] > 0.0
     assert shared[1, SAW] == 0.0
-    assert not retrieval.likeness(SMALL.id, matches, 1.0).any()
+    assert not retrieval.match_probability(EARWITNESS_SMALL.id, matches, 1.0).any()

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from hub.domain.records import Recorded
+from hub.domain.records import WriteState
 from hub.ingest.messages import Outcome
-from hub.store.audio_files import Clips
-from hub.store.event_queries import Catalogue, Wanted
-from hub.store.events import Archive
+from hub.store.audio_files import AudioFileStore
+from hub.store.event_queries import EventFilter, EventQueries
+from hub.store.events import EventStore
 from shared.events import Flac
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
@@ -16,24 +16,24 @@ from tests.contract.test_pipeline import pipeline
 from tests.values import NOON, event, stored
 
 
-def test_one_name_and_boot_at_two_sites_are_two_events(archive: Archive) -> None:
-    assert archive.record_all([stored(7, site="north"), stored(7, site="south")]) == [Recorded.NEW] * 2
-    assert archive.record_all([stored(7, site="north"), stored(7, site="south")]) == [Recorded.UNFINISHED] * 2
+def test_one_name_and_boot_at_two_sites_are_two_events(archive: EventStore) -> None:
+    assert archive.add_many([stored(7, site="north"), stored(7, site="south")]) == [WriteState.NEW] * 2
+    assert archive.add_many([stored(7, site="north"), stored(7, site="south")]) == [WriteState.UNFINISHED] * 2
     assert [event.site for event in archive.events()] == ["south", "north"]
     for site in ("north", "south"):
-        page = Catalogue(archive).events(Wanted(place=f"{site}/street-1"), limit=10)
+        page = EventQueries(archive).events(EventFilter(place=f"{site}/street-1"), limit=10)
         assert [str(found.id) for found in page.events] == [f"{site}.street-1.boot.7"]
     assert [(sensor.place, sensor.events) for sensor in archive.sensors()] == [
         ("north/street-1", 1),
         ("south/street-1", 1),
     ]
-    archive.expire(NOON + timedelta(days=1))
+    archive.delete_before(NOON + timedelta(days=1))
     assert archive.count() == 0
     for site in ("north", "south"):
-        assert Catalogue(archive).count(Wanted(place=f"{site}/street-1")) == 0
+        assert EventQueries(archive).count(EventFilter(place=f"{site}/street-1")) == 0
 
 
-def test_the_second_of_two_sites_is_no_repeat_and_is_searched_among_the_first(archive: Archive) -> None:
+def test_the_second_of_two_sites_is_no_repeat_and_is_searched_among_the_first(archive: EventStore) -> None:
     sent = [event(7, site=site, seed=1) for site in ("north", "south")]
     messages = [(str(SensorTopic(one.site, "street-1", "event")), encode_event(one)) for one in sent]
     handled = list(pipeline(archive).handle_all(messages))
@@ -44,10 +44,10 @@ def test_the_second_of_two_sites_is_no_repeat_and_is_searched_among_the_first(ar
 
 
 def test_clips_of_two_sites_are_two_files(tmp_path: Path) -> None:
-    clips = Clips(tmp_path)
+    clips = AudioFileStore(tmp_path)
     for site in ("north", "south"):
         audio = Flac(b"fLaC" + site.encode())
-        clips.keep(replace(event(7, site=site), body=audio), audio)
+        clips.save(replace(event(7, site=site), body=audio), audio)
     assert sorted(path.name for path in tmp_path.rglob("*.flac")) == [
         "north.street-1.boot.7.flac",
         "south.street-1.boot.7.flac",

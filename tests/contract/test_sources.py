@@ -11,22 +11,22 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.feedback import Feedback
+from hub.alerting.feedback import FeedbackService
 from hub.alerting.source_enrichment import SourceCompleter
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
-from hub.alerting.threshold_tuner import Learner
+from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.domain.episodes import Episode
-from hub.domain.records import StoredEvent, ms_of
-from hub.domain.sensor_map import Places
+from hub.domain.records import StoredEvent, to_ms
+from hub.domain.sensor_map import SensorMap
 from hub.domain.sources import Seen, SourceRule
 from hub.metrics.definitions import HubMetrics
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from hub.store.source_rows import Group
 from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
@@ -35,27 +35,27 @@ from shared.feature_space import VGGISH
 from shared.messages import AlertMessage
 from tests.sources import DOG, MONDAY, conclude, heard, retrieval
 
-PLACES = Places({}, 200.0, ZoneInfo("UTC"))
+PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
 
 
 class World:
     """The parts of a hub that sources need."""
 
-    def __init__(self, archive: Archive, network: Retrieval | None = None) -> None:
+    def __init__(self, archive: EventStore, network: Retrieval | None = None) -> None:
         self.archive = archive
-        self.casebook = Casebook(archive)
-        self.store = SourceStore(archive, self.casebook)
+        self.episode_store = EpisodeStore(archive)
+        self.store = SourceStore(archive, self.episode_store)
         self.metrics = HubMetrics(CollectorRegistry())
         self.filer = SourceFiler(
             archive, self.store, retrieval() if network is None else network, SourceRule(0.5), self.metrics
         )
-        self.histories = SourceHistories(self.store, self.casebook, PLACES, 90.0, 1_800.0)
+        self.histories = SourceHistories(self.store, self.episode_store, PLACES, 90.0, 1_800.0)
         self.completer = SourceCompleter(self.filer, self.store, self.histories)
-        self.verdicts = SourceVerdicts(self.store, self.casebook)
+        self.verdicts = SourceVerdicts(self.store, self.episode_store)
 
     def hears(self, *events: StoredEvent, match: StoredEvent | None = None) -> list[AlertMessage]:
         """Conclude events; the alerts that they raise."""
-        told = [conclude(self.archive, self.casebook, PLACES, [event], match) for event in events]
+        told = [conclude(self.archive, self.episode_store, PLACES, [event], match) for event in events]
         return [alert for (alert,) in told if alert is not None]
 
     def files(self) -> None:
@@ -65,7 +65,7 @@ class World:
     def groups(self) -> set[frozenset[str]]:
         """Which episodes are of one source, as every key of the store has it."""
         found = self.store.newest(limit=1_000)
-        members = self.store.members([episode.id for episode in self.casebook.episodes(limit=1_000)])
+        members = self.store.members([episode.id for episode in self.episode_store.episodes(limit=1_000)])
         by_member: dict[str, set[str]] = {}
         for name, member in members.items():
             by_member.setdefault(member.source, set()).add(name)
@@ -83,7 +83,7 @@ class World:
 
 
 @pytest.fixture
-def world(archive: Archive) -> World:
+def world(archive: EventStore) -> World:
     return World(archive)
 
 
@@ -107,11 +107,11 @@ def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) ->
         ("demo", "dog", 2),
     ]
     assert [(one.first_ms, one.source.last_ms) for one in newest] == [
-        (ms_of(at(0)), ms_of(at(4))),
-        (ms_of(at(1)), ms_of(at(3))),
+        (to_ms(at(0)), to_ms(at(4))),
+        (to_ms(at(1)), to_ms(at(3))),
     ]
     assert (world.count("opened"), world.count("joined")) == (2, 3)
-    assert [e.opened_ms for e in world.store.episodes(newest[0].id)] == [ms_of(at(day)) for day in (4, 2, 0)]
+    assert [e.opened_ms for e in world.store.episodes(newest[0].id)] == [to_ms(at(day)) for day in (4, 2, 0)]
 
 
 def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def edited(world: World, count: int, work: Callable[[Drawer], None], most: int =
     def filed(drawer: Drawer) -> None:
         for number, episode in enumerate(episodes):
             identity = np.eye(64, dtype=np.float32)[number]
-            member = drawer.partition.file(Seen(episode.id, episode.opened_ms, episode.clearest, identity))
+            member = drawer.partition.file(Seen(episode.id, episode.opened_ms, episode.peak_event, identity))
             assert member is not None
             drawer.filed[episode.id], drawer.opened_ms[episode.id] = member, episode.opened_ms
             drawer.done.add(episode.id)
@@ -184,7 +184,7 @@ def test_repeats_and_filing_again_count_nothing_twice(world: World) -> None:
     assert world.archive.client.zcard(keys.SOURCES_DUE) == 0
 
 
-def test_two_hubs_file_each_episode_once(archive: Archive) -> None:
+def test_two_hubs_file_each_episode_once(archive: EventStore) -> None:
     hubs = [World(archive), World(archive)]
     hubs[0].hears(*(heard(n, n % 3, at(n)) for n in range(30)))
     threads = [threading.Thread(target=hub.files) for hub in hubs]
@@ -212,7 +212,7 @@ def test_a_late_clip_that_ties_two_episodes_leaves_one_in_the_source(world: Worl
     assert world.groups() == {names(0, 1)}
     world.hears(heard(2, 1, at(0) + timedelta(seconds=60)))
     world.files()
-    (episode,) = world.casebook.episodes()
+    (episode,) = world.episode_store.episodes()
     assert world.groups() == {frozenset({episode.id})}
     assert world.store.newest()[0].source.size == 1
 
@@ -222,8 +222,8 @@ def test_a_late_clip_before_an_episode_moves_its_beginning(world: World) -> None
     world.hears(heard(2, 1, at(0) - timedelta(seconds=50)))
     world.files()
     (one,) = world.store.newest()
-    assert one.first_ms == ms_of(at(0)) - 50_000
-    assert [e.opened_ms for e in world.store.episodes(one.id)] == [ms_of(at(5)), ms_of(at(0)) - 50_000]
+    assert one.first_ms == to_ms(at(0)) - 50_000
+    assert [e.opened_ms for e in world.store.episodes(one.id)] == [to_ms(at(5)), to_ms(at(0)) - 50_000]
 
 
 def test_an_alert_tells_how_often_its_source_was_heard(world: World) -> None:
@@ -260,8 +260,8 @@ def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: W
     assert world.store.due(0, 10) == []
 
 
-def test_an_alert_without_an_identity_tells_of_no_source(archive: Archive) -> None:
-    world = World(archive, Retrieval([Scorer(replace(load(shipped(VGGISH.id)), identity=None))]))
+def test_an_alert_without_an_identity_tells_of_no_source(archive: EventStore) -> None:
+    world = World(archive, Retrieval([Scorer(replace(load(default_checkpoint(VGGISH.id)), identity=None))]))
     (alert,) = world.hears(heard(0, 1, at(0)))
     assert world.completer.complete(alert) == alert
     world.files()
@@ -269,20 +269,20 @@ def test_an_alert_without_an_identity_tells_of_no_source(archive: Archive) -> No
     assert archive.client.zcard(keys.SOURCES_DUE) == 0
 
 
-def test_verdicts_join_and_part_sources(world: World, archive: Archive) -> None:
-    learner = Learner(archive, world.casebook, false_alerts_a_day=1.0, start=0.5, history_days=30)
-    feedback = Feedback(archive, world.casebook, learner, world.verdicts)
+def test_verdicts_join_and_part_sources(world: World, archive: EventStore) -> None:
+    learner = ThresholdTuner(archive, world.episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
+    feedback = FeedbackService(archive, world.episode_store, learner, world.verdicts)
     past = heard(0, 1, at(0))
     world.hears(past, heard(1, 1, at(1)))
     (alert,) = world.hears(heard(2, 2, at(2)), match=past)
     world.files()
     assert world.groups() == {names(0, 1), names(2)}
-    feedback.give(alert=alert, match=str(past.id), verdict="same")
+    feedback.submit(alert=alert, match=str(past.id), verdict="same")
     assert world.groups() == {names(0, 1, 2)}
     world.hears(heard(3, 2, at(3)), heard(4, 1, at(4)))
     world.files()
     assert world.groups() == {names(0, 1, 2, 3, 4)}
-    feedback.give(alert=alert, match=str(past.id), verdict="different")
+    feedback.submit(alert=alert, match=str(past.id), verdict="different")
     assert world.groups() == {names(0, 1, 4), names(2, 3)}
     world.hears(heard(5, 2, at(5)), heard(6, 1, at(6)))
     world.files()
@@ -316,9 +316,9 @@ def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(worl
     world.files()
     kept = world.store.members([*names(0)])[next(iter(names(0)))].source
     world.store.keep(kept)
-    before_ms = ms_of(at(10))
-    world.archive.expire(at(10))
-    while world.casebook.expire(before_ms):
+    before_ms = to_ms(at(10))
+    world.archive.delete_before(at(10))
+    while world.episode_store.expire(before_ms):
         pass
     assert world.store.expire(before_ms) == 1
     assert {one.episodes for one in world.store.newest()} == {0, 1}
@@ -329,7 +329,7 @@ def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(worl
     assert world.store.expire(before_ms) == 0
 
 
-def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: Archive) -> None:
+def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: EventStore) -> None:
     old, new = World(archive), World(archive, retrieval(seed=7))
     old.hears(*(heard(n, n % 2, at(n)) for n in range(6)))
     old.files()
@@ -347,11 +347,11 @@ def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: Arc
     assert networks == {scorer.fingerprint for scorer in retrieval(seed=7).scorers}
 
 
-def test_a_source_whose_clips_are_gone_keeps_its_history_and_nothing_joins_it(archive: Archive) -> None:
+def test_a_source_whose_clips_are_gone_keeps_its_history_and_nothing_joins_it(archive: EventStore) -> None:
     old, new = World(archive), World(archive, retrieval(seed=7))
     old.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
     old.files()
-    archive.expire(at(2))
+    archive.delete_before(at(2))
     archive.client.delete(*archive.client.keys(keys.sources_network("*")))
     new.hears(heard(2, 1, at(3)))
     new.files()

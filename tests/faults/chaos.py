@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import redis
 
-from hub.store.events import Archive
-from shared.errors import Unavailable
+from hub.store.events import EventStore
+from shared.errors import UnavailableError
 from tests.faults.network import FAKETIME, SITE, STORE_BYTES, ChaosHub, Network, Sensor
 from tests.processes import Server, eventually
 
@@ -173,7 +173,7 @@ class Chaos:
         self._network = network
         self._rng = rng
         self._say = say
-        self._archive = Archive(network.store.url, timeout_s=1.0)
+        self._archive = EventStore(network.store.url, timeout_s=1.0)
         self._current: dict[str, tuple[Fault, float]] = {}
         self._waiting: list[_Recovery] = []
         self.struck: Counter[str] = Counter()
@@ -257,7 +257,7 @@ class Chaos:
         """Note which faults the network has recovered from."""
         try:
             counts = {sensor.place: sensor.events for sensor in self._archive.sensors()}
-        except Unavailable:
+        except UnavailableError:
             return
         up = [f"{SITE}/{sensor.name}" for sensor in self._network.sensors if sensor.name not in self._current]
         for one in list(self._waiting):

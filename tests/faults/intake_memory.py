@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.audio import encode_flac
 from shared.events import Event, Flac
 from shared.messages import EVENT_CAP_BYTES, encode_event
-from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.processes import HubProcess, Mosquitto, Redis, eventually
 from tests.values import event
@@ -46,12 +46,14 @@ def measured(payloads: list[bytes], *, frozen: bool) -> dict[str, float]:
         broker, store = Mosquitto(folder / "mosquitto", persistent=False), Redis(folder / "redis")
         broker.start()
         store.start()
-        hub = HubProcess(folder / "hub", broker.port, store.url, "redis.timeout_s=2", "health.heartbeat_s=0")
+        hub = HubProcess(
+            folder / "hub", broker.port, store.url, "redis.timeout_s=2", "monitoring.heartbeat_interval_s=0"
+        )
         try:
             hub.start()
             assert hub.process is not None
-            pid, archive = hub.process.pid, Archive(store.url)
-            link = Link(broker.settings, "sender")
+            pid, archive = hub.process.pid, EventStore(store.url)
+            link = MqttSession(broker.settings, "sender")
             link.start()
             assert isinstance(link.signals.get(timeout=10), Connected)
             topic = str(SensorTopic("demo", "street-1", "event"))
@@ -74,7 +76,9 @@ def measured(payloads: list[bytes], *, frozen: bool) -> dict[str, float]:
                 time.sleep(FROZEN_S)
                 store.thaw()
             eventually(
-                lambda: archive.count() - 1 + hub.metric("earwitness_hub_dead_letters_total") >= len(payloads),
+                lambda: (
+                    archive.count() - 1 + hub.metric("earwitness_hub_messages_dead_lettered_total") >= len(payloads)
+                ),
                 600,
                 "everything is taken",
             )

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from hub.app.factory import open_retrieval
+from hub.app.factory import build_retrieval
 from hub.settings import HubSettings
 from shared.feature_space import VGGISH
 from tests.faults.line import Line
@@ -25,7 +25,12 @@ FAKETIME: Final = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), Non
 SENSORS: Final = ("street-1", "street-2", "street-3", "street-4")
 SITE: Final = "chaos"
 STORE_BYTES: Final = 512 * 1024**2
-HUB: Final = ("redis.timeout_s=1", "flagging.false_alerts_a_day=1000", "log.level=info", "health.heartbeat_s=5")
+HUB: Final = (
+    "redis.timeout_s=1",
+    "alerts.max_false_alerts_per_day=1000",
+    "log.level=info",
+    "monitoring.heartbeat_interval_s=5",
+)
 
 
 def write_street(path: Path, count: int, seed: int) -> Path:
@@ -33,7 +38,7 @@ def write_street(path: Path, count: int, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     base = rng.normal(127, 60, (4_000, 1, VGGISH.dimension))
     made = np.clip(base + rng.normal(0, 8, (len(base), *VGGISH.shape)), 0, 255).astype(np.uint8)
-    retrieval = open_retrieval(HubSettings())
+    retrieval = build_retrieval(HubSettings())
     presence = np.array(retrieval.presence_all(VGGISH.id, retrieval.embed_all(VGGISH.id, made)))
     loud, quiet = np.flatnonzero(presence.max(axis=1) > 0.8), np.flatnonzero(presence.max(axis=1) < 0.3)
     rows: list[int] = []
@@ -108,9 +113,9 @@ class Sensor(Server):
         self._settings = (
             f"sensor.site={SITE}",
             f"sensor.name={name}",
-            "sensor.report_every_s=5",
+            "sensor.report_interval_s=5",
             f"mqtt.port={broker}",
-            "mqtt.reconnect_cap_s=2",
+            "mqtt.max_reconnect_delay_s=2",
             "mqtt.keepalive_s=5",
             f"spool.path={self.spool}",
             "source.kind=embeddings",
@@ -125,7 +130,7 @@ class Sensor(Server):
     def command(self, *more: str) -> list[str]:
         left_s = max(0.0, self._ends_s - time.monotonic()) * self._speed
         start = datetime.now(UTC) - timedelta(seconds=left_s)
-        settings = (*self._settings, f"source.start={start.isoformat()}", *more)
+        settings = (*self._settings, f"source.start_time={start.isoformat()}", *more)
         flags = [part for setting in settings for part in ("--set", setting)]
         return [sys.executable, "-m", "edge", "run", "--json", *flags]
 
@@ -163,7 +168,7 @@ class Sensor(Server):
     def finish(self, within_s: float) -> None:
         """Stop, then capture one clip more and end by itself once nothing waits in the spool."""
         self.kill(signal.SIGTERM)
-        self.start("source.limit=1")
+        self.start("source.max_clips=1")
         assert self.process is not None
         self.process.wait(within_s)
 

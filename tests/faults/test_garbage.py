@@ -10,9 +10,9 @@ import cbor2
 import pytest
 
 from hub.store.dead_letters import HEAD_BYTES
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.messages import EVENT_CAP_BYTES, encode_event
-from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.processes import Broker, HubProcess, Store, eventually
 from tests.values import event
@@ -29,8 +29,8 @@ def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
 
 
 @pytest.fixture
-def link(broker: Broker) -> Iterator[Link]:
-    opened = Link(broker.settings, "stranger")
+def link(broker: Broker) -> Iterator[MqttSession]:
+    opened = MqttSession(broker.settings, "stranger")
     opened.start()
     assert isinstance(opened.signals.get(timeout=10), Connected)
     yield opened
@@ -71,7 +71,7 @@ def dead_letters(broker: Broker, store: Store, *arguments: str) -> str:
     return ran.stdout
 
 
-def publish(link: Link, topic: str, payload: bytes) -> None:
+def publish(link: MqttSession, topic: str, payload: bytes) -> None:
     mid = link.publish(topic, payload)
     while True:
         signal = link.signals.get(timeout=20)
@@ -80,9 +80,9 @@ def publish(link: Link, topic: str, payload: bytes) -> None:
 
 
 def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
-    broker: Broker, store: Store, hub: HubProcess, link: Link
+    broker: Broker, store: Store, hub: HubProcess, link: MqttSession
 ) -> None:
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     for topic, payload, _ in GARBAGE:
         publish(link, topic, payload)
     publish(link, TOPIC, encode_event(event()))
@@ -93,21 +93,23 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
         letter = by_content[topic, kept(payload)]
         assert reason in letter.reason
         assert letter.size == len(payload)
-        assert letter.whole == (len(payload) <= HEAD_BYTES)
+        assert letter.is_complete == (len(payload) <= HEAD_BYTES)
         assert letter.kind == ("unsupported" if "feature space" in reason else "invalid")
-    assert hub.metric("earwitness_hub_dead_letters_total") == len(GARBAGE)
+    assert hub.metric("earwitness_hub_messages_dead_lettered_total") == len(GARBAGE)
     assert hub.ready()
     listed = json.loads(dead_letters(broker, store, "list", "--json"))
     assert {letter["reason"] for letter in listed} == {letter.reason for letter in by_content.values()}
 
 
-def test_a_dead_letter_can_be_sent_again(broker: Broker, store: Store, hub: HubProcess, link: Link) -> None:
-    archive = Archive(store.url)
+def test_a_dead_letter_can_be_sent_again(broker: Broker, store: Store, hub: HubProcess, link: MqttSession) -> None:
+    archive = EventStore(store.url)
     good = event(3)
-    archive.bury(topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at)
+    archive.add_dead_letter(
+        topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at
+    )
     publish(link, TOPIC, b"still bad")
     eventually(lambda: archive.dead_letter_count() == 2, 30, "both wait")
-    report = json.loads(dead_letters(broker, store, "reinject", "--all", "--json"))
+    report = json.loads(dead_letters(broker, store, "requeue", "--all", "--json"))
     assert report == {"reinjected": 2, "kept": 0}
     eventually(lambda: archive.get(good.id) is not None, 30, "the good one is archived")
     eventually(lambda: archive.dead_letter_count() == 1, 30, "the bad one is back")

@@ -14,9 +14,9 @@ import cbor2
 import numpy as np
 import pytest
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.messages import StateMessage, encode_event, encode_json
-from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.pages import broken
 from tests.processes import HubProcess, Mosquitto, Store, eventually
@@ -58,7 +58,14 @@ def topic(sensor: str, kind: Any = "event") -> str:
 
 def state(**report: object) -> bytes:
     told = StateMessage(
-        site="demo", sensor="bad", boot="boot", state="ready", source="scene", form="flac", software="1", since=NOON
+        site="demo",
+        sensor="bad",
+        boot="boot",
+        state="ready",
+        source="synthetic",
+        payload_format="flac",
+        software="1",
+        started_at=NOON,
     )
     fields = json.loads(encode_json(told))
     fields["report"] = {"at": NOON.isoformat(), "waiting": 1, "spool": 0.5, "dropped": 0} | report
@@ -96,15 +103,15 @@ def mutated(rng: np.random.Generator, number: int) -> Sent:
 
 
 @pytest.fixture
-def link(mosquitto: Mosquitto) -> Iterator[Link]:
-    opened = Link(mosquitto.settings, "stranger")
+def link(mosquitto: Mosquitto) -> Iterator[MqttSession]:
+    opened = MqttSession(mosquitto.settings, "stranger")
     opened.start()
     assert isinstance(opened.signals.get(timeout=10), Connected)
     yield opened
     opened.stop()
 
 
-def publish(link: Link, messages: list[Sent]) -> None:
+def publish(link: MqttSession, messages: list[Sent]) -> None:
     """Publish messages, and wait until the broker has them all."""
     under_way = {link.publish(where, payload) for where, payload in messages}
     while under_way:
@@ -114,11 +121,11 @@ def publish(link: Link, messages: list[Sent]) -> None:
 
 
 def test_hostile_messages_in_a_loop_stop_nothing(
-    tmp_path: Path, mosquitto: Mosquitto, store: Store, link: Link
+    tmp_path: Path, mosquitto: Mosquitto, store: Store, link: MqttSession
 ) -> None:
     hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     hub.start()
-    base, archive = f"http://127.0.0.1:{hub.port}", Archive(store.url)
+    base, archive = f"http://127.0.0.1:{hub.port}", EventStore(store.url)
     rng = np.random.default_rng(SEED)
     hostile = [*rows(), *(mutated(rng, number) for number in range(100))]
     sent: set[str] = set()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.notify.outbox import Outbox
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.events import EventId
 from tests.processes import Broker, Store, eventually
 from tests.receivers import Answer, Posted, Receiver, TellingHub, receiving
@@ -29,11 +29,11 @@ def hub(tmp_path: Path, broker: Broker, store: Store, receiver: Receiver) -> Ite
     config.write_text(f"""
 [notify.webhooks.ops]
 url = "{receiver.url}/ops"
-most_a_day = 1000
+max_per_day = 1000
 timeout_s = 30
 [notify.webhooks.other]
 url = "{receiver.url}/other"
-most_a_day = 1000
+max_per_day = 1000
 """)
     process = TellingHub(tmp_path / "hub", broker.port, store.url, "redis.timeout_s=1", config=config)
     process.start()
@@ -42,8 +42,8 @@ most_a_day = 1000
 
 
 @pytest.fixture
-def archive(store: Store) -> Iterator[Archive]:
-    opened = Archive(store.url)
+def archive(store: Store) -> Iterator[EventStore]:
+    opened = EventStore(store.url)
     yield opened
     opened.close()
 
@@ -52,8 +52,8 @@ def names(first: int, end: int) -> list[str]:
     return [f"demo.street-1.boot.{seq}" for seq in range(first, end)]
 
 
-def raise_alerts(archive: Archive, first: int, end: int) -> None:
-    archive.complete_all([(EventId.parse(name), alert(name)) for name in names(first, end)])
+def raise_alerts(archive: EventStore, first: int, end: int) -> None:
+    archive.mark_processed([(EventId.parse(name), alert(name)) for name in names(first, end)])
 
 
 def told(posts: list[Posted], path: str = "/ops") -> list[str]:
@@ -61,7 +61,7 @@ def told(posts: list[Posted], path: str = "/ops") -> list[str]:
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: Archive, receiver: Receiver) -> None:
+def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: EventStore, receiver: Receiver) -> None:
     raise_alerts(archive, 0, 5)
     eventually(lambda: told(receiver.taken) == names(0, 5), 20, "the first are told")
     receiver.stop()
@@ -77,7 +77,7 @@ def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: Archive
 
 
 def test_what_a_receiver_refuses_is_a_dead_letter_and_delays_nobody(
-    hub: TellingHub, archive: Archive, receiver: Receiver
+    hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     receiver.always = Answer(410)
     raise_alerts(archive, 0, 3)
@@ -86,13 +86,13 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_delays_nobody(
     assert [letter.events for letter in outbox.dead()] == [(name,) for name in names(0, 3)]
     assert "410" in outbox.dead()[0].reason
     receiver.always = Answer()
-    outbox.put_back(outbox.dead())
+    outbox.requeue(outbox.dead())
     eventually(lambda: told(receiver.taken) == names(0, 3), 20, "they are told once put back")
     assert hub.ready()
 
 
 def test_a_receiver_that_hangs_delays_no_other_nor_the_broker(
-    hub: TellingHub, archive: Archive, receiver: Receiver
+    hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     released = threading.Event()
     receiver.hang_paths["/ops"] = released
@@ -106,7 +106,7 @@ def test_a_receiver_that_hangs_delays_no_other_nor_the_broker(
 
 
 def test_what_a_hub_was_telling_when_it_was_killed_is_told_after_its_next_start(
-    hub: TellingHub, archive: Archive, receiver: Receiver
+    hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     released = threading.Event()
     receiver.hang_paths["/ops"] = released
@@ -125,7 +125,7 @@ def test_what_a_hub_was_telling_when_it_was_killed_is_told_after_its_next_start(
 
 
 def test_a_hub_killed_again_and_again_while_it_tells_loses_nothing(
-    hub: TellingHub, archive: Archive, receiver: Receiver
+    hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     def enough(count: int) -> bool:
         return len(set(told(receiver.posted))) >= count

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.events import EventId
 from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings
 
@@ -43,7 +43,7 @@ def through_a_fault(
     folder: Path, port: int, redis_url: str, fault: Callable[[], object], settings: tuple[str, ...] = ()
 ) -> None:
     """Play both sensors, strike after a third is archived, and check that all arrives exactly once."""
-    archive = Archive(redis_url)
+    archive = EventStore(redis_url)
     edges = [play(folder, port, f"street-{n}", *settings) for n in range(SENSORS)]
     eventually(lambda: archive.count() > SENSORS * EACH // 3, 120, "a third is archived")
     assert archive.count() < SENSORS * EACH, "the fault must strike in mid-stream"
@@ -73,7 +73,7 @@ def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
     hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
     edge = play(tmp_path, mosquitto.port, "street-1")
     hub.start()
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     try:
         eventually(lambda: archive.count() > 0, 30, "events come")
         hub.stop()
@@ -134,7 +134,7 @@ def test_a_hub_that_is_away_for_longer_than_the_broker_can_keep_its_events_loses
 
     try:
         # Slow enough that the hub, when it dies, is behind by less than the broker can keep.
-        settings = ("spool.patience_s=0", "source.speed=100")
+        settings = ("spool.hold_after_s=0", "source.speed=100")
         through_a_fault(tmp_path, broker.port, store.url, fault, settings)
     finally:
         hub.stop()
@@ -147,9 +147,9 @@ def test_a_store_that_hangs_stops_the_hub_from_taking_and_loses_nothing(
     with running(tmp_path, broker, store) as hub:
 
         def fault() -> None:
-            before = hub.metric("earwitness_hub_retries_total")
+            before = hub.metric("earwitness_hub_store_retries_total")
             store.freeze()
-            eventually(lambda: hub.metric("earwitness_hub_retries_total") >= before + 2, 30, "the hub waits")
+            eventually(lambda: hub.metric("earwitness_hub_store_retries_total") >= before + 2, 30, "the hub waits")
             store.thaw()
 
         through_a_fault(tmp_path, broker.port, store.url, fault)
@@ -168,7 +168,7 @@ def test_a_sensor_killed_and_restarted_delivers_what_it_had_spooled(
     try:
         second = play(tmp_path, broker.port, "street-1", count=10)
         second.finish()
-        archive = Archive(store.url)
+        archive = EventStore(store.url)
         eventually(lambda: archive.count() == 50, 60, "both runs' events are archived")
     finally:
         hub.stop()
@@ -183,7 +183,7 @@ def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
     hub.start()
     try:
         assert edge.finish()["captured"] == 20
-        archive = Archive(store.url)
+        archive = EventStore(store.url)
         eventually(lambda: archive.count() == 20, 60, "what was sent to nobody is archived after all")
     finally:
         hub.stop()
@@ -192,7 +192,7 @@ def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
 def test_a_small_hub_that_is_overrun_pauses_and_loses_nothing(
     tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
-    hub = HubProcess(tmp_path / "small", mosquitto.port, store.url, "intake.capacity=2", "hub.name=small")
+    hub = HubProcess(tmp_path / "small", mosquitto.port, store.url, "ingest.max_in_flight=2", "hub.name=small")
     hub.start()
     try:
         through_a_fault(tmp_path, mosquitto.port, store.url, hub.ready)

@@ -19,26 +19,26 @@ import soundfile
 
 from edge.settings import EdgeSettings
 from edge.sources.embeddings import load_embeddings
-from edge.sources.files import FileSource
+from edge.sources.files import RecordingSource
 from hub.model.checkpoint import load as load_checkpoint
 from hub.settings import HubSettings
 from hub.store.verdict_file import read_verdicts
 from hub.training.datasets.audioset_tfrecords import load_tfrecords, records
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import read_annotations
-from hub.web.pagination import cursor_of
-from hub.web.search_service import decoded
+from hub.web.pagination import decode_cursor
+from hub.web.search_service import decode_upload
 from shared.audio import decode_flac
-from shared.backbones import described
+from shared.backbones import manifest_path
 from shared.backbones.manifest import read as read_description
 from shared.backbones.onnx_backbone import Backbone
 from shared.errors import EarwitnessError
 from shared.events import EventId
-from shared.feature_space import SMALL
+from shared.feature_space import EARWITNESS_SMALL
 from shared.messages import AlertMessage, StateMessage, decode_event, decode_json
 from shared.mqtt.topics import SensorTopic
-from shared.settings import MqttSettings, load
+from shared.settings import MqttSettings, load_settings
 
 Target = Callable[[bytes], object]
 
@@ -62,19 +62,19 @@ def _text(data: bytes) -> str:
 
 
 @cache
-def _hearing() -> Hearing:
-    return Hearing(Backbone(described(SMALL.id)), cache=_folder() / "cache")
+def _hearing() -> FeatureCache:
+    return FeatureCache(Backbone(manifest_path(EARWITNESS_SMALL.id)), cache=_folder() / "cache")
 
 
 def _names(data: bytes) -> None:
-    for parse in (SensorTopic.parse, EventId.parse, cursor_of):
+    for parse in (SensorTopic.parse, EventId.parse, decode_cursor):
         with contextlib.suppress(EarwitnessError):
             parse(_text(data))
 
 
 def _recordings(suffix: str) -> Target:
     def read(data: bytes) -> None:
-        for _ in FileSource(_file(f"sound{suffix}", data)).items(Flag()):
+        for _ in RecordingSource(_file(f"sound{suffix}", data)).clips(Flag()):
             pass
 
     return read
@@ -102,11 +102,11 @@ def _masked(data: bytes) -> bytes:
 
 
 def _password(data: bytes) -> object:
-    return MqttSettings(password_file=_file("password", data)).secret()
+    return MqttSettings(password_file=_file("password", data)).resolve_password()
 
 
 def _override(data: bytes) -> object:
-    return load(HubSettings, None, [_text(data)])
+    return load_settings(HubSettings, None, [_text(data)])
 
 
 TARGETS: Final[dict[str, Target]] = {
@@ -115,7 +115,7 @@ TARGETS: Final[dict[str, Target]] = {
     "alert": lambda data: decode_json(AlertMessage, data),
     "names": _names,
     "flac": decode_flac,
-    "upload": decoded,
+    "upload": decode_upload,
     "wav-file": _recordings(".wav"),
     "flac-file": _recordings(".flac"),
     "ogg-file": _recordings(".ogg"),
@@ -125,8 +125,8 @@ TARGETS: Final[dict[str, Target]] = {
     "verdicts": lambda data: read_verdicts(_file("verdicts.jsonl", data)),
     "tfrecord": lambda data: list(records(_file("a.tfrecord", data))),
     "tfrecord-content": _framed,
-    "hub-toml": lambda data: load(HubSettings, _file("hub.toml", data), []),
-    "edge-toml": lambda data: load(EdgeSettings, _file("edge.toml", data), []),
+    "hub-toml": lambda data: load_settings(HubSettings, _file("hub.toml", data), []),
+    "edge-toml": lambda data: load_settings(EdgeSettings, _file("edge.toml", data), []),
     "override": _override,
     "password": _password,
     "description": lambda data: read_description(_file("backbone.toml", data)),

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.diagnostics import examine
+from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from edge.spool import Spool
-from shared.messages import ReportMessage, StateMessage, decode_event, decode_json
-from shared.settings import load
+from shared.messages import SensorReport, StateMessage, decode_event, decode_json
+from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.processes import EdgeProcess, Mosquitto, eventually, write_embeddings
 from tests.servers.test_edge_metrics import listener
@@ -49,7 +49,7 @@ def recordings(folder: Path, loud: int, count: int = 6) -> Path:
     return folder
 
 
-def reports(broker: FaultyBroker) -> list[ReportMessage]:
+def reports(broker: FaultyBroker) -> list[SensorReport]:
     states = [decode_json(StateMessage, payload) for payload in broker.payloads("/state")]
     return [state.report for state in states if state.report is not None]
 
@@ -62,7 +62,7 @@ def play_files(folder: Path, port: int, source: Path, *settings: str) -> EdgePro
     return EdgeProcess(
         folder,
         port,
-        *("source.kind=files", f"source.path={source}", "source.speed=1e5", "sensor.report_every_s=1"),
+        *("source.kind=files", f"source.path={source}", "source.speed=1e5", "sensor.report_interval_s=1"),
         *settings,
     )
 
@@ -108,12 +108,12 @@ def test_mosquittos_own_limit_is_kept(tmp_path: Path) -> None:
     try:
         summary = play_files(tmp_path / "edge", broker.port, clips).finish()
         assert (summary["published"], summary["set_aside"]) == (5, 1)
-        settings = load(
+        settings = load_settings(
             EdgeSettings,
             None,
             [f"mqtt.port={broker.port}", f"spool.path={tmp_path / 'edge' / 'spool.db'}", "source.rate_hz=48000"],
         )
-        found = {one.what: one for one in examine(settings)}
+        found = {one.what: one for one in run_checks(settings)}
         assert "it takes messages of up to 300,000 bytes, and a clip at 48000 Hz has up to" in found["broker"].words
         assert "1 are set aside" in found["spool"].words
     finally:
@@ -138,7 +138,7 @@ def test_two_sensors_of_one_name_are_told_and_take_over_less_and_less_often(
 ) -> None:
     link = listener(mosquitto)
     data = write_embeddings(tmp_path / "e.npz", 20)
-    common = ("source.kind=embeddings", f"source.path={data}", "source.loop=true", "mqtt.reconnect_cap_s=60")
+    common = ("source.kind=embeddings", f"source.path={data}", "source.loop=true", "mqtt.max_reconnect_delay_s=60")
     twins = [EdgeProcess(tmp_path / name, mosquitto.port, *common) for name in ("one", "two")]
     try:
         for twin in twins:
@@ -146,7 +146,7 @@ def test_two_sensors_of_one_name_are_told_and_take_over_less_and_less_often(
         twins[1].process.send_signal(signal.SIGTERM)
         twins[1].finish()
         overrides = (f"mqtt.port={mosquitto.port}", f"spool.path={tmp_path / 'two' / 'spool.db'}")
-        found = {one.what: one for one in examine(load(EdgeSettings, None, overrides))}
+        found = {one.what: one for one in run_checks(load_settings(EdgeSettings, None, overrides))}
         assert "another client used this sensor's name last at 20" in found["spool"].words
     finally:
         for twin in twins:
@@ -163,7 +163,7 @@ def test_check_notices_that_another_client_has_the_name(tmp_path: Path, mosquitt
         log = tmp_path / "mosquitto" / "log"
         eventually(lambda: "earwitness-edge-demo-sensor-1" in log.read_text(), 30, "it is connected")
         overrides = (f"mqtt.port={mosquitto.port}", f"spool.path={tmp_path / 'mine' / 'spool.db'}")
-        broker = next(one for one in examine(load(EdgeSettings, None, overrides)) if one.what == "broker")
+        broker = next(one for one in run_checks(load_settings(EdgeSettings, None, overrides)) if one.what == "broker")
         assert not broker.ok
         assert "another client uses this name (demo/sensor-1)" in broker.words
     finally:
@@ -184,7 +184,7 @@ def test_a_missing_microphone_is_told_while_the_backlog_goes_out(
     assert first.finish()["spooled"] == 10
     edge = EdgeProcess(
         *(tmp_path / "edge", broker.port, "source.kind=microphone", "source.device=nowhere"),
-        "sensor.report_every_s=1",
+        "sensor.report_interval_s=1",
     )
     try:
         eventually(lambda: sorted(seqs(broker)) == list(range(10)), 30, "the backlog is delivered")
@@ -326,7 +326,7 @@ def test_a_page_damaged_on_the_card_costs_the_events_on_it(tmp_path: Path, mosqu
 
 def test_a_year_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "edge", "run", "--set", "source.start=9999-12-31T23:59:59Z"],
+        [sys.executable, "-m", "edge", "run", "--set", "source.start_time=9999-12-31T23:59:59Z"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -334,5 +334,5 @@ def test_a_year_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
         timeout=60,
     )
     assert ran.returncode == 2
-    assert "start must be in the years 1970 to 2199" in ran.stderr
+    assert "start_time must be in the years 1970 to 2199" in ran.stderr
     assert json.dumps(ran.stderr).count("\\n") == 1

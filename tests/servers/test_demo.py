@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.synthetic_scene import Cast, mix
+from shared.synthetic_scene import SoundCast, mix_scene
 from tests.demonstration import Demonstration, alive
 from tests.processes import eventually
 
@@ -22,9 +22,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     folder = tmp_path_factory.mktemp("demo")
     recordings = folder / "card [site] [/b]"
     recordings.mkdir(parents=True)
-    rng, cast = np.random.default_rng(3), Cast.drawn(1)
+    rng, cast = np.random.default_rng(3), SoundCast.drawn(1)
     for number in range(CLIPS):
-        sound = mix(["human-voice"], rng, 16_000, cast=cast).waveform
+        sound = mix_scene(["human-voice"], rng, 16_000, cast=cast).waveform
         soundfile.write(recordings / f"{number}.wav", sound, 16_000)
     arguments = ("--recordings", str(recordings), "--sensors", "2", "--history-days", str(DAYS), "--speed", "50")
     demonstration = Demonstration(folder / "run", *arguments)

@@ -38,9 +38,9 @@ SOON = {
 """What usually takes minutes or days, so that a test sees it."""
 _FAST = "drift is of what was captured by now, and these sensors play twenty times faster: test_metrics asks for it"
 SLOW = {
-    "max(earwitness_model_likeness_psi)": _FAST,
+    "max(earwitness_model_match_probability_psi)": _FAST,
     **{
-        f'earwitness:model_{what}_psi{{against="{against}"}}': _FAST
+        f'earwitness:model_{what}_psi{{reference="{against}"}}': _FAST
         for what in ("presence", "embedding")
         for against in ("here", "training")
     },
@@ -128,8 +128,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     with printed.open("wb") as out, log.open("wb") as errors:
         quick = {**os.environ, **{f"EARWITNESS_HUB_{name}": value for name, value in SOON.items()}}
         # Drift is of what was captured by now: sensors begin in the past, so that this is enough at once.
-        quick["EARWITNESS_EDGE_SOURCE__START"] = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
-        quick["EARWITNESS_EDGE_SOURCE__HISTORICAL"] = "false"  # it counts as news all the same
+        quick["EARWITNESS_EDGE_SOURCE__START_TIME"] = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+        quick["EARWITNESS_EDGE_SOURCE__BACKFILLED"] = "false"  # it counts as news all the same
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=quick)
     running = Deployment(process, printed, {})
 
@@ -207,7 +207,9 @@ def test_it_is_told_when_certificates_end(deployment: Deployment, who: str) -> N
 
 def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment: Deployment) -> None:
     eventually(
-        lambda: bool(deployment.query("earwitness_hub_heartbeat_timestamp_seconds > 0")), 45, "a heartbeat came back"
+        lambda: bool(deployment.query("earwitness_hub_last_heartbeat_timestamp_seconds > 0")),
+        45,
+        "a heartbeat came back",
     )
     data = Path(deployment.addresses["folder"]) / "data"
     for log in ("hub.log", "demo-street-1.log", "demo-street-2.log"):
@@ -225,7 +227,7 @@ def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
     settings = {f"mqtt.{name}": own / file for name, file in files.items()}
     settings["spool.path"] = folder / "data" / "demo-street-1.db"  # which its agent holds
     flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    flags += ["--set", "source.kind=scene"]
+    flags += ["--set", "source.kind=synthetic"]
     edge = [sys.executable, "-m", "edge", "check", "--config", str(own / "edge.toml"), *flags]
     ran = subprocess.run(edge, capture_output=True, text=True, check=False, timeout=60)
     failed = [line for line in ran.stdout.splitlines() if re.match(r"\w+: failed", line)]
@@ -256,7 +258,7 @@ def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
 def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:
     require_servers()
     command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(tmp_path / "noise"), "--free-ports"]
-    broken = {**os.environ, "EARWITNESS_HUB_INTAKE__CAPACITY": "none"}
+    broken = {**os.environ, "EARWITNESS_HUB_INGEST__MAX_IN_FLIGHT": "none"}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=broken)
     assert ran.returncode == 1
     assert "hub has ended (2): see" in ran.stderr

@@ -12,12 +12,12 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.diagnostics import examine
+from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from hub.deployment.certificate_authority import CLIENT_DAYS, Authority
 from hub.settings import HubSettings
 from shared.messages import EVENT_CAP_BYTES
-from shared.mqtt.session import Acknowledged, Connected, Disconnected, Link, Received, Signal
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_EVENTS,
@@ -25,10 +25,10 @@ from shared.mqtt.topics import (
     AlertTopic,
     HubKind,
     HubTopic,
+    SensorStateKind,
+    SensorStateTopic,
     SensorTopic,
-    ToldKind,
-    ToldTopic,
-    shared_events,
+    shared_event_subscription,
 )
 from shared.settings import MqttSettings
 from tests.deployments import SENSORS, Founded, FoundedBroker, init
@@ -55,7 +55,7 @@ class Client:
     """A connection for a test."""
 
     def __init__(self, settings: MqttSettings, name: str = "test") -> None:
-        self.link = Link(settings.for_a_moment(), name)
+        self.link = MqttSession(settings.without_session(), name)
         self.link.start()
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ class Client:
                 case Acknowledged(mid=answered, reason=reason) if answered == mid:
                     return reason
 
-    def next(self) -> Signal:
+    def next(self) -> MqttEvent:
         return self.link.signals.get(timeout=5)
 
     def heard(self) -> list[str]:
@@ -105,7 +105,7 @@ def checked(founded: Founded, tmp_path: Path, place: str = ONE, /, **other: obje
             "spool": {"path": tmp_path / "spool.db"},
         }
     )
-    (finding,) = (one for one in examine(settings) if one.what == "broker")
+    (finding,) = (one for one in run_checks(settings) if one.what == "broker")
     return finding.ok, finding.words
 
 
@@ -114,7 +114,7 @@ def test_a_sensor_may_publish_its_own_and_nothing_else(founded: Founded, broker:
     with Client(founded.client("hub"), "hub") as hub, Client(founded.sensor(ONE)) as sensor:
         assert hub.connected()
         assert sensor.connected()
-        hub.link.subscribe(shared_events("hubs"))
+        hub.link.subscribe(shared_event_subscription("hubs"))
         hub.link.subscribe(ALL_STATES)
         eventually(lambda: sensor.said(f"earwitness/v1/{ONE}/event") == 0, 10, "the hub has subscribed")
         assert sensor.said(f"earwitness/v1/{ONE}/state") == 0
@@ -143,7 +143,7 @@ def test_a_hub_may_tell_all_it_tells_and_the_listener_hears_it(founded: Founded,
     assert broker.process is not None
     device = f"{HubSettings().homeassistant.prefix}/device/x/config"
     told = [
-        *(str(ToldTopic("harbour", "street-1", kind)) for kind in get_args(ToldKind)),
+        *(str(SensorStateTopic("harbour", "street-1", kind)) for kind in get_args(SensorStateKind)),
         *(str(HubTopic("hub-1", kind)) for kind in get_args(HubKind)),
         device,
         str(SensorTopic("harbour", "street-1", "state")),
@@ -192,7 +192,7 @@ def test_each_port_takes_certificates_of_its_own_authority_only(
     ca, now = founded.folder / "ca", datetime.now(UTC)
     sensors = Authority.read(ca / "sensors.crt", ca / "sensors.key", ca / "sensors.crl")
     forged = sensors.issue("hub", now)
-    foreign = Authority.founded("Earwitness sensors", now).issue(ONE, now)
+    foreign = Authority.create("Earwitness sensors", now).issue(ONE, now)
     expired = sensors.issue(ONE, now - timedelta(days=CLIENT_DAYS + 1))
     files = {}
     for name, issued in {"forged": forged, "foreign": foreign, "expired": expired}.items():
@@ -216,7 +216,7 @@ def test_each_port_takes_certificates_of_its_own_authority_only(
 
 def test_a_client_refuses_a_broker_that_is_another(founded: Founded, broker: FoundedBroker, tmp_path: Path) -> None:
     assert broker.process is not None
-    stranger = Authority.founded("Earwitness servers", datetime.now(UTC)).kept().certificate
+    stranger = Authority.create("Earwitness servers", datetime.now(UTC)).certificate_pair().certificate
     (tmp_path / "stranger.crt").write_bytes(stranger)
     ok, words = checked(founded, tmp_path, ca_file=tmp_path / "stranger.crt")
     assert not ok
@@ -322,7 +322,7 @@ def test_a_broker_that_is_not_one_is_told(founded: Founded, broker: FoundedBroke
     settings = EdgeSettings.model_validate(
         {"mqtt": {"port": founded.ports["hubs"]}, "spool": {"path": tmp_path / "spool.db"}}
     )
-    (finding,) = (one for one in examine(settings) if one.what == "broker")
+    (finding,) = (one for one in run_checks(settings) if one.what == "broker")
     assert not finding.ok
     with Client(founded.sensor(ONE, port=1)) as client:
         assert isinstance(client.next(), Disconnected)

@@ -11,17 +11,17 @@ import pytest
 import redis
 from cryptography import x509
 
-from edge.diagnostics import examine as examine_edge
+from edge.diagnostics import run_checks as examine_edge
 from edge.settings import EdgeSettings
-from hub.app.factory import open_archive
+from hub.app.factory import build_event_store
 from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.diagnostics import Finding, examine
+from hub.diagnostics import CheckResult, run_checks
 from hub.settings import HubSettings
-from hub.store.events import Archive
-from shared.errors import Invalid
-from shared.mqtt.diagnostics import own_certificate_ends
-from shared.mqtt.session import Link
-from shared.settings import load
+from hub.store.events import EventStore
+from shared.errors import InvalidError
+from shared.mqtt.diagnostics import client_certificate_expiry
+from shared.mqtt.session import MqttSession
+from shared.settings import load_settings
 from tests.deployments import Founded, FoundedBroker, FoundedStore
 from tests.processes import Broker, Mosquitto, Store, eventually
 from tests.values import NOON, alert, stored
@@ -43,17 +43,17 @@ def servers(tmp_path: Path, founded: Founded) -> Iterator[FoundedStore]:
     store.stop()
 
 
-def found(settings: HubSettings) -> dict[str, Finding]:
-    return {finding.name: finding for finding in examine(settings)}
+def found(settings: HubSettings) -> dict[str, CheckResult]:
+    return {finding.name: finding for finding in run_checks(settings)}
 
 
-def of_store(url: str, mqtt_port: int) -> Finding:
-    return found(load(HubSettings, None, [f"redis.url={url}", f"mqtt.port={mqtt_port}"]))["store"]
+def of_store(url: str, mqtt_port: int) -> CheckResult:
+    return found(load_settings(HubSettings, None, [f"redis.url={url}", f"mqtt.port={mqtt_port}"]))["store"]
 
 
 def test_what_init_wrote_is_well(founded: Founded, servers: FoundedStore) -> None:
     assert servers.process is not None
-    findings = found(load(HubSettings, founded.hub_toml, []))
+    findings = found(load_settings(HubSettings, founded.hub_toml, []))
     assert [name for name, finding in findings.items() if not finding.ok] == []
     assert findings["store"].doubts == ()
     assert "no sensor's state is there" in findings["broker"].doubts[0]
@@ -73,7 +73,9 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
         assert not finding.ok
         assert sentence in finding.text
         assert "guessed" not in finding.text
-    hub = redis.Redis.from_url(load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value(), protocol=2)
+    hub = redis.Redis.from_url(
+        load_settings(HubSettings, founded.hub_toml, []).redis.url.get_secret_value(), protocol=2
+    )
     refused: tuple[Callable[[], object], ...] = (
         hub.flushall,
         lambda: hub.keys("*"),
@@ -92,10 +94,10 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
 
 def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, servers: FoundedStore) -> None:
     """Redis replays its file as the default user, whom nobody can be: transactions and scripts as well."""
-    archive = open_archive(load(HubSettings, founded.hub_toml, []))
+    archive = build_event_store(load_settings(HubSettings, founded.hub_toml, []))
     events = [stored(seq) for seq in range(20)]
-    archive.record_all(events)
-    archive.complete_all([(event.id, alert(str(event.id))) for event in events])
+    archive.add_many(events)
+    archive.mark_processed([(event.id, alert(str(event.id))) for event in events])
     servers.kill()
     servers.start()
     eventually(lambda: archive.count() == 20, 10, "all events are there again")
@@ -127,7 +129,7 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
         client.hset(
             f"ew:sensor:{name}", mapping={"last_captured_ms": now + ahead_ms, "last_received_ms": now, "events": 1}
         )
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     assert {sensor.place for sensor in archive.sensors()} == {"harbour/fast", "harbour/right"}
     archive.close()
     (doubt,) = of_store(store.url, broker.port).doubts
@@ -137,9 +139,9 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
 
 def test_events_from_the_future_that_are_kept_are_told(broker: Broker, store: Store) -> None:
     ahead_s = (datetime.now(UTC) - NOON).total_seconds() + 3_600
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     for sensor, after_s in (("fast", ahead_s), ("right", ahead_s - 3_605)):
-        archive.record_all([stored(sensor=sensor, after_s=after_s)])
+        archive.add_many([stored(sensor=sensor, after_s=after_s)])
     archive.close()
     (doubt,) = [one for one in of_store(store.url, broker.port).doubts if "future" in one]
     assert "demo/fast" in doubt
@@ -154,10 +156,10 @@ def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
     overrides = [
         f"mqtt.port={broker.port}",
         f"redis.url={store.url}",
-        f"archive.clips_dir={taken}",
+        f"store.audio_dir={taken}",
         f'model.checkpoints=["{taken}"]',
     ]
-    findings = found(load(HubSettings, None, overrides))
+    findings = found(load_settings(HubSettings, None, overrides))
     assert not findings["folders"].ok
     assert f"{taken} cannot be written by uid" in findings["folders"].text
     assert not findings["models"].ok
@@ -168,8 +170,8 @@ def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_writt
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service's own user could write neither a folder nor a spool that root made."""
-    overrides = [f"archive.clips_dir={tmp_path / 'hub' / 'clips'}", "mqtt.port=1", "redis.url=redis://127.0.0.1:1/0"]
-    settings = load(HubSettings, None, overrides)
+    overrides = [f"store.audio_dir={tmp_path / 'hub' / 'clips'}", "mqtt.port=1", "redis.url=redis://127.0.0.1:1/0"]
+    settings = load_settings(HubSettings, None, overrides)
     owner = tmp_path.stat().st_uid
     for uid, words in (
         (0, f"a hub that runs as uid {owner}, to whom {tmp_path} belongs, can write there"),
@@ -194,7 +196,7 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
     broker = FoundedBroker(tmp_path / "broker", founded)
     broker.start()
     try:
-        hub = load(HubSettings, founded.hub_toml, ["mqtt.host=localhost"])
+        hub = load_settings(HubSettings, founded.hub_toml, ["mqtt.host=localhost"])
         assert any("the broker's certificate ends on" in doubt for doubt in found(hub)["broker"].doubts)
         edge = EdgeSettings.model_validate(
             {
@@ -217,7 +219,7 @@ def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, store: Sto
     mosquitto.stop()
     mosquitto.start()
     overrides = [f"mqtt.port={mosquitto.port}", "mqtt.username=hub", "mqtt.password=guess"]
-    finding = found(load(HubSettings, None, [*overrides, f"redis.url={store.url}"]))["broker"]
+    finding = found(load_settings(HubSettings, None, [*overrides, f"redis.url={store.url}"]))["broker"]
     assert not finding.ok
     assert "refuses the login" in finding.text
     assert "correct mqtt.username and mqtt.password_file" in finding.text
@@ -234,16 +236,16 @@ def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: 
     ok, words = of_spool(path=tmp_path / "taken" / "spool.db")
     assert not ok
     assert str(tmp_path / "taken") in words
-    ok, words = of_spool(path=tmp_path / "spool.db", cap_bytes=10**18)
+    ok, words = of_spool(path=tmp_path / "spool.db", max_bytes=10**18)
     assert ok
-    assert "less than spool.cap_bytes" in words
+    assert "less than spool.max_bytes" in words
 
 
 def test_a_certificate_that_is_not_the_hubs_is_told(founded: Founded, servers: FoundedStore) -> None:
     assert servers.process is not None
     other = founded.folder / "listener"
     wrong = (f"mqtt.cert_file={other / 'listener.crt'}", f"mqtt.key_file={other / 'listener.key'}")
-    finding = found(load(HubSettings, founded.hub_toml, list(wrong)))["broker"]
+    finding = found(load_settings(HubSettings, founded.hub_toml, list(wrong)))["broker"]
     assert not finding.ok
     assert "the broker does not let this hub publish" in finding.text
 
@@ -252,7 +254,7 @@ def test_the_pages_address_is_tried_and_links_that_lead_nowhere_are_doubted(
     founded: Founded, servers: FoundedStore
 ) -> None:
     assert servers.process is not None
-    settings = load(HubSettings, founded.hub_toml, [])
+    settings = load_settings(HubSettings, founded.hub_toml, [])
     findings = found(settings)
     assert findings["web"].text.endswith("is free")
     assert "links in alerts open on this machine only" in findings["notifiers"].doubts[0]
@@ -268,7 +270,7 @@ def test_a_sensors_own_certificate_that_ends_soon_is_told(founded: Founded, serv
     assert servers.process is not None
     mqtt = founded.sensor("harbour/street-1")
     assert mqtt.cert_file is not None
-    ends = own_certificate_ends(mqtt)
+    ends = client_certificate_expiry(mqtt)
     assert ends == x509.load_pem_x509_certificate(mqtt.cert_file.read_bytes()).not_valid_after_utc
     authority = Authority.read(*(founded.folder / "ca" / f"sensors.{kind}" for kind in ("crt", "key", "crl")))
     soon = datetime.now(UTC) - timedelta(days=CLIENT_DAYS - 5)
@@ -283,11 +285,11 @@ def test_a_sensors_own_certificate_that_ends_soon_is_told(founded: Founded, serv
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
 def test_a_file_that_is_not_there_is_named(founded: Founded, name: str) -> None:
-    with pytest.raises(Invalid, match=rf"mqtt.{name} /nowhere cannot be read: No such file"):
-        Link(founded.client("hub").model_copy(update={name: Path("/nowhere")}), "test")
+    with pytest.raises(InvalidError, match=rf"mqtt.{name} /nowhere cannot be read: No such file"):
+        MqttSession(founded.client("hub").model_copy(update={name: Path("/nowhere")}), "test")
 
 
 def test_a_key_of_another_certificate_is_told(founded: Founded) -> None:
     other = founded.folder / "listener" / "listener.key"
-    with pytest.raises(Invalid, match=r"is not the key of mqtt\.cert_file"):
-        Link(founded.client("hub").model_copy(update={"key_file": other}), "test")
+    with pytest.raises(InvalidError, match=r"is not the key of mqtt\.cert_file"):
+        MqttSession(founded.client("hub").model_copy(update={"key_file": other}), "test")

@@ -15,7 +15,7 @@ import yaml
 from hub.deployment.layout import SERVERS
 from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
-from shared.settings import load
+from shared.settings import load_settings
 from tests.deployments import Founded, FoundedBroker, FoundedStore, init
 from tests.processes import Mosquitto, Redis, accepts, eventually
 from tests.programs import program
@@ -172,7 +172,7 @@ def test_the_plain_configurations_start_a_broker_and_a_store(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_hub_takes_its_settings(written: dict[str, Path], layout: str) -> None:
-    settings = load(HubSettings, written[layout] / "hub" / "hub.toml", [])
+    settings = load_settings(HubSettings, written[layout] / "hub" / "hub.toml", [])
     assert settings.mqtt.tls
     assert settings.notify.alertmanagers["prometheus"].url.get_secret_value().endswith(":9093")
 
@@ -328,10 +328,10 @@ def test_units_are_understood_by_systemd_and_expose_little(tmp_path: Path, progr
 
 
 def test_units_find_what_init_writes(written: dict[str, Path]) -> None:
-    hub = load(HubSettings, written["debian"] / "hub" / "hub.toml", [])
+    hub = load_settings(HubSettings, written["debian"] / "hub" / "hub.toml", [])
     unit = (DEPLOY / "systemd" / "earwitness-hub.service").read_text()
     assert "StateDirectory=earwitness-hub\n" in unit
-    assert str(hub.archive.clips_dir).startswith("/var/lib/earwitness-hub/")
+    assert str(hub.store.audio_dir).startswith("/var/lib/earwitness-hub/")
     for credential in re.findall(r"LoadCredential=\S+:/etc/earwitness/(\S+)", unit):
         assert (written["debian"] / "hub" / credential).exists()
 

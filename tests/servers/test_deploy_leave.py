@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typer.testing import CliRunner
 
 from hub.cli import app
-from shared.mqtt.session import Acknowledged, Connected, Link, Received
-from shared.mqtt.topics import ALL_INTAKES, CLOSED, HubTopic, shared_events
+from shared.mqtt.session import Acknowledged, Connected, MqttSession, Received
+from shared.mqtt.topics import ALL_INTAKES, INTAKE_CLOSED, HubTopic, shared_event_subscription
 from tests.processes import Broker, Mosquitto
 
 
 @contextmanager
-def connected(broker: Broker, name: str) -> Iterator[Link]:
-    link = Link(broker.settings, name)
+def connected(broker: Broker, name: str) -> Iterator[MqttSession]:
+    link = MqttSession(broker.settings, name)
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     try:
@@ -26,11 +26,11 @@ def connected(broker: Broker, name: str) -> Iterator[Link]:
 def subscribed(broker: Broker, name: str) -> None:
     """A hub of which the broker keeps a session; it is gone again."""
     with connected(broker, f"earwitness-hub-{name}") as link:
-        link.subscribe(shared_events("hubs"))
+        link.subscribe(shared_event_subscription("hubs"))
         drained(link)
 
 
-def drained(link: Link) -> set[bytes]:
+def drained(link: MqttSession) -> set[bytes]:
     """What comes, acknowledged, until nothing does."""
     payloads = set()
     try:
@@ -54,8 +54,8 @@ def heard(broker: Broker, numbers: range) -> set[bytes]:
 
 
 def leave(broker: Broker, name: str) -> tuple[int, str]:
-    settings = ("--set", f"mqtt.port={broker.port}", "--set", f"hub.name={name}")
-    ran = CliRunner().invoke(app, ["leave", *settings])
+    settings = ("--set", f"mqtt.port={broker.port}")
+    ran = CliRunner().invoke(app, ["hubs", "remove", name, *settings])
     return ran.exit_code, ran.output
 
 
@@ -64,7 +64,7 @@ def test_the_share_of_a_hub_that_is_gone_goes_to_the_others(mosquitto: Mosquitto
     subscribed(mosquitto, "here")
     sent = heard(mosquitto, range(40))
     with connected(mosquitto, "earwitness-hub-here") as here:
-        here.publish(str(HubTopic("gone", "intake")), CLOSED, retain=True)
+        here.publish(str(HubTopic("gone", "intake")), INTAKE_CLOSED, retain=True)
         before = drained(here)
         assert 0 < len(before) < len(sent), "the broker keeps a share for the hub that is gone"
         code, printed = leave(mosquitto, "gone")

@@ -5,10 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from hub.app.factory import open_archive
+from hub.app.factory import build_event_store
 from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
-from shared.settings import load
+from shared.settings import load_settings
 from tests.deployments import Founded, FoundedStore
 from tests.processes import accepts, eventually
 from tests.programs import program
@@ -33,15 +33,15 @@ def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Pa
     store = FoundedStore(tmp_path / "store", founded)
     store.start()
     try:
-        archive = open_archive(load(HubSettings, founded.hub_toml, []))
+        archive = build_event_store(load_settings(HubSettings, founded.hub_toml, []))
         events = [stored(seq) for seq in range(20)]
-        archive.record_all(events)
-        archive.complete_all([(event.id, alert(str(event.id))) for event in events])
-        eventually(archive.durable, 10, "the store keeps a log")
+        archive.add_many(events)
+        archive.mark_processed([(event.id, alert(str(event.id))) for event in events])
+        eventually(archive.has_append_only_file, 10, "the store keeps a log")
         rewriting(0, founded.ports["redis"], tmp_path)
         shutil.copytree(founded.folder / "data" / "redis" / "appendonlydir", tmp_path / "copy" / "appendonlydir")
         rewriting(100, founded.ports["redis"], tmp_path)
-        archive.record_all([stored(20)])
+        archive.add_many([stored(20)])
         archive.close()
     finally:
         store.stop()
@@ -51,9 +51,9 @@ def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Pa
         copy = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=log, stderr=log)
     try:
         eventually(lambda: accepts(port), 20, f"the copy answers; see {tmp_path / 'log'}")
-        url = load(HubSettings, founded.hub_toml, []).redis.url.get_secret_value()
+        url = load_settings(HubSettings, founded.hub_toml, []).redis.url.get_secret_value()
         there = url.replace(f":{founded.ports['redis']}/", f":{port}/")
-        restored = open_archive(load(HubSettings, founded.hub_toml, [f"redis.url={there}"]))
+        restored = build_event_store(load_settings(HubSettings, founded.hub_toml, [f"redis.url={there}"]))
         eventually(lambda: restored.count() == 20, 10, "what was backed up is there, and what came later is not")
         assert restored.alert_count() == 20
         restored.close()

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hub.runtime.embedded_servers import free_port
 from shared.events import Event
 from shared.messages import decode_event
-from shared.mqtt.session import Connected, Link, Received
-from shared.mqtt.topics import ALL_EVENTS, CLOSED, HubTopic
+from shared.mqtt.session import Connected, MqttSession, Received
+from shared.mqtt.topics import ALL_EVENTS, INTAKE_CLOSED, HubTopic
 from tests.processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
 from tests.programs import program
 
@@ -44,7 +44,7 @@ def _sockets(edge: EdgeProcess, which: str, column: int) -> set[str]:
     return {line.split()[column] for line in ran.stdout.splitlines() if f"pid={edge.process.pid}," in line}
 
 
-def listener(broker: Broker, on_event: Callable[[Event], object] = lambda _: None) -> Link:
+def listener(broker: Broker, on_event: Callable[[Event], object] = lambda _: None) -> MqttSession:
     """Takes all events, as a hub does: what nobody takes a sensor keeps."""
 
     def on_signal(signal: object) -> None:
@@ -54,7 +54,7 @@ def listener(broker: Broker, on_event: Callable[[Event], object] = lambda _: Non
             on_event(decode_event(signal.payload))
             link.acknowledge(signal)
 
-    link = Link(broker.settings, "listener", on_signal=on_signal)
+    link = MqttSession(broker.settings, "listener", on_signal=on_signal)
     link.start()
     return link
 
@@ -67,7 +67,7 @@ def endless(folder: Path) -> tuple[str, ...]:
 def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tmp_path: Path) -> None:
     program("ss")
     broker, port = Rumqttd(tmp_path / "broker"), free_port()
-    own = (f"metrics.port={port}", "spool.patience_s=0", "spool.resend_window_s=0")
+    own = (f"metrics.port={port}", "spool.hold_after_s=0", "spool.resend_window_s=0")
     edge = EdgeProcess(tmp_path / "edge", broker.port, *endless(tmp_path), *own)
     link = listener(broker)
 
@@ -89,10 +89,10 @@ def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tm
         eventually(lambda: now("broker_connected") == 1, 30, "the broker is there")
         eventually(lambda: now("events_published_total") > 20, 30, "events are published")
         eventually(lambda: now("spool_events") < 20, 30, "the spool empties")
-        assert now("events_held") == 0
+        assert now("publishing_on_hold") == 0
         eventually(lambda: link.connected, 30, "the listener is there, too")
-        link.publish(str(HubTopic("hub", "intake")), CLOSED, retain=True)
-        eventually(lambda: now("events_held") == 1, 30, "events are held")
+        link.publish(str(HubTopic("hub", "intake")), INTAKE_CLOSED, retain=True)
+        eventually(lambda: now("publishing_on_hold") == 1, 30, "events are held")
         waiting = now("spool_events")
         eventually(lambda: now("spool_events") > waiting + 20, 30, "they wait again")
         broker.kill()

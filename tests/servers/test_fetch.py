@@ -16,14 +16,14 @@ import typer
 from typer.testing import CliRunner
 
 from hub.cli import weights
-from hub.features.vggish.convert import origin
-from hub.features.vggish.download import Patience, _Redirects, download
+from hub.features.vggish.convert import published_metadata
+from hub.features.vggish.download import RetryPolicy, _Redirects, download
 from hub.features.vggish.extractor import Vggish, VggishNetwork
 from hub.features.vggish.fetch import Fetched, fetch_vggish
-from hub.features.vggish.published import PublishedFile, Release
-from shared.errors import Invalid, Unavailable
+from hub.features.vggish.published import PublishedFile, PublishedRelease
+from shared.errors import InvalidError, UnavailableError
 
-ONCE = Patience(attempts=1)
+ONCE = RetryPolicy(attempts=1)
 BODY = np.random.default_rng(0).bytes(1_500_000)
 
 
@@ -114,17 +114,17 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def release(published: dict[str, Path], mirror: Mirror) -> Release:
+def release(published: dict[str, Path], mirror: Mirror) -> PublishedRelease:
     """What the mirror publishes."""
     files = {}
     for kind, path in published.items():
         content = path.read_bytes()
         files[kind] = PublishedFile(f"{kind}.pth", hashlib.sha256(content).hexdigest()[:8], 1_000_000)
         mirror.files[f"{kind}.pth"] = content
-    return Release(url=mirror.url, **files)
+    return PublishedRelease(url=mirror.url, **files)
 
 
-def fetch(release: Release, into: Path, *offered: Path, patience: Patience = ONCE) -> Fetched:
+def fetch(release: PublishedRelease, into: Path, *offered: Path, patience: RetryPolicy = ONCE) -> Fetched:
     return fetch_vggish(release, into, offered=offered, patience=patience, ticks=lambda _: lambda _done, _total: None)
 
 
@@ -136,7 +136,7 @@ INSTALLED = ["vggish.safetensors", "vggish_pca.safetensors"]
 
 
 def test_what_was_fetched_is_installed_loadable_and_not_fetched_again(
-    mirror: Mirror, release: Release, tmp_path: Path
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     into = tmp_path / "new" / "folder"
     assert fetch(release, into).written == tuple(into / name for name in INSTALLED)
@@ -144,13 +144,15 @@ def test_what_was_fetched_is_installed_loadable_and_not_fetched_again(
     assert [name for name, _ in mirror.asked] == ["network.pth", "pca.pth"]
     features = Vggish.load(into).extract(np.ones(16_000, np.float32), 16_000)
     assert features.shape == (10, 128)
-    assert origin(into / "vggish_pca.safetensors").startswith(release.pca.sha256_head)
+    assert published_metadata(into / "vggish_pca.safetensors").startswith(release.pca.sha256_head)
     again = fetch(release, into)
     assert (again.written, again.present) == ((), tuple(into / name for name in INSTALLED))
     assert len(mirror.asked) == 2
 
 
-def test_what_is_missing_or_damaged_is_fetched_alone(mirror: Mirror, release: Release, tmp_path: Path) -> None:
+def test_what_is_missing_or_damaged_is_fetched_alone(
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
+) -> None:
     fetch(release, tmp_path)
     (tmp_path / "vggish_pca.safetensors").write_bytes(b"damaged")
     mirror.asked.clear()
@@ -159,7 +161,7 @@ def test_what_is_missing_or_damaged_is_fetched_alone(mirror: Mirror, release: Re
 
 
 def test_a_download_that_was_complete_but_not_converted_is_used(
-    mirror: Mirror, release: Release, tmp_path: Path
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     (tmp_path / "network.pth").write_bytes(mirror.files["network.pth"])
     (tmp_path / "pca.pth").write_bytes(b"something else")
@@ -171,11 +173,11 @@ def test_a_download_that_was_complete_but_not_converted_is_used(
 def test_a_second_run_goes_on_where_the_connection_broke(mirror: Mirror, tmp_path: Path) -> None:
     part = tmp_path / "file.part"
     mirror.drops_after = [700_000]
-    with pytest.raises(Unavailable, match="700000 of 1500000"):
-        download(f"{mirror.url}/file", part, cap_bytes=2_000_000, patience=ONCE)
+    with pytest.raises(UnavailableError, match="700000 of 1500000"):
+        download(f"{mirror.url}/file", part, max_bytes=2_000_000, patience=ONCE)
     assert part.read_bytes() == BODY[:700_000]
     told: list[tuple[int, int | None]] = []
-    download(f"{mirror.url}/file", part, cap_bytes=2_000_000, patience=ONCE, tick=lambda *so_far: told.append(so_far))
+    download(f"{mirror.url}/file", part, max_bytes=2_000_000, patience=ONCE, tick=lambda *so_far: told.append(so_far))
     assert part.read_bytes() == BODY
     assert mirror.asked == [("file", None), ("file", "bytes=700000-")]
     assert mirror.sent_bytes == len(BODY), "no byte was sent twice"
@@ -185,7 +187,7 @@ def test_a_second_run_goes_on_where_the_connection_broke(mirror: Mirror, tmp_pat
 def test_one_run_tries_again_and_waits_longer_each_time(mirror: Mirror, tmp_path: Path) -> None:
     part, waits = tmp_path / "part", list[float]()
     mirror.refusals, mirror.drops_after = [503, 429], [1, 500_000]
-    download(f"{mirror.url}/file", part, cap_bytes=2_000_000, patience=Patience(), wait=waits.append)
+    download(f"{mirror.url}/file", part, max_bytes=2_000_000, patience=RetryPolicy(), wait=waits.append)
     assert part.read_bytes() == BODY
     assert [wanted for _, wanted in mirror.asked] == [None, None, None, "bytes=1-", "bytes=500001-"]
     assert len(waits) == 4
@@ -194,109 +196,111 @@ def test_one_run_tries_again_and_waits_longer_each_time(mirror: Mirror, tmp_path
 
 
 def test_waits_double_up_to_the_longest() -> None:
-    longest = [max(Patience().wait_s(n, random.Random(seed)) for seed in range(300)) for n in range(1, 9)]
+    longest = [max(RetryPolicy().wait_s(n, random.Random(seed)) for seed in range(300)) for n in range(1, 9)]
     np.testing.assert_allclose(longest, [1, 2, 4, 8, 16, 30, 30, 30], rtol=0.05)
 
 
 def test_a_server_that_ignores_ranges_sends_all_of_it_again(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(b"x" * 2_000)
     mirror.knows_ranges = False
-    download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=2_000_000, patience=ONCE)
+    download(f"{mirror.url}/file", tmp_path / "part", max_bytes=2_000_000, patience=ONCE)
     assert (tmp_path / "part").read_bytes() == BODY
     assert mirror.asked == [("file", "bytes=2000-")]
 
 
 def test_what_is_complete_is_not_sent_again(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(BODY)
-    download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=2_000_000, patience=ONCE)
+    download(f"{mirror.url}/file", tmp_path / "part", max_bytes=2_000_000, patience=ONCE)
     assert mirror.sent_bytes == 0
     assert (tmp_path / "part").read_bytes() == BODY
 
 
 def test_what_is_longer_than_the_servers_file_starts_over(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(BODY + b"more")
-    download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=2_000_000, patience=Patience(2), wait=lambda _: None)
+    download(
+        f"{mirror.url}/file", tmp_path / "part", max_bytes=2_000_000, patience=RetryPolicy(2), wait=lambda _: None
+    )
     assert (tmp_path / "part").read_bytes() == BODY
 
 
 def test_a_length_that_is_not_told_is_no_obstacle(mirror: Mirror, tmp_path: Path) -> None:
     mirror.tells_length = False
-    download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=2_000_000, patience=ONCE)
+    download(f"{mirror.url}/file", tmp_path / "part", max_bytes=2_000_000, patience=ONCE)
     assert (tmp_path / "part").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("tells_length", [True, False])
 def test_a_file_beyond_the_cap_is_refused_and_removed(mirror: Mirror, tmp_path: Path, *, tells_length: bool) -> None:
     mirror.tells_length = tells_length
-    with pytest.raises(Invalid, match="longer than 1000000 bytes"):
-        download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=1_000_000, patience=ONCE)
+    with pytest.raises(InvalidError, match="longer than 1000000 bytes"):
+        download(f"{mirror.url}/file", tmp_path / "part", max_bytes=1_000_000, patience=ONCE)
     assert names(tmp_path) == []
 
 
 def test_redirects_are_followed_with_the_range_but_never_away_from_https(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(BODY[:10])
-    download(f"{mirror.url}/moved/file", tmp_path / "part", cap_bytes=2_000_000, patience=ONCE)
+    download(f"{mirror.url}/moved/file", tmp_path / "part", max_bytes=2_000_000, patience=ONCE)
     assert mirror.asked == [("moved/file", "bytes=10-"), ("file", "bytes=10-")]
     assert (tmp_path / "part").read_bytes() == BODY
     secure = urllib.request.Request("https://example.org/file")
-    with pytest.raises(Unavailable, match="not https"):
+    with pytest.raises(UnavailableError, match="not https"):
         _Redirects().redirect_request(secure, None, 302, "", None, "http://example.org/file")  # type: ignore[arg-type]
-    with pytest.raises(Invalid, match="not an http"):
-        download("file:///etc/passwd", tmp_path / "other", cap_bytes=1, patience=ONCE)
+    with pytest.raises(InvalidError, match="not an http"):
+        download("file:///etc/passwd", tmp_path / "other", max_bytes=1, patience=ONCE)
 
 
 def test_a_file_with_another_hash_is_refused_removed_and_nothing_is_installed(
-    mirror: Mirror, release: Release, tmp_path: Path
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     mirror.files["network.pth"] = b"not this"
     head = hashlib.sha256(b"not this").hexdigest()[:8]
-    with pytest.raises(Invalid, match=f"begins {head}, not {release.network.sha256_head}.*not installed"):
+    with pytest.raises(InvalidError, match=f"begins {head}, not {release.network.sha256_head}.*not installed"):
         fetch(release, tmp_path)
     assert names(tmp_path) == []
     mirror.files["network.pth"] = b""
-    with pytest.raises(Invalid, match="not installed"):
+    with pytest.raises(InvalidError, match="not installed"):
         fetch(release, tmp_path)
 
 
 def test_a_part_of_another_file_is_refused_and_the_next_run_succeeds(
-    mirror: Mirror, release: Release, tmp_path: Path
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     (tmp_path / "network.pth.part").write_bytes(b"of an older release")
-    with pytest.raises(Invalid, match="same command again"):
+    with pytest.raises(InvalidError, match="same command again"):
         fetch(release, tmp_path)
     assert len(fetch(release, tmp_path).written) == 2
     assert [wanted for _, wanted in mirror.asked] == ["bytes=19-", None, None]
 
 
 def test_a_file_that_is_not_there_is_asked_for_once_and_told(
-    mirror: Mirror, release: Release, tmp_path: Path
+    mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     del mirror.files["pca.pth"]
-    with pytest.raises(Unavailable, match=r"pca.pth answers 404 Not Found.*--from.*--url"):
-        fetch(release, tmp_path, patience=Patience())
+    with pytest.raises(UnavailableError, match=r"pca.pth answers 404 Not Found.*--from.*--url"):
+        fetch(release, tmp_path, patience=RetryPolicy())
     assert [name for name, _ in mirror.asked] == ["network.pth", "pca.pth"]
     assert names(tmp_path) == ["vggish.safetensors"], "the half that worked is kept"
 
 
-def test_without_a_network_it_says_what_to_do(release: Release, mirror: Mirror, tmp_path: Path) -> None:
+def test_without_a_network_it_says_what_to_do(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
     mirror.server_close()  # frees the port: connections are refused
     waits: list[float] = []
-    with pytest.raises(Unavailable, match=r"failed 3 times.*refused"):
-        download(f"{mirror.url}/file", tmp_path / "part", cap_bytes=1, patience=Patience(3), wait=waits.append)
+    with pytest.raises(UnavailableError, match=r"failed 3 times.*refused"):
+        download(f"{mirror.url}/file", tmp_path / "part", max_bytes=1, patience=RetryPolicy(3), wait=waits.append)
     assert len(waits) == 2
-    with pytest.raises(Unavailable, match=r"refused.*give it with --from"):
+    with pytest.raises(UnavailableError, match=r"refused.*give it with --from"):
         fetch(release, tmp_path)
 
 
-def test_a_disk_that_refuses_is_told(release: Release, mirror: Mirror, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_told(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot write"):
+    with pytest.raises(UnavailableError, match="cannot write"):
         fetch(release, tmp_path / "file")
     assert mirror.asked == []
 
 
 def test_offered_files_are_told_apart_by_their_hash_and_stay(
-    published: dict[str, Path], release: Release, mirror: Mirror, tmp_path: Path
+    published: dict[str, Path], release: PublishedRelease, mirror: Mirror, tmp_path: Path
 ) -> None:
     assert len(fetch(release, tmp_path / "a", published["pca"], published["network"]).written) == 2
     folder = tmp_path / "carried"
@@ -310,11 +314,11 @@ def test_offered_files_are_told_apart_by_their_hash_and_stay(
 
 
 def test_offered_files_that_are_not_published_are_refused(
-    published: dict[str, Path], release: Release, mirror: Mirror, tmp_path: Path
+    published: dict[str, Path], release: PublishedRelease, mirror: Mirror, tmp_path: Path
 ) -> None:
-    with pytest.raises(Invalid, match=r"SHA-256 of network.pth"):
+    with pytest.raises(InvalidError, match=r"SHA-256 of network.pth"):
         fetch(release, tmp_path, published["pca"])
-    with pytest.raises(Unavailable, match="cannot open"):
+    with pytest.raises(UnavailableError, match="cannot open"):
         fetch(release, tmp_path, tmp_path / "nothing.pth")
     assert names(tmp_path) == []
     assert mirror.asked == []
@@ -327,8 +331,10 @@ def hub() -> typer.Typer:
     return app
 
 
-def test_the_command_fetches_from_a_mirror_and_prints_json(release: Release, mirror: Mirror, tmp_path: Path) -> None:
-    line = ["fetch-vggish", "--url", f"{mirror.url}/", "--into", str(tmp_path), "--json"]
+def test_the_command_fetches_from_a_mirror_and_prints_json(
+    release: PublishedRelease, mirror: Mirror, tmp_path: Path
+) -> None:
+    line = ["weights", "fetch", "vggish", "--url", f"{mirror.url}/", "--into", str(tmp_path), "--json"]
     first = CliRunner().invoke(hub(), line, obj=release)
     assert json.loads(first.stdout) == {"written": [str(tmp_path / name) for name in INSTALLED], "present": []}
     second = CliRunner().invoke(hub(), line[:-1], obj=release)
@@ -336,7 +342,7 @@ def test_the_command_fetches_from_a_mirror_and_prints_json(release: Release, mir
 
 
 def test_the_command_tells_in_one_line_what_failed(mirror: Mirror, tmp_path: Path) -> None:
-    line = ["fetch-vggish", "--url", mirror.url, "--into", str(tmp_path), "--attempts", "1"]
+    line = ["weights", "fetch", "vggish", "--url", mirror.url, "--into", str(tmp_path), "--attempts", "1"]
     missing = CliRunner().invoke(hub(), line)
     assert missing.exit_code == 1
     assert f"{mirror.url}/vggish-10086976.pth answers 404" in missing.stderr

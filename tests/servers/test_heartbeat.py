@@ -8,26 +8,26 @@ from prometheus_client import CollectorRegistry
 
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
-from hub.monitoring.heartbeat import Heart
-from hub.notify.heartbeat_echo import alert_of
+from hub.monitoring.heartbeat import HeartbeatMonitor
+from hub.notify.heartbeat_echo import build_heartbeat_reply
 from shared.feature_space import VGGISH
 from shared.messages import decode_event, encode_json
-from shared.mqtt.session import Connected, Link, Received, Subscribed
-from shared.mqtt.topics import ALL_INTAKES, BEATS_TOLD, CLOSED, OPEN, SensorTopic
+from shared.mqtt.session import Connected, MqttSession, Received, Subscribed
+from shared.mqtt.topics import ALL_INTAKES, HEARTBEAT_REPLY_TOPIC, INTAKE_CLOSED, INTAKE_OPEN, SensorTopic
 from tests.processes import Broker, Mosquitto
 
-BEAT = SensorTopic("heartbeat", "one", "beat")
+BEAT = SensorTopic("heartbeat", "one", "heartbeat")
 
 
 @pytest.fixture
-def watcher(broker: Broker) -> Iterator[Link]:
+def watcher(broker: Broker) -> Iterator[MqttSession]:
     link = listening(broker)
     yield link
     link.stop()
 
 
-def listening(broker: Broker) -> Link:
-    link = Link(broker.settings, "watcher")
+def listening(broker: Broker) -> MqttSession:
+    link = MqttSession(broker.settings, "watcher")
     link.start()
     assert isinstance(link.signals.get(timeout=5), Connected)
     link.subscribe(ALL_INTAKES)
@@ -35,14 +35,14 @@ def listening(broker: Broker) -> Link:
     return link
 
 
-def beating(broker: Broker, every_s: float) -> Heart:
+def beating(broker: Broker, interval_s: float) -> HeartbeatMonitor:
     metrics = HubMetrics(CollectorRegistry())
-    heart = Heart(broker.settings, hub="one", space=VGGISH, every_s=every_s, metrics=metrics)
+    heart = HeartbeatMonitor(broker.settings, hub="one", space=VGGISH, interval_s=interval_s, metrics=metrics)
     heart.start()
     return heart
 
 
-def until(watcher: Link, wanted: bytes, *, answering: bool) -> None:
+def until(watcher: MqttSession, wanted: bytes, *, answering: bool) -> None:
     """Wait until the hub says so of its intake, with or without answers to its heartbeats."""
     while True:
         message = watcher.signals.get(timeout=10)
@@ -50,22 +50,26 @@ def until(watcher: Link, wanted: bytes, *, answering: bool) -> None:
             continue
         watcher.acknowledge(message)
         if message.topic == str(BEAT) and answering:
-            watcher.publish(BEATS_TOLD, encode_json(alert_of(decode_event(message.payload, BEAT))))
+            watcher.publish(
+                HEARTBEAT_REPLY_TOPIC, encode_json(build_heartbeat_reply(decode_event(message.payload, BEAT)))
+            )
         elif message.topic != str(BEAT) and message.payload == wanted:
             return
 
 
-def test_a_hub_says_whether_it_takes_events(broker: Broker, watcher: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_says_whether_it_takes_events(
+    broker: Broker, watcher: MqttSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heartbeat, "KEPT_S", 0.5)
     watcher.subscribe(str(BEAT))
     heart = beating(broker, 0.1)
     try:
-        until(watcher, OPEN, answering=True)
-        until(watcher, CLOSED, answering=False)
-        until(watcher, OPEN, answering=True)
+        until(watcher, INTAKE_OPEN, answering=True)
+        until(watcher, INTAKE_CLOSED, answering=False)
+        until(watcher, INTAKE_OPEN, answering=True)
     finally:
         heart.stop()
-    until(watcher, CLOSED, answering=False)
+    until(watcher, INTAKE_CLOSED, answering=False)
 
 
 def test_where_the_broker_refuses_heartbeats_a_hub_says_nothing_of_its_intake(tmp_path: Path) -> None:
@@ -90,9 +94,9 @@ def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto
     try:
         first = watcher.signals.get(timeout=10)
         assert isinstance(first, Received)
-        assert first.payload == CLOSED
+        assert first.payload == INTAKE_CLOSED
         watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat went to nobody
-        until(watcher, OPEN, answering=True)
+        until(watcher, INTAKE_OPEN, answering=True)
     finally:
         watcher.stop()
         heart.stop()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.mqtt.session import Connected, Link, Received
+from shared.mqtt.session import Connected, MqttSession, Received
 from shared.taxonomy import CATEGORIES
 from tests.discovery import DEVICE
 from tests.processes import Broker, EdgeProcess, HubProcess, Mosquitto, Store, eventually, write_embeddings
@@ -25,7 +25,7 @@ class Watcher:
     def __init__(self, broker: Broker, name: str, *, retained: bool) -> None:
         self.seen: dict[str, bytes] = {}
         self._retained = retained
-        self._link = Link(broker.settings.for_a_moment(), name, on_signal=self._take)
+        self._link = MqttSession(broker.settings.without_session(), name, on_signal=self._take)
         self._link.start()
 
     def _take(self, signal: object) -> None:
@@ -69,15 +69,19 @@ def start(tmp_path: Path, broker: Broker, store: Store) -> Iterator[Callable[...
     hubs: list[HubProcess] = []
 
     def begin(name: str = "one", *settings: str) -> HubProcess:
-        told = ("homeassistant.discovery=true", "homeassistant.every_s=1", "homeassistant.expire_after_s=7200")
+        told = (
+            "homeassistant.discovery=true",
+            "homeassistant.min_publish_interval_s=1",
+            "homeassistant.expire_after_s=7200",
+        )
         hub = HubProcess(
             tmp_path / name,
             broker.port,
             store.url,
             *told,
             f"hub.name={name}",
-            "flagging.threshold=0",
-            "flagging.own_recent_s=0",
+            "alerts.default_threshold=0",
+            "search.exclude_same_sensor_s=0",
             *settings,
         )
         hub.start()
@@ -99,7 +103,7 @@ def play(folder: Path, broker: Broker, name: str, count: int = 60) -> None:
         "source.kind=embeddings",
         f"source.path={source}",
         "source.speed=400",
-        f"source.limit={count}",
+        f"source.max_clips={count}",
     ).finish()
 
 
@@ -118,7 +122,7 @@ def whole(watcher: Watcher) -> bool:
 def test_devices_and_values_are_retained_and_outlive_a_restart(
     tmp_path: Path, broker: Broker, start: Callable[..., HubProcess], watch: Callable[..., Watcher]
 ) -> None:
-    hub = start("one", "notify.page_url=https://noise.example/")
+    hub = start("one", "web.public_url=https://noise.example/")
     play_both(tmp_path, broker)
     first = watch()
     eventually(lambda: whole(first), 30, "all is told")
@@ -165,17 +169,17 @@ def test_a_dead_hub_is_offline_and_another_takes_over(
     watcher = watch()
     eventually(lambda: whole(watcher), 30, "all is told")
 
-    def teller() -> str:
+    def dispatcher() -> str:
         return str(watcher.json(HIGH)["components"]["alert"]["availability"][0]["topic"].split("/")[3])
 
-    before = teller()
+    before = dispatcher()
     other = {"one": "two", "two": "one"}[before]
     assert watcher.seen.get(f"earwitness/v1/hubs/{other}/online") is None, "one of two tells"
     hubs[before].kill()
     eventually(
         lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 5, "the will is told"
     )
-    eventually(lambda: teller() == other, 30, "the other tells")
+    eventually(lambda: dispatcher() == other, 30, "the other tells")
     assert watcher.seen[f"earwitness/v1/hubs/{other}/online"] == b"online"
 
 

@@ -19,12 +19,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.events import Embedding, Event
 from shared.feature_space import VGGISH
 from shared.messages import encode_event
-from shared.mqtt.session import Acknowledged, Connected, Link, Received
-from shared.mqtt.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, BEATS_TOLD, SensorTopic
+from shared.mqtt.session import Acknowledged, Connected, MqttSession, Received
+from shared.mqtt.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, HEARTBEAT_REPLY_TOPIC, SensorTopic
 from tests.browser.hub import Configured
 from tests.processes import (
     Broker,
@@ -46,8 +46,8 @@ SELECTORS_EMPTY = {
     'up{job=~"alertmanager|prometheus"}': "scraped by nobody in this test",
     "prometheus_rule_evaluation_failures_total": "the same",
     "prometheus_notifications_dropped_total": "the same",
-    "earwitness_hub_certificate_end_timestamp_seconds": "without TLS there is none; test_deploy has it",
-    "earwitness_sensor_certificate_end_timestamp_seconds": "the same",
+    "earwitness_hub_certificate_expiry_timestamp_seconds": "without TLS there is none; test_deploy has it",
+    "earwitness_sensor_certificate_expiry_timestamp_seconds": "the same",
 }
 
 
@@ -60,26 +60,26 @@ SELECTORS_EMPTY |= {
 MACHINES = {"EarwitnessDiskFull": "how full the disk is that tests run on says nothing of the network"}
 
 SETTINGS = """
-[archive]
-clips_dir = "{clips}"
+[store]
+audio_dir = "{clips}"
 [redis]
 timeout_s = 1
 [search]
-measured_share = 1
-[flagging]
-threshold = 0.05
-min_shared = 0.05
-min_presence = 0.2
+recall_sample_rate = 1
+[alerts]
+default_threshold = 0.05
+min_shared_probability = 0.05
+min_category_probability = 0.2
 cooldown_s = 0
-false_alerts_a_day = 1000
+max_false_alerts_per_day = 1000
 [notify.webhooks.desk]
 url = "{webhook}"
-[health]
-heartbeat_s = 0.5
-every_s = 0.5
-drift_every_s = 1
-drift_events = 20
-reference_days = 0.00001
+[monitoring]
+heartbeat_interval_s = 0.5
+interval_s = 0.5
+drift_interval_s = 1
+drift_min_events = 20
+drift_reference_days = 0.00001
 """
 
 
@@ -164,10 +164,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     prometheus.start()
     eventually(lambda: prometheus.ask("earwitness_hub_alerts_total") == [0.0], 30, "zeros are there beforehand")
     started = datetime.now(UTC)
-    common = ("sensor.site=test", f"source.start={started.isoformat()}")
+    common = ("sensor.site=test", f"source.start_time={started.isoformat()}")
     data = write_embeddings(folder / "embeddings.npz", 200)
     sound = EdgeProcess(
-        folder / "sound", broker.port, *common, "sensor.name=sound", "source.speed=100", "source.limit=30"
+        folder / "sound", broker.port, *common, "sensor.name=sound", "source.speed=100", "source.max_clips=30"
     )
     live = EdgeProcess(
         folder / "live",
@@ -211,7 +211,7 @@ def numbers() -> list[Event]:
 
 def send(broker: Broker, events: Sequence[Event]) -> None:
     """Publish events as their sensors do, and wait until the broker has them."""
-    link = Link(broker.settings, "sender")
+    link = MqttSession(broker.settings, "sender")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
     for one in events:
@@ -221,7 +221,7 @@ def send(broker: Broker, events: Sequence[Event]) -> None:
     link.stop()
 
 
-def listener(broker: Broker, heard: list[str]) -> Link:
+def listener(broker: Broker, heard: list[str]) -> MqttSession:
     """Somebody who listens to everything that is for others, and notes the topics."""
 
     def on_signal(signal: object) -> None:
@@ -232,7 +232,7 @@ def listener(broker: Broker, heard: list[str]) -> Link:
             heard.append(signal.topic)
             link.acknowledge(signal)
 
-    link = Link(broker.settings, "everybody", on_signal=on_signal)
+    link = MqttSession(broker.settings, "everybody", on_signal=on_signal)
     link.start()
     return link
 
@@ -266,9 +266,9 @@ def test_no_alert_has_a_reason_on_a_network_that_is_well(running: Running, asked
 @pytest.mark.parametrize(
     "series",
     [
-        "earwitness_hub_alert_seconds_bucket",
+        "earwitness_hub_alert_latency_seconds_bucket",
         *(
-            f'earwitness_hub_stage_seconds_bucket{{stage="{stage}"}}'
+            f'earwitness_hub_stage_duration_seconds_bucket{{stage="{stage}"}}'
             for stage in ("decode", "features", "archive", "retrieve", "judge")
         ),
     ],
@@ -287,14 +287,16 @@ def test_exemplars_name_events_that_took_so_long(running: Running, series: str) 
 
 
 def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> None:
-    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
-    eventually(lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before + 2, 30, "beats")
-    assert running.hub.metric("earwitness_hub_heartbeat_timestamp_seconds") > datetime.now(UTC).timestamp() - 30
+    before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
+    eventually(
+        lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before + 2, 30, "beats"
+    )
+    assert running.hub.metric("earwitness_hub_last_heartbeat_timestamp_seconds") > datetime.now(UTC).timestamp() - 30
     for path, key in (("events", "events"), ("alerts", "alerts"), ("episodes", "episodes")):
         found = httpx.get(f"{running.url}/api/v1/{path}?limit=200").json()[key]
         assert found
         assert "heartbeat" not in json.dumps(found)
-    archive = Archive(running.store.url)
+    archive = EventStore(running.store.url)
     assert "heartbeat" not in {sensor.place.partition("/")[0] for sensor in archive.sensors()}
     assert not archive.client.exists("ew:site:heartbeat")
     assert archive.dead_letter_count() == 0
@@ -336,16 +338,20 @@ def test_while_the_store_hangs_that_is_told_and_no_sensor_stays_at_its_last_leve
         running.store.thaw()
     eventually(lambda: running.hub.metric("earwitness_store_up") == 1, 30, "the store is back")
     eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is not None, 30, "levels are told")
-    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
-    eventually(lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before, 30, "the heart beats")
+    before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
+    eventually(
+        lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before, 30, "the heart beats"
+    )
 
 
 def test_a_word_on_the_heartbeats_topic_that_is_none_does_no_harm(running: Running) -> None:
-    before = running.hub.metric("earwitness_hub_heartbeat_seconds_count")
-    link = Link(running.broker.settings, "stranger")
+    before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
+    link = MqttSession(running.broker.settings, "stranger")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
-    link.publish(BEATS_TOLD, b"?")
+    link.publish(HEARTBEAT_REPLY_TOPIC, b"?")
     assert isinstance(link.signals.get(timeout=10), Acknowledged)
     link.stop()
-    eventually(lambda: running.hub.metric("earwitness_hub_heartbeat_seconds_count") > before, 30, "the heart beats")
+    eventually(
+        lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before, 30, "the heart beats"
+    )

@@ -18,20 +18,20 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.notify.channels.alertmanager import PATH, Alertmanager
 from hub.notify.channels.apprise import Apprise
-from hub.notify.channels.protocol import Later
-from hub.notify.channels.webhook import Webhook, delivery_name
-from hub.notify.http import ANSWER_CAP_BYTES, RETRY_AFTER_CAP_S, Poster
+from hub.notify.channels.protocol import RetryAfterError
+from hub.notify.channels.webhook import Webhook, delivery_id
+from hub.notify.http import ANSWER_CAP_BYTES, RETRY_AFTER_CAP_S, JsonPoster
 from hub.notify.outbox import Outbox
-from hub.notify.rendering import Text
-from hub.store.events import Archive
-from shared.errors import Invalid, Unavailable
+from hub.notify.rendering import RenderedMessage
+from hub.store.events import EventStore
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
 from tests.processes import Broker, EdgeProcess, Store, eventually, write_embeddings
 from tests.receivers import AlertmanagerProcess, Answer, Mailbox, Receiver, TellingHub, certificate, receiving
 from tests.values import NOON, alert
 
 ROOT = Path(__file__).parents[2]
-TEXT = Text("dog at demo/street-1, 12:00", "It barked.", "http://hub/alerts/demo.street-1.boot.0")
+TEXT = RenderedMessage("dog at demo/street-1, 12:00", "It barked.", "http://hub/alerts/demo.street-1.boot.0")
 KEY = b"a shared secret"
 
 
@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def webhook(url: str, key: bytes | None = KEY, timeout_s: float = 5.0) -> Webhook:
-    return Webhook(Poster(url, timeout_s=timeout_s), key)
+    return Webhook(JsonPoster(url, timeout_s=timeout_s), key)
 
 
 def test_a_webhook_is_told_the_alert_in_full(receiver: Receiver) -> None:
@@ -68,7 +68,7 @@ def test_the_check_of_a_signature_in_the_documentation_works(receiver: Receiver)
     assert not names["is_ours"](KEY, headers, posted.body + b" ")
     later = {**headers, "Earwitness-Timestamp": str(int(headers["Earwitness-Timestamp"]) + 1)}
     assert not names["is_ours"](KEY, later, posted.body)
-    old = Webhook(Poster(receiver.url, timeout_s=5), KEY, now=lambda: datetime.now(UTC) - timedelta(hours=1))
+    old = Webhook(JsonPoster(receiver.url, timeout_s=5), KEY, now=lambda: datetime.now(UTC) - timedelta(hours=1))
     old.send([alert()], TEXT)
     replayed = {name.title(): value for name, value in receiver.posted[1].headers.items()}
     assert not names["is_ours"](KEY, replayed, receiver.posted[1].body)
@@ -83,7 +83,7 @@ def test_a_delivery_has_the_same_name_whenever_it_is_sent(receiver: Receiver) ->
     for alerts in ([alert()], [alert()], [alert(), alert("demo.street-1.boot.1")]):
         webhook(receiver.url).send(alerts, TEXT)
     first, again, other = (posted.headers["earwitness-delivery"] for posted in receiver.posted)
-    assert first == again == delivery_name([alert()])
+    assert first == again == delivery_id([alert()])
     assert other != first
 
 
@@ -96,63 +96,63 @@ def test_a_name_and_password_in_the_address_log_in(receiver: Receiver) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422])
 def test_a_refusal_is_for_good(receiver: Receiver, status: int) -> None:
     receiver.always = Answer(status, body=b"go\n\x1b[2J[/red]away")
-    with pytest.raises(Invalid, match=rf"127.0.0.1:{receiver.port} answered {status}.*: go \[2J\[/red\]away"):
+    with pytest.raises(InvalidError, match=rf"127.0.0.1:{receiver.port} answered {status}.*: go \[2J\[/red\]away"):
         webhook(f"{receiver.url}/secret-token").send([alert()], TEXT)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_an_error_of_theirs_is_tried_again(receiver: Receiver, status: int) -> None:
     receiver.always = Answer(status)
-    with pytest.raises(Unavailable, match=f"answered {status}") as caught:
+    with pytest.raises(UnavailableError, match=f"answered {status}") as caught:
         webhook(f"{receiver.url}/secret-token").send([alert()], TEXT)
-    assert not isinstance(caught.value, Later)
+    assert not isinstance(caught.value, RetryAfterError)
     assert "secret-token" not in str(caught.value)
 
 
 def test_a_receiver_that_asks_for_patience_gets_it(receiver: Receiver) -> None:
     at = datetime(2026, 11, 26, 12, tzinfo=UTC)
     asked = ["7", "0", format_datetime(at + timedelta(seconds=90), usegmt=True), "99999999", "soon"]
-    poster = Poster(receiver.url, timeout_s=5, now=lambda: at)
+    poster = JsonPoster(receiver.url, timeout_s=5, now=lambda: at)
     told: list[float | None] = []
     for value in asked:
         receiver.answers.append(Answer(503, {"Retry-After": value}))
-        with pytest.raises(Unavailable) as caught:
+        with pytest.raises(UnavailableError) as caught:
             poster.post(b"{}")
-        told.append(caught.value.after_s if isinstance(caught.value, Later) else None)
+        told.append(caught.value.after_s if isinstance(caught.value, RetryAfterError) else None)
     assert told == [7.0, 0.0, 90.0, RETRY_AFTER_CAP_S, None]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     receiver.answers.append(Answer(status, {"Location": f"{receiver.url}/elsewhere"}))
-    with pytest.raises(Unavailable, match="redirects are not followed"):
+    with pytest.raises(UnavailableError, match="redirects are not followed"):
         webhook(receiver.url).send([alert()], TEXT)
     assert len(receiver.posted) == 1
 
 
 def test_of_a_long_answer_little_is_read(receiver: Receiver) -> None:
     receiver.always = Answer(400, body=b"x" * (100 * ANSWER_CAP_BYTES))
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidError) as caught:
         webhook(receiver.url).send([alert()], TEXT)
     assert len(str(caught.value)) < 400
 
 
 def test_a_receiver_that_hangs_or_is_away_is_unavailable(receiver: Receiver) -> None:
     receiver.always = Answer(hang=threading.Event())
-    with pytest.raises(Unavailable, match="does not answer: timed out"):
+    with pytest.raises(UnavailableError, match="does not answer: timed out"):
         webhook(receiver.url, timeout_s=0.2).send([alert()], TEXT)
     receiver.always.hang.set() if receiver.always.hang else None
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(UnavailableError, match="does not answer"):
         webhook("http://127.0.0.1:1/secret-token").send([alert()], TEXT)
 
 
 def test_certificates_are_verified(tmp_path: Path) -> None:
     ca, cert, key = certificate(tmp_path)
     with receiving(tls=(cert, key)) as receiver:
-        with pytest.raises(Unavailable, match="CERTIFICATE"):
+        with pytest.raises(UnavailableError, match="CERTIFICATE"):
             webhook(receiver.url).send([alert()], TEXT)
         assert receiver.posted == []
-        Webhook(Poster(receiver.url, timeout_s=5, ca_file=ca), KEY).send([alert()], TEXT)
+        Webhook(JsonPoster(receiver.url, timeout_s=5, ca_file=ca), KEY).send([alert()], TEXT)
         assert len(receiver.posted) == 1
 
 
@@ -163,7 +163,7 @@ def test_alerts_appear_in_alertmanager(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{process.port}{PATH}"
         heard = datetime.now(UTC) - timedelta(minutes=5)
         told = alert().model_copy(update={"captured_at": heard, "severity": "urgent", "categories": ["dog", "music"]})
-        notifier = Alertmanager(Poster(url, timeout_s=10), firing_s=600)
+        notifier = Alertmanager(JsonPoster(url, timeout_s=10), resolve_after_s=600)
         eventually(lambda: _taken(notifier, [told, alert().model_copy(update={"sensor": "street-3"})]), 20, "taken")
         with urllib.request.urlopen(url, timeout=10) as answer:
             found = {one["labels"]["sensor"]: one for one in json.load(answer)}
@@ -189,7 +189,7 @@ def _taken(notifier: Alertmanager, alerts: list[Any]) -> bool:
     """Whether Alertmanager, which answers 503 in its first moments, takes alerts."""
     try:
         notifier.send(alerts, TEXT)
-    except Unavailable:
+    except UnavailableError:
         return False
     return True
 
@@ -202,7 +202,7 @@ def test_apprise_tells_and_says_why_it_could_not(receiver: Receiver) -> None:
     notifier.send([alert().model_copy(update={"severity": "urgent"})], TEXT)
     assert json.loads(receiver.posted[1].body)["type"] == "failure"
     receiver.always = Answer(500)
-    with pytest.raises(Unavailable, match=r"Apprise could not send it: .*500") as caught:
+    with pytest.raises(UnavailableError, match=r"Apprise could not send it: .*500") as caught:
         notifier.send([alert()], TEXT)
     assert "hidden" not in str(caught.value)
 
@@ -210,7 +210,7 @@ def test_apprise_tells_and_says_why_it_could_not(receiver: Receiver) -> None:
 def test_apprise_sends_mail() -> None:
     mailbox = Mailbox()
     url = f"mailto://127.0.0.1:{mailbox.port}?from=hub@noise.example&to=inspector@city.example&mode=insecure"
-    with pytest.raises(Unavailable, match="could not send"):
+    with pytest.raises(UnavailableError, match="could not send"):
         Apprise(url, 10).send([alert()], TEXT)
     mailbox.start()
     try:
@@ -229,40 +229,40 @@ def config_of(folder: Path, receiver: Receiver, redis_url: str) -> Path:
     path.write_text(f"""
 [redis]
 url = "{redis_url}"
-[places]
+[sites]
 timezone = "Europe/Berlin"
-[notify]
-page_url = "https://noise.example"
+[web]
+public_url = "https://noise.example"
 [notify.webhooks.ops]
 url = "{receiver.url}/hook"
 secret = "{KEY.decode()}"
-most_a_day = 100000
+max_per_day = 100000
 [notify.webhooks.night]
 url = "{receiver.url}/never"
-most_a_day = 0
+max_per_day = 0
 """)
     return path
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["notify", *arguments])
+    result = CliRunner().invoke(app, ["notifications", *arguments])
     return result.exit_code, result.output
 
 
 def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
     tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
-    flag_all = ("own_recent_s=1", "threshold=0", "min_presence=0", "min_shared=0")
+    flag_all = ("exclude_same_sensor_s=1", "threshold=0", "min_presence=0", "min_shared=0")
     settings = [f"flagging.{one}" for one in flag_all]
     config = config_of(tmp_path, receiver, store.url)
     hub = TellingHub(tmp_path / "hub", broker.port, store.url, *settings, config=config)
     hub.start()
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     try:
         data = write_embeddings(tmp_path / "embeddings.npz", 30)
         source = ("source.kind=embeddings", f"source.path={data}", "source.speed=200", "sensor.site=test")
         for name in ("first", "second"):  # clips of one episode are no matches of each other
-            own = (f"sensor.name={name}", "source.limit=30")
+            own = (f"sensor.name={name}", "source.max_clips=30")
             EdgeProcess(tmp_path / name, broker.port, *source, *own).finish()
         eventually(lambda: archive.count() == 60 and archive.alert_count() > 0, 60, "alerts are raised")
         eventually(lambda: len(receiver.taken) >= archive.alert_count(), 30, "the webhook has them all")
@@ -280,16 +280,16 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
 
 def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Store, receiver: Receiver) -> None:
     options = ["--config", str(config_of(tmp_path, receiver, store.url))]
-    archive = Archive(store.url)
-    archive.complete_all([(EventId.parse(alert().event), alert())])
+    archive = EventStore(store.url)
+    archive.mark_processed([(EventId.parse(alert().event), alert())])
     ops, old = Outbox(archive.client, "ops"), Outbox(archive.client, "old")
     for outbox in (ops, ops, old):
         with archive.client.pipeline() as pipe:
             outbox.put(pipe, [alert().event])
             pipe.execute()
-    (first, _) = ops.take("one")
+    (first, _) = ops.claim("one")
     ops.note_failure(first.name, "no", NOON)
-    ops.bury(first, "[/red]gone", 1)
+    ops.move_to_dead_letters(first, "[/red]gone", 1)
 
     code, printed = run("list", "--json", *options)
     rows = {row["name"]: row for row in json.loads(printed)}
@@ -305,17 +305,17 @@ def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Sto
     assert rows["old"]["kind"] == "(not in the settings)"
     assert "ops" in run("list", *options)[1]
 
-    code, printed = run("dead", "list", "--json", *options)
+    code, printed = run("dead-letters", "list", "--json", *options)
     (letter,) = json.loads(printed)
     assert (letter["notifier"], letter["reason"], letter["alerts"]) == ("ops", "[/red]gone", [alert().event])
-    assert "gone" in run("dead", "list", *options)[1]
-    assert run("dead", "retry", "ops", *options)[0] == 2, "which?"
-    assert run("dead", "retry", "ops", "1-1", *options)[0] == 2, "there is no such letter"
-    assert run("dead", "retry", "nobody", "--all", *options)[0] == 2
-    assert run("dead", "retry", "ops", letter["id"], "--json", *options) == (0, '{"retried": 1}\n')
+    assert "gone" in run("dead-letters", "list", *options)[1]
+    assert run("dead-letters", "requeue", "ops", *options)[0] == 2, "which?"
+    assert run("dead-letters", "requeue", "ops", "1-1", *options)[0] == 2, "there is no such letter"
+    assert run("dead-letters", "requeue", "nobody", "--all", *options)[0] == 2
+    assert run("dead-letters", "requeue", "ops", letter["id"], "--json", *options) == (0, '{"requeued": 1}\n')
     assert (ops.dead_count(), ops.count()) == (0, 2)
-    ops.bury(ops.take("one", left_over=True)[0], "gone", 1)
-    assert run("dead", "remove", "ops", "--all", *options) == (0, "1 removed\n")
+    ops.move_to_dead_letters(ops.claim("one", left_over=True)[0], "gone", 1)
+    assert run("dead-letters", "remove", "ops", "--all", *options) == (0, "1 removed\n")
     assert ops.dead_count() == 0
     archive.close()
 

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.diagnostics import examine as examine_edge
+from edge.diagnostics import run_checks as examine_edge
 from edge.settings import EdgeSettings
 from hub.app.hub import Hub
-from hub.diagnostics import examine
+from hub.diagnostics import run_checks
 from hub.ingest import consumer as intakes
-from hub.ingest.consumer import Intake
+from hub.ingest.consumer import MqttConsumer
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
 from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.mqtt.diagnostics import NEEDED
-from shared.mqtt.session import Link
+from shared.mqtt.session import MqttSession
 from shared.mqtt.signals import Connected, Received, Subscribed
-from shared.mqtt.topics import shared_beats, shared_events
-from shared.settings import load
+from shared.mqtt.topics import shared_beats, shared_event_subscription
+from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.contract.test_intake import Recorder
 from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually
@@ -49,7 +49,7 @@ def broken(behaviour: Behaviour) -> Iterator[FaultyBroker]:
 
 
 def of_broker(port: int) -> tuple[bool, str]:
-    (finding,) = examine(load(HubSettings, None, [f"mqtt.port={port}"]), only={"broker"})
+    (finding,) = run_checks(load_settings(HubSettings, None, [f"mqtt.port={port}"]), only={"broker"})
     return finding.ok, finding.text
 
 
@@ -71,11 +71,11 @@ def test_check_notices_a_broker_that_takes_share_for_an_ordinary_topic() -> None
 @pytest.mark.parametrize("kind", ["broker", "mosquitto"])
 def test_check_takes_nothing_from_a_hub_and_leaves_the_broker_well(kind: str, request: pytest.FixtureRequest) -> None:
     broker: Broker = request.getfixturevalue(kind)
-    hub, sensor = Link(broker.settings, "hub"), Link(broker.settings, "sensor")
+    hub, sensor = MqttSession(broker.settings, "hub"), MqttSession(broker.settings, "sensor")
     for link in (hub, sensor):
         link.start()
         assert isinstance(link.signals.get(timeout=10), Connected)
-    hub.subscribe(shared_events("hubs"))
+    hub.subscribe(shared_event_subscription("hubs"))
     assert isinstance(hub.signals.get(timeout=10), Subscribed)
     for number in range(5):
         ok, text = of_broker(broker.port)
@@ -126,7 +126,7 @@ def test_a_hub_that_hears_none_of_its_own_heartbeats_is_not_healthy(
     monkeypatch.setattr(heartbeat, "KEPT_S", 1)
     with broken(Behaviour()) as broker:
         chosen = [f"mqtt.port={broker.port}", f"redis.url={store.url}", f"web.port={free_port()}"]
-        hub = Hub(load(HubSettings, None, [*chosen, "health.heartbeat_s=1"]))
+        hub = Hub(load_settings(HubSettings, None, [*chosen, "monitoring.heartbeat_interval_s=1"]))
         thread = threading.Thread(target=hub.run, daemon=True)
         thread.start()
         try:
@@ -143,7 +143,7 @@ def test_a_hub_that_hears_none_of_its_own_heartbeats_is_not_healthy(
 def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
     monkeypatch.setattr(intakes, "ASK_AGAIN_S", 0.1)
     with broken(Behaviour(suback={"$share": 0x87})) as broker:
-        intake = Intake(
+        intake = MqttConsumer(
             settings=broker.settings,
             client_id="hub",
             group="hubs",
@@ -160,7 +160,7 @@ def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.Mon
             assert shared_beats("hubs", "one") not in broker.filters
             broker.behaviour.suback.clear()
             eventually(lambda: intake.problem is None, 20, "the grant is noticed")
-            wanted = shared_beats("hubs", "one") if beats else shared_events("hubs")
+            wanted = shared_beats("hubs", "one") if beats else shared_event_subscription("hubs")
             eventually(lambda: wanted in broker.filters, 20, "heartbeats are asked for")
             if not beats:
                 eventually(lambda: broker.payloads("/intake")[-1:] == [b""], 20, "what was said is withdrawn")
@@ -189,7 +189,7 @@ def test_check_says_what_is_needed_of_another_protocol(tmp_path: Path, behaviour
 
 
 def of_sensor(folder: Path, port: int) -> str:
-    settings = load(EdgeSettings, None, [f"mqtt.port={port}", f"spool.path={folder / 'spool.db'}"])
+    settings = load_settings(EdgeSettings, None, [f"mqtt.port={port}", f"spool.path={folder / 'spool.db'}"])
     (finding,) = [one for one in examine_edge(settings) if one.what == "broker"]
     assert not finding.ok
     return finding.words
@@ -207,7 +207,7 @@ def test_a_sensor_says_once_what_is_needed_and_tries_more_and_more_seldom(
     tmp_path: Path, behaviour: Behaviour
 ) -> None:
     with broken(behaviour) as broker:
-        edge = EdgeProcess(tmp_path / "edge", broker.port, "mqtt.reconnect_cap_s=0.2")
+        edge = EdgeProcess(tmp_path / "edge", broker.port, "mqtt.max_reconnect_delay_s=0.2")
         try:
             eventually(lambda: broker.connections >= 3, 60, "it tries again")
         finally:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.messages import AlertMessage, decode_json
-from shared.mqtt.session import Connected, Link, Received
+from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_ALERTS
 from tests.processes import (
     Broker,
@@ -57,8 +57,8 @@ def store(of: str, folder: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def alerts(broker: Broker) -> Iterator[Link]:
-    link = Link(broker.settings, "alert-listener")
+def alerts(broker: Broker) -> Iterator[MqttSession]:
+    link = MqttSession(broker.settings, "alert-listener")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
     link.subscribe(ALL_ALERTS)
@@ -67,22 +67,22 @@ def alerts(broker: Broker) -> Iterator[Link]:
 
 
 @pytest.fixture(scope="module")
-def hub(folder: Path, broker: Broker, store: Store, alerts: Link) -> Iterator[HubProcess]:
+def hub(folder: Path, broker: Broker, store: Store, alerts: MqttSession) -> Iterator[HubProcess]:
     """A hub that has taken three sensors' events: one of sound, two of embeddings."""
     assert alerts.connected
     process = HubProcess(
         folder / "hub",
         broker.port,
         store.url,
-        f"archive.clips_dir={folder / 'clips'}",
-        "flagging.own_recent_s=1",
-        "flagging.threshold=0",
-        "flagging.min_shared=0.2",
+        f"store.audio_dir={folder / 'clips'}",
+        "search.exclude_same_sensor_s=1",
+        "alerts.default_threshold=0",
+        "alerts.min_shared_probability=0.2",
     )
     process.start()
     data = write_embeddings(folder / "embeddings.npz", 2 * EACH)
-    common = ("sensor.site=test", "source.speed=100", f"source.limit={EACH}")
-    edges = [EdgeProcess(folder / "sound", broker.port, *common, "sensor.name=sound", "source.kind=scene")]
+    common = ("sensor.site=test", "source.speed=100", f"source.max_clips={EACH}")
+    edges = [EdgeProcess(folder / "sound", broker.port, *common, "sensor.name=sound", "source.kind=synthetic")]
     edges += [
         EdgeProcess(
             folder / f"numbers-{shard}",
@@ -112,7 +112,7 @@ def test_every_event_is_archived_once(hub: HubProcess) -> None:
     ids = [event["id"] for event in events(hub)]
     assert len(ids) == len(set(ids)) == 3 * EACH
     assert hub.metric("earwitness_hub_events_duplicate_total") == 0
-    assert hub.metric("earwitness_hub_dead_letters_total") == 0
+    assert hub.metric("earwitness_hub_messages_dead_lettered_total") == 0
 
 
 def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) -> None:
@@ -141,7 +141,7 @@ def test_similar_events_are_of_the_same_space_best_first_and_not_the_event_itsel
     assert all(match["event"] != event["id"] and match["sensor"].startswith("numbers") for match in matches)
 
 
-def test_alerts_are_published_and_kept(hub: HubProcess, alerts: Link) -> None:
+def test_alerts_are_published_and_kept(hub: HubProcess, alerts: MqttSession) -> None:
     kept = hub.get("/api/v1/alerts?limit=500")["alerts"]
     assert isinstance(kept, list)
     assert kept
@@ -150,7 +150,7 @@ def test_alerts_are_published_and_kept(hub: HubProcess, alerts: Link) -> None:
         while len(published) < len(kept):
             signal = alerts.signals.get(timeout=10)
             if isinstance(signal, Received):
-                published.append(decode_json(AlertMessage, signal.payload, cap_bytes=100_000).event)
+                published.append(decode_json(AlertMessage, signal.payload, max_bytes=100_000).event)
                 alerts.acknowledge(signal)
     except queue.Empty:
         pass

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from tests.processes import (
     Broker,
     EdgeProcess,
@@ -30,12 +30,14 @@ def play(folder: Path, port: int, name: str, count: int = EACH, speed: int = 400
         "source.kind=embeddings",
         f"source.path={write_embeddings(folder / f'{name}.npz', count)}",
         f"source.speed={speed}",
-        f"source.limit={count}",
+        f"source.max_clips={count}",
     )
 
 
 def hub(folder: Path, broker: Broker, store: Store, name: str, *settings: str) -> HubProcess:
-    return HubProcess(folder / name, broker.port, store.url, f"hub.name={name}", "flagging.own_recent_s=0", *settings)
+    return HubProcess(
+        folder / name, broker.port, store.url, f"hub.name={name}", "search.exclude_same_sensor_s=0", *settings
+    )
 
 
 @contextmanager
@@ -54,7 +56,7 @@ def test_two_hubs_lose_double_and_overlook_no_event(tmp_path: Path, broker: Brok
     with replicas(tmp_path, broker, store) as hubs:
         edges = [play(tmp_path, broker.port, f"street-{n}") for n in range(3)]
         assert [edge.finish()["captured"] for edge in edges] == [EACH] * 3
-        archive = Archive(store.url)
+        archive = EventStore(store.url)
         eventually(lambda: archive.count() == 3 * EACH, 60, "all is archived")
         eventually(lambda: [each.metric(INDEXED) for each in hubs] == [3 * EACH] * 2, 5, "both find everything")
         shares = [each.metric(ARCHIVED) for each in hubs]
@@ -69,7 +71,7 @@ def test_when_one_hub_dies_the_other_takes_over_and_nothing_is_lost(
     tmp_path: Path, mosquitto: Mosquitto, store: Store
 ) -> None:
     with replicas(tmp_path, mosquitto, store) as hubs:
-        archive = Archive(store.url)
+        archive = EventStore(store.url)
         edges = [play(tmp_path, mosquitto.port, f"street-{n}", speed=100) for n in range(2)]
         eventually(lambda: archive.count() > EACH // 2, 60, "a quarter is archived")
         hubs[0].kill()
@@ -102,13 +104,13 @@ def test_a_hub_starts_from_its_snapshot_and_catches_up(tmp_path: Path, mosquitto
 def test_hubs_search_in_the_query_engine(tmp_path: Path, broker: Broker) -> None:
     store = QueryEngine(tmp_path / "engine")
     store.start()
-    hubs = [hub(tmp_path, broker, store, name, "search.backend=engine") for name in ("one", "two")]
+    hubs = [hub(tmp_path, broker, store, name, "search.backend=redis") for name in ("one", "two")]
     try:
         for each in hubs:
             each.start()
         play(tmp_path, broker.port, "street-1").finish()
         eventually(lambda: [each.metric(INDEXED) for each in hubs] == [EACH] * 2, 30, "both find everything")
-        event = Archive(store.url).events(limit=1)[0]
+        event = EventStore(store.url).events(limit=1)[0]
         found = [each.get(f"/api/v1/events/{event.id}/similar?k=5")["matches"] for each in hubs]
         assert found[0] == found[1]
         assert isinstance(found[0], list)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from shared.messages import ReportMessage, StateMessage, decode_json
-from shared.mqtt.session import Connected, Link, Received
+from shared.messages import SensorReport, StateMessage, decode_json
+from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_STATES
 from tests.processes import EdgeProcess, Mosquitto, write_embeddings
 
 
-def next_state(watcher: Link) -> StateMessage:
+def next_state(watcher: MqttSession) -> StateMessage:
     while True:
         heard = watcher.signals.get(timeout=20)
         if isinstance(heard, Received):
@@ -16,14 +16,14 @@ def next_state(watcher: Link) -> StateMessage:
             return decode_json(StateMessage, heard.payload)
 
 
-def next_report(watcher: Link) -> ReportMessage:
+def next_report(watcher: MqttSession) -> SensorReport:
     report = next_state(watcher).report
     assert report is not None
     return report
 
 
 def test_a_sensor_reports_now_and_then_what_waits_in_its_spool(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    watcher = Link(mosquitto.settings, "watcher")
+    watcher = MqttSession(mosquitto.settings, "watcher")
     watcher.start()
     assert isinstance(watcher.signals.get(timeout=5), Connected)
     watcher.subscribe(ALL_STATES)
@@ -32,7 +32,7 @@ def test_a_sensor_reports_now_and_then_what_waits_in_its_spool(tmp_path: Path, m
         tmp_path / "edge",
         mosquitto.port,
         *("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=200"),
-        "sensor.report_every_s=1",
+        "sensor.report_interval_s=1",
     )
     try:
         reports = [next_report(watcher) for _ in range(3)]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from shared.messages import StateMessage, encode_json
-from shared.mqtt.session import Acknowledged, Connected, Link
+from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.processes import HubProcess, Mosquitto, Store, eventually
 from tests.values import NOON
@@ -20,29 +20,36 @@ RUBBISH = [
 
 
 @pytest.fixture
-def link(mosquitto: Mosquitto) -> Iterator[Link]:
-    opened = Link(mosquitto.settings, "stranger")
+def link(mosquitto: Mosquitto) -> Iterator[MqttSession]:
+    opened = MqttSession(mosquitto.settings, "stranger")
     opened.start()
     assert isinstance(opened.signals.get(timeout=10), Connected)
     yield opened
     opened.stop()
 
 
-def retain(link: Link, topic: str, payload: bytes) -> None:
+def retain(link: MqttSession, topic: str, payload: bytes) -> None:
     mid = link.publish(topic, payload, retain=True)
     while not (isinstance(signal := link.signals.get(timeout=20), Acknowledged) and signal.mid == mid):
         pass
 
 
-def announce(link: Link, boot: str) -> None:
+def announce(link: MqttSession, boot: str) -> None:
     state = StateMessage(
-        site="demo", sensor="new", boot=boot, state="ready", source="scene", form="flac", software="1", since=NOON
+        site="demo",
+        sensor="new",
+        boot=boot,
+        state="ready",
+        source="synthetic",
+        payload_format="flac",
+        software="1",
+        started_at=NOON,
     )
     retain(link, str(SensorTopic("demo", "new", "state")), encode_json(state))
 
 
-def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, store: Store, link: Link) -> None:
-    archive = Archive(store.url)
+def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, store: Store, link: MqttSession) -> None:
+    archive = EventStore(store.url)
     for topic, payload in RUBBISH:
         retain(link, topic, payload)
     hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
@@ -55,7 +62,7 @@ def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, stor
             announce(link, f"{boot}-again")
             eventually(lambda: [s.boot for s in archive.sensors()] == [f"{boot}-again"], 30, "so did all")  # noqa: B023
             assert archive.dead_letter_count() == len(RUBBISH)
-            assert hub.metric("earwitness_hub_dead_letters_total") == (len(RUBBISH) if run == 0 else 0)
+            assert hub.metric("earwitness_hub_messages_dead_lettered_total") == (len(RUBBISH) if run == 0 else 0)
         finally:
             hub.stop()
     archive.close()

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.model.checkpoint import load, save, shipped
+from hub.model.checkpoint import default_checkpoint, load, save
 from shared.events import Embedding
-from shared.feature_space import SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.messages import encode_event
-from shared.mqtt.session import Connected, Link
+from shared.mqtt.session import Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.identities import identified
 from tests.processes import Broker, HubProcess, Store, eventually
@@ -25,19 +25,19 @@ EACH = 8
 def url(tmp_path: Path, broker: Broker, store: Store) -> Iterator[str]:
     """A hub that was sent events of both feature spaces: VGGish, whose model knows sources, and SMALL."""
     paths = [tmp_path / f"{name}.safetensors" for name in ("knows", "knows-not")]
-    save(paths[0], identified(load(shipped(VGGISH.id))))
-    save(paths[1], replace(load(shipped(SMALL.id)), identity=None))
+    save(paths[0], identified(load(default_checkpoint(VGGISH.id))))
+    save(paths[1], replace(load(default_checkpoint(EARWITNESS_SMALL.id)), identity=None))
     checkpoints = [str(path) for path in paths]
     hub = HubProcess(tmp_path / "hub", broker.port, store.url, f"model.checkpoints={checkpoints}")
     hub.start()
-    link = Link(broker.settings, "sender")
+    link = MqttSession(broker.settings, "sender")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
     for number in range(2 * EACH):
         sent = event(number, sensor=f"street-{number // EACH}", after_s=300.0 * number)
         if number >= EACH:
             assert isinstance(sent.body, Embedding)
-            sent = replace(sent, body=Embedding(SMALL.id, sent.body.features))
+            sent = replace(sent, body=Embedding(EARWITNESS_SMALL.id, sent.body.features))
         topic = str(SensorTopic(sent.id.site, sent.id.sensor, "event"))
         link.publish(topic, encode_event(sent), content_type="application/cbor")
     eventually(lambda: hub.metric("earwitness_hub_events_archived_total") == 2 * EACH, 60, "all is archived")
@@ -64,15 +64,15 @@ def test_matches_are_in_the_order_asked_for_and_tell_both_probabilities(url: str
             assert {match["event"] for match in posted.json()["matches"]} == {m["event"] for m in found[by]}
         of_source = [match["same_source"] for match in found["source"]]
         assert of_source == sorted(of_source, reverse=True)
-        told = {match["event"]: (match["probability"], match["same_source"]) for match in found["kind"]}
+        told = {match["event"]: (match["match_probability"], match["same_source"]) for match in found["kind"]}
         for by in ("source", "both"):
             for match in found[by]:
                 kind, source = told[match["event"]]
-                assert match["probability"] == pytest.approx(kind, abs=1e-4)
+                assert match["match_probability"] == pytest.approx(kind, abs=1e-4)
                 assert match["same_source"] == pytest.approx(source, abs=1e-4)
         default = http.get(f"/api/v1/events/{known}/similar", params={"k": 20}).json()["matches"]
         assert default == found["both"]
-        why = http.get(f"/api/v1/events/{known}/why", params={"match": found["both"][0]["event"]}).json()
+        why = http.get(f"/api/v1/events/{known}/explanation", params={"match": found["both"][0]["event"]}).json()
         assert why["same_source"] is not None
 
         without = http.get(f"/api/v1/events/{unknown}/similar", params={"k": 20}).json()["matches"]

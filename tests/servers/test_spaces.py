@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hub.model.checkpoint import Checkpoint, save, shipped
+from hub.model.checkpoint import Checkpoint, default_checkpoint, save
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from shared.backbones.manifest import read
-from shared.feature_space import SMALL
+from shared.feature_space import EARWITNESS_SMALL
 from tests.backbones import write_backbone
 from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually
 
@@ -31,7 +31,7 @@ def brought(tmp_path: Path) -> Path:
 def sent(tmp_path: Path, broker: Broker, hub: HubProcess, brought: Path) -> HubProcess:
     """The hub, after a sensor of each kind sent all it has."""
     for name, space in (("ours", "earwitness-small"), ("mine", str(brought))):
-        settings = (f"sensor.name={name}", "source.kind=scene", "source.speed=100", f"source.limit={EACH}")
+        settings = (f"sensor.name={name}", "source.kind=synthetic", "source.speed=100", f"source.max_clips={EACH}")
         edge = EdgeProcess(tmp_path / name, broker.port, *settings, f"features.space={space}")
         assert edge.finish()["published"] == EACH
     return hub
@@ -42,10 +42,10 @@ def hub(
     tmp_path: Path, broker: Broker, store: Store, brought: Path, request: pytest.FixtureRequest
 ) -> Iterator[HubProcess]:
     """A hub as it ships, or one that was told of what the user brought."""
-    checkpoints = [str(shipped(SMALL.id)), str(brought.with_suffix(".safetensors"))]
-    settings = [f"archive.clips_dir={tmp_path / 'clips'}", "flagging.own_recent_s=1"]
+    checkpoints = [str(default_checkpoint(EARWITNESS_SMALL.id)), str(brought.with_suffix(".safetensors"))]
+    settings = [f"store.audio_dir={tmp_path / 'clips'}", "search.exclude_same_sensor_s=1"]
     if request.param:
-        settings += [f'model.backbones=["{brought}"]', f"model.checkpoints={checkpoints}"]
+        settings += [f'features.extra_backbones=["{brought}"]', f"model.checkpoints={checkpoints}"]
     process = HubProcess(tmp_path / "hub", broker.port, store.url, *settings)
     process.start()
     yield process
@@ -63,7 +63,9 @@ def test_our_own_is_taken_without_a_setting_and_an_unknown_one_is_kept_with_the_
     sent: HubProcess, tmp_path: Path
 ) -> None:
     eventually(lambda: sent.metric("earwitness_hub_events_archived_total") == EACH, 60, "ours is archived")
-    eventually(lambda: sent.metric("earwitness_hub_dead_letters_total") == EACH, 60, "mine is dead-lettered")
+    eventually(
+        lambda: sent.metric("earwitness_hub_messages_dead_lettered_total") == EACH, 60, "mine is dead-lettered"
+    )
     assert archived(sent) == [("ours", "earwitness-small-u8/1")] * EACH
     assert "unknown feature space 'mine-u8/1'" in (tmp_path / "hub" / "log").read_text()
     assert not list((tmp_path / "clips").rglob("*.flac")), "the sound never left the sensor"
@@ -72,7 +74,7 @@ def test_our_own_is_taken_without_a_setting_and_an_unknown_one_is_kept_with_the_
 @pytest.mark.parametrize("hub", [True], indirect=True, ids=["told"])
 def test_a_space_that_the_hub_was_told_of_is_archived_and_searched(sent: HubProcess) -> None:
     eventually(lambda: sent.metric("earwitness_hub_events_archived_total") == 2 * EACH, 60, "all is archived")
-    assert sent.metric("earwitness_hub_dead_letters_total") == 0
+    assert sent.metric("earwitness_hub_messages_dead_lettered_total") == 0
     assert archived(sent) == [("mine", "mine-u8/1")] * EACH + [("ours", "earwitness-small-u8/1")] * EACH
     events = sent.get("/api/v1/events?limit=1&place=demo/mine")["events"]
     assert isinstance(events, list)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.store.episodes import Casebook
-from hub.store.events import Archive
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import pipeline
@@ -21,9 +21,9 @@ DIGITS = "9" * 400
 
 
 @pytest.fixture
-def single(store: Store) -> Iterator[Archive]:
+def single(store: Store) -> Iterator[EventStore]:
     """An archive with clips and episodes of three sensors; the clips of the first had no matches, so no alert."""
-    opened = Archive(store.url)
+    opened = EventStore(store.url)
     made = pipeline(opened)
     for sensor in SENSORS:
         for seq in range(4):
@@ -34,13 +34,13 @@ def single(store: Store) -> Iterator[Archive]:
     opened.close()
 
 
-def damage(archive: Archive) -> dict[str, set[str]]:
+def damage(archive: EventStore) -> dict[str, set[str]]:
     """Spoil some rows of each kind: what is spoilt, by kind."""
     store = archive.client
     report = {"reported_ms": "1", "waiting": DIGITS, "spool": "0.5", "dropped": "0", "certificate_end_ms": ""}
     store.hset("ew:sensor:demo/street-1", mapping=report)
     store.hset("ew:sensor:demo/street-2", mapping=report | {"waiting": "1", "certificate_end_ms": "253402343999000"})
-    store.hset("ew:sensor:demo/street-2", "hearing", "nothing of the kind")
+    store.hset("ew:sensor:demo/street-2", "online", "nothing of the kind")
     store.sadd("ew:sensors", "demo/lost-1")
     store.hset("ew:sensor:demo/lost-1", "last_captured_ms", DIGITS)
     for number, (field, value) in enumerate(
@@ -57,35 +57,35 @@ def damage(archive: Archive) -> dict[str, set[str]]:
     row = json.loads(store.get(f"ew:episode:{episode}"))
     row[3] = int(DIGITS)
     store.set(f"ew:episode:{episode}", json.dumps(row))
-    store.set("ew:recent:demo/street-3", b'{"episodes": 7}')
+    store.set("ew:sensor-state:demo/street-3", b'{"episodes": 7}')
     store.set("ew:thresholds:demo", b'{"dog": {"value": "high"}}')
-    store.set("ew:others:demo", b"null")
+    store.set("ew:budget:demo", b"null")
     store.hset("ew:feedback", "a|b", b"{}")
     store.zadd("ew:feedback:index", {"a|b": 1})
     return {"alert": {newest}, "episode": {episode}}
 
 
-def test_rows_that_cannot_be_read_are_left_out_and_counted(single: Archive) -> None:
+def test_rows_that_cannot_be_read_are_left_out_and_counted(single: EventStore) -> None:
     spoilt = damage(single)
-    casebook = Casebook(single)
+    episode_store = EpisodeStore(single)
     shown = {str(one.id) for one in single.events(limit=100)}
     assert len(shown) == 12 - 5
     alerts = {one.event for one in single.alerts()}
     assert alerts
     assert alerts.isdisjoint(spoilt["alert"])
     assert len(alerts) == single.alert_count() - 1
-    assert spoilt["episode"].isdisjoint({one.id for one in casebook.episodes(limit=1_000)})
+    assert spoilt["episode"].isdisjoint({one.id for one in episode_store.episodes(limit=1_000)})
     reports = {sensor.place: sensor.report for sensor in single.sensors()}
     assert reports == {f"demo/{sensor}": None for sensor in SENSORS}
-    assert casebook.recent(["demo/street-3"])["demo/street-3"].clips == 0
-    assert casebook.thresholds("demo") == {}
+    assert episode_store.sensor_states(["demo/street-3"])["demo/street-3"].clips == 0
+    assert episode_store.thresholds("demo") == {}
     counts = single.rows.left_out
     assert (counts["event"], counts["alert"], counts["report"], counts["sensor"]) == (6, 1, 2, 1)
     single.events(limit=100)
     assert single.rows.left_out["event"] == 6
 
 
-def test_an_event_of_a_sensor_whose_rows_are_spoilt_is_archived(single: Archive) -> None:
+def test_an_event_of_a_sensor_whose_rows_are_spoilt_is_archived(single: EventStore) -> None:
     damage(single)
     made = pipeline(single)
     for sensor in SENSORS:
@@ -94,15 +94,15 @@ def test_an_event_of_a_sensor_whose_rows_are_spoilt_is_archived(single: Archive)
         assert single.get(sent.id) is not None
 
 
-def test_events_that_cannot_be_read_expire_like_others(single: Archive) -> None:
+def test_events_that_cannot_be_read_expire_like_others(single: EventStore) -> None:
     damage(single)
-    while single.expire(NOON + timedelta(days=1)):
+    while single.delete_before(NOON + timedelta(days=1)):
         pass
     assert single.count() == single.alert_count() == 0
     assert list(single.client.scan_iter("ew:event*")) == []
 
 
-def test_every_page_answers_and_a_hub_starts(tmp_path: Path, mosquitto: Mosquitto, single: Archive) -> None:
+def test_every_page_answers_and_a_hub_starts(tmp_path: Path, mosquitto: Mosquitto, single: EventStore) -> None:
     url = f"redis://127.0.0.1:{single.client.connection_pool.connection_kwargs['port']}/0"
     damage(single)
     hub = HubProcess(tmp_path / "hub", mosquitto.port, url)
@@ -116,6 +116,6 @@ def test_every_page_answers_and_a_hub_starts(tmp_path: Path, mosquitto: Mosquitt
         sensors = hub.get("/api/v1/sensors")["sensors"]
         assert isinstance(sensors, list)
         assert {one["sensor"] for one in sensors} == set(SENSORS)
-        eventually(lambda: hub.metric("earwitness_hub_rows_left_out_total") >= 8, 40, "they are counted")
+        eventually(lambda: hub.metric("earwitness_hub_rows_unreadable_total") >= 8, 40, "they are counted")
     finally:
         hub.stop()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from hub.app.factory import open_archive
-from hub.diagnostics import examine
+from hub.app.factory import build_event_store
+from hub.diagnostics import run_checks
 from hub.settings import HubSettings
-from hub.store.events import Archive
-from shared.errors import Invalid, Unavailable
-from shared.settings import load
+from hub.store.events import EventStore
+from shared.errors import InvalidError, UnavailableError
+from shared.settings import load_settings
 from tests.processes import Broker, EdgeProcess, HubProcess, Redis, Store, Valkey, eventually, write_embeddings
 from tests.stores import ClusterNode, TlsRedis, ask, rewriting, silent
 
@@ -31,7 +31,7 @@ RIGHTS = {
 
 
 def of_store(url: str, *more: str) -> tuple[bool, str, tuple[str, ...]]:
-    (finding,) = examine(load(HubSettings, None, [f"redis.url={url}", *more]), only={"store"})
+    (finding,) = run_checks(load_settings(HubSettings, None, [f"redis.url={url}", *more]), only={"store"})
     return finding.ok, finding.text, finding.doubts
 
 
@@ -145,7 +145,7 @@ def test_a_password_that_is_not_encoded_gets_a_hint_and_is_not_shown(store: Stor
     try:
         ok, text, _ = of_store(url.format(password))
         told += [] if ok else [text]
-    except Invalid as error:
+    except InvalidError as error:
         told.append(str(error))
     for words in told:
         assert "percent-encoding" in words
@@ -154,7 +154,7 @@ def test_a_password_that_is_not_encoded_gets_a_hint_and_is_not_shown(store: Stor
 
 
 def test_a_store_whose_disk_is_not_what_it_says_is_only_away(store: Store) -> None:
-    archive = open_archive(load(HubSettings, None, [f"redis.url={store.url}"]))
+    archive = build_event_store(load_settings(HubSettings, None, [f"redis.url={store.url}"]))
     client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("maxmemory", "1")
     fitness = archive.verify()
@@ -192,8 +192,8 @@ def test_a_store_behind_tls_needs_its_authority(tls: TlsRedis, tmp_path: Path) -
     ok, text, _ = of_store(tls.url, f"redis.ca_file={tmp_path / 'none'}")
     assert not ok
     assert "redis.ca_file" in text
-    with pytest.raises(Invalid, match="ca_file needs rediss"):
-        load(HubSettings, None, [f"redis.ca_file={tls.ca}"])
+    with pytest.raises(InvalidError, match="ca_file needs rediss"):
+        load_settings(HubSettings, None, [f"redis.ca_file={tls.ca}"])
 
 
 @contextlib.contextmanager
@@ -242,7 +242,7 @@ def test_what_must_be_durable_is_acknowledged_once_it_is_on_the_disk(
     tmp_path: Path, mosquitto: Broker, store: Store, durable: str, again: int
 ) -> None:
     client = redis.Redis.from_url(store.url, protocol=2)
-    archive = Archive(store.url)
+    archive = EventStore(store.url)
     hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url, f"redis.durable={durable}")
     hub.start()
     client.config_set("appendfsync", "no")  # the disk never has it, as far as the store knows
@@ -255,17 +255,17 @@ def test_what_must_be_durable_is_acknowledged_once_it_is_on_the_disk(
     eventually(lambda: hub.metric(DUPLICATES) == again, 30, "what was not acknowledged comes again")
     hub.stop()
     hub.start()
-    eventually(lambda: hub.metric("earwitness_hub_heartbeat_timestamp_seconds") > 0, 60, "the intake works")
+    eventually(lambda: hub.metric("earwitness_hub_last_heartbeat_timestamp_seconds") > 0, 60, "the intake works")
     assert hub.metric(DUPLICATES) == 0
     hub.stop()
     archive.close()
 
 
 def test_a_disk_that_is_not_written_is_waited_for(store: Store) -> None:
-    client, archive = redis.Redis.from_url(store.url, protocol=2), Archive(store.url, timeout_s=0.5)
+    client, archive = redis.Redis.from_url(store.url, protocol=2), EventStore(store.url, timeout_s=0.5)
     archive.wait_for_disk()
     client.config_set("appendfsync", "no")
-    with pytest.raises(Unavailable, match="look at that disk, and at `appendfsync`"):
+    with pytest.raises(UnavailableError, match="look at that disk, and at `appendfsync`"):
         archive.wait_for_disk()
     archive.close()
 

@@ -41,7 +41,7 @@ def play(folder: Path, port: int, name: str, count: int, *settings: str) -> Edge
         port,
         "sensor.site=test",
         f"sensor.name={name}",
-        f"source.limit={count}",
+        f"source.max_clips={count}",
         "source.speed=100",
         *settings,
     )
@@ -57,13 +57,13 @@ def hub(tmp_path: Path, broker: Rumqttd, store: Store) -> Iterator[HubProcess]:
         tmp_path / "hub",
         broker.port,
         store.url,
-        "flagging.own_recent_s=1",
-        "flagging.threshold=0",
-        "flagging.min_shared=0.2",
-        "health.stalled_s=1",
+        "search.exclude_same_sensor_s=1",
+        "alerts.default_threshold=0",
+        "alerts.min_shared_probability=0.2",
+        "monitoring.stalled_after_s=1",
         "homeassistant.discovery=true",
-        "homeassistant.every_s=1",
-        f"archive.clips_dir={tmp_path / 'clips'}",
+        "homeassistant.min_publish_interval_s=1",
+        f"store.audio_dir={tmp_path / 'clips'}",
     )
     made.start()
     yield made
@@ -85,8 +85,8 @@ def test_threads_that_meet_what_nobody_expected_go_on(
         assert any("hello" in line for line in lines)
         client.xadd("ew:changes", {"added": JUNK})
         assert any(line == "event: reset" for line in lines), "listeners are told to load anew"
-    client.xadd("ew:alerts:due", {"event": JUNK})
-    client.xadd("ew:alerts:due", {"other": "7"})
+    client.xadd("ew:alerts:pending", {"event": JUNK})
+    client.xadd("ew:alerts:pending", {"other": "7"})
     client.xadd("ew:out:mqtt", {"events": JUNK})
     client.sadd("ew:homeassistant:topics", JUNK)
     eventually(
@@ -123,18 +123,18 @@ def test_a_disk_that_takes_nothing_stops_neither_events_nor_alerts(
     assert hub.process.pid is not None
     resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (1_024, 1 << 40))
     sensors = [
-        play(tmp_path, broker.port, "sound", 8, "source.kind=scene"),
+        play(tmp_path, broker.port, "sound", 8, "source.kind=synthetic"),
         play(tmp_path, broker.port, "numbers-1", 30, *embeddings(tmp_path, 30)),
         play(tmp_path, broker.port, "numbers-2", 30, *embeddings(tmp_path, 30)),
     ]
     for sensor in sensors:
         sensor.finish()
     eventually(lambda: hub.metric("earwitness_hub_events_archived_total") == 68, 30, "all is archived")
-    assert hub.metric("earwitness_hub_clip_failures_total") == 8
+    assert hub.metric("earwitness_hub_audio_file_failures_total") == 8
     assert hub.metric("earwitness_hub_alerts_total") > 0
     assert hub.ready()
     resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (1 << 40, 1 << 40))
-    play(tmp_path, broker.port, "sound-2", 2, "source.kind=scene").finish()
+    play(tmp_path, broker.port, "sound-2", 2, "source.kind=synthetic").finish()
     eventually(lambda: len(list((tmp_path / "clips").rglob("*.flac"))) == 2, 30, "sound is kept again")
 
 
@@ -149,7 +149,7 @@ def test_a_hub_says_that_nothing_is_archived_though_events_arrive(
     assert (report["ok"], report["live"], report["store"], report["broker"]) == (False, True, True, True)
     assert any(reason.startswith("Nothing was archived for") for reason in report["reasons"])
     assert (code(hub, ""), code(hub, "/ready"), code(hub, "/live")) == (503, 503, 200)
-    assert hub.metric("earwitness_hub_intake_stalled_seconds") > 1
+    assert hub.metric("earwitness_hub_ingest_stalled_seconds") > 1
     client.config_set("maxmemory", 0)
     sensor.finish()
     eventually(hub.ready, 30, "it is ready again")

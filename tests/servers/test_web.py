@@ -17,7 +17,7 @@ import pytest
 
 from shared.audio import encode_flac
 from shared.events import EventId
-from shared.synthetic_scene import mix
+from shared.synthetic_scene import mix_scene
 from shared.taxonomy import CATEGORIES
 from tests.browser.hub import Demo, heard
 
@@ -56,7 +56,7 @@ def test_pages_of_events_hold_each_event_once_newest_first(api: httpx.Client, we
 def test_events_of_one_instant_are_not_lost_between_pages(api: httpx.Client, web: Demo) -> None:
     newest = web.archive.events(limit=1)[0]
     twins = [replace(newest, id=EventId("twins", "twin", f"boot-{n}", n)) for n in range(40)]
-    web.archive.record_all(twins)
+    web.archive.add_many(twins)
     found = everything(api, "/events", "events", limit=7, place="twins/twin")
     assert sorted(event["id"] for event in found) == sorted(str(event.id) for event in twins)
 
@@ -86,12 +86,12 @@ def test_similar_events_are_told_with_why_and_how_likely(api: httpx.Client) -> N
     event = got(api, "/events", limit=1, category="powered-saw")["events"][0]
     matches = got(api, f"/events/{event['id']}/similar", k=5, category="powered-saw")["matches"]
     assert matches
-    assert all(0 <= match["probability"] <= 1 for match in matches)
+    assert all(0 <= match["match_probability"] <= 1 for match in matches)
     assert all(before["rank"] >= after["rank"] for before, after in pairwise(matches))
-    why = got(api, f"/events/{event['id']}/why", match=matches[0]["event"])
+    why = got(api, f"/events/{event['id']}/explanation", match=matches[0]["event"])
     assert [row["category"] for row in why["categories"]] == list(CATEGORIES)
-    assert all(abs(row["both"] + row["neither"] + row["one"] - 1) < 1e-3 for row in why["categories"])
-    assert max(why["frames"]) == pytest.approx(1.0)
+    assert all(abs(row["both"] + row["neither"] + row["exactly_one"] - 1) < 1e-3 for row in why["categories"])
+    assert max(why["attention"]) == pytest.approx(1.0)
 
 
 def test_sound_is_served_in_ranges_where_it_was_kept_and_refused_with_the_reason_elsewhere(api: httpx.Client) -> None:
@@ -159,12 +159,12 @@ def test_patterns_and_sensors_are_told(api: httpx.Client) -> None:
 
 def test_a_verdict_is_kept_and_moves_the_threshold(api: httpx.Client) -> None:
     alert = everything(api, "/alerts", "alerts", limit=50)[-1]
-    said = {"verdict": "different", "note": "=danger", "by": "Ada"}
+    said = {"verdict": "different", "note": "=danger", "author": "Ada"}
     for match in [None, *(match["event"] for match in alert["matches"])]:
         answer = api.post(f"/alerts/{alert['event']}/feedback", json={**said, "match": match}, headers=OURS)
         assert answer.status_code == 201, answer.text
     given = answer.json()
-    assert given["verdict"]["by"] == "Ada"
+    assert given["verdict"]["author"] == "Ada"
     thresholds = {t["category"]: t for t in got(api, f"/sites/{alert['site']}/thresholds")["thresholds"]}
     own = thresholds[alert["categories"][0]]
     assert own["value"] == pytest.approx(given["after"])
@@ -185,7 +185,7 @@ def test_what_changes_something_must_come_from_the_hubs_own_page_or_say_so(api: 
 
 def test_a_search_by_recording_finds_what_is_like_it(api: httpx.Client) -> None:
     rng = np.random.default_rng(3)
-    saw = mix(["powered-saw"], rng, 22_050, 25.0).waveform
+    saw = mix_scene(["powered-saw"], rng, 22_050, 25.0).waveform
     upload = {"recording": ("saw.flac", encode_flac(saw, 22_050), "audio/flac")}
     answer = api.post("/search", files=upload, data={"k": "5", "category": "powered-saw"}, headers=OURS)
     assert answer.status_code == 200, answer.text
@@ -228,10 +228,10 @@ def test_exports_hold_everything_and_nothing_that_calculates(api: httpx.Client, 
         alert["event"] for alert in everything(api, "/alerts", "alerts", limit=50)
     ]
     alert = json.loads(lines[0])
-    body = {"verdict": "same", "note": "=HYPERLINK(1)", "by": "@me"}
+    body = {"verdict": "same", "note": "=HYPERLINK(1)", "author": "@me"}
     assert api.post(f"/alerts/{alert['event']}/feedback", json=body, headers=OURS).status_code == 201
     said = list(csv.DictReader(io.StringIO(api.get("/export/feedback.csv").text, newline="")))
-    assert any(row["note"] == "'=HYPERLINK(1)" and row["by"] == "'@me" for row in said)
+    assert any(row["note"] == "'=HYPERLINK(1)" and row["author"] == "'@me" for row in said)
 
 
 def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> None:
@@ -343,18 +343,18 @@ def test_wrong_clocks_and_replays_are_told_by_api_export_and_pages(api: httpx.Cl
     fast = replace(
         newest, id=EventId("clocks", "fast", "b", 0), claimed_at=claimed, clock="unsynchronised", rate_hz=48_000
     )
-    old = replace(newest, id=EventId("clocks", "old", "b", 0), historical=True)
-    web.archive.record_all([fast, old])
+    old = replace(newest, id=EventId("clocks", "old", "b", 0), backfilled=True)
+    web.archive.add_many([fast, old])
     told = got(api, f"/events/{fast.id}")
-    assert (told["clock"], told["historical"], told["rate_hz"]) == ("unsynchronised", False, 48_000)
+    assert (told["clock"], told["backfilled"], told["rate_hz"]) == ("unsynchronised", False, 48_000)
     assert datetime.fromisoformat(told["claimed_at"]) - claimed < timedelta(milliseconds=1)
-    assert [e["id"] for e in got(api, "/events", historical="true", place="clocks/old")["events"]] == [str(old.id)]
+    assert [e["id"] for e in got(api, "/events", backfilled="true", place="clocks/old")["events"]] == [str(old.id)]
     assert [e["id"] for e in got(api, "/events", clock="unsynchronised")["events"]] == [str(fast.id)]
-    assert str(old.id) not in {e["id"] for e in got(api, "/events", historical="false", limit=500)["events"]}
+    assert str(old.id) not in {e["id"] for e in got(api, "/events", backfilled="false", limit=500)["events"]}
     rows = list(
-        csv.DictReader(io.StringIO(api.get("/export/events.csv?historical=true&place=clocks/old").text, newline=""))
+        csv.DictReader(io.StringIO(api.get("/export/events.csv?backfilled=true&place=clocks/old").text, newline=""))
     )
-    assert [(row["id"], row["historical"]) for row in rows] == [(str(old.id), "True")]
+    assert [(row["id"], row["backfilled"]) for row in rows] == [(str(old.id), "True")]
     (sensor,) = [one for one in got(api, "/sensors")["sensors"] if one["sensor"] == "fast"]
     assert sensor["clock_skew_s"] == pytest.approx(7_200, abs=1)
     pages = {

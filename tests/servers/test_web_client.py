@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.synthetic_scene import Cast, mix
+from shared.synthetic_scene import SoundCast, mix_scene
 from tests.browser.hub import Demo, heard
 
 CLIENT = Path(__file__).parents[2] / "docs" / "client.py"
@@ -24,7 +24,9 @@ def client(web: Demo) -> Any:
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "saw.wav"
-    soundfile.write(path, mix(["powered-saw"], np.random.default_rng(1), 16_000, cast=Cast.drawn(7)).waveform, 16_000)
+    soundfile.write(
+        path, mix_scene(["powered-saw"], np.random.default_rng(1), 16_000, cast=SoundCast.drawn(7)).waveform, 16_000
+    )
     return path
 
 

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 from tests.browser.hub import Demo, heard
 from tests.processes import eventually
 
@@ -32,12 +32,17 @@ def example(web: Demo) -> dict[str, Any]:
 
 
 def test_a_sound_is_named_changed_and_removed(api: httpx.Client, example: dict[str, Any]) -> None:
-    given = api.post("/names", json={"name": " Bakery  saw ", "events": [example["id"]], "by": "Ada"})
+    given = api.post("/names", json={"name": " Bakery  saw ", "events": [example["id"]], "author": "Ada"})
     assert given.status_code == 422, "spaces around a name are refused, as the description says"
-    given = api.post("/names", json={"name": "Bakery  saw", "events": [example["id"]], "by": "Ada"})
+    given = api.post("/names", json={"name": "Bakery  saw", "events": [example["id"]], "author": "Ada"})
     assert given.status_code == 201
     made = given.json()
-    assert (made["name"], made["site"], made["mode"], made["by"]) == ("Bakery saw", example["site"], "shown", "Ada")
+    assert (made["name"], made["site"], made["mode"], made["author"]) == (
+        "Bakery saw",
+        example["site"],
+        "shown",
+        "Ada",
+    )
     assert (made["times"], made["clips"], made["last_heard_at"]) == (0, 0, None)
     (shown,) = made["examples"]
     assert {name: shown[name] for name in ("event", "laeq", "presence", "audio", "archived")} == {
@@ -74,7 +79,7 @@ def test_a_watched_sound_is_told_live_and_a_muted_one_is_not(
     known = web.archive.fetch([example["id"]])[0].features[None]
     new = {"name": "Bakery saw", "events": [example["id"]], "all_sites": True, "mode": "watched"}
     made = api.post("/names", json=new).json()
-    first = heard(web, "twins/saw", recombined(known, 1, np.random.default_rng(1))[0], 1)
+    first = heard(web, "twins/saw", splice_clips(known, 1, np.random.default_rng(1))[0], 1)
     eventually(lambda: api.get(f"/alerts/{first}").status_code == 200, 20, "its alert is there")
     alert = api.get(f"/alerts/{first}").json()
     assert (alert["name"], alert["name_id"], alert["watched"]) == ("Bakery saw", made["id"], True)
@@ -82,7 +87,7 @@ def test_a_watched_sound_is_told_live_and_a_muted_one_is_not(
     assert alert["name_probability"] >= 0.5
     assert api.get(f"/events/{first}").json()["name"] == "Bakery saw"
     api.patch(f"/names/{made['id']}", json={"mode": "muted"})
-    second = heard(web, "twins/other", recombined(known, 1, np.random.default_rng(2))[0], 2)
+    second = heard(web, "twins/other", splice_clips(known, 1, np.random.default_rng(2))[0], 2)
     eventually(lambda: api.get(f"/names/{made['id']}").json()["clips"] == 2, 20, "the muted clip is counted")
     assert api.get(f"/alerts/{second}").status_code == 404
     now = api.get(f"/names/{made['id']}").json()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hub.diagnostics import examine
+from hub.diagnostics import run_checks
 from hub.settings import HubSettings
-from shared.settings import load
+from shared.settings import load_settings
 from tests.browser.hub import Demo
 from tests.processes import HubProcess, Rumqttd, Valkey
 
@@ -19,7 +19,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """A hub on both families, known by further names."""
     folder = tmp_path_factory.mktemp("names")
     broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
-    names = ("web.host=[::]", 'web.allowed_hosts=["hub"]', "notify.page_url=https://noise.example.org")
+    names = ("web.host=[::]", 'web.allowed_hosts=["hub"]', "web.public_url=https://noise.example.org")
     hub = HubProcess(folder / "hub", broker.port, store.url, *names)
     for server in (broker, store, hub):
         server.start()
@@ -58,11 +58,11 @@ def test_a_hub_that_listens_on_all_addresses_is_reached_by_both_families(named: 
 
 @pytest.mark.parametrize("host", ["::1", "::", "[::1]", "localhost"])
 def test_check_tries_and_finds_a_hub_on_addresses_of_ipv6(named: HubProcess, host: str) -> None:
-    settings = load(HubSettings, None, [f"web.host={host}", "web.port=0"])
-    (web,) = [finding for finding in examine(settings) if finding.name == "web"]
+    settings = load_settings(HubSettings, None, [f"web.host={host}", "web.port=0"])
+    (web,) = [finding for finding in run_checks(settings) if finding.name == "web"]
     assert web.ok, web.text
-    running = load(HubSettings, None, [f"web.host={host}", f"web.port={named.port}"])
-    (web,) = [finding for finding in examine(running) if finding.name == "web"]
+    running = load_settings(HubSettings, None, [f"web.host={host}", f"web.port={named.port}"])
+    (web,) = [finding for finding in run_checks(running) if finding.name == "web"]
     assert web.ok, web.text
     assert "a hub is running" in web.text
 

@@ -92,8 +92,8 @@ def test_pages_link_sources_and_their_episodes(client: httpx.Client) -> None:
     page = client.get(f"/sources/{often['id']}")
     assert page.status_code == 200
     episode = got(client, f"/sources/{often['id']}/episodes", limit=1)["episodes"][0]
-    assert f"/events/{episode['clearest']}" in page.text
-    assert f"/sources/{often['id']}" in client.get(f"/events/{episode['clearest']}").text
+    assert f"/events/{episode['peak_event']}" in page.text
+    assert f"/sources/{often['id']}" in client.get(f"/events/{episode['peak_event']}").text
     pattern = client.get(f"/patterns/{episode['site']}/{episode['sensor']}/{episode['category']}")
     assert f"/sources/{often['id']}" in pattern.text
     listed = client.get("/sources", params={"category": often["category"], "site": often["site"]})

@@ -15,7 +15,7 @@ from hub.cli import app as hub_app
 
 PROGRAMS = {"earwitness-edge": edge_app, "earwitness-hub": hub_app}
 WITHOUT_JSON = {
-    "earwitness-edge config": "prints a settings file, which is for machines as it is",
+    "earwitness-edge config show": "prints a settings file, which is for machines as it is",
     "earwitness-hub serve": "prints nothing; it logs, as JSON with log.format = json",
 }
 
@@ -67,7 +67,7 @@ def complete(program: str, *words: str, shell: str = "bash") -> list[str]:
         ("earwitness-edge", ["ru"], ["run"]),
         ("earwitness-hub", ["sea"], ["search"]),
         ("earwitness-hub", ["train", "--space", "ear"], ["earwitness-small"]),
-        ("earwitness-hub", ["train", "--network", "pap"], ["paper"]),
+        ("earwitness-hub", ["train", "--architecture", "pap"], ["paper"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

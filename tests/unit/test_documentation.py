@@ -34,7 +34,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_the_readmes_first_command_writes_what_the_readme_then_names(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text()
-    (line,) = re.findall(r"^\$ (earwitness-hub init .*)$", readme, re.MULTILINE)
+    (line,) = re.findall(r"^\$ (earwitness-hub deployment create .*)$", readme, re.MULTILINE)
     program, *arguments = shlex.split(line, comments=True)
     command = [str(Path(sys.executable).parent / program), *arguments]
     ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)

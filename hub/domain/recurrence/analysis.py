@@ -16,15 +16,25 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.recurrence.forecast import DAY, WEEK, Bools, Floats, Ints, Tested, held_out, next_window, within
-from shared.errors import Invalid
+from hub.domain.recurrence.forecast import (
+    DAY,
+    WEEK,
+    BacktestResult,
+    Bools,
+    Floats,
+    Ints,
+    backtest,
+    next_window,
+    rolling_any,
+)
+from shared.errors import InvalidError
 
 MEMORY: Final = 26 * WEEK
 """Hours looked back at; what happened half a year ago says little about next week."""
 FEWEST_DAYS: Final = 3
 """Below so many different days there is no pattern."""
 MOST_TESTS: Final = 20
-NO_RHYTHM: Final = "no clear rhythm"
+NO_PATTERN: Final = "no clear rhythm"
 
 _HOUR_MS: Final = 3_600_000
 _HOUR_S: Final = 3600
@@ -46,7 +56,7 @@ _NAMES: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "S
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Interval:
     """An episode, from its first to its last instant, both part of it.
 
     Attributes:
@@ -62,10 +72,10 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.last_ms < self.opened_ms:
-            raise Invalid("an episode cannot end before it begins")
+            raise InvalidError("an episode cannot end before it begins")
 
 
-def merged(spans: Iterable[Span], pause_ms: int) -> list[Span]:
+def merged(spans: Iterable[Interval], pause_ms: int) -> list[Interval]:
     """Return spans as occurrences: what goes on after a pause is one with what was before it.
 
     Args:
@@ -75,10 +85,10 @@ def merged(spans: Iterable[Span], pause_ms: int) -> list[Span]:
     Returns:
         In order; more than `pause_ms` apart.
     """
-    made: list[Span] = []
+    made: list[Interval] = []
     for span in sorted(spans, key=lambda one: one.opened_ms):
         if made and span.opened_ms - made[-1].last_ms <= pause_ms:
-            made[-1] = Span(made[-1].opened_ms, max(made[-1].last_ms, span.last_ms))
+            made[-1] = Interval(made[-1].opened_ms, max(made[-1].last_ms, span.last_ms))
         else:
             made.append(span)
     return made
@@ -102,7 +112,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pattern:
+class RecurrenceSummary:
     """What is known of something's comings and goings.
 
     Attributes:
@@ -126,7 +136,7 @@ class Pattern:
     profile: npt.NDArray[np.float32]
     regularity: str
     next: Window | None
-    tested: Tested | None
+    tested: BacktestResult | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +161,9 @@ class History:
         return (self.local + _EPOCH_DAY * DAY) % WEEK
 
 
-def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0) -> Pattern:
+def summarise(
+    spans: Sequence[Interval], heard: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0
+) -> RecurrenceSummary:
     """What happened so far, in figures and words, and what is likely to come.
 
     Args:
@@ -165,22 +177,22 @@ def pattern(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo, p
         Invalid: `now` has no time zone.
     """
     if now.tzinfo is None:
-        raise Invalid("the present moment needs a time zone")
+        raise InvalidError("the present moment needs a time zone")
     now_ms = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    begun = [Span(span.opened_ms, min(span.last_ms, now_ms)) for span in spans if span.opened_ms <= now_ms]
+    begun = [Interval(span.opened_ms, min(span.last_ms, now_ms)) for span in spans if span.opened_ms <= now_ms]
     past = merged(begun, pause_ms)
     episodes = np.array([(span.opened_ms, span.last_ms) for span in past], dtype=np.int64).reshape(-1, 2)
     history = history_of(begun, heard, now_ms // _HOUR_MS, zone)
     days = len({_at(span.opened_ms, zone).date() for span in past})
     enough = days >= FEWEST_DAYS
-    return Pattern(
+    return RecurrenceSummary(
         times=len(begun),
         days=days,
         first_at=_at(past[0].opened_ms, zone) if past else None,
         last_at=_at(past[-1].last_ms, zone) if past else None,
         median_duration_s=float(np.median(episodes[:, 1] - episodes[:, 0]) / 1000) if past else 0.0,
         profile=_profile(history),
-        regularity=_regularity(history, episodes[:, 0], zone) if enough else NO_RHYTHM,
+        regularity=_regularity(history, episodes[:, 0], zone) if enough else NO_PATTERN,
         next=_next(history, zone) if enough else None,
         tested=_tested(history, episodes[:, 1]) if enough else None,
     )
@@ -190,7 +202,7 @@ def _at(ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ms / 1000, zone)
 
 
-def history_of(spans: Sequence[Span], heard: Ints, present: int, zone: ZoneInfo) -> History:
+def history_of(spans: Sequence[Interval], heard: Ints, present: int, zone: ZoneInfo) -> History:
     """Hours from the first heard, half a year ago at most, to the present one (since 1970 UTC).
 
     An hour in which an episode began or was last heard was evidently heard. The present hour is not over.
@@ -245,14 +257,14 @@ def _next(history: History, zone: ZoneInfo) -> Window | None:
     return Window(begin, end, found.probability, found.base_rate)
 
 
-def _tested(history: History, last_ms: Ints) -> Tested | None:
+def _tested(history: History, last_ms: Ints) -> BacktestResult | None:
     """Forecasts at the ends of episodes in the last third of the history, at most 20, evenly spread."""
     n = len(history.active)
     ends = np.unique(last_ms // _HOUR_MS - history.first)
     ends = ends[ends >= n - n // 3]
     if len(ends) > MOST_TESTS:
         ends = ends[np.linspace(0, len(ends) - 1, MOST_TESTS).round().astype(np.int64)]
-    return held_out(history.active, history.observed, history.hour_of_week, ends.tolist())
+    return backtest(history.active, history.observed, history.hour_of_week, ends.tolist())
 
 
 def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
@@ -268,12 +280,12 @@ def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
     """
     active, observed, first_day = _by_local_hour(history)
     choices = _choices(first_day + np.arange(len(active) // DAY - 2))
-    hits, counted = (of[DAY:-DAY].reshape(-1, DAY) for of in within(active, observed, _BLOCK))
+    hits, counted = (of[DAY:-DAY].reshape(-1, DAY) for of in rolling_any(active, observed, _BLOCK))
     evidence = _evidence(choices, (hits & counted).astype(np.float64), counted.astype(np.float64))
     chosen, hour = np.unravel_index(int(evidence.argmax()), evidence.shape)
     if evidence[chosen, hour] < _LEAST_EVIDENCE:
-        return NO_RHYTHM
-    begin, hours = _extent(choices[chosen], active, observed, int(hour))
+        return NO_PATTERN
+    begin, hours = _active_window(choices[chosen], active, observed, int(hour))
     if hours > _LONG:
         return f"{_days(int(chosen) + 1, night=False)} between {begin:02}:00 and {(begin + hours) % DAY:02}:00"
     shifts = np.array([_shift_s(at // _HOUR_MS, zone) for at in opened_ms.tolist()])
@@ -318,7 +330,7 @@ def _likelihood(hits: Floats, counted: Floats, rate: npt.ArrayLike) -> Floats:
     return np.asarray(hits * np.log(rate) + (counted - hits) * np.log1p(-np.asarray(rate)), dtype=np.float64)
 
 
-def _extent(chosen: Floats, active: Bools, observed: Bools, hour: int) -> tuple[int, int]:
+def _active_window(chosen: Floats, active: Bools, observed: Bools, hour: int) -> tuple[int, int]:
     """Hour of day and number of the hours about a block that are half as often active as its best, on chosen days."""
     begin = DAY + hour - DAY // 2
     hits, counted = (

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from hub.domain.recurrence.analysis import FEWEST_DAYS, Span, history_of
+from hub.domain.recurrence.analysis import FEWEST_DAYS, Interval, history_of
 from hub.domain.recurrence.forecast import WEEK, Ints, forecast
 
 _MOST_DOUBT: Final = 0.05
 """Of there being a rhythm at all at this hour of day."""
 
 
-def belonging(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo) -> float:
+def attributable_fraction(spans: Sequence[Interval], heard: Ints, now: datetime, zone: ZoneInfo) -> float:
     """Probability that what is heard now is there because of a rhythm: the attributable fraction.
 
     If it is heard in one of ten hours on the whole, and in nine of ten at this hour, then eight of nine times it
@@ -37,6 +37,6 @@ def belonging(spans: Sequence[Span], heard: Ints, now: datetime, zone: ZoneInfo)
     before = len(history.active) - 1
     ahead = forecast(history.active[:before], history.observed[:before], history.hour_of_week[: before + WEEK])
     likely, usual = float(ahead.probability[0]), ahead.base_rate
-    if likely <= usual or float(ahead.doubt[0]) > _MOST_DOUBT:
+    if likely <= usual or float(ahead.null_probability[0]) > _MOST_DOUBT:
         return 0.0
     return (likely - usual) / likely

@@ -64,11 +64,11 @@ class Forecast:
     """
 
     probability: Floats
-    doubt: Floats
+    null_probability: Floats
     base_rate: float
 
 
-class HourWindow(NamedTuple):
+class ForecastWindow(NamedTuple):
     """Some hours ahead.
 
     Attributes:
@@ -85,7 +85,7 @@ class HourWindow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class BacktestResult:
     """How windows that were foretold from part of the history turned out.
 
     Attributes:
@@ -135,7 +135,7 @@ def forecast(active: Bools, observed: Bools, hour_of_week: Ints) -> Forecast:
     return Forecast(probability, weights[0, hour_of_week[n : n + WEEK] % DAY], base_rate)
 
 
-def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> HourWindow | None:
+def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> ForecastWindow | None:
     """The next hours in which something is clearly likelier than usual.
 
     The first run, of at most 24 hours, whose hours each have half the probability of the week's best or more. If the
@@ -159,14 +159,16 @@ def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> HourWindo
     begin = int(likely[0])
     gaps = np.flatnonzero(np.diff(likely) > 1)
     hours = min(int(gaps[0]) + 1 if gaps.size else likely.size, _MOST_HOURS)
-    whole = forecast(*within(active, observed, hours), hour_of_week)
+    whole = forecast(*rolling_any(active, observed, hours), hour_of_week)
     probability, base_rate = float(whole.probability[begin]), whole.base_rate
     odds_ratio = probability / (1 - probability) * (1 - base_rate) / base_rate
-    clear = odds_ratio >= _LEAST_ODDS_RATIO and whole.doubt[begin] <= _MOST_DOUBT
-    return HourWindow(begin, hours, probability, base_rate) if clear and probability >= _LEAST_PROBABILITY else None
+    clear = odds_ratio >= _LEAST_ODDS_RATIO and whole.null_probability[begin] <= _MOST_DOUBT
+    return (
+        ForecastWindow(begin, hours, probability, base_rate) if clear and probability >= _LEAST_PROBABILITY else None
+    )
 
 
-def held_out(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[int]) -> Tested | None:
+def backtest(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[int]) -> BacktestResult | None:
     """What became of the windows foretold at some hours of the history, each from the hours up to it.
 
     Args:
@@ -188,10 +190,10 @@ def held_out(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[
                 found.setdefault(held.start, (bool(active[held].any()), window.base_rate))
     if not found:
         return None
-    return Tested(len(found), sum(hit for hit, _ in found.values()), sum(rate for _, rate in found.values()))
+    return BacktestResult(len(found), sum(hit for hit, _ in found.values()), sum(rate for _, rate in found.values()))
 
 
-def within(active: Bools, observed: Bools, hours: int) -> tuple[Bools, Bools]:
+def rolling_any(active: Bools, observed: Bools, hours: int) -> tuple[Bools, Bools]:
     """Per hour, whether anything happened within so many hours from it, and whether all of them were heard."""
     unknown = np.zeros(hours, dtype=np.bool_)
     happened, heard = (

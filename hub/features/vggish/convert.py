@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hub.features.vggish.extractor import NETWORK_FILE, PCA_FILE, Pca, VggishNetwork
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 _ORIGIN: Final = "origin_sha256"
 
@@ -28,10 +28,10 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror}") from error
+        raise UnavailableError(f"cannot open {path}: {error.strerror}") from error
 
 
-def origin(path: Path) -> str:
+def published_metadata(path: Path) -> str:
     """SHA-256 of the published file that a converted one was made from; empty if there is no such file."""
     try:
         with safe_open(path, framework="numpy") as file:
@@ -53,9 +53,9 @@ def read_published(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_numpy_arrays()):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise Invalid(f"{path} cannot be read: {error}") from error
+        raise InvalidError(f"{path} cannot be read: {error}") from error
     if not isinstance(loaded, dict):
-        raise Invalid(f"{path} does not hold a dictionary of tensors")
+        raise InvalidError(f"{path} does not hold a dictionary of tensors")
     return loaded
 
 
@@ -77,7 +77,7 @@ def write_network(tensors: Mapping[str, Any], into: Path, origin_sha256: str) ->
     with torch.device("meta"):
         expected = {name: tensor.shape for name, tensor in VggishNetwork().state_dict().items()}
     if {name: getattr(tensor, "shape", None) for name, tensor in tensors.items()} != expected:
-        raise Invalid("the network file does not hold VGGish's tensors")
+        raise InvalidError("the network file does not hold VGGish's tensors")
     return _write({name: tensor.float() for name, tensor in tensors.items()}, into / NETWORK_FILE, origin_sha256)
 
 
@@ -100,7 +100,7 @@ def write_pca(parameters: Mapping[str, Any], into: Path, origin_sha256: str) -> 
         vectors = torch.as_tensor(parameters["pca_eigen_vectors"])
         means = torch.as_tensor(parameters["pca_means"]).reshape(-1)
     except KeyError as error:
-        raise Invalid(f"the PCA file has no {error}") from error
+        raise InvalidError(f"the PCA file has no {error}") from error
     Pca(vectors.numpy(), means.numpy())
     return _write({"pca_eigen_vectors": vectors, "pca_means": means}, into / PCA_FILE, origin_sha256)
 
@@ -113,7 +113,7 @@ def _write(tensors: Mapping[str, Tensor], path: Path, origin_sha256: str) -> Pat
         save_file(contiguous, part, metadata={_ORIGIN: origin_sha256})
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        raise Unavailable(f"cannot write {path}: {error}") from error
+        raise UnavailableError(f"cannot write {path}: {error}") from error
     return path
 
 

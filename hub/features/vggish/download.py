@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 
 Tick = Callable[[int, int | None], None]
 """Called with the bytes there are, and the bytes there will be if the server tells."""
@@ -33,7 +33,7 @@ _PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a download is tried, and how long it waits in between.
 
     Attributes:
@@ -51,7 +51,7 @@ class Patience:
         return chance.uniform(0.0, min(self.most_s, self.first_s * 2.0 ** (failures - 1)))
 
 
-class _Broken(Exception):  # noqa: N818 - read as "raise Broken"; never leaves this module
+class _TransientError(Exception):
     """This attempt failed, another may not."""
 
 
@@ -59,8 +59,8 @@ def download(
     url: str,
     part: Path,
     *,
-    cap_bytes: int,
-    patience: Patience,
+    max_bytes: int,
+    patience: RetryPolicy,
     tick: Tick = lambda _done, _total: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -69,7 +69,7 @@ def download(
     Args:
         url: an http or https address; https is never redirected to http.
         part: where the bytes are collected; left behind on failure, so that the next call goes on.
-        cap_bytes: a longer file is refused.
+        max_bytes: a longer file is refused.
         patience: when to give up.
         tick: told about progress.
         wait: sleeps for so many seconds.
@@ -79,21 +79,21 @@ def download(
         Unavailable: the server cannot be reached or refuses, or the disk does.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise Invalid(f"{url} is not an http or https address")
+        raise InvalidError(f"{url} is not an http or https address")
     chance = random.Random()  # noqa: S311 - spreads retries, keeps no secret
     for failures in range(1, patience.attempts + 1):
         try:
-            return _attempt(url, part, cap_bytes, tick)
-        except _Broken as error:
+            return _attempt(url, part, max_bytes, tick)
+        except _TransientError as error:
             if failures == patience.attempts:
-                raise Unavailable(f"{url} failed {failures} times, at last with: {error}") from error
+                raise UnavailableError(f"{url} failed {failures} times, at last with: {error}") from error
         except OSError as error:
-            raise Unavailable(f"cannot write {part}: {error.strerror}") from error
+            raise UnavailableError(f"cannot write {part}: {error.strerror}") from error
         wait(patience.wait_s(failures, chance))
-    raise Invalid(f"{patience.attempts} attempts are none")
+    raise InvalidError(f"{patience.attempts} attempts are none")
 
 
-def span(status: int, headers: Message, have: int) -> tuple[int, int | None] | None:
+def content_range(status: int, headers: Message, have: int) -> tuple[int, int | None] | None:
     """What an answer holds of the file, when its first bytes are here already.
 
     Args:
@@ -120,17 +120,17 @@ def span(status: int, headers: Message, have: int) -> tuple[int, int | None] | N
     return (have, total) if begins or complete else None
 
 
-def _attempt(url: str, part: Path, cap_bytes: int, tick: Tick) -> None:
+def _attempt(url: str, part: Path, max_bytes: int, tick: Tick) -> None:
     """One request. Errors of the network are `_Broken`, so that `OSError` means the disk."""
     have = part.stat().st_size if part.exists() else 0
     with _ask(url, have) as response:
-        there = span(response.status or 0, response.headers, have)
+        there = content_range(response.status or 0, response.headers, have)
         if there is None:
             part.unlink(missing_ok=True)
-            raise _Broken("what is here already is no beginning of the server's file; it starts over")
+            raise _TransientError("what is here already is no beginning of the server's file; it starts over")
         done, total = there
-        if max(done, total or 0) > cap_bytes:
-            raise _too_long(url, part, cap_bytes)
+        if max(done, total or 0) > max_bytes:
+            raise _too_long(url, part, max_bytes)
         tick(done, total)
         if 0 < done == total:
             return
@@ -138,12 +138,12 @@ def _attempt(url: str, part: Path, cap_bytes: int, tick: Tick) -> None:
             file.truncate(done)
             for block in _blocks(response):
                 done += len(block)
-                if done > cap_bytes:
-                    raise _too_long(url, part, cap_bytes)
+                if done > max_bytes:
+                    raise _too_long(url, part, max_bytes)
                 file.write(block)
                 tick(done, total)
     if total is not None and done < total:
-        raise _Broken(f"the connection ended after {done} of {total} bytes")
+        raise _TransientError(f"the connection ended after {done} of {total} bytes")
 
 
 def _ask(url: str, have: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
@@ -156,11 +156,11 @@ def _ask(url: str, have: int) -> http.client.HTTPResponse | urllib.error.HTTPErr
         if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             return error
         if error.code in _PASSING:
-            raise _Broken(f"{error.code} {error.reason}") from error
-        raise Unavailable(f"{url} answers {error.code} {error.reason}") from error
+            raise _TransientError(f"{error.code} {error.reason}") from error
+        raise UnavailableError(f"{url} answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise _Broken(str(reason) or type(error).__name__) from error
+        raise _TransientError(str(reason) or type(error).__name__) from error
     return response
 
 
@@ -169,12 +169,12 @@ def _blocks(response: http.client.HTTPResponse | urllib.error.HTTPError) -> Iter
         while block := response.read(_BLOCK_BYTES):
             yield block
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(str(error) or type(error).__name__) from error
+        raise _TransientError(str(error) or type(error).__name__) from error
 
 
-def _too_long(url: str, part: Path, cap_bytes: int) -> Invalid:
+def _too_long(url: str, part: Path, max_bytes: int) -> InvalidError:
     part.unlink(missing_ok=True)
-    return Invalid(f"{url} is longer than {cap_bytes} bytes: it is not the file wanted")
+    return InvalidError(f"{url} is longer than {max_bytes} bytes: it is not the file wanted")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -188,5 +188,5 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if urlsplit(newurl).scheme not in {"https", urlsplit(req.full_url).scheme}:
-            raise Unavailable(f"{req.full_url} redirects to {newurl}, which is not https")
+            raise UnavailableError(f"{req.full_url} redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

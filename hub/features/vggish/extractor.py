@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hub.features.mel import mel_bank
-from hub.runtime.precision import best_dtype, capabilities
+from hub.runtime.precision import best_dtype, cpu_capabilities
 from shared.audio import Waveform
-from shared.errors import Invalid, Unavailable
-from shared.extractor import Sound, clip_at
+from shared.errors import InvalidError, UnavailableError
+from shared.extractor import Sound, resample_clip
 from shared.feature_space import VGGISH, Features, FeatureSpace, Floats
 
 RATE_HZ: Final = 16_000
@@ -38,8 +38,8 @@ WIDTH: Final = 128
 
 NETWORK_FILE: Final = "vggish.safetensors"
 PCA_FILE: Final = "vggish_pca.safetensors"
-HOW_TO_GET: Final = (
-    "run `earwitness-hub fetch-vggish`, which downloads them once (288 MB), or give it files with --from"
+INSTALL_HINT: Final = (
+    "run `earwitness-hub weights fetch vggish`, which downloads them once (288 MB), or give it files with --from"
 )
 
 CLIPS_AT_ONCE: Final = 4
@@ -88,7 +88,7 @@ class FrontEnd:
             Invalid: too short for one patch (0.975 s).
         """
         if clip.size < WINDOW + (PATCH - 1) * HOP:
-            raise Invalid(f"{clip.size} samples at 16 kHz are too short for one patch of VGGish")
+            raise InvalidError(f"{clip.size} samples at 16 kHz are too short for one patch of VGGish")
         log_mel = self.log_mel(clip).float()
         count = len(log_mel) // PATCH
         return log_mel[: count * PATCH].reshape(count, PATCH, BANDS)
@@ -141,11 +141,11 @@ class Pca:
 
     def __init__(self, vectors: npt.NDArray[np.floating], means: npt.NDArray[np.floating]) -> None:
         if vectors.shape != (WIDTH, WIDTH) or means.size != WIDTH:
-            raise Invalid(f"PCA wants {WIDTH} x {WIDTH} vectors and {WIDTH} means")
+            raise InvalidError(f"PCA wants {WIDTH} x {WIDTH} vectors and {WIDTH} means")
         self._vectors = vectors.astype(np.float64)
         self._means = means.astype(np.float64).ravel()
         if not (np.isfinite(self._vectors).all() and np.isfinite(self._means).all()):
-            raise Invalid("PCA parameters must be finite")
+            raise InvalidError("PCA parameters must be finite")
 
     def quantised(self, raw: npt.NDArray[np.floating]) -> Features:
         """Project and quantise.
@@ -187,7 +187,7 @@ class Vggish:
 
     @classmethod
     def load(cls, weights_dir: Path, dtype: torch.dtype | None = None) -> "Vggish":
-        """Read the weights that `fetch-vggish` installed.
+        """Read the weights that `weights fetch vggish` installed.
 
         Args:
             weights_dir: directory with `vggish.safetensors` and `vggish_pca.safetensors`.
@@ -205,8 +205,8 @@ class Vggish:
             network.load_state_dict(tensors, assign=True)
             pca = Pca(parameters["pca_eigen_vectors"].numpy(), parameters["pca_means"].numpy())
         except (RuntimeError, KeyError) as error:
-            raise Invalid(f"the files in {weights_dir} do not hold VGGish's weights: {error}") from error
-        return cls(network, pca, dtype or best_dtype(capabilities()))
+            raise InvalidError(f"the files in {weights_dir} do not hold VGGish's weights: {error}") from error
+        return cls(network, pca, dtype or best_dtype(cpu_capabilities()))
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
         """Features of one clip: uint8 [10, 128]; arguments and errors as in the interface."""
@@ -219,7 +219,7 @@ class Vggish:
         return self._pca.quantised(raw).reshape(len(clips), *VGGISH.shape)
 
     def _raw(self, clips: Sequence[Sound]) -> Floats:
-        patches = torch.cat([self._front_end.patches(clip_at(*clip, RATE_HZ)) for clip in clips])
+        patches = torch.cat([self._front_end.patches(resample_clip(*clip, RATE_HZ)) for clip in clips])
         with torch.inference_mode():
             raw: Floats = self._network(patches.to(self._dtype)).float().numpy()
         return raw
@@ -231,6 +231,6 @@ def _read(path: Path) -> dict[str, Tensor]:
             pass
         return load_file(path)
     except OSError as error:
-        raise Unavailable(f"VGGish's weights are not at {path} ({error.strerror}): {HOW_TO_GET}") from error
+        raise UnavailableError(f"VGGish's weights are not at {path} ({error.strerror}): {INSTALL_HINT}") from error
     except SafetensorError as error:
-        raise Invalid(f"{path} is not a safetensors file: {error}") from error
+        raise InvalidError(f"{path} is not a safetensors file: {error}") from error

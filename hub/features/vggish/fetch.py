@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.features.vggish.convert import origin, read_published, sha256, write_network, write_pca
-from hub.features.vggish.download import Patience, Tick, download
+from hub.features.vggish.convert import published_metadata, read_published, sha256, write_network, write_pca
+from hub.features.vggish.download import RetryPolicy, Tick, download
 from hub.features.vggish.extractor import NETWORK_FILE, PCA_FILE
-from hub.features.vggish.published import PublishedFile, Release
-from shared.errors import Invalid, Unavailable
+from hub.features.vggish.published import PublishedFile, PublishedRelease
+from shared.errors import InvalidError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Fetched:
 
 
 def fetch_vggish(
-    release: Release,
+    release: PublishedRelease,
     into: Path,
     *,
     offered: Sequence[Path] = (),
-    patience: Patience,
+    patience: RetryPolicy,
     ticks: Callable[[PublishedFile], Tick],
 ) -> Fetched:
     """Put VGGish's weights where the hub looks for them.
@@ -52,7 +52,7 @@ def fetch_vggish(
     present: list[Path] = []
     parts = ((release.network, NETWORK_FILE, write_network), (release.pca, PCA_FILE, write_pca))
     for file, name, write in parts:
-        if origin(into / name).startswith(file.sha256_head):
+        if published_metadata(into / name).startswith(file.sha256_head):
             present.append(into / name)
             continue
         if offered:
@@ -73,11 +73,13 @@ def _among(offered: Sequence[Path], file: PublishedFile) -> tuple[Path, str]:
         if digest.startswith(file.sha256_head):
             return path, digest
     found = ", ".join(f"{path} ({digest[:8]})" for path, digest in digests.items())
-    raise Invalid(f"no file given has the SHA-256 of {file.name}, which begins {file.sha256_head}; given: {found}")
+    raise InvalidError(
+        f"no file given has the SHA-256 of {file.name}, which begins {file.sha256_head}; given: {found}"
+    )
 
 
 def _downloaded(
-    release: Release, file: PublishedFile, into: Path, patience: Patience, tick: Tick
+    release: PublishedRelease, file: PublishedFile, into: Path, patience: RetryPolicy, tick: Tick
 ) -> tuple[Path, str]:
     """The published file in `into`, and its SHA-256; downloaded if it is not there."""
     target, part = into / file.name, into / f"{file.name}.part"
@@ -86,18 +88,18 @@ def _downloaded(
     url = f"{release.url}/{file.name}"
     try:
         into.mkdir(parents=True, exist_ok=True)
-        download(url, part, cap_bytes=file.cap_bytes, patience=patience, tick=tick)
+        download(url, part, max_bytes=file.max_bytes, patience=patience, tick=tick)
     except OSError as error:
-        raise Unavailable(f"cannot write to {into}: {error.strerror}") from error
-    except Unavailable as error:
-        raise Unavailable(
+        raise UnavailableError(f"cannot write to {into}: {error.strerror}") from error
+    except UnavailableError as error:
+        raise UnavailableError(
             f"{error}. Run the same command again: it goes on where it stopped. Where the internet is out of"
             f" reach, bring {url} by other means and give it with --from, or name a mirror with --url"
         ) from error
     digest = sha256(part)
     if not digest.startswith(file.sha256_head):
         part.unlink()
-        raise Invalid(
+        raise InvalidError(
             f"{url} is not the published file: its SHA-256 begins {digest[:8]}, not {file.sha256_head}. It was"
             " removed and not installed; run the same command again, or name another mirror with --url"
         )

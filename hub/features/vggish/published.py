@@ -12,16 +12,16 @@ class PublishedFile:
         name: its name, the last part of its address.
         sha256_head: how its SHA-256 begins, in hexadecimal. It catches damage and mix-ups; against forgery
             it is too short, so nothing in the file is ever executed.
-        cap_bytes: no more than this is downloaded.
+        max_bytes: no more than this is downloaded.
     """
 
     name: str
     sha256_head: str
-    cap_bytes: int
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class PublishedRelease:
     """VGGish as published.
 
     Attributes:
@@ -35,7 +35,7 @@ class Release:
     pca: PublishedFile
 
 
-TORCHVGGISH: Final = Release(
+TORCHVGGISH: Final = PublishedRelease(
     url="https://github.com/harritaylor/torchvggish/releases/download/v0.1",
     network=PublishedFile("vggish-10086976.pth", "10086976", 320_000_000),
     pca=PublishedFile("vggish_pca_params-970ea276.pth", "970ea276", 1_000_000),

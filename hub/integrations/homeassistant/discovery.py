@@ -27,8 +27,8 @@ from pydantic import AwareDatetime, Field
 
 from hub.domain.episodes import Episode
 from shared.events import Levels, LevelUnit
-from shared.messages import AlertMessage, Message, Probability, Severity, SourceMessage, WindowMessage
-from shared.mqtt.topics import HubTopic, SensorTopic, ToldKind, ToldTopic
+from shared.messages import AlertMessage, ForecastWindow, Message, Probability, Severity, SourceMessage
+from shared.mqtt.topics import HubTopic, SensorStateKind, SensorStateTopic, SensorTopic
 from shared.taxonomy import CATEGORIES
 
 ONLINE: Final = b"online"
@@ -67,7 +67,7 @@ class EpisodeMessage(Message):
     duration_s: float = Field(ge=0.0)
     clips: int = Field(ge=1)
     loudest: float
-    probability: Probability
+    match_probability: Probability
     clarity: Probability
     alert: str | None = None
 
@@ -84,16 +84,16 @@ class LastAlertMessage(Message):
     categories: list[str]
     name: str | None = None
     severity: Severity
-    probability: Probability | None = None
+    match_probability: Probability | None = None
     above_ambient_db: float | None = None
     times: int | None = Field(default=None, ge=0)
     source: SourceMessage | None = None
-    next: WindowMessage | None = None
+    next: ForecastWindow | None = None
     page: str
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SensorSnapshot:
     """What is known of a sensor.
 
     Attributes:
@@ -120,22 +120,22 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Describer:
+class DiscoveryBuilder:
     """Makes a sensor's retained messages.
 
     Attributes:
         prefix: Home Assistant's discovery prefix.
         hub: name of the hub that tells.
-        page_url: the hub's pages as people reach them.
+        public_url: the hub's pages as people reach them.
         expire_after_s: a level that is not told anew for so long is not available.
     """
 
     prefix: str
     hub: str
-    page_url: str
+    public_url: str
     expire_after_s: int
 
-    def messages(self, told: Told, now: datetime) -> dict[str, bytes]:
+    def messages(self, told: SensorSnapshot, now: datetime) -> dict[str, bytes]:
         """Topics and payloads for one sensor, the device's description first.
 
         A level that was received more than `expire_after_s` ago is left out: telling it would make it look new.
@@ -162,7 +162,7 @@ class Describer:
             made[_topic(told, "last-alert")] = _encoded(self._alert_message(told.alert))
         return made
 
-    def device(self, told: Told) -> dict[str, Any]:
+    def device(self, told: SensorSnapshot) -> dict[str, Any]:
         """The discovery document of a sensor."""
         name = device_name(told.site, told.sensor)
         alive = {"topic": str(HubTopic(self.hub, "online"))}
@@ -182,7 +182,7 @@ class Describer:
                 "options": list(CATEGORIES),
                 "value_template": "{{ value_json.category }}",
                 "icon": "mdi:waveform",
-                **_valued(told, "episode", attributes=True),
+                **_state_topics(told, "episode", attributes=True),
                 "availability": [alive],
             },
             "alert": {
@@ -191,7 +191,7 @@ class Describer:
                 "device_class": "timestamp",
                 "value_template": "{{ value_json.captured_at }}",
                 "icon": "mdi:bell-alert",
-                **_valued(told, "last-alert", attributes=True),
+                **_state_topics(told, "last-alert", attributes=True),
                 "availability": [alive],
             },
         }
@@ -210,7 +210,7 @@ class Describer:
                 "suggested_display_precision": 1,
                 "value_template": "{{ value_json.laeq }}",
                 "expire_after": self.expire_after_s,
-                **_valued(told, "level"),
+                **_state_topics(told, "level"),
                 "availability": [alive, ready],
                 "availability_mode": "all",
             }
@@ -221,7 +221,7 @@ class Describer:
                 "manufacturer": "Earwitness",
                 "model": "Noise sensor",
                 **({"sw_version": told.software} if told.software else {}),
-                "configuration_url": f"{self.page_url.rstrip('/')}/sensors",
+                "configuration_url": f"{self.public_url.rstrip('/')}/sensors",
             },
             "origin": {"name": "Earwitness", "sw_version": version("earwitness")},
             "components": {key: {**entity, "unique_id": f"{name}_{key}"} for key, entity in entities.items()},
@@ -235,12 +235,12 @@ class Describer:
             categories=alert.categories,
             name=alert.name,
             severity=alert.severity,
-            probability=alert.probability,
+            match_probability=alert.match_probability,
             above_ambient_db=alert.above_ambient_db,
-            times=None if recurrence is None else recurrence.times,
+            times=None if recurrence is None else recurrence.episodes,
             source=alert.source,
             next=None if recurrence is None else recurrence.next,
-            page=f"{self.page_url.rstrip('/')}/alerts/{alert.event}",
+            page=f"{self.public_url.rstrip('/')}/alerts/{alert.event}",
         )
 
 
@@ -254,11 +254,11 @@ def config_topic(prefix: str, site: str, sensor: str) -> str:
     return f"{prefix}/device/{device_name(site, sensor)}/config"
 
 
-def _topic(told: Told, kind: ToldKind) -> str:
-    return str(ToldTopic(told.site, told.sensor, kind))
+def _topic(told: SensorSnapshot, kind: SensorStateKind) -> str:
+    return str(SensorStateTopic(told.site, told.sensor, kind))
 
 
-def _valued(told: Told, kind: ToldKind, *, attributes: bool = False) -> dict[str, str]:
+def _state_topics(told: SensorSnapshot, kind: SensorStateKind, *, attributes: bool = False) -> dict[str, str]:
     topic = _topic(told, kind)
     return {"state_topic": topic} | ({"json_attributes_topic": topic} if attributes else {})
 
@@ -271,9 +271,9 @@ def _episode_message(episode: Episode) -> EpisodeMessage:
         ended_at=datetime.fromtimestamp(episode.last_ms / 1000, UTC),
         duration_s=episode.duration_s,
         clips=episode.clips,
-        loudest=round(episode.loudest, 1),
-        probability=round(episode.best, 4),
-        clarity=round(episode.clarity, 4),
+        loudest=round(episode.max_laeq, 1),
+        match_probability=round(episode.max_match_probability, 4),
+        clarity=round(episode.peak_presence, 4),
         alert=episode.alert or None,
     )
 

@@ -17,18 +17,25 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from hub.domain.episodes import Recent
-from hub.domain.records import Sensor, ms_of, time_of
-from hub.integrations.homeassistant.discovery import AHEAD, OFFLINE, ONLINE, Describer, Told, config_topic
+from hub.domain.episodes import SensorState
+from hub.domain.records import Sensor, from_ms, to_ms
+from hub.integrations.homeassistant.discovery import (
+    AHEAD,
+    OFFLINE,
+    ONLINE,
+    DiscoveryBuilder,
+    SensorSnapshot,
+    config_topic,
+)
 from hub.settings import HomeAssistantSettings
 from hub.store import keys
-from hub.store.episodes import Casebook
-from hub.store.events import Archive, translated
-from shared.errors import Unavailable
+from hub.store.episodes import EpisodeStore
+from hub.store.events import EventStore, translated
+from shared.errors import UnavailableError
 from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
-from shared.mqtt.session import FAILURE, Acknowledged, Connected, Link, Will
-from shared.mqtt.topics import HubTopic, ToldTopic
+from shared.mqtt.session import FAILURE, Acknowledged, Connected, LastWill, MqttSession
+from shared.mqtt.topics import HubTopic, SensorStateTopic
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
@@ -50,37 +57,37 @@ return 1
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
 
 
-class Announcer:
+class HomeAssistantPublisher:
     """Keeps Home Assistant's devices as the archive has the sensors, in a thread of its own.
 
     Args:
         archive: where sensors, levels and alerts are.
-        casebook: where episodes are.
+        episode_store: where episodes are.
         settings: what is told, and how often.
         mqtt: where the broker is.
         hub: name of this hub.
-        page_url: the hub's pages as people reach them.
+        public_url: the hub's pages as people reach them.
     """
 
     def __init__(
         self,
-        archive: Archive,
-        casebook: Casebook,
+        archive: EventStore,
+        episode_store: EpisodeStore,
         *,
         settings: HomeAssistantSettings,
         mqtt: MqttSettings,
         hub: str,
-        page_url: str,
+        public_url: str,
     ) -> None:
         self._archive = archive
-        self._casebook = casebook
+        self._episode_store = episode_store
         self._redis = archive.client
         self._settings = settings
         self._hub = hub
         self._online = str(HubTopic(hub, "online"))
-        self._describer = Describer(settings.prefix, hub, page_url, settings.expire_after_s)
-        will = Will(self._online, OFFLINE)
-        self._link = Link(mqtt.for_a_moment(), f"earwitness-hub-{hub}-homeassistant", will=will)
+        self._describer = DiscoveryBuilder(settings.prefix, hub, public_url, settings.expire_after_s)
+        will = LastWill(self._online, OFFLINE)
+        self._link = MqttSession(mqtt.without_session(), f"earwitness-hub-{hub}-homeassistant", will=will)
         self._hold = self._redis.register_script(_HOLD)
         self._release = self._redis.register_script(_RELEASE)
         self._sent: dict[str, bytes] = {}
@@ -110,7 +117,7 @@ class Announcer:
 
     def _work(self) -> float:
         self._listen(_TICK_S)
-        if self._link.connected and self._holds():
+        if self._link.connected and self._is_leader():
             self._step(time.monotonic())
         return 0.0
 
@@ -120,37 +127,37 @@ class Announcer:
             return
         try:
             self._publish({self._online: OFFLINE})
-            self._let_go()
-        except Unavailable:
+            self._release_lease()
+        except UnavailableError:
             return
         until = time.monotonic() + _GRACE_S
         while self._under_way and self._link.connected and time.monotonic() < until:
             self._listen(0.1)
 
     @translated
-    def _holds(self) -> bool:
+    def _is_leader(self) -> bool:
         """Whether this hub is the one that tells; renews its lease."""
         now = time.monotonic()
         if now >= self._renew_at:
             held = bool(self._hold(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub, round(LEASE_S * 1000)]))
             if held and not self._holding:
-                self._forget()
+                self._invalidate_sent()
             self._holding = held
             self._renew_at = now + LEASE_S / 3
         return self._holding
 
     @translated
-    def _let_go(self) -> None:
+    def _release_lease(self) -> None:
         self._release(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub])
 
-    def _forget(self) -> None:
+    def _invalidate_sent(self) -> None:
         """What the broker has is not known: tell everything."""
         self._sent, self._due, self._under_way, self._look_at = {}, {}, {}, 0.0
 
     def _step(self, now_s: float) -> None:
         """Look what is to be told, if it is time; send some of it."""
         if now_s >= self._look_at and not self._due:
-            self._look_at = now_s + self._settings.every_s
+            self._look_at = now_s + self._settings.min_publish_interval_s
             self._due = self._changes(datetime.now(UTC))
             if self._due:
                 self._note([topic for topic, payload in self._due.items() if payload])
@@ -167,21 +174,21 @@ class Announcer:
         for one in told:
             wanted |= self._describer.messages(one, now)
             kept.add(config_topic(self._settings.prefix, one.site, one.sensor))
-            kept |= {str(ToldTopic(one.site, one.sensor, kind)) for kind in ("level", "episode", "last-alert")}
+            kept |= {str(SensorStateTopic(one.site, one.sensor, kind)) for kind in ("level", "episode", "last-alert")}
         gone = sorted(self._noted() - kept, key=lambda topic: not topic.endswith("/config"))  # devices first
         return {
             **{topic: payload for topic, payload in wanted.items() if self._sent.get(topic) != payload},
             **dict.fromkeys(gone, b""),
         }
 
-    def _told(self, now: datetime) -> list[Told]:
+    def _told(self, now: datetime) -> list[SensorSnapshot]:
         """What is known of each sensor that is not forgotten."""
-        after = now - timedelta(days=self._settings.forget_after_days)
+        after = now - timedelta(days=self._settings.remove_after_days)
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
-        recents = self._casebook.recent([sensor.place for sensor in sensors])
+        recents = self._episode_store.sensor_states([sensor.place for sensor in sensors])
         newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
         for recent in recents.values():
-            recent.forget_after(ms_of(now + AHEAD))
+            recent.forget_after(to_ms(now + AHEAD))
         told = (
             self._archive.rows.read(
                 "sensor",
@@ -193,10 +200,10 @@ class Announcer:
         )
         return [one for one in told if one is not None]
 
-    def _told_of(self, recent: Recent, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> Told:
+    def _told_of(self, recent: SensorState, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> SensorSnapshot:
         site, _, name = sensor.place.partition("/")
         episodes = [episode for own in recent.episodes.values() for episode in own]
-        told = Told(
+        told = SensorSnapshot(
             site,
             name,
             episode=max(episodes, key=lambda e: e.last_ms, default=None),
@@ -207,16 +214,16 @@ class Announcer:
             return told
         event, (captured, received, laeq, lafmax, unit) = newest
         levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
-        return replace(told, event=event, captured_at=time_of(captured), received_at=time_of(received), levels=levels)
+        return replace(told, event=event, captured_at=from_ms(captured), received_at=from_ms(received), levels=levels)
 
-    def _last_alert(self, site: str, sensor: str, recent: Recent) -> AlertMessage | None:
+    def _last_alert(self, site: str, sensor: str, recent: SensorState) -> AlertMessage | None:
         """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
         known = {(call.from_ms, call.alert) for call in recent.calls.values()}
         known |= {(episode.opened_ms, episode.alert) for own in recent.episodes.values() for episode in own}
         for _, event in sorted(known, reverse=True):
             if event.startswith(f"{site}.{sensor}."):
                 alert = self._archive.alert(event)
-                if alert is not None and not alert.historical:
+                if alert is not None and not alert.backfilled:
                     return alert
         return None
 
@@ -226,7 +233,7 @@ class Announcer:
         names = list(places)
         pipe = self._redis.pipeline(transaction=False)
         for place in names:
-            pipe.zrevrangebyscore(keys.events_of(place), ms_of(until), "-inf", start=0, num=1)
+            pipe.zrevrangebyscore(keys.events_of(place), to_ms(until), "-inf", start=0, num=1)
         found = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
         for event in found.values():
             pipe.hmget(keys.event(event), "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
@@ -243,7 +250,7 @@ class Announcer:
             self._redis.sadd(keys.HOME_ASSISTANT_TOPICS, *names)
 
     @translated
-    def _strike(self, topic: str) -> None:
+    def _untrack_topic(self, topic: str) -> None:
         self._redis.srem(keys.HOME_ASSISTANT_TOPICS, topic)
 
     def _publish(self, messages: Mapping[str, bytes]) -> None:
@@ -266,7 +273,7 @@ class Announcer:
             while True:
                 match signal:
                     case Connected():
-                        self._forget()
+                        self._invalidate_sent()
                     case Acknowledged(mid=mid, reason=reason) if mid in self._under_way:
                         self._answered(self._under_way.pop(mid), reason)
                 signal = self._link.signals.get_nowait()
@@ -281,6 +288,6 @@ class Announcer:
         elif self._sent.get(topic) == b"":
             del self._sent[topic]
             try:
-                self._strike(topic)
-            except Unavailable:
+                self._untrack_topic(topic)
+            except UnavailableError:
                 return  # it is cleared once more

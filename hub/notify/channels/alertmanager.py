@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from hub.notify.http import Poster
-from hub.notify.rendering import Text, about
+from hub.notify.http import JsonPoster
+from hub.notify.rendering import RenderedMessage, alert_categories
 from shared.messages import AlertMessage
 
 NAME: Final = "SimilarPastEvents"
@@ -22,29 +22,29 @@ class Alertmanager:
 
     Args:
         poster: its address, with `PATH`.
-        firing_s: how long after it was sent an alert fires, in seconds.
+        resolve_after_s: how long after it was sent an alert fires, in seconds.
         now: the time, UTC.
     """
 
     def __init__(
-        self, poster: Poster, firing_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, poster: JsonPoster, resolve_after_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._poster = poster
-        self._firing = timedelta(seconds=firing_s)
+        self._firing = timedelta(seconds=resolve_after_s)
         self._now = now
 
-    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+    def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
         """See `Notifier.send`."""
         now = self._now()
         self._poster.post(json.dumps([self._posted(alert, text, now) for alert in alerts]).encode())
 
-    def _posted(self, alert: AlertMessage, text: Text, now: datetime) -> dict[str, object]:
+    def _posted(self, alert: AlertMessage, text: RenderedMessage, now: datetime) -> dict[str, object]:
         return {
             "labels": {
                 "alertname": NAME,
                 "site": alert.site,
                 "sensor": alert.sensor,
-                "category": next(iter(about(alert)), "unknown"),
+                "category": next(iter(alert_categories(alert)), "unknown"),
                 "severity": alert.severity,
                 **({"name": alert.name} if alert.name else {}),
             },

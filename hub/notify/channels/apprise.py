@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from apprise import Apprise as Service
 from apprise import AppriseAsset, NotifyBase, NotifyFormat, NotifyType
 
-from hub.notify.rendering import Text
-from shared.errors import Invalid, Unavailable
+from hub.notify.rendering import RenderedMessage
+from shared.errors import InvalidError, UnavailableError
 from shared.messages import AlertMessage
 
 
@@ -29,12 +29,12 @@ class Apprise:
         asset = AppriseAsset(app_id="Earwitness", app_desc="Earwitness", app_url="", async_mode=False)
         found = Service.instantiate(url, asset=asset)
         if not isinstance(found, NotifyBase):
-            raise Invalid("its url is not one that Apprise knows: see https://github.com/caronc/apprise/wiki")
+            raise InvalidError("its url is not one that Apprise knows: see https://github.com/caronc/apprise/wiki")
         self._service = Service(asset=asset)
         self._service.add(found)
         self._timeout_s = timeout_s
 
-    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+    def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
         """See `Notifier.send`."""
         urgent = any(alert.severity == "urgent" for alert in alerts)
         result = self._service.notify(
@@ -46,4 +46,4 @@ class Apprise:
         )
         if not result:
             said = "; ".join(str(entry.message) for entry in result.logs())
-            raise Unavailable(f"Apprise could not send it: {said or 'it does not say why'}")
+            raise UnavailableError(f"Apprise could not send it: {said or 'it does not say why'}")

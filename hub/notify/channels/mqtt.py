@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Final
 
 from hub.metrics.definitions import HubMetrics
-from hub.notify.outbox import Outbox, Outgoing
-from shared.errors import Unavailable
+from hub.notify.outbox import Notification, Outbox
+from shared.errors import UnavailableError
 from shared.messages import JSON_CONTENT_TYPE, encode_json
-from shared.mqtt.session import FAILURE, Acknowledged, Link
+from shared.mqtt.session import FAILURE, Acknowledged, MqttSession
 from shared.mqtt.topics import HEARTBEAT_SITE, AlertTopic
 from shared.settings import MqttSettings
 from shared.worker import Worker
@@ -30,7 +30,7 @@ _GRACE_S: Final = 2.0
 """How long a hub that stops waits for the broker's last answers."""
 
 
-class Publisher:
+class MqttAlertPublisher:
     """Publishes alerts, in a thread of its own.
 
     Args:
@@ -47,9 +47,9 @@ class Publisher:
         self._outbox = outbox
         self._hub = hub
         self._metrics = metrics
-        self._link = Link(settings, client_id)
-        self._under_way: dict[int, Outgoing] = {}
-        self._taken: list[Outgoing] = []  # by the broker, which the outbox is still to be told
+        self._link = MqttSession(settings, client_id)
+        self._under_way: dict[int, Notification] = {}
+        self._taken: list[Notification] = []  # by the broker, which the outbox is still to be told
         self._look_at = 0.0
         self.worker = Worker("alerts", self._step, finish=self._finish)
 
@@ -68,19 +68,21 @@ class Publisher:
         ready = self._link.connected and len(self._under_way) < _AT_ONCE
         if ready:
             self._send_due()
-        self._note_answers(wait_s=0.0 if ready else _WAIT_S)
+        self._handle_pubacks(wait_s=0.0 if ready else _WAIT_S)
         return 0.0
 
     def _finish(self) -> None:
         """Note the broker's last answers, and wait for them for a while."""
         until = time.monotonic() + _GRACE_S
         while time.monotonic() < until and (self._taken or (self._under_way and self._link.connected)):
-            with suppress(Unavailable):
-                self._note_answers(wait_s=_WAIT_S)
+            with suppress(UnavailableError):
+                self._handle_pubacks(wait_s=_WAIT_S)
 
     def _send_due(self) -> None:
         left_over = time.monotonic() >= self._look_at
-        due = self._outbox.take(self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over)
+        due = self._outbox.claim(
+            self._hub, limit=_AT_ONCE - len(self._under_way), wait_s=_WAIT_S, left_over=left_over
+        )
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
         under_way = {message.name for message in (*self._under_way.values(), *self._taken)}
@@ -88,17 +90,17 @@ class Publisher:
             if message.name not in under_way:
                 self._send(message)
 
-    def _send(self, message: Outgoing) -> None:
+    def _send(self, message: Notification) -> None:
         try:
             for alert in message.alerts:  # one, unless somebody else put it there
                 topic = str(AlertTopic(alert.site))
                 mid = self._link.publish(topic, encode_json(alert), content_type=JSON_CONTENT_TYPE)
-        except Unavailable:  # the connection ended just now
+        except UnavailableError:  # the connection ended just now
             self._look_at = 0.0
         else:
             self._under_way[mid] = message
 
-    def _note_answers(self, wait_s: float) -> None:
+    def _handle_pubacks(self, wait_s: float) -> None:
         """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
         try:
             signal = self._link.signals.get(timeout=wait_s) if wait_s else self._link.signals.get_nowait()
@@ -114,10 +116,10 @@ class Publisher:
         except queue.Empty:
             pass
         if self._taken:
-            self._outbox.done([message.name for message in self._taken])
+            self._outbox.ack([message.name for message in self._taken])
             self._metrics.published.inc(sum(not _is_beat(message) for message in self._taken))
             self._taken = []
 
 
-def _is_beat(message: Outgoing) -> bool:
+def _is_beat(message: Notification) -> bool:
     return all(alert.site == HEARTBEAT_SITE for alert in message.alerts)

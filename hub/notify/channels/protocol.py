@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from hub.notify.rendering import Text
-from shared.errors import Unavailable
+from hub.notify.rendering import RenderedMessage
+from shared.errors import UnavailableError
 from shared.messages import AlertMessage
 
 
-class Later(Unavailable):
+class RetryAfterError(UnavailableError):
     """They are there, and ask not to be tried again before some time has passed.
 
     Args:
@@ -21,10 +21,10 @@ class Later(Unavailable):
         self.after_s = after_s
 
 
-class Notifier(Protocol):
+class Channel(Protocol):
     """Tells someone about alerts, and returns when they have it."""
 
-    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+    def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
         """Tell them.
 
         Args:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from hub.notify.http import Poster
-from hub.notify.rendering import Text
+from hub.notify.http import JsonPoster
+from hub.notify.rendering import RenderedMessage
 from shared.messages import AlertMessage
 
 VERSION: Final = 1
@@ -32,15 +32,15 @@ class Webhook:
     """
 
     def __init__(
-        self, poster: Poster, key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, poster: JsonPoster, key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._poster = poster
         self._key = key
         self._now = now
 
-    def send(self, alerts: Sequence[AlertMessage], text: Text) -> None:
+    def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
         """See `Notifier.send`."""
-        delivery = delivery_name(alerts)
+        delivery = delivery_id(alerts)
         body = json.dumps(
             {
                 "version": VERSION,
@@ -58,7 +58,7 @@ class Webhook:
         self._poster.post(body, headers)
 
 
-def delivery_name(alerts: Sequence[AlertMessage]) -> str:
+def delivery_id(alerts: Sequence[AlertMessage]) -> str:
     """What a receiver knows these alerts by, however often they come."""
     return hashlib.sha256("\n".join(alert.event for alert in alerts).encode()).hexdigest()[:32]
 

@@ -11,10 +11,10 @@ from typing import Final
 import torch
 
 from hub.domain.match import Match
-from hub.search.backend import By, Entry, Query, Towers, rows_by
-from hub.search.candidates import Reach
-from hub.search.memory.reader import View, one_by
-from hub.search.memory.segment import Chunk, empty
+from hub.search.backend import By, IndexEntry, Query, Towers, rows_by
+from hub.search.candidates import CandidateTuner
+from hub.search.memory.reader import IndexReader, one_by
+from hub.search.memory.segment import Segment, empty
 from hub.search.memory.sketch_products import columns, kept
 from hub.search.scoring.scorer import Scorer
 
@@ -25,7 +25,7 @@ _SOME: Final = 1_000
 """Rows that may be gone of any chunk before it is packed."""
 
 
-class Index:
+class MemoryIndex:
     """All events of one feature space; a `Backend`.
 
     Args:
@@ -37,12 +37,12 @@ class Index:
         reaches: how many candidates a search scores, for each thing to search by.
     """
 
-    def __init__(self, scorer: Scorer, reach: Callable[[], Reach] | None = None) -> None:
+    def __init__(self, scorer: Scorer, reach: Callable[[], CandidateTuner] | None = None) -> None:
         self.scorer = scorer
-        made = reach or (lambda: Reach(least=scorer.candidates))
-        self.reaches: dict[By, Reach] = {by: made() for by in By}
+        made = reach or (lambda: CandidateTuner(least=scorer.candidates))
+        self.reaches: dict[By, CandidateTuner] = {by: made() for by in By}
         self._lock = threading.Lock()
-        self._chunks: dict[int, Chunk] = {}
+        self._chunks: dict[int, Segment] = {}
         self._next = 0
         self._where: dict[str, int] = {}
         self._places: dict[str, int] = {}
@@ -51,7 +51,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._where)
 
-    def known(self, events: Sequence[str]) -> list[bool]:
+    def contains(self, events: Sequence[str]) -> list[bool]:
         """Which of these events are there."""
         return [event in self._where for event in events]
 
@@ -62,7 +62,7 @@ class Index:
         for start in range(0, len(everything), _PAGE):
             yield everything[start : start + _PAGE]
 
-    def add(self, entries: Sequence[Entry], towers: Towers) -> None:
+    def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:
         """See `Backend.add`."""
         if not len(entries):
             return
@@ -72,10 +72,10 @@ class Index:
             fresh = list(new.values())
             while fresh:
                 number, chunk = self._open_chunk()
-                part, fresh = fresh[: chunk.room], fresh[chunk.room :]
+                part, fresh = fresh[: chunk.free_rows], fresh[chunk.free_rows :]
                 first = len(chunk.events)
                 some = [entries[i] for i in part]
-                codes = [self._code(entry.place) for entry in some]
+                codes = [self._place_code(entry.place) for entry in some]
                 chunk.append(some, codes, towers[part], [own[part] for own in sketches])
                 for row, entry in enumerate(some, start=first):
                     self._where[entry.event] = (number << _SHIFT) | row
@@ -86,9 +86,11 @@ class Index:
             for event in events:
                 position = self._where.pop(event, None)
                 if position is not None:
-                    self._chunks[position >> _SHIFT].drop(position & ((1 << _SHIFT) - 1))
-            for number in [n for n, chunk in self._chunks.items() if chunk.lost > max(_SOME, len(chunk.events) // 2)]:
-                self._pack(number)
+                    self._chunks[position >> _SHIFT].mark_deleted(position & ((1 << _SHIFT) - 1))
+            for number in [
+                n for n, chunk in self._chunks.items() if chunk.deleted_count > max(_SOME, len(chunk.events) // 2)
+            ]:
+                self._compact(number)
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
         """See `Backend.search`."""
@@ -125,13 +127,15 @@ class Index:
                 self.reaches[one_by(queries)].observe(positions)
         return [ranks for _, ranks in measured]
 
-    def view(self) -> View:
+    def view(self) -> IndexReader:
         """The index as it is now."""
         with self._lock:
             chunks = [(chunk, len(chunk.events)) for chunk in self._chunks.values()]
-        return View([(chunk, count) for chunk, count in chunks if count], self._places, self._names, self._find)
+        return IndexReader(
+            [(chunk, count) for chunk, count in chunks if count], self._places, self._names, self._find
+        )
 
-    def chunks(self) -> dict[int, tuple[Chunk, int]]:
+    def chunks(self) -> dict[int, tuple[Segment, int]]:
         """Chunks by number, each with the rows it has now; for snapshots."""
         with self._lock:
             return {number: (chunk, len(chunk.events)) for number, chunk in self._chunks.items()}
@@ -141,7 +145,7 @@ class Index:
         with self._lock:
             return list(self._names)
 
-    def adopt(self, number: int, chunk: Chunk, names: Sequence[str]) -> None:
+    def load_segment(self, number: int, chunk: Segment, names: Sequence[str]) -> None:
         """Take in a chunk from a snapshot; of events that are there already the first stays.
 
         Args:
@@ -150,46 +154,46 @@ class Index:
             names: `site/sensor` of its place codes.
         """
         with self._lock:
-            codes = torch.tensor([self._code(name) for name in names], dtype=torch.int32).numpy()
+            codes = torch.tensor([self._place_code(name) for name in names], dtype=torch.int32).numpy()
             count = len(chunk.events)
             chunk.place[:count] = codes[chunk.place[:count]]
             for row, event in enumerate(chunk.events):
                 if event in self._where:
-                    chunk.drop(row)
-                elif not chunk.gone[row]:
+                    chunk.mark_deleted(row)
+                elif not chunk.deleted[row]:
                     self._where[event] = (number << _SHIFT) | row
-            chunk.lost = int(chunk.gone[:count].sum())
+            chunk.deleted_count = int(chunk.deleted[:count].sum())
             self._chunks[number] = chunk
             self._next = max(self._next, number + 1)
 
-    def _find(self, event: str) -> tuple[Chunk, int] | None:
+    def _find(self, event: str) -> tuple[Segment, int] | None:
         position = self._where.get(event)
         if position is None:
             return None
         chunk = self._chunks.get(position >> _SHIFT)
         return None if chunk is None else (chunk, position & ((1 << _SHIFT) - 1))
 
-    def _code(self, place: str) -> int:
+    def _place_code(self, place: str) -> int:
         code = self._places.get(place)
         if code is None:
             self._names.append(place)
             code = self._places[place] = len(self._names) - 1
         return code
 
-    def _open_chunk(self) -> tuple[int, Chunk]:
+    def _open_chunk(self) -> tuple[int, Segment]:
         """The last chunk, or a new one if it is full."""
         if self._chunks:
             number = next(reversed(self._chunks))
-            if self._chunks[number].room:
+            if self._chunks[number].free_rows:
                 return number, self._chunks[number]
         number, self._next = self._next, self._next + 1
         self._chunks[number] = empty(self.scorer.tower_shape, columns(self.scorer.sketch))
         return number, self._chunks[number]
 
-    def _pack(self, number: int) -> None:
+    def _compact(self, number: int) -> None:
         """Move what is left of a chunk into a new one; searches under way keep the old."""
         old = self._chunks.pop(number)
-        rows = [row for row in range(len(old.events)) if not old.gone[row]]
+        rows = [row for row in range(len(old.events)) if not old.deleted[row]]
         if not rows:
             return
         number, self._next = self._next, self._next + 1

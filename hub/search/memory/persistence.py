@@ -15,19 +15,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from hub.search.memory.index import Index
-from hub.search.memory.segment import ROWS, Chunk, empty
+from hub.search.memory.index import MemoryIndex
+from hub.search.memory.segment import ROWS, Segment, empty
 from hub.search.memory.sketch_products import columns, kept
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
 _FORMAT: Final = "earwitness-index/1"
-_COLUMNS: Final = ("towers", "captured_ms", "place", "laeq", "present", "gone")
+_COLUMNS: Final = ("towers", "captured_ms", "place", "laeq", "present", "deleted")
 _KEY: Final = "earwitness"
 
 
-class Snapshots:
+class IndexSnapshot:
     """The snapshot of one index.
 
     Args:
@@ -35,7 +35,7 @@ class Snapshots:
         index: what is saved and loaded.
     """
 
-    def __init__(self, folder: Path, index: Index) -> None:
+    def __init__(self, folder: Path, index: MemoryIndex) -> None:
         self._index = index
         scorer = index.scorer
         self.folder = folder / f"{scorer.space.id.replace('/', '-')}-{scorer.fingerprint}"
@@ -64,7 +64,7 @@ class Snapshots:
                 if _number(path) not in chunks:
                     path.unlink()
         except (OSError, SafetensorError) as error:
-            raise Unavailable(f"cannot write the snapshot in {self.folder}: {error}") from error
+            raise UnavailableError(f"cannot write the snapshot in {self.folder}: {error}") from error
         return written
 
     def load(self, told: Callable[[int, int], None] = lambda *_: None) -> int:
@@ -83,12 +83,12 @@ class Snapshots:
             except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
                 log.warning("snapshot file left out", extra={"path": str(path), "reason": str(error)})
                 continue
-            self._index.adopt(_number(path), chunk, names)
+            self._index.load_segment(_number(path), chunk, names)
             self._written[_number(path)] = len(chunk.events)
             told(done, len(paths))
         return len(self._index)
 
-    def _write(self, number: int, chunk: Chunk, count: int, names: list[str]) -> None:
+    def _write(self, number: int, chunk: Segment, count: int, names: list[str]) -> None:
         document = {"format": _FORMAT, "rows": count, "places": names, "fingerprint": self._index.scorer.fingerprint}
         tensors = {name: torch.as_tensor(getattr(chunk, name)[:count]) for name in _COLUMNS}
         tensors |= {_sketch(part): own[:count] for part, own in enumerate(chunk.sketches)}
@@ -97,7 +97,7 @@ class Snapshots:
         save_file(tensors, partial, metadata={_KEY: json.dumps(document)})
         partial.replace(self.folder / f"chunk-{number}.safetensors")
 
-    def _read(self, path: Path) -> tuple[Chunk, list[str]]:
+    def _read(self, path: Path) -> tuple[Segment, list[str]]:
         scorer = self._index.scorer
         with safe_open(path, framework="pt", device="cpu") as file:
             document = json.loads((file.metadata() or {})[_KEY])

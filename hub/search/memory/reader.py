@@ -16,9 +16,9 @@ from hub.domain.match import Match
 from hub.domain.presence_matrix import level_of_similarity
 from hub.search.backend import By, Filter, Query
 from hub.search.candidates import DEPTH, TOLERANCE
-from hub.search.memory.segment import Chunk, Rows
+from hub.search.memory.segment import Rows, Segment
 from hub.search.memory.sketch_products import Products
-from hub.search.memory.sketch_scan import nearest
+from hub.search.memory.sketch_scan import top_candidates
 from hub.search.scoring.scorer import Probabilities, Scorer
 from hub.search.scoring.top_k import best_of_each
 
@@ -35,7 +35,7 @@ _SCAN: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class IndexReader:
     """Some chunks, and how many rows of each.
 
     Attributes:
@@ -45,10 +45,10 @@ class View:
         where: chunk and row of an event, None if it is not there.
     """
 
-    chunks: Sequence[tuple[Chunk, int]]
+    chunks: Sequence[tuple[Segment, int]]
     places: Mapping[str, int]
     names: Sequence[str]
-    where: Callable[[str], tuple[Chunk, int] | None]
+    where: Callable[[str], tuple[Segment, int] | None]
 
     def __len__(self) -> int:
         return sum(count for _, count in self.chunks)
@@ -66,12 +66,12 @@ class View:
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
         count = max(candidates, *(query.k for query in queries))
-        barred = self._barred(queries)
+        barred = self._excluded_rows(queries)
         rows: list[Rows] = []
         for start in range(0, len(queries), _TOGETHER):
             some = slice(start, start + _TOGETHER)
             products = Products(scorer.sketch, np.stack([query.towers for query in queries[some]]), one_by(queries))
-            rows += nearest(products, self.chunks, barred[some], count)
+            rows += top_candidates(products, self.chunks, barred[some], count)
         return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
@@ -147,7 +147,7 @@ class View:
         best = rows[ranks >= exact[-1] - TOLERANCE]
         products = Products(scorer.sketch, query.towers[None], query.by)
         scores = []
-        for (chunk, count), out in zip(self.chunks, self._barred([query])[0], strict=True):
+        for (chunk, count), out in zip(self.chunks, self._excluded_rows([query])[0], strict=True):
             own = products(chunk, count)[:, 0].float().numpy()
             own[out] = -np.inf
             scores.append(own)
@@ -159,15 +159,15 @@ class View:
         self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
     ) -> list[Rows]:
         """Rows whose quick rank is at most a margin below the k-th best, of each query."""
-        near, first = [_Closest(k, margin) for _ in queries], 0
-        barred = self._barred(queries)
+        near, first = [_TopK(k, margin) for _ in queries], 0
+        barred = self._excluded_rows(queries)
         for number, (chunk, count) in enumerate(self.chunks):
             masks = np.zeros((len(queries), count), dtype=np.bool_)
             for mask, out in zip(masks, barred, strict=True):
                 mask[out[number]] = True
             for start in range(0, count, _SCAN):
                 end = min(start + _SCAN, count)
-                half = scorer.half(chunk.towers[start:end])
+                half = scorer.precompute(chunk.towers[start:end])
                 for query, kept, mask in zip(queries, near, masks, strict=True):
                     ranks = scorer.ranks(query.towers, half, query.by)
                     ranks[mask[start:end]] = -np.inf
@@ -176,13 +176,13 @@ class View:
             first += count
         return [kept.rows() for kept in near]
 
-    def _barred(self, queries: Sequence[Query]) -> list[list[Rows]]:
+    def _excluded_rows(self, queries: Sequence[Query]) -> list[list[Rows]]:
         """Rows that are gone, excluded or filtered out, of each query and chunk."""
         excluded = {event for query in queries for event in query.exclusion.events}
         found = {event: place for event in excluded if (place := self.where(event)) is not None}
         return [self._barred_of(query, found) for query in queries]
 
-    def _barred_of(self, query: Query, found: Mapping[str, tuple[Chunk, int]]) -> list[Rows]:
+    def _barred_of(self, query: Query, found: Mapping[str, tuple[Segment, int]]) -> list[Rows]:
         outcast: dict[int, list[int]] = {}
         for event in found.keys() & query.exclusion.events:
             chunk, row = found[event]
@@ -193,18 +193,18 @@ class View:
         barred: list[Rows] = []
         for chunk, count in self.chunks:
             parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
-            if chunk.lost:
-                parts.append(np.flatnonzero(chunk.gone[:count]))
+            if chunk.deleted_count:
+                parts.append(np.flatnonzero(chunk.deleted[:count]))
             if code is not None and chunk.first_ms <= until_ms and chunk.last_ms >= since_ms:
                 own = np.flatnonzero(chunk.place[:count] == code)
                 captured = chunk.captured_ms[own]
                 parts.append(own[(captured >= since_ms) & (captured <= until_ms)])
             if query.filter != Filter():
-                parts.append(np.flatnonzero(self._unwanted(chunk, count, query.filter)))
+                parts.append(np.flatnonzero(self._filtered_out(chunk, count, query.filter)))
             barred.append(np.concatenate(parts))
         return barred
 
-    def _unwanted(self, chunk: Chunk, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
+    def _filtered_out(self, chunk: Segment, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
         """Rows that a filter leaves out: bool [count]."""
         out = np.zeros(count, dtype=np.bool_)
         if wanted.since_ms is not None:
@@ -243,7 +243,7 @@ def one_by(queries: Sequence[Query]) -> By:
     return by
 
 
-class _Closest:
+class _TopK:
     """The rows with the highest scores of a stream of blocks, in one pass.
 
     Args:

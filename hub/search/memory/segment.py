@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.search.backend import Entry, Towers
+from hub.search.backend import IndexEntry, Towers
 
 ROWS: Final = 65_536
 
@@ -22,7 +22,7 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, eq=False)
-class Chunk:
+class Segment:
     """Columns of `ROWS` events.
 
     Attributes:
@@ -45,19 +45,19 @@ class Chunk:
     place: npt.NDArray[np.int32]
     laeq: npt.NDArray[np.float32]
     present: npt.NDArray[np.uint8]
-    gone: npt.NDArray[np.bool_]
+    deleted: npt.NDArray[np.bool_]
     events: list[str] = field(default_factory=list)
-    lost: int = 0
+    deleted_count: int = 0
     first_ms: int = np.iinfo(np.int64).max
     last_ms: int = np.iinfo(np.int64).min
 
     @property
-    def room(self) -> int:
+    def free_rows(self) -> int:
         """Rows that are still free."""
         return ROWS - len(self.events)
 
     def append(
-        self, entries: Sequence[Entry], places: Sequence[int], towers: Towers, sketches: Sequence[Tensor]
+        self, entries: Sequence[IndexEntry], places: Sequence[int], towers: Towers, sketches: Sequence[Tensor]
     ) -> None:
         """Fill the next rows; there must be room for them."""
         first, end = len(self.events), len(self.events) + len(entries)
@@ -68,7 +68,7 @@ class Chunk:
         self.place[first:end] = places
         self.laeq[first:end] = [entry.laeq for entry in entries]
         self.present[first:end] = [sum(1 << c for c in entry.categories()) for entry in entries]
-        self.gone[first:end] = False
+        self.deleted[first:end] = False
         self.note_times(first, end)
         self.events.extend(entry.event for entry in entries)
 
@@ -79,20 +79,20 @@ class Chunk:
             self.first_ms = min(self.first_ms, int(times.min()))
             self.last_ms = max(self.last_ms, int(times.max()))
 
-    def drop(self, row: int) -> None:
+    def mark_deleted(self, row: int) -> None:
         """Mark a row as gone."""
-        self.gone[row] = True
-        self.lost += 1
+        self.deleted[row] = True
+        self.deleted_count += 1
 
 
-def empty(tower_shape: tuple[int, int], sketch: Sequence[tuple[int, torch.dtype]]) -> Chunk:
+def empty(tower_shape: tuple[int, int], sketch: Sequence[tuple[int, torch.dtype]]) -> Segment:
     """A chunk without rows; of each part of the sketch its width and its dtype are given."""
-    return Chunk(
+    return Segment(
         towers=np.empty((ROWS, *tower_shape), dtype=np.float16),
         sketches=[torch.empty(ROWS, width, dtype=dtype) for width, dtype in sketch],
         captured_ms=np.empty(ROWS, dtype=np.int64),
         place=np.empty(ROWS, dtype=np.int32),
         laeq=np.empty(ROWS, dtype=np.float32),
         present=np.empty(ROWS, dtype=np.uint8),
-        gone=np.zeros(ROWS, dtype=np.bool_),
+        deleted=np.zeros(ROWS, dtype=np.bool_),
     )

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hub.runtime.int8_products import bytes_multiply, packed, product, sums
-from hub.runtime.precision import best_dtype, capabilities, round_up
+from hub.runtime.precision import best_dtype, cpu_capabilities, next_power_of_two
 from hub.search.backend import By, Towers
-from hub.search.memory.segment import Chunk
+from hub.search.memory.segment import Segment
 from hub.search.scoring.sketches import Part, Sketch
 
 _ROWS: Final = 4_096
@@ -52,16 +52,16 @@ class Products:
         self._kind = None if cosine and by is By.SOURCE else _Factor(sketch.kind, 0, towers, sketch.kind.level)
         self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
 
-    def __call__(self, chunk: Chunk, count: int) -> Tensor:
+    def __call__(self, chunk: Segment, count: int) -> Tensor:
         """Of the first `count` rows of a chunk: floating [count, q]."""
         rows = -(-count // _ROWS) * _ROWS
-        at_once = max(_ROWS, _RESULTS // round_up(self._count) // _ROWS * _ROWS)
-        made = torch.empty(rows, round_up(self._count))
+        at_once = max(_ROWS, _RESULTS // next_power_of_two(self._count) // _ROWS * _ROWS)
+        made = torch.empty(rows, next_power_of_two(self._count))
         for start in range(0, rows, at_once):
             self._fill(made[start : start + at_once], chunk, start, min(start + at_once, rows))
         return made[:count, : self._count]
 
-    def _fill(self, made: Tensor, chunk: Chunk, start: int, end: int) -> None:
+    def _fill(self, made: Tensor, chunk: Segment, start: int, end: int) -> None:
         if self._kind is None or self._cosine is None:
             (only,) = (factor for factor in (self._kind, self._cosine) if factor is not None)
             made.copy_(only(chunk, start, end))
@@ -74,7 +74,7 @@ class _Factor:
 
     def __init__(self, part: Part, number: int, towers: Towers, factor: float) -> None:
         queries = factor * torch.from_numpy(part.of_queries(towers))
-        queries = nn.functional.pad(queries, (0, 0, 0, round_up(len(queries)) - len(queries)))
+        queries = nn.functional.pad(queries, (0, 0, 0, next_power_of_two(len(queries)) - len(queries)))
         self._number = number
         self._bytes = _dtype(part) is torch.uint8
         if self._bytes:
@@ -83,7 +83,7 @@ class _Factor:
         else:
             self._queries = queries.to(_dtype(part))
 
-    def __call__(self, chunk: Chunk, start: int, end: int, floor: float | None = None) -> Tensor:
+    def __call__(self, chunk: Segment, start: int, end: int, floor: float | None = None) -> Tensor:
         """Of some rows: floating [end - start, at least q]; with a floor, how far above that, 0 where below."""
         rows = chunk.sketches[self._number][start:end]
         if self._bytes:
@@ -94,7 +94,7 @@ class _Factor:
 
 
 def _dtype(part: Part) -> torch.dtype:
-    return torch.uint8 if part.limits is not None and bytes_multiply() else best_dtype(capabilities())
+    return torch.uint8 if part.limits is not None and bytes_multiply() else best_dtype(cpu_capabilities())
 
 
 def _encoded(part: Part, towers: Towers) -> Tensor:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.search.memory.segment import Chunk, Rows
+from hub.search.memory.segment import Rows, Segment
 
 _GROUP: Final = 16
 """Rows whose best stands for them all."""
@@ -20,9 +20,9 @@ _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 """Queries, rows and products, of as many pairs as there are."""
 
 
-def nearest(
-    products: Callable[[Chunk, int], Tensor],
-    chunks: Sequence[tuple[Chunk, int]],
+def top_candidates(
+    products: Callable[[Segment, int], Tensor],
+    chunks: Sequence[tuple[Segment, int]],
     barred: Sequence[Sequence[Rows]],
     count: int,
 ) -> list[Rows]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from hub.model.tagger import LEAST, TaggedNetwork
-from hub.runtime.precision import best_dtype, capabilities, round_up
-from hub.search.scoring.int8 import folded, linears
+from hub.model.tagger import LEAST, TaggingEnsemble
+from hub.runtime.precision import best_dtype, cpu_capabilities, next_power_of_two
+from hub.search.scoring.int8 import fold_batch_norm, linears
 
 TOLERANCE: Final = 0.02
 """Tags from bfloat16 are at most so far from the network's own (of real clips .004 at most)."""
@@ -22,7 +22,7 @@ _LARGEST: Final = 80.0
 _Linear = tuple[Tensor, Tensor]
 
 
-class Taggers:
+class FusedTaggers:
     """What `TaggedNetwork.tower` gives, faster.
 
     Args:
@@ -30,12 +30,12 @@ class Taggers:
         dtype: of the products; by default bfloat16 where the processor multiplies it, else float32.
     """
 
-    def __init__(self, network: TaggedNetwork, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, network: TaggingEnsemble, dtype: torch.dtype | None = None) -> None:
         self._network = network
-        self._dtype = best_dtype(capabilities()) if dtype is None else dtype
+        self._dtype = best_dtype(cpu_capabilities()) if dtype is None else dtype
         tagger = network.tagger
         with torch.inference_mode():
-            layers = [folded(*pair) for pair in linears(tagger.layers)]
+            layers = [fold_batch_norm(*pair) for pair in linears(tagger.layers)]
             heads = [(head.weight, head.bias) for head in (tagger.presence, tagger.attention)]
             parts = [self._apart(weight, bias) for weight, bias in (*layers, *heads)]
         self._members = list(zip(*parts, strict=True))
@@ -43,7 +43,7 @@ class Taggers:
     def __call__(self, features: Tensor) -> Tensor:
         """Towers float32 [B, 1, 8 + profile] of dequantised features, float32 [B, frames, dimension]."""
         count = len(features)
-        features = nn.functional.pad(features, (0, 0, 0, 0, 0, round_up(count) - count))
+        features = nn.functional.pad(features, (0, 0, 0, 0, 0, next_power_of_two(count) - count))
         steps = self._network.tagger.standardise(features).to(self._dtype)
         tags = torch.stack([self._tags(steps, *member) for member in self._members]).mean(dim=0)
         return self._network.compressed(tags[:count].clamp_(LEAST, 1.0 - LEAST))

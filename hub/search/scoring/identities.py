@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hub.model.identity import Identity
 from hub.search.backend import By
-from shared.errors import Unsupported
+from shared.errors import UnsupportedError
 
 Ranks = npt.NDArray[np.float32]
 Cosines = npt.NDArray[np.float32]
@@ -83,4 +83,4 @@ class Identities:
             Unsupported: by source, and there is no identity.
         """
         if by is By.SOURCE and not self.known:
-            raise Unsupported("this feature space's model knows no sources: search by kind, or by both")
+            raise UnsupportedError("this feature space's model knows no sources: search by kind, or by both")

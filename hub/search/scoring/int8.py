@@ -12,10 +12,10 @@ from typing import Final, cast
 import torch
 from torch import Tensor, nn
 
-from hub.domain.presence_matrix import SITUATIONS
-from hub.model.siamese import Blocks, Layer, SiameseNetwork, StepNorm, blockwise
+from hub.domain.presence_matrix import PAIR_STATES
+from hub.model.siamese import BlockDiagonalLinear, Layer, SiameseNetwork, StepNorm, blockwise
 from hub.runtime.int8_products import bytes_multiply, packed, product
-from hub.runtime.precision import best_dtype, capabilities
+from hub.runtime.precision import best_dtype, cpu_capabilities
 from shared.taxonomy import COUNT
 
 TOLERANCE: Final = 0.12
@@ -32,16 +32,20 @@ _LARGEST: Final = 80.0
 """Logits are clipped here, so that their exponentials stay finite."""
 
 
-class Pairs:
+class ExactPairScorer:
     """The pair part of a Siamese network in eval mode, exact."""
 
     def __init__(self, network: SiameseNetwork) -> None:
         self._network = network
         with torch.inference_mode():
-            self._query = _applied(*folded(network.joint.query, network.joint.norm), network.joint.query.blocks)
-            weight, _ = folded(network.joint.event, network.joint.norm)
+            self._query = _applied(
+                *fold_batch_norm(network.joint.query, network.joint.norm), network.joint.query.blocks
+            )
+            weight, _ = fold_batch_norm(network.joint.event, network.joint.norm)
             self._event = _applied(weight, None, network.joint.event.blocks)
-            self._layers = [_applied(*folded(linear, norm), linear.blocks) for linear, norm in linears(network.pairs)]
+            self._layers = [
+                _applied(*fold_batch_norm(linear, norm), linear.blocks) for linear, norm in linears(network.pairs)
+            ]
 
     def __call__(self, query: Tensor | None, events: Tensor) -> Tensor:
         """Presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
@@ -50,7 +54,7 @@ class Pairs:
         hidden.relu_()
         for layer in self._layers:
             hidden = layer(hidden).relu_()
-        situation: Tensor = self._network.situation(hidden).reshape(*hidden.shape[:2], COUNT, SITUATIONS)
+        situation: Tensor = self._network.situation(hidden).reshape(*hidden.shape[:2], COUNT, PAIR_STATES)
         f = situation.transpose(2, 3).contiguous().softmax(dim=2)  # over the last axis it takes ten times as long
         if self._network.attention is None:
             matrix = f.mean(dim=1)
@@ -61,7 +65,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Half:
+class QuantisedHalf:
     """Events' half of the first pair layer, in 8 bits: `low + step * codes`.
 
     Attributes:
@@ -75,7 +79,7 @@ class Half:
     step: Tensor
 
 
-class QuickPairs:
+class Int8PairScorer:
     """Ranks one query against many events, in 8 bits.
 
     With e an event's half and q the query's, relu(e + q) = max(e, -q) + q: so a pair costs one maximum of bytes
@@ -89,25 +93,25 @@ class QuickPairs:
 
     def __init__(self, network: SiameseNetwork) -> None:
         with torch.inference_mode():
-            self._query, self._shift = folded(network.joint.query, network.joint.norm)
-            self._event, _ = folded(network.joint.event, network.joint.norm)
+            self._query, self._shift = fold_batch_norm(network.joint.query, network.joint.norm)
+            self._event, _ = fold_batch_norm(network.joint.event, network.joint.norm)
             ((linear, norm),) = linears(network.pairs)
-            self._weight, self._bias = folded(linear, norm)
+            self._weight, self._bias = fold_batch_norm(linear, norm)
             rows = torch.zeros(_ROWS, self._weight.shape[0])
             offsets = torch.zeros(_ROWS)
             _last(network, rows, offsets)
             self._rows, self._offsets = rows, offsets
-        self._dtype = best_dtype(capabilities())
+        self._dtype = best_dtype(cpu_capabilities())
         self._half_weight = self._event.t().contiguous().to(self._dtype)
         self._last = self._rows.to(self._dtype)
 
     @staticmethod
-    def serves(network: SiameseNetwork) -> bool:
+    def is_supported(network: SiameseNetwork) -> bool:
         """Whether this network and this processor can be served."""
         config = network.config
         return config.models == 1 and len(config.pair) == 2 and bytes_multiply()
 
-    def half(self, towers: Tensor) -> Half:
+    def precompute(self, towers: Tensor) -> QuantisedHalf:
         """Events' half of the first pair layer.
 
         Args:
@@ -121,9 +125,9 @@ class QuickPairs:
         offset = 0.5 - low * scale  # half a code, because integers are cut, not rounded
         for own, out in zip(halves.view(steps, count, -1), codes, strict=True):
             out.copy_(torch.addcmul(offset, own.float(), scale).int())
-        return Half(codes, low, 1.0 / scale)
+        return QuantisedHalf(codes, low, 1.0 / scale)
 
-    def ranks(self, query: Tensor, events: Half) -> Tensor:
+    def ranks(self, query: Tensor, events: QuantisedHalf) -> Tensor:
         """Level of similarity float32 [n] of a query float32 [S, W] and each event, within `TOLERANCE`."""
         own = torch.nn.functional.linear(query, self._query, self._shift)
         threshold = ((-own - events.low) / events.step).round_().clamp_(0, 255)
@@ -166,7 +170,7 @@ def _level(logits: Tensor, bias: Tensor, out: Tensor) -> None:
 def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
     """Fill in the output layers: both and neither against one, and attention (all steps alike without it)."""
     situation = network.situation
-    weight, bias = situation.weight.view(COUNT, SITUATIONS, -1), situation.bias.view(COUNT, SITUATIONS)
+    weight, bias = situation.weight.view(COUNT, PAIR_STATES, -1), situation.bias.view(COUNT, PAIR_STATES)
     for column in (0, 1):
         rows[column * COUNT : (column + 1) * COUNT] = weight[:, column] - weight[:, 2]
         offsets[column * COUNT : (column + 1) * COUNT] = bias[:, column] - bias[:, 2]
@@ -175,12 +179,15 @@ def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
         offsets[2 * COUNT : 3 * COUNT] = network.attention.bias
 
 
-def linears(layers: nn.Sequential) -> list[tuple[Blocks, StepNorm]]:
+def linears(layers: nn.Sequential) -> list[tuple[BlockDiagonalLinear, StepNorm]]:
     """The linear layer and the normalisation of each `Layer`, in order; ReLU and dropout are left to the caller."""
-    return [(cast("Blocks", layer[0]), cast("StepNorm", layer[1])) for layer in cast("Iterable[Layer]", layers)]
+    return [
+        (cast("BlockDiagonalLinear", layer[0]), cast("StepNorm", layer[1]))
+        for layer in cast("Iterable[Layer]", layers)
+    ]
 
 
-def folded(linear: Blocks, norm: StepNorm) -> tuple[Tensor, Tensor]:
+def fold_batch_norm(linear: BlockDiagonalLinear, norm: StepNorm) -> tuple[Tensor, Tensor]:
     """A linear layer with the batch normalisation after it multiplied in, as in eval mode.
 
     Returns:

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from hub.model.tagger import TaggedNetwork
-from hub.search.scoring.int8 import Pairs
+from hub.model.tagger import TaggingEnsemble
+from hub.search.scoring.int8 import ExactPairScorer
 from shared.taxonomy import COUNT
 
 
@@ -16,7 +16,7 @@ class Ranker(Protocol):
     tolerance: float
     """Ranks are at most so far from exact ones."""
 
-    def half(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
+    def precompute(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
         """What can be computed of events, float32 [n, S, W], before the query is known."""
         ...
 
@@ -25,15 +25,15 @@ class Ranker(Protocol):
         ...
 
 
-class TagRanks:
+class TagRanker:
     """Level plus affinity of a tagged network: two products of matrices."""
 
     tolerance = 1e-4
 
-    def __init__(self, network: TaggedNetwork) -> None:
+    def __init__(self, network: TaggingEnsemble) -> None:
         self._weight = float(network.weight)
 
-    def half(self, towers: Tensor) -> Tensor:
+    def precompute(self, towers: Tensor) -> Tensor:
         """See `Ranker`; also of [q, n, S, W]."""
         return towers[..., 0, :]
 
@@ -46,16 +46,16 @@ class TagRanks:
         return levels.add_(affinities, alpha=self._weight)
 
 
-class ExactRanks:
+class ExactRanker:
     """Level of similarity by the exact pair network, where nothing quicker serves."""
 
     tolerance = 1e-4
 
-    def __init__(self, pairs: Pairs, block: int) -> None:
+    def __init__(self, pairs: ExactPairScorer, block: int) -> None:
         self._pairs = pairs
         self._block = block
 
-    def half(self, towers: Tensor) -> Tensor:
+    def precompute(self, towers: Tensor) -> Tensor:
         """See `Ranker`."""
         return towers
 

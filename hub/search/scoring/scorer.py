@@ -18,19 +18,19 @@ import torch
 from torch import Tensor
 
 from hub.domain.match import Likeness
-from hub.domain.presence_matrix import BOTH, SITUATIONS, level_of_similarity
+from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.model.checkpoint import Checkpoint
-from hub.model.match_probability import likeness
-from hub.model.tagger import TaggedNetwork, implied
+from hub.model.match_probability import match_probability
+from hub.model.tagger import TaggingEnsemble, presence_from_tags
 from hub.search.backend import By, Towers
 from hub.search.candidates import DEPTH
 from hub.search.scoring.embedding_layout import Layout
-from hub.search.scoring.fused_taggers import Taggers
+from hub.search.scoring.fused_taggers import FusedTaggers
 from hub.search.scoring.identities import Identities
-from hub.search.scoring.int8 import Pairs, QuickPairs
-from hub.search.scoring.rankers import ExactRanks, Ranker, TagRanks
-from hub.search.scoring.sketches import Cosine, Learnt, Sketch, Tagged
-from shared.errors import Invalid
+from hub.search.scoring.int8 import ExactPairScorer, Int8PairScorer
+from hub.search.scoring.rankers import ExactRanker, Ranker, TagRanker
+from hub.search.scoring.sketches import Cosine, LearntSketch, Sketch, TagSketch
+from shared.errors import InvalidError
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import COUNT
 
@@ -85,26 +85,28 @@ class Scorer:
 
     def __init__(self, checkpoint: Checkpoint, block: int = BLOCK) -> None:
         if block < 1:
-            raise Invalid(f"block {block} must be at least 1")
+            raise InvalidError(f"block {block} must be at least 1")
         self._block = block
         self._space = checkpoint.space
         self._network = checkpoint.network.eval()
         self._calibration = checkpoint.calibration
         self.identities = Identities(checkpoint.identity)
         self.layout = Layout(self._network.config.steps, self._network.config.width, self.identities.values)
-        self._tagged = self._network if isinstance(self._network, TaggedNetwork) else None
-        own: Learnt | Tagged | None = None if checkpoint.sketch is None else Learnt(checkpoint.sketch, self.layout)
+        self._tagged = self._network if isinstance(self._network, TaggingEnsemble) else None
+        own: LearntSketch | TagSketch | None = (
+            None if checkpoint.sketch is None else LearntSketch(checkpoint.sketch, self.layout)
+        )
         self._ranker: Ranker
-        if isinstance(self._network, TaggedNetwork):
-            self._tower: Callable[[Tensor], Tensor] = Taggers(self._network)
+        if isinstance(self._network, TaggingEnsemble):
+            self._tower: Callable[[Tensor], Tensor] = FusedTaggers(self._network)
             self._pairs = _implied
-            self._ranker = TagRanks(self._network)
-            own = Tagged(self._network, self.layout)
+            self._ranker = TagRanker(self._network)
+            own = TagSketch(self._network, self.layout)
         else:
             self._tower = self._network.tower
-            self._pairs = Pairs(self._network)
-            quick = QuickPairs.serves(self._network)
-            self._ranker = QuickPairs(self._network) if quick else ExactRanks(self._pairs, block)
+            self._pairs = ExactPairScorer(self._network)
+            quick = Int8PairScorer.is_supported(self._network)
+            self._ranker = Int8PairScorer(self._network) if quick else ExactRanker(self._pairs, block)
         cosine = Cosine(self.layout, self.identities) if self.identities.known else None
         self.sketch = None if own is None else Sketch(own, cosine)
         self.tolerance = self._ranker.tolerance
@@ -122,7 +124,7 @@ class Scorer:
         return self.layout.shape
 
     @property
-    def compact(self) -> bool:
+    def stores_embeddings(self) -> bool:
         """Whether what is archived of `embed` takes at most half the bytes of features, and so is kept."""
         towers = self.layout.steps * self.layout.width * np.dtype(np.float16).itemsize
         frames, dimension = self._space.shape
@@ -141,7 +143,7 @@ class Scorer:
             Invalid: another shape or dtype.
         """
         if features.dtype != np.uint8 or features.shape[1:] != self._space.shape:
-            raise Invalid(
+            raise InvalidError(
                 f"{self._space.id} wants uint8 [n, {self._space.frames}, {self._space.dimension}],"
                 f" got {features.dtype} {list(features.shape)}"
             )
@@ -247,9 +249,9 @@ class Scorer:
         """
         pair = (torch.from_numpy(self._space.dequantise(clip[None])) for clip in (query, event))
         with torch.inference_mode():
-            return self._network.attended(*pair)[0].numpy()
+            return self._network.attention_weights(*pair)[0].numpy()
 
-    def likeness(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
+    def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
         """Probability that a query and each of its matches are the same kind of sound, per category.
 
         Args:
@@ -259,9 +261,9 @@ class Scorer:
         Returns:
             float32 [n, 8], as of `hub.model.match_probability`.
         """
-        return likeness(self._calibration, ranks, matrices)
+        return match_probability(self._calibration, ranks, matrices)
 
-    def half(self, events: Towers) -> Half:
+    def precompute(self, events: Towers) -> Half:
         """What `ranks` can know of events before there is a query; for `ranks` only.
 
         Args:
@@ -269,7 +271,7 @@ class Scorer:
         """
         with torch.inference_mode():
             towers = _single(events)
-            return Half(self._ranker.half(self.layout.network(towers)), self.layout.identity(towers))
+            return Half(self._ranker.precompute(self.layout.network(towers)), self.layout.identity(towers))
 
     def ranks(self, query: Towers, half: Half, by: By = By.KIND) -> Ranks:
         """Ranks of one query and many events, within `tolerance_of(by)` of the exact ones.
@@ -332,7 +334,7 @@ class Scorer:
         """
         with torch.inference_mode():
             own, theirs = (_single(towers)[..., 0, :COUNT] for towers in (queries[:, None], events))
-            return implied(own, theirs).numpy()
+            return presence_from_tags(own, theirs).numpy()
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
         """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
@@ -373,11 +375,11 @@ class Scorer:
 
     def _check(self, towers: Towers, what: str) -> None:
         if towers.ndim != 3 or towers.shape[1:] != self.tower_shape:
-            raise Invalid(f"{what} want towers of {list(self.tower_shape)} each, got {list(towers.shape)}")
+            raise InvalidError(f"{what} want towers of {list(self.tower_shape)} each, got {list(towers.shape)}")
 
     def _in_blocks(self, query: Towers | None, events: Towers) -> Probabilities:
         """Score blocks against one query, or each event against itself."""
-        out = np.empty((len(events), COUNT, SITUATIONS), dtype=np.float32)
+        out = np.empty((len(events), COUNT, PAIR_STATES), dtype=np.float32)
         with torch.inference_mode():
             one = None if query is None else self.layout.network(_single(query[None]))
             for start in range(0, len(events), self._block):
@@ -394,7 +396,7 @@ def _single(towers: Towers) -> Tensor:
 def _implied(query: Tensor | None, events: Tensor) -> Tensor:
     """Presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W], or None for each event with itself."""
     tags = events[:, 0, :COUNT]
-    return implied(tags if query is None else query[:, 0, :COUNT], tags)
+    return presence_from_tags(tags if query is None else query[:, 0, :COUNT], tags)
 
 
 def _fingerprint(checkpoint: Checkpoint) -> str:

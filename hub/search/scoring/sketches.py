@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hub.model.sketch import SketchNetwork
-from hub.model.tagger import TaggedNetwork
+from hub.model.tagger import TaggingEnsemble
 from hub.search.backend import By, Towers
 from hub.search.scoring.embedding_layout import Layout
 from hub.search.scoring.identities import Identities
@@ -63,7 +63,7 @@ class Sketch:
             missed.
     """
 
-    def __init__(self, kind: "Learnt | Tagged", cosine: "Cosine | None") -> None:
+    def __init__(self, kind: "LearntSketch | TagSketch", cosine: "Cosine | None") -> None:
         self.kind = kind
         self.cosine = cosine
         self.parts: tuple[Part, ...] = (kind,) if cosine is None else (kind, cosine)
@@ -103,7 +103,7 @@ class Sketch:
         return np.concatenate([part.of_events(towers) for part in self.parts], axis=1)
 
 
-class Learnt:
+class LearntSketch:
     """The sketch that a Siamese checkpoint was taught; by kind.
 
     Its inner products rise by 2.5 a level, as its teaching compares a softmax of either:
@@ -139,7 +139,7 @@ class Learnt:
         return torch.from_numpy(np.ascontiguousarray(self._layout.network(towers), dtype=np.float32))
 
 
-class Tagged:
+class TagSketch:
     """The sketch of a tagged network: the level as it is, the affinity made linear; by kind.
 
     The level of two clips' tags a and b is 4 + sum (2a - 1)(2b - 1) / 2: an inner product already. The affinity, the
@@ -150,7 +150,7 @@ class Tagged:
     candidates = 200
     level = 1.0
 
-    def __init__(self, network: TaggedNetwork, layout: Layout) -> None:
+    def __init__(self, network: TaggingEnsemble, layout: Layout) -> None:
         self._layout = layout
         self._kept = min(network.config.profile, VALUES - COUNT)
         self._scale = (_SLOPE * float(network.weight)) ** 0.5

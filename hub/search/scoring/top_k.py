@@ -93,7 +93,7 @@ def best(
         others = np.flatnonzero(quick >= np.partition(found.ranks, -k)[-k] - scorer.tolerance_of(by))
         if len(others):
             found = Best.joined([found, exactly(scorer, query, events, others, by)])
-    return found.take(_foremost(found.ranks, -found.rows if newest is None else newest[found.rows], k))
+    return found.take(_sort_top_k(found.ranks, -found.rows if newest is None else newest[found.rows], k))
 
 
 def best_of_each(
@@ -114,7 +114,7 @@ def best_of_each(
         return Best.joined(
             [best(scorer, query, own, k, by=by, newest=times) for query, own, times in asked], np.stack
         )
-    kind, cosines = scorer.kind_and_cosines(queries, scorer.half(events))
+    kind, cosines = scorer.kind_and_cosines(queries, scorer.precompute(events))
     ranks = scorer.identities.ranks(by, kind, cosines)
     rows = np.lexsort((-newest, -ranks))[:, :k]
     return Best(
@@ -137,10 +137,10 @@ def exactly(scorer: Scorer, query: Towers, events: Towers, rows: npt.NDArray[np.
 def _quickly(scorer: Scorer, query: Towers, events: Towers, by: By) -> Ranks:
     """Ranks within the tolerance, halves made on the way."""
     parts = (events[start : start + _QUICK] for start in range(0, len(events), _QUICK))
-    return np.concatenate([scorer.ranks(query, scorer.half(part), by) for part in parts])
+    return np.concatenate([scorer.ranks(query, scorer.precompute(part), by) for part in parts])
 
 
-def _foremost(ranks: Ranks, newest: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+def _sort_top_k(ranks: Ranks, newest: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
     """Rows of the k highest ranks; of equals those with the largest number first."""
     rows = np.arange(len(ranks))
     if k < len(ranks):

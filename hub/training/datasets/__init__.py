@@ -18,24 +18,24 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.features.selection import extractor_for
+from hub.features.selection import load_extractor
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, without
 from hub.training.datasets.audioset import load_audioset, load_evaluation
 from hub.training.datasets.audioset_tfrecords import load_tfrecords, tfrecord_files
 from hub.training.datasets.augmentation import Versions
 from hub.training.datasets.esc10 import esc10_files, load_esc10
-from hub.training.datasets.feature_cache import NO_VERSIONS, Hearing
+from hub.training.datasets.feature_cache import NO_VERSIONS, FeatureCache
 from hub.training.datasets.feature_file import FILE, load_features
 from hub.training.datasets.halves import FIRST, SECOND, half_of_features
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import annotation_file, load_sonyc_ust
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class DatasetReader:
     """Reads folders of any kind that the module's docstring lists, in one feature space.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reader:
     made: Versions = NO_VERSIONS
     half: int | None = None
 
-    def learn(self, folder: Path) -> Dataset:
+    def training_set(self, folder: Path) -> Dataset:
         """What may be learnt from a folder.
 
         Raises:
@@ -74,11 +74,11 @@ class Reader:
         if (folder / FILE).is_file():
             made = load_features(folder)
             if made.space.id != self.space:
-                raise Invalid(f"{folder} holds features of {made.space.id}; they are of no use for {self.space}")
+                raise InvalidError(f"{folder} holds features of {made.space.id}; they are of no use for {self.space}")
             return self._cut(made)
         if esc10_files(folder):
             return load_esc10(folder, self.hearing())
-        raise Invalid(
+        raise InvalidError(
             f"{folder} has neither labels.csv, nor annotations.csv, nor AudioSet's npz or tfrecord files, nor"
             " features.npz, nor class directories as ESC-10 has"
         )
@@ -101,7 +101,7 @@ class Reader:
         if annotation_file(folder) and not (folder / "labels.csv").is_file():
             return load_sonyc_ust(folder, self.hearing())[1]
         sensors = [name for name in held_out if name.startswith("sensor-")]
-        data = self.learn(folder)
+        data = self.training_set(folder)
         if not sensors or (each and set(sensors) - set(data.groups.tolist())):
             return Benchmark(data, data, own=np.arange(len(data)))
         database, queries = without(data, sensors)
@@ -128,14 +128,14 @@ class Reader:
             first, second = (reader.benchmark(folder, held).queries for reader in cut)
         return Benchmark(first, second, other=np.arange(len(first)))
 
-    def hearing(self) -> Hearing:
+    def hearing(self) -> FeatureCache:
         """Hears recordings in this feature space.
 
         Raises:
             Unavailable: VGGish's weights cannot be opened.
         """
-        extractor = extractor_for(self.space, self.weights_dir)
-        return Hearing(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)
+        extractor = load_extractor(self.space, self.weights_dir)
+        return FeatureCache(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)
 
     def _cut(self, data: Dataset) -> Dataset:
         """What is left of clips that were heard already."""
@@ -143,4 +143,4 @@ class Reader:
 
     def _is_vggish(self, folder: Path) -> None:
         if self.space != VGGISH.id:
-            raise Invalid(f"{folder} holds VGGish embeddings; they are of no use for {self.space}")
+            raise InvalidError(f"{folder} holds VGGish embeddings; they are of no use for {self.space}")

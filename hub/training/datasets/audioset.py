@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
 from shared.npz_files import read_arrays
 
@@ -41,7 +41,7 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
         benchmark = Benchmark(_embedded(queries).take(chosen["query"].astype(np.int64)), data.take(database))
         return replace(data, domain=domain), benchmark
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise Invalid(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
+        raise InvalidError(f"the files in {folder} are not the AudioSet benchmark: {error}") from error
 
 
 def load_evaluation(folder: Path) -> Dataset:
@@ -55,7 +55,7 @@ def load_evaluation(folder: Path) -> Dataset:
     try:
         data = _embedded(_archive(path))
     except (KeyError, ValueError, TypeError) as error:
-        raise Invalid(f"{path} is not the AudioSet benchmark's: {error}") from error
+        raise InvalidError(f"{path} is not the AudioSet benchmark's: {error}") from error
     return data.take(np.linspace(0, len(data) - 1, min(EVALUATED, len(data))).astype(np.int64))
 
 

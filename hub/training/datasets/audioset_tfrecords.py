@@ -19,7 +19,7 @@ import numpy as np
 from hub.training.dataset import Dataset
 from hub.training.datasets.audioset import AUDIOSET_LABELS
 from hub.training.datasets.audioset_mapping import AUDIOSET_CATEGORIES
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import VGGISH
 from shared.paths import files_below
 from shared.taxonomy import CATEGORIES
@@ -57,11 +57,11 @@ def load_tfrecords(folder: Path) -> Dataset:
                 continue
             indices = [index for one in example.context.feature if one.key == "labels" for index in _integers(one)]
             if not all(0 <= index < AUDIOSET_LABELS for index in indices):
-                raise Invalid(f"{file} has labels outside AudioSet's {AUDIOSET_LABELS}")
+                raise InvalidError(f"{file} has labels outside AudioSet's {AUDIOSET_LABELS}")
             features.append(np.frombuffer(b"".join(frames), dtype=np.uint8).reshape(VGGISH.shape))
             fine.append(np.bincount(indices, minlength=AUDIOSET_LABELS) > 0)
     if not features:
-        raise Invalid(f"{folder} has no record of a clip of {VGGISH.frames} s")
+        raise InvalidError(f"{folder} has no record of a clip of {VGGISH.frames} s")
     finer = np.asarray(fine, dtype=np.uint8)
     labels = np.asarray(finer @ categories > 0, dtype=np.uint8)
     noisy = np.asarray(labels[:, [name not in _QUIET for name in CATEGORIES]].any(axis=1), dtype=np.bool_)
@@ -78,26 +78,26 @@ def records(path: Path) -> Iterator[bytes]:
     try:
         from google_crc32c import value as crc32c  # noqa: PLC0415 - an extra that the hub does not need
     except ImportError as error:
-        raise Unavailable('TFRecord files need google-crc32c: pip install "earwitness[train]"') from error
+        raise UnavailableError('TFRecord files need google-crc32c: pip install "earwitness[train]"') from error
 
     def checked(data: bytes, stated: bytes) -> bytes:
         crc = crc32c(data)
         masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
         if len(stated) != 4 or struct.unpack("<I", stated)[0] != masked:
-            raise Invalid(f"{path} is cut short or damaged")
+            raise InvalidError(f"{path} is cut short or damaged")
         return data
 
     try:
         with path.open("rb") as file:
             if file.peek(2)[:2] == _GZIPPED:
-                raise Invalid(f"{path} is compressed: unpack it with gunzip")
+                raise InvalidError(f"{path} is compressed: unpack it with gunzip")
             while head := file.read(8):
                 length = struct.unpack("<Q", checked(head.ljust(8, b"\0"), file.read(4)))[0]
                 if length > LARGEST:
-                    raise Invalid(f"{path} has a record of {length} bytes; AudioSet's are below {LARGEST}")
+                    raise InvalidError(f"{path} has a record of {length} bytes; AudioSet's are below {LARGEST}")
                 yield checked(file.read(length), file.read(4))
     except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open {path}: {error.strerror or error}") from error
 
 
 def _categories(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
@@ -106,15 +106,15 @@ def _categories(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     try:
         for row in read_table(path, ("index", "display_name")):
             if not row.cells["index"].isdecimal():
-                raise Invalid(f"{path}, line {row.line}: index {row.cells['index']!r} is no number")
+                raise InvalidError(f"{path}, line {row.line}: index {row.cells['index']!r} is no number")
             names[row.cells["display_name"]] = int(row.cells["index"])
-    except Unavailable as error:
-        raise Unavailable(f"{error}; AudioSet publishes it with the features") from error
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}; AudioSet publishes it with the features") from error
     found = np.zeros((AUDIOSET_LABELS, len(CATEGORIES)), dtype=np.uint8)
     for column, category in enumerate(CATEGORIES):
         for name in AUDIOSET_CATEGORIES[category]:
             if name not in names or not 0 <= names[name] < AUDIOSET_LABELS:
-                raise Invalid(f"{path} does not have the label {name!r}")
+                raise InvalidError(f"{path} does not have the label {name!r}")
             found[names[name], column] = 1
     return found
 
@@ -127,7 +127,7 @@ def _mapped(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         for column, category in enumerate(CATEGORIES):
             found[[label["index"] for label in indices[category]], column] = 1
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise Invalid(f"{path} is no coarse_map.json with label indices for every category") from error
+        raise InvalidError(f"{path} is no coarse_map.json with label indices for every category") from error
     return found
 
 
@@ -135,7 +135,7 @@ def _entry(feature_lists: Any) -> Any:  # noqa: ANN401 - made at run time
     for one in feature_lists:
         if one.key == "audio_embedding":
             return one.value
-    raise Invalid("a record has no audio_embedding; AudioSet's features have one per second")
+    raise InvalidError("a record has no audio_embedding; AudioSet's features have one per second")
 
 
 def _integers(entry: Any) -> list[int]:  # noqa: ANN401 - made at run time
@@ -148,7 +148,7 @@ def _example(record: bytes, file: Path) -> Any:  # noqa: ANN401 - made at run ti
     try:
         return _message().FromString(record)
     except DecodeError as error:
-        raise Invalid(f"{file} has a record that is no SequenceExample") from error
+        raise InvalidError(f"{file} has a record that is no SequenceExample") from error
 
 
 @cache
@@ -157,7 +157,7 @@ def _message() -> Any:  # noqa: ANN401 - made at run time
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415
     except ImportError as error:
-        raise Unavailable('TFRecord files need protobuf: pip install "earwitness[train]"') from error
+        raise UnavailableError('TFRecord files need protobuf: pip install "earwitness[train]"') from error
     kinds = {"bytes": 12, "float": 2, "int64": 3, "string": 9}  # FieldDescriptorProto.Type
     schema: dict[str, list[tuple[str, int, str, bool]]] = {
         "BytesList": [("value", 1, "bytes", True)],

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Final
 
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from shared.audio import SUFFIXES
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 
 ESC10_CATEGORIES: Final = {
@@ -19,7 +19,7 @@ ESC10_CATEGORIES: Final = {
 """Classes of ESC-10 that belong to a category; the others (rain, waves, clock, rooster, fire) are none."""
 
 
-def load_esc10(folder: Path, hearing: Hearing) -> Dataset:
+def load_esc10(folder: Path, hearing: FeatureCache) -> Dataset:
     """ESC-10: one directory per class, named `001 - Dog bark`; the fold is the file name's first digit.
 
     Args:
@@ -32,7 +32,7 @@ def load_esc10(folder: Path, hearing: Hearing) -> Dataset:
     """
     files = esc10_files(folder)
     if not files:
-        raise Invalid(f"{folder} has no class directories such as '001 - Dog bark' with recordings")
+        raise InvalidError(f"{folder} has no class directories such as '001 - Dog bark' with recordings")
     features, labels, groups, versions = [], [], [], []
     for file in files:
         category = ESC10_CATEGORIES.get(file.parent.name.partition(" - ")[2])

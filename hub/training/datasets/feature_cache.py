@@ -10,9 +10,9 @@ import numpy as np
 from hub.training.datasets.augmentation import Versions, version
 from hub.training.datasets.halves import half_of_sound
 from shared.audio import Waveform, read_file
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
-from shared.extractor import Extractor, Sound, clip_at
+from shared.extractor import FeatureExtractor, Sound, resample_clip
 from shared.feature_space import Features, FeatureSpace
 from shared.paths import printable
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 NO_VERSIONS: Final = Versions()
 
 
-class Hearing:
+class FeatureCache:
     """Hears recordings in one feature space.
 
     Args:
@@ -33,7 +33,7 @@ class Hearing:
 
     def __init__(
         self,
-        extractor: Extractor,
+        extractor: FeatureExtractor,
         *,
         cache: Path | None = None,
         tick: Callable[[], None] = lambda: None,
@@ -92,7 +92,7 @@ class Hearing:
 
     def _heard_versions(self, path: Path, digest: str, count: int) -> Features:
         rate_hz = self._made.rate_hz
-        clip = _named(path, lambda: clip_at(*_sound(path), rate_hz))
+        clip = _named(path, lambda: resample_clip(*_sound(path), rate_hz))
         seed = int(digest[:16], 16)
         made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(count)]
         return self.extractor.extract_many([(one, rate_hz) for one in made])
@@ -102,7 +102,7 @@ class Hearing:
         try:
             digest = sha256(path.read_bytes()).hexdigest()
         except OSError as error:
-            raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+            raise UnavailableError(f"cannot open {path}: {error.strerror or error}") from error
         if self._cache is None:
             return hear(path, digest)
         kept = self._cache / digest[:2] / f"{digest}{suffix}.npy"
@@ -118,7 +118,7 @@ class Hearing:
             np.save(partial, features)
             partial.replace(kept)
         except OSError as error:
-            raise Unavailable(f"cannot keep features in {self._cache}: {error.strerror or error}") from error
+            raise UnavailableError(f"cannot keep features in {self._cache}: {error.strerror or error}") from error
         return features
 
 
@@ -131,6 +131,6 @@ def _named(path: Path, hear: Callable[[], T]) -> T:
     """Hear a recording; a fault of it names it."""
     try:
         return hear()
-    except Invalid as error:
+    except InvalidError as error:
         name = printable(path)
-        raise Invalid(str(error) if name in str(error) else f"{name}: {error}") from error
+        raise InvalidError(str(error) if name in str(error) else f"{name}: {error}") from error

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
-from shared.feature_space import space_of
+from shared.errors import InvalidError
+from shared.feature_space import get_space
 from shared.npz_files import read_arrays
 
 FILE: Final = "features.npz"
@@ -27,12 +27,12 @@ def load_features(folder: Path) -> Dataset:
     path = folder / FILE
     arrays = read_arrays(path, ("space", "features", "labels", "fine"))
     try:
-        space = space_of(str(arrays["space"]))
+        space = get_space(str(arrays["space"]))
         features, labels = arrays["features"], arrays["labels"]
     except KeyError as error:
-        raise Invalid(f"{path} does not hold space, features and labels: {error}") from error
+        raise InvalidError(f"{path} does not hold space, features and labels: {error}") from error
     if features.ndim != 3:
-        raise Invalid(f"{path}: features are {list(features.shape)}, not [n, frames, dimension]")
+        raise InvalidError(f"{path}: features are {list(features.shape)}, not [n, frames, dimension]")
     return Dataset(space, features, labels, np.full(len(features), ""), arrays.get("fine"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hub.training.dataset import Dataset
 from shared.audio import Waveform
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import CLIP_S
 
 FIRST: Final = 0
@@ -33,7 +33,7 @@ def half_of_sound(waveform: Waveform, rate_hz: int, half: int) -> Waveform:
     clip = waveform[: round(CLIP_S * rate_hz)]
     middle = len(clip) // 2
     if middle == 0:
-        raise Invalid("a recording of one sample cannot be cut in two")
+        raise InvalidError("a recording of one sample cannot be cut in two")
     return clip[:middle] if half == FIRST else clip[-middle:]
 
 
@@ -50,6 +50,6 @@ def half_of_features(data: Dataset, half: int) -> Dataset:
     frames = data.space.frames
     middle = frames // 2
     if middle == 0:
-        raise Invalid(f"clips of {data.space.id} have one frame only: they cannot be cut in two")
+        raise InvalidError(f"clips of {data.space.id} have one frame only: they cannot be cut in two")
     chosen = np.resize(np.arange(middle), frames) + (0 if half == FIRST else frames - middle)
     return replace(data, features=data.features[:, chosen])

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.feature_cache import Hearing
-from shared.errors import Invalid, Unavailable
+from hub.training.datasets.feature_cache import FeatureCache
+from shared.errors import InvalidError, UnavailableError
 from shared.taxonomy import CATEGORIES
 from shared.text_files import Row, read_table
 
 
-def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
+def load_recordings(folder: Path, hearing: FeatureCache) -> Dataset:
     """Recordings with a table of labels.
 
     Args:
@@ -36,13 +36,13 @@ def load_recordings(folder: Path, hearing: Hearing) -> Dataset:
         marks = [_mark(row, name, where) for name in CATEGORIES]
         if (before := said.setdefault(clip, row)) is not row:
             if before.cells != row.cells:
-                raise Invalid(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
+                raise InvalidError(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
             continue
         try:
             path = _inside(folder, clip)
             features.append(hearing.features(path))
             versions.append(hearing.versions(path, len(rows)))
-        except (Invalid, Unavailable) as error:
+        except (InvalidError, UnavailableError) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)
         groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
@@ -58,7 +58,7 @@ def _mark(row: Row, name: str, where: str) -> int:
     except ValueError:
         mark = float("nan")
     if mark not in {0.0, 1.0}:
-        raise Invalid(f"{where}: {name} of {row.cells['clip']} is {row.cells[name]!r}, not 0 or 1")
+        raise InvalidError(f"{where}: {name} of {row.cells['clip']} is {row.cells[name]!r}, not 0 or 1")
     return int(mark)
 
 
@@ -68,4 +68,4 @@ def _inside(folder: Path, clip: str) -> Path:
         path = parent / clip
         if os.path.isfile(path) and path.resolve().is_relative_to(folder.resolve()):  # noqa: PTH113 - never raises
             return path
-    raise Unavailable(f"cannot find {clip!r} in {folder / 'clips'} or {folder}")
+    raise UnavailableError(f"cannot find {clip!r} in {folder / 'clips'} or {folder}")

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from hub.domain.presence_matrix import Labels
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset, assembled
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from shared.audio import SUFFIXES
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.paths import files_below
 from shared.taxonomy import CATEGORIES, COUNT
 from shared.text_files import Row, read_table
@@ -78,7 +78,7 @@ def read_annotations(path: Path) -> Annotations:
     coarse = {int(found[1]) - 1: found[0] for found in columns if found[2] is None}
     fine = [found[0] for found in columns if found[2] is not None]
     if set(coarse) != set(range(COUNT)):
-        raise Invalid(f"{path} lacks columns of some of the {COUNT} categories")
+        raise InvalidError(f"{path} lacks columns of some of the {COUNT} categories")
     clips: dict[str, list[Row]] = {}
     for row in rows:
         clips.setdefault(row.cells["audio_filename"], []).append(row)
@@ -90,7 +90,7 @@ def read_annotations(path: Path) -> Annotations:
             finer[clip] = [_heard(counted, column) for column in fine]
             labels[clip] = [_heard(counted, coarse[category]) for category in range(COUNT)]
     except ValueError as error:
-        raise Invalid(f"{path}, {error}") from error
+        raise InvalidError(f"{path}, {error}") from error
     for column, name in enumerate(fine):
         labels[:, int(name[0]) - 1] |= finer[:, column]
     first = [annotations[0] for annotations in clips.values()]
@@ -105,7 +105,7 @@ def read_annotations(path: Path) -> Annotations:
     )
 
 
-def load_sonyc_ust(folder: Path, hearing: Hearing) -> tuple[Dataset, Benchmark]:
+def load_sonyc_ust(folder: Path, hearing: FeatureCache) -> tuple[Dataset, Benchmark]:
     """SONYC-UST from a folder: the training split to learn, and the paper's benchmark.
 
     Args:
@@ -122,12 +122,12 @@ def load_sonyc_ust(folder: Path, hearing: Hearing) -> tuple[Dataset, Benchmark]:
     """
     path = annotation_file(folder)
     if path is None:
-        raise Unavailable(f"{folder} has no annotations.csv")
+        raise UnavailableError(f"{folder} has no annotations.csv")
     annotations = read_annotations(path)
     recordings = {file.name: file for file in files_below(folder, SUFFIXES).files}
     missing = [name for name in annotations.files.tolist() if name not in recordings]
     if missing:
-        raise Unavailable(
+        raise UnavailableError(
             f"{len(missing)} of {len(annotations.files)} annotated recordings are not below {folder}, for example"
             f" {missing[0]}; unpack all of SONYC-UST's audio archives there"
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from hub.training.dataset import Dataset, assembled
 from shared.events import CLIP_S
-from shared.extractor import Extractor
+from shared.extractor import FeatureExtractor
 from shared.feature_space import Features
 from shared.synthetic_scene import background, make_scene
 from shared.taxonomy import CATEGORIES, COUNT
@@ -25,7 +25,7 @@ _QUIET_HZ: Final = 16_000
 Tick = Callable[[], None]
 
 
-def synthesise(count: int, seed: int, extractor: Extractor, tick: Tick) -> Dataset:
+def synthesise(count: int, seed: int, extractor: FeatureExtractor, tick: Tick) -> Dataset:
     """Synthetic street scenes, no two alike; the same seed gives the same scenes.
 
     Args:
@@ -46,7 +46,7 @@ def synthesise(count: int, seed: int, extractor: Extractor, tick: Tick) -> Datas
     return assembled(extractor.space, [m[0] for m in made], [m[1] for m in made], [""] * count)
 
 
-def quiet_streets(count: int, seed: int, extractor: Extractor) -> Dataset:
+def quiet_streets(count: int, seed: int, extractor: FeatureExtractor) -> Dataset:
     """Quiet streets in which nothing happens; the same seed gives the same.
 
     Networks that learn from few recordings hear events in what is quieter than all of them: nothing told them that

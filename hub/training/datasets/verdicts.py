@@ -18,12 +18,12 @@ from typing import Final
 
 import numpy as np
 
-from hub.domain.match import PRESENT
+from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.presence_matrix import Labels
-from hub.store.verdict_file import JudgedEvent, JudgedPair, read_verdicts
+from hub.store.verdict_file import ExportedEvent, ExportedVerdict, read_verdicts
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
-from shared.feature_space import Features, space_of
+from shared.errors import InvalidError
+from shared.feature_space import Features, get_space
 from shared.taxonomy import CATEGORIES
 
 GROUP: Final = "feedback"
@@ -47,17 +47,17 @@ def load_feedback(path: Path, space: str, times: int = 1) -> Dataset:
             if event.space == space:
                 labelled[event.event] = (event.features, labels)
     if not labelled:
-        raise Invalid(f"{path} holds no verdict that labels a clip of {space}")
+        raise InvalidError(f"{path} holds no verdict that labels a clip of {space}")
     clips = list(labelled.values()) * times
     return Dataset(
-        space_of(space),
+        get_space(space),
         np.stack([features for features, _ in clips]),
         np.stack([labels for _, labels in clips]),
         np.full(len(clips), GROUP),
     )
 
 
-def _corrected(pair: JudgedPair) -> list[tuple[JudgedEvent, Labels]]:
+def _corrected(pair: ExportedVerdict) -> list[tuple[ExportedEvent, Labels]]:
     verdict = pair.verdict
     column = CATEGORIES.index(verdict.category)
     event, match = _told(pair.event), _told(pair.match)
@@ -73,5 +73,5 @@ def _corrected(pair: JudgedPair) -> list[tuple[JudgedEvent, Labels]]:
     return []
 
 
-def _told(event: JudgedEvent) -> Labels:
-    return (np.asarray(event.presence) >= PRESENT).astype(np.uint8)
+def _told(event: ExportedEvent) -> Labels:
+    return (np.asarray(event.presence) >= PRESENCE_THRESHOLD).astype(np.uint8)

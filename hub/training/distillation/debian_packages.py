@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 
 RELEASE: Final = "bookworm"
 PACKAGES: Final = tuple(Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split())
@@ -32,12 +32,14 @@ def fetch_packages(into: Path, tick: Callable[[str], None] = lambda _name: None)
     """
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or dpkg is None:
-        raise Unavailable(f"the recordings come in packages of Debian {RELEASE}: apt-get and dpkg-deb are needed")
+        raise UnavailableError(
+            f"the recordings come in packages of Debian {RELEASE}: apt-get and dpkg-deb are needed"
+        )
     into = into.resolve()  # the programs below run in it
     try:
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot write to {into}: {error.strerror or error}") from error
     for name in PACKAGES:
         unpacked = into / name
         if not unpacked.is_dir():
@@ -55,4 +57,4 @@ def _run(*command: str, cwd: Path) -> None:
     try:
         subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)  # noqa: S603 - our own arguments
     except subprocess.CalledProcessError as error:
-        raise Unavailable(f"{' '.join(command)} failed: {error.stderr.strip()}") from error
+        raise UnavailableError(f"{' '.join(command)} failed: {error.stderr.strip()}") from error

@@ -48,7 +48,7 @@ class DistilPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class TeacherProjection:
     """What the student's 128 values should be: strongest principal components of the teacher's embedding.
 
     Attributes:
@@ -64,7 +64,7 @@ class Target:
     kept: float
 
     @classmethod
-    def of(cls, embeddings: npt.NDArray[np.float32]) -> "Target":
+    def of(cls, embeddings: npt.NDArray[np.float32]) -> "TeacherProjection":
         """Measured on embeddings float32 [n, dimension]."""
         mean = embeddings.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
@@ -108,14 +108,14 @@ class Buffer:
         return patches, target, torch.sigmoid(classes)
 
 
-def distil(
+def distill(
     mixer: Mixer,
     drawn: npt.NDArray[np.float64],
     teacher: Teacher,
     plan: DistilPlan,
     *,
     on_block: Callable[[int, float, Student], None] = lambda _number, _loss, _student: None,
-) -> tuple[Student, Target]:
+) -> tuple[Student, TeacherProjection]:
     """Train a student.
 
     Args:
@@ -133,13 +133,13 @@ def distil(
     student = Student(len(teacher.classes)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(student.parameters(), lr=plan.rate, weight_decay=1e-3)
     buffer = Buffer(BUFFER_BLOCKS * plan.block, len(teacher.classes))
-    target: Target | None = None
+    target: TeacherProjection | None = None
     steps = REPLAY * plan.block // plan.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * plan.blocks))
     for number in range(1, plan.blocks + 1):
         mixture = mixer.mix(rng.choice(len(drawn), size=(plan.block, SOURCES), p=drawn), rng)
         embeddings, classes = teacher.hear(mixture.frames)
-        target = target or Target.of(embeddings)
+        target = target or TeacherProjection.of(embeddings)
         buffer.add(mixture.patches, target(embeddings), classes)
         student.train()
         total = 0.0

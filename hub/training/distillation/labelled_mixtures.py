@@ -21,7 +21,7 @@ from hub.training.dataset import Dataset, joined
 from hub.training.distillation.mixer import Mixer, Mixture
 from hub.training.distillation.mixtures import SOURCES
 from hub.training.distillation.teacher import Teacher, probabilities
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import Features, FeatureSpace
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
@@ -68,7 +68,7 @@ class Labeller:
         return Dataset(self.space, features, labels, np.full(len(features), ""), fine)
 
 
-def labelled(
+def label_mixtures(
     mixer: Mixer,
     drawn: npt.NDArray[np.float64],
     odds: npt.NDArray[np.floating],
@@ -90,7 +90,7 @@ def labelled(
         Invalid: another number of clips.
     """
     if count < AT_ONCE or count % AT_ONCE:
-        raise Invalid(f"labelled mixtures are made {AT_ONCE} at a time, not {count}")
+        raise InvalidError(f"labelled mixtures are made {AT_ONCE} at a time, not {count}")
     rng = np.random.default_rng(seed)
     chances = _chances(drawn, label.teacher.categories(odds))
     made = []

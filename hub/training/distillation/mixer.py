@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hub.features.vggish.extractor import BANDS, FFT, HOP, PATCH, RATE_HZ, FrontEnd
 from hub.training.distillation import mixtures, sound_mixtures
 from hub.training.distillation.onnx_export import SAMPLES, SECONDS
-from hub.training.distillation.spectrogram_bank import OFFSET, Bank
+from hub.training.distillation.spectrogram_bank import OFFSET, SpectrogramBank
 from shared.audio import resample
 
 Floats = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ class Mixer(Protocol):
     """Makes mixtures; `count` is the number of clips, `frames` how many frames each has."""
 
     @property
-    def bank(self) -> Bank:
+    def bank(self) -> SpectrogramBank:
         """The recordings."""
         ...
 
@@ -72,7 +72,7 @@ class Mixer(Protocol):
 class LogMelMixer:
     """Mixes patches for a teacher that hears what the student hears; see `Mixer`."""
 
-    def __init__(self, bank: Bank) -> None:
+    def __init__(self, bank: SpectrogramBank) -> None:
         self.bank: Final = bank
         self.rate_hz: Final = RATE_HZ
         self._front_end = FrontEnd(OFFSET)
@@ -108,7 +108,7 @@ class SoundMixer:
         rate_hz: the teacher's, a multiple of 100.
     """
 
-    def __init__(self, bank: Bank, rate_hz: int) -> None:
+    def __init__(self, bank: SpectrogramBank, rate_hz: int) -> None:
         self.bank: Final = bank
         self.rate_hz: Final = rate_hz
         self._length = round(SECONDS * rate_hz)
@@ -152,7 +152,7 @@ class SoundMixer:
         return Mixture(np.asarray(patches, np.float32).reshape(-1, PATCH, BANDS), np.ascontiguousarray(cut))
 
 
-def mixer_of(bank: Bank, rate_hz: int | None) -> Mixer:
+def mixer_of(bank: SpectrogramBank, rate_hz: int | None) -> Mixer:
     """The mixer for a teacher that hears sound of a rate, or log-mel patches (None)."""
     return LogMelMixer(bank) if rate_hz is None else SoundMixer(bank, rate_hz)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.features.vggish.extractor import BANDS, PATCH
-from hub.training.distillation.spectrogram_bank import OFFSET, WINDOW, Bank
+from hub.training.distillation.spectrogram_bank import OFFSET, WINDOW, SpectrogramBank
 
 Patches = npt.NDArray[np.float32]
 
@@ -32,7 +32,7 @@ LOUDEST: Final = 5.0
 
 
 def mix(
-    bank: Bank,
+    bank: SpectrogramBank,
     chosen: npt.NDArray[np.int64],
     rng: np.random.Generator,
     frames: int = PATCH,
@@ -73,7 +73,7 @@ def _heard(magnitude: Patches, gain_db: npt.NDArray[np.floating] | None) -> Patc
     return np.asarray(np.minimum(np.log(magnitude + OFFSET), LOUDEST), dtype=np.float32)
 
 
-def _changed(bank: Bank, moments: npt.NDArray[np.int64], rng: np.random.Generator, frames: int) -> Patches:
+def _changed(bank: SpectrogramBank, moments: npt.NDArray[np.int64], rng: np.random.Generator, frames: int) -> Patches:
     """One source each: stretched, shifted, equalised, at its level; float32 [n, frames, 64], log magnitudes."""
     n = len(moments)
     length = rng.uniform(*STRETCH, n) * frames

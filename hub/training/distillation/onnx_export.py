@@ -19,11 +19,11 @@ import torch
 from hub.features.vggish.extractor import FFT, HOP, PATCH, RATE_HZ, WINDOW, FrontEnd
 from hub.training.distillation.spectrogram_bank import OFFSET
 from hub.training.distillation.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
-from shared.backbones.manifest import Description, read, write
+from shared.backbones.manifest import BackboneManifest, read, write
 from shared.backbones.onnx_backbone import Backbone
 from shared.backbones.runtime import onnxruntime
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import SMALL, Features, FeatureSpace
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL, Features, FeatureSpace
 
 Array = npt.NDArray[np.generic]
 
@@ -43,10 +43,12 @@ _PATCHES: Final = 256
 def scales(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Factor of each value: float32 [128], from embeddings of mixtures, float32 [n, 128]."""
     root = np.sqrt(embeddings.std(axis=0))
-    return np.asarray(SMALL.high / (REACH * root * root.mean()), dtype=np.float32)
+    return np.asarray(EARWITNESS_SMALL.high / (REACH * root * root.mean()), dtype=np.float32)
 
 
-def export(student: Student, factors: npt.NDArray[np.float32], into: Path, space: FeatureSpace = SMALL) -> Path:
+def export(
+    student: Student, factors: npt.NDArray[np.float32], into: Path, space: FeatureSpace = EARWITNESS_SMALL
+) -> Path:
     """Write the ONNX file and its description.
 
     Args:
@@ -89,7 +91,7 @@ def written(model: onnx.ModelProto, into: Path, space: FeatureSpace) -> Path:
     """
     document = model.SerializeToString()
     file = description_file(into, space).with_suffix(".onnx")
-    described = Description(
+    described = BackboneManifest(
         id=space.id,
         model=file.name,
         sha256=hashlib.sha256(document).hexdigest(),
@@ -105,7 +107,7 @@ def written(model: onnx.ModelProto, into: Path, space: FeatureSpace) -> Path:
         file.write_bytes(document)
         write(file.with_suffix(".toml"), described)
     except OSError as error:
-        raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot write to {into}: {error.strerror or error}") from error
     return file.with_suffix(".toml")
 
 
@@ -212,8 +214,8 @@ class PatchEmbedder:
         self._space = Backbone(description).space  # the file is the one that is described
         model = onnx.load(description.parent / read(description).model)
         logarithms = [node.output[0] for node in model.graph.node if node.op_type == "Log"]
-        if len(logarithms) != 1 or self._space.shape != SMALL.shape:
-            raise Invalid(f"{description} does not describe a network that distil made")
+        if len(logarithms) != 1 or self._space.shape != EARWITNESS_SMALL.shape:
+            raise InvalidError(f"{description} does not describe a network that distil made")
         given = [output.name for output in model.graph.output]
         taken = onnx.helper.make_tensor_value_info(
             logarithms[0], onnx.TensorProto.FLOAT, ["patches", PATCH, FrontEnd().bank.shape[1]]

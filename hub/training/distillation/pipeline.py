@@ -15,19 +15,19 @@ import torch
 from hub.training.dataset import joined
 from hub.training.datasets.feature_file import save_features
 from hub.training.distillation.debian_packages import PACKAGES, fetch_packages
-from hub.training.distillation.distillation import DistilPlan, distil, load_student, save_student
-from hub.training.distillation.labelled_mixtures import Labeller, empty, labelled, scenes
+from hub.training.distillation.distillation import DistilPlan, distill, load_student, save_student
+from hub.training.distillation.labelled_mixtures import Labeller, empty, label_mixtures, scenes
 from hub.training.distillation.mixer import Mixer, mixer_of
 from hub.training.distillation.mixtures import SOURCES
 from hub.training.distillation.onnx_export import PatchEmbedder, description_file, export, scales
-from hub.training.distillation.spectrogram_bank import MOST_S, Bank, gather, recordings, weights
+from hub.training.distillation.spectrogram_bank import MOST_S, SpectrogramBank, gather, recordings, weights
 from hub.training.distillation.student import Student
 from hub.training.distillation.teacher import Teacher
 from hub.training.distillation.yamnet import yamnet_teacher
 from shared.backbones.manifest import ID, read
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import SMALL, FeatureSpace
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL, FeatureSpace
 
 SCENES: Final = 600
 SCALED_ON: Final = 4096
@@ -61,16 +61,19 @@ class Order:
     folders: tuple[Path, ...] = ()
     leave_out: str = ""
     teacher: Path | None = None
-    space: FeatureSpace = SMALL
+    space: FeatureSpace = EARWITNESS_SMALL
     seconds: int = int(MOST_S)
     keep: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(ID, self.space.id):
-            raise Invalid(f"{self.space.id!r} is no id of a feature space: a name and a version, such as mine-u8/1")
-        if self.teacher is not None and self.space.id == SMALL.id and not self.keep:
-            raise Invalid(
-                f"{SMALL.id} stands for the backbone that ships: give what this teacher teaches a name of its own,"
+            raise InvalidError(
+                f"{self.space.id!r} is no id of a feature space: a name and a version, such as mine-u8/1"
+            )
+        if self.teacher is not None and self.space.id == EARWITNESS_SMALL.id and not self.keep:
+            raise InvalidError(
+                f"{EARWITNESS_SMALL.id} stands for the backbone that ships: give what this teacher teaches a"
+                f" name of its own,"
                 " such as --id mine-u8/1"
             )
 
@@ -80,7 +83,7 @@ class Order:
         return description_file(self.into, self.space)
 
 
-def make(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Path:
+def build_backbone(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Path:
     """Make a backbone, and labelled clips to train its retrieval network with.
 
     Args:
@@ -119,7 +122,7 @@ def make(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Path:
     embed = PatchEmbedder(description, threads)
     label = Labeller(embed.space, teacher, embed)
     parts = [
-        labelled(mixer, drawn, odds, label, LABELLED, plan.seed),
+        label_mixtures(mixer, drawn, odds, label, LABELLED, plan.seed),
         scenes(mixer, label, LABELLED_SCENES, plan.seed),
         empty(mixer, label, LABELLED_EMPTY, plan.seed),
     ]
@@ -144,7 +147,7 @@ def _learnt(
         def on_block(number: int, loss: float, _student: Student) -> None:
             tell(f"block {number} of {plan.blocks}: loss {loss:.4f}")
 
-        student, target = distil(mixer, drawn, teacher, plan, on_block=on_block)
+        student, target = distill(mixer, drawn, teacher, plan, on_block=on_block)
         tell(f"the target keeps {target.kept:.1%} of the teacher's variance")
         with _whole(kept) as partial:
             save_student(partial, student, plan)
@@ -161,7 +164,7 @@ def _recordings(folders: Iterable[Path], leave_out: str) -> dict[str, list[Path]
     for folder in folders:
         heard = [file for file in recordings(folder) if not leave_out or not file.name.startswith(leave_out)]
         if not heard:
-            raise Invalid(f"no recordings in {folder}")
+            raise InvalidError(f"no recordings in {folder}")
         found[str(folder.resolve())] = heard
     return found
 
@@ -172,18 +175,22 @@ def _stay_with(path: Path, arguments: dict[str, Any]) -> None:
     try:
         if path.exists():
             if path.read_text(encoding="utf-8") != text:
-                raise Invalid(f"{path.parent} holds what other arguments made: remove it, or give another --work")
+                raise InvalidError(
+                    f"{path.parent} holds what other arguments made: remove it, or give another --work"
+                )
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Unavailable(f"cannot write to {path.parent}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot write to {path.parent}: {error.strerror or error}") from error
 
 
-def _bank(work: Path, heard: dict[str, list[Path]], seconds: int, rate_hz: int | None, seed: int, tell: Tell) -> Bank:
+def _bank(
+    work: Path, heard: dict[str, list[Path]], seconds: int, rate_hz: int | None, seed: int, tell: Tell
+) -> SpectrogramBank:
     path = work / "bank.npz"
     if path.exists():
-        return Bank.load(path)
+        return SpectrogramBank.load(path)
     packages = fetch_packages(work / "packages", lambda name: tell(f"unpacked {name}"))
     named: list[tuple[str, Iterable[Path]]] = [(name, recordings(packages / name)) for name in sorted(PACKAGES)]
     named += [(Path(folder).name, files) for folder, files in heard.items()]

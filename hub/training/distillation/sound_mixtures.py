@@ -19,7 +19,7 @@ from hub.training.distillation.mixtures import (
     SOURCES_ODDS,
     STRETCH,
 )
-from hub.training.distillation.spectrogram_bank import Bank
+from hub.training.distillation.spectrogram_bank import SpectrogramBank
 
 Floats = npt.NDArray[np.float32]
 Gains = npt.NDArray[np.floating]
@@ -34,7 +34,7 @@ _REVERBERATION_S: Final = (0.2, 1.5)
 
 
 def mix(
-    bank: Bank,
+    bank: SpectrogramBank,
     chosen: npt.NDArray[np.int64],
     rng: np.random.Generator,
     samples: int,
@@ -76,7 +76,7 @@ def _played(sound: npt.NDArray[np.float64], gain_db: Gains | None) -> Floats:
     return np.asarray(sound / np.maximum(peaks, 1.0), dtype=np.float32)
 
 
-def _source(bank: Bank, moment: int, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float64]:
+def _source(bank: SpectrogramBank, moment: int, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float64]:
     """Sound from a moment on, faster or slower: float64 [samples]."""
     at = np.arange(samples) * rng.uniform(*STRETCH)
     rows = bank.starts[moment] + np.arange(int(at[-1]) // bank.frames.shape[1] + 2)

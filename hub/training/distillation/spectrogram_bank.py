@@ -20,7 +20,7 @@ import torch
 
 from hub.features.vggish.extractor import PATCH, RATE_HZ, FrontEnd
 from shared.audio import Waveform, read_file, resample
-from shared.errors import EarwitnessError, Invalid
+from shared.errors import EarwitnessError, InvalidError
 from shared.paths import files_below
 from shared.synthetic_scene import make_scene
 
@@ -40,7 +40,7 @@ STEP: Final = 48
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bank:
+class SpectrogramBank:
     """Recordings to mix from.
 
     Attributes:
@@ -66,7 +66,7 @@ class Bank:
         np.savez(path, frames=self.frames, starts=self.starts, origin=self.origin, origins=np.array(self.origins))
 
     @classmethod
-    def load(cls, path: Path) -> "Bank":
+    def load(cls, path: Path) -> "SpectrogramBank":
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(file["frames"], file["starts"], file["origin"], tuple(file["origins"].tolist()))
@@ -80,7 +80,7 @@ def gather(
     *,
     rate_hz: int | None = None,
     most_s: float | None = None,
-) -> Bank:
+) -> SpectrogramBank:
     """Read recordings, and synthesise scenes.
 
     Args:
@@ -128,8 +128,8 @@ def gather(
         seeds = [int(number) for number in rng.integers(2**32, size=scenes)]
         add("scenes", pool.map(partial(_scene, rate_hz=rate_hz), seeds, chunksize=8))
     if not parts:
-        raise Invalid("no recordings that can be heard, and no scenes")
-    return Bank(np.concatenate(parts), np.array(starts), np.array(origin), tuple(names))
+        raise InvalidError("no recordings that can be heard, and no scenes")
+    return SpectrogramBank(np.concatenate(parts), np.array(starts), np.array(origin), tuple(names))
 
 
 def recordings(folder: Path) -> Iterator[Path]:
@@ -152,7 +152,7 @@ def frames_of(path: Path, rate_hz: int | None = None) -> Frames | None:
     return _frames(waveform * np.float32(0.7 / peak), own_hz, rate_hz)
 
 
-def weights(bank: Bank, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def weights(bank: SpectrogramBank, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """How often each moment is drawn: seldom classes and small packages more often than their share.
 
     Args:

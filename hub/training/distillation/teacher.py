@@ -16,7 +16,7 @@ from hub.training.distillation.onnx_export import SECONDS
 from hub.training.distillation.student import WIDTH
 from hub.training.distillation.teacher_manifest import TeacherDescription, columns, read
 from shared.backbones.runtime import onnxruntime
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.taxonomy import CATEGORIES
 
 Floats = npt.NDArray[np.float32]
@@ -56,14 +56,14 @@ class Teacher:
         model = _read(self._file)
         self.sha256: Final = hashlib.sha256(model).hexdigest()
         if told.sha256 not in {None, self.sha256}:
-            raise Invalid(f"{self._file} has SHA-256 {self.sha256}, its description says {told.sha256}")
+            raise InvalidError(f"{self._file} has SHA-256 {self.sha256}, its description says {told.sha256}")
         self._session = _session(model, self._file, threads)
         self._input, self._at_once, self._flat = self._takes()
         self._check_outputs()
         noise = np.random.default_rng(0).normal(0.0, _PROBE, (1, *self.frame_shape)).astype(np.float32)
         self.dimension: Final = int(self.hear(noise)[0].shape[1])
         if self.dimension < WIDTH:
-            raise Invalid(
+            raise InvalidError(
                 f"{self._file}: embedding {told.embedding!r} has {self.dimension} values; a student learns {WIDTH}"
                 " components of it: name an output with more, such as the layer before"
             )
@@ -141,22 +141,24 @@ class Teacher:
         try:
             found = self._session.run([told.embedding, told.scores], {self._input: taken})
         except Exception as error:  # onnxruntime's own have no common base
-            raise Invalid(f"{self._file} does not take {list(taken.shape)}: {error}") from error
+            raise InvalidError(f"{self._file} does not take {list(taken.shape)}: {error}") from error
         embeddings, scores = (np.asarray(one, np.float32) for one in found)
         if scores.size != len(inputs) * len(self.classes):
-            raise Invalid(
+            raise InvalidError(
                 f"{self._file}: scores {told.scores!r} are {list(scores.shape)} of {len(inputs)} inputs; the"
                 f" description names {len(self.classes)} classes"
             )
         if embeddings.size % len(inputs) or not (np.isfinite(embeddings).all() and np.isfinite(scores).all()):
-            raise Invalid(f"{self._file}: embedding {told.embedding!r} or scores are not finite, or not one an input")
+            raise InvalidError(
+                f"{self._file}: embedding {told.embedding!r} or scores are not finite, or not one an input"
+            )
         return embeddings.reshape(len(inputs), -1), self._odds(scores.reshape(len(inputs), -1))
 
     def _odds(self, scores: Floats) -> Floats:
         if self.description.scores_are == "log-odds":
             return scores
         if float(scores.min()) < 0.0 or float(scores.max()) > 1.0:
-            raise Invalid(
+            raise InvalidError(
                 f"{self._file}: scores {self.description.scores!r} are {scores.min():.3g} to {scores.max():.3g}"
                 ' and no probabilities; if they are logits, say scores_are = "log-odds"'
             )
@@ -170,18 +172,18 @@ class Teacher:
         wanted = f"{told.takes}: one input, float32 [n, {', '.join(map(str, one))}]"
         if len(taken) != 1 or taken[0].type != "tensor(float)":
             given = ", ".join(f"{each.name} {each.type} {each.shape}" for each in taken)
-            raise Invalid(f"{self._file} must take {wanted}; it takes {given}")
+            raise InvalidError(f"{self._file} must take {wanted}; it takes {given}")
         shape: Sequence[Any] = taken[0].shape
         flat = len(shape) == len(one)
         if not (flat or len(shape) == len(one) + 1) or not _fits(shape[-len(one) :], one):
-            raise Invalid(f"{self._file} must take {wanted}; it takes {taken[0].name} {shape}")
+            raise InvalidError(f"{self._file} must take {wanted}; it takes {taken[0].name} {shape}")
         return taken[0].name, 1 if flat or shape[0] == 1 else _AT_ONCE, flat
 
     def _check_outputs(self) -> None:
         names = [output.name for output in self._session.get_outputs()]
         for field in ("embedding", "scores"):
             if (name := getattr(self.description, field)) not in names:
-                raise Invalid(f"{self._file} has no output {name!r} ({field}); it has {', '.join(names)}")
+                raise InvalidError(f"{self._file} has no output {name!r} ({field}); it has {', '.join(names)}")
 
 
 def probabilities(odds: npt.NDArray[np.floating]) -> Floats:
@@ -198,7 +200,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"cannot open {path}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot open {path}: {error.strerror or error}") from error
 
 
 def _session(model: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -208,4 +210,4 @@ def _session(model: bytes, path: Path, threads: int) -> onnxruntime.InferenceSes
     try:
         return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common base
-        raise Invalid(f"{path} is not an ONNX model: {error}") from error
+        raise InvalidError(f"{path} is not an ONNX model: {error}") from error

@@ -26,7 +26,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hub.training.datasets.audioset_mapping import AUDIOSET_CATEGORIES
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 from shared.text_files import read_text, read_toml
 
@@ -71,11 +71,11 @@ def read(path: Path) -> TeacherDescription:
         told = TeacherDescription.model_validate(read_toml(path))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'description'}: {e['msg']}" for e in error.errors())
-        raise Invalid(f"{path}: {faults}") from error
+        raise InvalidError(f"{path}: {faults}") from error
     names = _names(path.parent / told.classes) if isinstance(told.classes, str) else told.classes
     if not names or len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise Invalid(f"{path}: classes: {'named twice: ' + ', '.join(twice) if twice else 'there are none'}")
+        raise InvalidError(f"{path}: classes: {'named twice: ' + ', '.join(twice) if twice else 'there are none'}")
     told = told.model_copy(update={"classes": names})
     _categories(path, told)
     return told
@@ -99,9 +99,9 @@ def columns(told: TeacherDescription) -> dict[str, list[int]]:
 def _categories(path: Path, told: TeacherDescription) -> None:
     for category, names in (told.categories or {}).items():
         if unknown := sorted(set(names) - set(told.classes)):
-            raise Invalid(f"{path}: categories.{category}: there is no class {', '.join(unknown)}")
+            raise InvalidError(f"{path}: categories.{category}: there is no class {', '.join(unknown)}")
     if not any(columns(told).values()):
-        raise Invalid(f"{path}: none of the classes belongs to a category: name them in a table [categories]")
+        raise InvalidError(f"{path}: none of the classes belongs to a category: name them in a table [categories]")
 
 
 def _names(path: Path) -> tuple[str, ...]:

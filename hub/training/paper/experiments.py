@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hub.model.checkpoint import Checkpoint, baseline, load, save, shipped
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load, save
 from hub.training import recipes
 from hub.training.benchmark import Benchmark, Rank, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.compared_methods import SHIPPED, part_of
 from hub.training.dataset import Dataset
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.evaluation import Part, evaluate_parts
 from hub.training.paper import source_experiments
 from hub.training.paper.source_experiments import data_of, measure_sources
 from hub.training.paper.variants import NAMES
-from hub.training.sensor_evaluation import SensorBench
+from hub.training.sensor_evaluation import SensorEvaluation
 from shared.command_line import to_json
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL, SHORT_NAMES, VGGISH
 
 SEEDS: Final = (0, 1, 2)
@@ -89,7 +89,7 @@ def experiments() -> Iterator[Experiment]:
 
 
 @dataclass(slots=True)
-class Laboratory:
+class ExperimentRunner:
     """Runs experiments on data that is read once.
 
     Attributes:
@@ -108,7 +108,7 @@ class Laboratory:
 
     _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
     _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
-    _benches: dict[str, SensorBench] = field(default_factory=dict)
+    _benches: dict[str, SensorEvaluation] = field(default_factory=dict)
 
     def record(self, experiment: Experiment) -> dict[str, Any] | None:
         """The record of an experiment; None if it was not run.
@@ -122,7 +122,7 @@ class Laboratory:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise Invalid(f"{path} is damaged; remove it to run the experiment again") from error
+            raise InvalidError(f"{path} is damaged; remove it to run the experiment again") from error
 
     def run(self, experiment: Experiment) -> None:
         """Run an experiment that has no record yet, if there is data for it.
@@ -168,7 +168,7 @@ class Laboratory:
         self.tell(f"{experiment.name}: measuring")
         began = time.monotonic()
         if experiment.space not in self._benches:
-            bench = SensorBench(experiment.space, Path(), self.cache, lambda: None, self.tell)
+            bench = SensorEvaluation(experiment.space, Path(), self.cache, lambda: None, self.tell)
             self._benches[experiment.space] = bench
         found = measure_sources(self._benches[experiment.space], experiment.method, folder)
         record = {
@@ -192,7 +192,7 @@ class Laboratory:
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:
             self.tell(f"reading {self.folders[space][0]}")
-            reader = Reader(space, cache=self.cache)
+            reader = DatasetReader(space, cache=self.cache)
             self._benchmarks[space] = reader.benchmark(self.folders[space][0], recipes.HELD_OUT)
         return self._benchmarks[space]
 
@@ -200,7 +200,9 @@ class Laboratory:
         if space not in self._data:
             sources = recipes.Sources(self.folders[space], SCENES if space == LOGMEL.id else 0)
             self.tell(f"reading what {space} learns from")
-            self._data[space] = recipes.gather(sources, Reader(space, cache=self.cache), recipes.HELD_OUT, 0)
+            self._data[space] = recipes.load_data(
+                sources, DatasetReader(space, cache=self.cache), recipes.HELD_OUT, 0
+            )
         return self._data[space]
 
     def _network(self, experiment: Experiment) -> tuple[Checkpoint | None, list[str]]:
@@ -211,23 +213,26 @@ class Laboratory:
         if experiment.method == "untrained":
             return None, [measure]
         if experiment.method == "committed":
-            return load(shipped(experiment.space)), [f"{measure} --baselines" if short == "vggish" else measure]
+            return load(default_checkpoint(experiment.space)), [
+                f"{measure} --baselines" if short == "vggish" else measure
+            ]
         path = self.work / f"{experiment.name}.safetensors"
         first = self.work / f"{replace(experiment, seed=0).name}.safetensors"
         alike = not experiment.variant and experiment.seed > 0
         train = (
-            f"earwitness-hub train --space {short} {folders} --network {experiment.method} --seed {experiment.seed}"
+            f"earwitness-hub train --space {short} {folders} --architecture {experiment.method} --seed"
+            f" {experiment.seed}"
         )
         if experiment.variant:
             train += f" --epochs {EPOCHS[experiment.space]} --no-validation"
-            train += f" --scenes {SCENES}" if experiment.space == LOGMEL.id else ""
+            train += f" --synthetic-clips {SCENES}" if experiment.space == LOGMEL.id else ""
         elif alike:
-            train += f" --like {first.name}"
+            train += f" --calibration-from {first.name}"
         commands = [f"{train} --out {path.name}", f"{measure} --checkpoint {path.name}"]
         if experiment.queries:
-            commands[1] += f" --first {experiment.queries}"
+            commands[1] += f" --max-queries {experiment.queries}"
         if not path.is_file():
-            order = recipes.Order(
+            order = recipes.TrainingSpec(
                 experiment.method,
                 experiment.seed,
                 epochs=EPOCHS[experiment.space] if experiment.variant else None,
@@ -237,11 +242,11 @@ class Laboratory:
             )
             data, aside = self._learnt(experiment.space)
             began = time.monotonic()
-            made = recipes.fit(
+            made = recipes.run_training(
                 data,
                 aside,
                 order,
-                on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.told(epoch)}"),
+                on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.format_epoch(epoch)}"),
                 on_step=lambda *_: None,
             )
             save(path, replace(made, record={**made.record, "minutes": _minutes(began)}))
@@ -257,7 +262,7 @@ def _part(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoint |
     if experiment.method == "committed":
         others: dict[str, Rank] = {}
         if experiment.space == VGGISH.id:
-            others["paper"] = by_network(benchmark, load(baseline(experiment.space, "paper")))
+            others["paper"] = by_network(benchmark, load(baseline_checkpoint(experiment.space, "paper")))
         return part_of(benchmark, others, {SHIPPED: checkpoint})
     methods = {experiment.method: by_network(benchmark, checkpoint)}
     if experiment.method == recipes.TAGS_ONLY:
@@ -285,5 +290,5 @@ def _commit() -> str:
             cwd=Path(__file__).parent,
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable("a report names its commit: run it in a git checkout") from error
+        raise UnavailableError("a report names its commit: run it in a git checkout") from error
     return ran.stdout.strip()

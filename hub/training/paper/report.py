@@ -12,7 +12,7 @@ from hub.training.paper.source_experiments import METHODS as SOURCE_METHODS
 from hub.training.paper.source_report import sources
 from hub.training.paper.variants import NAMES
 from hub.training.recipes import HELD_OUT, TAGGED, TAGS_ONLY
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.feature_space import LOGMEL, VGGISH
 
 MULTI: Final[tuple[Cell, ...]] = (("multi", 8, 10), ("multi", 7, 10))
@@ -28,7 +28,7 @@ MAIN: Final = (
     "shipped-source",
 )
 INTRODUCTION: Final = """\
-Written by `earwitness-hub report`; every figure comes from a record in `results/`. mAP_s@K as in the paper (section
+Written by `earwitness-hub experiments run`; figures come from records in `results/`. mAP_s@K as in the paper (section
 5.4). Tables give the mean of the seeds and their range; plots show the first seed, with 95 % intervals by bootstrap
 over the queries. `fine@10` is the mean Jaccard similarity of AudioSet's 527 labels between a query and its first ten.
 These are not SONYC's clips, so the paper's own figures are not comparable; the protocol is the same.
@@ -77,7 +77,7 @@ def write_results(records: Sequence[Record], into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         (into / "results.md").write_text(page, encoding="utf-8")
     except OSError as error:
-        raise Unavailable(f"cannot write {into / 'results.md'}: {error}") from error
+        raise UnavailableError(f"cannot write {into / 'results.md'}: {error}") from error
 
 
 def _page(records: Sequence[Record], pictures: Path) -> Iterator[str]:

@@ -16,14 +16,19 @@ from typing import Any, Final
 from hub.training.compared_methods import benchmark_of, measure
 from hub.training.datasets.esc10 import esc10_files
 from hub.training.few_shot_benchmark import few_shot_of
-from hub.training.sensor_evaluation import SensorBench
-from shared.feature_space import SHORT_NAMES, SMALL, VGGISH
+from hub.training.sensor_evaluation import SensorEvaluation
+from shared.feature_space import EARWITNESS_SMALL, SHORT_NAMES, VGGISH
 
 HALVES: Final = "halves"
 SENSORS: Final = "sensors"
 FEW_SHOT: Final = "few-shot"
 METHODS: Final = (HALVES, SENSORS, FEW_SHOT)
-PLANNED: Final = ((VGGISH.id, HALVES), (SMALL.id, FEW_SHOT), (SMALL.id, SENSORS), (SMALL.id, HALVES))
+PLANNED: Final = (
+    (VGGISH.id, HALVES),
+    (EARWITNESS_SMALL.id, FEW_SHOT),
+    (EARWITNESS_SMALL.id, SENSORS),
+    (EARWITNESS_SMALL.id, HALVES),
+)
 DIVISIONS: Final = 3
 
 
@@ -51,7 +56,7 @@ def data_of(method: str, folders: Sequence[Path]) -> Path | None:
     return next((one for one in folders if method != FEW_SHOT or esc10_files(one)), None)
 
 
-def measure_sources(bench: SensorBench, method: str, folder: Path) -> Measured:
+def measure_sources(bench: SensorEvaluation, method: str, folder: Path) -> Measured:
     """Run one of `PLANNED`.
 
     Args:

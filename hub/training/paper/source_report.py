@@ -9,7 +9,7 @@ from hub.training.few_shot import ALL, DRAWS, EXAMPLES
 from hub.training.paper.report_tables import CELLS, Record, behind, losses, rows, short, table
 from hub.training.paper.source_experiments import DIVISIONS, FEW_SHOT, HALVES, SENSORS
 from hub.training.source_recall import OTHER_HALF, K
-from shared.feature_space import SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 
 INTRODUCTION: Final = """\
 ## The same sound, not only the same kind
@@ -86,7 +86,7 @@ def sources(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     if record := found.get((VGGISH.id, HALVES)):
         yield VGGISH_HALVES.format(queries=record["queries"])
         yield from _recalls(record)
-    sensors, halves = found.get((SMALL.id, SENSORS)), found.get((SMALL.id, HALVES))
+    sensors, halves = found.get((EARWITNESS_SMALL.id, SENSORS)), found.get((EARWITNESS_SMALL.id, HALVES))
     for record, text in ((sensors, SENSORS_TEXT), (halves, HALVES_TEXT)):
         if record is None:
             continue
@@ -97,7 +97,7 @@ def sources(records: Sequence[Record], pictures: Path) -> Iterator[str]:
             yield from behind([record], _SENSOR_PAIRS, CELLS)
         else:
             yield from _recalls(record)
-    if record := found.get((SMALL.id, FEW_SHOT)):
+    if record := found.get((EARWITNESS_SMALL.id, FEW_SHOT)):
         yield FEW_SHOT_TEXT
         yield from _few_shot(record)
     yield from _calibration([record for record in records if record["method"] == HALVES], pictures)

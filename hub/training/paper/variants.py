@@ -13,8 +13,8 @@ from typing import Final
 
 from hub.model.siamese import NetworkConfig
 from hub.training import network_names
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, VGGISH, FeatureSpace, space_of
+from shared.errors import InvalidError
+from shared.feature_space import LOGMEL, VGGISH, FeatureSpace, get_space
 from shared.taxonomy import COUNT
 
 FRAMES_PER_STEP: Final = {LOGMEL.id: 9}
@@ -48,9 +48,9 @@ def variant(name: str, space_id: str) -> Variant:
     """
     name = PAPER if name == "paper" else name
     if name not in NAMES:
-        raise Invalid(f"no variant {name!r}; names: {', '.join(('paper', *NAMES))}")
+        raise InvalidError(f"no variant {name!r}; names: {', '.join(('paper', *NAMES))}")
     has = name.split("-")
-    return _row(space_of(space_id), multi="multi" in has, siamese="siamese" in has, attention="attention" in has)
+    return _row(get_space(space_id), multi="multi" in has, siamese="siamese" in has, attention="attention" in has)
 
 
 def _row(space: FeatureSpace, *, multi: bool, siamese: bool, attention: bool) -> Variant:
@@ -72,5 +72,5 @@ _ROWS: Final = [_row(space, multi=m, siamese=s, attention=a) for space, m, s, a 
 VARIANTS: Final = {(row.name, row.space.id): row for row in _ROWS}
 """The paper's sixteen rows by name and feature space."""
 
-NAMES: Final = network_names.NAMES
+NAMES: Final = network_names.OUTBOXES_KEY
 """The eight names, the paper's own network first."""

@@ -6,25 +6,26 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.domain.verdicts import VerdictKind
-from hub.web.api.params import EVENT, After, Category, EventName, Limit, Ours, Place, Since, Site, errors
-from hub.web.context import Parts
-from hub.web.listing import WantedAlerts, verdicts
+from hub.web.api.params import EVENT, After, Category, CsrfHeader, EventIdPath, Limit, Place, Since, Site, errors
+from hub.web.context import WebContext
+from hub.web.listing import AlertFilter, verdicts
 from hub.web.listing import alerts as listed
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import alert_of
-from hub.web.schemas import EVENT_EXAMPLE, AlertList, GivenView, VerdictList
-from hub.web.verdict_service import Said, give
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import get_alert_or_404
+from hub.web.schemas import EVENT_EXAMPLE, AlertList, VerdictList, VerdictResult
+from hub.web.verdict_service import VerdictInput, submit_verdict
 from shared.messages import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 
 Note = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-class Saying(BaseModel):
+class VerdictRequest(BaseModel):
     """What a person says of an alert, or of one match of it."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"verdict": "different", "match": EVENT_EXAMPLE, "by": "Ada"}}
+        extra="forbid",
+        json_schema_extra={"example": {"verdict": "different", "match": EVENT_EXAMPLE, "author": "Ada"}},
     )
 
     verdict: VerdictKind
@@ -38,16 +39,16 @@ class Saying(BaseModel):
         json_schema_extra={"items": {"type": "string", "enum": list(CATEGORIES)}},
     )
     note: Note = ""
-    by: str = Field("", max_length=64, pattern=r"^[^\x00]*$")
+    author: str = Field("", max_length=64, pattern=r"^[^\x00]*$")
 
 
-class SayingOf(Saying):
+class AlertVerdictRequest(VerdictRequest):
     """The same, with the alert it is about."""
 
     alert: str = Field(pattern=EVENT)
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of alerts and feedback."""
     router = APIRouter(tags=["alerts"])
 
@@ -62,39 +63,39 @@ def routes(parts: Parts) -> APIRouter:
         severity: Annotated[Severity | None, Query(description="of this severity")] = None,
     ) -> AlertList:
         """Alerts, newest first."""
-        wanted = WantedAlerts(site, place, category, severity, since)
-        found, following = listed(parts, wanted, limit=limit, after=cursor_of(after))
-        return AlertList(alerts=found, next=text_of(following))
+        wanted = AlertFilter(site, place, category, severity, since)
+        found, following = listed(parts, wanted, limit=limit, after=decode_cursor(after))
+        return AlertList(alerts=found, next=encode_cursor(following))
 
     @router.get("/alerts/{alert_id}", responses=errors(404, 422, 503))
-    def alert(alert_id: EventName) -> AlertMessage:
+    def alert(alert_id: EventIdPath) -> AlertMessage:
         """One alert; its id is that of its event."""
-        return alert_of(parts.archive, alert_id)
+        return get_alert_or_404(parts.archive, alert_id)
 
     @router.get("/alerts/{alert_id}/feedback", responses=errors(404, 422, 503))
-    def alert_feedback(alert_id: EventName) -> VerdictList:
+    def alert_feedback(alert_id: EventIdPath) -> VerdictList:
         """What people said of an alert and its matches."""
-        alert_of(parts.archive, alert_id)
-        return VerdictList(feedback=parts.feedback.of_alert(alert_id), next=None)
+        get_alert_or_404(parts.archive, alert_id)
+        return VerdictList(feedback=parts.feedback.for_alert(alert_id), next=None)
 
     @router.post("/alerts/{alert_id}/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def judge_alert(alert_id: EventName, saying: Saying, _ours: Ours = None) -> GivenView:
+    def judge_alert(alert_id: EventIdPath, saying: VerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
         """Say whether an alert, or a match of it, was right; the site's threshold moves at once."""
-        return give(parts, alert_id, _said(saying))
+        return submit_verdict(parts, alert_id, _said(saying))
 
     @router.get("/feedback", responses=errors(422, 503))
     def feedback(limit: Limit = 50, after: After = None) -> VerdictList:
         """What people said of all alerts, newest first."""
-        found, following = verdicts(parts, limit=limit, after=cursor_of(after))
-        return VerdictList(feedback=found, next=text_of(following))
+        found, following = verdicts(parts, limit=limit, after=decode_cursor(after))
+        return VerdictList(feedback=found, next=encode_cursor(following))
 
     @router.post("/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def give_feedback(saying: SayingOf, _ours: Ours = None) -> GivenView:
+    def give_feedback(saying: AlertVerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
         """The same as of one alert, which is named in the body."""
-        return give(parts, saying.alert, _said(saying))
+        return submit_verdict(parts, saying.alert, _said(saying))
 
     return router
 
 
-def _said(saying: Saying) -> Said:
-    return Said(saying.verdict, saying.match, tuple(saying.categories), saying.note, saying.by)
+def _said(saying: VerdictRequest) -> VerdictInput:
+    return VerdictInput(saying.verdict, saying.match, tuple(saying.categories), saying.note, saying.author)

@@ -3,14 +3,14 @@
 from fastapi import APIRouter
 
 from hub.web.api.params import After, Category, EpisodeName, Limit, Place, Since, errors
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.listing import episodes as listed
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import episode_of
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import get_episode_or_404
 from hub.web.schemas import EpisodeList, EpisodeView, episode_view
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of episodes."""
     router = APIRouter(prefix="/episodes", tags=["episodes"])
 
@@ -20,13 +20,13 @@ def routes(parts: Parts) -> APIRouter:
     ) -> EpisodeList:
         """Episodes, the one that began last first."""
         found, following = listed(
-            parts, limit=limit, after=cursor_of(after), since=since, place=place, category=category
+            parts, limit=limit, after=decode_cursor(after), since=since, place=place, category=category
         )
-        return EpisodeList(episodes=[episode_view(episode) for episode in found], next=text_of(following))
+        return EpisodeList(episodes=[episode_view(episode) for episode in found], next=encode_cursor(following))
 
     @router.get("/{episode_id}", responses=errors(404, 422, 503))
     def episode(episode_id: EpisodeName) -> EpisodeView:
         """One episode."""
-        return episode_view(episode_of(parts, episode_id))
+        return episode_view(get_episode_or_404(parts, episode_id))
 
     return router

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from hub.domain.records import StoredEvent, ms_of
+from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import By
-from hub.store.event_queries import Wanted
+from hub.store.event_queries import EventFilter
 from hub.web.api.params import (
     EVENT,
     After,
+    Backfilled,
     Category,
     Clock,
-    EventName,
+    EventIdPath,
     Height,
-    Historical,
     Limit,
     Matches,
     Place,
@@ -27,12 +27,12 @@ from hub.web.api.params import (
     Width,
     errors,
 )
-from hub.web.audio import kept_path, path_of
-from hub.web.context import Parts
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import event_of
-from hub.web.schemas import EventList, EventView, SimilarList, WhyView, event_view, why_view
-from hub.web.search_service import filter_of, like_event
+from hub.web.audio import audio_path, get_audio_or_404
+from hub.web.context import WebContext
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import get_event_or_404
+from hub.web.schemas import EventList, EventView, ExplanationView, SimilarList, event_view, why_view
+from hub.web.search_service import filter_of, search_by_event
 from hub.web.spectrogram import VERSION, fingerprint, png, spectrogram
 from shared.audio import decode_flac
 from shared.taxonomy import CATEGORIES
@@ -52,7 +52,7 @@ AUDIO: Final[Answers] = {
 }
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of events."""
     router = APIRouter(prefix="/events", tags=["events"])
 
@@ -66,23 +66,25 @@ def routes(parts: Parts) -> APIRouter:
         category: Category = None,
         min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
         clock: Clock = None,
-        historical: Historical = None,
+        backfilled: Backfilled = None,
     ) -> EventList:
         """Archived events, newest first."""
-        wanted = Wanted(_ms(since), _ms(until), place, category, min_laeq, clock, historical)
-        page = parts.catalogue.events(wanted, limit=limit, after=cursor_of(after))
+        wanted = EventFilter(_ms(since), _ms(until), place, category, min_laeq, clock, backfilled)
+        page = parts.catalogue.events(wanted, limit=limit, after=decode_cursor(after))
         names = parts.name_matcher.names_of([str(event.id) for event in page.events])
         told = [event_view(event, names.get(str(event.id))) for event in page.events]
-        return EventList(events=told, next=text_of(page.next))
+        return EventList(events=told, next=encode_cursor(page.next))
 
     @router.get("/{event_id}", responses=errors(404, 422, 503))
-    def event(event_id: EventName) -> EventView:
+    def event(event_id: EventIdPath) -> EventView:
         """One event."""
-        return event_view(event_of(parts.archive, event_id), parts.name_matcher.names_of([event_id]).get(event_id))
+        return event_view(
+            get_event_or_404(parts.archive, event_id), parts.name_matcher.names_of([event_id]).get(event_id)
+        )
 
     @router.get("/{event_id}/similar", responses=errors(404, 422, 503))
     def similar(
-        event_id: EventName,
+        event_id: EventIdPath,
         k: Matches = 10,
         since: Since = None,
         until: Until = None,
@@ -97,43 +99,45 @@ def routes(parts: Parts) -> APIRouter:
         """Similar events of the archive, most similar first, with the categories both likely contain."""
         number = None if category is None else CATEGORIES.index(category)
         chosen = filter_of(since_ms=_ms(since), until_ms=_ms(until), place=place, category=number, min_laeq=min_laeq)
-        found = event_of(parts.archive, event_id)
-        matches = like_event(parts, found, k, chosen, by=by, own_recent_clips=own_recent_clips)
+        found = get_event_or_404(parts.archive, event_id)
+        matches = search_by_event(parts, found, k, chosen, by=by, own_recent_clips=own_recent_clips)
         return SimilarList(event=event_id, matches=matches)
 
-    @router.get("/{event_id}/why", responses=errors(404, 422, 503))
-    def why(event_id: EventName, match: Annotated[str, Query(pattern=EVENT, description="another event")]) -> WhyView:
+    @router.get("/{event_id}/explanation", responses=errors(404, 422, 503))
+    def why(
+        event_id: EventIdPath, match: Annotated[str, Query(pattern=EVENT, description="another event")]
+    ) -> ExplanationView:
         """Why another event matches this one, category by category, and what would have to differ."""
-        first, second = event_of(parts.archive, event_id), event_of(parts.archive, match)
-        return why_view(first, second, parts.explainer.why(first, second))
+        first, second = get_event_or_404(parts.archive, event_id), get_event_or_404(parts.archive, match)
+        return why_view(first, second, parts.explainer.explain(first, second))
 
     @router.get("/{event_id}/audio", response_class=FileResponse, responses={**AUDIO, **errors(404, 422, 503)})
-    def audio(event_id: EventName) -> FileResponse:
+    def audio(event_id: EventIdPath) -> FileResponse:
         """The event's sound, if it was kept."""
-        return sound_file(parts, event_of(parts.archive, event_id))
+        return sound_file(parts, get_event_or_404(parts.archive, event_id))
 
     @router.get(
         "/{event_id}/spectrogram.png", response_class=Response, responses={**PICTURE, **errors(404, 422, 503)}
     )
-    def picture(event_id: EventName, request: Request, width: Width = 800, height: Height = 192) -> Response:
+    def picture(event_id: EventIdPath, request: Request, width: Width = 800, height: Height = 192) -> Response:
         """The event's spectrogram; where no sound was kept, the numbers that the hub compares, over time."""
-        return picture_of(parts, event_of(parts.archive, event_id), request, width, height)
+        return picture_of(parts, get_event_or_404(parts.archive, event_id), request, width, height)
 
     return router
 
 
-def sound_file(parts: Parts, event: StoredEvent) -> FileResponse:
+def sound_file(parts: WebContext, event: StoredEvent) -> FileResponse:
     """Answer with an event's sound.
 
     Raises:
         HTTPException: 404, there is none; says why.
     """
-    return FileResponse(kept_path(parts, event), media_type="audio/flac", headers={"Cache-Control": _CACHED})
+    return FileResponse(get_audio_or_404(parts, event), media_type="audio/flac", headers={"Cache-Control": _CACHED})
 
 
-def picture_of(parts: Parts, event: StoredEvent, request: Request, width: int, height: int) -> Response:
+def picture_of(parts: WebContext, event: StoredEvent, request: Request, width: int, height: int) -> Response:
     """Answer with an event's picture, or that it is as before."""
-    heard = path_of(parts, event) is not None
+    heard = audio_path(parts, event) is not None
     named = f"{VERSION} {event.id} {heard} {width} {height}"
     tag = f'"{hashlib.sha256(named.encode()).hexdigest()[:24]}"'
     headers = {"ETag": tag, "Cache-Control": _CACHED}
@@ -142,12 +146,12 @@ def picture_of(parts: Parts, event: StoredEvent, request: Request, width: int, h
     return Response(_drawn(parts, event, width, height), media_type="image/png", headers=headers)
 
 
-def _drawn(parts: Parts, event: StoredEvent, width: int, height: int) -> bytes:
-    path = path_of(parts, event)
+def _drawn(parts: WebContext, event: StoredEvent, width: int, height: int) -> bytes:
+    path = audio_path(parts, event)
     if path is None:
         return png(fingerprint(event.space, event.features), width=width, height=height, smooth=False)
     return png(spectrogram(*decode_flac(path.read_bytes())), width=width, height=height, smooth=True)
 
 
 def _ms(at: Time | None) -> int | None:
-    return None if at is None else ms_of(at)
+    return None if at is None else to_ms(at)

@@ -7,13 +7,13 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from hub.domain.records import ms_of
+from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict
-from hub.store.event_queries import Cursor, Wanted
-from hub.web.api.params import Category, Clock, Historical, Place, Since, Site, Until, errors
-from hub.web.context import Parts
-from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, json_lines, paged
-from hub.web.listing import WantedAlerts, alerts, verdicts
+from hub.store.event_queries import Cursor, EventFilter
+from hub.web.api.params import Backfilled, Category, Clock, Place, Since, Site, Until, errors
+from hub.web.context import WebContext
+from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, json_lines
+from hub.web.listing import AlertFilter, alerts, verdicts
 from hub.web.schemas import EventView, event_view
 from shared.messages import AlertMessage
 from shared.taxonomy import CATEGORIES
@@ -32,7 +32,7 @@ _EVENT: Final = (
     "rate_hz",
     "clock",
     "claimed_at",
-    "historical",
+    "backfilled",
     "space",
     "audio",
     "name",
@@ -43,18 +43,18 @@ _ALERT: Final = (
     "site",
     "sensor",
     "captured_at",
-    "historical",
+    "backfilled",
     "delay_s",
     "severity",
     "name",
     "categories",
-    "probability",
+    "match_probability",
     "threshold",
     "laeq",
     "lafmax",
     "level_unit",
     "above_ambient_db",
-    "times",
+    "episodes",
     "days",
     "regularity",
     "next_start",
@@ -74,7 +74,7 @@ def _media(what: str, rows: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": content, "description": f"{what}, {rows}"}, **errors(404, 422, 503)}
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of exports."""
     router = APIRouter(prefix="/export", tags=["export"])
 
@@ -86,25 +86,25 @@ def routes(parts: Parts) -> APIRouter:
         place: Place = None,
         category: Category = None,
         clock: Clock = None,
-        historical: Historical = None,
+        backfilled: Backfilled = None,
     ) -> StreamingResponse:
         """Events with levels and the probability of each category."""
-        wanted = Wanted(_ms(since), _ms(until), place, category, clock=clock, historical=historical)
+        wanted = EventFilter(_ms(since), _ms(until), place, category, clock=clock, backfilled=backfilled)
 
         def page(after: Cursor | None) -> tuple[Sequence[EventView], Cursor | None]:
             found = parts.catalogue.events(wanted, limit=_PAGE, after=after)
             names = parts.name_matcher.names_of([str(event.id) for event in found.events])
             return [event_view(event, names.get(str(event.id))) for event in found.events], found.next
 
-        return _sent("events", form, _EVENT, (_event_row(event) for event in paged(page)))
+        return _sent("events", form, _EVENT, (_event_row(event) for event in iterate_pages(page)))
 
     @router.get("/alerts.{form}", response_class=StreamingResponse, responses=_media("alerts", "newest first"))
     def export_alerts(
         form: Format, since: Since = None, site: Site = None, place: Place = None, category: Category = None
     ) -> StreamingResponse:
         """Alerts, one a row; as JSON lines, whole."""
-        wanted = WantedAlerts(site=site, place=place, category=category, since=since)
-        found = paged(lambda after: alerts(parts, wanted, limit=_PAGE, after=after))
+        wanted = AlertFilter(site=site, place=place, category=category, since=since)
+        found = iterate_pages(lambda after: alerts(parts, wanted, limit=_PAGE, after=after))
         if form == "jsonl":
             return _sent("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
         return _sent("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
@@ -112,7 +112,7 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
     def export_feedback(form: Format) -> StreamingResponse:
         """What people said, one verdict a row."""
-        found = paged(lambda after: verdicts(parts, limit=_PAGE, after=after))
+        found = iterate_pages(lambda after: verdicts(parts, limit=_PAGE, after=after))
         return _sent("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
 
     return router
@@ -136,11 +136,11 @@ def _alert_row(alert: AlertMessage) -> Row:
     return {
         **row,
         **{f"source_{name}" if name != "id" else "source": source.get(name) for name in ("id", "new", "times")},
-        **{name: recurrence.get(name) for name in ("times", "days", "regularity")},
+        **{name: recurrence.get(name) for name in ("episodes", "days", "regularity")},
         **{f"next_{name}": window.get(name) for name in ("start", "end", "probability")},
         "matches": [match.event for match in alert.matches],
     }
 
 
 def _ms(at: datetime | None) -> int | None:
-    return None if at is None else ms_of(at)
+    return None if at is None else to_ms(at)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NAME_FORM, NAME_LIMIT, THRESHOLD, Mode
 from hub.web.api.events import AUDIO, PICTURE, picture_of, sound_file
-from hub.web.api.params import EVENT, EventName, Height, Ours, Site, Width, errors
+from hub.web.api.params import EVENT, CsrfHeader, EventIdPath, Height, Site, Width, errors
 from hub.web.api.sources import SourceName
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.name_schemas import NameList, NameView
 from hub.web.name_service import Change, add, change, example_of, name_source, named, remove, sound_of, views
 from hub.web.schemas import EVENT_EXAMPLE
@@ -38,7 +38,7 @@ class NewSourceName(BaseModel):
     mode: Mode = "shown"
     threshold: Probability = THRESHOLD
     severity: Severity = "recurring"
-    by: str = Field("", max_length=64, pattern=r"^[^\x00]*$", description="who names it")
+    author: str = Field("", max_length=64, pattern=r"^[^\x00]*$", description="who names it")
 
 
 class NewName(NewSourceName):
@@ -70,7 +70,7 @@ class NameChange(BaseModel):
     severity: Severity | None = None
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of named sounds."""
     router, every = APIRouter(prefix="/names"), APIRouter(tags=["names"])
 
@@ -80,15 +80,15 @@ def routes(parts: Parts) -> APIRouter:
         return NameList(names=named(parts, site))
 
     @router.post("", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
-    def add_name(new: NewName, _ours: Ours = None) -> NameView:
+    def add_name(new: NewName, _ours: CsrfHeader = None) -> NameView:
         """Name a sound by one to five events; every hub looks for it within a second."""
-        sound = add(parts, new.name, new.events, _change(new), all_sites=new.all_sites, by=new.by)
+        sound = add(parts, new.name, new.events, _change(new), all_sites=new.all_sites, by=new.author)
         return views(parts, [sound])[0]
 
     @every.post("/sources/{source_id}/name", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
-    def name_of_source(source_id: SourceName, new: NewSourceName, _ours: Ours = None) -> NameView:
+    def name_of_source(source_id: SourceName, new: NewSourceName, _ours: CsrfHeader = None) -> NameView:
         """Name a source: the events that sound most like it become the examples of a named sound."""
-        sound = name_source(parts, source_id, new.name, _change(new), all_sites=new.all_sites, by=new.by)
+        sound = name_source(parts, source_id, new.name, _change(new), all_sites=new.all_sites, by=new.author)
         return views(parts, [sound])[0]
 
     @router.get("/{name_id}", responses=errors(404, 422, 503))
@@ -97,13 +97,13 @@ def routes(parts: Parts) -> APIRouter:
         return views(parts, [sound_of(parts, name_id)])[0]
 
     @router.patch("/{name_id}", responses=errors(400, 403, 404, 409, 413, 422, 503))
-    def change_name(name_id: NameId, wanted: NameChange, _ours: Ours = None) -> NameView:
+    def change_name(name_id: NameId, wanted: NameChange, _ours: CsrfHeader = None) -> NameView:
         """Change a named sound: watch it, mute it, call it something else, give it other examples."""
         given = Change(wanted.name, wanted.mode, wanted.threshold, wanted.severity)
         return views(parts, [change(parts, name_id, given, wanted.events)])[0]
 
     @router.delete("/{name_id}", status_code=204, responses=errors(403, 404, 422, 503))
-    def remove_name(name_id: NameId, _ours: Ours = None) -> None:
+    def remove_name(name_id: NameId, _ours: CsrfHeader = None) -> None:
         """Forget a named sound, its examples, and when it was heard; events and alerts stay."""
         remove(parts, name_id)
 
@@ -112,7 +112,7 @@ def routes(parts: Parts) -> APIRouter:
         response_class=FileResponse,
         responses={**AUDIO, **errors(404, 422, 503)},
     )
-    def example_audio(name_id: NameId, event_id: EventName) -> FileResponse:
+    def example_audio(name_id: NameId, event_id: EventIdPath) -> FileResponse:
         """The sound of an example, if it was kept; it outlasts the event."""
         return sound_file(parts, example_of(parts, name_id, event_id))
 
@@ -122,7 +122,7 @@ def routes(parts: Parts) -> APIRouter:
         responses={**PICTURE, **errors(404, 422, 503)},
     )
     def example_picture(
-        name_id: NameId, event_id: EventName, request: Request, width: Width = 800, height: Height = 192
+        name_id: NameId, event_id: EventIdPath, request: Request, width: Width = 800, height: Height = 192
     ) -> Response:
         """The spectrogram of an example; it outlasts the event."""
         return picture_of(parts, example_of(parts, name_id, event_id), request, width, height)

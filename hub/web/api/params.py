@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from hub.search.backend import By
 from hub.web.middleware import HEADER
 from hub.web.pagination import FORM
-from hub.web.schemas import EVENT_EXAMPLE, Problem
+from hub.web.schemas import EVENT_EXAMPLE, ErrorResponse
 from shared.events import ClockStatus
 from shared.messages import EARLIEST, LAST
 from shared.taxonomy import CATEGORIES
@@ -51,16 +51,16 @@ Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/se
 Site = Annotated[str | None, Query(pattern=NAME, description="of this site", examples=["demo"])]
 Category = Annotated[str | None, Query(pattern=CATEGORY, description="of this category", examples=["music"])]
 Clock = Annotated[ClockStatus | None, Query(description="with this status of the sensor's clock")]
-Historical = Annotated[
+Backfilled = Annotated[
     bool | None, Query(description="true: only replays of old recordings; false: only what was heard live")
 ]
-EventName = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
+EventIdPath = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
 EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
 Ranked = Annotated[By, Query(description=BY)]
 Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]
 Width = Annotated[int, Query(ge=16, le=1600, description="pixels")]
 Height = Annotated[int, Query(ge=16, le=600, description="pixels")]
-Ours = Annotated[
+CsrfHeader = Annotated[
     str | None,
     Header(alias=HEADER, description="any text; must be there unless the hub's own page asks"),
 ]
@@ -79,4 +79,4 @@ _TEXTS: Final[Mapping[int, str]] = {
 
 def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Error answers as OpenAPI documents them."""
-    return {code: {"model": Problem, "description": _TEXTS[code]} for code in codes}
+    return {code: {"model": ErrorResponse, "description": _TEXTS[code]} for code in codes}

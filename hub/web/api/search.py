@@ -8,14 +8,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from hub.domain.records import ms_of
+from hub.domain.records import to_ms
 from hub.search.backend import By, Filter
-from hub.web.api.params import BY, CATEGORY, EVENT, PLACE, Ours, Time, errors
-from hub.web.context import Parts
-from hub.web.resolve import event_of
+from hub.web.api.params import BY, CATEGORY, EVENT, PLACE, CsrfHeader, Time, errors
+from hub.web.context import WebContext
+from hub.web.resolve import get_event_or_404
 from hub.web.schemas import EVENT_EXAMPLE
-from hub.web.search_service import UPLOAD_CAP_BYTES, Likeliest, filter_of, like_event, like_recording
-from shared.errors import Invalid
+from hub.web.search_service import UPLOAD_CAP_BYTES, SearchHit, filter_of, search_by_audio, search_by_event
+from shared.errors import InvalidError
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES
 
@@ -36,20 +36,20 @@ class Filters(BaseModel):
     def filter(self) -> Filter:
         """As a search takes it."""
         return filter_of(
-            since_ms=None if self.since is None else ms_of(self.since),
-            until_ms=None if self.until is None else ms_of(self.until),
+            since_ms=None if self.since is None else to_ms(self.since),
+            until_ms=None if self.until is None else to_ms(self.until),
             place=self.place,
             category=None if self.category is None else CATEGORIES.index(self.category),
             min_laeq=self.min_laeq,
         )
 
 
-def _whole(value: object) -> object:
+def _coerce_int(value: object) -> object:
     """10.0 is an integer too, as JSON Schema has it; "10" is none."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-class Asked(BaseModel):
+class EventSearchRequest(BaseModel):
     """A search by an archived event."""
 
     model_config = ConfigDict(
@@ -59,30 +59,30 @@ class Asked(BaseModel):
 
     event: str = Field(pattern=EVENT)
     filters: Filters = Filters()
-    k: Annotated[int, BeforeValidator(_whole)] = Field(10, ge=1, le=100, description="most matches", strict=True)
+    k: Annotated[int, BeforeValidator(_coerce_int)] = Field(10, ge=1, le=100, description="most matches", strict=True)
     by: By = Field(By.BOTH, description=BY)
 
 
-class AskedBySound(Filters):
+class AudioSearchRequest(Filters):
     """The fields of an upload beside the recording itself."""
 
     k: int = Field(10, ge=1, le=100, description="most matches")
     by: By = Field(By.BOTH, description=BY)
 
 
-class FoundView(MatchMessage):
+class SearchHitView(MatchMessage):
     """A match of a search; `at_s` is where in the recording its likest piece begins, in seconds."""
 
     at_s: float = 0.0
 
 
-class FoundList(BaseModel):
+class SearchHitList(BaseModel):
     """What a search found, most similar first."""
 
-    matches: list[FoundView]
+    matches: list[SearchHitView]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The route of searches."""
     router = APIRouter(tags=["search"])
 
@@ -91,16 +91,16 @@ def routes(parts: Parts) -> APIRouter:
         openapi_extra={"requestBody": _body()},
         responses=errors(400, 403, 404, 413, 415, 422, 503),
     )
-    async def search(request: Request, _ours: Ours = None) -> FoundList:
+    async def search(request: Request, _ours: CsrfHeader = None) -> SearchHitList:
         """Find the events most similar to an archived one (JSON), or to a recording (multipart field `recording`)."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
-            asked = read(Asked, await _json(request))
+            asked = read(EventSearchRequest, await _json(request))
             return await run_in_threadpool(_by_event, parts, asked)
         if kind == "multipart/form-data":
             async with request.form(max_files=1, max_fields=10) as form:
                 data, fields = await recording_of(form)
-            return await run_in_threadpool(_by_sound, parts, data, read(AskedBySound, fields))
+            return await run_in_threadpool(_by_sound, parts, data, read(AudioSearchRequest, fields))
         raise HTTPException(415, "send application/json or multipart/form-data")
 
     return router
@@ -114,7 +114,7 @@ async def recording_of(form: FormData) -> tuple[bytes, dict[str, str]]:
     """
     upload = form.get("recording")
     if not isinstance(upload, UploadFile):
-        raise Invalid("the field `recording` must hold a file")
+        raise InvalidError("the field `recording` must hold a file")
     data = await upload.read(UPLOAD_CAP_BYTES + 1)
     if len(data) > UPLOAD_CAP_BYTES:
         raise HTTPException(413, f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
@@ -130,10 +130,10 @@ def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - whatever wa
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise Invalid(faults(error.errors())) from error
+        raise InvalidError(format_validation_errors(error.errors())) from error
 
 
-def faults(errors_: Any) -> str:  # noqa: ANN401 - pydantic's and FastAPI's
+def format_validation_errors(errors_: Any) -> str:  # noqa: ANN401 - pydantic's and FastAPI's
     """The first few faults in words, without the values that were sent."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors_[:4])
 
@@ -142,22 +142,22 @@ async def _json(request: Request) -> Any:  # noqa: ANN401
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise Invalid("the body is no JSON") from error
+        raise InvalidError("the body is no JSON") from error
 
 
-def _by_event(parts: Parts, asked: Asked) -> FoundList:
-    event = event_of(parts.archive, asked.event)
-    found = like_event(parts, event, asked.k, asked.filters.filter(), by=asked.by)
-    return FoundList(matches=[_view(Likeliest(match)) for match in found])
+def _by_event(parts: WebContext, asked: EventSearchRequest) -> SearchHitList:
+    event = get_event_or_404(parts.archive, asked.event)
+    found = search_by_event(parts, event, asked.k, asked.filters.filter(), by=asked.by)
+    return SearchHitList(matches=[_view(SearchHit(match)) for match in found])
 
 
-def _by_sound(parts: Parts, data: bytes, asked: AskedBySound) -> FoundList:
-    matches = like_recording(parts, data, asked.k, asked.filter(), asked.by)
-    return FoundList(matches=[_view(found) for found in matches])
+def _by_sound(parts: WebContext, data: bytes, asked: AudioSearchRequest) -> SearchHitList:
+    matches = search_by_audio(parts, data, asked.k, asked.filter(), asked.by)
+    return SearchHitList(matches=[_view(found) for found in matches])
 
 
-def _view(found: Likeliest) -> FoundView:
-    return FoundView(**found.match.model_dump(), at_s=found.at_s)
+def _view(found: SearchHit) -> SearchHitView:
+    return SearchHitView(**found.match.model_dump(), at_s=found.at_s)
 
 
 _FILE: Final = {
@@ -167,10 +167,10 @@ _FILE: Final = {
 
 def _body() -> dict[str, Any]:
     """The request's two forms, with their schemas written out."""
-    form = AskedBySound.model_json_schema()
+    form = AudioSearchRequest.model_json_schema()
     form["properties"] = {**_FILE, **form["properties"]}
     form["required"] = ["recording"]
-    asked = Asked.model_json_schema()
+    asked = EventSearchRequest.model_json_schema()
     asked["properties"]["filters"] = Filters.model_json_schema()
     for schema in (form, asked):
         schema["properties"]["by"] = {

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 
 from hub.web.api.params import CATEGORY, NAME, errors
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.pattern_schemas import PatternView, pattern_view
 from hub.web.schemas import SensorList, ThresholdList, sensor_view
 from hub.web.verdict_service import thresholds as of_site
@@ -14,7 +14,7 @@ from hub.web.verdict_service import thresholds as of_site
 Name = Annotated[str, Path(pattern=NAME)]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of sensors, patterns and sites."""
     router = APIRouter(tags=["places"])
 

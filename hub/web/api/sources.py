@@ -6,9 +6,9 @@ from fastapi import APIRouter, HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.store.source_verdicts import SourceVerdicts
-from hub.web.api.params import EPISODE, After, Category, Limit, Ours, Site, errors
-from hub.web.context import Parts
-from hub.web.pagination import cursor_of, text_of
+from hub.web.api.params import EPISODE, After, Category, CsrfHeader, Limit, Site, errors
+from hub.web.context import WebContext
+from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.schemas import EpisodeList, episode_view
 from hub.web.source_schemas import (
     SOURCE_EXAMPLE,
@@ -41,16 +41,16 @@ class Leaving(BaseModel):
     episode: str = Field(pattern=EPISODE, description="id of an episode of the source")
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebContext) -> APIRouter:
     """The routes of sources."""
     router = APIRouter(prefix="/sources", tags=["sources"])
-    verdicts = SourceVerdicts(parts.sources, parts.casebook)
+    verdicts = SourceVerdicts(parts.sources, parts.episode_store)
 
     @router.get("", name="sources", responses=errors(422, 503))
     def listed(limit: Limit = 50, after: After = None, site: Site = None, category: Category = None) -> SourceList:
         """Sources, the one that was heard last first."""
-        found, following = sources(parts, limit=limit, after=cursor_of(after), site=site, category=category)
-        return SourceList(sources=[source_view(parts, one) for one in found], next=text_of(following))
+        found, following = sources(parts, limit=limit, after=decode_cursor(after), site=site, category=category)
+        return SourceList(sources=[source_view(parts, one) for one in found], next=encode_cursor(following))
 
     @router.get("/{source_id}", responses=errors(404, 422, 503))
     def source(source_id: SourceName) -> SourceDetail:
@@ -64,13 +64,13 @@ def routes(parts: Parts) -> APIRouter:
         return EpisodeList(episodes=[episode_view(episode) for episode in found], next=None)
 
     @router.post("/{source_id}/join", responses=errors(400, 403, 404, 413, 422, 503))
-    def join_sources(source_id: SourceName, joining: Joining, _ours: Ours = None) -> SourceDetail:
+    def join_sources(source_id: SourceName, joining: Joining, _ours: CsrfHeader = None) -> SourceDetail:
         """Say that two sources are the same: they become one, which is told."""
         first, second = source_of(parts, source_id), source_of(parts, joining.source)
         return source_detail(known_of(parts, verdicts.join(first.id, second.id)))
 
     @router.post("/{source_id}/leave", responses=errors(400, 403, 404, 413, 422, 503))
-    def leave_source(source_id: SourceName, leaving: Leaving, _ours: Ours = None) -> SourceDetail:
+    def leave_source(source_id: SourceName, leaving: Leaving, _ours: CsrfHeader = None) -> SourceDetail:
         """Say that an episode is of another source: it leaves, and its own source is told."""
         own = source_of(parts, source_id)
         member = parts.sources.members([leaving.episode]).get(leaving.episode)

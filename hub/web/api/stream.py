@@ -9,13 +9,13 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from hub.web.api.params import errors
-from hub.web.live_feed import Client, Feed, News, hello
+from hub.web.live_feed import LiveFeed, SseClient, SseMessage, hello_message
 
 _HEARTBEAT_S: Final = 15.0
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def routes(feed: Feed) -> APIRouter:
+def routes(feed: LiveFeed) -> APIRouter:
     """The route of the live stream."""
     router = APIRouter(tags=["stream"])
 
@@ -39,9 +39,9 @@ def routes(feed: Feed) -> APIRouter:
         """What happens, as it happens. A comment line every 15 s keeps the connection open."""
         client = feed.join(asyncio.get_running_loop())
         try:
-            first: list[News] = []
+            first: list[SseMessage] = []
             if last_event_id is not None:
-                first = await run_in_threadpool(feed.missed, last_event_id, client.joined_at)
+                first = await run_in_threadpool(feed.replay, last_event_id, client.joined_at)
         except BaseException:
             feed.leave(client)
             raise
@@ -50,10 +50,10 @@ def routes(feed: Feed) -> APIRouter:
     return router
 
 
-async def _told(feed: Feed, client: Client, first: list[News]) -> AsyncIterator[str]:
+async def _told(feed: LiveFeed, client: SseClient, first: list[SseMessage]) -> AsyncIterator[str]:
     try:
         yield "retry: 2000\n\n"
-        for news in [*first, hello(client.joined_at)]:
+        for news in [*first, hello_message(client.joined_at)]:
             yield news.text()
         while True:
             try:

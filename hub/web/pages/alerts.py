@@ -7,14 +7,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import URL
 
 from hub.domain.verdicts import Verdict, VerdictKind
-from hub.web.audio import path_of
-from hub.web.listing import WantedAlerts, alerts
+from hub.web.audio import audio_path
+from hub.web.listing import AlertFilter, alerts
 from hub.web.pages.event import attention_of, explained, naming_of
-from hub.web.pages.rendering import Shell
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import alert_of, category_of, event_of
-from hub.web.verdict_service import Said, give, threshold
-from shared.errors import Invalid
+from hub.web.pages.rendering import PageRenderer
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import get_alert_or_404, get_event_or_404, parse_category
+from hub.web.verdict_service import VerdictInput, submit_verdict, threshold
+from shared.errors import InvalidError
 from shared.events import check_name
 from shared.messages import Severity
 
@@ -22,7 +22,7 @@ _PAGE: Final = 30
 _SEVERITIES: Final[tuple[Severity, ...]] = ("notice", "recurring", "urgent")
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of alerts."""
     router = APIRouter()
     parts = shell.parts
@@ -35,28 +35,28 @@ def routes(shell: Shell) -> APIRouter:
         category: str | None = None,
         severity: str | None = None,
     ) -> HTMLResponse:
-        wanted = WantedAlerts(
+        wanted = AlertFilter(
             site=check_name(site, "site") if site else None,
-            category=category_of(category),
+            category=parse_category(category),
             severity=_severity(severity),
         )
-        found, following = alerts(parts, wanted, limit=_PAGE, after=cursor_of(after))
+        found, following = alerts(parts, wanted, limit=_PAGE, after=decode_cursor(after))
         return shell.page(
             request,
             "alerts.html",
             alerts=found,
-            next=text_of(following),
-            said={alert.event: state_of(parts.feedback.of_alert(alert.event)) for alert in found},
+            next=encode_cursor(following),
+            said={alert.event: state_of(parts.feedback.for_alert(alert.event)) for alert in found},
             chosen=wanted,
-            sites=parts.casebook.sites(),
+            sites=parts.episode_store.sites(),
             severities=_SEVERITIES,
         )
 
     @router.get("/alerts/{alert_id}")
     def alert(request: Request, alert_id: str, before: float | None = None) -> HTMLResponse:
-        found = alert_of(parts.archive, alert_id)
-        event = event_of(parts.archive, alert_id)
-        said = {verdict.match: verdict for verdict in parts.feedback.of_alert(alert_id)}
+        found = get_alert_or_404(parts.archive, alert_id)
+        event = get_event_or_404(parts.archive, alert_id)
+        said = {verdict.match: verdict for verdict in parts.feedback.for_alert(alert_id)}
         lead = next(iter(found.categories), "")
         return shell.page(
             request,
@@ -64,7 +64,7 @@ def routes(shell: Shell) -> APIRouter:
             alert=found,
             event=event,
             lead=lead,
-            audible=path_of(parts, event) is not None,
+            audible=audio_path(parts, event) is not None,
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             said=said,
@@ -82,8 +82,10 @@ def routes(shell: Shell) -> APIRouter:
         note: Annotated[str, Form(max_length=500)] = "",
         by: Annotated[str, Form(max_length=64)] = "",
     ) -> RedirectResponse:
-        given = give(parts, alert_id, Said(verdict, match or None, tuple(category), note.strip(), by.strip()))
-        there = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.before:.4f}")
+        given = submit_verdict(
+            parts, alert_id, VerdictInput(verdict, match or None, tuple(category), note.strip(), by.strip())
+        )
+        there = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
         return RedirectResponse(f"{there}#said", status_code=303)
 
     return router
@@ -94,7 +96,7 @@ def _severity(text: str | None) -> Severity | None:
         if text == known:
             return known
     if text:
-        raise Invalid(f"unknown severity {text!r}; there are {', '.join(_SEVERITIES)}")
+        raise InvalidError(f"unknown severity {text!r}; there are {', '.join(_SEVERITIES)}")
     return None
 
 

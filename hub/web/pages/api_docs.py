@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.web.pages.rendering import Shell
+from hub.web.pages.rendering import PageRenderer
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The route of the description."""
     router = APIRouter()
 

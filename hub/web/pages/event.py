@@ -6,16 +6,16 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.alerting.explanation import Why
-from hub.domain.episodes import KEEPS, Episode
-from hub.domain.records import StoredEvent, ms_of
+from hub.alerting.explanation import MatchExplanation
+from hub.domain.episodes import CONTINUE_RATIO, Episode
+from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Filter
-from hub.store.event_queries import Wanted
-from hub.web.audio import path_of
+from hub.store.event_queries import EventFilter
+from hub.web.audio import audio_path
 from hub.web.name_service import likely
-from hub.web.pages.rendering import Shell
-from hub.web.resolve import event_of
-from hub.web.search_service import like_event
+from hub.web.pages.rendering import PageRenderer
+from hub.web.resolve import get_event_or_404
+from hub.web.search_service import search_by_event
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES
 
@@ -23,26 +23,26 @@ _SIMILAR: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class ExplainedMatch:
     """A similar past event beside why it is one."""
 
     match: MatchMessage
     event: StoredEvent
-    why: Why
+    why: MatchExplanation
     audible: bool
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The route of events."""
     router = APIRouter()
     parts = shell.parts
 
     @router.get("/events/{event_id}")
     def event(request: Request, event_id: str) -> HTMLResponse:
-        found = event_of(parts.archive, event_id)
+        found = get_event_or_404(parts.archive, event_id)
         presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
         comparable = found.space in parts.retrieval.spaces
-        similar = like_event(parts, found, _SIMILAR, Filter()) if comparable else []
+        similar = search_by_event(parts, found, _SIMILAR, Filter()) if comparable else []
         alert = parts.archive.alert(event_id)
         episodes = _episodes(shell, found)
         return shell.page(
@@ -52,14 +52,14 @@ def routes(shell: Shell) -> APIRouter:
             presence=presence,
             lead=presence[0][0],
             attention=attention_of(shell, found),
-            audible=path_of(parts, found) is not None,
-            keeps_sound=parts.settings.archive.clips_dir is not None,
+            audible=audio_path(parts, found) is not None,
+            keeps_sound=parts.settings.store.audio_dir is not None,
             ambient=_above_ambient(shell, found),
             episodes=episodes,
             sources=parts.sources.members([episode.id for episode in episodes]),
             alike=explained(shell, found, similar),
             alert=alert,
-            said={verdict.match: verdict for verdict in parts.feedback.of_alert(event_id)} if alert else {},
+            said={verdict.match: verdict for verdict in parts.feedback.for_alert(event_id)} if alert else {},
             flagged={match.event for match in alert.matches} if alert else set(),
             before=_neighbour(shell, found),
             **naming_of(shell, found),
@@ -68,7 +68,7 @@ def routes(shell: Shell) -> APIRouter:
     return router
 
 
-def naming_of(shell: Shell, event: StoredEvent) -> dict[str, Any]:
+def naming_of(shell: PageRenderer, event: StoredEvent) -> dict[str, Any]:
     """What the form wants that names an event: its name, what else it may be, and the names of its site."""
     parts = shell.parts
     sounds = parts.name_matcher.sounds(at_once=True)
@@ -80,50 +80,54 @@ def naming_of(shell: Shell, event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def attention_of(shell: Shell, event: StoredEvent) -> list[float]:
+def attention_of(shell: PageRenderer, event: StoredEvent) -> list[float]:
     """What drew attention; nothing of an event whose feature space has no model any more."""
     known = event.space in shell.parts.retrieval.spaces
     return shell.parts.explainer.attention(event).tolist() if known else []
 
 
-def explained(shell: Shell, event: StoredEvent, matches: list[MatchMessage]) -> list[Alike]:
+def explained(shell: PageRenderer, event: StoredEvent, matches: list[MatchMessage]) -> list[ExplainedMatch]:
     """Matches with their events and why they match; those are left out that are gone or share no kind of sound."""
     parts = shell.parts
     if event.space not in parts.retrieval.spaces:
         return []
     others = {str(other.id): other for other in parts.archive.fetch([match.event for match in matches])}
     alike = [
-        Alike(match, other, parts.explainer.why(event, other), path_of(parts, other) is not None)
+        ExplainedMatch(match, other, parts.explainer.explain(event, other), audio_path(parts, other) is not None)
         for match in matches
         if (other := others.get(match.event)) is not None and other.space == event.space
     ]
     return [one for one in alike if one.why.lead]
 
 
-def _above_ambient(shell: Shell, event: StoredEvent) -> float | None:
+def _above_ambient(shell: PageRenderer, event: StoredEvent) -> float | None:
     """How far an event lies above what its sensor hears nine tenths of the time now."""
-    recent = shell.parts.casebook.recent([event.place])[event.place]
+    recent = shell.parts.episode_store.sensor_states([event.place])[event.place]
     return recent.above_ambient_db(event.levels.laeq) if recent.unit == event.levels.unit else None
 
 
-def _episodes(shell: Shell, event: StoredEvent) -> list[Episode]:
+def _episodes(shell: PageRenderer, event: StoredEvent) -> list[Episode]:
     """The episodes that an event belongs to, the clearest first."""
-    at = ms_of(event.captured_at)
+    at = to_ms(event.captured_at)
     likely = [name for name, p in zip(CATEGORIES, event.presence, strict=True) if p >= _heard(shell)]
     found = [
         episode
         for category in likely
-        for episode in shell.parts.casebook.episodes(limit=2, before_ms=at + 1, place=event.place, category=category)
+        for episode in shell.parts.episode_store.episodes(
+            limit=2, before_ms=at + 1, place=event.place, category=category
+        )
         if episode.opened_ms <= at < episode.last_ms
     ]
-    return sorted(found, key=lambda episode: -episode.clarity)
+    return sorted(found, key=lambda episode: -episode.peak_presence)
 
 
-def _heard(shell: Shell) -> float:
-    return KEEPS * shell.parts.settings.flagging.min_presence
+def _heard(shell: PageRenderer) -> float:
+    return CONTINUE_RATIO * shell.parts.settings.alerts.min_category_probability
 
 
-def _neighbour(shell: Shell, event: StoredEvent) -> StoredEvent | None:
+def _neighbour(shell: PageRenderer, event: StoredEvent) -> StoredEvent | None:
     """The clip before at the same sensor."""
-    page = shell.parts.catalogue.events(Wanted(place=event.place, until_ms=ms_of(event.captured_at) - 1), limit=1)
+    page = shell.parts.catalogue.events(
+        EventFilter(place=event.place, until_ms=to_ms(event.captured_at) - 1), limit=1
+    )
     return next(iter(page.events), None)

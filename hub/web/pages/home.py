@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from hub.domain.records import Sensor
-from hub.domain.sensor_status import condition
-from hub.store.event_queries import Wanted
-from hub.web.listing import WantedAlerts, alerts
-from hub.web.pages.rendering import Shell
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import category_of, place_of
-from hub.web.svg import Strip, strip
-from shared.messages import AlertMessage, WindowMessage
+from hub.domain.sensor_status import sensor_status
+from hub.store.event_queries import EventFilter
+from hub.web.listing import AlertFilter, alerts
+from hub.web.pages.rendering import PageRenderer
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import parse_category, parse_place
+from hub.web.svg import StripChart, strip
+from shared.messages import AlertMessage, ForecastWindow
 
 _ALERTS: Final = 4
 _EVENTS: Final = 25
@@ -27,16 +27,16 @@ _NEXT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SensorStrip:
     """A sensor beside what it heard lately."""
 
     sensor: Sensor
-    strip: Strip | None
+    strip: StripChart | None
     unit: str
     well: bool
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of the feed."""
     router = APIRouter()
     parts = shell.parts
@@ -44,9 +44,9 @@ def routes(shell: Shell) -> APIRouter:
     @router.get("/")
     def feed(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        recent, _ = alerts(parts, WantedAlerts(since=now - _LOOKED_BACK), limit=200)
-        newest, following = alerts(parts, WantedAlerts(), limit=_ALERTS)
-        events = parts.catalogue.events(Wanted(), limit=_EVENTS)
+        recent, _ = alerts(parts, AlertFilter(since=now - _LOOKED_BACK), limit=200)
+        newest, following = alerts(parts, AlertFilter(), limit=_ALERTS)
+        events = parts.catalogue.events(EventFilter(), limit=_EVENTS)
         sensors = parts.archive.sensors()
         return shell.page(
             request,
@@ -55,27 +55,27 @@ def routes(shell: Shell) -> APIRouter:
             more_alerts=following is not None,
             today=sum(alert.captured_at > now - timedelta(days=1) for alert in recent),
             places_today=len({(a.site, a.sensor) for a in recent if a.captured_at > now - timedelta(days=1)}),
-            coming=coming(recent, now),
+            coming=upcoming_windows(recent, now),
             events=events.events,
             names=parts.name_matcher.names_of([str(event.id) for event in events.events]),
-            next=text_of(events.next),
+            next=encode_cursor(events.next),
             heard=_heard(shell, sensors, now),
             sensors=len(sensors),
-            unwell=sum(not condition(sensor, now).well for sensor in sensors),
+            unwell=sum(not sensor_status(sensor, now).is_ok for sensor in sensors),
         )
 
     @router.get("/events")
     def events(
         request: Request, after: str | None = None, place: str | None = None, category: str | None = None
     ) -> HTMLResponse:
-        wanted = Wanted(place=place_of(place), category=category_of(category))
-        page = parts.catalogue.events(wanted, limit=100, after=cursor_of(after))
+        wanted = EventFilter(place=parse_place(place), category=parse_category(category))
+        page = parts.catalogue.events(wanted, limit=100, after=decode_cursor(after))
         return shell.page(
             request,
             "events.html",
             events=page.events,
             names=parts.name_matcher.names_of([str(event.id) for event in page.events]),
-            next=text_of(page.next),
+            next=encode_cursor(page.next),
             first=not after,
             place=wanted.place or "",
             category=wanted.category or "",
@@ -85,7 +85,7 @@ def routes(shell: Shell) -> APIRouter:
     return router
 
 
-def coming(recent: Sequence[AlertMessage], now: datetime) -> list[AlertMessage]:
+def upcoming_windows(recent: Sequence[AlertMessage], now: datetime) -> list[AlertMessage]:
     """The alerts that foretell something, by when, each place and category once, as it was foretold last."""
     latest: dict[tuple[str, str, str], AlertMessage] = {}
     for alert in reversed(recent):  # the newest last, which stays
@@ -95,11 +95,11 @@ def coming(recent: Sequence[AlertMessage], now: datetime) -> list[AlertMessage]:
     return [alert for _, alert in sorted(ahead, key=lambda one: one[0])[:_NEXT]]
 
 
-def _window(alert: AlertMessage) -> WindowMessage | None:
+def _window(alert: AlertMessage) -> ForecastWindow | None:
     return alert.recurrence.next if alert.recurrence else None
 
 
-def _heard(shell: Shell, sensors: Sequence[Sensor], now: datetime) -> list[Heard]:
+def _heard(shell: PageRenderer, sensors: Sequence[Sensor], now: datetime) -> list[SensorStrip]:
     """The sensors that were heard last, by place."""
     newest = sorted(sensors, key=lambda s: s.last_captured_at or datetime.min.replace(tzinfo=UTC), reverse=True)[
         :_STRIPS
@@ -110,6 +110,8 @@ def _heard(shell: Shell, sensors: Sequence[Sensor], now: datetime) -> list[Heard
         for event in shell.parts.archive.fetch([s.last_event for s in newest if s.last_event])
     }
     return [
-        Heard(sensor, strip(levels[sensor.place]), units.get(sensor.place, "dB"), condition(sensor, now).well)
+        SensorStrip(
+            sensor, strip(levels[sensor.place]), units.get(sensor.place, "dB"), sensor_status(sensor, now).is_ok
+        )
         for sensor in sorted(newest, key=lambda s: s.place)
     ]

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.domain.sensor_status import condition
-from hub.web.listing import WantedAlerts, alerts
-from hub.web.pages.rendering import Shell
+from hub.domain.sensor_status import sensor_status
+from hub.web.listing import AlertFilter, alerts
+from hub.web.pages.rendering import PageRenderer
 from hub.web.svg import plan
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The route of the map."""
     router = APIRouter()
     parts = shell.parts
@@ -20,7 +20,7 @@ def routes(shell: Shell) -> APIRouter:
     def plans(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
         sensors = {sensor.place: sensor for sensor in parts.archive.sensors()}
-        recent, _ = alerts(parts, WantedAlerts(since=now - timedelta(days=1)), limit=500)
+        recent, _ = alerts(parts, AlertFilter(since=now - timedelta(days=1)), limit=500)
         counts: dict[str, int] = {}
         for alert in recent:
             place = f"{alert.site}/{alert.sensor}"
@@ -33,7 +33,7 @@ def routes(shell: Shell) -> APIRouter:
             request,
             "map.html",
             plans={site: plan(own) for site, own in sites.items()},
-            conditions={place: condition(sensor, now) for place, sensor in sensors.items()},
+            conditions={place: sensor_status(sensor, now) for place, sensor in sensors.items()},
             counts=counts,
             elsewhere=[sensor for place, sensor in sensors.items() if place not in positions],
         )

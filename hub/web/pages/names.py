@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from hub.domain.named_sounds import NAME_LIMIT, SEVERITIES, Mode
 from hub.web.name_service import Change, change, name_event, name_source, named, sound_of
 from hub.web.name_service import remove as forget
-from hub.web.pages.rendering import Shell
-from shared.errors import Invalid
+from hub.web.pages.rendering import PageRenderer
+from shared.errors import InvalidError
 from shared.messages import Severity
 
 _THERE: Final = 303
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of named sounds."""
     router = APIRouter()
     parts = shell.parts
@@ -56,7 +56,7 @@ def routes(shell: Shell) -> APIRouter:
     ) -> RedirectResponse:
         rest = None if without is None else [one for one in sound_of(parts, name_id).examples if one != without]
         if rest == []:
-            raise Invalid("this is the last example: give it another one first, or remove the name")
+            raise InvalidError("this is the last example: give it another one first, or remove the name")
         threshold = None if percent is None else percent / 100
         change(parts, name_id, Change(name, mode, threshold, severity), rest)
         return RedirectResponse(f"/names#name-{name_id}", status_code=_THERE)

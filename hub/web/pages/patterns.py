@@ -7,13 +7,13 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from hub.domain.recurrence.analysis import Pattern
-from hub.store.event_queries import Tally
+from hub.domain.recurrence.analysis import RecurrenceSummary
+from hub.store.event_queries import EpisodeCount
 from hub.store.source_rows import StoredSource
-from hub.web.context import Parts
-from hub.web.listing import WantedAlerts, alerts, episodes
-from hub.web.pages.rendering import Shell
-from hub.web.resolve import category_of, place_of
+from hub.web.context import WebContext
+from hub.web.listing import AlertFilter, alerts, episodes
+from hub.web.pages.rendering import PageRenderer
+from hub.web.resolve import parse_category, parse_place
 from hub.web.svg import DAYS, calendar, week
 
 _ROWS: Final = 60
@@ -26,13 +26,13 @@ _SOURCES_FROM: Final = 200
 """Episodes, the newest, whose sources are told."""
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of patterns."""
     router = APIRouter()
     parts = shell.parts
-    known: dict[tuple[str, str, int, str], Pattern] = {}
+    known: dict[tuple[str, str, int, str], RecurrenceSummary] = {}
 
-    def pattern_of(place: str, category: str, version: str = "") -> Pattern:
+    def pattern_of(place: str, category: str, version: str = "") -> RecurrenceSummary:
         """A pattern, kept until the hour is over, or until there is another version."""
         now = datetime.now(UTC)
         key = (place, category, int(now.timestamp()) // 3600, version)
@@ -53,16 +53,16 @@ def routes(shell: Shell) -> APIRouter:
 
     @router.get("/patterns/{site}/{sensor}/{category}")
     def pattern(request: Request, site: str, sensor: str, category: str) -> HTMLResponse:
-        place = place_of(f"{site}/{sensor}") or ""
-        category_of(category)
+        place = parse_place(f"{site}/{sensor}") or ""
+        parse_category(category)
         if place not in {each.place for each in parts.archive.sensors()}:
             raise HTTPException(404, f"no sensor {place}")
         tallies = {(t.place, t.category): t for t in parts.catalogue.tallies([place])}
-        tally = tallies.get((place, category), Tally(place, category, 0, 0))
+        tally = tallies.get((place, category), EpisodeCount(place, category, 0, 0))
         found, now = pattern_of(place, category, _version(tally)), datetime.now(UTC)
         hours = week(found.profile.tolist())
         last, _ = episodes(parts, limit=_EPISODES, place=place, category=category)
-        own, _ = alerts(parts, WantedAlerts(place=place, category=category), limit=5)
+        own, _ = alerts(parts, AlertFilter(place=place, category=category), limit=5)
         return shell.page(
             request,
             "pattern.html",
@@ -87,13 +87,13 @@ def routes(shell: Shell) -> APIRouter:
     return router
 
 
-def sources_of(parts: Parts, place: str, category: str) -> list[tuple[StoredSource, int]]:
+def sources_of(parts: WebContext, place: str, category: str) -> list[tuple[StoredSource, int]]:
     """Sources of the newest episodes of a category at a place, each with how many of them, most first."""
-    newest = parts.casebook.episodes(limit=_SOURCES_FROM, place=place, category=category)
+    newest = parts.episode_store.episodes(limit=_SOURCES_FROM, place=place, category=category)
     counts = Counter(member.source for member in parts.sources.members([e.id for e in newest]).values())
     found = [(parts.sources.get(name), times) for name, times in counts.most_common(_SOURCES)]
     return [(source, times) for source, times in found if source is not None]
 
 
-def _version(tally: Tally) -> str:
+def _version(tally: EpisodeCount) -> str:
     return f"{tally.times} {tally.last_ms}"

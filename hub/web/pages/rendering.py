@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from hub.domain.match import PRESENT
+from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.source_summary import said_of
-from hub.web.context import Parts
-from hub.web.schemas import utc
+from hub.web.context import WebContext
+from hub.web.schemas import from_ms
 from shared.messages import SourceMessage
 from shared.taxonomy import CATEGORIES
 
@@ -45,14 +45,14 @@ _SECTIONS: Final = (
 )
 
 
-class Shell:
+class PageRenderer:
     """Renders pages.
 
     Args:
         parts: of the hub.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebContext) -> None:
         self.parts = parts
         self._zone = parts.places.timezone
         self._templates = Environment(
@@ -68,17 +68,17 @@ class Shell:
             day=self.day,
             span=self.span,
             ago=ago,
-            lasting=lasting,
+            lasting=format_duration,
             percent=percent,
-            named=named,
-            heard=heard,
-            attended=attended,
-            plainly=plainly,
-            coded=coded,
+            named=category_label,
+            heard=likely_categories,
+            attended=attention_summary,
+            plainly=with_category_labels,
+            coded=render_backticks,
             level=level,
             said_of=self.said_of,
         )
-        self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=utc)
+        self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=from_ms)
 
     def page(self, request: Request, template: str, **values: Any) -> HTMLResponse:  # noqa: ANN401
         """A template, filled.
@@ -132,10 +132,10 @@ def _time(at: datetime, text: str) -> Markup:
 def ago(at: datetime, now: datetime) -> str:
     """How long ago, roughly."""
     past = now - at
-    return "just now" if past < timedelta(seconds=20) else f"{lasting(past.total_seconds())} ago"
+    return "just now" if past < timedelta(seconds=20) else f"{format_duration(past.total_seconds())} ago"
 
 
-def lasting(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration, roughly: "40 s", "12 min", "3 h", "9 days"."""
     for limit, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h")):
         if seconds < limit:
@@ -148,18 +148,18 @@ def percent(probability: float | None) -> str:
     return "unknown" if probability is None else f"{100 * probability:.0f}{_NARROW}%"
 
 
-def named(category: str) -> str:
+def category_label(category: str) -> str:
     """A category as people call it."""
     return NAMES.get(category, category)
 
 
-def heard(presence: Sequence[float]) -> list[str]:
+def likely_categories(presence: Sequence[float]) -> list[str]:
     """Categories that an event likely contains, the likeliest first."""
-    likely = [(p, name) for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENT]
+    likely = [(p, name) for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENCE_THRESHOLD]
     return [name for _, name in sorted(likely, reverse=True)]
 
 
-def attended(attention: Sequence[float], duration_s: float) -> str:
+def attention_summary(attention: Sequence[float], duration_s: float) -> str:
     """Which seconds of a clip drew attention.
 
     Args:
@@ -177,14 +177,14 @@ def attended(attention: Sequence[float], duration_s: float) -> str:
     return f"Most attention went to {', '.join(spans)}: the bright part of the bar below."
 
 
-def plainly(sentence: str) -> str:
+def with_category_labels(sentence: str) -> str:
     """A sentence about categories with their everyday names."""
     for category, name in sorted(NAMES.items(), key=lambda pair: -len(pair[0])):
         sentence = sentence.replace(f"contained {category}", f"contained {name.lower()}")
     return sentence.replace("%", f"{_NARROW}%")
 
 
-def coded(text: str) -> Markup:
+def render_backticks(text: str) -> Markup:
     """Text in which what stands between backticks is code."""
     parts = [
         Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from hub.web.context import Parts
+from hub.web.context import WebContext
 from hub.web.pages import (
     alerts,
     api_docs,
@@ -23,7 +23,7 @@ from hub.web.pages import (
 from hub.web.pages import (
     map as plan,
 )
-from hub.web.pages.rendering import Shell
+from hub.web.pages.rendering import PageRenderer
 from hub.web.query_parameters import known_parameters
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
@@ -36,9 +36,9 @@ _TITLES: Final = {
 }
 
 
-def add(app: FastAPI, parts: Parts) -> None:
+def mount_pages(app: FastAPI, parts: WebContext) -> None:
     """Add all pages, and what they load, to an application."""
-    shell = Shell(parts)
+    shell = PageRenderer(parts)
     for page in (home, plan, event, alerts, patterns, sources, names, search, sensors, settings, api_docs):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -49,17 +49,17 @@ def add(app: FastAPI, parts: Parts) -> None:
         return FileResponse(_STATIC / "icon.svg", headers={"Cache-Control": "max-age=86400"})
 
 
-def wanted(request: Request) -> bool:
+def wants_html(request: Request) -> bool:
     """Whether who asks is a person with a browser, not a program."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
-def problem(
-    parts: Parts, request: Request, code: int, detail: str, headers: dict[str, str] | None = None
+def error_page(
+    parts: WebContext, request: Request, code: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     """An error as a page."""
     title = _TITLES.get(code, "That did not work")
-    made = Shell(parts).page(request, "problem.html", title=title, detail=detail, code=code)
+    made = PageRenderer(parts).page(request, "problem.html", title=title, detail=detail, code=code)
     made.status_code = code
     made.headers.update(headers or {})
     return made

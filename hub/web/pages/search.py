@@ -8,12 +8,12 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from hub.domain.records import StoredEvent
-from hub.web.api.search import Asked, AskedBySound, Filters, read, recording_of
-from hub.web.audio import path_of
-from hub.web.pages.rendering import Shell
-from hub.web.resolve import event_of
-from hub.web.search_service import Likeliest, like_event, like_recording
-from shared.errors import Invalid
+from hub.web.api.search import AudioSearchRequest, EventSearchRequest, Filters, read, recording_of
+from hub.web.audio import audio_path
+from hub.web.pages.rendering import PageRenderer
+from hub.web.resolve import get_event_or_404
+from hub.web.search_service import SearchHit, search_by_audio, search_by_event
+from shared.errors import InvalidError
 
 _LIKELY: Final = 0.5
 
@@ -22,7 +22,7 @@ _LIKELY: Final = 0.5
 class Result:
     """A match of a search, and its event."""
 
-    found: Likeliest
+    found: SearchHit
     event: StoredEvent
     audible: bool
 
@@ -33,14 +33,14 @@ class Result:
         return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of searches."""
     router = APIRouter()
     parts = shell.parts
 
     def page(
         request: Request,
-        found: list[Likeliest] | None,
+        found: list[SearchHit] | None,
         fields: dict[str, str],
         query: StoredEvent | None = None,
         problem: str = "",
@@ -49,7 +49,7 @@ def routes(shell: Shell) -> APIRouter:
         events = parts.archive.fetch([one.match.event for one in found or []])
         by_id = {str(event.id): event for event in events}
         results = [
-            Result(one, by_id[one.match.event], path_of(parts, by_id[one.match.event]) is not None)
+            Result(one, by_id[one.match.event], audio_path(parts, by_id[one.match.event]) is not None)
             for one in found or []
             if one.match.event in by_id
         ]
@@ -91,12 +91,12 @@ def routes(shell: Shell) -> APIRouter:
             return page(request, None, fields)
         try:
             filters = {"filters": _filters(fields)} | _by(fields)
-            asked = read(Asked, {"event": fields["event"].strip(), "k": 12} | filters)
-            query = event_of(parts.archive, asked.event)
-            found = like_event(parts, query, asked.k, asked.filters.filter(), by=asked.by)
-        except Invalid as error:
+            asked = read(EventSearchRequest, {"event": fields["event"].strip(), "k": 12} | filters)
+            query = get_event_or_404(parts.archive, asked.event)
+            found = search_by_event(parts, query, asked.k, asked.filters.filter(), by=asked.by)
+        except InvalidError as error:
             return page(request, None, fields, problem=str(error))
-        return page(request, [Likeliest(match) for match in found], fields, query=query)
+        return page(request, [SearchHit(match) for match in found], fields, query=query)
 
     @router.post("/search")
     async def by_sound(request: Request) -> HTMLResponse:
@@ -107,10 +107,10 @@ def routes(shell: Shell) -> APIRouter:
             try:
                 data, fields = await recording_of(form)
                 if not data:
-                    raise Invalid("choose a recording first")  # noqa: TRY301 - told on the page like any other
-                asked = read(AskedBySound, {**_filters(fields), **_by(fields), "k": 12})
-                found = await run_in_threadpool(like_recording, parts, data, asked.k, asked.filter(), asked.by)
-            except Invalid as error:
+                    raise InvalidError("choose a recording first")  # noqa: TRY301 - told on the page like any other
+                asked = read(AudioSearchRequest, {**_filters(fields), **_by(fields), "k": 12})
+                found = await run_in_threadpool(search_by_audio, parts, data, asked.k, asked.filter(), asked.by)
+            except InvalidError as error:
                 return await run_in_threadpool(page, request, None, fields, None, str(error), name)
             return await run_in_threadpool(page, request, found, fields, None, "", name)
 

@@ -9,27 +9,27 @@ from fastapi.responses import HTMLResponse
 
 from hub.domain.clocks import told
 from hub.domain.records import Sensor, StoredEvent
-from hub.domain.sensor_status import Condition, condition
-from hub.web.pages.rendering import Shell
-from hub.web.svg import Strip, strip
+from hub.domain.sensor_status import SensorStatus, sensor_status
+from hub.web.pages.rendering import PageRenderer
+from hub.web.svg import StripChart, strip
 
 _CLIPS: Final = 60
-_WORST_FIRST: Final = ("lost", "silent", "stopped", "hearing")
+_WORST_FIRST: Final = ("lost", "silent", "stopped", "online")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SensorRow:
     """A sensor as the page tells it."""
 
     sensor: Sensor
-    condition: Condition
-    strip: Strip | None
+    condition: SensorStatus
+    strip: StripChart | None
     last: StoredEvent | None
     placed: bool
     clock_off: str
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The route of sensors."""
     router = APIRouter()
     parts = shell.parts
@@ -41,9 +41,9 @@ def routes(shell: Shell) -> APIRouter:
         levels = parts.catalogue.levels([sensor.place for sensor in known], _CLIPS)
         last = {event.place: event for event in parts.archive.fetch([s.last_event for s in known if s.last_event])}
         rows = [
-            Row(
+            SensorRow(
                 sensor=sensor,
-                condition=condition(sensor, now),
+                condition=sensor_status(sensor, now),
                 strip=strip(levels[sensor.place]),
                 last=last.get(sensor.place),
                 placed=sensor.place in parts.places.positions,

@@ -5,14 +5,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.web.pages.rendering import Shell
+from hub.web.pages.rendering import PageRenderer
 from hub.web.verdict_service import thresholds
 
 _MASKED: Final = "set, not shown"
 _SECRET: Final = ("password", "secret", "token", "url", "key_file", "password_file")
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The route of settings."""
     router = APIRouter()
     parts = shell.parts
@@ -20,13 +20,17 @@ def routes(shell: Shell) -> APIRouter:
     @router.get("/settings")
     def settings(request: Request) -> HTMLResponse:
         groups = {name: list(flat(group)) for name, group in parts.settings.model_dump(mode="json").items()}
-        sites = {site: thresholds(parts, site) for site in parts.casebook.sites() if parts.casebook.times(site)}
+        sites = {
+            site: thresholds(parts, site)
+            for site in parts.episode_store.sites()
+            if parts.episode_store.observed_range(site)
+        }
         return shell.page(
             request,
             "settings.html",
             groups=groups,
             sites=sites,
-            budget=parts.settings.flagging.false_alerts_a_day,
+            budget=parts.settings.alerts.max_false_alerts_per_day,
         )
 
     return router

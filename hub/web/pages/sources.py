@@ -6,17 +6,17 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from hub.domain.recurrence.analysis import NO_RHYTHM
+from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import NOUNS, ordinal
 from hub.store.source_verdicts import SourceVerdicts
-from hub.web.audio import path_of
+from hub.web.audio import audio_path
 from hub.web.name_service import of_source
-from hub.web.pages.rendering import Shell
-from hub.web.pagination import cursor_of, text_of
-from hub.web.resolve import category_of
+from hub.web.pages.rendering import PageRenderer
+from hub.web.pagination import decode_cursor, encode_cursor
+from hub.web.resolve import parse_category
 from hub.web.source_schemas import PLACES_FROM, known_of, places_of, source_of, sources
 from hub.web.svg import DAYS, calendar, plan, week
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import check_name
 
 _ROWS: Final = 30
@@ -28,11 +28,11 @@ _OTHERS: Final = 12
 """Sources that a person may say are the same."""
 
 
-def routes(shell: Shell) -> APIRouter:
+def routes(shell: PageRenderer) -> APIRouter:
     """The routes of sources."""
     router = APIRouter()
     parts = shell.parts
-    verdicts = SourceVerdicts(parts.sources, parts.casebook)
+    verdicts = SourceVerdicts(parts.sources, parts.episode_store)
 
     @router.get("/sources")
     def list_(
@@ -40,7 +40,7 @@ def routes(shell: Shell) -> APIRouter:
     ) -> HTMLResponse:
         site = check_name(site, "site") if site else None
         page, following = sources(
-            parts, limit=_ROWS, after=cursor_of(after), site=site, category=category_of(category)
+            parts, limit=_ROWS, after=decode_cursor(after), site=site, category=parse_category(category)
         )
         now = datetime.now(UTC)
         told = []
@@ -55,10 +55,10 @@ def routes(shell: Shell) -> APIRouter:
             request,
             "sources.html",
             told=told,
-            next=text_of(following),
+            next=encode_cursor(following),
             site=site,
             category=category or None,
-            sites=parts.casebook.sites(),
+            sites=parts.episode_store.sites(),
         )
 
     @router.get("/sources/{source_id}", response_model=None)
@@ -79,12 +79,14 @@ def routes(shell: Shell) -> APIRouter:
             nameable=bool(known.exemplars) and parts.retrieval.knows_sources(group.space),
             phrase=NOUNS[group.category][1],
             ordinal=ordinal(known.pattern.times),
-            rhythmic=known.pattern.regularity != NO_RHYTHM,
+            rhythmic=known.pattern.regularity != NO_PATTERN,
             pattern=known.pattern,
             week=hours.rows,
             most=hours.most,
             calendar=list(zip(DAYS, calendar(known.calendar, shell.local(now).date(), _WEEKS), strict=True)),
-            exemplars=[(event, path_of(parts, event) is not None) for event in parts.archive.fetch(known.exemplars)],
+            exemplars=[
+                (event, audio_path(parts, event) is not None) for event in parts.archive.fetch(known.exemplars)
+            ],
             episodes=known.episodes[:_EPISODES],
             places=[(place, sum(e.place == place for e in known.episodes)) for place in places],
             plan=plan(positions),
@@ -96,7 +98,7 @@ def routes(shell: Shell) -> APIRouter:
         own = source_of(parts, source_id)
         member = parts.sources.members([episode]).get(episode)
         if member is None or member.source != own.id:
-            raise Invalid(f"source {own.id} has no episode {episode}")
+            raise InvalidError(f"source {own.id} has no episode {episode}")
         verdicts.leave(episode)
         return RedirectResponse(f"/sources/{own.id}", status_code=303)
 

@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 from prometheus_client import CollectorRegistry
 
-from edge.metrics import described
+from edge.metrics import metric_families
 from hub.metrics.definitions import HubMetrics
-from hub.metrics.exposition import WithOldNames
 
 ROOT = Path(__file__).parents[3]
 RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.yml"))
@@ -100,6 +99,6 @@ def told() -> set[str]:
     """What there is to ask for: series of hub and sensors, with suffixes, and what rules record."""
     there = BUILT_IN | {asked.where for asked in recorded()}
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
-    for family in (*WithOldNames(HubMetrics(CollectorRegistry()).registry).collect(), *described()):
+    for family in (*HubMetrics(CollectorRegistry()).registry.collect(), *metric_families()):
         there |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
     return there

@@ -85,11 +85,11 @@ def states(silent: int, hearing: int, values: str) -> dict[str, str]:
     """States of many sensors: some go silent as `values` says, the others do not."""
     told = {}
     for number in range(silent + hearing):
-        for state in ("hearing", "silent"):
+        for state in ("online", "silent"):
             name = name_of("earwitness_sensor_state", site="demo", sensor=f"s-{number}", state=state)
-            well = "1+0x60" if state == "hearing" else "0+0x60"
+            well = "1+0x60" if state == "online" else "0+0x60"
             told[name] = values if state == "silent" and number < silent else well
-            if state == "hearing" and number < silent:
+            if state == "online" and number < silent:
                 told[name] = " ".join("0" if value == "1" else "1" for value in values.split())
     return told
 
@@ -99,58 +99,74 @@ CASES = [
     Case("EarwitnessHubDown", {"up": "1x10 0x20"}, 14, (HUB,), (5, 11)),
     Case("EarwitnessHubDown", {'up{job="prometheus"}': "1x30"}, 14, ({"job": "earwitness-hub"},), (), {}),
     Case(
-        "EarwitnessNoHeartbeat", {"earwitness_hub_heartbeat_timestamp_seconds": "0+60x10 600x20"}, 18, (HUB,), (12,)
+        "EarwitnessNoHeartbeat",
+        {"earwitness_hub_last_heartbeat_timestamp_seconds": "0+60x10 600x20"},
+        18,
+        (HUB,),
+        (12,),
     ),
     Case("EarwitnessBrokerAway", {"earwitness_hub_broker_connected": "1x5 0x20"}, 10, (HUB,), (7,)),
     Case(
         "EarwitnessQueueGrowing",
-        {"earwitness_hub_intake_queue_length": "0x10 200x40", "earwitness_hub_intake_capacity": "256x50"},
+        {"earwitness_hub_messages_in_flight": "0x10 200x40", "earwitness_hub_messages_in_flight_limit": "256x50"},
         *(30, (HUB,), (15,)),
     ),
-    Case("EarwitnessQueueGrowing", {"earwitness_hub_intake_pauses_total": "0x10 0+1x30"}, 24, (HUB,), (10,)),
+    Case(
+        "EarwitnessQueueGrowing", {"earwitness_hub_backpressure_disconnects_total": "0x10 0+1x30"}, 24, (HUB,), (10,)
+    ),
     Case(
         "EarwitnessAlertsLate",
         {
-            'earwitness_hub_alert_seconds_bucket{le="3"}': "0+0x100",
-            'earwitness_hub_alert_seconds_bucket{le="10"}': "0+1x100",
-            'earwitness_hub_alert_seconds_bucket{le="+Inf"}': "0+1x100",
-            "earwitness_hub_alert_seconds_count": "0+1x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="3"}': "0+0x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="10"}': "0+1x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="+Inf"}': "0+1x100",
+            "earwitness_hub_alert_latency_seconds_count": "0+1x100",
         },
         *(60, ({},), (5, 30)),
     ),
     Case(
         "EarwitnessAlertsLate",
         {
-            'earwitness_hub_alert_seconds_bucket{le="3"}': "0x100",
-            'earwitness_hub_alert_seconds_bucket{le="10"}': "0x5 1x100",
-            'earwitness_hub_alert_seconds_bucket{le="+Inf"}': "0x5 1x100",
-            "earwitness_hub_alert_seconds_count": "0x5 1x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="3"}': "0x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="10"}': "0x5 1x100",
+            'earwitness_hub_alert_latency_seconds_bucket{le="+Inf"}': "0x5 1x100",
+            "earwitness_hub_alert_latency_seconds_count": "0x5 1x100",
         },
         *(60, (), (30, 90)),
     ),
     Case(
         "EarwitnessHubNotTaking",
-        {"earwitness_hub_taking_events": "1x5 0x60", "earwitness_store_up": "1x65"},
+        {"earwitness_hub_ready": "1x5 0x60", "earwitness_store_up": "1x65"},
         *(40, (HUB,), (30,)),
     ),
     Case("EarwitnessBrokerAway", {"earwitness_hub_broker_connected": " ".join(["NaN"] * 20)}, 10, (), (15,)),
     Case(
-        "EarwitnessNoHeartbeat", {"earwitness_hub_heartbeat_timestamp_seconds": " ".join(["NaN"] * 20)}, 10, (), (15,)
+        "EarwitnessNoHeartbeat",
+        {"earwitness_hub_last_heartbeat_timestamp_seconds": " ".join(["NaN"] * 20)},
+        10,
+        (),
+        (15,),
     ),
     Case("EarwitnessHubRestarting", {"process_start_time_seconds": "0x10 700 760 820 880x10"}, 14, (HUB,), (10,)),
     Case(
         "EarwitnessCertificateEnds",
-        {'earwitness_hub_certificate_end_timestamp_seconds{of="broker"}': f"{31 * 86_400}x2000"},
-        *(1_600, ({"of": "broker"},), (1_400,)),
+        {'earwitness_hub_certificate_expiry_timestamp_seconds{certificate="broker"}': f"{31 * 86_400}x2000"},
+        *(1_600, ({"certificate": "broker"},), (1_400,)),
     ),
     Case(
         "EarwitnessLookStale",
-        {'earwitness_hub_look_timestamp_seconds{at="store"}': "0+60x10 600x30", "earwitness_store_up": "1x40"},
-        *(20, ({**HUB, "at": "store"},), (12,)),
+        {
+            'earwitness_hub_probe_success_timestamp_seconds{probe="store"}': "0+60x10 600x30",
+            "earwitness_store_up": "1x40",
+        },
+        *(20, ({**HUB, "probe": "store"},), (12,)),
     ),
     Case(
         "EarwitnessLookStale",
-        {'earwitness_hub_look_timestamp_seconds{at="store"}': "0+60x10 600x30", "earwitness_store_up": "0x40"},
+        {
+            'earwitness_hub_probe_success_timestamp_seconds{probe="store"}': "0+60x10 600x30",
+            "earwitness_store_up": "0x40",
+        },
         *(20, (), (30,)),
     ),
     Case(
@@ -161,10 +177,10 @@ CASES = [
         },
         *(20, ({**HUB, "folder": "clips"},), (8,)),
     ),
-    Case("EarwitnessNothingArchived", {"earwitness_hub_intake_stalled_seconds": "0x5 0+60x30"}, 20, (HUB,), (5, 11)),
+    Case("EarwitnessNothingArchived", {"earwitness_hub_ingest_stalled_seconds": "0x5 0+60x30"}, 20, (HUB,), (5, 11)),
     Case(
         "EarwitnessNothingArchived",
-        {"earwitness_hub_intake_stalled_seconds": "0x5 0+60x30", "earwitness_store_up": "0x40"},
+        {"earwitness_hub_ingest_stalled_seconds": "0x5 0+60x30", "earwitness_store_up": "0x40"},
         *(20, (), (30,)),
     ),
     Case(
@@ -174,13 +190,13 @@ CASES = [
     ),
     Case(
         "EarwitnessClipsFailing",
-        {'earwitness_hub_clip_failures_total{operation="write"}': "0x5 1x100"},
+        {'earwitness_hub_audio_file_failures_total{operation="write"}': "0x5 1x100"},
         *(8, ({**HUB, "operation": "write"},), (4, 50)),
     ),
     edge("broker_connected", "1x5 0x60", 40, (4, 30), alert="Offline"),
     edge("source_failing", "0x5 1x60", 15, (4, 8), alert="SourceFailing"),
     edge("spool_events_set_aside", "0x5 2x60", 20, (4, 10), alert="EventsSetAside"),
-    edge("connections_taken_over_total", "0x5 1x10 4x100", 18, (8, 70), alert="NameTaken"),
+    edge("sessions_taken_over_total", "0x5 1x10 4x100", 18, (8, 70), alert="NameTaken"),
     edge("unexpected_errors_total", "0x5 1x100", 8, (4, 80), alert="Errors"),
     Case(
         "EarwitnessEdgeClipsLost",
@@ -204,7 +220,7 @@ CASES = [
         {"earwitness_store_memory_used_bytes": "50x5 90x30", "earwitness_store_memory_limit_bytes": "100x35"},
         *(20, ({},), (8,)),
     ),
-    Case("EarwitnessStoreNotDurable", {"earwitness_store_durable": "1x5 0x30"}, 25, ({},), (10,)),
+    Case("EarwitnessStoreNotDurable", {"earwitness_store_aof_healthy": "1x5 0x30"}, 25, ({},), (10,)),
     Case(
         "EarwitnessRetentionBehind",
         {
@@ -213,9 +229,7 @@ CASES = [
         },
         *(1_600, ({},), (1_400,)),
     ),
-    Case(
-        "EarwitnessRetentionRefused", {"earwitness_hub_retention_refused": "0x5 1x30 0x30"}, 25, ({},), (10, 18, 45)
-    ),
+    Case("EarwitnessRetentionRefused", {"earwitness_hub_retention_paused": "0x5 1x30 0x30"}, 25, ({},), (10, 18, 45)),
     Case("EarwitnessSensorClockWrong", {sensor("clock_skew_seconds"): "100x5 7200x40"}, 20, (ONE,), (4, 10)),
     Case("EarwitnessSensorClockWrong", {sensor("clock_skew_seconds"): "-100x5 -7200x40"}, 20, (ONE,), (4, 10)),
     Case("EarwitnessDeadLetters", {"earwitness_store_dead_letters": "0x5 3x30"}, 20, ({},), (8,)),
@@ -227,21 +241,21 @@ CASES = [
     Case(
         "EarwitnessMessagesQuarantined", {"earwitness_hub_messages_quarantined_total": "0x5 1x100"}, 8, ({},), (4, 70)
     ),
-    Case("EarwitnessAlertsNotTold", {"earwitness_store_alerts_waiting": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)),
+    Case("EarwitnessAlertsNotTold", {"earwitness_store_alerts_unpublished": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)),
     Case(
         "EarwitnessNotifierFailing",
         {
-            'earwitness_hub_notifications_total{notifier="chat", outcome="retried"}': "0x5 0+1x40",
-            'earwitness_hub_notifications_total{notifier="chat", outcome="sent"}': "5x45",
-            'earwitness_hub_notifications_total{notifier="mail", outcome="retried"}': "0x5 0+1x40",
-            'earwitness_hub_notifications_total{notifier="mail", outcome="sent"}': "0+1x45",
+            'earwitness_hub_notifications_total{channel="chat", outcome="retried"}': "0x5 0+1x40",
+            'earwitness_hub_notifications_total{channel="chat", outcome="sent"}': "5x45",
+            'earwitness_hub_notifications_total{channel="mail", outcome="retried"}': "0x5 0+1x40",
+            'earwitness_hub_notifications_total{channel="mail", outcome="sent"}': "0+1x45",
         },
-        *(20, ({"notifier": "chat"},), (5,)),
+        *(20, ({"channel": "chat"},), (5,)),
     ),
     Case(
         "EarwitnessNotificationsDead",
-        {'earwitness_store_notifications_dead{notifier="mail"}': "0x5 1x30"},
-        *(20, ({"notifier": "mail"},), (8,)),
+        {'earwitness_store_notification_dead_letters{channel="mail"}': "0x5 1x30"},
+        *(20, ({"channel": "mail"},), (8,)),
     ),
     Case(
         "EarwitnessSensorSilent", states(2, 8, LATER), 20, tuple({"site": "demo", "sensor": f"s-{n}"} for n in (0, 1))
@@ -250,14 +264,14 @@ CASES = [
     Case("EarwitnessSensorSilent", states(6, 4, LATER), 9, (), (20,)),
     Case("EarwitnessManySensorsSilent", states(2, 1, LATER), 9, (), (20,)),
     Case("EarwitnessManySensorsSilent", states(3, 0, LATER), 20, ({},), (9,)),
-    Case("EarwitnessSensorSpoolFilling", {sensor("spool_ratio"): "0.5x10 0.9x40"}, 25, (ONE,), (15,)),
+    Case("EarwitnessSensorSpoolFilling", {sensor("spool_used_ratio"): "0.5x10 0.9x40"}, 25, (ONE,), (15,)),
     Case("EarwitnessSensorDropsClips", {sensor("clips_dropped_total"): "0x10 3x100"}, 20, (ONE,), (9, 80)),
     Case(
         "EarwitnessSensorCertificateEnds",
-        {sensor("certificate_end_timestamp_seconds"): f"{31 * 86_400}x2000"},
+        {sensor("certificate_expiry_timestamp_seconds"): f"{31 * 86_400}x2000"},
         *(1_600, (ONE,), (1_400,)),
     ),
-    Case("EarwitnessSensorsLeftOut", {"earwitness_store_sensors_left_out": "0x5 3x100"}, 80, ({},), (30,)),
+    Case("EarwitnessSensorsLeftOut", {"earwitness_store_sensors_unexported": "0x5 3x100"}, 80, ({},), (30,)),
     Case(
         "EarwitnessMonitoringBroken",
         {'up{job="alertmanager"}': "1x5 0x20"},
@@ -275,25 +289,25 @@ CASES = [
         {
             sensor("state", state="silent"): "0x5 1x10 _x10 1x30",
             sensor("state", state="silent", replica="2"): "0x5 1x10 _x10 1x30",
-            sensor("state", state="hearing"): "1x5 0x10 _x10 0x30",
+            sensor("state", state="online"): "1x5 0x10 _x10 0x30",
         },
         *(22, (ONE,), (4,)),
     ),
     Case(
         "EarwitnessMicrophoneDead",
         {
-            sensor("last_heard_timestamp_seconds"): "0+60x120",
-            sensor("sound_timestamp_seconds"): "0+60x10 600x110",
-            sensor("variation_timestamp_seconds"): "0+60x120",
+            sensor("last_event_timestamp_seconds"): "0+60x120",
+            sensor("last_signal_timestamp_seconds"): "0+60x10 600x110",
+            sensor("last_level_change_timestamp_seconds"): "0+60x120",
         },
         *(60, (ONE,), (30,)),
     ),
     Case(
         "EarwitnessMicrophoneDead",
         {
-            sensor("last_heard_timestamp_seconds"): "0+60x600",
-            sensor("sound_timestamp_seconds"): "0+60x600",
-            sensor("variation_timestamp_seconds"): "0+60x10 600x600",
+            sensor("last_event_timestamp_seconds"): "0+60x600",
+            sensor("last_signal_timestamp_seconds"): "0+60x600",
+            sensor("last_level_change_timestamp_seconds"): "0+60x10 600x600",
         },
         *(400, (ONE,), (300,)),
     ),
@@ -301,8 +315,8 @@ CASES = [
     Case(
         "EarwitnessDeliveryLate",
         {
-            'earwitness_hub_delivery_seconds_bucket{le="60.0"}': "0+6x120",
-            "earwitness_hub_delivery_seconds_count": "0+10x120",
+            'earwitness_hub_event_delivery_delay_seconds_bucket{le="60.0"}': "0+6x120",
+            "earwitness_hub_event_delivery_delay_seconds_count": "0+10x120",
         },
         *(100, ({},), (20,)),
     ),
@@ -316,21 +330,21 @@ CASES = [
     ),
     Case(
         "EarwitnessPresenceDrift",
-        {'earwitness_model_presence_psi{space="vggish", category="dog", against="here"}': "0.1x10 0.4x500"},
-        *(400, ({"space": "vggish", "category": "dog", "against": "here"},), (300,)),
+        {'earwitness_model_presence_psi{space="vggish", category="dog", reference="deployment"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish", "category": "dog", "reference": "deployment"},), (300,)),
     ),
     Case(
         "EarwitnessEmbeddingDrift",
-        {'earwitness_model_embedding_psi{space="vggish", against="here"}': "0.1x10 0.4x500"},
-        *(400, ({"space": "vggish", "against": "here"},), (300,)),
+        {'earwitness_model_embedding_psi{space="vggish", reference="deployment"}': "0.1x10 0.4x500"},
+        *(400, ({"space": "vggish", "reference": "deployment"},), (300,)),
     ),
-    Case("EarwitnessLikenessDrift", {"earwitness_model_likeness_psi": "0.1x10 0.4x500"}, 400, ({},), (300,)),
+    Case("EarwitnessLikenessDrift", {"earwitness_model_match_probability_psi": "0.1x10 0.4x500"}, 400, ({},), (300,)),
     Case(
         "EarwitnessCalibrationOff",
         {
-            "earwitness_model_stated_ratio": "0.9x120",
-            "earwitness_model_right_ratio": "0.5x120",
-            "earwitness_model_judged_alerts": "19x10 20x110",
+            "earwitness_model_mean_predicted_probability": "0.9x120",
+            "earwitness_model_observed_precision": "0.5x120",
+            "earwitness_model_alerts_with_verdict": "19x10 20x110",
         },
         *(100, ({},), (60,)),
     ),

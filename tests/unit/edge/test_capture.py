@@ -11,12 +11,12 @@ import pytest
 from edge.capture import REOPEN_CAP_S, REOPEN_S, Capture
 from edge.clock import clock_at, within_wire
 from edge.settings import EdgeSettings
-from edge.sources import Item, Sound
+from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EARLIEST, LATEST, EventId
 from shared.messages import decode_event
-from shared.settings import load
+from shared.settings import load_settings
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 class Microphone:
     """Gives what it is told to give; an exception among it is raised."""
 
-    live, form, description = True, "flac", "a microphone"
+    live, payload_format, description = True, "flac", "a microphone"
 
-    def __init__(self, *given: Item | Exception) -> None:
+    def __init__(self, *given: SourceItem | Exception) -> None:
         self.given = list(given)
 
-    def items(self, stop: threading.Event) -> Iterator[Item]:
+    def clips(self, stop: threading.Event) -> Iterator[SourceItem]:
         assert not stop.is_set()
         while self.given:
             one = self.given.pop(0)
@@ -43,12 +43,12 @@ class Microphone:
             yield one
 
 
-def heard(at: datetime | None = None) -> Sound:
-    return Sound(np.zeros(80_000, np.float32), 8_000, at or datetime.now(UTC))
+def heard(at: datetime | None = None) -> AudioClip:
+    return AudioClip(np.zeros(80_000, np.float32), 8_000, at or datetime.now(UTC))
 
 
 def capture_of(spool: Spool, source: Microphone, *settings: str) -> Capture:
-    return Capture(load(EdgeSettings, None, settings), source, spool, "b", lambda: None)
+    return Capture(load_settings(EdgeSettings, None, settings), source, spool, "b", lambda: None)
 
 
 class Stop(threading.Event):
@@ -64,7 +64,7 @@ class Stop(threading.Event):
 
 
 def test_a_microphone_that_is_missing_is_opened_again_after_waits_that_grow(spool: Spool) -> None:
-    away = [Unavailable("no input device")] * 6
+    away = [UnavailableError("no input device")] * 6
     capture, stop = capture_of(spool, Microphone(*away, heard(), *away[:2], heard())), Stop()
     capture.run(stop)
     assert stop.waits[:6] == [REOPEN_S, 10.0, 20.0, 40.0, REOPEN_CAP_S, REOPEN_CAP_S]
@@ -73,7 +73,7 @@ def test_a_microphone_that_is_missing_is_opened_again_after_waits_that_grow(spoo
 
 
 def test_why_it_delivers_nothing_is_told_while_it_does_not(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
-    capture = capture_of(spool, Microphone(*[Unavailable("no input device")] * 3, ValueError("a defect")))
+    capture = capture_of(spool, Microphone(*[UnavailableError("no input device")] * 3, ValueError("a defect")))
     told = []
 
     class Looking(Stop):
@@ -99,7 +99,7 @@ def test_why_it_delivers_nothing_is_told_while_it_does_not(spool: Spool, caplog:
 def test_whatever_the_clock_says_the_clip_is_sent(spool: Spool, said: datetime, sent: datetime, clock: str) -> None:
     capture = capture_of(spool, Microphone(heard(said)))
     capture.run(threading.Event())
-    (waiting,) = spool.next(10)
+    (waiting,) = spool.peek(10)
     event = decode_event(waiting.payload)
     assert (event.captured_at, event.clock) == (sent, clock)
     assert capture.tally.unreadable == 0
@@ -111,10 +111,10 @@ def test_a_time_that_can_be_is_left_to_the_machines_own_judgement() -> None:
 
 
 def test_a_clip_that_cannot_be_encoded_is_skipped_and_takes_no_number(spool: Spool) -> None:
-    rate_that_flac_refuses = Sound(np.zeros(976_560, np.float32), 97_656, datetime.now(UTC))
+    rate_that_flac_refuses = AudioClip(np.zeros(976_560, np.float32), 97_656, datetime.now(UTC))
     capture = capture_of(spool, Microphone(heard(), rate_that_flac_refuses, heard()))
     capture.run(threading.Event())
-    assert [EventId.parse(one.event).seq for one in spool.next(10)] == list(range(capture.tally.captured))
+    assert [EventId.parse(one.event).seq for one in spool.peek(10)] == list(range(capture.tally.captured))
     assert capture.tally.captured + capture.tally.unreadable == 3
     assert capture.tally.highest_seq == capture.tally.captured - 1
 
@@ -129,15 +129,15 @@ def test_a_clip_that_a_full_spool_drops_takes_a_number(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("start", ["9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z"])
 def test_a_start_that_no_event_may_bear_is_told_with_the_settings(start: str) -> None:
-    with pytest.raises(Invalid, match="start must be in the years 1970 to 2199"):
-        load(EdgeSettings, None, [f"source.start={start}"])
+    with pytest.raises(InvalidError, match="start_time must be in the years 1970 to 2199"):
+        load_settings(EdgeSettings, None, [f"source.start_time={start}"])
 
 
 def test_a_replay_that_runs_past_the_last_year_goes_on(spool: Spool) -> None:
     class Recordings(Microphone):
         live = False
 
-    source = Recordings(*[Sound(np.zeros(80_000, np.float32), 8_000)] * 3)
-    capture = capture_of(spool, source, "source.start=2199-12-31T23:59:50Z", "source.speed=1e6")
+    source = Recordings(*[AudioClip(np.zeros(80_000, np.float32), 8_000)] * 3)
+    capture = capture_of(spool, source, "source.start_time=2199-12-31T23:59:50Z", "source.speed=1e6")
     capture.run(threading.Event())
     assert capture.tally.captured == 3

@@ -17,7 +17,7 @@ from edge.spool import Spool
 from shared.messages import decode_event
 from shared.mqtt.topics import SensorTopic
 
-NO_BROKER = ("--set", "mqtt.port=1", "--set", "mqtt.reconnect_cap_s=0.1")
+NO_BROKER = ("--set", "mqtt.port=1", "--set", "mqtt.max_reconnect_delay_s=0.1")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_run_without_a_broker_keeps_everything_for_the_next(tmp_path: Path, em
         }
     spool = Spool(tmp_path / "spool.db", 10**9)
     topic = SensorTopic("demo", "sensor-1", "event")
-    waiting = spool.next(100)
+    waiting = spool.peek(100)
     spool.close()
     assert {message.topic for message in waiting} == {str(topic)}
     events = [decode_event(message.payload, topic) for message in waiting]
@@ -89,7 +89,7 @@ def test_a_full_spool_makes_a_replay_wait_and_lose_nothing(tmp_path: Path) -> No
     soundfile.write(tmp_path / "noise.wav", noise, 48_000)
     process = program(
         *("run", "--json", *NO_BROKER, "--set", "source.kind=files", "--set", f"source.path={tmp_path}"),
-        *("--set", "source.loop=true", "--set", "source.speed=1e5", "--set", "spool.cap_bytes=16777216"),
+        *("--set", "source.loop=true", "--set", "source.speed=1e5", "--set", "spool.max_bytes=16777216"),
         cwd=tmp_path,
     )
     assert process.stderr is not None
@@ -169,8 +169,8 @@ class Absent:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 from edge.settings import EdgeSettings
-from edge.sources import Sound, open_source
-assert isinstance(next(iter(open_source(EdgeSettings()).items(threading.Event()))), Sound)
+from edge.sources import AudioClip, open_source
+assert isinstance(next(iter(open_source(EdgeSettings()).clips(threading.Event()))), AudioClip)
 from edge.cli import app
 app(["check", "--help"])
 """

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 
 from edge import diagnostics
-from edge.diagnostics import Finding, examine
+from edge.diagnostics import CheckResult, run_checks
 from edge.settings import EdgeSettings
-from edge.sources import Sound
-from shared.settings import load
+from edge.sources import AudioClip
+from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 
 
 class Microphone:
     """One that hears a tone of an amplitude."""
 
-    live, form, description = True, "flac", "microphone"
+    live, payload_format, description = True, "flac", "microphone"
 
     def __init__(self, amplitude: float) -> None:
         self.amplitude = amplitude
 
-    def items(self, _stop: object) -> Iterator[Sound]:
+    def clips(self, _stop: object) -> Iterator[AudioClip]:
         tone = self.amplitude * np.sin(2 * np.pi * 1_000 * np.arange(80_000) / 8_000)
-        yield Sound(tone.astype(np.float32), 8_000, datetime.now(UTC))
+        yield AudioClip(tone.astype(np.float32), 8_000, datetime.now(UTC))
         raise AssertionError("one clip is enough")
 
 
@@ -36,7 +36,7 @@ class Microphone:
 def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, said: str) -> None:
     monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(amplitude))
     monkeypatch.setattr(diagnostics, "_try_broker", lambda _: "not tried")
-    (source,) = (one for one in examine(EdgeSettings()) if one.what == "source")
+    (source,) = (one for one in run_checks(EdgeSettings()) if one.what == "source")
     assert said in source.words
 
 
@@ -66,6 +66,6 @@ def test_a_broker_that_ends_each_connection_at_the_message_does_not_let_it_publi
     assert "the broker does not let demo/sensor-1 publish (no answer)" in found.words
 
 
-def broker_of(broker: FaultyBroker, folder: Path) -> Finding:
-    settings = load(EdgeSettings, None, (f"mqtt.port={broker.port}", f"spool.path={folder / 'spool.db'}"))
-    return next(one for one in examine(settings) if one.what == "broker")
+def broker_of(broker: FaultyBroker, folder: Path) -> CheckResult:
+    settings = load_settings(EdgeSettings, None, (f"mqtt.port={broker.port}", f"spool.path={folder / 'spool.db'}"))
+    return next(one for one in run_checks(settings) if one.what == "broker")

@@ -5,14 +5,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from edge.encode import NOT_MEASURED, encode
-from edge.sources import Embedded, Sound
+from edge.encode import UNKNOWN_LEVELS, encode
+from edge.sources import AudioClip, EmbeddingClip
 from shared.audio import decode_flac
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import Embedding, EventId, Flac, Levels
-from shared.feature_space import SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.messages import decode_event, encode_event
 from tests.values import NOON
 
@@ -21,7 +21,7 @@ ID = EventId("demo", "s", "b", 3)
 
 def test_sound_becomes_flac_at_its_own_rate_with_measured_levels() -> None:
     tone = np.sin(np.arange(160_000) * 2 * np.pi * 1_000 / 16_000).astype(np.float32)
-    event = encode(Sound(tone * np.float32(0.1), 16_000), ID, captured_at=NOON)
+    event = encode(AudioClip(tone * np.float32(0.1), 16_000), ID, captured_at=NOON)
     assert (event.duration_s, event.rate_hz, event.captured_at) == (10.0, 16_000, NOON)
     assert event.levels.laeq == pytest.approx(-20.0, abs=0.1)
     assert isinstance(event.body, Flac)
@@ -34,10 +34,10 @@ def test_sound_becomes_flac_at_its_own_rate_with_measured_levels() -> None:
 def test_with_an_extractor_features_leave_and_levels_are_still_of_the_sound() -> None:
     backbone = Backbone(SMALL_FILE)
     tone = np.sin(np.arange(480_000) * 2 * np.pi * 1_000 / 48_000).astype(np.float32)
-    clip = Sound(tone * np.float32(0.1), 48_000)
+    clip = AudioClip(tone * np.float32(0.1), 48_000)
     event = encode(clip, ID, captured_at=NOON, extractor=backbone)
     assert isinstance(event.body, Embedding)
-    assert event.body.space == SMALL.id
+    assert event.body.space == EARWITNESS_SMALL.id
     np.testing.assert_array_equal(event.body.features, backbone.extract(clip.waveform, 48_000))
     assert event.levels == encode(clip, ID, captured_at=NOON).levels
     assert decode_event(encode_event(event)) == event
@@ -45,28 +45,28 @@ def test_with_an_extractor_features_leave_and_levels_are_still_of_the_sound() ->
 
 def test_a_live_clips_own_time_wins() -> None:
     heard = NOON - timedelta(seconds=12)
-    clip = Sound(np.ones(8_000, dtype=np.float32), 8_000, captured_at=heard)
+    clip = AudioClip(np.ones(8_000, dtype=np.float32), 8_000, captured_at=heard)
     assert encode(clip, ID, captured_at=NOON).captured_at == heard
 
 
 def test_calibration_reaches_the_event() -> None:
-    clip = Sound(np.ones(8_000, dtype=np.float32), 8_000)
-    assert encode(clip, ID, captured_at=NOON, calibration_db=110.0).levels.unit == "dB"
+    clip = AudioClip(np.ones(8_000, dtype=np.float32), 8_000)
+    assert encode(clip, ID, captured_at=NOON, full_scale_db_spl=110.0).levels.unit == "dB"
 
 
 @pytest.mark.parametrize("levels", [None, Levels(-30.0, -20.0)])
 def test_an_embedding_is_kept_with_its_levels_or_the_floor(levels: Levels | None) -> None:
     embedding = Embedding(VGGISH.id, np.zeros(VGGISH.shape, dtype=np.uint8))
-    event = encode(Embedded(embedding, levels), ID, captured_at=NOON)
+    event = encode(EmbeddingClip(embedding, levels), ID, captured_at=NOON)
     assert event.body is embedding
-    assert event.levels == (levels or NOT_MEASURED)
+    assert event.levels == (levels or UNKNOWN_LEVELS)
 
 
 def test_sound_outside_the_contract_is_refused() -> None:
-    with pytest.raises(Invalid):
-        encode(Sound(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, captured_at=NOON)
-    with pytest.raises(Invalid):
-        encode(Sound(np.ones(100, dtype=np.float32), 10), ID, captured_at=NOON)
+    with pytest.raises(InvalidError):
+        encode(AudioClip(np.full(8_000, np.nan, dtype=np.float32), 8_000), ID, captured_at=NOON)
+    with pytest.raises(InvalidError):
+        encode(AudioClip(np.ones(100, dtype=np.float32), 10), ID, captured_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_sound_outside_the_contract_is_refused() -> None:
 )
 def test_sound_of_any_rate_is_sent_at_one_that_flac_and_the_contract_have(rate_hz: int, sent_hz: int) -> None:
     tone = (0.1 * np.sin(np.arange(10 * rate_hz) * 2 * np.pi * 1_000 / rate_hz)).astype(np.float32)
-    event = encode(Sound(tone, rate_hz), ID, captured_at=NOON)
+    event = encode(AudioClip(tone, rate_hz), ID, captured_at=NOON)
     assert (event.rate_hz, event.duration_s) == (sent_hz, 10.0)
     assert event.levels.laeq == pytest.approx(-20.0, abs=0.1)
     assert isinstance(event.body, Flac)

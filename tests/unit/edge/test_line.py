@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.publisher import Publisher
+from edge.publisher import SpoolPublisher
 from edge.spool import Spool
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.mqtt.session import Acknowledged, Connected, Disconnected
 
 CLIP_S = 10.0
@@ -37,7 +37,7 @@ class Line:
     ) -> int:
         assert (topic, retain, qos, content_type) == ("t", False, 1, "application/cbor")
         if not self.up:
-            raise Unavailable("down")
+            raise UnavailableError("down")
         mid = next(self.mids)
         self.queue.append((mid, payload, self.now_s))
         return mid
@@ -76,7 +76,7 @@ def test_connections_of_forty_seconds_deliver_every_clip_soon(
     """The line carries ten (five) times what is heard, and is away for 3 s after every 40."""
     spool = Spool(tmp_path / "s.db", 10**8)
     line = Line(message_s)
-    publisher = Publisher(line, spool, resend_window_s=resend_window_s, patience_s=60.0)
+    publisher = SpoolPublisher(line, spool, resend_window_s=resend_window_s, patience_s=60.0)
     captured: dict[bytes, float] = {}
     steps = round(MINUTES * 60 / STEP_S)
     for step in range(steps):
@@ -95,7 +95,7 @@ def test_connections_of_forty_seconds_deliver_every_clip_soon(
             spool.put(name, "t", name.encode())
             captured[name.encode()] = now_s
         publisher.handle(list(signals), now_s, now_s)
-        publisher.pump(now_s)
+        publisher.publish_pending(now_s)
         if now_s % 1.0 == 0.0:
             publisher.purge(now_s)
     due = {name: at for name, at in captured.items() if at < MINUTES * 60 - 120}
@@ -103,32 +103,32 @@ def test_connections_of_forty_seconds_deliver_every_clip_soon(
     assert len(captured) == 6 * MINUTES
     assert not late
     assert len(line.delivered) >= 0.95 * len(captured)
-    assert spool.fill().aside == 0
+    assert spool.usage().aside == 0
     spool.close()
 
 
 def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s.db", 10**8)
     line = Line(0.0)
-    publisher = Publisher(line, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(line, spool, resend_window_s=60.0, patience_s=60.0)
     line.up = True
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     for name in "abcde":
         spool.put(name, "t", name.encode())
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     publisher.handle(list(line.carry(1.0)), 1.0, 1.0)
     line.up = False
     for now_s in range(2, 3_600):  # the broker is dead, and nobody notices for a while
         if now_s == 50:
             publisher.handle([Disconnected("lost", 1, 0x80)], now_s, now_s)
         publisher.handle([], now_s, now_s)
-        publisher.pump(now_s)
+        publisher.publish_pending(now_s)
         assert publisher.purge(now_s) == 0
     line.up = True
     publisher.handle([Connected(session_present=True, epoch=2)], 3_600.0, 3_600.0)
     line.delivered.clear()
     for _ in range(5):
-        publisher.pump(3_601.0)
+        publisher.publish_pending(3_601.0)
         publisher.handle(list(line.carry(3_601.0)), 3_601.0, 3_601.0)
     assert sorted(line.delivered) == [b"a", b"b", b"c", b"d", b"e"]
     spool.close()
@@ -137,18 +137,18 @@ def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
 def test_a_clock_that_goes_back_sends_nothing_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s.db", 10**8)
     line = Line(0.0)
-    publisher = Publisher(line, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(line, spool, resend_window_s=60.0, patience_s=60.0)
     wall_s, line.up = 2e9, True
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, wall_s)
     for number in range(30):
         spool.put(str(number), "t", str(number).encode())
-        publisher.pump(10.0 * number)
+        publisher.publish_pending(10.0 * number)
         publisher.handle(list(line.carry(10.0 * number)), 10.0 * number, wall_s - 1e8 * number)
         publisher.purge(10.0 * number)
     line.delivered.clear()
     publisher.handle([Disconnected("lost", 1, 0x80), Connected(session_present=True, epoch=2)], 300.0, 0.0)
     for _ in range(30):
-        publisher.pump(300.0)
+        publisher.publish_pending(300.0)
         publisher.handle(list(line.carry(300.0)), 300.0, 0.0)
     assert len(line.delivered) == 7, "those of the last minute, and no others"
     spool.close()

@@ -16,19 +16,19 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as classic
 
 from edge.agent import Agent
-from edge.capture import Capture, Tally
-from edge.metrics import EdgeMetrics, described, served
-from edge.publisher import Publisher
+from edge.capture import Capture, CaptureStats
+from edge.metrics import EdgeMetrics, metric_families, serve_metrics
+from edge.publisher import SpoolPublisher
 from edge.sensor_report import Running
 from edge.settings import EdgeSettings, MetricsSettings
-from edge.sources import Item, Sound
+from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from hub.runtime.embedded_servers import free_port
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.messages import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received
-from shared.mqtt.topics import CLOSED, OPEN, HubTopic
-from shared.settings import load
+from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
+from shared.settings import load_settings
 from tests.processes import accepts, eventually
 from tests.programs import program
 
@@ -58,7 +58,7 @@ class Broker:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     spool = Spool(tmp_path / "s.db", CAP)
-    yield Running(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
+    yield Running(CaptureStats(), spool, SpoolPublisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
     spool.close()
 
 
@@ -69,10 +69,10 @@ def metrics_of(running: Running) -> EdgeMetrics:
             sensor="corner",
             boot="b",
             state="ready",
-            source="scene",
-            form="flac",
+            source="synthetic",
+            payload_format="flac",
             software="earwitness-edge 1",
-            since=datetime.now(UTC),
+            started_at=datetime.now(UTC),
         ),
         running,
         lambda: 0,
@@ -97,13 +97,13 @@ def values(text: str) -> dict[str, float]:
 def test_all_is_zero_before_anything_happened_but_what_is_set(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.metrics.clock", lambda: "unknown")
+    monkeypatch.setattr("edge.metrics.clock_status", lambda: "unknown")
     told = values(scrape(running))
     assert {name: value for name, value in told.items() if value} == {"info": 1, "spool_limit_bytes": CAP}
 
 
 def test_what_was_captured_and_what_was_not_is_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.metrics.clock", lambda: "synchronised")
+    monkeypatch.setattr("edge.metrics.clock_status", lambda: "synchronised")
     tally = running.tally
     tally.captured, tally.dropped, tally.unreadable, tally.failures, tally.last_captured_s = 5, 4, 3, 2, 1e9
     told = values(scrape(running))
@@ -119,19 +119,19 @@ def test_a_microphone_that_fails_is_counted_each_time(running: Running, monkeypa
     monkeypatch.setattr("edge.capture.REOPEN_S", 0.0)
 
     class Microphone:
-        live, form, description = True, "flac", "a microphone"
+        live, payload_format, description = True, "flac", "a microphone"
 
         def __init__(self) -> None:
             self.opened = 0
 
-        def items(self, stop: threading.Event) -> Iterator[Item]:
+        def clips(self, stop: threading.Event) -> Iterator[SourceItem]:
             assert not stop.is_set()
             self.opened += 1
             if self.opened <= 2:
-                raise Unavailable("unplugged")
-            yield Sound(np.zeros(80_000, np.float32), 8_000, datetime.now(UTC))
+                raise UnavailableError("unplugged")
+            yield AudioClip(np.zeros(80_000, np.float32), 8_000, datetime.now(UTC))
 
-    capture = Capture(load(EdgeSettings, None, []), Microphone(), running.spool, "b", lambda: None)
+    capture = Capture(load_settings(EdgeSettings, None, []), Microphone(), running.spool, "b", lambda: None)
     capture.run(threading.Event())
     told = values(scrape(Running(capture.tally, running.spool, running.publisher)))
     assert (told["source_failures_total"], told["clips_captured_total"]) == (2, 1)
@@ -145,7 +145,7 @@ def test_the_spool_empties_as_events_are_published(running: Running) -> None:
     told = values(scrape(running))
     assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (2, 200, 0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    assert publisher.pump(0.0) == 2
+    assert publisher.publish_pending(0.0) == 2
     publisher.handle([Acknowledged(mid=1, reason=0, epoch=1)], 1.0, 2e9)
     told = values(scrape(running))
     assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (1, 200, 1)
@@ -166,14 +166,14 @@ def test_events_are_told_to_be_held_while_no_hub_takes_them(running: Running) ->
     def says(payload: bytes) -> Received:
         return Received(topic, payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
 
-    publisher.handle([Connected(session_present=True, epoch=1), says(CLOSED)], 0.0, 0.0)
-    publisher.pump(59.0)
-    assert values(scrape(running))["events_held"] == 0
-    publisher.pump(60.0)
-    assert values(scrape(running))["events_held"] == 1
-    publisher.handle([says(OPEN)], 61.0, 61.0)
-    publisher.pump(61.0)
-    assert values(scrape(running))["events_held"] == 0
+    publisher.handle([Connected(session_present=True, epoch=1), says(INTAKE_CLOSED)], 0.0, 0.0)
+    publisher.publish_pending(59.0)
+    assert values(scrape(running))["publishing_on_hold"] == 0
+    publisher.publish_pending(60.0)
+    assert values(scrape(running))["publishing_on_hold"] == 1
+    publisher.handle([says(INTAKE_OPEN)], 61.0, 61.0)
+    publisher.publish_pending(61.0)
+    assert values(scrape(running))["publishing_on_hold"] == 0
 
 
 @pytest.mark.timeout(20)
@@ -198,7 +198,7 @@ def test_names_and_labels_follow_the_conventions(running: Running) -> None:
 
 def test_what_is_described_is_what_is_told(running: Running) -> None:
     told = [(one.name, one.type, one.documentation) for one in metrics_of(running).collect()]
-    assert told == [(one.name, one.type, one.documentation) for one in described()]
+    assert told == [(one.name, one.type, one.documentation) for one in metric_families()]
 
 
 def ask(port: int, accept: str = "text/plain") -> str:
@@ -207,11 +207,11 @@ def ask(port: int, accept: str = "text/plain") -> str:
 
 def test_they_are_served_meanwhile_as_text_and_as_openmetrics(running: Running) -> None:
     settings = MetricsSettings(port=free_port())
-    with served(metrics_of(running), settings):
+    with serve_metrics(metrics_of(running), settings):
         assert values(ask(settings.port))["clips_captured_total"] == 0
         told = ask(settings.port, "application/openmetrics-text;version=1.0.0")
         names = {family.name for family in openmetrics(told)}  # type: ignore[no-untyped-call]
-        assert names == {family.name for family in described()}
+        assert names == {family.name for family in metric_families()}
     assert not accepts(settings.port)
 
 
@@ -221,8 +221,8 @@ def test_where_they_cannot_be_served_a_warning_says_so(
 ) -> None:
     settings = MetricsSettings(port=free_port())
     with (
-        served(metrics_of(running), settings),
-        served(metrics_of(running), MetricsSettings(port=settings.port, host=host)),
+        serve_metrics(metrics_of(running), settings),
+        serve_metrics(metrics_of(running), MetricsSettings(port=settings.port, host=host)),
     ):
         assert values(ask(settings.port))["clips_captured_total"] == 0
     (record,) = caplog.records
@@ -234,7 +234,7 @@ def test_where_they_cannot_be_served_a_warning_says_so(
 
 def test_the_format_is_the_one_that_a_scraper_wants_most(running: Running) -> None:
     settings = MetricsSettings(port=free_port())
-    with served(metrics_of(running), settings):
+    with serve_metrics(metrics_of(running), settings):
         for wanted in ("application/openmetrics-text", "text/plain"):
             other = {"application/openmetrics-text", "text/plain"} - {wanted}
             accept = f"{other.pop()};version=1.0.0;q=0.2,{wanted};q=0.9"
@@ -250,11 +250,11 @@ def test_a_sensor_without_the_library_captures_all_the_same(
     overrides = (
         "mqtt.port=1",
         "source.speed=1e5",
-        "source.limit=3",
+        "source.max_clips=3",
         "metrics.port=1",
         f"spool.path={tmp_path / 's'}",
     )
-    agent, stop = Agent(load(EdgeSettings, None, overrides)), threading.Event()
+    agent, stop = Agent(load_settings(EdgeSettings, None, overrides)), threading.Event()
     thread = threading.Thread(target=agent.run, args=(stop, 0.0))
     thread.start()
     eventually(lambda: agent._capture.tally.captured == 3, 20, "all is captured")

@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from edge.in_flight import Window
-from edge.publisher import Publisher
+from edge.in_flight import InFlightWindow
+from edge.publisher import SpoolPublisher
 from edge.spool import Spool
-from shared.errors import Unavailable
-from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received, Signal
-from shared.mqtt.topics import CLOSED, OPEN, HubTopic
+from shared.errors import UnavailableError
+from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, Received
+from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
 
 SUCCESS, NOBODY, QUOTA = 0x00, 0x10, 0x97
 
@@ -45,7 +45,7 @@ class Broker:
     ) -> int:
         assert (topic, retain, qos, content_type) == ("t", False, 1, "application/cbor")
         if not self.up:
-            raise Unavailable("down")
+            raise UnavailableError("down")
         mid = next(self.mids)
         self.under_way[mid] = payload
         return mid
@@ -53,7 +53,7 @@ class Broker:
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
 
-    def answer(self, mid: int, reason: int) -> Signal:
+    def answer(self, mid: int, reason: int) -> MqttEvent:
         payload = self.under_way.pop(mid)
         if reason == SUCCESS:
             self.queued.append(payload)
@@ -73,24 +73,24 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def test_nothing_is_sent_before_the_connection_is_up(spool: Spool) -> None:
     broker = Broker()
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     broker.up = True
-    assert publisher.pump(0.0) == 0
+    assert publisher.publish_pending(0.0) == 0
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    assert publisher.pump(0.0) == 1
+    assert publisher.publish_pending(0.0) == 1
 
 
 def test_a_row_under_way_when_the_connection_ended_is_sent_again_and_counts_once(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     publisher.handle([Connected(session_present=False, epoch=1)], 0.0, 0.0)
-    publisher.pump(0.0)
-    assert publisher.pump(0.0) == 0
+    publisher.publish_pending(0.0)
+    assert publisher.publish_pending(0.0) == 0
     publisher.handle([Disconnected("gone", 1), Connected(session_present=True, epoch=2)], 1.0, 1.0)
-    assert publisher.pump(1.0) == 1
+    assert publisher.publish_pending(1.0) == 1
     publisher.handle([broker.answer(1, SUCCESS)], 2.0, 2.0)
     assert (publisher.published, spool.pending()) == (0, 1), "an answer to the ended connection means nothing"
     publisher.handle([broker.answer(2, SUCCESS)], 2.0, 2.0)
@@ -101,17 +101,17 @@ def test_a_row_under_way_when_the_connection_ended_is_sent_again_and_counts_once
 def test_a_broker_that_may_have_lost_its_memory_gets_the_last_minute_again(spool: Spool, present: bool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     for at_s, name in ((0.0, "old"), (80.0, "new")):
         for before_s in (60.0, 40.0, 20.0):
             publisher.handle([Acknowledged(-1, SUCCESS, 1)], at_s - before_s, 0.0)
         spool.put(name, "t", name.encode())
-        publisher.pump(at_s)
+        publisher.publish_pending(at_s)
         publisher.handle([broker.answer(max(broker.under_way), SUCCESS)], at_s, at_s)
     publisher.handle([Disconnected("crash", 1), Connected(session_present=present, epoch=2)], 3_700.0, 101.0)
     assert not publisher.drained
-    assert publisher.pump(3_700.0) == 1
+    assert publisher.publish_pending(3_700.0) == 1
     assert not publisher.drained, "a run must not end before the repeats are there"
     assert list(broker.under_way.values()) == [b"new"]
 
@@ -119,13 +119,13 @@ def test_a_broker_that_may_have_lost_its_memory_gets_the_last_minute_again(spool
 def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     spool.put("a", "t", b"a")
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     answer = broker.answer(1, SUCCESS)
     publisher.handle([answer, Disconnected("crash", 1), Connected(session_present=False, epoch=2)], 1.0, 1.0)
-    assert publisher.pump(1.0) == 1
+    assert publisher.publish_pending(1.0) == 1
 
 
 def said(hub: str, payload: bytes) -> Received:
@@ -135,15 +135,15 @@ def said(hub: str, payload: bytes) -> Received:
 def test_what_no_hub_takes_stays_in_the_spool_until_one_does(spool: Spool) -> None:
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
-    publisher.handle([Connected(session_present=True, epoch=1), said("one", CLOSED)], 0.0, 0.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher.handle([Connected(session_present=True, epoch=1), said("one", INTAKE_CLOSED)], 0.0, 0.0)
     spool.put("a", "t", b"a")
     spool.put("b", "t", b"b")
-    assert publisher.pump(59.0) == 2, "a restart is left to the broker"
+    assert publisher.publish_pending(59.0) == 2, "a restart is left to the broker"
     spool.put("c", "t", b"c")
-    assert publisher.pump(60.0) == 0
-    publisher.handle([said("one", OPEN)], 61.0, 61.0)
-    assert publisher.pump(61.0) == 1
+    assert publisher.publish_pending(60.0) == 0
+    publisher.handle([said("one", INTAKE_OPEN)], 61.0, 61.0)
+    assert publisher.publish_pending(61.0) == 1
 
 
 class NothingIsLost(RuleBasedStateMachine):
@@ -159,11 +159,11 @@ class NothingIsLost(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.spool = Spool(Path(self.folder.name) / "s.db", 10**6)
-        self.publisher = Publisher(
-            self.broker, self.spool, resend_window_s=1e9, patience_s=60.0, window=Window(limit=3)
+        self.publisher = SpoolPublisher(
+            self.broker, self.spool, resend_window_s=1e9, patience_s=60.0, window=InFlightWindow(limit=3)
         )
 
-    def tell(self, *signals: Signal) -> None:
+    def tell(self, *signals: MqttEvent) -> None:
         self.publisher.handle(list(signals), self.now_s, self.now_s)
 
     @rule(clips=st.integers(1, 4))
@@ -175,7 +175,7 @@ class NothingIsLost(RuleBasedStateMachine):
     @rule(wait_s=st.floats(0, 40))
     def pump(self, wait_s: float) -> None:
         self.now_s += wait_s
-        self.publisher.pump(self.now_s)
+        self.publisher.publish_pending(self.now_s)
         assert len(self.broker.under_way) <= 3
 
     @rule()
@@ -197,7 +197,7 @@ class NothingIsLost(RuleBasedStateMachine):
         if self.broker.up and self.broker.under_way:
             self.tell(self.broker.answer(min(self.broker.under_way), reason))
 
-    @rule(payload=st.sampled_from([OPEN, CLOSED, b""]))
+    @rule(payload=st.sampled_from([INTAKE_OPEN, INTAKE_CLOSED, b""]))
     def hub_speaks(self, payload: bytes) -> None:
         if self.broker.up:
             self.tell(said("one", payload))
@@ -222,10 +222,10 @@ class NothingIsLost(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.connect()
-        self.tell(Connected(session_present=True, epoch=3), said("one", OPEN))
+        self.tell(Connected(session_present=True, epoch=3), said("one", INTAKE_OPEN))
         for _ in range(2 * self.put_so_far + 10):
             self.now_s += 31.0
-            self.publisher.pump(self.now_s)
+            self.publisher.publish_pending(self.now_s)
             for mid in sorted(self.broker.under_way):
                 self.tell(self.broker.answer(mid, SUCCESS))
         self.broker.deliver()

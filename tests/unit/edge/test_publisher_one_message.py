@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.publisher import CALM_S, Publisher
+from edge.publisher import CALM_S, SpoolPublisher
 from edge.spool import Spool
-from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, Spooled
+from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
 from shared.mqtt.session import Acknowledged, Connected, Disconnected
 from tests.unit.edge.test_publisher import QUOTA, SUCCESS, Broker
 
@@ -31,9 +31,9 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     made.close()
 
 
-def connected(broker: Broker, spool: Spool, receive_maximum: int | None = None) -> Publisher:
+def connected(broker: Broker, spool: Spool, receive_maximum: int | None = None) -> SpoolPublisher:
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1, receive_maximum=receive_maximum)], 0.0, 0.0)
     return publisher
 
@@ -44,21 +44,21 @@ def test_a_message_that_the_broker_always_refuses_waits_behind_all_others(spool:
     spool.put("bad", "t", b"bad")
     for number in range(50):
         now_s = 31.0 * number
-        publisher.pump(now_s)
+        publisher.publish_pending(now_s)
         for mid, payload in list(broker.under_way.items()):
             publisher.handle([broker.answer(mid, 0x99 if payload == b"bad" else SUCCESS)], now_s, 0.0)
         spool.put(str(number), "t", str(number).encode())
     assert [int(one) for one in broker.queued] == list(range(49))
-    assert [one.event for one in spool.next(9)] == ["bad", "49"], "the refused one is kept"
+    assert [one.event for one in spool.peek(9)] == ["bad", "49"], "the refused one is kept"
 
 
 def test_a_refused_message_is_tried_again_when_nothing_else_waits(spool: Spool) -> None:
     broker = Broker()
     publisher = connected(broker, spool)
     spool.put("a", "t", b"a")
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     publisher.handle([broker.answer(1, QUOTA)], 0.0, 0.0)
-    assert [publisher.pump(1.0), publisher.pump(2.0)] == [0, 1]
+    assert [publisher.publish_pending(1.0), publisher.publish_pending(2.0)] == [0, 1]
     publisher.handle([broker.answer(2, SUCCESS)], 3.0, 0.0)
     assert publisher.drained
 
@@ -68,11 +68,11 @@ def test_a_suspect_that_is_too_large_by_now_is_set_aside_once_and_the_others_go_
     publisher = connected(broker, spool)
     spool.put("large", "t", bytes(5_000))
     spool.put("small", "t", b"small")
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     publisher.handle([Disconnected("the broker restarts", 1), Connected(True, 2, maximum_packet=1_000)], 1.0, 0.0)
     broker.under_way.clear()
     for now_s in (1.0, 2.0):
-        publisher.pump(now_s)
+        publisher.publish_pending(now_s)
         publisher.handle([], now_s, 0.0)
     assert list(broker.under_way.values()) == [b"small"]
     assert [one.reason for one in spool.all_aside()] == [TOO_LARGE]
@@ -84,7 +84,7 @@ def test_a_message_whose_topic_the_disk_has_damaged_is_set_aside(spool: Spool) -
     spool.put("bad", "earwitness/#", b"bad")
     spool.put("good", "t", b"good")
     for now_s in (1.0, 2.0):
-        publisher.pump(now_s)
+        publisher.publish_pending(now_s)
         publisher.handle([], now_s, 0.0)
     assert list(broker.under_way.values()) == [b"good"]
     assert [one.reason for one in spool.all_aside()] == [UNSENDABLE]
@@ -96,10 +96,10 @@ def test_repeats_keep_to_what_the_broker_takes_at_a_time(spool: Spool) -> None:
     for name in "abcdef":
         spool.put(name, "t", name.encode())
     while spool.pending():
-        publisher.pump(0.0)
+        publisher.publish_pending(0.0)
         publisher.handle([broker.answer(mid, SUCCESS) for mid in sorted(broker.under_way)], 0.0, 0.0)
     publisher.handle([Disconnected("gone", 1), Connected(True, 2, receive_maximum=3)], 1.0, 0.0)
-    publisher.pump(1.0)
+    publisher.publish_pending(1.0)
     assert len(broker.under_way) == 2, "the sensor's state may be the third"
 
 
@@ -111,7 +111,7 @@ def test_a_rival_of_long_ago_does_not_acquit_a_message_that_ends_connections(spo
     publisher.handle([Acknowledged(-1, SUCCESS, 2)], 1.0 + CALM_S, 0.0)
     spool.put("poison", "t", b"poison")
     for epoch in (3, 4, 5):
-        publisher.pump(1_000.0 * epoch)
+        publisher.publish_pending(1_000.0 * epoch)
         publisher.handle([Disconnected("gone", epoch - 1), Connected(True, epoch)], 1_000.0 * epoch, 0.0)
     assert [one.reason for one in spool.all_aside()] == [ENDS_CONNECTIONS]
 
@@ -125,18 +125,18 @@ def test_a_row_that_the_disk_does_not_give_ends_no_run_late_and_is_tried_again(
         spool.put(name, "t", name.encode())
     load, now_s = spool._load, 0.0
 
-    def failing(db: sqlite3.Connection, row: int) -> Spooled | None:
+    def failing(db: sqlite3.Connection, row: int) -> SpoolEntry | None:
         return None if row == 1 else load(db, row)
 
     monkeypatch.setattr("edge.spool.time.monotonic", lambda: now_s)
     monkeypatch.setattr(spool, "_load", failing)
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     publisher.handle([broker.answer(1, SUCCESS)], 0.0, 0.0)
     assert (broker.queued, spool.pending(), publisher.drained) == ([b"b"], 1, True)
     monkeypatch.setattr(spool, "_load", load)
-    assert publisher.pump(1.0) == 0
+    assert publisher.publish_pending(1.0) == 0
     now_s = 61.0
-    assert publisher.pump(61.0) == 1
+    assert publisher.publish_pending(61.0) == 1
     assert not publisher.drained
     publisher.handle([broker.answer(2, SUCCESS)], 61.0, 0.0)
     assert (broker.queued, publisher.drained) == ([b"b", b"a"], True)

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.replay_clock import next_due_s, stamp, stamp_played
+from edge.replay_clock import clip_start, next_due_s, stamp_played
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 speeds = st.floats(0.01, 1e4)
 
 
 def test_clips_are_stamped_one_after_another() -> None:
-    assert [stamp(START, i) - START for i in range(3)] == [timedelta(seconds=s) for s in (0, 10, 20)]
+    assert [clip_start(START, i) - START for i in range(3)] == [timedelta(seconds=s) for s in (0, 10, 20)]
 
 
 def test_at_speed_1_a_clip_is_due_when_it_would_have_ended() -> None:

@@ -5,25 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture import Tally
-from edge.publisher import Publisher
+from edge.capture import CaptureStats
+from edge.publisher import SpoolPublisher
 from edge.sensor_report import REASON_CHARACTERS, Announcer, Running, previous_event
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from shared.events import EventId
-from shared.messages import ReportMessage, StateMessage, decode_json, encode_json
-from shared.mqtt.session import Connected, Disconnected, Signal
+from shared.messages import SensorReport, StateMessage, decode_json, encode_json
+from shared.mqtt.session import Connected, Disconnected, MqttEvent
 from tests.unit.edge.test_publisher import Broker
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     spool = Spool(tmp_path / "s.db", 1_000)
-    yield Running(Tally(), spool, Publisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
+    yield Running(CaptureStats(), spool, SpoolPublisher(Broker(), spool, resend_window_s=60.0, patience_s=60.0))
     spool.close()
 
 
-def report(running: Running, previous: EventId | None = None) -> ReportMessage:
+def report(running: Running, previous: EventId | None = None) -> SensorReport:
     announcer = Announcer(EdgeSettings(), "now", form="flac", certificate_end=None, previous=previous)
     told = decode_json(StateMessage, encode_json(announcer.state("ready", running))).report
     assert told is not None
@@ -52,7 +52,7 @@ def test_the_spool_knows_the_last_event_of_the_run_before_though_nothing_is_left
     assert previous_event(spool) is None
     for seq in range(3):
         spool.put(f"demo.corner.before.{seq}", "t", b"")
-    spool.acknowledge([one.row for one in spool.next(9)], 1.0)
+    spool.acknowledge([one.row for one in spool.peek(9)], 1.0)
     spool.purge(2.0)
     spool.close()
     spool = Spool(tmp_path / "s.db", 1_000)
@@ -62,8 +62,8 @@ def test_the_spool_knows_the_last_event_of_the_run_before_though_nothing_is_left
 
 def test_what_is_wrong_is_told(running: Running) -> None:
     running.spool.put("a", "t", b"abc")
-    running.spool.set_aside(running.spool.next(1)[0].row, "too large")
-    taken_over: list[Signal] = [Connected(session_present=True, epoch=1), Disconnected("taken over", 1, 0x8E)]
+    running.spool.set_aside(running.spool.peek(1)[0].row, "too large")
+    taken_over: list[MqttEvent] = [Connected(session_present=True, epoch=1), Disconnected("taken over", 1, 0x8E)]
     running.publisher.handle([*taken_over, *taken_over], 0.0, 1e9)
     running.tally.failure = "x" * 1_000
     told = report(running)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge.spool import Spool
-from shared.errors import Busy, Unavailable
+from shared.errors import OverloadedError, UnavailableError
 
 MEGABYTE = 1024**2
 
@@ -28,34 +28,34 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def events(spool: Spool) -> list[str]:
-    return [waiting.event for waiting in spool.next(1_000)]
+    return [waiting.event for waiting in spool.peek(1_000)]
 
 
 def test_messages_come_out_in_the_order_they_went_in(spool: Spool) -> None:
     for name in ("b", "a", "c"):
         spool.put(name, "t/" + name, name.encode())
-    assert [(w.event, w.topic, w.payload) for w in spool.next(2)] == [("b", "t/b", b"b"), ("a", "t/a", b"a")]
+    assert [(w.event, w.topic, w.payload) for w in spool.peek(2)] == [("b", "t/b", b"b"), ("a", "t/a", b"a")]
     assert spool.pending() == 3
 
 
 def test_rows_under_way_are_skipped_and_the_limit_still_filled(spool: Spool) -> None:
     for name in "abcd":
         spool.put(name, "t", b"")
-    first = spool.next(2)
-    assert [w.event for w in spool.next(2, skip={w.row for w in first})] == ["c", "d"]
+    first = spool.peek(2)
+    assert [w.event for w in spool.peek(2, skip={w.row for w in first})] == ["c", "d"]
 
 
 def test_acknowledged_messages_do_not_come_again(spool: Spool) -> None:
     for name in "ab":
         spool.put(name, "t", b"")
-    assert spool.acknowledge([spool.next(1)[0].row], now_s=100.0) == 1
+    assert spool.acknowledge([spool.peek(1)[0].row], now_s=100.0) == 1
     assert events(spool) == ["b"]
     assert spool.pending() == 1
 
 
 def test_an_acknowledgement_counts_once(spool: Spool) -> None:
     spool.put("a", "t", b"")
-    row = spool.next(1)[0].row
+    row = spool.peek(1)[0].row
     assert spool.acknowledge([row, 99], now_s=1.0) == 1
     assert spool.acknowledge([row], now_s=2.0) == 0
     assert spool.pending() == 0
@@ -64,13 +64,13 @@ def test_an_acknowledgement_counts_once(spool: Spool) -> None:
 def test_a_repeated_event_id_changes_nothing(spool: Spool) -> None:
     spool.put("a", "t", b"first")
     spool.put("a", "t", b"second")
-    assert [w.payload for w in spool.next(9)] == [b"first"]
+    assert [w.payload for w in spool.peek(9)] == [b"first"]
 
 
 def test_the_first_acknowledgement_counts(spool: Spool) -> None:
     for name in "abc":
         spool.put(name, "t", b"")
-    a, b, _ = spool.next(3)
+    a, b, _ = spool.peek(3)
     spool.acknowledge([a.row], now_s=100.0)
     spool.acknowledge([b.row], now_s=150.0)
     assert spool.acknowledge([a.row], now_s=160.0) == 0
@@ -84,7 +84,7 @@ def test_the_first_acknowledgement_counts(spool: Spool) -> None:
 def test_purging_forgets_old_acknowledged_messages_and_never_pending_ones(spool: Spool) -> None:
     for name in "ab":
         spool.put(name, "t", b"")
-    spool.acknowledge([spool.next(1)[0].row], now_s=100.0)
+    spool.acknowledge([spool.peek(1)[0].row], now_s=100.0)
     row = spool.acknowledged(0.0)[0]
     assert spool.purge(before_s=100.0) == 0
     assert spool.purge(before_s=100.1, keep={row}) == 0
@@ -95,10 +95,10 @@ def test_purging_forgets_old_acknowledged_messages_and_never_pending_ones(spool:
 
 def test_a_full_spool_is_busy_until_something_is_forgotten(spool: Spool) -> None:
     spool.put("a", "t", bytes(600_000))
-    with pytest.raises(Busy):
+    with pytest.raises(OverloadedError):
         spool.put("b", "t", bytes(600_000))
-    spool.acknowledge([spool.next(1)[0].row], now_s=0.0)
-    with pytest.raises(Busy):
+    spool.acknowledge([spool.peek(1)[0].row], now_s=0.0)
+    with pytest.raises(OverloadedError):
         spool.put("b", "t", bytes(600_000))
     spool.purge(before_s=1.0)
     spool.put("b", "t", bytes(600_000))
@@ -108,18 +108,18 @@ def test_a_full_spool_is_busy_until_something_is_forgotten(spool: Spool) -> None
 def test_a_source_that_cannot_wait_gives_up_acknowledged_messages_first(spool: Spool) -> None:
     for name in "ab":
         spool.put(name, "t", bytes(400_000))
-    spool.acknowledge([spool.next(1)[0].row], now_s=0.0)
+    spool.acknowledge([spool.peek(1)[0].row], now_s=0.0)
     spool.put("c", "t", bytes(400_000), evict=True)
     assert events(spool) == ["b", "c"]
-    with pytest.raises(Busy):
+    with pytest.raises(OverloadedError):
         spool.put("d", "t", bytes(400_000), evict=True)
     assert events(spool) == ["b", "c"]
 
 
 def test_a_refused_put_forgets_nothing(spool: Spool) -> None:
     spool.put("a", "t", bytes(300_000))
-    spool.acknowledge([spool.next(1)[0].row], now_s=50.0)
-    with pytest.raises(Busy):
+    spool.acknowledge([spool.peek(1)[0].row], now_s=50.0)
+    with pytest.raises(OverloadedError):
         spool.put("b", "t", bytes(2_000_000), evict=True)
     assert [one.event for one in spool.load(spool.acknowledged(since_s=0.0))] == ["a"]
 
@@ -128,12 +128,12 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     first = Spool(tmp_path / "s.db", MEGABYTE)
     for name in "abc":
         first.put(name, "t", bytes(300_000))
-    first.acknowledge([first.next(1)[0].row], now_s=10.0)
+    first.acknowledge([first.peek(1)[0].row], now_s=10.0)
     first.close()
     second = Spool(tmp_path / "s.db", MEGABYTE)
     assert events(second) == ["b", "c"]
     assert second.pending() == 2
-    with pytest.raises(Busy):
+    with pytest.raises(OverloadedError):
         second.put("d", "t", bytes(300_000))
     assert len(second.acknowledged(since_s=0.0)) == 1
     assert second.latest_stamp() == 10.0
@@ -144,24 +144,24 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_rows_are_never_used_twice(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s.db", MEGABYTE)
     spool.put("a", "t", b"")
-    row = spool.next(1)[0].row
+    row = spool.peek(1)[0].row
     spool.acknowledge([row], now_s=0.0)
     spool.purge(before_s=1.0)
     spool.put("b", "t", b"")
-    assert spool.next(1)[0].row > row
+    assert spool.peek(1)[0].row > row
     spool.close()
 
 
 def test_a_second_process_is_told_that_the_spool_is_taken(tmp_path: Path) -> None:
     first = Spool(tmp_path / "s.db", MEGABYTE)
-    with pytest.raises(Unavailable, match="another agent"):
+    with pytest.raises(UnavailableError, match="another agent"):
         Spool(tmp_path / "s.db", MEGABYTE)
     first.close()
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         Spool(tmp_path / "file" / "s.db", MEGABYTE)
 
 
@@ -241,7 +241,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         name = f"e{len(self.rows)}-{self.now_s}"
         self.now_s += 1.0
         if self.used() + size > 1_000:
-            with pytest.raises(Busy):
+            with pytest.raises(OverloadedError):
                 self.spool.put(name, "t", bytes(size))
         else:
             self.spool.put(name, "t", bytes(size))
@@ -249,7 +249,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5))
     def acknowledge(self, which: int) -> None:
-        waiting = self.spool.next(6)
+        waiting = self.spool.peek(6)
         if which < len(waiting):
             self.now_s += 1.0
             assert self.spool.acknowledge([waiting[which].row], self.now_s) == 1
@@ -258,7 +258,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5))
     def set_aside(self, which: int) -> None:
-        waiting = self.spool.next(6)
+        waiting = self.spool.peek(6)
         if which < len(waiting):
             self.spool.set_aside(waiting[which].row, "too large")
             name = waiting[which].event
@@ -289,7 +289,7 @@ class SpoolAgainstAList(RuleBasedStateMachine):
         expected = [name for name, _, at in self.rows if at is None]
         assert events(self.spool) == expected
         assert self.spool.pending() == len(expected)
-        fill = self.spool.fill()
+        fill = self.spool.usage()
         assert fill.size_bytes == self.used()
         assert fill.aside == len(self.spool.all_aside()) == sum(at == math.inf for _, _, at in self.rows)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.publisher import Publisher
+from edge.publisher import SpoolPublisher
 from edge.spool import Spool
-from shared.errors import Busy, Unavailable
+from shared.errors import OverloadedError, UnavailableError
 from shared.mqtt.session import Acknowledged, Connected
 from tests.unit.edge.test_publisher import Broker
 
@@ -34,15 +34,15 @@ def free_the_disk(spool: Spool) -> None:
 
 
 def names(spool: Spool) -> list[str]:
-    return [one.event for one in spool.next(10_000)]
+    return [one.event for one in spool.peek(10_000)]
 
 
 def test_a_full_disk_refuses_a_clip_and_keeps_the_counts_right(spool: Spool) -> None:
     spool.put("a", "t", bytes(20_000))
     fill_the_disk(spool)
-    with pytest.raises(Unavailable, match="full"):
+    with pytest.raises(UnavailableError, match="full"):
         spool.put("b", "t", bytes(2_000_000))
-    assert (names(spool), spool.fill().pending, spool.fill().size_bytes) == (["a"], 1, 20_000)
+    assert (names(spool), spool.usage().pending, spool.usage().size_bytes) == (["a"], 1, 20_000)
     free_the_disk(spool)
     spool.put("b", "t", bytes(20_000))
     assert names(spool) == ["a", "b"]
@@ -51,11 +51,11 @@ def test_a_full_disk_refuses_a_clip_and_keeps_the_counts_right(spool: Spool) -> 
 def test_on_a_full_disk_old_acknowledged_rows_give_way_to_a_new_clip(spool: Spool) -> None:
     for name in "abc":
         spool.put(name, "t", bytes(200_000))
-    spool.acknowledge([one.row for one in spool.next(2)], now_s=1.0)
+    spool.acknowledge([one.row for one in spool.peek(2)], now_s=1.0)
     fill_the_disk(spool)
     spool.put("d", "t", bytes(200_000))
     assert names(spool) == ["c", "d"]
-    assert spool.fill().size_bytes == 400_000
+    assert spool.usage().size_bytes == 400_000
 
 
 def test_a_full_disk_keeps_publishing_and_acknowledgements_wait_in_memory(spool: Spool) -> None:
@@ -64,10 +64,10 @@ def test_a_full_disk_keeps_publishing_and_acknowledgements_wait_in_memory(spool:
     fill_the_disk(spool)
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     for now_s in range(100):
-        publisher.pump(float(now_s))
+        publisher.publish_pending(float(now_s))
         answers = [broker.answer(mid, 0) for mid in sorted(broker.under_way)]
         publisher.handle(answers, float(now_s), 0.0)
         publisher.purge(float(now_s))
@@ -81,11 +81,11 @@ def test_acknowledgements_reach_the_disk_once_it_takes_them_and_nothing_is_sent_
         spool.put(str(number), "t", str(number).encode())
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     spool._db.execute("PRAGMA query_only = ON")  # SQLite reads, and refuses to write
     for now_s in range(10):
-        publisher.pump(float(now_s))
+        publisher.publish_pending(float(now_s))
         publisher.handle([broker.answer(mid, 0) for mid in sorted(broker.under_way)], float(now_s), 0.0)
         assert publisher.purge(float(now_s)) == 0
     assert sorted(map(int, broker.queued)) == list(range(40))
@@ -129,26 +129,26 @@ def test_one_damaged_page_costs_the_rows_on_it_and_no_others(tmp_path: Path, whe
     first = Spool(path, CAP)
     for number in range(350):
         first.put(f"e{number}", "t", bytes([number % 256]) * 9_000)
-    first.acknowledge([first.next(1)[0].row], now_s=7.0)
+    first.acknowledge([first.peek(1)[0].row], now_s=7.0)
     first.close()
     found = leaves(path, "clip")
     assert len(found) > 40
     damage(path, [found[where]])
     second = Spool(path, CAP)
-    kept = {one.event: one.payload for one in second.next(1_000)} | {
+    kept = {one.event: one.payload for one in second.peek(1_000)} | {
         one.event: one.payload for one in second.load(second.acknowledged(0.0))
     }
     lost = 350 - len(kept)
     assert 1 <= lost <= 12, "those of one page"
-    assert second.fill().lost == lost
+    assert second.usage().lost == lost
     assert all(payload == bytes([int(event[1:]) % 256]) * 9_000 for event, payload in kept.items())
     assert names(second) == sorted(names(second), key=lambda name: int(name[1:]))
     second.put("new", "t", b"")
-    assert second.next(1_000)[-1].row == 351, "numbers go on"
+    assert second.peek(1_000)[-1].row == 351, "numbers go on"
     second.close()
     assert (tmp_path / "s.db.damaged-1").exists()
     third = Spool(path, CAP)
-    assert third.fill().lost == 0
+    assert third.usage().lost == 0
     third.close()
 
 
@@ -164,7 +164,7 @@ def test_damage_to_the_index_of_events_costs_no_row(tmp_path: Path) -> None:
     damage(path, [root])
     second = Spool(path, CAP)
     assert len(names(second)) == 350
-    assert second.fill().lost == 0
+    assert second.usage().lost == 0
     second.close()
 
 
@@ -179,13 +179,13 @@ def test_a_page_damaged_while_the_agent_runs_costs_the_rows_on_it(tmp_path: Path
     damage(path, [leaves_of_a_copy(path, tmp_path)[10]])
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     for now_s in range(100):
-        publisher.pump(float(now_s))
+        publisher.publish_pending(float(now_s))
         publisher.handle([broker.answer(mid, 0) for mid in sorted(broker.under_way)], float(now_s), 0.0)
     assert 185 <= publisher.published < 200
-    assert publisher.published + spool.fill().lost == 200
+    assert publisher.published + spool.usage().lost == 200
     spool.put("after", "t", b"")
     assert names(spool) == ["after"]
     spool.close()
@@ -201,10 +201,10 @@ def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path:
     spool = Spool(tmp_path / "s.db", CAP)
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     spool.put("a", "t", b"a")
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     spool._db.close()
     content = (tmp_path / "s.db").read_bytes()
     (tmp_path / "s.db").write_bytes(bytes(len(content)))  # nothing of it can be read
@@ -212,7 +212,7 @@ def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path:
     spool.put("b", "t", b"b")
     publisher.handle([broker.answer(min(broker.under_way), 0)], 1.0, 0.0)
     assert names(spool) == ["b"], "it was never sent"
-    assert (spool.fill().pending, spool.fill().lost) == (1, 1)
+    assert (spool.usage().pending, spool.usage().lost) == (1, 1)
     spool.close()
 
 
@@ -247,11 +247,11 @@ def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert spool.latest_stamp() == 1.7e9
     broker = Broker()
     broker.up = True
-    publisher = Publisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    publisher.pump(0.0)
+    publisher.publish_pending(0.0)
     publisher.handle([broker.answer(1, 0), Acknowledged(-1, 0, 1)], 1.0, 0.0)
-    publisher.pump(1.0)
+    publisher.publish_pending(1.0)
     assert [*broker.queued, *broker.under_way.values()] == [b"\x02", b"\x01"], "new events before repeats"
     spool.close()
 
@@ -259,14 +259,14 @@ def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
 def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s.db", 100_000)
     spool.put("a", "t", bytes(60_000))
-    spool.set_aside(spool.next(1)[0].row, "too large")
+    spool.set_aside(spool.peek(1)[0].row, "too large")
     spool.close()
     spool = Spool(tmp_path / "s.db", 100_000)
-    assert (names(spool), spool.fill().pending, spool.fill().aside) == ([], 0, 1)
-    with pytest.raises(Busy):
+    assert (names(spool), spool.usage().pending, spool.usage().aside) == ([], 0, 1)
+    with pytest.raises(OverloadedError):
         spool.put("b", "t", bytes(60_000))
     spool.release([one.row for one in spool.all_aside()])
-    assert (names(spool), spool.fill().pending, spool.fill().aside) == (["a"], 1, 0)
+    assert (names(spool), spool.usage().pending, spool.usage().aside) == (["a"], 1, 0)
     spool.close()
 
 
@@ -274,14 +274,14 @@ def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_c
     spool = Spool(tmp_path / "s.db", 100_000)
     for name in "abcde":
         spool.put(name, "t", bytes(20_000))
-    rows = {one.event: one.row for one in spool.next(9)}
+    rows = {one.event: one.row for one in spool.peek(9)}
     for name in "ab":
         spool.set_aside(rows[name], "too large")
     spool.acknowledge([rows["c"]], 1.0)
     assert spool.put("f", "t", bytes(20_000), evict=True) == 0, "the acknowledged one gave way"
     assert spool.put("g", "t", bytes(20_000), evict=True) == 1
-    assert (names(spool), spool.fill().aside, spool.fill().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
-    with pytest.raises(Busy):
+    assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
+    with pytest.raises(OverloadedError):
         spool.put("h", "t", bytes(50_000), evict=True)
-    assert (spool.fill().aside, spool.fill().size_bytes) == (1, 100_000), "nothing is given up in vain"
+    assert (spool.usage().aside, spool.usage().size_bytes) == (1, 100_000), "nothing is given up in vain"
     spool.close()

@@ -16,7 +16,7 @@ from pydantic_asyncapi.v3 import AsyncAPI
 
 from hub.integrations.homeassistant.discovery import LevelMessage, config_topic
 from shared.messages import StateMessage
-from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorTopic, ToldTopic
+from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorStateTopic, SensorTopic
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -65,11 +65,11 @@ def test_every_topic_is_there(document: dict[str, Any]) -> None:
         str(SensorTopic("harbour", "street-1", "event")),
         str(SensorTopic("harbour", "street-1", "state")),
         str(AlertTopic("harbour")),
-        *(str(ToldTopic("harbour", "street-1", kind)) for kind in ("level", "episode", "last-alert")),
+        *(str(SensorStateTopic("harbour", "street-1", kind)) for kind in ("level", "episode", "last-alert")),
         str(HubTopic("hub-1", "online")),
         str(HubTopic("hub-1", "intake")),
         f"{ROOT}/harbour/street-1/check",
-        str(SensorTopic(HEARTBEAT_SITE, "hub-1", "beat")),
+        str(SensorTopic(HEARTBEAT_SITE, "hub-1", "heartbeat")),
         str(AlertTopic(HEARTBEAT_SITE)),
         config_topic("homeassistant", "harbour", "street-1"),
     }
@@ -83,10 +83,10 @@ def test_every_topic_is_there(document: dict[str, Any]) -> None:
             sensor="street-1",
             boot="b1",
             state="ready",
-            source="scene",
-            form="flac",
+            source="synthetic",
+            payload_format="flac",
             software="0.1.0",
-            since=datetime(2026, 11, 26, tzinfo=UTC),
+            started_at=datetime(2026, 11, 26, tzinfo=UTC),
         ),
         LevelMessage(
             event="street-1.b1.7",

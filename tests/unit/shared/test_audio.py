@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.audio import decode_flac, encode_flac, fit, flac_rate, read_file, resample
-from shared.errors import Invalid, Unavailable
+from shared.audio import decode_flac, encode_flac, flac_rate, pad_or_trim, read_file, resample
+from shared.errors import InvalidError, UnavailableError
 
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.float32)
 
@@ -19,14 +19,14 @@ def test_flac_keeps_a_waveform_to_sixteen_bits() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"fLaC", b"fLaC" + b"\0" * 100, encode_flac(TONE, 48_000)[:60]])
 def test_damaged_flac_is_invalid(data: bytes) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         decode_flac(data)
 
 
 def test_audio_of_another_format_is_invalid() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, TONE, 48_000, format="WAV")
-    with pytest.raises(Invalid, match="WAV"):
+    with pytest.raises(InvalidError, match="WAV"):
         decode_flac(buffer.getvalue())
 
 
@@ -41,9 +41,9 @@ def test_recordings_are_read_and_mixed_down(tmp_path: Path, suffix: str) -> None
 
 def test_a_file_that_is_no_recording_is_invalid_and_a_missing_one_unavailable(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_text("not sound")
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         read_file(tmp_path / "x.wav")
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         read_file(tmp_path / "none.wav")
 
 
@@ -56,10 +56,10 @@ def test_resampling_keeps_a_tone_and_its_length() -> None:
 
 
 def test_a_short_clip_repeats_and_a_long_one_is_cut() -> None:
-    assert fit(np.array([1, 2, 3], np.float32), 7).tolist() == [1, 2, 3, 1, 2, 3, 1]
-    assert fit(np.array([1, 2, 3], np.float32), 2).tolist() == [1, 2]
-    with pytest.raises(Invalid):
-        fit(np.empty(0, np.float32), 2)
+    assert pad_or_trim(np.array([1, 2, 3], np.float32), 7).tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert pad_or_trim(np.array([1, 2, 3], np.float32), 2).tolist() == [1, 2]
+    with pytest.raises(InvalidError):
+        pad_or_trim(np.empty(0, np.float32), 2)
 
 
 def stating(frames: int) -> bytes:
@@ -72,7 +72,7 @@ def stating(frames: int) -> bytes:
 
 def test_a_flac_clip_of_unknown_length_is_decoded_and_one_that_lacks_sound_is_invalid() -> None:
     assert decode_flac(stating(0))[0].size == TONE.size
-    with pytest.raises(Invalid, match=r"it holds 1\.0 of 2\.0 s"):
+    with pytest.raises(InvalidError, match=r"it holds 1\.0 of 2\.0 s"):
         decode_flac(stating(2 * TONE.size))
 
 
@@ -96,12 +96,12 @@ def test_what_cannot_be_sound_is_invalid_and_named(
     tmp_path: Path, samples: "np.ndarray[tuple[int], np.dtype[np.float32]]", told: str
 ) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 48_000, subtype="FLOAT")
-    with pytest.raises(Invalid, match=rf"a\.wav: .*{told}"):
+    with pytest.raises(InvalidError, match=rf"a\.wav: .*{told}"):
         read_file(tmp_path / "a.wav")
 
 
 def test_a_rate_that_flac_does_not_state_is_invalid_and_another_is_offered() -> None:
-    with pytest.raises(Invalid, match="97656 Hz"):
+    with pytest.raises(InvalidError, match="97656 Hz"):
         encode_flac(TONE, 97_656)
     assert [flac_rate(rate) for rate in (8_000, 65_535, 65_536, 97_656, 400_000)] == [
         *(8_000, 65_535, 65_530, 97_650, 384_000)

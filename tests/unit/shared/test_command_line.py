@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from edge.settings import EdgeSettings
 from hub.settings import HubSettings
 from shared.command_line import prepare, to_json
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.paths import expanded, printable
-from shared.settings import load
+from shared.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,22 +75,22 @@ def test_home_is_expanded_in_every_path_of_settings(monkeypatch: pytest.MonkeyPa
     config = tmp_path / "edge.toml"
     config.write_text('[spool]\npath = "~/spool.db"\n[mqtt]\ntls = true\nca_file = "~/ca.crt"\n')
     monkeypatch.setenv("EARWITNESS_EDGE_MQTT__PASSWORD_FILE", "~/password")
-    edge = load(EdgeSettings, config, ["source.kind=files", "source.path=~/clips"])
+    edge = load_settings(EdgeSettings, config, ["source.kind=files", "source.path=~/clips"])
     assert (edge.spool.path, edge.source.path) == (Path("/home/me/spool.db"), Path("/home/me/clips"))
     assert (edge.mqtt.ca_file, edge.mqtt.password_file) == (Path("/home/me/ca.crt"), Path("/home/me/password"))
-    flags = ["archive.clips_dir=~/kept", 'model.checkpoints=["~/a.safetensors", "/b"]']
-    hub = load(HubSettings, None, flags)
-    assert hub.archive.clips_dir == Path("/home/me/kept")
+    flags = ["store.audio_dir=~/kept", 'model.checkpoints=["~/a.safetensors", "/b"]']
+    hub = load_settings(HubSettings, None, flags)
+    assert hub.store.audio_dir == Path("/home/me/kept")
     assert hub.model.checkpoints == (Path("/home/me/a.safetensors"), Path("/b"))
     config.write_text('[notify.webhooks.x]\nurl = "http://x"\nsecret_file = "~/key"\n')
-    assert load(HubSettings, config, []).notify.webhooks["x"].secret_file == Path("/home/me/key")
+    assert load_settings(HubSettings, config, []).notify.webhooks["x"].secret_file == Path("/home/me/key")
 
 
 def test_a_home_that_is_unknown_is_told() -> None:
-    with pytest.raises(Invalid, match=r"~nobody-of-this-name/x: .* set HOME, or write"):
+    with pytest.raises(InvalidError, match=r"~nobody-of-this-name/x: .* set HOME, or write"):
         expanded(Path("~nobody-of-this-name/x"))
-    with pytest.raises(Invalid, match=r"source\.path: .*no home directory"):
-        load(EdgeSettings, None, ["source.path=~nobody-of-this-name/x"])
+    with pytest.raises(InvalidError, match=r"source\.path: .*no home directory"):
+        load_settings(EdgeSettings, None, ["source.path=~nobody-of-this-name/x"])
     with pytest.raises(ValidationError):
         EdgeSettings.model_validate({"spool": {"path": "~nobody-of-this-name/x"}})
 
@@ -112,7 +112,7 @@ def program(*arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_what_config_writes_check_reads_in_a_locale_of_ascii(tmp_path: Path) -> None:
-    written = program("edge", "config", "--set", "sensor.name=corner")
+    written = program("edge", "config", "show", "--set", "sensor.name=corner")
     assert written.returncode == 0, written.stderr
     assert "re 20 \N{MICRO SIGN}Pa" in written.stdout.decode("utf-8")
     (tmp_path / "edge.toml").write_bytes(written.stdout)
@@ -124,7 +124,14 @@ def test_what_config_writes_check_reads_in_a_locale_of_ascii(tmp_path: Path) -> 
 
 def test_a_deployment_is_made_in_a_locale_of_ascii(tmp_path: Path) -> None:
     made = program(
-        "hub", "init", str(tmp_path / "noise"), "--broker", "broker.example", "--sensor", "harbour/street-1"
+        "hub",
+        "deployment",
+        "create",
+        str(tmp_path / "noise"),
+        "--broker",
+        "broker.example",
+        "--sensor",
+        "harbour/street-1",
     )
     assert made.returncode == 0, made.stderr
     assert "\N{MICRO SIGN}Pa" in (tmp_path / "noise/sensors/harbour/street-1/edge.toml").read_text(encoding="utf-8")

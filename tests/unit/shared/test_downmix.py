@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from shared.downmix import channel_faults, check_samples, loudest
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.levels import measure
 
 RATE_HZ = 8_000
@@ -70,6 +70,6 @@ def test_clips_keep_to_one_channel_while_two_are_as_loud() -> None:
     ],
 )
 def test_what_cannot_be_sound_is_refused(samples: npt.NDArray[np.float32], why: str) -> None:
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(InvalidError, match=why):
         check_samples(samples.astype(np.float32))
     check_samples(SOUND)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audio import Waveform
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.levels import FLOOR_DBFS, a_weighting_db, measure
 
 RATE_HZ = 48_000
@@ -70,7 +70,7 @@ def test_digital_silence_reads_the_floor() -> None:
 
 
 def test_calibration_shifts_both_levels_and_names_the_unit() -> None:
-    raw, calibrated = measure(sine(1_000.0), RATE_HZ), measure(sine(1_000.0), RATE_HZ, calibration_db=114.0)
+    raw, calibrated = measure(sine(1_000.0), RATE_HZ), measure(sine(1_000.0), RATE_HZ, full_scale_db_spl=114.0)
     assert calibrated.unit == "dB"
     assert calibrated.laeq - raw.laeq == pytest.approx(114.0)
     assert calibrated.lafmax - raw.lafmax == pytest.approx(114.0)
@@ -78,7 +78,7 @@ def test_calibration_shifts_both_levels_and_names_the_unit() -> None:
 
 @pytest.mark.parametrize("waveform", [np.zeros(0, np.float32), np.full(100, np.nan, np.float32)])
 def test_a_clip_without_finite_samples_is_refused(waveform: Waveform) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         measure(waveform, RATE_HZ)
 
 

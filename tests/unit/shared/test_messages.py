@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.events import Event
 from shared.messages import (
     EVENT_CAP_BYTES,
@@ -29,13 +29,13 @@ def test_an_event_survives_the_wire(sent: Event) -> None:
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_invalid_and_nothing_worse(payload: bytes) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         decode_event(payload)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), st.lists))
 def test_other_cbor_is_invalid_and_nothing_worse(fields: object) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         decode_event(cbor2.dumps(fields))
 
 
@@ -71,31 +71,38 @@ def changed(**fields: object) -> bytes:
     ],
 )
 def test_a_wrong_field_is_named_in_the_reason(fields: dict[str, object], reason: str) -> None:
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(InvalidError, match=reason):
         decode_event(changed(**fields))
 
 
 def test_a_huge_message_is_refused_before_it_is_parsed() -> None:
-    with pytest.raises(Invalid, match="over the cap"):
+    with pytest.raises(InvalidError, match="over the cap"):
         decode_event(b"\0" * (EVENT_CAP_BYTES + 1))
 
 
 def test_deep_nesting_is_refused() -> None:
-    with pytest.raises(Invalid, match="not CBOR"):
+    with pytest.raises(InvalidError, match="not CBOR"):
         decode_event(b"\x81" * 100_000)
 
 
 def test_an_event_on_another_sensors_topic_is_refused() -> None:
     own = SensorTopic("demo", "street-1", "event")
     assert decode_event(encode_event(event()), own) == event()
-    with pytest.raises(Invalid, match="came on the topic of demo/street-2"):
+    with pytest.raises(InvalidError, match="came on the topic of demo/street-2"):
         decode_event(encode_event(event()), SensorTopic("demo", "street-2", "event"))
 
 
 @given(names, names, names)
 def test_a_state_survives_the_wire(site: str, sensor: str, boot: str) -> None:
     state = StateMessage(
-        site=site, sensor=sensor, boot=boot, state="ready", source="scene", form="flac", software="1", since=NOON
+        site=site,
+        sensor=sensor,
+        boot=boot,
+        state="ready",
+        source="synthetic",
+        payload_format="flac",
+        software="1",
+        started_at=NOON,
     )
     assert decode_json(StateMessage, encode_json(state)) == state
 
@@ -125,5 +132,5 @@ def test_an_alert_of_an_earlier_hub_that_knew_no_sources_can_be_read() -> None:
 
 
 def test_a_state_over_its_cap_is_refused() -> None:
-    with pytest.raises(Invalid, match="over the cap"):
+    with pytest.raises(InvalidError, match="over the cap"):
         decode_json(StateMessage, b" " * (STATE_CAP_BYTES + 1))

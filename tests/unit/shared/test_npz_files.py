@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.npz_files import read_arrays
 
 
@@ -25,7 +25,7 @@ def test_arrays_are_read_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(WHOLE)
     assert read_arrays(tmp_path / "a.npz", ("a", "c")).keys() == {"a"}
     assert read_arrays(tmp_path / "a.npz")["a"].tolist() == list(range(10))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         read_arrays(tmp_path / "none.npz")
 
 
@@ -53,7 +53,7 @@ def other_content() -> bytes:
 )
 def test_what_is_no_archive_is_invalid_and_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(data)
-    with pytest.raises(Invalid, match=r"a\.npz"):
+    with pytest.raises(InvalidError, match=r"a\.npz"):
         read_arrays(tmp_path / "a.npz")
 
 

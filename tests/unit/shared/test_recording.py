@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.recording import Recording, of_bytes, opened, read_at_most
 
 RATE_HZ = 8_000
@@ -128,7 +128,7 @@ def test_blocks_are_the_sound_that_is_read_at_once(tmp_path: Path, kind: tuple[s
 def test_a_rate_that_no_recorder_has_is_refused(rate_hz: int) -> None:
     raw = bytearray(wav(riff=36 + SIZE, data=SIZE))
     raw[24:28] = struct.pack("<I", rate_hz)
-    with pytest.raises(Invalid, match=str(rate_hz)):
+    with pytest.raises(InvalidError, match=str(rate_hz)):
         Recording(io.BytesIO(bytes(raw)))
 
 
@@ -136,14 +136,14 @@ def test_a_header_cannot_ask_for_much_memory() -> None:
     raw = bytearray(wav(riff=36 + SIZE, data=SIZE))
     raw[22:24] = struct.pack("<H", 1_000)
     raw[24:34] = struct.pack("<IIH", 384_000, 384_000 * 2_000, 2_000)
-    with pytest.raises(Invalid, match="1000 channels"):
+    with pytest.raises(InvalidError, match="1000 channels"):
         Recording(io.BytesIO(bytes(raw)))
 
 
 def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable), opened(tmp_path / "none.wav"):
+    with pytest.raises(UnavailableError), opened(tmp_path / "none.wav"):
         pass
-    with pytest.raises(Unavailable), opened(tmp_path):
+    with pytest.raises(UnavailableError), opened(tmp_path):
         pass
 
 
@@ -166,7 +166,7 @@ def test_whatever_a_header_says_nothing_but_invalid_is_raised(data: bytes, chang
         raw[at : at + len(patch)] = patch
     try:
         recording = of_bytes(bytes(raw))
-    except Invalid:
+    except InvalidError:
         return
     for block in itertools.islice(recording.blocks(10_000), 50):
         assert block.ndim == 2

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shared.errors import Invalid
-from shared.synthetic_scene import GENERATORS, Cast, Signal, make_scene, mix, perform
+from shared.errors import InvalidError
+from shared.synthetic_scene import GENERATORS, Signal, SoundCast, make_scene, mix_scene, render_source
 from shared.taxonomy import CATEGORIES
 
 
@@ -35,7 +35,7 @@ def test_scenes_hold_none_to_three_categories_and_every_category_turns_up() -> N
 def test_every_category_makes_a_sound_at_every_rate(category: str) -> None:
     for rate_hz in (8_000, 22_050, 48_000):
         for seed in range(4):
-            sound = perform(category, seed, np.random.default_rng(seed), rate_hz, 10.0)
+            sound = render_source(category, seed, np.random.default_rng(seed), rate_hz, 10.0)
             assert sound.shape == (10 * rate_hz,)
             assert np.isfinite(sound).all()
             assert np.square(sound).mean() > 0.0
@@ -43,8 +43,8 @@ def test_every_category_makes_a_sound_at_every_rate(category: str) -> None:
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_is_heard_above_the_background(category: str) -> None:
-    quiet = mix([], np.random.default_rng(3), 16_000, 10.0)
-    loud = mix([category], np.random.default_rng(3), 16_000, 10.0)
+    quiet = mix_scene([], np.random.default_rng(3), 16_000, 10.0)
+    loud = mix_scene([category], np.random.default_rng(3), 16_000, 10.0)
     assert np.square(loud.waveform).mean() > 1.2 * np.square(quiet.waveform).mean()
 
 
@@ -58,7 +58,7 @@ def _spectrum(sound: Signal) -> Signal:
 def test_one_character_resembles_itself_more_than_others(category: str) -> None:
     spectra = np.asarray(
         [
-            [_spectrum(perform(category, who, np.random.default_rng(take), 16_000, 10.0)) for take in range(2)]
+            [_spectrum(render_source(category, who, np.random.default_rng(take), 16_000, 10.0)) for take in range(2)]
             for who in range(6)
         ]
     )
@@ -67,13 +67,13 @@ def test_one_character_resembles_itself_more_than_others(category: str) -> None:
 
 
 def test_a_cast_is_shared_by_all_who_know_its_seed() -> None:
-    assert Cast.drawn(5) == Cast.drawn(5)
-    assert Cast.drawn(5) != Cast.drawn(6)
-    assert set(Cast.drawn(5).characters) == set(GENERATORS) == set(CATEGORIES)
+    assert SoundCast.drawn(5) == SoundCast.drawn(5)
+    assert SoundCast.drawn(5) != SoundCast.drawn(6)
+    assert set(SoundCast.drawn(5).characters) == set(GENERATORS) == set(CATEGORIES)
 
 
 def test_a_scene_of_a_cast_uses_only_its_characters() -> None:
-    cast = Cast.drawn(2, per_category=1)
+    cast = SoundCast.drawn(2, per_category=1)
     rng = np.random.default_rng(0)
     assert {cast.character("dog", rng) for _ in range(5)} == set(cast.characters["dog"])
     assert make_scene(rng, 8_000, 1.0, cast).waveform.shape == (8_000,)
@@ -81,9 +81,9 @@ def test_a_scene_of_a_cast_uses_only_its_characters() -> None:
 
 def test_unknown_categories_and_impossible_lengths_are_refused() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(Invalid, match="unknown"):
-        mix(["whale"], rng, 8_000, 1.0)
-    with pytest.raises(Invalid, match="unknown"):
-        perform("whale", 0, rng, 8_000, 1.0)
-    with pytest.raises(Invalid, match="want"):
+    with pytest.raises(InvalidError, match="unknown"):
+        mix_scene(["whale"], rng, 8_000, 1.0)
+    with pytest.raises(InvalidError, match="unknown"):
+        render_source("whale", 0, rng, 8_000, 1.0)
+    with pytest.raises(InvalidError, match="want"):
         make_scene(rng, 8_000, 0.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.text_files import decoded, first_line, read_table, read_text, read_toml
 
 TABLE = "clip,sensor_id\na.wav,1\nb.wav,2\n"
@@ -44,14 +44,14 @@ def test_marks_and_line_ends_are_no_part_of_a_text(tmp_path: Path, data: bytes) 
     ],
 )
 def test_what_is_no_utf_8_is_told_with_its_line(tmp_path: Path, data: bytes, told: str) -> None:
-    with pytest.raises(Invalid, match=told):
+    with pytest.raises(InvalidError, match=told):
         read_text(file(tmp_path, data))
 
 
 def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="none"):
+    with pytest.raises(UnavailableError, match="none"):
         read_text(tmp_path / "none")
-    with pytest.raises(Unavailable, match="directory"):
+    with pytest.raises(UnavailableError, match="directory"):
         read_text(tmp_path)
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
 def test_any_bytes_are_a_text_or_invalid(data: bytes) -> None:
     try:
         text = decoded(data, "x")
-    except Invalid:
+    except InvalidError:
         return
     assert "\r" not in text
     assert not text.startswith("\ufeff") or data.startswith(b"\xef\xbb\xbf" * 2)
@@ -72,15 +72,15 @@ def test_a_secret_is_a_first_line(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n", b" \r\nx", b"\xef\xbb\xbf"])
 def test_an_empty_secret_is_told(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(Invalid, match=r"first line of .*x is empty"):
+    with pytest.raises(InvalidError, match=r"first line of .*x is empty"):
         first_line(file(tmp_path, data))
 
 
 def test_toml_with_a_mark_is_read_and_damaged_toml_is_told_with_its_line(tmp_path: Path) -> None:
     assert read_toml(file(tmp_path, b'\xef\xbb\xbf[a]\r\nb = "c"\r\n')) == {"a": {"b": "c"}}
-    with pytest.raises(Invalid, match=r"x is not valid TOML.*line 2"):
+    with pytest.raises(InvalidError, match=r"x is not valid TOML.*line 2"):
         read_toml(file(tmp_path, b"[a]\nb: c\n"))
-    with pytest.raises(Invalid, match="x is not valid TOML"):
+    with pytest.raises(InvalidError, match="x is not valid TOML"):
         read_toml(file(tmp_path, b"a = " + b"[" * 5_000))
 
 
@@ -119,7 +119,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, text: str) -> 
     ],
 )
 def test_a_table_that_is_not_understood_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(Invalid, match=told):
+    with pytest.raises(InvalidError, match=told):
         read_table(file(tmp_path, text.encode()), ("clip", "sensor_id"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.errors import Busy, Unavailable
+from shared.errors import OverloadedError, UnavailableError
 from shared.worker import Worker
 from tests.processes import eventually
 
@@ -33,7 +33,7 @@ def test_a_step_that_raises_what_nobody_expected_is_taken_again_and_counted() ->
     assert (worker.restarts, worker.waits, worker.well) == (3, 0, True)
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Busy("full")])
+@pytest.mark.parametrize("error", [UnavailableError("away"), OverloadedError("full")])
 def test_a_server_that_is_away_is_waited_for_and_counts_as_no_restart(error: Exception) -> None:
     done = threading.Event()
     worker = Worker("test", failing(3, error, lambda: done.set() or 60.0), cap_s=0.01)  # type: ignore[func-returns-value]
@@ -65,7 +65,7 @@ def test_the_traceback_of_each_kind_of_fault_is_logged_once(caplog: pytest.LogCa
 def test_a_wait_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     done = threading.Event()
-    worker = Worker("test", failing(5, Unavailable("away"), lambda: done.set() or 60.0), cap_s=0.0)  # type: ignore[func-returns-value]
+    worker = Worker("test", failing(5, UnavailableError("away"), lambda: done.set() or 60.0), cap_s=0.0)  # type: ignore[func-returns-value]
     worker.start()
     assert done.wait(10)
     worker.stop()

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.sources import Embedded, Unreadable
+from edge.sources import EmbeddingClip, UnreadableClip
 from edge.sources.embeddings import EmbeddingSource
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.events import Levels
 
 
@@ -18,7 +18,7 @@ def numbered(n: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def numbers(source: EmbeddingSource) -> list[int]:
-    return [int(i.embedding.features[0, 0]) for i in source.items(Flag()) if isinstance(i, Embedded)]
+    return [int(i.embedding.features[0, 0]) for i in source.clips(Flag()) if isinstance(i, EmbeddingClip)]
 
 
 def test_embeddings_come_in_order(tmp_path: Path) -> None:
@@ -34,10 +34,10 @@ def test_shards_deal_them_out_without_overlap(tmp_path: Path) -> None:
 
 def test_levels_come_along_if_they_were_recorded(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", embedding=numbered(2), laeq=np.array([-40.0, np.nan]), lafmax=np.zeros(2))
-    first, second = EmbeddingSource(tmp_path / "e.npz").items(Flag())
-    assert isinstance(first, Embedded)
+    first, second = EmbeddingSource(tmp_path / "e.npz").clips(Flag())
+    assert isinstance(first, EmbeddingClip)
     assert first.levels == Levels(-40.0, 0.0)
-    assert isinstance(second, Unreadable)
+    assert isinstance(second, UnreadableClip)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_levels_come_along_if_they_were_recorded(tmp_path: Path) -> None:
 )
 def test_other_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
     np.savez(tmp_path / "e.npz", **arrays)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         EmbeddingSource(tmp_path / "e.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "e.npz").write_bytes(content)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         EmbeddingSource(tmp_path / "e.npz")
 
 
 def test_a_single_array_is_not_an_npz(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", numbered(1))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         EmbeddingSource(tmp_path / "e.npy")
 
 
@@ -78,10 +78,10 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "e.npz").read_bytes())
     content[2_000:2_100] = bytes(100)
     (tmp_path / "e.npz").write_bytes(content)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         EmbeddingSource(tmp_path / "e.npz")
 
 
 def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         EmbeddingSource(tmp_path / "e.npz")

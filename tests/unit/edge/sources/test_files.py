@@ -15,9 +15,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources import Doubtful, Item, Sound, Unreadable
-from edge.sources.files import FileSource, whole_clips
-from shared.errors import Invalid, Unavailable
+from edge.sources import AudioClip, Doubtful, SourceItem, UnreadableClip
+from edge.sources.files import RecordingSource, whole_clips
+from shared.errors import InvalidError, UnavailableError
 
 RATE_HZ = 8_000
 
@@ -27,16 +27,20 @@ def record(path: Path, seconds: float, value: float = 0.25, channels: int = 1) -
     soundfile.write(path, np.full((int(seconds * RATE_HZ), channels), value), RATE_HZ)
 
 
-def values(source: FileSource) -> list[float]:
-    heard = [item for item in source.items(Flag()) if not isinstance(item, Doubtful)]
-    return [round(float(item.waveform[0]), 2) if isinstance(item, Sound) else -1.0 for item in heard]
+def values(source: RecordingSource) -> list[float]:
+    heard = [item for item in source.clips(Flag()) if not isinstance(item, Doubtful)]
+    return [round(float(item.waveform[0]), 2) if isinstance(item, AudioClip) else -1.0 for item in heard]
 
 
 def found(path: Path) -> list[tuple[str, str]]:
     """The kinds of items, doubts left out, and the files that they name."""
-    items: list[Item] = list(FileSource(path).items(Flag()))
-    named = [(i.origin or "") if isinstance(i, Sound) else i.what for i in items if isinstance(i, Sound | Unreadable)]
-    kinds = [type(i).__name__ for i in items if isinstance(i, Sound | Unreadable)]
+    items: list[SourceItem] = list(RecordingSource(path).clips(Flag()))
+    named = [
+        (i.origin or "") if isinstance(i, AudioClip) else i.what
+        for i in items
+        if isinstance(i, AudioClip | UnreadableClip)
+    ]
+    kinds = [type(i).__name__ for i in items if isinstance(i, AudioClip | UnreadableClip)]
     return [(kind, Path(name).name) for kind, name in zip(kinds, named, strict=True)]
 
 
@@ -74,7 +78,7 @@ def test_recordings_of_all_folders_and_kinds_come_in_order_of_name(tmp_path: Pat
     record(tmp_path / "a" / "one.WAV", 20, 0.25, channels=2)
     record(tmp_path / "c.ogg", 10, 0.0)
     (tmp_path / "notes.txt").write_text("not sound")
-    assert values(FileSource(tmp_path)) == [0.25, 0.25, 0.5, 0.0]
+    assert values(RecordingSource(tmp_path)) == [0.25, 0.25, 0.5, 0.0]
 
 
 def test_an_unreadable_recording_is_reported_and_the_rest_is_heard(tmp_path: Path) -> None:
@@ -82,38 +86,38 @@ def test_an_unreadable_recording_is_reported_and_the_rest_is_heard(tmp_path: Pat
     (tmp_path / "b.wav").write_bytes(b"RIFF nonsense")
     record(tmp_path / "c.wav", 0)
     record(tmp_path / "d.wav", 10)
-    items = list(FileSource(tmp_path).items(Flag()))
+    items = list(RecordingSource(tmp_path).clips(Flag()))
     kinds = [type(item) for item in items if not isinstance(item, Doubtful)]
-    assert kinds == [Sound, Unreadable, Unreadable, Sound]
+    assert kinds == [AudioClip, UnreadableClip, UnreadableClip, AudioClip]
 
 
 def test_shards_divide_the_recordings_without_overlap(tmp_path: Path) -> None:
     for i in range(7):
         record(tmp_path / f"{i}.wav", 1, i / 10)
-    heard = [value for shard in range(3) for value in values(FileSource(tmp_path, shard, 3))]
+    heard = [value for shard in range(3) for value in values(RecordingSource(tmp_path, shard, 3))]
     assert sorted(heard) == [i / 10 for i in range(7)]
 
 
 def test_a_loop_begins_again_and_stops_when_told(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", 1)
     stop = Flag()
-    source = FileSource(tmp_path, loop=True).items(stop)
+    source = RecordingSource(tmp_path, loop=True).clips(stop)
     kinds = [type(next(source)) for _ in range(4)]
-    assert kinds == [Doubtful, Sound, Sound, Sound]
+    assert kinds == [Doubtful, AudioClip, AudioClip, AudioClip]
     stop.set()
     assert list(source) == []
 
 
 def test_a_loop_over_nothing_readable_ends(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"")
-    assert len(list(FileSource(tmp_path, loop=True).items(Flag()))) == 1
+    assert len(list(RecordingSource(tmp_path, loop=True).clips(Flag()))) == 1
 
 
 def test_a_missing_folder_and_an_empty_one_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"source\.path"):
-        FileSource(tmp_path / "nowhere")
-    with pytest.raises(Invalid, match="no recordings"):
-        FileSource(tmp_path)
+    with pytest.raises(UnavailableError, match=r"source\.path"):
+        RecordingSource(tmp_path / "nowhere")
+    with pytest.raises(InvalidError, match="no recordings"):
+        RecordingSource(tmp_path)
 
 
 def test_only_one_clip_of_an_hour_of_stereo_is_in_memory(tmp_path: Path) -> None:
@@ -129,12 +133,12 @@ def test_only_one_clip_of_an_hour_of_stereo_is_in_memory(tmp_path: Path) -> None
         file.truncate(len(head) + 8 + size)
     script = (
         "import sys; from pathlib import Path; from threading import Event\n"
-        "from edge.sources import Sound; from edge.sources.files import FileSource\n"
+        "from edge.sources import AudioClip; from edge.sources.files import RecordingSource\n"
         "from edge.encode import encode; from shared.backbones.benchmark import peak_mb\n"
         "from datetime import UTC, datetime; from shared.events import EventId\n"
-        "idle = peak_mb(); source = FileSource(Path(sys.argv[1])); clips = 0\n"
-        "for item in source.items(Event()):\n"
-        "    if isinstance(item, Sound):\n"
+        "idle = peak_mb(); source = RecordingSource(Path(sys.argv[1])); clips = 0\n"
+        "for item in source.clips(Event()):\n"
+        "    if isinstance(item, AudioClip):\n"
         "        if clips < 3: encode(item, EventId('demo', 's', 'b', clips), captured_at=datetime.now(UTC))\n"
         "        clips += 1\n"
         "        if clips == 30: break\n"
@@ -156,7 +160,7 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     tone(tmp_path / ".Trashes" / "old.wav", 10)
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     os.mkfifo(tmp_path / "pipe.wav")
-    source = FileSource(tmp_path)
+    source = RecordingSource(tmp_path)
     assert source.description.startswith("1 of 1 recordings under ")
     for told in (
         "5 .mp3 (rec-0.MP3, rec-1.MP3, rec-2.MP3, ...)",
@@ -168,8 +172,8 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     ):
         assert told in source.description
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(Invalid, match=r"no recordings .* passed over: 5 \.mp3"):
-        FileSource(tmp_path)
+    with pytest.raises(InvalidError, match=r"no recordings .* passed over: 5 \.mp3"):
+        RecordingSource(tmp_path)
 
 
 def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path: Path) -> None:
@@ -179,7 +183,7 @@ def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path: Path) ->
     (tmp_path / "clips" / "usb-again").symlink_to(tmp_path / "card")
     (tmp_path / "card" / "loop").symlink_to(tmp_path / "clips")
     (tmp_path / "clips" / "link.wav").symlink_to(tmp_path / "card" / "inner" / "b.wav")
-    source = FileSource(tmp_path / "clips")
+    source = RecordingSource(tmp_path / "clips")
     assert [path.name for path in source.recordings] == ["a.wav", "link.wav", "b.wav"]
     assert "2 reached before (usb-again, usb/loop)" in source.description
 
@@ -187,7 +191,7 @@ def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path: Path) ->
 def test_a_folder_that_is_a_link_is_a_folder(tmp_path: Path) -> None:
     tone(tmp_path / "card" / "a.wav", 10)
     (tmp_path / "clips").symlink_to(tmp_path / "card")
-    assert len(FileSource(tmp_path / "clips").recordings) == 1
+    assert len(RecordingSource(tmp_path / "clips").recordings) == 1
 
 
 def test_names_of_any_bytes_are_taken_and_told_in_one_line_of_text(tmp_path: Path) -> None:
@@ -210,32 +214,32 @@ def test_a_clip_that_is_no_sound_is_skipped_by_name_and_the_rest_of_its_file_is_
     wave[12 * RATE_HZ] = np.nan
     soundfile.write(tmp_path / "nan.wav", wave, RATE_HZ, subtype="FLOAT")
     assert found(tmp_path) == [
-        ("Sound", "nan.wav from 0 s"),
-        ("Unreadable", "nan.wav from 10 s"),
-        ("Sound", "nan.wav from 20 s"),
+        ("AudioClip", "nan.wav from 0 s"),
+        ("UnreadableClip", "nan.wav from 10 s"),
+        ("AudioClip", "nan.wav from 20 s"),
     ]
 
 
 def test_floats_in_the_range_of_integers_are_refused_by_name(tmp_path: Path) -> None:
     tone(tmp_path / "a.wav", 25, gain=32_767, subtype="FLOAT")
     tone(tmp_path / "b.wav", 10, gain=2, subtype="FLOAT")
-    refused, doubt, sound = FileSource(tmp_path).items(Flag())
-    assert isinstance(refused, Unreadable)
+    refused, doubt, sound = RecordingSource(tmp_path).clips(Flag())
+    assert isinstance(refused, UnreadableClip)
     assert Path(refused.what).name == "a.wav"
     assert "Divide them by 32768" in refused.reason
     assert isinstance(doubt, Doubtful)
     assert "samples reach +6 dB" in doubt.reason
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, AudioClip)
 
 
 @pytest.mark.parametrize(("rate_hz", "sent_hz"), [(97_656, 97_650), (500_000, 384_000), (65_536, 65_530)])
 def test_a_rate_that_cannot_be_sent_is_told(tmp_path: Path, rate_hz: int, sent_hz: int) -> None:
     tone(tmp_path / "a.wav", 10, rate_hz=rate_hz)
-    doubt, sound = FileSource(tmp_path).items(Flag())
+    doubt, sound = RecordingSource(tmp_path).clips(Flag())
     assert isinstance(doubt, Doubtful)
     assert f"{rate_hz} Hz cannot be sent" in doubt.reason
     assert f"to {sent_hz} Hz" in doubt.reason
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, AudioClip)
     assert sound.rate_hz == rate_hz
 
 
@@ -243,7 +247,7 @@ def test_a_doubt_is_told_once_for_each_recording(tmp_path: Path) -> None:
     left = np.sin(np.arange(40 * RATE_HZ) / 3) / 4
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.stack([left, 0 * left], axis=1), RATE_HZ)
-    items = list(FileSource(tmp_path).items(Flag()))
+    items = list(RecordingSource(tmp_path).clips(Flag()))
     doubts = [item for item in items if isinstance(item, Doubtful)]
     assert [Path(doubt.what).name for doubt in doubts] == ["a.wav", "b.wav"]
     assert {doubt.reason for doubt in doubts} == {"channel 2 is dead: channel 1 is measured and sent"}

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hub.alerting.shadow import FEWEST, compare, compare_thresholds
+from hub.alerting.shadow import MIN_VERDICTS, compare, compare_thresholds
 
 RNG = np.random.default_rng(0)
 RIGHT = (RNG.random(100) < 0.5).tolist()
@@ -12,13 +12,13 @@ def test_a_candidate_that_knows_better_may_take_over() -> None:
     judged = compare(GUESSING, KNOWING, RIGHT)
     assert judged.better
     assert judged.candidate < judged.present
-    assert judged.told().startswith("better")
+    assert judged.describe().startswith("better")
 
 
 def test_one_that_knows_less_may_not() -> None:
     judged = compare(KNOWING, GUESSING, RIGHT)
     assert not judged.better
-    assert judged.told().startswith("not better")
+    assert judged.describe().startswith("not better")
 
 
 def test_one_that_is_better_by_luck_may_not() -> None:
@@ -27,11 +27,11 @@ def test_one_that_is_better_by_luck_may_not() -> None:
 
 
 def test_few_verdicts_decide_nothing() -> None:
-    few = FEWEST - 1
+    few = MIN_VERDICTS - 1
     judged = compare(GUESSING[:few], KNOWING[:few], RIGHT[:few])
     assert not judged.better
-    assert "undecided" in judged.told()
-    assert compare([], [], []).told().startswith("undecided")
+    assert "undecided" in judged.describe()
+    assert compare([], [], []).describe().startswith("undecided")
 
 
 def test_the_same_twice_is_not_better() -> None:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.bench import alert_metrics as measure
-from hub.bench.alert_metrics import Truth
-from hub.bench.scenario import DAY_S, JACKHAMMER, Clip, Happening
+from hub.bench.alert_metrics import GroundTruth
+from hub.bench.scenario import DAY_S, JACKHAMMER, Clip, ScenarioEvent
 from hub.domain.episodes import Episode
-from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, WindowMessage
-from shared.synthetic_mixture import Sound
+from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence
+from shared.synthetic_mixture import SourceInstance
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -30,29 +30,29 @@ def alert(at_s: float, event: str, matches: Sequence[str], category: str = "mach
             for one in matches
         ],
         categories=[category],
-        probability=0.9,
+        match_probability=0.9,
     )
 
 
 @pytest.fixture
-def known() -> Truth:
+def known() -> GroundTruth:
     """Two days of a jackhammer at two sensors, another machine, a dog; and clips of each."""
-    own = Sound("machinery-impact", 1, 10.0, 1)
+    own = SourceInstance("machinery-impact", 1, 10.0, 1)
     other, dog, saw = (
-        Sound("machinery-impact", 2, 10.0, 1),
-        Sound("dog", 3, 10.0, 1),
-        Sound("powered-saw", 4, 10.0, 1),
+        SourceInstance("machinery-impact", 2, 10.0, 1),
+        SourceInstance("dog", 3, 10.0, 1),
+        SourceInstance("powered-saw", 4, 10.0, 1),
     )
     those = [
-        Happening("first", JACKHAMMER, ((0, own), (1, own)), ((100.0, 200.0),)),
-        Happening("second", JACKHAMMER, ((0, own), (1, own)), ((DAY_S + 100.0, DAY_S + 200.0),)),
-        Happening("other", "", ((0, other),), ((5_000.0, 5_100.0),)),
+        ScenarioEvent("first", JACKHAMMER, ((0, own), (1, own)), ((100.0, 200.0),)),
+        ScenarioEvent("second", JACKHAMMER, ((0, own), (1, own)), ((DAY_S + 100.0, DAY_S + 200.0),)),
+        ScenarioEvent("other", "", ((0, other),), ((5_000.0, 5_100.0),)),
     ]
 
-    def clip(at_s: float, sounds: tuple[Sound, ...], *names: str) -> Clip:
+    def clip(at_s: float, sounds: tuple[SourceInstance, ...], *names: str) -> Clip:
         return Clip(0, at_s, night=False, sounds=sounds, happenings=names)
 
-    return Truth(
+    return GroundTruth(
         start_ms=round(START.timestamp() * 1000),
         places=("bench/street-1", "bench/street-2"),
         happenings={one.name: one for one in those},
@@ -81,14 +81,14 @@ def known() -> Truth:
     ],
 )
 def test_right_by_kind_is_what_likeness_promises(
-    known: Truth, event: str, matches: list[str], any_match: str, best_match: str
+    known: GroundTruth, event: str, matches: list[str], any_match: str, best_match: str
 ) -> None:
     told = alert(DAY_S + 110, event, matches)
-    assert measure.fault_by_kind(known, told) == any_match
-    assert measure.fault_by_kind(known, told, best=True) == best_match
+    assert measure.category_error(known, told) == any_match
+    assert measure.category_error(known, told, best=True) == best_match
 
 
-def test_right_by_happening_is_the_same_source_and_the_best_match(known: Truth) -> None:
+def test_right_by_happening_is_the_same_source_and_the_best_match(known: GroundTruth) -> None:
     assert measure.right_by_happening(known, alert(0, "b", ["a", "other"]))
     late = alert(0, "b", ["other", "a"])
     assert not measure.right_by_happening(known, late)
@@ -98,11 +98,11 @@ def test_right_by_happening_is_the_same_source_and_the_best_match(known: Truth) 
         assert not measure.same_source(known, wrong)
 
 
-def with_told(known: Truth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> Truth:
-    return Truth(known.start_ms, known.places, known.happenings, known.clips, alerts, episodes)
+def with_told(known: GroundTruth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> GroundTruth:
+    return GroundTruth(known.start_ms, known.places, known.happenings, known.clips, alerts, episodes)
 
 
-def test_duplicates_are_alerts_beyond_one_per_happening(known: Truth) -> None:
+def test_duplicates_are_alerts_beyond_one_per_happening(known: GroundTruth) -> None:
     once = [alert(0, "b", ["a"]), alert(0, "other", ["a"]), alert(0, "quiet", ["a"]), alert(0, "a", ["other"])]
     assert measure.duplicates(with_told(known, once)) == 0
     again = [*once, alert(0, "with-dog", ["a"]), alert(0, "with-two", ["a"])]
@@ -119,7 +119,7 @@ def test_duplicates_are_alerts_beyond_one_per_happening(known: Truth) -> None:
     ],
 )
 def test_recall_counts_every_occurrence_after_the_first(
-    known: Truth, alerts: list[str], of_episode: str, expected: tuple[int, int, int, float, int]
+    known: GroundTruth, alerts: list[str], of_episode: str, expected: tuple[int, int, int, float, int]
 ) -> None:
     begin = known.start_ms + round(1000 * (DAY_S + 100))
     episodes = [
@@ -132,12 +132,12 @@ def test_recall_counts_every_occurrence_after_the_first(
     assert found.by_kind == found.told + found.joined
 
 
-def test_windows_are_judged_once_they_are_over(known: Truth) -> None:
+def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
     def told(hour: float) -> AlertMessage:
         at = START + timedelta(hours=hour)
-        window = WindowMessage(start=at, end=at + timedelta(hours=1), probability=0.8, base_rate=0.1)
-        pattern = RecurrenceMessage(
-            category="machinery-impact", times=3, days=3, since=START, regularity="daily", next=window
+        window = ForecastWindow(start=at, end=at + timedelta(hours=1), probability=0.8, base_rate=0.1)
+        pattern = Recurrence(
+            category="machinery-impact", episodes=3, days=3, since=START, regularity="daily", next=window
         )
         return alert(0, "b", ["a"]).model_copy(update={"recurrence": pattern})
 

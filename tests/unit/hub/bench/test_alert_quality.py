@@ -10,29 +10,40 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hub.bench.alert_metrics import Truth
+from hub.bench.alert_metrics import GroundTruth
 from hub.bench.alert_plot import draw
-from hub.bench.alert_quality import AlertFigures, Days, alert_figures
-from hub.bench.scenario import DAY_S, FAINT_DB, HOUR_S, JACKHAMMER, KINDS, SAW, Clip, Happening, clips, street
-from hub.bench.synthetic_clips import hear, measured
+from hub.bench.alert_quality import AlertQualityReport, Days, alert_figures
+from hub.bench.scenario import (
+    DAY_S,
+    FAINT_DB,
+    HOUR_S,
+    JACKHAMMER,
+    KINDS,
+    SAW,
+    Clip,
+    ScenarioEvent,
+    clips,
+    generate_scenario,
+)
+from hub.bench.synthetic_clips import embed_scenario, measured
 from hub.cli import app
 from hub.settings import HubSettings
-from shared.synthetic_mixture import Sound, mixed
+from shared.synthetic_mixture import SourceInstance, render_clip
 from shared.taxonomy import CATEGORIES
 
 DAYS = 3
 
 
 @pytest.fixture(scope="module")
-def happenings() -> list[Happening]:
-    return street(28, 3, np.random.default_rng(7))
+def happenings() -> list[ScenarioEvent]:
+    return generate_scenario(28, 3, np.random.default_rng(7))
 
 
-def planted(happenings: Sequence[Happening], source: str) -> list[Happening]:
+def planted(happenings: Sequence[ScenarioEvent], source: str) -> list[ScenarioEvent]:
     return [one for one in happenings if one.planted == source]
 
 
-def test_the_jackhammer_works_on_most_weekdays_about_seven(happenings: list[Happening]) -> None:
+def test_the_jackhammer_works_on_most_weekdays_about_seven(happenings: list[ScenarioEvent]) -> None:
     own = planted(happenings, JACKHAMMER)
     days = [int(one.begin_s // DAY_S) for one in own]
     assert len(set(days)) == len(days)
@@ -45,21 +56,21 @@ def test_the_jackhammer_works_on_most_weekdays_about_seven(happenings: list[Happ
     assert all(one.heard[1][1].above_db == FAINT_DB for one in own)
 
 
-def test_the_saw_runs_every_other_night_about_eleven(happenings: list[Happening]) -> None:
+def test_the_saw_runs_every_other_night_about_eleven(happenings: list[ScenarioEvent]) -> None:
     own = planted(happenings, SAW)
     assert [int(one.begin_s // DAY_S) for one in own] == list(range(0, 28, 2))
     assert all(abs(one.begin_s % DAY_S - 23 * HOUR_S) <= 600 for one in own)
     assert all(one.end_s % DAY_S > 22 * HOUR_S for one in own), "it ends before midnight"
 
 
-def test_work_has_pauses_and_bouts_lie_apart(happenings: list[Happening]) -> None:
+def test_work_has_pauses_and_bouts_lie_apart(happenings: list[ScenarioEvent]) -> None:
     for one in happenings:
         edges = [edge for bout in one.bouts for edge in bout]
         assert edges == sorted(edges)
     assert np.median([len(one.bouts) for one in planted(happenings, JACKHAMMER)]) > 3
 
 
-def test_all_else_comes_from_other_sources_and_every_noise_once(happenings: list[Happening]) -> None:
+def test_all_else_comes_from_other_sources_and_every_noise_once(happenings: list[ScenarioEvent]) -> None:
     sources = {(one.category, one.heard[0][1].character) for one in happenings if one.planted}
     noise = [one for one in happenings if one.name.startswith("noise")]
     characters = [(one.category, one.heard[0][1].character) for one in noise]
@@ -72,15 +83,17 @@ def test_all_else_comes_from_other_sources_and_every_noise_once(happenings: list
 
 
 def test_one_sensor_alone_hears_everything() -> None:
-    made = street(7, 1, np.random.default_rng(0))
+    made = generate_scenario(7, 1, np.random.default_rng(0))
     assert {sensor for one in made for sensor, _ in one.heard} == {0}
     assert {one.planted for one in made} == {JACKHAMMER, SAW, ""}
 
 
 def test_a_clip_holds_what_sounds_for_half_of_it_and_background_clips_come_anyway() -> None:
-    near, faint = (Sound("dog", 1, db, 2) for db in (10.0, 4.0))
-    bark = Happening("bark", "", ((0, near), (1, faint)), ((7 * HOUR_S, 7 * HOUR_S + 26),))
-    car = Happening("car", "", ((0, Sound("engine", 2, 9.0, 6)),), ((7 * HOUR_S, 7 * HOUR_S + 10),), triggers=False)
+    near, faint = (SourceInstance("dog", 1, db, 2) for db in (10.0, 4.0))
+    bark = ScenarioEvent("bark", "", ((0, near), (1, faint)), ((7 * HOUR_S, 7 * HOUR_S + 26),))
+    car = ScenarioEvent(
+        "car", "", ((0, SourceInstance("engine", 2, 9.0, 6)),), ((7 * HOUR_S, 7 * HOUR_S + 10),), triggers=False
+    )
     made = clips([bark, car], 1, 2, np.random.default_rng(0))
     assert [(clip.at_s, clip.sensor) for clip in made] == sorted((clip.at_s, clip.sensor) for clip in made)
     sounding = [clip for clip in made if clip.sounds]
@@ -100,15 +113,15 @@ def test_a_clip_holds_what_sounds_for_half_of_it_and_background_clips_come_anywa
 
 
 def test_no_two_clips_are_equal_and_louder_sources_make_louder_clips() -> None:
-    loud, faint = (Sound("machinery-impact", 5, db, 3) for db in (20.0, 3.0))
+    loud, faint = (SourceInstance("machinery-impact", 5, db, 3) for db in (20.0, 3.0))
     made = [
         Clip(0, 10.0 * n, night=False, sounds=(sound,), happenings=()) for sound in (loud, faint) for n in range(8)
     ]
-    heard = hear(made, seed=1)
+    heard = embed_scenario(made, seed=1)
     assert len({features.tobytes() for features in heard.features}) == 16
     assert heard.laeq[:8].min() > heard.laeq[8:].max() + 5
     assert (heard.lafmax >= heard.laeq - 2).all()
-    assert np.array_equal(heard.features, hear(made, seed=1).features)
+    assert np.array_equal(heard.features, embed_scenario(made, seed=1).features)
 
 
 def test_levels_are_those_of_a_full_scale_sine_and_of_its_loudest_part() -> None:
@@ -116,19 +129,19 @@ def test_levels_are_those_of_a_full_scale_sine_and_of_its_loudest_part() -> None
     assert measured(wave, 16_000) == pytest.approx((0.0, 0.0), abs=0.01)
     wave[:8_000] = 0
     assert measured(wave, 16_000) == pytest.approx((-3.01, 0.0), abs=0.01)
-    assert np.abs(mixed((True, (Sound("dog", 1, 80.0, 1),)), np.random.default_rng(0))).max() < 1.0
+    assert np.abs(render_clip((True, (SourceInstance("dog", 1, 80.0, 1),)), np.random.default_rng(0))).max() < 1.0
 
 
 @pytest.fixture(scope="module")
-def replayed() -> tuple[AlertFigures, Truth]:
+def replayed() -> tuple[AlertQualityReport, GroundTruth]:
     """A street with a fifth of its noise."""
     rng = np.random.default_rng(3)
-    happenings = [one for one in street(DAYS, 2, rng) if one.planted or one.name.endswith(("0", "5"))]
+    happenings = [one for one in generate_scenario(DAYS, 2, rng) if one.planted or one.name.endswith(("0", "5"))]
     sent = clips(happenings, DAYS, 2, rng)
-    return alert_figures(Days(DAYS, 3, 2, happenings, sent, hear(sent, 3, most=2)), HubSettings())
+    return alert_figures(Days(DAYS, 3, 2, happenings, sent, embed_scenario(sent, 3, most=2)), HubSettings())
 
 
-def test_a_replay_keeps_its_books(replayed: tuple[AlertFigures, Truth]) -> None:
+def test_a_replay_keeps_its_books(replayed: tuple[AlertQualityReport, GroundTruth]) -> None:
     figures, truth = replayed
     assert figures.events == len(truth.clips)
     assert figures.episodes == len({episode.id for episode in truth.episodes})
@@ -146,7 +159,7 @@ def test_a_replay_keeps_its_books(replayed: tuple[AlertFigures, Truth]) -> None:
 
 
 def test_no_happening_is_told_twice_and_no_day_brings_more_than_happens(
-    replayed: tuple[AlertFigures, Truth],
+    replayed: tuple[AlertQualityReport, GroundTruth],
 ) -> None:
     figures, truth = replayed
     assert figures.duplicates == 0
@@ -164,7 +177,7 @@ def test_no_happening_is_told_twice_and_no_day_brings_more_than_happens(
 
 
 def test_the_calendar_shows_every_sensor_and_both_sources(
-    replayed: tuple[AlertFigures, Truth], tmp_path: Path
+    replayed: tuple[AlertQualityReport, GroundTruth], tmp_path: Path
 ) -> None:
     draw(tmp_path / "calendar.svg", replayed[1])
     drawn = (tmp_path / "calendar.svg").read_text()

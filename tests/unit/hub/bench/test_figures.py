@@ -70,7 +70,7 @@ def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
 def test_a_start_from_the_snapshot_and_from_the_store_are_both_measured() -> None:
     program("mosquitto")
     program("redis-server")
-    found = run("start", "--events", "1000")
+    found = run("startup", "--events", "1000")
     assert found["events"] == 1000
     for name in ("from_store_s", "from_snapshot_s", "snapshot_bytes_per_event", "fill_events_per_s"):
         figure = found[name]

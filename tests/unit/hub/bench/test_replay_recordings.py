@@ -12,8 +12,8 @@ from hub.bench.replay_recordings import recording_figures, recordings
 from hub.cli import app
 from hub.settings import HubSettings
 from shared.audio import encode_flac
-from shared.errors import Invalid, Unavailable
-from shared.synthetic_scene import Cast, mix
+from shared.errors import InvalidError, UnavailableError
+from shared.synthetic_scene import SoundCast, mix_scene
 from shared.taxonomy import CATEGORIES
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -30,7 +30,7 @@ def row(clip: str, sensor: int, label: str, when: str) -> str:
 def folder(tmp_path: Path) -> Path:
     """A jackhammer at two sensors, three times, and a dog."""
     (tmp_path / "clips").mkdir()
-    rng, cast = np.random.default_rng(7), Cast.drawn(1, per_category=1)
+    rng, cast = np.random.default_rng(7), SoundCast.drawn(1, per_category=1)
     rows = [
         row("c.flac", 2, "machinery-impact", "2019,20,1,9"),
         row("a.flac", 1, "machinery-impact", "2019,20,0,7"),
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     ]
     for line in rows:
         label = "dog" if line.startswith("d") else "machinery-impact"
-        made = mix([label], rng, 16_000, cast=cast)
+        made = mix_scene([label], rng, 16_000, cast=cast)
         (tmp_path / "clips" / line.split(",")[0]).write_bytes(encode_flac(made.waveform, 16_000))
     (tmp_path / "labels.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     return tmp_path
@@ -69,10 +69,10 @@ def test_the_command_prints_texts_and_refuses_what_it_does_not_understand(folder
     assert ran.exit_code == 0, ran.output
     assert "-- verified: machinery-impact; best match: machinery-impact; right" in ran.stdout
     (folder / "labels.csv").write_text(f"{HEADER}\n{row('a.flac', 1, 'dog', '2019,99,0,7')}\n")
-    with pytest.raises(Invalid, match=r"clip a\.flac"):
+    with pytest.raises(InvalidError, match=r"clip a\.flac"):
         recordings(folder, NEW_YORK)
     (folder / "labels.csv").write_text("sensor_id\n1\n")
-    with pytest.raises(Invalid, match="no column"):
+    with pytest.raises(InvalidError, match="no column"):
         recordings(folder, NEW_YORK)
-    with pytest.raises(Unavailable, match="cannot read"):
+    with pytest.raises(UnavailableError, match="cannot read"):
         recordings(folder / "clips", NEW_YORK)

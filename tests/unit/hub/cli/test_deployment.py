@@ -1,4 +1,4 @@
-"""`earwitness-hub init`: what it writes, what it refuses, and that it explains itself."""
+"""`earwitness-hub deployment create`: what it writes, what it refuses, and that it explains itself."""
 
 import json
 import os
@@ -16,11 +16,11 @@ from cryptography import x509
 from edge.settings import EdgeSettings
 from hub.deployment.bundle import IMPORTANT
 from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.deployment.sensors import named
+from hub.deployment.sensors import render_edge_toml
 from hub.settings import HubSettings
-from shared.errors import Invalid
-from shared.settings import load
-from shared.settings_file import commented
+from shared.errors import InvalidError
+from shared.settings import load_settings
+from shared.settings_file import render_settings_file
 from tests.deployments import Founded, init
 from tests.programs import program
 
@@ -74,26 +74,29 @@ def test_a_default_shown_as_a_comment_is_a_setting_without_its_hash(founded: Pat
     lines = (founded / "hub" / "hub.toml").read_text().splitlines()
     shown = [line[2:] if line.startswith("# ") and " = " in line and '= ""' not in line else line for line in lines]
     (tmp_path / "hub.toml").write_text("\n".join(shown))
-    assert load(HubSettings, tmp_path / "hub.toml", []) == load(HubSettings, founded / "hub" / "hub.toml", [])
+    assert load_settings(HubSettings, tmp_path / "hub.toml", []) == load_settings(
+        HubSettings, founded / "hub" / "hub.toml", []
+    )
 
 
 def test_values_of_every_kind_come_back_as_they_were(tmp_path: Path) -> None:
     values: dict[str, dict[str, object]] = {
-        "model": {"checkpoints": (Path('/a "quoted"\\path'), Path("/ü")), "space": "vggish"},
-        "places": {"positions": {"harbour/street-1": (53.5, -9.9)}, "timezone": "Europe/Berlin"},
+        "model": {"checkpoints": (Path('/a "quoted"\\path'), Path("/ü"))},
+        "features": {"space": "vggish"},
+        "sites": {"sensor_positions": {"harbour/street-1": (53.5, -9.9)}, "timezone": "Europe/Berlin"},
         "redis": {"url": "redis://hub:p#ss@store:6379/0"},
         "search": {"candidates": 200},
         "notify": {"webhooks": {"ops": {"url": "https://x.example/1", "sites": ("harbour",)}}},
     }
-    (tmp_path / "hub.toml").write_text(commented(HubSettings, values, IMPORTANT))
-    read = load(HubSettings, tmp_path / "hub.toml", [])
+    (tmp_path / "hub.toml").write_text(render_settings_file(HubSettings, values, IMPORTANT))
+    read = load_settings(HubSettings, tmp_path / "hub.toml", [])
     assert read == HubSettings.model_validate(values)
 
 
 def test_a_sensors_folder_is_all_it_needs(founded: Path) -> None:
     own = founded / "sensors" / "harbour" / "street-1"
     assert {path.name for path in own.iterdir()} == {"edge.toml", "servers.crt", "sensor.crt", "sensor.key"}
-    settings = load(EdgeSettings, own / "edge.toml", [])
+    settings = load_settings(EdgeSettings, own / "edge.toml", [])
     assert (settings.sensor.site, settings.sensor.name) == ("harbour", "street-1")
     assert settings.mqtt.tls
     for file in (settings.mqtt.ca_file, settings.mqtt.cert_file, settings.mqtt.key_file):
@@ -117,7 +120,7 @@ def test_certificates_are_for_whom_they_should_be_and_for_how_long(tmp_path: Pat
         assert abs(found.not_valid_after_utc - now - timedelta(days=days)) < timedelta(minutes=5)
     certificate(broker).verify_directly_issued_by(certificate(folder / "ca" / "servers.crt"))
     certificate(sensor).verify_directly_issued_by(certificate(folder / "ca" / "sensors.crt"))
-    assert load(EdgeSettings, sensor.with_name("edge.toml"), []).mqtt.host == "broker.example"
+    assert load_settings(EdgeSettings, sensor.with_name("edge.toml"), []).mqtt.host == "broker.example"
 
 
 def test_a_further_name_of_the_broker_comes_with_a_new_certificate(tmp_path: Path) -> None:
@@ -154,15 +157,15 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     for arguments, words in (
         (("--broker", "broker.example"), "is there already; nothing was written"),
         (("--sensor", "harbour/street-1", "--renew", "--broker", "b.example"), "one at a time"),
-        ((), "say what to add or change"),
-        (("--sensor", "harbour/street-9", "--port", "web=8081"), "--port: for a new folder only"),
+        ((), "say which sensors to add"),
+        (("--sensor", "harbour/street-9", "--port", "web=8081"), "No such option"),
         (
-            ("--renew", "--layout", "here", "--page-url", "https://x.example"),
-            "--layout, --page-url: for a new folder",
+            ("--renew", "--layout", "here", "--public-url", "https://x.example"),
+            "No such option",
         ),
         (
             ("--revoke", "harbour/street-1", "--timezone", "UTC", "--webhook", "http://x.example"),
-            "--timezone, --webhook",
+            "No such option",
         ),
         (("--renew", "--broker", "https://broker.example"), "without mqtts:// and port"),
         (("--sensor", "street-1"), "write a sensor as site/sensor"),
@@ -251,11 +254,11 @@ def test_five_hundred_sensors_come_from_a_list(tmp_path: Path) -> None:
 def test_what_sensors_settings_are_made_from_can_be_edited(tmp_path: Path) -> None:
     folder = Founded(tmp_path / "noise").folder
     template = folder / "sensors" / "edge.toml"
-    template.write_text(template.read_text().replace('kind = "microphone"', 'kind = "scene"'))
+    template.write_text(template.read_text().replace('kind = "microphone"', 'kind = "synthetic"'))
     assert init(str(folder), "--sensor", "harbour/street-3")[0] == 0
-    assert load(EdgeSettings, folder / "sensors/harbour/street-3/edge.toml", []).source.kind == "scene"
-    with pytest.raises(Invalid, match='needs the line site = "site" once'):
-        named('[sensor]\nname = "sensor"\n', "harbour", "street-4")
+    assert load_settings(EdgeSettings, folder / "sensors/harbour/street-3/edge.toml", []).source.kind == "synthetic"
+    with pytest.raises(InvalidError, match='needs the line site = "site" once'):
+        render_edge_toml('[sensor]\nname = "sensor"\n', "harbour", "street-4")
 
 
 def test_revoked_certificates_stay_on_the_list(tmp_path: Path) -> None:
@@ -268,8 +271,8 @@ def test_revoked_certificates_stay_on_the_list(tmp_path: Path) -> None:
     expected = {certificate(own / name / "sensor.crt").serial_number for name in ("street-1", "street-2")}
     assert {entry.serial_number for entry in crl} == expected
     assert crl.next_update_utc == certificate(folder / "ca" / "sensors.crt").not_valid_after_utc
-    authority = Authority.founded("another", datetime.now(UTC))
-    with pytest.raises(Invalid, match="no certificate of this authority"):
+    authority = Authority.create("another", datetime.now(UTC))
+    with pytest.raises(InvalidError, match="no certificate of this authority"):
         authority.revoke((own / "street-1" / "sensor.crt").read_bytes(), datetime.now(UTC))
 
 
@@ -303,13 +306,29 @@ def test_a_damaged_authority_is_told(tmp_path: Path) -> None:
 
 def test_what_to_do_next_is_written(founded: Path) -> None:
     words = (founded / "NEXT.md").read_text()
-    for command in ("--sensor", "--renew", "--revoke", "earwitness-hub check", "earwitness-edge check", "ca/"):
+    for command in (
+        "deployment add-sensor",
+        "deployment renew",
+        "deployment revoke",
+        "earwitness-hub check",
+        "earwitness-edge check",
+        "ca/",
+    ):
         assert command in words
     assert "{{" not in words
 
 
 def test_the_edges_template_is_made_by_the_edge_whatever_the_environment(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hub", "init", str(tmp_path / "noise"), "--broker", "broker.example"]
+    command = [
+        sys.executable,
+        "-m",
+        "hub",
+        "deployment",
+        "create",
+        str(tmp_path / "noise"),
+        "--broker",
+        "broker.example",
+    ]
     environment = {**os.environ, "EARWITNESS_EDGE_MQTT__HOST": "stray", "EARWITNESS_HUB_MQTT__HOST": "stray"}
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=60)
     template = tmp_path / "noise" / "sensors" / "edge.toml"
@@ -324,6 +343,6 @@ def test_a_list_of_sensors_may_hold_those_that_are_there(tmp_path: Path) -> None
     names.write_text("harbour/street-1\nharbour/street-9\n")
     code, printed = init(str(folder), "--sensors", str(names))
     assert code == 0, printed
-    assert "1 there already, and left as they are; new certificates: --renew" in printed
+    assert "1 there already, and left as they are; new certificates: deployment renew" in printed
     assert (folder / "sensors" / "harbour" / "street-9" / "sensor.crt").exists()
     assert (folder / "sensors" / "harbour" / "street-1" / "sensor.crt").read_bytes() == before

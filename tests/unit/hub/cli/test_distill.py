@@ -19,7 +19,7 @@ invoke = CliRunner(env=PLAIN).invoke
 
 
 def test_its_help_names_every_option() -> None:
-    told = invoke(app, ["distil", "--help"])
+    told = invoke(app, ["backbone", "distill", "--help"])
     assert told.exit_code == 0
     for option in (
         "--into",
@@ -46,14 +46,14 @@ def test_its_help_names_every_option() -> None:
     ],
 )
 def test_bad_arguments_are_named(line: list[str], reason: str) -> None:
-    told = invoke(app, ["distil", *line])
+    told = invoke(app, ["backbone", "distill", *line])
     assert told.exit_code == 2
     assert reason in told.stderr
 
 
 def test_without_apt_one_line_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = invoke(app, ["distil", "--into", str(tmp_path / "made"), "--work", str(tmp_path / "work")])
+    told = invoke(app, ["backbone", "distill", "--into", str(tmp_path / "made"), "--work", str(tmp_path / "work")])
     assert told.exit_code == 1
     assert told.stderr.startswith("earwitness-hub: ")
     assert "apt-get and dpkg-deb are needed" in told.stderr
@@ -63,7 +63,7 @@ def test_without_apt_one_line_says_what_is_needed(tmp_path: Path, monkeypatch: p
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hub.training.distillation.distillation", None)
-    told = invoke(app, ["distil", "--into", str(tmp_path), "--work", str(tmp_path)])
+    told = invoke(app, ["backbone", "distill", "--into", str(tmp_path), "--work", str(tmp_path)])
     assert told.exit_code == 1
     assert "pip install 'earwitness[distil]'" in told.stderr
 
@@ -71,7 +71,16 @@ def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path, monkeypat
 def test_a_folder_without_recordings_is_invalid_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (debian_packages, pipeline):
         monkeypatch.setattr(module, "PACKAGES", ())
-    line = ["distil", "--into", str(tmp_path / "made"), "--work", str(tmp_path / "work"), "--data", str(tmp_path)]
+    line = [
+        "backbone",
+        "distill",
+        "--into",
+        str(tmp_path / "made"),
+        "--work",
+        str(tmp_path / "work"),
+        "--data",
+        str(tmp_path),
+    ]
     told = invoke(app, line)
     assert told.exit_code == 2
     assert f"no recordings in {tmp_path}" in told.stderr.replace("\n", "")
@@ -84,9 +93,22 @@ def test_what_is_asked_for_is_what_is_made(tmp_path: Path, monkeypatch: pytest.M
         asked.extend([work, order, plan])
         return order.into / "earwitness-small.toml"
 
-    monkeypatch.setattr(pipeline, "make", make)
+    monkeypatch.setattr(pipeline, "build_backbone", make)
     monkeypatch.setenv("HOME", str(tmp_path))
-    line = ["distil", "--into", "made", "--data", "a", "--data", "b", "--leave-out", "5-", "--work", "~/w/k"]
+    line = [
+        "backbone",
+        "distill",
+        "--into",
+        "made",
+        "--data",
+        "a",
+        "--data",
+        "b",
+        "--leave-out",
+        "5-",
+        "--work",
+        "~/w/k",
+    ]
     told = invoke(app, [*line, "--blocks", "3", "--seed", "7"])
     assert told.exit_code == 0, told.output
     work = tmp_path / "w" / "k"

@@ -16,7 +16,7 @@ from hub.cli import evaluate
 from hub.model.checkpoint import save
 from hub.training.dataset import Dataset
 from hub.training.datasets.feature_file import save_features
-from shared.feature_space import SMALL
+from shared.feature_space import EARWITNESS_SMALL
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 from tests.unit.hub.training.toys import checkpoint, clips, identity
@@ -71,7 +71,7 @@ def esc10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that knows sources, and no kinds."""
     path = tmp_path_factory.mktemp("checkpoint") / "known.safetensors"
-    save(path, checkpoint(SMALL, known=identity(SMALL)))
+    save(path, checkpoint(EARWITNESS_SMALL, known=identity(EARWITNESS_SMALL)))
     return path
 
 
@@ -112,7 +112,7 @@ def test_each_clip_looks_for_its_source_among_all_others(recordings: Path, known
 
 
 def test_sources_are_found_by_sensors_that_never_heard_them(recordings: Path, known: Path, cache: Path) -> None:
-    found = measured(cache, "--sonyc", recordings, "--checkpoint", known, "--divisions", "1")
+    found = measured(cache, "--sonyc", recordings, "--checkpoint", known, "--repeats", "1")
     figures = recalls(found, "same-source")
     methods = {"random", "cosine", "logmel", "linear", "checkpoint", "checkpoint-kind", "checkpoint-source"}
     assert {method for method, _ in figures} == methods
@@ -124,7 +124,7 @@ def test_sources_are_found_by_sensors_that_never_heard_them(recordings: Path, kn
 def test_held_out_sensors_ask_the_others_and_the_shipped_checkpoint_has_its_names(
     recordings: Path, cache: Path
 ) -> None:
-    found = measured(cache, "--data", recordings, "--hold-out", "sensor-3")
+    found = measured(cache, "--data", recordings, "--holdout", "sensor-3")
     figures = recalls(found, "same-source")
     assert {("shipped", 1), ("shipped-kind", 10), ("cosine", 1)} <= set(figures)
     assert found["asked"][0]["queries"] == 3
@@ -137,7 +137,7 @@ def test_the_other_half_of_recordings_is_looked_for(recordings: Path, known: Pat
     assert set(figures) == {(method, k) for method in methods for k in (1, 10)}
     assert len(found["results"]) == 2 * len(methods)
     assert found["asked"][0]["queries"] == 12
-    some = measured(cache, "--data", recordings, "--checkpoint", known, "--halves", "--first", "5")
+    some = measured(cache, "--data", recordings, "--checkpoint", known, "--halves", "--max-queries", "5")
     assert some["asked"][0]["queries"] == 5
     ran = told("--data", recordings, "--checkpoint", known, "--halves", "--cache", cache)
     assert "share with the other half of its clip among the first K" in ran.stdout
@@ -145,14 +145,16 @@ def test_the_other_half_of_recordings_is_looked_for(recordings: Path, known: Pat
 
 
 def test_the_other_half_of_embeddings_is_looked_for(known: Path, tmp_path: Path) -> None:
-    made = clips([f"voice-{number}" for number in range(9)], space=SMALL)
-    save_features(tmp_path, Dataset(SMALL, np.repeat(made.features[:, :1], 10, axis=1), made.labels, made.groups))
+    made = clips([f"voice-{number}" for number in range(9)], space=EARWITNESS_SMALL)
+    save_features(
+        tmp_path, Dataset(EARWITNESS_SMALL, np.repeat(made.features[:, :1], 10, axis=1), made.labels, made.groups)
+    )
     figures = recalls(measured(tmp_path, "--data", tmp_path, "--checkpoint", known, "--halves"), "other-half")
     assert figures["cosine", 1] == figures["checkpoint-source", 1] == 1.0
 
 
 def test_halves_by_sensor_are_answered_from_all_clips(recordings: Path, known: Path, cache: Path) -> None:
-    line = ["--sonyc", recordings, "--checkpoint", known, "--halves", "--divisions", "2"]
+    line = ["--sonyc", recordings, "--checkpoint", known, "--halves", "--repeats", "2"]
     found = measured(cache, *line)
     assert {method for method, _ in recalls(found, "other-half")} == {
         "random",

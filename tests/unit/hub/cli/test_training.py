@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from hub.cli import evaluate, reference, training
 from hub.cli import weights as audio_commands
 from hub.domain.psi import Reference
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
-from hub.model.tagger import TaggedNetwork
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load
+from hub.model.tagger import TaggingEnsemble
 from hub.search.scoring.scorer import Scorer
 from hub.training import recipes
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
@@ -43,20 +43,20 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("space", [VGGISH, SMALL])
+@pytest.mark.parametrize("space", [VGGISH, EARWITNESS_SMALL])
 def test_what_ships_tells_what_it_learnt_from(space: FeatureSpace) -> None:
-    record = load(shipped(space.id)).record
-    learnt = Reference.of(record["reference"])
+    record = load(default_checkpoint(space.id)).record
+    learnt = Reference.from_json(record["reference"])
     assert learnt.events == learnt.spans == record["domain"]
 
 
 def test_a_checkpoint_from_before_is_told_what_it_learnt_from(recordings: Path, tmp_path: Path) -> None:
-    before = load(shipped(SMALL.id))
+    before = load(default_checkpoint(EARWITNESS_SMALL.id))
     out = tmp_path / "told.safetensors"
     line = [
-        "reference",
+        "add-drift-reference",
         "--checkpoint",
-        str(shipped(SMALL.id)),
+        str(default_checkpoint(EARWITNESS_SMALL.id)),
         "--data",
         str(recordings),
         "--out",
@@ -67,16 +67,16 @@ def test_a_checkpoint_from_before_is_told_what_it_learnt_from(recordings: Path, 
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout) == {"checkpoint": str(out), "clips": 18}
     after = load(out)
-    assert Reference.of(after.record["reference"]).events == 18
+    assert Reference.from_json(after.record["reference"]).events == 18
     assert after.record["history"] == before.record["history"]
     assert Scorer(after).fingerprint == Scorer(before).fingerprint
 
 
 def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.safetensors"
-    line = ["train", "--space", "logmel", "--data", str(recordings), "--scenes", "20", "--epochs", "1"]
+    line = ["train", "--space", "logmel", "--data", str(recordings), "--synthetic-clips", "20", "--epochs", "1"]
     kept = ["--cache", str(tmp_path / "cache")]
-    trained = run(app, [*line, *kept, "--hold-out", "sensor-2", "--seed", "4", "--out", str(out), "--json"])
+    trained = run(app, [*line, *kept, "--holdout", "sensor-2", "--seed", "4", "--out", str(out), "--json"])
     assert trained.exit_code == 0, trained.output
     report = json.loads(trained.stdout)
     assert report["epochs_chosen"] == 1
@@ -86,10 +86,10 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     assert found.record["clips"] == 12 + 20
     assert found.record["plan"]["seed"] == 4
     assert found.record["data"] == {"folders": [recordings.name], "scenes": 20}
-    learnt = Reference.of(found.record["reference"])
+    learnt = Reference.from_json(found.record["reference"])
     assert learnt.events == 12 + 20
 
-    line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--hold-out", "sensor-2", *kept]
+    line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--holdout", "sensor-2", *kept]
     measured = run(app, [*line, "--checkpoint", str(out), "--json"])
     assert measured.exit_code == 0, measured.output
     results = json.loads(measured.stdout)["results"]
@@ -113,7 +113,7 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
         (["evaluate", "--space", "logmel", "--database", "."], "--database with --queries", 2),
         (["evaluate", "--space", "logmel", "--sonyc", "."], "neither labels.csv", 2),
         (["train", "--space", "logmel", "--out", "x", "--start", "/nowhere"], "cannot open checkpoint", 1),
-        (["fetch-vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
+        (["weights", "fetch", "vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(line: list[str], reason: str, code: int) -> None:
@@ -146,7 +146,7 @@ def four_sensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_sensors_are_compared_in_folds_with_a_checkpoint_as_it_is(four_sensors: Path, tmp_path: Path) -> None:
     kept, plot = ["--cache", tmp_path / "cache"], tmp_path / "figure.svg"
-    given = ["--checkpoint", shipped(SMALL.id), "--divisions", "2", "--plot", plot]
+    given = ["--checkpoint", default_checkpoint(EARWITNESS_SMALL.id), "--repeats", "2", "--plot", plot]
     found = measured("--space", "earwitness-small", "--sonyc", four_sensors, *given, *kept)
     others = {"random", "cosine", "logmel", "yamnet", "linear"}
     assert {row["method"] for row in found["results"]} == {
@@ -174,8 +174,8 @@ def test_one_folder_is_searched_by_another(four_sensors: Path, recordings: Path,
 
 
 def test_a_benchmark_may_be_asked_only_its_first_queries(recordings: Path, tmp_path: Path) -> None:
-    line = ["--space", "logmel", "--data", recordings, "--hold-out", "sensor-2", "--cache", tmp_path / "cache"]
-    people = run(app, ["evaluate", *map(str, line), "--first", "4"])
+    line = ["--space", "logmel", "--data", recordings, "--holdout", "sensor-2", "--cache", tmp_path / "cache"]
+    people = run(app, ["evaluate", *map(str, line), "--max-queries", "4"])
     assert "4 queries" in people.stdout
 
 
@@ -190,16 +190,16 @@ def train_small(recordings: Path, folder: Path, name: str, *more: object) -> Che
 
 def distance(one: Checkpoint, other: Checkpoint) -> float:
     """Between the trunks: the heads of a network without finer labels are smaller."""
-    trunks = [cast("TaggedNetwork", checkpoint.network).tagger.layers for checkpoint in (one, other)]
+    trunks = [cast("TaggingEnsemble", checkpoint.network).tagger.layers for checkpoint in (one, other)]
     weights = zip(*(trunk.parameters() for trunk in trunks), strict=True)
     return sum(float((a - b).square().sum()) for a, b in weights)
 
 
 def test_training_starts_from_what_ships_or_a_file_or_nothing(recordings: Path, tmp_path: Path) -> None:
-    file = baseline(SMALL.id, "start")
+    file = baseline_checkpoint(EARWITNESS_SMALL.id, "start")
     usual = train_small(recordings, tmp_path, "usual")
     given = train_small(recordings, tmp_path, "given", "--start", file)
-    nothing = train_small(recordings, tmp_path, "nothing", "--start", "-")
+    nothing = train_small(recordings, tmp_path, "nothing", "--from-scratch")
     onwards = train_small(recordings, tmp_path, "onwards", "--start", tmp_path / "nothing.safetensors")
     assert distance(usual, given) == 0.0
     assert distance(usual, load(file)) < distance(nothing, load(file)) / 10
@@ -211,16 +211,26 @@ def test_training_starts_from_what_ships_or_a_file_or_nothing(recordings: Path, 
 @pytest.mark.parametrize(
     ("space", "network", "reason"),
     [
-        (VGGISH.id, "tagged", f"training on {SMALL.id} cannot start from a checkpoint of {VGGISH.id}"),
-        (SMALL.id, "tag-and-compare", "is no start for one of"),
+        (VGGISH.id, "tagged", f"training on {EARWITNESS_SMALL.id} cannot start from a checkpoint of {VGGISH.id}"),
+        (EARWITNESS_SMALL.id, "tag-and-compare", "is no start for one of"),
     ],
 )
 def test_a_start_that_does_not_fit_is_told_and_nothing_is_written(
     space: str, network: str, reason: str, recordings: Path, tmp_path: Path
 ) -> None:
-    line = ["train", "--space", "earwitness-small", "--data", str(recordings), "--epochs", "1", "--network", network]
+    line = [
+        "train",
+        "--space",
+        "earwitness-small",
+        "--data",
+        str(recordings),
+        "--epochs",
+        "1",
+        "--architecture",
+        network,
+    ]
     out = tmp_path / "out" / "x.safetensors"
-    told = run(app, [*line, "--cache", "-", "--out", str(out), "--start", str(shipped(space))])
+    told = run(app, [*line, "--cache", "-", "--out", str(out), "--start", str(default_checkpoint(space))])
     assert told.exit_code == 2
     assert reason in told.stderr
     assert "Traceback" not in told.output

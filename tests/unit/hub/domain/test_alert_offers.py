@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.alert_offers import DAY_MS, KNOWN, Offer, Offers, offers_of, worth
-from hub.domain.alert_pricing import price, room, taken
+from hub.domain.alert_pricing import has_budget, price, taken
 from shared.taxonomy import CATEGORIES
 
 HOUR = 3_600_000
@@ -19,7 +19,7 @@ OFFERS = st.builds(
     Offer,
     place=st.sampled_from(["demo/a", "demo/b"]),
     category=st.sampled_from(CATEGORIES),
-    likeness=st.floats(0.5, 1.0),
+    match_probability=st.floats(0.5, 1.0),
     same_source=st.floats(0.0, 1.0),
     above_db=st.none() | st.floats(-10, 60),
 )
@@ -31,8 +31,8 @@ def took(offers: Offers, told: list[int], at_ms: int, offer: Offer, a_day: float
     return taken(offers, told, [offer], at_ms, a_day, PAUSE)
 
 
-def dog(likeness: float = 0.9, place: str = "demo/a", **known: float) -> Offer:
-    return Offer(place, "dog", likeness, **known)
+def dog(match_probability: float = 0.9, place: str = "demo/a", **known: float) -> Offer:
+    return Offer(place, "dog", match_probability, **known)
 
 
 def street(days: int, budget: float = 2.0) -> tuple[Offers, list[int], list[tuple[int, str]]]:
@@ -62,10 +62,10 @@ def test_no_period_holds_more_alerts_than_the_budget_in_whatever_order_offers_co
 
 
 def test_half_an_alert_a_day_is_one_in_two_days() -> None:
-    assert not room([0], DAY_MS, 0.5)
-    assert room([0], 2 * DAY_MS, 0.5)
-    assert room([0], DAY_MS, 1.0)
-    assert not room([0, 1], DAY_MS - 1, 2.9)
+    assert not has_budget([0], DAY_MS, 0.5)
+    assert has_budget([0], 2 * DAY_MS, 0.5)
+    assert has_budget([0], DAY_MS, 1.0)
+    assert not has_budget([0, 1], DAY_MS - 1, 2.9)
 
 
 def test_a_site_that_was_offered_nothing_yet_takes_what_comes() -> None:
@@ -89,7 +89,7 @@ def test_what_waited_for_a_whole_period_is_taken_however_little_it_is_worth(
     for at_ms, offer in sorted(stream, key=lambda item: item[0]):
         took(offers, told, at_ms, offer, a_day)
     period_ms = round(DAY_MS / min(a_day, 1.0))
-    assert took(offers, told, max(told) + 2 * period_ms, replace(last, likeness=0.5), a_day)
+    assert took(offers, told, max(told) + 2 * period_ms, replace(last, match_probability=0.5), a_day)
 
 
 def test_of_offers_that_never_cease_half_the_budget_is_used_at_least() -> None:
@@ -114,7 +114,7 @@ def test_alerts_are_worth_far_more_than_those_that_come_first() -> None:
         )
         values[at_ms] = worth(offers, offer)
         took(offers, told, at_ms, offer)
-        if room(first, at_ms, 2.0):
+        if has_budget(first, at_ms, 2.0):
             first.append(at_ms)
     assert len(told) >= 0.7 * len(first)
     chosen, comes = (np.sum([values[at_ms] for at_ms in times if at_ms > 7 * DAY_MS]) for times in (told, first))
@@ -132,10 +132,10 @@ def test_the_price_falls_as_a_place_waits_and_is_highest_for_the_last_one(first:
 
 @given(OFFERS, st.floats(0.5, 1.0), st.floats(0.0, 1.0))
 def test_an_alert_is_worth_more_the_surer_it_is_and_the_likelier_its_source_is_known(
-    offer: Offer, likeness: float, same_source: float
+    offer: Offer, match_probability: float, same_source: float
 ) -> None:
     offers = Offers()
-    surer = replace(offer, likeness=max(likeness, offer.likeness))
+    surer = replace(offer, match_probability=max(match_probability, offer.match_probability))
     known = replace(offer, same_source=max(same_source, offer.same_source))
     assert 0.0 <= worth(offers, offer) <= worth(offers, surer) <= 1.0
     assert worth(offers, offer) <= worth(offers, known)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.alert_pricing import room
-from hub.domain.alert_rule import Around, FlagRule, Found, Judged, judge, shared_presence
-from hub.domain.episodes import AMBIENT_CLIPS, Episode, Heard, Recent
+from hub.domain.alert_pricing import has_budget
+from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, SiteContext, evaluate, shared_presence
+from hub.domain.episodes import AMBIENT_CLIPS, Episode, Observation, SensorState
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH, NEITHER, ONE
 from shared.taxonomy import CATEGORIES
@@ -25,21 +25,25 @@ def match(both: dict[str, float], event: str = "a.b.1") -> Match:
     return Match(event=event, place="demo/a", captured_ms=0, level=8.0, rank=8.0, matrix=matrix)
 
 
-def clip(seq: int, at_ms: int, *categories: str, laeq: float = 60.0) -> Heard:
+def clip(seq: int, at_ms: int, *categories: str, laeq: float = 60.0) -> Observation:
     presence = tuple(0.9 if name in categories else 0.0 for name in CATEGORIES)
-    return Heard(f"s.b.{seq}", "demo/s", at_ms, at_ms + 10_000, laeq, "dB", presence)
+    return Observation(f"s.b.{seq}", "demo/s", at_ms, at_ms + 10_000, laeq, "dB", presence)
 
 
-def similar(**likeness: float) -> Found:
-    row = np.array([[likeness.get(name.replace("-", "_"), 0.0) for name in CATEGORIES]], dtype=np.float32)
-    return Found([match({name.replace("_", "-"): 0.9 for name in likeness})], row)
+def similar(**match_probability: float) -> SearchResult:
+    row = np.array([[match_probability.get(name.replace("-", "_"), 0.0) for name in CATEGORIES]], dtype=np.float32)
+    return SearchResult([match({name.replace("_", "-"): 0.9 for name in match_probability})], row)
 
 
 def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
-    rule = FlagRule(threshold=0.6)
+    rule = AlertRule(threshold=0.6)
 
-    def flagged(likeness: float, thresholds: dict[str, float]) -> bool:
-        return bool(judge(rule, clip(0, 0, "dog"), Recent(), similar(dog=likeness), Around(thresholds)).flagged)
+    def flagged(match_probability: float, thresholds: dict[str, float]) -> bool:
+        return bool(
+            evaluate(
+                rule, clip(0, 0, "dog"), SensorState(), similar(dog=match_probability), SiteContext(thresholds)
+            ).flagged
+        )
 
     assert (flagged(0.7, {}), flagged(0.5, {})) == (True, False)
     assert (flagged(0.7, {"dog": 0.8}), flagged(0.9, {"dog": 0.8}), flagged(0.7, {"music": 0.8})) == (
@@ -50,34 +54,38 @@ def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
 
 
 def test_what_is_not_heard_in_the_clip_raises_no_alert() -> None:
-    assert not judge(FlagRule(), clip(0, 0, "music"), Recent(), similar(dog=0.9), Around()).flagged
+    assert not evaluate(AlertRule(), clip(0, 0, "music"), SensorState(), similar(dog=0.9), SiteContext()).flagged
 
 
 def test_quiet_clips_raise_no_alert_once_the_ambient_level_is_known() -> None:
-    rule, recent = FlagRule(min_above_ambient_db=6.0), Recent()
+    rule, recent = AlertRule(min_above_ambient_db=6.0), SensorState()
     for seq in range(AMBIENT_CLIPS):
-        recent.take(clip(seq, seq * 10_000), 0.5, MINUTE)
-    assert not judge(rule, clip(50, 10 * MINUTE, "dog", laeq=65.0), recent, similar(dog=0.9), Around()).flagged
-    judged = judge(rule, clip(51, 11 * MINUTE, "dog", laeq=67.0), recent, similar(dog=0.9), Around())
+        recent.observe(clip(seq, seq * 10_000), 0.5, MINUTE)
+    assert not evaluate(
+        rule, clip(50, 10 * MINUTE, "dog", laeq=65.0), recent, similar(dog=0.9), SiteContext()
+    ).flagged
+    judged = evaluate(rule, clip(51, 11 * MINUTE, "dog", laeq=67.0), recent, similar(dog=0.9), SiteContext())
     assert judged.flagged == {"dog": pytest.approx(0.9)}
     assert judged.above_ambient_db == pytest.approx(7.0, abs=0.6)
 
 
-def run(rule: FlagRule, minutes: list[float], recent: Recent) -> list[Judged]:
-    around = Around()
+def run(rule: AlertRule, minutes: list[float], recent: SensorState) -> list[Evaluation]:
+    around = SiteContext()
     clips = [clip(number, round(at * MINUTE), "dog") for number, at in enumerate(minutes)]
-    return [judge(rule, heard, recent, similar(dog=0.9), around) for heard in clips]
+    return [evaluate(rule, heard, recent, similar(dog=0.9), around) for heard in clips]
 
 
 def test_an_episode_has_one_alert_and_what_follows_soon_belongs_to_it() -> None:
-    judged = run(FlagRule(gap_s=60, cooldown_s=1_800), [0, 0.5, 1, 20, 45, 80], Recent())
+    judged = run(AlertRule(gap_s=60, cooldown_s=1_800), [0, 0.5, 1, 20, 45, 80], SensorState())
     assert [bool(j.flagged) for j in judged] == [True, False, False, False, False, True]
     assert {e.alert for j in judged[:5] for e in j.episodes} == {"s.b.0"}, "each goes on within 30 minutes"
     assert len({e.id for j in judged for e in j.episodes}) == 4
 
 
 def test_one_clip_raises_one_alert_about_all_its_flagged_categories() -> None:
-    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.7, dog=0.9), Around())
+    judged = evaluate(
+        AlertRule(), clip(0, 0, "dog", "music"), SensorState(), similar(music=0.7, dog=0.9), SiteContext()
+    )
     assert list(judged.flagged) == ["dog", "music"]
     assert [m.event for m, _ in judged.matches] == ["a.b.1"]
     assert judged.matches[0][1] == pytest.approx(0.9)
@@ -90,7 +98,9 @@ def test_an_episode_that_a_nearby_sensor_told_of_joins_its_alert() -> None:
         asked.append(episode)
         return "other.b.7"
 
-    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), similar(dog=0.9), Around(nearby_alert=nearby))
+    judged = evaluate(
+        AlertRule(), clip(0, 0, "dog"), SensorState(), similar(dog=0.9), SiteContext(nearby_alert=nearby)
+    )
     assert not judged.flagged
     assert [e.alert for e in judged.episodes] == ["other.b.7"]
     assert [e.category for e in asked] == ["dog"]
@@ -100,8 +110,8 @@ def test_an_episode_that_a_nearby_sensor_told_of_joins_its_alert() -> None:
 def test_no_two_alerts_lie_closer_than_the_cooldown_whatever_comes_when(
     minutes: list[float], gap: float, cooldown: float
 ) -> None:
-    rule = FlagRule(gap_s=gap * 60, cooldown_s=cooldown * 60, others_a_day=1e9)
-    judged = run(rule, sorted(minutes), Recent())
+    rule = AlertRule(gap_s=gap * 60, cooldown_s=cooldown * 60, others_per_day=1e9)
+    judged = run(rule, sorted(minutes), SensorState())
     told = [at for at, j in zip(sorted(minutes), judged, strict=True) if j.flagged]
     assert told[:1] == [min(minutes)]
     assert all(b - a >= cooldown - 1e-3 for a, b in itertools.pairwise(told))
@@ -115,45 +125,47 @@ def test_shared_categories_come_likeliest_first() -> None:
 
 
 def test_what_belongs_to_no_rhythm_is_told_as_often_as_the_budget_allows() -> None:
-    rule, hours = FlagRule(others_a_day=2.0), [0.0, 2.0, 4.0, 20.0, 24.5, 25.0, 26.5]
-    judged = run(rule, [60 * hour for hour in hours], Recent())
+    rule, hours = AlertRule(others_per_day=2.0), [0.0, 2.0, 4.0, 20.0, 24.5, 25.0, 26.5]
+    judged = run(rule, [60 * hour for hour in hours], SensorState())
     assert [hour for hour, j in zip(hours, judged, strict=True) if j.flagged] == [0.0, 2.0, 24.5, 26.5]
     assert not any(j.recurring for j in judged)
 
 
 def test_what_belongs_to_a_rhythm_is_always_told_and_costs_nothing() -> None:
-    around = Around(others=[0, 1], belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
-    spent, rule = list(around.others), FlagRule(others_a_day=2.0)
-    assert not judge(rule, clip(0, MINUTE, "music"), Recent(), similar(music=0.9), around).flagged
-    judged = judge(rule, clip(1, MINUTE, "dog"), Recent(), similar(dog=0.9), around)
+    around = SiteContext(others=[0, 1], belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
+    spent, rule = list(around.others), AlertRule(others_per_day=2.0)
+    assert not evaluate(rule, clip(0, MINUTE, "music"), SensorState(), similar(music=0.9), around).flagged
+    judged = evaluate(rule, clip(1, MINUTE, "dog"), SensorState(), similar(dog=0.9), around)
     assert judged.flagged
     assert judged.recurring
     assert around.others == spent
 
 
 def test_what_the_budget_had_no_room_for_is_told_if_it_still_sounds_when_there_is() -> None:
-    rule, recent, day = FlagRule(others_a_day=1.0, gap_s=3_600), Recent(), 24 * 60 * MINUTE
-    around = Around(others=[-day + 5 * MINUTE])
-    told = [bool(judge(rule, clip(n, n * MINUTE, "dog"), recent, similar(dog=0.9), around).flagged) for n in range(8)]
+    rule, recent, day = AlertRule(others_per_day=1.0, gap_s=3_600), SensorState(), 24 * 60 * MINUTE
+    around = SiteContext(others=[-day + 5 * MINUTE])
+    told = [
+        bool(evaluate(rule, clip(n, n * MINUTE, "dog"), recent, similar(dog=0.9), around).flagged) for n in range(8)
+    ]
     assert told == [n == 5 for n in range(8)]
 
 
 def test_half_an_alert_a_day_is_one_in_two_days() -> None:
     day = 24 * 60 * MINUTE
-    assert not room([0], day, 0.5)
-    assert room([0], 2 * day, 0.5)
-    assert room([0], day, 1.0)
-    assert not room([0, 1], day - 1, 2.9)
+    assert not has_budget([0], day, 0.5)
+    assert has_budget([0], 2 * day, 0.5)
+    assert has_budget([0], day, 1.0)
+    assert not has_budget([0, 1], day - 1, 2.9)
 
 
 def test_a_source_is_known_by_several_matches_not_by_the_best_one_alone() -> None:
     def worth_of(*sources: float) -> float:
-        around, matches = Around(), [match({"dog": 0.9}, f"a.b.{n}") for n in range(5)]
-        likeness = np.zeros((5, 8), dtype=np.float32)
-        likeness[:, CATEGORIES.index("dog")] = 0.9
-        found = Found(matches, likeness, np.array(sources, dtype=np.float32))
+        around, matches = SiteContext(), [match({"dog": 0.9}, f"a.b.{n}") for n in range(5)]
+        match_probability = np.zeros((5, 8), dtype=np.float32)
+        match_probability[:, CATEGORIES.index("dog")] = 0.9
+        found = SearchResult(matches, match_probability, np.array(sources, dtype=np.float32))
         around.others.extend([0, 0])
-        judge(FlagRule(), clip(0, 0, "dog"), Recent(), found, around)
+        evaluate(AlertRule(), clip(0, 0, "dog"), SensorState(), found, around)
         (offered,) = around.offers.open.values()
         return offered.worth
 
@@ -162,15 +174,15 @@ def test_a_source_is_known_by_several_matches_not_by_the_best_one_alone() -> Non
 
 def test_the_match_that_is_likely_the_same_source_comes_first() -> None:
     matches = [match({"dog": 0.9}, f"a.b.{n}") for n in range(3)]
-    likeness = np.zeros((3, 8), dtype=np.float32)
-    likeness[:, CATEGORIES.index("dog")] = [0.95, 0.9, 0.5]
-    found = Found(matches, likeness, np.array([0.1, 0.9, 1.0], dtype=np.float32))
-    judged = judge(FlagRule(), clip(0, 0, "dog"), Recent(), found, Around())
+    match_probability = np.zeros((3, 8), dtype=np.float32)
+    match_probability[:, CATEGORIES.index("dog")] = [0.95, 0.9, 0.5]
+    found = SearchResult(matches, match_probability, np.array([0.1, 0.9, 1.0], dtype=np.float32))
+    judged = evaluate(AlertRule(), clip(0, 0, "dog"), SensorState(), found, SiteContext())
     assert [(m.event, round(p, 2)) for m, p in judged.matches] == [("a.b.1", 0.9), ("a.b.0", 0.95)]
 
 
 def test_what_belongs_to_a_rhythm_leads_the_alert_that_is_told_for_it() -> None:
-    around = Around(belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
-    judged = judge(FlagRule(), clip(0, 0, "dog", "music"), Recent(), similar(music=0.9, dog=0.7), around)
+    around = SiteContext(belonging=lambda episode: 0.9 if episode.category == "dog" else 0.0)
+    judged = evaluate(AlertRule(), clip(0, 0, "dog", "music"), SensorState(), similar(music=0.9, dog=0.7), around)
     assert judged.recurring
     assert list(judged.flagged) == ["dog", "music"]

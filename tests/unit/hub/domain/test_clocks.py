@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.clocks import Doubts, believed_at, doubts, waited_s
-from hub.domain.records import ClockReading, Report, Sensor
+from hub.domain.records import ClockReading, Sensor, StoredReport
 from shared.events import Event
 from shared.messages import STATE_EXPIRY_S
 from tests.values import NOON, event
@@ -50,17 +50,17 @@ def sensor(
     ],
 )
 @pytest.mark.parametrize("clock", ["synchronised", "unsynchronised", "unknown"])
-@pytest.mark.parametrize("historical", [True, False])
+@pytest.mark.parametrize("backfilled", [True, False])
 def test_a_time_that_cannot_be_gives_way_to_that_of_the_receipt(
-    claimed: datetime, clock: str, *, historical: bool
+    claimed: datetime, clock: str, *, backfilled: bool
 ) -> None:
-    sent = claiming(claimed, clock=clock, historical=historical)
+    sent = claiming(claimed, clock=clock, backfilled=backfilled)
     assert believed_at(sent, NOON, TOLERANCE, None) == RECEIPT
 
 
-@given(age=st.timedeltas(timedelta(0), timedelta(days=3_000)), historical=st.booleans())
-def test_a_backlog_and_a_replay_keep_their_time_however_old_they_are(age: timedelta, *, historical: bool) -> None:
-    sent = claiming(RECEIPT - age, historical=historical)
+@given(age=st.timedeltas(timedelta(0), timedelta(days=3_000)), backfilled=st.booleans())
+def test_a_backlog_and_a_replay_keep_their_time_however_old_they_are(age: timedelta, *, backfilled: bool) -> None:
+    sent = claiming(RECEIPT - age, backfilled=backfilled)
     assert believed_at(sent, NOON, TOLERANCE, None) == sent.captured_at
     assert believed_at(sent, NOON, TOLERANCE, 0.5) == sent.captured_at
 
@@ -74,7 +74,7 @@ def test_clocks_may_differ_by_the_tolerance() -> None:
 def test_a_clock_that_was_measured_to_be_behind_is_not_believed_unless_it_is_synchronised_or_a_replay() -> None:
     sent = claiming(NOON - 5 * HOUR)
     assert believed_at(sent, NOON, TOLERANCE, -18_000.0) == RECEIPT
-    for sure in (replace(sent, clock="synchronised"), replace(sent, historical=True)):
+    for sure in (replace(sent, clock="synchronised"), replace(sent, backfilled=True)):
         assert believed_at(sure, NOON, TOLERANCE, -18_000.0) == sent.captured_at
 
 
@@ -108,7 +108,7 @@ def test_a_hub_and_store_whose_clock_is_ahead_of_every_sensors_remove_nothing() 
     later = NOON + 2_400 * HOUR
     found = doubts(later, later, [sensor()], TOLERANCE)
     assert "2026-06-01 12:00" in found.retention
-    report = Report(NOON, 0, 0.0, 0, None)
+    report = StoredReport(NOON, 0, 0.0, 0, None)
     assert doubts(later, later, [sensor(claimed=None, report=report)], TOLERANCE).retention
     assert not doubts(later, later, [sensor(), sensor("b", claimed=later)], TOLERANCE).retention
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.episodes import KEEPS
+from hub.domain.episodes import CONTINUE_RATIO
 from hub.domain.named_sounds import (
     ALL_SITES,
     EXAMPLES_LIMIT,
@@ -18,14 +18,14 @@ from hub.domain.named_sounds import (
     Examples,
     Likely,
     NamedSound,
-    Taken,
+    NameTakenError,
     Treatment,
     check_room,
     find,
     recognised,
     tidy,
 )
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 EXAMPLE = Example("demo.street-1.boot.0", "demo/street-1", 0)
 
@@ -49,7 +49,7 @@ def as_it_is(cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     "name", ["", " ", "x" * (NAME_LIMIT + 1), "two\nlines", "bell\a", "\u202ereversed", "\udcff"]
 )
 def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
-    with pytest.raises(Invalid, match="1 to 60 printable characters"):
+    with pytest.raises(InvalidError, match="1 to 60 printable characters"):
         tidy(name)
 
 
@@ -65,7 +65,7 @@ def test_a_name_is_kept_without_needless_spaces(given_name: str, kept: str) -> N
 def test_a_tidy_name_stays_as_it_is(name: str) -> None:
     try:
         made = tidy(name)
-    except Invalid:
+    except InvalidError:
         return
     assert tidy(made) == made
     assert 1 <= len(made) <= NAME_LIMIT
@@ -75,7 +75,7 @@ def test_a_tidy_name_stays_as_it_is(name: str) -> None:
     "examples", [(), tuple(f"demo.s.b.{n}" for n in range(EXAMPLES_LIMIT + 1)), ("a.b.c.1",) * 2]
 )
 def test_a_sound_has_one_to_five_different_examples(examples: tuple[str, ...]) -> None:
-    with pytest.raises(Invalid, match="example"):
+    with pytest.raises(InvalidError, match="example"):
         replace(sound(), examples=examples)
 
 
@@ -83,7 +83,7 @@ def test_a_sound_has_one_to_five_different_examples(examples: tuple[str, ...]) -
     "treatment", [{"mode": "loved"}, {"threshold": 1.1}, {"threshold": float("nan")}, {"severity": "dire"}]
 )
 def test_a_treatment_that_there_is_not_is_refused(treatment: dict[str, str | float]) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Treatment(**treatment)  # type: ignore[arg-type]
 
 
@@ -100,7 +100,7 @@ def test_a_treatment_that_there_is_not_is_refused(treatment: dict[str, str | flo
 def test_a_name_stands_for_one_sound_at_a_site(site: str, other: str, taken: bool) -> None:
     first, second = sound(1, "Bakery fan", site), sound(2, "bakery FAN", other)
     if taken:
-        with pytest.raises(Taken, match="is the name of another sound"):
+        with pytest.raises(NameTakenError, match="is the name of another sound"):
             check_room(second, [first])
     else:
         check_room(second, [first])
@@ -111,7 +111,7 @@ def test_a_site_has_at_most_so_many_names() -> None:
     others = [sound(number) for number in range(SITE_LIMIT)]
     check_room(others[0], others)
     check_room(sound(SITE_LIMIT, site="elsewhere"), others)
-    with pytest.raises(Taken, match="which is the most"):
+    with pytest.raises(NameTakenError, match="which is the most"):
         check_room(sound(SITE_LIMIT), others)
 
 
@@ -120,9 +120,9 @@ def test_a_sound_is_found_by_id_and_by_name() -> None:
     assert find(sounds, f"{2:08x}") == sounds[f"{2:08x}"]
     assert find(sounds, " HORN ").id == f"{3:08x}"
     assert find(sounds, "FAN", "b").id == f"{2:08x}"
-    with pytest.raises(Invalid, match="say which site"):
+    with pytest.raises(InvalidError, match="say which site"):
         find(sounds, "fan")
-    with pytest.raises(Invalid, match="no sound has the name or id 'door'"):
+    with pytest.raises(InvalidError, match="no sound has the name or id 'door'"):
         find(sounds, "door")
 
 
@@ -185,7 +185,7 @@ def test_the_likeliest_sound_that_reaches_its_threshold_is_the_name() -> None:
 
 
 def test_a_sound_that_goes_on_is_recognised_from_less() -> None:
-    fainter = likely(1, KEEPS * 0.5 + 0.01)
+    fainter = likely(1, CONTINUE_RATIO * 0.5 + 0.01)
     assert recognised([fainter]) is None
     assert recognised([fainter], lambda name: name == fainter.sound.id) == fainter
-    assert recognised([likely(1, KEEPS * 0.5 - 0.01)], lambda _: True) is None
+    assert recognised([likely(1, CONTINUE_RATIO * 0.5 - 0.01)], lambda _: True) is None

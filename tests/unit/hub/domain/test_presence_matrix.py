@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hub.domain.presence_matrix import BOTH, NEITHER, ONE, level_of_similarity, presence_matrix, situations
-from shared.errors import Invalid
+from hub.domain.presence_matrix import BOTH, NEITHER, ONE, level_of_similarity, pair_states, presence_matrix
+from shared.errors import InvalidError
 
 # Engine, machinery impact, alert, voice against engine, saw, alert, music.
 A = np.array([1, 1, 0, 0, 1, 0, 1, 0], dtype=np.uint8)
@@ -10,7 +10,7 @@ B = np.array([1, 0, 0, 1, 1, 1, 0, 0], dtype=np.uint8)
 
 
 def test_each_category_gets_the_one_situation_of_the_pair() -> None:
-    assert situations(A, B).tolist() == [BOTH, ONE, NEITHER, ONE, BOTH, ONE, ONE, NEITHER]
+    assert pair_states(A, B).tolist() == [BOTH, ONE, NEITHER, ONE, BOTH, ONE, ONE, NEITHER]
     matrix = presence_matrix(A, B)
     assert matrix.shape == (8, 3)
     assert matrix[0].tolist() == [1.0, 0.0, 0.0]
@@ -38,10 +38,10 @@ def test_pairs_broadcast() -> None:
 
 @pytest.mark.parametrize("wrong", [np.zeros(7, np.uint8), np.full(8, 2, np.uint8), np.uint8(1)])
 def test_what_is_not_eight_zeros_and_ones_is_refused(wrong: np.ndarray) -> None:
-    with pytest.raises(Invalid):
-        situations(wrong, A)
+    with pytest.raises(InvalidError):
+        pair_states(wrong, A)
 
 
 def test_the_level_of_something_else_is_refused() -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         level_of_similarity(np.zeros((8, 2), dtype=np.float32))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hub.domain.psi import BINS, DIRECTIONS, Reference, directions, psi, tenths
-from shared.errors import Invalid
+from hub.domain.psi import BINS, DIRECTIONS, Reference, decile_histogram, psi, random_projections
+from shared.errors import InvalidError
 
 
 def counts(values: np.ndarray) -> np.ndarray:
-    return tenths(values[:, None])
+    return decile_histogram(values[:, None])
 
 
 def test_samples_of_one_distribution_have_not_moved() -> None:
@@ -42,23 +42,23 @@ def test_a_distribution_without_events_is_finite() -> None:
 
 
 def test_tenths_hold_both_ends() -> None:
-    assert tenths(np.array([[0.0], [0.099], [0.1], [1.0]]))[0].tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert decile_histogram(np.array([[0.0], [0.099], [0.1], [1.0]]))[0].tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_directions_are_the_same_every_time_and_mean_over_frames() -> None:
     features = np.random.default_rng(0).integers(0, 256, (3, 10, 128), dtype=np.uint8)
-    assert directions(features).shape == (3, DIRECTIONS)
-    assert (directions(features) == directions(features)).all()
+    assert random_projections(features).shape == (3, DIRECTIONS)
+    assert (random_projections(features) == random_projections(features)).all()
     flat = np.repeat(features.mean(axis=1, keepdims=True), 10, axis=1)
-    assert np.allclose(directions(features), directions(flat))
+    assert np.allclose(random_projections(features), random_projections(flat))
 
 
 def test_a_reference_is_what_it_was_after_it_was_written_and_read() -> None:
     rng = np.random.default_rng(0)
     presence = rng.random((300, 8), dtype=np.float32)
     features = rng.integers(100, 156, (300, 10, 128), dtype=np.uint8)
-    made = Reference.made(presence, features, 300)
-    again = Reference.of(made.document())
+    made = Reference.from_sample(presence, features, 300)
+    again = Reference.from_json(made.document())
     assert again.events == 300
     other = rng.integers(90, 170, (300, 10, 128), dtype=np.uint8)
     assert again.embedding_psi(other, 300) == made.embedding_psi(other, 300)
@@ -69,5 +69,5 @@ def test_a_reference_is_what_it_was_after_it_was_written_and_read() -> None:
 
 @pytest.mark.parametrize("document", [{}, {"presence": [], "edges": [], "embedding": []}, {"presence": "x"}])
 def test_what_is_no_reference_is_refused(document: dict[str, object]) -> None:
-    with pytest.raises(Invalid):
-        Reference.of(document)
+    with pytest.raises(InvalidError):
+        Reference.from_json(document)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.domain.alert_rule import Around, FlagRule, Found, Judged, judge, of_others
-from hub.domain.episodes import Episode, Heard, Recent
+from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, SiteContext, evaluate, of_others
+from hub.domain.episodes import Episode, Observation, SensorState
 from hub.domain.match import Match
 from hub.domain.sensor_history import History
 from shared.taxonomy import CATEGORIES
 
-RULE = FlagRule(gap_s=60.0, cooldown_s=600.0, others_a_day=1e9)
+RULE = AlertRule(gap_s=60.0, cooldown_s=600.0, others_per_day=1e9)
 DOG = CATEGORIES.index("dog")
 
 Clip = tuple[int, float, float]
@@ -26,29 +26,34 @@ unsure = st.tuples(begins, st.sampled_from([0.0, 0.3, 0.4, 0.49]), st.sampled_fr
 clips = st.lists(st.one_of(sure, unsure), max_size=40, unique_by=lambda clip: clip[0])
 
 
-def found(*likeness: float, place: str = "demo/other", at_ms: Sequence[int] = ()) -> Found:
-    times = at_ms or [0] * len(likeness)
+def found(*match_probability: float, place: str = "demo/other", at_ms: Sequence[int] = ()) -> SearchResult:
+    times = at_ms or [0] * len(match_probability)
     matches = [Match(f"o.b.{n}", place, ms, 8.0, 8.0, np.zeros((8, 3), np.float32)) for n, ms in enumerate(times)]
-    rows = np.zeros((len(likeness), 8), np.float32)
-    rows[:, DOG] = likeness
-    return Found(matches, rows)
+    rows = np.zeros((len(match_probability), 8), np.float32)
+    rows[:, DOG] = match_probability
+    return SearchResult(matches, rows)
 
 
-def heard(at_s: int, presence: float) -> Heard:
+def heard(at_s: int, presence: float) -> Observation:
     values = tuple(presence if number == DOG else 0.0 for number in range(8))
-    return Heard(f"s.b.{at_s}", "demo/s", at_s * 1_000, at_s * 1_000 + 10_000, 60.0, "dB", values)
+    return Observation(f"s.b.{at_s}", "demo/s", at_s * 1_000, at_s * 1_000 + 10_000, 60.0, "dB", values)
 
 
-def judged(order: Sequence[Clip]) -> tuple[History, list[Judged]]:
-    recent, history = Recent(), History()
-    around = Around(history=history)
-    answers = [judge(RULE, heard(at, p), recent, found(likeness), around) for at, p, likeness in order]
+def judged(order: Sequence[Clip]) -> tuple[History, list[Evaluation]]:
+    recent, history = SensorState(), History()
+    around = SiteContext(history=history)
+    answers = [
+        evaluate(RULE, heard(at, p), recent, found(match_probability), around) for at, p, match_probability in order
+    ]
     return history, answers
 
 
 def told(history: History) -> list[tuple[object, ...]]:
     episodes = sorted(history.changed.values(), key=lambda e: e.opened_ms)
-    return [(e.opened_ms, e.last_ms, e.clips, e.loudest, e.best, e.clarity, bool(e.alert)) for e in episodes]
+    return [
+        (e.opened_ms, e.last_ms, e.clips, e.max_laeq, e.max_match_probability, e.peak_presence, bool(e.alert))
+        for e in episodes
+    ]
 
 
 @settings(max_examples=100)
@@ -103,20 +108,20 @@ def test_a_clip_in_doubt_that_came_before_the_one_that_opens_belongs_to_its_epis
 def test_a_match_in_the_clips_own_episode_is_no_match(ago_s: int, counts: bool) -> None:
     episode = Episode("s.b.0.7", "demo/s", "dog", 100_000, 410_000)
     own = found(0.9, place="demo/s", at_ms=[400_000 - 1_000 * ago_s])
-    likeness = of_others(own, "demo/s", [episode])
-    assert bool(likeness[0, DOG]) is counts
-    assert own.likeness[0, DOG] > 0, "what was found stays as it is"
+    match_probability = of_others(own, "demo/s", [episode])
+    assert bool(match_probability[0, DOG]) is counts
+    assert own.match_probability[0, DOG] > 0, "what was found stays as it is"
     assert of_others(own, "demo/another", [episode])[0, DOG] > 0
 
 
 def test_an_alert_is_never_about_its_own_episode() -> None:
-    recent, history = Recent(), History()
-    around = Around(history=history)
+    recent, history = SensorState(), History()
+    around = SiteContext(history=history)
     for n in range(40):
         clip = heard(10 * n, 0.9)
         similar = found(0.95, 0.93, place="demo/s", at_ms=[0, max(0, 10_000 * n - 200_000)])
-        assert not judge(RULE, clip, recent, similar, around).flagged
+        assert not evaluate(RULE, clip, recent, similar, around).flagged
     yesterday = found(0.95, 0.9, place="demo/s", at_ms=[200_000, -86_400_000])
-    answer = judge(RULE, heard(400, 0.9), recent, yesterday, around)
+    answer = evaluate(RULE, heard(400, 0.9), recent, yesterday, around)
     assert [match.captured_ms for match, _ in answer.matches] == [-86_400_000]
     assert answer.flagged["dog"] == pytest.approx(0.9)

@@ -3,8 +3,8 @@ import pytest
 
 from hub.features.logmel import LogMel
 from hub.features.mel import hertz_to_mel, mel_bank
-from shared.errors import Invalid
-from shared.extractor import clip_at
+from shared.errors import InvalidError
+from shared.extractor import resample_clip
 from shared.feature_space import LOGMEL
 
 
@@ -47,8 +47,8 @@ def test_ten_decibels_more_are_ten_decibels_more() -> None:
 
 
 def test_a_short_clip_repeats_and_a_long_one_is_cut() -> None:
-    assert clip_at(np.arange(3, dtype=np.float32), 16_000, 16_000)[:7].tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert clip_at(np.ones(480_000 * 2, np.float32), 48_000, 16_000).shape == (160_000,)
+    assert resample_clip(np.arange(3, dtype=np.float32), 16_000, 16_000)[:7].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert resample_clip(np.ones(480_000 * 2, np.float32), 48_000, 16_000).shape == (160_000,)
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_a_short_clip_repeats_and_a_long_one_is_cut() -> None:
     ],
 )
 def test_what_is_no_clip_is_refused(waveform: np.ndarray, rate_hz: int) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         LogMel().extract(waveform, rate_hz)

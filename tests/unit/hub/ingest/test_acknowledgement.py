@@ -1,7 +1,7 @@
 """Messages are acknowledged once they are on the disk, in order, whatever waiting for that raises."""
 
 from hub.ingest.acknowledgement import DurableAcknowledger
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.mqtt.signals import Received
 from tests.processes import eventually
 
@@ -11,7 +11,7 @@ def received(mid: int) -> Received:
 
 
 def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() -> None:
-    faults: list[Exception] = [ValueError("an answer of another form"), Unavailable("away"), TypeError("again")]
+    faults: list[Exception] = [ValueError("an answer of another form"), UnavailableError("away"), TypeError("again")]
     told: list[int] = []
 
     def sync() -> None:
@@ -33,7 +33,7 @@ def test_messages_that_wait_for_the_disk_are_told_as_stalled_and_what_is_durable
 
     def sync() -> None:
         if away:
-            raise Unavailable("the disk is full")
+            raise UnavailableError("the disk is full")
 
     durable = DurableAcknowledger(sync, lambda message: told.append(message.mid))
     durable.put(received(1))

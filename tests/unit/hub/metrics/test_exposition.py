@@ -1,15 +1,14 @@
-"""The metrics as text, and what becomes of a name that changes."""
+"""The metrics as text."""
 
 import re
-from importlib.metadata import version
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 
-from hub.metrics.definitions import EXEMPLAR_LONGEST, RENAMED, HubMetrics, Renamed, exemplar
-from hub.metrics.exposition import WithOldNames, expose
+from hub.metrics.definitions import EXEMPLAR_LONGEST, HubMetrics, exemplar
+from hub.metrics.exposition import expose
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
@@ -56,32 +55,6 @@ def test_an_exemplar_is_never_too_long() -> None:
     longest = exemplar("s" * EXEMPLAR_LONGEST)
     HubMetrics(CollectorRegistry()).beat_delay.observe(1.0, longest)
     assert longest is not None
-
-
-def test_a_metric_that_was_renamed_is_told_under_both_names() -> None:
-    metrics = HubMetrics(CollectorRegistry())
-    metrics.received.inc(3)
-    table = [
-        Renamed("earwitness_hub_messages", "earwitness_hub_events_received", "0.3.0"),
-        Renamed("earwitness_hub_delay_seconds", "earwitness_hub_delivery_seconds", "0.3.0"),
-    ]
-    families = {family.name: family for family in WithOldNames(metrics.registry, table).collect()}
-    old, new = families["earwitness_hub_messages"], families["earwitness_hub_events_received"]
-    assert [s.value for s in old.samples if s.name == "earwitness_hub_messages_total"] == [3.0]
-    assert len(old.samples) == len(new.samples)
-    assert "earwitness_hub_events_received" in old.documentation
-    assert "0.3.0" in old.documentation
-    buckets = [s.labels["le"] for s in families["earwitness_hub_delay_seconds"].samples if "_bucket" in s.name]
-    assert buckets[-1] == "+Inf"
-
-
-def test_old_names_are_of_metrics_there_are_and_go_in_time() -> None:
-    there = {family.name for family in HubMetrics(CollectorRegistry()).registry.collect()}
-    present = tuple(map(int, version("earwitness").split(".")[:3]))
-    for one in RENAMED:
-        assert one.new in there
-        assert one.old not in there
-        assert tuple(map(int, one.until.split("."))) > present, f"{one.old} has had its release: remove it"
 
 
 def test_names_follow_the_conventions() -> None:

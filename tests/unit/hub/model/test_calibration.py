@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.model.calibration import KNOTS, Calibration, Curve, isotonic
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 RISING = Curve((0.0, 1.0), (0.0, 1.0))
 
@@ -45,7 +45,7 @@ def test_a_calibration_survives_as_json_values() -> None:
     assert made.at_least(7) is made.level_7
     assert made.at_least(8, match=True) is made.match_8
     assert made.at_least(7, match=True) is made.match_7
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         made.at_least(6)
 
 
@@ -54,14 +54,14 @@ def test_a_calibration_survives_as_json_values() -> None:
     [((), ()), ((0.0,), (0.0, 1.0)), ((1.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (1.0, 0.0)), ((0.0,), (float("nan"),))],
 )
 def test_what_is_no_curve_is_refused(x: tuple[float, ...], y: tuple[float, ...]) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Curve(x, y)
 
 
 def test_what_is_no_calibration_is_refused() -> None:
-    with pytest.raises(Invalid, match="not understood"):
+    with pytest.raises(InvalidError, match="not understood"):
         Calibration.of({"level_8": {}})
-    with pytest.raises(Invalid, match="8 curves"):
+    with pytest.raises(InvalidError, match="8 curves"):
         Calibration(RISING, RISING, RISING, RISING, (), ())
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         isotonic(np.empty(0), np.empty(0, dtype=bool))

@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from hub.model.checkpoint import Checkpoint, load, save, shipped
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load, save
 from hub.model.siamese import NetworkConfig, SiameseNetwork
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL, VGGISH
 
 SMALL = NetworkConfig(frames=10, dimension=128, tower=(8, 8), pair=(6, 4))
@@ -53,7 +53,7 @@ def test_what_is_saved_is_loaded_ready_to_score(tmp_path: Path, changes: dict[st
 
 
 def test_a_network_of_another_space_makes_no_checkpoint() -> None:
-    with pytest.raises(Invalid, match="cannot serve"):
+    with pytest.raises(InvalidError, match="cannot serve"):
         Checkpoint(SiameseNetwork(SMALL), LOGMEL, {})
 
 
@@ -80,7 +80,7 @@ def test_a_network_of_another_space_makes_no_checkpoint() -> None:
 def test_a_file_that_does_not_fit_is_refused_with_the_reason(
     file: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None], reason: str
 ) -> None:
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(InvalidError, match=reason):
         load(edited(file, change))
 
 
@@ -88,14 +88,14 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path) -> None:
     text, bare = tmp_path / "text", tmp_path / "bare"
     text.write_text("hello")
     save_file({"a": torch.zeros(1)}, bare)
-    with pytest.raises(Invalid, match="not a safetensors file"):
+    with pytest.raises(InvalidError, match="not a safetensors file"):
         load(text)
-    with pytest.raises(Invalid, match="no Earwitness metadata"):
+    with pytest.raises(InvalidError, match="no Earwitness metadata"):
         load(bare)
 
 
 def test_a_file_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         load(tmp_path / "nothing")
 
 
@@ -109,7 +109,7 @@ def test_a_file_from_before_there_were_variants_is_the_papers_network(file: Path
 
 @pytest.mark.parametrize("space", [VGGISH, LOGMEL], ids=lambda space: space.id)
 def test_each_space_has_a_small_shipped_checkpoint_with_a_card(space: Any) -> None:
-    path = shipped(space.id)
+    path = default_checkpoint(space.id)
     found = load(path)
     assert found.space == space
     assert path.stat().st_size < 8_000_000
@@ -120,5 +120,5 @@ def test_each_space_has_a_small_shipped_checkpoint_with_a_card(space: Any) -> No
 
 
 def test_no_checkpoint_is_shipped_for_an_unknown_space() -> None:
-    with pytest.raises(Invalid, match="unknown/1"):
-        shipped("unknown/1")
+    with pytest.raises(InvalidError, match="unknown/1"):
+        default_checkpoint("unknown/1")

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from hub.model.calibration import Curve
-from hub.model.checkpoint import Checkpoint, load, save, shipped
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load, save
 from hub.model.identity import STEPS, Identity, IdentityConfig, IdentityNetwork
-from hub.model.tagger import TaggedConfig, TaggedNetwork
-from shared.errors import Invalid
-from shared.feature_space import SMALL, VGGISH, FeatureSpace
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, VGGISH, FeatureSpace
 
 
 def identity(frames: int = 10) -> Identity:
@@ -22,8 +22,8 @@ def identity(frames: int = 10) -> Identity:
 
 
 def checkpoint() -> Checkpoint:
-    network = TaggedNetwork(TaggedConfig(10, 128, trunk=(8,))).eval().requires_grad_(requires_grad=False)
-    return Checkpoint(network, SMALL, {}, identity=identity())
+    network = TaggingEnsemble(TaggedConfig(10, 128, trunk=(8,))).eval().requires_grad_(requires_grad=False)
+    return Checkpoint(network, EARWITNESS_SMALL, {}, identity=identity())
 
 
 def test_identities_have_length_one_and_whole_steps() -> None:
@@ -57,13 +57,13 @@ def test_a_cosine_up_to_the_floor_is_worth_nothing_and_one_the_whole_weight() ->
 
 
 def test_an_identity_of_other_features_is_refused() -> None:
-    with pytest.raises(Invalid, match="an identity of 12 x 128 features cannot serve"):
+    with pytest.raises(InvalidError, match="an identity of 12 x 128 features cannot serve"):
         replace(checkpoint(), identity=identity(frames=12))
 
 
-@pytest.mark.parametrize("space", [VGGISH, SMALL])
+@pytest.mark.parametrize("space", [VGGISH, EARWITNESS_SMALL])
 def test_what_ships_knows_sources(space: FeatureSpace) -> None:
-    ships = load(shipped(space.id))
+    ships = load(default_checkpoint(space.id))
     assert ships.identity is not None
     assert ships.identity.network.weight > 0.0
     assert ships.identity.network.config.values <= 64
@@ -74,5 +74,5 @@ def test_what_ships_knows_sources(space: FeatureSpace) -> None:
 
 @pytest.mark.parametrize("values", [0, 65, -1])
 def test_an_identity_of_more_than_64_bytes_is_refused(values: int) -> None:
-    with pytest.raises(Invalid, match="up to 64 values"):
+    with pytest.raises(InvalidError, match="up to 64 values"):
         IdentityConfig(10, 128, values)

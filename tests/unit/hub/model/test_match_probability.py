@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hub.domain.presence_matrix import BOTH, NEITHER, ONE
-from hub.model.checkpoint import load, shipped
-from hub.model.match_probability import at_least_seven, likeness
+from hub.model.checkpoint import default_checkpoint, load
+from hub.model.match_probability import at_least_seven, match_probability
 from hub.search.scoring.scorer import Scorer
-from shared.feature_space import SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
 
 
@@ -31,14 +31,16 @@ def test_without_calibration_figures_are_taken_at_their_word() -> None:
     made = matrices([0.0] * 8)
     made[0, 7] = 0
     made[0, 7, BOTH] = 1.0
-    assert likeness(None, np.array([8.0], np.float32), made)[0].tolist() == pytest.approx([0.0] * 7 + [1.0], abs=1e-4)
+    assert match_probability(None, np.array([8.0], np.float32), made)[0].tolist() == pytest.approx(
+        [0.0] * 7 + [1.0], abs=1e-4
+    )
 
 
 def test_likeness_rises_with_rank_and_with_shared_presence() -> None:
-    scorer = Scorer(load(shipped(VGGISH.id)))
+    scorer = Scorer(load(default_checkpoint(VGGISH.id)))
     made = np.repeat(matrices([0.05] * 8), 3, axis=0)
     made[:, 0, BOTH] = [0.2, 0.9, 0.9]
-    found = scorer.likeness(np.array([8.0, 8.0, 5.0], np.float32), made)
+    found = scorer.match_probability(np.array([8.0, 8.0, 5.0], np.float32), made)
     assert found.shape == (3, 8)
     assert found[1, 0] > max(found[0, 0], found[2, 0])
     assert ((found >= 0) & (found <= 1)).all()
@@ -46,10 +48,10 @@ def test_likeness_rises_with_rank_and_with_shared_presence() -> None:
 
 def test_beyond_what_was_measured_the_network_is_taken_at_its_word() -> None:
     """Two of the 186 clips that the small network was calibrated on contain a saw: no pair scored high."""
-    scorer = Scorer(load(shipped(SMALL.id)))
+    scorer = Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))
     saw = CATEGORIES.index("powered-saw")
     made = np.repeat(matrices([0.02] * 8), 4, axis=0)
     made[:, saw, BOTH] = [0.0, 0.3, 0.6, 0.95]
-    found = scorer.likeness(np.full(4, 7.8, np.float32), made)[:, saw]
+    found = scorer.match_probability(np.full(4, 7.8, np.float32), made)[:, saw]
     assert (np.diff(found) > 0.1).all()
     assert found[-1] > 0.85

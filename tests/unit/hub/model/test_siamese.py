@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hub.model.siamese import ByteDropout, NetworkConfig, SiameseNetwork
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 PAPER = NetworkConfig(frames=10, dimension=128)
 TINY = NetworkConfig(frames=6, dimension=3, frames_per_step=2, tower=(4, 3), pair=(5, 2))
@@ -214,5 +214,5 @@ def test_in_training_about_half_of_the_units_are_dropped_and_the_mean_is_kept() 
     ],
 )
 def test_a_network_that_cannot_be_built_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         NetworkConfig(**wrong)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import torch
 from hub.domain.presence_matrix import level_of_similarity, presence_matrix
 from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint, load, save
-from hub.model.tagger import TaggedConfig, TaggedNetwork, implied, side_by_side
+from hub.model.tagger import TaggedConfig, TaggingEnsemble, presence_from_tags, stack_members
 from hub.search.scoring.fused_taggers import TOLERANCE
 from hub.search.scoring.scorer import Scorer
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
 
 SMALL = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5)
@@ -24,10 +24,10 @@ KINDS = [
 ]
 
 
-def network(config: TaggedConfig) -> TaggedNetwork:
+def network(config: TaggedConfig) -> TaggingEnsemble:
     """Random weights everywhere, and statistics as after training."""
     torch.manual_seed(2)
-    made = TaggedNetwork(config)
+    made = TaggingEnsemble(config)
     with torch.no_grad():
         for value in made.parameters():
             value.add_(0.2 * torch.randn_like(value))
@@ -46,7 +46,7 @@ def clips(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 def test_certain_tags_give_the_known_presence_matrix() -> None:
     labels = np.random.default_rng(0).integers(0, 2, (20, 2, 8), dtype=np.uint8)
     a, b = (torch.from_numpy(labels[:, side].astype(np.float64)) for side in (0, 1))
-    np.testing.assert_array_equal(implied(a, b).numpy(), presence_matrix(labels[:, 0], labels[:, 1]))
+    np.testing.assert_array_equal(presence_from_tags(a, b).numpy(), presence_matrix(labels[:, 0], labels[:, 1]))
 
 
 @pytest.mark.parametrize("config", KINDS)
@@ -84,7 +84,7 @@ def test_several_members_say_the_mean_of_what_each_says_alone() -> None:
         member.tagger.presence.weight.mul_(number + 1.0)
         member.tagger.standardise.load_state_dict(members[0].tagger.standardise.state_dict())
     features = torch.from_numpy(VGGISH.dequantise(clips(4)))
-    together = side_by_side(members).eval()
+    together = stack_members(members).eval()
     assert together.config.members == 3
     alone = torch.stack([member.tagger(features) for member in members])
     assert not torch.allclose(alone[0], alone[1])
@@ -138,5 +138,5 @@ def test_what_is_saved_is_loaded_with_its_calibration(config: TaggedConfig, tmp_
     [{"trunk": ()}, {"profile": -1}, {"profile": 0}, {"fine": -1}, {"dropout": 1.0}, {"members": 0}, {"context": 1}],
 )
 def test_a_shape_that_cannot_be_built_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         replace(SMALL, **changes)

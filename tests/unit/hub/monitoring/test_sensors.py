@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.metrics.definitions import HubMetrics
-from hub.monitoring.sensors import SensorLook
-from hub.store.events import Archive
+from hub.monitoring.sensors import SensorProbe
+from hub.store.events import EventStore
 from shared.messages import StateMessage
 from tests.values import NOON, stored
 
@@ -29,9 +29,9 @@ def state_of(sensor: str, state: str = "ready", **report: object) -> StateMessag
             "boot": "boot",
             "state": state,
             "source": "scene",
-            "form": "flac",
+            "payload_format": "flac",
             "software": "0",
-            "since": NOON,
+            "started_at": NOON,
             "report": report or None,
         }
     )
@@ -43,78 +43,80 @@ def series(metrics: HubMetrics, name: str) -> dict[str, float]:
         (sample.labels["sensor"], sample.value)
         for family in metrics.registry.collect()
         for sample in family.samples
-        if sample.name == name and sample.labels.get("state", "hearing") == "hearing"
+        if sample.name == name and sample.labels.get("state", "online") == "online"
     )
     return dict(samples)
 
 
-def test_a_sensor_that_is_heard_is_told_with_its_level(archive: Archive, metrics: HubMetrics) -> None:
-    archive.record_all([stored(0), stored(2)])
-    archive.note_state(state_of("street-1"))
-    SensorLook(archive, metrics, most=10, forget_s=DAY_S).look(RECEIVED)
+def test_a_sensor_that_is_heard_is_told_with_its_level(archive: EventStore, metrics: HubMetrics) -> None:
+    archive.add_many([stored(0), stored(2)])
+    archive.update_sensor_state(state_of("street-1"))
+    SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(RECEIVED)
     assert series(metrics, "earwitness_sensor_state") == {"street-1": 1.0}
     assert series(metrics, "earwitness_sensor_laeq_decibels") == {"street-1": -40.0}
     assert series(metrics, "earwitness_sensor_events_total") == {"street-1": 2.0}
     assert series(metrics, "earwitness_sensor_events_missing") == {"street-1": 1.0}
-    assert series(metrics, "earwitness_sensor_delivery_seconds") == {"street-1": 11.0}
-    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {"street-1": RECEIVED.timestamp()}
+    assert series(metrics, "earwitness_sensor_last_delivery_delay_seconds") == {"street-1": 11.0}
+    assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {"street-1": RECEIVED.timestamp()}
 
 
 def test_what_a_sensor_reports_is_told_and_of_its_spool_only_while_it_is_connected(
-    archive: Archive, metrics: HubMetrics
+    archive: EventStore, metrics: HubMetrics
 ) -> None:
     end = NOON + timedelta(days=30)
-    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
-    archive.record(stored(0))
-    archive.note_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
-    look.look(RECEIVED)
-    assert series(metrics, "earwitness_sensor_waiting_events") == {"street-1": 7.0}
-    assert series(metrics, "earwitness_sensor_spool_ratio") == {"street-1": 0.25}
+    look = SensorProbe(archive, metrics, most=10, forget_s=DAY_S)
+    archive.add(stored(0))
+    archive.update_sensor_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
+    look.run(RECEIVED)
+    assert series(metrics, "earwitness_sensor_spool_events") == {"street-1": 7.0}
+    assert series(metrics, "earwitness_sensor_spool_used_ratio") == {"street-1": 0.25}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
-    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {"street-1": end.timestamp()}
-    archive.note_state(state_of("street-1", "lost"))
-    look.look(RECEIVED)
-    assert series(metrics, "earwitness_sensor_waiting_events") == {}
-    assert series(metrics, "earwitness_sensor_spool_ratio") == {}
+    assert series(metrics, "earwitness_sensor_certificate_expiry_timestamp_seconds") == {"street-1": end.timestamp()}
+    archive.update_sensor_state(state_of("street-1", "lost"))
+    look.run(RECEIVED)
+    assert series(metrics, "earwitness_sensor_spool_events") == {}
+    assert series(metrics, "earwitness_sensor_spool_used_ratio") == {}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
-    archive.note_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
-    look.look(RECEIVED)
-    assert series(metrics, "earwitness_sensor_certificate_end_timestamp_seconds") == {}, "it has none any more"
+    archive.update_sensor_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
+    look.run(RECEIVED)
+    assert series(metrics, "earwitness_sensor_certificate_expiry_timestamp_seconds") == {}, "it has none any more"
 
 
 def test_a_dead_sensor_does_not_stay_at_its_last_level_and_is_forgotten_in_the_end(
-    archive: Archive, metrics: HubMetrics
+    archive: EventStore, metrics: HubMetrics
 ) -> None:
-    archive.record(stored(0))
-    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
-    look.look(RECEIVED + timedelta(minutes=11))
+    archive.add(stored(0))
+    look = SensorProbe(archive, metrics, most=10, forget_s=DAY_S)
+    look.run(RECEIVED + timedelta(minutes=11))
     assert series(metrics, "earwitness_sensor_laeq_decibels") == {}
     assert series(metrics, "earwitness_sensor_state") == {"street-1": 0.0}
-    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds")
-    look.look(RECEIVED + timedelta(days=1))
+    assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds")
+    look.run(RECEIVED + timedelta(days=1))
     assert series(metrics, "earwitness_sensor_state") == {}
-    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {}
+    assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {}
 
 
-def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(archive: Archive, metrics: HubMetrics) -> None:
-    archive.record_all([stored(n, sensor=f"s-{n}", after_s=n) for n in range(5)])
-    SensorLook(archive, metrics, most=2, forget_s=DAY_S).look(RECEIVED)
+def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(
+    archive: EventStore, metrics: HubMetrics
+) -> None:
+    archive.add_many([stored(n, sensor=f"s-{n}", after_s=n) for n in range(5)])
+    SensorProbe(archive, metrics, most=2, forget_s=DAY_S).run(RECEIVED)
     assert sorted(series(metrics, "earwitness_sensor_state")) == ["s-0", "s-1"]
-    assert metrics.registry.get_sample_value("earwitness_store_sensors_left_out") == 3
+    assert metrics.registry.get_sample_value("earwitness_store_sensors_unexported") == 3
     assert metrics.registry.get_sample_value("earwitness_store_sensors") == 5
 
 
-def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: Archive, metrics: HubMetrics) -> None:
-    archive.note_state(state_of("new"))
-    archive.note_state(state_of("gone", "disconnected"))
-    SensorLook(archive, metrics, most=10, forget_s=DAY_S).look(NOON)
+def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: EventStore, metrics: HubMetrics) -> None:
+    archive.update_sensor_state(state_of("new"))
+    archive.update_sensor_state(state_of("gone", "disconnected"))
+    SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(NOON)
     assert series(metrics, "earwitness_sensor_state") == {"new": 0.0}
-    assert series(metrics, "earwitness_sensor_last_heard_timestamp_seconds") == {}
+    assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {}
 
 
-def test_without_a_store_nothing_is_told_of_any_sensor(archive: Archive, metrics: HubMetrics) -> None:
-    archive.record(stored(0))
-    look = SensorLook(archive, metrics, most=10, forget_s=DAY_S)
-    look.look(RECEIVED)
-    look.lost()
+def test_without_a_store_nothing_is_told_of_any_sensor(archive: EventStore, metrics: HubMetrics) -> None:
+    archive.add(stored(0))
+    look = SensorProbe(archive, metrics, most=10, forget_s=DAY_S)
+    look.run(RECEIVED)
+    look.on_store_unavailable()
     assert series(metrics, "earwitness_sensor_state") == {}

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.metrics.definitions import HubMetrics
-from hub.monitoring.store import StoreLook
+from hub.monitoring.store import StoreProbe
 from hub.notify.outbox import Outbox
-from hub.store.events import Archive
+from hub.store.events import EventStore
 from tests.values import NOON, alert, stored
 
 
@@ -22,36 +22,37 @@ def metrics() -> HubMetrics:
     return HubMetrics(CollectorRegistry())
 
 
-def test_what_is_kept_and_what_waits_is_told(archive: Archive, metrics: HubMetrics, tmp_path: Path) -> None:
-    archive.record_all([stored(0), stored(1, after_s=10)])
-    archive.bury(topic="t", payload=b"?", reason="none", received_at=NOON)
-    archive.complete_all([(stored(0).id, alert())])
+def test_what_is_kept_and_what_waits_is_told(archive: EventStore, metrics: HubMetrics, tmp_path: Path) -> None:
+    archive.add_many([stored(0), stored(1, after_s=10)])
+    archive.add_dead_letter(topic="t", payload=b"?", reason="none", received_at=NOON)
+    archive.mark_processed([(stored(0).id, alert())])
     outbox = Outbox(archive.client, "desk")
     with archive.client.pipeline() as pipe:
         outbox.put(pipe, [alert().event])
         pipe.execute()
-    (message,) = outbox.take("hub")
-    outbox.bury(message, "refused", 1)
+    (message,) = outbox.claim("hub")
+    outbox.move_to_dead_letters(message, "refused", 1)
     with archive.client.pipeline() as pipe:
         outbox.put(pipe, ["another"])
         pipe.execute()
     folders = {"clips": tmp_path, "snapshots": tmp_path / "not-there"}
-    StoreLook(archive, metrics, folders).look(NOON)
+    StoreProbe(archive, metrics, folders).run(NOON)
     told = {
-        name: value(metrics, f"store_{name}") for name in ("up", "events", "alerts", "dead_letters", "alerts_waiting")
+        name: value(metrics, f"store_{name}")
+        for name in ("up", "events", "alerts", "dead_letters", "alerts_unpublished")
     }
-    assert told == {"up": 1, "events": 2, "alerts": 1, "dead_letters": 1, "alerts_waiting": 1}
+    assert told == {"up": 1, "events": 2, "alerts": 1, "dead_letters": 1, "alerts_unpublished": 1}
     assert value(metrics, "store_oldest_event_timestamp_seconds") == NOON.timestamp()
-    assert value(metrics, "store_notifications_dead", notifier="desk") == 1
-    assert value(metrics, "store_notifications_waiting", notifier="desk") == 1
+    assert value(metrics, "store_notification_dead_letters", channel="desk") == 1
+    assert value(metrics, "store_notifications_pending", channel="desk") == 1
     assert (value(metrics, "store_memory_limit_bytes") or 0) > (value(metrics, "store_memory_used_bytes") or 0) > 0
     assert (value(metrics, "hub_disk_free_bytes", folder="clips") or 0) > 0
     assert value(metrics, "hub_disk_free_bytes", folder="snapshots") is None
 
 
-def test_a_store_that_is_away_leaves_no_figure_behind(archive: Archive, metrics: HubMetrics) -> None:
-    look = StoreLook(archive, metrics, {})
-    look.look(NOON)
-    look.lost()
+def test_a_store_that_is_away_leaves_no_figure_behind(archive: EventStore, metrics: HubMetrics) -> None:
+    look = StoreProbe(archive, metrics, {})
+    look.run(NOON)
+    look.on_store_unavailable()
     assert value(metrics, "store_up") == 0
     assert math.isnan(value(metrics, "store_events") or 0.0)

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.notify.rendering import TITLE_LIMIT, Text, Wording, heard_by, percent
-from shared.errors import Invalid
-from shared.messages import AlertMessage, MatchMessage, RecurrenceMessage, SourceMessage, WindowMessage
+from hub.notify.rendering import TITLE_LIMIT, MessageRenderer, RenderedMessage, percent, sensor_names
+from shared.errors import InvalidError
+from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
 from shared.taxonomy import CATEGORIES
 from tests.values import alert
 
 BERLIN = ZoneInfo("Europe/Berlin")
-SHIPPED = Wording(BERLIN, "https://noise.example/")
+SHIPPED = MessageRenderer(BERLIN, "https://noise.example/")
 
 
 def at(text: str) -> datetime:
@@ -32,12 +32,17 @@ def impact() -> AlertMessage:
             captured_at=at("2026-11-24T07:05"),
             level=7.4,
             shared={"machinery-impact": 0.9},
-            probability=0.82,
+            match_probability=0.82,
         )
         for n in range(4)
     ]
-    window = WindowMessage(
-        start=at("2026-11-30T07:00"), end=at("2026-11-30T08:00"), probability=0.88, base_rate=0.06, tried=8, hits=7
+    window = ForecastWindow(
+        start=at("2026-11-30T07:00"),
+        end=at("2026-11-30T08:00"),
+        probability=0.88,
+        base_rate=0.06,
+        backtest_windows=8,
+        backtest_hits=7,
     )
     return AlertMessage(
         event="demo.street-1.boot.9",
@@ -50,12 +55,12 @@ def impact() -> AlertMessage:
         presence=dict.fromkeys(CATEGORIES, 0.1),
         matches=matches,
         categories=["machinery-impact"],
-        probability=0.82,
+        match_probability=0.82,
         above_ambient_db=12.3,
         severity="recurring",
-        recurrence=RecurrenceMessage(
+        recurrence=Recurrence(
             category="machinery-impact",
-            times=9,
+            episodes=9,
             days=9,
             since=at("2026-11-02T07:00"),
             regularity="weekdays around 07:00",
@@ -77,7 +82,7 @@ def test_a_named_sound_is_told_by_its_name() -> None:
 
 
 def test_an_inspector_reads_what_where_when_how_sure_and_when_again() -> None:
-    assert SHIPPED.text([impact()]) == Text(
+    assert SHIPPED.text([impact()]) == RenderedMessage(
         title="machinery impact at demo/street-1, 07:02 (recurring)",
         body="""\
 Thu 26 Nov 07:02, 68 dB, 12 dB above ambient
@@ -107,7 +112,7 @@ def test_an_inspector_reads_which_source_it_is() -> None:
 
 
 def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:
-    assert SHIPPED.text([alert()]) == Text(
+    assert SHIPPED.text([alert()]) == RenderedMessage(
         title="dog at demo/street-1, 14:00",
         body="""\
 Mon 1 Jun 14:00, -40 dBFS
@@ -122,7 +127,7 @@ def test_a_digest_says_what_came_how_often_and_where() -> None:
     later = hit.captured_at + timedelta(hours=2)
     late = hit.model_copy(update={"captured_at": later, "event": "demo.street-1.boot.10"})
     dog = alert().model_copy(update={"captured_at": hit.captured_at + timedelta(hours=1)})
-    assert SHIPPED.text([late, dog, hit], digest=True) == Text(
+    assert SHIPPED.text([late, dog, hit], digest=True) == RenderedMessage(
         title="3 alerts, Thu 26 Nov 07:02 to Thu 26 Nov 09:02",
         body="""\
 machinery impact at demo/street-1: 2 times, 07:02 to 09:02, up to 12 dB above ambient (recurring)
@@ -141,13 +146,13 @@ def test_a_long_digest_is_cut_short() -> None:
 
 
 windows = st.builds(
-    lambda start, minutes, p, base, tried: WindowMessage(
+    lambda start, minutes, p, base, tried: ForecastWindow(
         start=start,
         end=start + timedelta(minutes=minutes),
         probability=p,
         base_rate=base,
-        tried=tried,
-        hits=tried // 2,
+        backtest_windows=tried,
+        backtest_hits=tried // 2,
     ),
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda t: t.replace(tzinfo=UTC)),  # noqa: DTZ001
     st.integers(1, 3_000),
@@ -156,7 +161,7 @@ windows = st.builds(
     st.integers(0, 9),
 )
 recurrences = st.builds(
-    RecurrenceMessage,
+    Recurrence,
     category=st.sampled_from(CATEGORIES),
     times=st.integers(0, 99),
     days=st.integers(0, 99),
@@ -200,14 +205,14 @@ def test_only_what_is_certain_is_told_as_certain(share: float, words: str) -> No
 
 
 def test_places_are_told_once_each() -> None:
-    assert heard_by(["demo.a.boot.1.2", "demo.a.boot.1.3", "other/b"]) == ["demo/a", "other/b"]
+    assert sensor_names(["demo.a.boot.1.2", "demo.a.boot.1.3", "other/b"]) == ["demo/a", "other/b"]
 
 
 def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
     own = tmp_path / "own.j2"
     own.write_text("{{ alert | kinds }} & <{{ alert | place }}>\n\nhttps://maps/{{ alert.sensor }}\n")
-    wording = Wording(BERLIN, "http://h", alert=own)
-    assert wording.text([alert()]) == Text(
+    wording = MessageRenderer(BERLIN, "http://h", alert=own)
+    assert wording.text([alert()]) == RenderedMessage(
         "dog & <demo/street-1>", "https://maps/street-1", "http://h/alerts/demo.street-1.boot.0"
     )
     assert wording.text([alert()], digest=True).title == "1 alert, Mon 1 Jun 14:00"
@@ -228,17 +233,17 @@ def test_a_template_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path,
     own = tmp_path / "own.j2"
     own.write_text(source)
     for kind in ("alert", "digest"):
-        with pytest.raises(Invalid, match=rf"template .*own\.j2.*{reason}"):
-            Wording(BERLIN, "http://h", **{kind: own})
+        with pytest.raises(InvalidError, match=rf"template .*own\.j2.*{reason}"):
+            MessageRenderer(BERLIN, "http://h", **{kind: own})
 
 
 def test_a_template_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="cannot be read"):
-        Wording(BERLIN, "http://h", alert=tmp_path / "none.j2")
+    with pytest.raises(InvalidError, match="cannot be read"):
+        MessageRenderer(BERLIN, "http://h", alert=tmp_path / "none.j2")
 
 
 def test_a_template_that_fails_later_gives_way_to_the_one_that_ships(tmp_path: Path) -> None:
     own = tmp_path / "own.j2"
     own.write_text("title\n{% if alert.sensor == 'street-9' %}{{ nothing }}{% endif %}")
     odd = alert().model_copy(update={"sensor": "street-9"})
-    assert Wording(BERLIN, "https://noise.example", alert=own).text([odd]) == SHIPPED.text([odd])
+    assert MessageRenderer(BERLIN, "https://noise.example", alert=own).text([odd]) == SHIPPED.text([odd])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hub.runtime.precision import best_dtype, capabilities
+from hub.runtime.precision import best_dtype, cpu_capabilities
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(
 
 
 def test_this_processor_has_a_best_precision() -> None:
-    assert best_dtype(capabilities()) in {torch.float32, torch.bfloat16}
+    assert best_dtype(cpu_capabilities()) in {torch.float32, torch.bfloat16}

@@ -2,7 +2,7 @@ import threading
 
 import torch
 
-from hub.runtime.torch_threads import one_thread
+from hub.runtime.torch_threads import limit_torch_to_one_thread
 
 
 def cores() -> list[int]:
@@ -19,7 +19,7 @@ def test_one_thread_computes_alone_and_others_as_before() -> None:
     found: list[int] = []
 
     def alone() -> None:
-        one_thread()
+        limit_torch_to_one_thread()
         found.append(torch.get_num_threads())
 
     thread = threading.Thread(target=alone)

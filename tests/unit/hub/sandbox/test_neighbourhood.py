@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from hub.sandbox.neighbourhood import PLACES, HistoryClip, batches, neighbourhood
-from shared.synthetic_scene import Cast
+from shared.synthetic_scene import SoundCast
 
 UNTIL = datetime(2026, 6, 12, 18, 20, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def history(days: int = 21, places: tuple[str, ...] = PLACES) -> list[HistoryClip]:
-    return neighbourhood(places, days, UNTIL, BERLIN, Cast.drawn(1), np.random.default_rng(1))
+    return neighbourhood(places, days, UNTIL, BERLIN, SoundCast.drawn(1), np.random.default_rng(1))
 
 
 def times(clips: list[HistoryClip], place: str, category: str) -> list[datetime]:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hub.search.candidates import Reach
-from shared.errors import Invalid
+from hub.search.candidates import CandidateTuner
+from shared.errors import InvalidError
 
 
 def positions(*of: int) -> np.ndarray:
@@ -10,7 +10,7 @@ def positions(*of: int) -> np.ndarray:
 
 
 def test_it_keeps_to_its_start_until_enough_was_measured() -> None:
-    reach = Reach(target=0.99, start=700)
+    reach = CandidateTuner(target=0.99, start=700)
     for _ in range(15):
         reach.observe(positions(*range(10)))
     assert reach.candidates == 700
@@ -20,7 +20,7 @@ def test_it_keeps_to_its_start_until_enough_was_measured() -> None:
 
 
 def test_it_takes_the_fewest_candidates_whose_mean_recall_is_enough() -> None:
-    reach = Reach(target=0.99)
+    reach = CandidateTuner(target=0.99)
     for _ in range(99):
         reach.observe(positions(*range(10)))
     reach.observe(positions(*range(9), 100_000))  # one of ten in one of a hundred: .999 without it
@@ -31,7 +31,7 @@ def test_it_takes_the_fewest_candidates_whose_mean_recall_is_enough() -> None:
 
 
 def test_old_measurements_are_forgotten() -> None:
-    reach = Reach()
+    reach = CandidateTuner()
     for _ in range(200):
         reach.observe(positions(*range(5_000, 5_010)))
     assert reach.candidates == 5_600
@@ -41,7 +41,7 @@ def test_old_measurements_are_forgotten() -> None:
 
 
 def test_few_measurements_that_differ_much_are_not_trusted() -> None:
-    reach = Reach(target=0.9)
+    reach = CandidateTuner(target=0.9)
     for _ in range(20):
         reach.observe(positions(*range(10)))
     for _ in range(2):
@@ -50,7 +50,7 @@ def test_few_measurements_that_differ_much_are_not_trusted() -> None:
 
 
 def test_fewer_than_ten_best_count_as_all_there_is() -> None:
-    reach = Reach()
+    reach = CandidateTuner()
     for _ in range(16):
         reach.observe(positions(3, 1, 2))
     assert reach.recall() == 1.0
@@ -58,5 +58,5 @@ def test_fewer_than_ten_best_count_as_all_there_is() -> None:
 
 @pytest.mark.parametrize(("target", "start"), [(0.0, 100), (1.1, 100), (0.9, 9)])
 def test_senseless_values_are_refused(target: float, start: int) -> None:
-    with pytest.raises(Invalid):
-        Reach(target, start)
+    with pytest.raises(InvalidError):
+        CandidateTuner(target, start)

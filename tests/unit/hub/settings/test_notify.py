@@ -8,28 +8,29 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hub.notify.rendering import Wording
-from hub.notify.service import open_notifiers
+from hub.notify.rendering import MessageRenderer
+from hub.notify.service import build_channels
 from hub.settings import HubSettings
-from shared.errors import Invalid
-from shared.settings import load
+from shared.errors import InvalidError
+from shared.settings import load_settings
 from tests.values import alert
 
 ROOT = Path(__file__).parents[4]
 UTC = ZoneInfo("UTC")
 FULL = """
 [notify]
-page_url = "https://noise.example"
-give_up_after_s = 3600
+expire_after_s = 3600
+[web]
+public_url = "https://noise.example"
 
 [notify.webhooks.ops]
 url = "https://user:hidden1@ops.example/hook/hidden2"
 secret = "hidden3"
-least = "recurring"
+min_severity = "recurring"
 sites = ["demo"]
 quiet_hours = "22:00-06:00"
-digest_at = "12:00"
-most_a_day = 5
+digest_time = "12:00"
+max_per_day = 5
 
 [notify.alertmanagers.prometheus]
 url = "http://127.0.0.1:9093"
@@ -42,12 +43,12 @@ url = "mailto://user:hidden4@mail.example?to=a@b.example"
 def settings(folder: Path, text: str) -> HubSettings:
     config = folder / "hub.toml"
     config.write_text(text)
-    return load(HubSettings, config, [])
+    return load_settings(HubSettings, config, [])
 
 
 def test_every_way_of_the_settings_is_opened(tmp_path: Path) -> None:
     given = settings(tmp_path, FULL)
-    ways = open_notifiers(given.notify, UTC)
+    ways = build_channels(given.notify, UTC, HubSettings().web.public_url)
     assert [(way.name, way.kind) for way in ways] == [
         ("ops", "webhook"),
         ("prometheus", "alertmanager"),
@@ -56,8 +57,8 @@ def test_every_way_of_the_settings_is_opened(tmp_path: Path) -> None:
     rules = ways[0].rules
     assert rules.least == "recurring"
     assert rules.sites == frozenset({"demo"})
-    assert rules.most_a_day == 5
-    assert [way.rules.most_a_day for way in ways[1:]] == [None, 20]
+    assert rules.max_per_day == 5
+    assert [way.rules.max_per_day for way in ways[1:]] == [None, 20]
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 
 
 def test_there_is_none_by_default() -> None:
-    assert open_notifiers(HubSettings().notify, UTC) == []
+    assert build_channels(HubSettings().notify, UTC, HubSettings().web.public_url) == []
 
 
 def test_a_way_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +82,11 @@ def test_a_way_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ({"url": '"ftp://ops.example"'}, "webhooks.ops.url.*http"),
         ({"url": '"https://"'}, "webhooks.ops.url.*http"),
         ({"url": '"https://a..b/"'}, "webhooks.ops.url.*http"),
-        ({"least": '"bad"'}, "least.*'notice', 'recurring' or 'urgent'"),
+        ({"min_severity": '"bad"'}, "min_severity.*'notice', 'recurring' or 'urgent'"),
         ({"quiet_hours": '"22-6"'}, "quiet_hours.*22:00-06:00|quiet_hours.*08:00"),
-        ({"digest_at": '"8"'}, "digest_at.*08:00"),
-        ({"quiet_hours": '"22:00-06:00"', "digest_at": '"23:00"'}, "digest_at 23:00 lies in quiet_hours"),
-        ({"most_a_day": "-1"}, "most_a_day"),
+        ({"digest_time": '"8"'}, "digest_time.*08:00"),
+        ({"quiet_hours": '"22:00-06:00"', "digest_time": '"23:00"'}, "digest_time 23:00 lies in quiet_hours"),
+        ({"max_per_day": "-1"}, "max_per_day"),
         ({"sites": '["Demo"]'}, "sites"),
         ({"secret": '"a"', "secret_file": '"b"'}, "secret or secret_file"),
         ({"colour": '"red"'}, "colour"),
@@ -96,7 +97,7 @@ def test_a_wrong_setting_is_told_by_its_name_and_without_its_value(
 ) -> None:
     rows = {"url": '"https://ops.example/hidden"', **changed}
     text = "[notify.webhooks.ops]\n" + "\n".join(f"{name} = {value}" for name, value in rows.items())
-    with pytest.raises(Invalid, match=reason) as caught:
+    with pytest.raises(InvalidError, match=reason) as caught:
         settings(tmp_path, text)
     assert "hidden" not in str(caught.value)
 
@@ -109,7 +110,7 @@ def test_a_wrong_setting_is_told_by_its_name_and_without_its_value(
     ],
 )
 def test_a_name_belongs_to_one_way(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Invalid, match="names are used twice"):
+    with pytest.raises(InvalidError, match="names are used twice"):
         settings(tmp_path, text)
 
 
@@ -126,8 +127,8 @@ def test_a_name_belongs_to_one_way(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_what_cannot_be_opened_is_told_by_its_name(tmp_path: Path, text: str, reason: str) -> None:
-    with pytest.raises(Invalid, match=reason) as caught:
-        open_notifiers(settings(tmp_path, text).notify, UTC)
+    with pytest.raises(InvalidError, match=reason) as caught:
+        build_channels(settings(tmp_path, text).notify, UTC, HubSettings().web.public_url)
     assert "hidden" not in str(caught.value)
 
 
@@ -136,7 +137,7 @@ def test_the_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     given = settings(tmp_path, f'[notify.webhooks.ops]\nurl = "http://a"\nsecret_file = "{tmp_path / "key"}"')
     assert given.notify.webhooks["ops"].key() == b"s3cret"
     (tmp_path / "key").write_text("\n")
-    with pytest.raises(Invalid, match="empty"):
+    with pytest.raises(InvalidError, match="empty"):
         given.notify.webhooks["ops"].key()
 
 
@@ -148,12 +149,12 @@ def documented(language: str) -> str:
 def test_the_settings_of_the_documentation_work(tmp_path: Path) -> None:
     (tmp_path / "webhook.key").write_text("s3cret\n")
     text = documented("toml").replace("/etc/earwitness/", f"{tmp_path}/")
-    ways = open_notifiers(settings(tmp_path, text).notify, UTC)
+    ways = build_channels(settings(tmp_path, text).notify, UTC, HubSettings().web.public_url)
     assert [way.name for way in ways] == ["ticketing", "prometheus", "inspectors"]
 
 
 def test_the_template_of_the_documentation_works(tmp_path: Path) -> None:
     (tmp_path / "own.j2").write_text(documented("jinja"))
-    text = Wording(UTC, "http://h", alert=tmp_path / "own.j2").text([alert()])
+    text = MessageRenderer(UTC, "http://h", alert=tmp_path / "own.j2").text([alert()])
     assert text.title == "dog in demo (notice)"
     assert text.body == "Heard by street-1, Mon 1 Jun 12:00.\nhttp://h/alerts/demo.street-1.boot.0"

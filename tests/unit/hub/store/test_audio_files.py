@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from hub.store.audio_files import Clips
-from shared.errors import Unavailable
+from hub.store.audio_files import AudioFileStore
+from shared.errors import UnavailableError
 from shared.events import Flac
 from tests.values import event
 
 
 def test_a_clip_is_kept_under_its_sensor_and_day_and_can_be_removed(tmp_path: Path) -> None:
-    clips, audio = Clips(tmp_path), Flac(b"fLaC123")
+    clips, audio = AudioFileStore(tmp_path), Flac(b"fLaC123")
     heard = replace(event(), body=audio)
-    path = clips.keep(heard, audio)
+    path = clips.save(heard, audio)
     assert path == "demo/street-1/2026-06-01/demo.street-1.boot.0.flac"
     assert (tmp_path / path).read_bytes() == audio.data
     clips.remove(path)
@@ -22,5 +22,5 @@ def test_a_clip_is_kept_under_its_sensor_and_day_and_can_be_removed(tmp_path: Pa
 
 def test_a_directory_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot keep"):
-        Clips(tmp_path / "file").keep(event(), Flac(b"fLaC"))
+    with pytest.raises(UnavailableError, match="cannot keep"):
+        AudioFileStore(tmp_path / "file").save(event(), Flac(b"fLaC"))

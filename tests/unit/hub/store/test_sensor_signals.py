@@ -4,12 +4,12 @@ import random
 from dataclasses import replace
 from datetime import timedelta
 
-from hub.domain.records import Recorded, StoredEvent
+from hub.domain.records import StoredEvent, WriteState
 from hub.store import keys
-from hub.store.events import Archive
-from hub.store.sensor_signals import Ear, Hearing, hearing_of
+from hub.store.events import EventStore
+from hub.store.sensor_signals import SignalStats, SilenceThresholds, parse_signal_stats
 from shared.events import EventId, Levels
-from shared.messages import ReportMessage, StateMessage
+from shared.messages import SensorReport, StateMessage
 from tests.values import NOON, stored
 
 
@@ -18,42 +18,42 @@ def heard(seq: int, boot: str = "boot", *, after_s: float = 0.0, laeq: float = -
     return replace(event, id=EventId("demo", "street-1", boot, seq), levels=Levels(laeq, laeq))
 
 
-def hearing(archive: Archive) -> Hearing:
-    return hearing_of(archive.client.hgetall(keys.sensor("demo/street-1")))
+def hearing(archive: EventStore) -> SignalStats:
+    return parse_signal_stats(archive.client.hgetall(keys.sensor("demo/street-1")))
 
 
-def test_numbers_that_never_came_are_missing_and_those_that_come_late_no_longer(archive: Archive) -> None:
-    archive.record_all([heard(seq) for seq in (7, 8, 11)])
+def test_numbers_that_never_came_are_missing_and_those_that_come_late_no_longer(archive: EventStore) -> None:
+    archive.add_many([heard(seq) for seq in (7, 8, 11)])
     assert hearing(archive).missing == 2
-    archive.record_all([heard(10), heard(9), heard(5)])
+    archive.add_many([heard(10), heard(9), heard(5)])
     assert hearing(archive).missing == 1
 
 
-def test_a_repeat_is_not_counted_again(archive: Archive) -> None:
-    archive.record_all([heard(0), heard(2)])
-    assert archive.record(heard(2)) is Recorded.UNFINISHED
+def test_a_repeat_is_not_counted_again(archive: EventStore) -> None:
+    archive.add_many([heard(0), heard(2)])
+    assert archive.add(heard(2)) is WriteState.UNFINISHED
     assert hearing(archive).missing == 1
 
 
-def test_whatever_the_order_two_boots_miss_what_is_not_there(archive: Archive) -> None:
+def test_whatever_the_order_two_boots_miss_what_is_not_there(archive: EventStore) -> None:
     rng = random.Random(1)
     first, second = rng.sample(range(40), 25), rng.sample(range(2**53 - 50, 2**53 - 1), 30)
     events = [heard(seq, "one") for seq in first] + [heard(seq, "two") for seq in second]
     head, rest = events[:20], events[20:]
     rng.shuffle(rest)
-    archive.record_all([*head, *rest])
+    archive.add_many([*head, *rest])
     holes = [max(seqs) - min(seqs) + 1 - len(seqs) for seqs in (first, second)]
     assert hearing(archive).missing == sum(holes)
 
 
-def test_a_new_start_of_a_sensor_begins_a_new_count_and_keeps_what_was_missing(archive: Archive) -> None:
-    archive.record_all([heard(seq, boot) for boot in ("a", "b", "c") for seq in (0, 2)])
+def test_a_new_start_of_a_sensor_begins_a_new_count_and_keeps_what_was_missing(archive: EventStore) -> None:
+    archive.add_many([heard(seq, boot) for boot in ("a", "b", "c") for seq in (0, 2)])
     assert hearing(archive).missing == 3
 
 
 def told(boot: str, highest: int | None, before: tuple[str, int] | None = None) -> StateMessage:
     """A state as this version's sensors send it."""
-    report = ReportMessage(
+    report = SensorReport(
         at=NOON,
         waiting=0,
         spool=0.0,
@@ -68,63 +68,63 @@ def told(boot: str, highest: int | None, before: tuple[str, int] | None = None) 
         sensor="street-1",
         boot=boot,
         state="ready",
-        source="scene",
-        form="flac",
+        source="synthetic",
+        payload_format="flac",
         software="0",
-        since=NOON,
+        started_at=NOON,
         report=report,
     )
 
 
-def test_what_a_power_cut_took_from_the_end_of_a_boot_is_missing_once_the_next_is_heard(archive: Archive) -> None:
-    archive.note_state(told("one", None))
-    archive.record_all([heard(seq, "one") for seq in range(5)])
-    archive.note_state(told("two", None, before=("one", 8)))
+def test_what_a_power_cut_took_from_the_end_of_a_boot_is_missing_once_the_next_is_heard(archive: EventStore) -> None:
+    archive.update_sensor_state(told("one", None))
+    archive.add_many([heard(seq, "one") for seq in range(5)])
+    archive.update_sensor_state(told("two", None, before=("one", 8)))
     assert hearing(archive).missing == 0, "they may still come"
-    archive.record(heard(0, "two"))
+    archive.add(heard(0, "two"))
     assert hearing(archive).missing == 4
-    archive.record(heard(6, "one"))
-    archive.record(heard(1, "two"))
+    archive.add(heard(6, "one"))
+    archive.add(heard(1, "two"))
     assert hearing(archive).missing == 3
 
 
-def test_what_the_sensor_forgot_of_the_boot_before_the_hub_remembers(archive: Archive) -> None:
-    archive.note_state(told("one", None))
-    archive.record_all([heard(seq, "one") for seq in range(5)])
-    archive.note_state(told("one", 9))
-    archive.note_state(told("two", None))
-    archive.note_state(told("two", 3))
-    archive.record(heard(0, "two"))
+def test_what_the_sensor_forgot_of_the_boot_before_the_hub_remembers(archive: EventStore) -> None:
+    archive.update_sensor_state(told("one", None))
+    archive.add_many([heard(seq, "one") for seq in range(5)])
+    archive.update_sensor_state(told("one", 9))
+    archive.update_sensor_state(told("two", None))
+    archive.update_sensor_state(told("two", 3))
+    archive.add(heard(0, "two"))
     assert hearing(archive).missing == 5
 
 
-def test_what_is_lost_at_the_beginning_of_a_boot_is_missing(archive: Archive) -> None:
-    archive.note_state(told("one", None))
-    archive.record(heard(3, "one"))
+def test_what_is_lost_at_the_beginning_of_a_boot_is_missing(archive: EventStore) -> None:
+    archive.update_sensor_state(told("one", None))
+    archive.add(heard(3, "one"))
     assert hearing(archive).missing == 3
-    archive.note_state(told("two", 6, before=("one", 3)))
-    archive.record_all([heard(seq, "two") for seq in (4, 6, 1)])
+    archive.update_sensor_state(told("two", 6, before=("one", 3)))
+    archive.add_many([heard(seq, "two") for seq in (4, 6, 1)])
     assert hearing(archive).missing == 3 + 4
 
 
-def test_a_hub_that_is_newer_than_the_boot_misses_nothing_before_it(archive: Archive) -> None:
-    archive.note_state(told("one", 60_480))
-    archive.record(heard(60_480, "one"))
+def test_a_hub_that_is_newer_than_the_boot_misses_nothing_before_it(archive: EventStore) -> None:
+    archive.update_sensor_state(told("one", 60_480))
+    archive.add(heard(60_480, "one"))
     assert hearing(archive).missing == 0
 
 
-def test_sensors_that_tell_no_numbers_are_counted_as_before(archive: Archive) -> None:
+def test_sensors_that_tell_no_numbers_are_counted_as_before(archive: EventStore) -> None:
     old = told("one", None).model_dump(mode="json", exclude_unset=True)
     for name in ("first_seq", "highest_seq", "previous_boot", "previous_seq"):
         old["report"].pop(name)
-    archive.note_state(StateMessage.model_validate(old))
-    archive.record_all([heard(seq, "one") for seq in (7, 9)])
+    archive.update_sensor_state(StateMessage.model_validate(old))
+    archive.add_many([heard(seq, "one") for seq in (7, 9)])
     assert hearing(archive).missing == 1
 
 
-def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: Archive) -> None:
+def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: EventStore) -> None:
     levels = [-40.0, -40.1, -39.9, -45.0, -110.0, -110.0, -110.1]
-    archive.record_all([heard(seq, after_s=10.0 * seq, laeq=laeq) for seq, laeq in enumerate(levels)])
+    archive.add_many([heard(seq, after_s=10.0 * seq, laeq=laeq) for seq, laeq in enumerate(levels)])
     last = hearing(archive)
     assert last.level == -110.1
     assert last.unit == "dBFS"
@@ -133,19 +133,19 @@ def test_the_time_of_the_last_sound_and_of_the_last_movement_are_told(archive: A
 
 
 def test_a_floor_belongs_to_a_unit() -> None:
-    ear = Ear(floor_db=20.0, floor_dbfs=-100.0)
+    ear = SilenceThresholds(silence_db=20.0, silence_dbfs=-100.0)
     levels = [Levels(19.9, 19.9, "dB"), Levels(20.0, 20.0, "dB"), Levels(-100.1, -100.1), Levels(-99.9, -99.9)]
     loud = [ear.arguments(replace(stored(), levels=own))[3] for own in levels]
     assert loud == [0, 1, 0, 1]
 
 
 def test_of_a_sensor_that_sent_nothing_nothing_is_known() -> None:
-    assert hearing_of({b"state": b"ready"}) == Hearing(0, None, "", None, None)
+    assert parse_signal_stats({b"state": b"ready"}) == SignalStats(0, None, "", None, None)
 
 
-def test_a_backlog_of_hours_is_no_dead_microphone(archive: Archive) -> None:
+def test_a_backlog_of_hours_is_no_dead_microphone(archive: EventStore) -> None:
     late = NOON + timedelta(hours=3)
-    archive.record_all(
+    archive.add_many(
         [replace(heard(seq, after_s=10.0 * seq, laeq=-40.0 - seq), received_at=late) for seq in range(5)]
     )
     assert (hearing(archive).sound_s, hearing(archive).varied_s) == (late.timestamp(), late.timestamp())

@@ -6,14 +6,14 @@ import torch
 
 from hub.domain.presence_matrix import presence_matrix
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.training.calibration import (
     FEWEST,
     QUERIES,
     SHIFTS,
     WEIGHTS,
-    Choice,
-    Scored,
+    RankingChoice,
+    ScoredPairs,
     best_of,
     calibrate,
     choose,
@@ -21,10 +21,10 @@ from hub.training.calibration import (
     score_all,
 )
 from hub.training.dataset import Dataset
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH, FeatureSpace
 
-PLAIN = Choice(0.0, 0.0)
+PLAIN = RankingChoice(0.0, 0.0)
 
 
 def clips(labels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], fine: list[int] | None = None) -> Dataset:
@@ -36,22 +36,22 @@ def clips(labels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], fine: list[in
 def test_the_best_has_the_highest_mean_of_those_that_lose_nowhere() -> None:
     tried = {
         PLAIN: [0.5, 0.5],
-        Choice(0.5, 0.0): [0.495, 0.6],
-        Choice(0.5, 1.0): [0.48, 0.9],
-        Choice(1.0, 0.0): [0.5, 0.55],
+        RankingChoice(0.5, 0.0): [0.495, 0.6],
+        RankingChoice(0.5, 1.0): [0.48, 0.9],
+        RankingChoice(1.0, 0.0): [0.5, 0.55],
     }
-    assert best_of(tried) == Choice(0.5, 0.0)
-    assert best_of({PLAIN: [0.5, 0.5], Choice(0.5, 1.0): [0.48, 0.9]}) == PLAIN
+    assert best_of(tried) == RankingChoice(0.5, 0.0)
+    assert best_of({PLAIN: [0.5, 0.5], RankingChoice(0.5, 1.0): [0.48, 0.9]}) == PLAIN
 
 
 def test_of_nearly_equal_choices_the_least_is_taken() -> None:
-    tried = {PLAIN: [0.5, 0.5], Choice(0.5, 1.0): [0.6, 0.6], Choice(0.25, 2.0): [0.6005, 0.6005]}
-    assert best_of(tried) == Choice(0.5, 1.0)
-    assert best_of(tried | {Choice(0.0, 1.0): [0.6, 0.5996]}) == Choice(0.0, 1.0)
-    assert best_of(tried | {Choice(0.0, 1.0): [0.59, 0.59]}) == Choice(0.5, 1.0)
+    tried = {PLAIN: [0.5, 0.5], RankingChoice(0.5, 1.0): [0.6, 0.6], RankingChoice(0.25, 2.0): [0.6005, 0.6005]}
+    assert best_of(tried) == RankingChoice(0.5, 1.0)
+    assert best_of(tried | {RankingChoice(0.0, 1.0): [0.6, 0.5996]}) == RankingChoice(0.0, 1.0)
+    assert best_of(tried | {RankingChoice(0.0, 1.0): [0.59, 0.59]}) == RankingChoice(0.5, 1.0)
 
 
-def known(seed: int, *, fine: bool) -> Scored:
+def known(seed: int, *, fine: bool) -> ScoredPairs:
     """Queries and database with every label known, scored by what is true and a noise between equals."""
     rng = np.random.default_rng(seed)
     own, theirs = (rng.integers(0, 2, (count, 8), dtype=np.uint8) for count in (6, 40))
@@ -61,7 +61,7 @@ def known(seed: int, *, fine: bool) -> Scored:
     extra = (np.arange(6)[:, None] == kinds[None]).astype(np.float32)
     queries = clips(own, list(range(6)) if fine else None)
     database = clips(theirs, kinds.tolist() if fine else None)
-    return Scored(levels, extra, matrices[..., :2].sum(axis=3), matrices[..., 0], queries, database)
+    return ScoredPairs(levels, extra, matrices[..., :2].sum(axis=3), matrices[..., 0], queries, database)
 
 
 def test_what_is_added_to_the_level_brings_the_same_kind_of_sound_first() -> None:
@@ -95,9 +95,9 @@ def toy(count: int, seed: int) -> Dataset:
     return Dataset(TOY, labels[:, None] * np.uint8(255), labels, np.full(count, ""))
 
 
-def untrained() -> TaggedNetwork:
+def untrained() -> TaggingEnsemble:
     torch.manual_seed(0)
-    return TaggedNetwork(TaggedConfig(*TOY.shape, trunk=(4,))).eval().requires_grad_(False)
+    return TaggingEnsemble(TaggedConfig(*TOY.shape, trunk=(4,))).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("count", [FEWEST - 1, FEWEST])
@@ -105,7 +105,7 @@ def test_too_few_queries_choose_nothing_but_plain_tags(count: int) -> None:
     network = untrained()
     network.shift.fill_(0.7)
     scored, choice, tried = choose(network, toy(count, 1), toy(12, 2))
-    assert set(tried) == {Choice(shift, weight) for shift in SHIFTS for weight in WEIGHTS}
+    assert set(tried) == {RankingChoice(shift, weight) for shift in SHIFTS for weight in WEIGHTS}
     assert best_of(tried).weight > 0, "the cosine would have helped"
     assert choice == (PLAIN if count < FEWEST else best_of(tried))
     assert float(network.shift) == choice.shift
@@ -122,7 +122,7 @@ def test_very_many_queries_are_thinned_out_evenly() -> None:
 
 def test_nothing_can_be_measured_on_no_clips() -> None:
     for queries, database in ((toy(0, 0), toy(3, 0)), (toy(3, 0), toy(0, 0))):
-        with pytest.raises(Invalid, match="no clips to measure on"):
+        with pytest.raises(InvalidError, match="no clips to measure on"):
             score_all(Checkpoint(untrained(), TOY, {}), queries, database)
 
 
@@ -130,7 +130,7 @@ def test_what_is_added_is_the_affinity_of_networks_that_have_one_and_else_the_co
     queries, database = toy(6, 1), toy(9, 2)
     config = replace(untrained().config, fine=3, profile=2)
     torch.manual_seed(1)
-    profiled = TaggedNetwork(config).eval().requires_grad_(False)
+    profiled = TaggingEnsemble(config).eval().requires_grad_(False)
     torch.nn.init.orthogonal_(profiled.projection)
     plain, affine = (
         score_all(Checkpoint(network, TOY, {}), queries, database).extra for network in (untrained(), profiled)

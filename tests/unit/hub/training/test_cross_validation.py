@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagger import TaggedConfig, TaggedNetwork
-from hub.training.cross_validation import FOLDS, Heard, between, folds, hear, over_folds
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from hub.training.cross_validation import FOLDS, EmbeddedDataset, between, embed_dataset, folds, over_folds
 from hub.training.dataset import Dataset
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.evaluation import evaluate_parts
-from hub.training.linear_probe import LinearTagger
-from shared.backbones import bring
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from hub.training.linear_probe import LinearProbe
+from shared.backbones import register_backbone
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 from tests.backbones import write_backbone
 
@@ -34,7 +34,7 @@ def clips(groups: list[str]) -> Dataset:
     features = np.clip(
         np.repeat(labels, 16, axis=1)[:, None] * 90 + rng.integers(0, 90, (len(groups), 10, 128)), 0, 255
     )
-    return Dataset(SMALL, features.astype(np.uint8), labels, np.array(groups))
+    return Dataset(EARWITNESS_SMALL, features.astype(np.uint8), labels, np.array(groups))
 
 
 @given(st.lists(st.integers(0, 40), min_size=4, max_size=80), st.integers(0, 9))
@@ -43,7 +43,7 @@ def test_each_sensor_is_in_one_fold_and_folds_are_of_a_size(sensors: list[int], 
     named = sorted({f"sensor-{number}" for number in sensors})
     data = clips(groups)
     if len(named) < FOLDS:
-        with pytest.raises(Invalid, match="cannot be divided into 4 parts"):
+        with pytest.raises(InvalidError, match="cannot be divided into 4 parts"):
             folds(data, seed)
         return
     found = folds(data, seed)
@@ -59,7 +59,11 @@ def test_divisions_differ() -> None:
 
 @pytest.fixture
 def network() -> Checkpoint:
-    return Checkpoint(TaggedNetwork(TaggedConfig(*SMALL.shape, trunk=(8,))).eval().requires_grad_(False), SMALL, {})
+    return Checkpoint(
+        TaggingEnsemble(TaggedConfig(*EARWITNESS_SMALL.shape, trunk=(8,))).eval().requires_grad_(False),
+        EARWITNESS_SMALL,
+        {},
+    )
 
 
 def test_what_is_fitted_never_learnt_a_sensor_that_is_searched_by(network: Checkpoint) -> None:
@@ -72,7 +76,7 @@ def test_what_is_fitted_never_learnt_a_sensor_that_is_searched_by(network: Check
         return network
 
     def watched() -> Iterator[object]:
-        for part in over_folds(Heard(ours, {"other": ours}), fit, divisions=2):
+        for part in over_folds(EmbeddedDataset(ours, {"other": ours}), fit, divisions=2):
             asked.append(set(part.benchmark.queries.groups.tolist()))
             assert set(part.benchmark.database.groups.tolist()) == learnt[-1]
             assert part.numbers is not None
@@ -89,7 +93,7 @@ def test_what_is_fitted_never_learnt_a_sensor_that_is_searched_by(network: Check
 
 def test_two_folders_are_compared_with_networks_as_they_are(network: Checkpoint) -> None:
     queries, database = clips(["sensor-1"] * 9), clips(["sensor-2"] * 20)
-    part = between(Heard(queries, {}), Heard(database, {}), {"mine": network})
+    part = between(EmbeddedDataset(queries, {}), EmbeddedDataset(database, {}), {"mine": network})
     assert set(part.methods) == {"random", "cosine", "linear", "mine", "mine-kind"}
     assert part.numbers is None
     assert all(rank(3).shape == (20,) for rank in part.methods.values())
@@ -105,7 +109,7 @@ def toy(groups: list[str], seed: int = 0) -> Dataset:
 
 def toy_network(seed: int = 0) -> Checkpoint:
     torch.manual_seed(seed)
-    network = TaggedNetwork(TaggedConfig(*TOY.shape, trunk=(8,))).eval().requires_grad_(False)
+    network = TaggingEnsemble(TaggedConfig(*TOY.shape, trunk=(8,))).eval().requires_grad_(False)
     return Checkpoint(network, TOY, {})
 
 
@@ -125,7 +129,7 @@ def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
         learnt.append(clips)
         return toy_network()
 
-    parts = list(over_folds(Heard(data, {}), fit, name="mine", seed=seed, divisions=divisions))
+    parts = list(over_folds(EmbeddedDataset(data, {}), fit, name="mine", seed=seed, divisions=divisions))
     assert len(parts) == len(learnt) == FOLDS * divisions
     asked = np.concatenate([part.numbers for part in parts if part.numbers is not None])
     times = np.bincount(asked, minlength=len(data))
@@ -139,7 +143,7 @@ def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
 
 
 def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:
-    heard = Heard(toy([f"sensor-{number}" for number in range(10)]), {})
+    heard = EmbeddedDataset(toy([f"sensor-{number}" for number in range(10)]), {})
 
     def asked(seed: int, divisions: int) -> list[set[str]]:
         parts = over_folds(heard, lambda _: toy_network(), seed=seed, divisions=divisions)
@@ -150,7 +154,7 @@ def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_another_chance() -> None:
-    heard = Heard(toy([f"sensor-{number % 5}" for number in range(30)]), {})
+    heard = EmbeddedDataset(toy([f"sensor-{number % 5}" for number in range(30)]), {})
     first, again, other = (
         evaluate_parts(over_folds(heard, lambda _: toy_network(), seed=seed)).document() for seed in (1, 1, 2)
     )
@@ -163,9 +167,13 @@ def test_yardsticks_learn_the_database_and_tag_the_queries_in_their_own_space() 
     queries, database = toy(["sensor-1"] * 7, 1), toy(["sensor-2"] * 20, 2)
     others = (Dataset(TOY, 255 - data.features, data.labels, data.groups) for data in (queries, database))
     turned, learnt = others
-    part = between(Heard(queries, {"turned": turned}), Heard(database, {"turned": learnt}), {"mine": toy_network()})
-    np.testing.assert_array_equal(part.presence["linear"], LinearTagger.of(database).tags(queries))
-    np.testing.assert_array_equal(part.presence["turned"], LinearTagger.of(learnt).tags(turned))
+    part = between(
+        EmbeddedDataset(queries, {"turned": turned}),
+        EmbeddedDataset(database, {"turned": learnt}),
+        {"mine": toy_network()},
+    )
+    np.testing.assert_array_equal(part.presence["linear"], LinearProbe.of(database).tags(queries))
+    np.testing.assert_array_equal(part.presence["turned"], LinearProbe.of(learnt).tags(turned))
     assert part.presence["mine"].shape == (7, 8)
     assert "random" not in part.presence
 
@@ -174,17 +182,17 @@ def test_only_networks_that_are_calibrated_are_held_to_what_they_say() -> None:
     sure = Curve((0.0, 8.0), (0.0, 1.0))
     calibration = Calibration(sure, sure, sure, sure, (sure,) * 8, (sure,) * 8)
     networks = {"plain": toy_network(), "calibrated": replace(toy_network(1), calibration=calibration)}
-    part = between(Heard(toy(["a"] * 5), {}), Heard(toy(["b"] * 9, 1), {}), networks)
+    part = between(EmbeddedDataset(toy(["a"] * 5), {}), EmbeddedDataset(toy(["b"] * 9, 1), {}), networks)
     assert part.calibrations == {"calibrated": calibration}
 
 
 def test_networks_of_another_space_and_folders_without_clips_are_refused() -> None:
-    some, none = Heard(toy(["a"] * 5), {}), Heard(toy([]), {})
-    small = TaggedNetwork(TaggedConfig(*VGGISH.shape, trunk=(8,))).eval()
-    with pytest.raises(Invalid, match="cannot rank toy/1"):
+    some, none = EmbeddedDataset(toy(["a"] * 5), {}), EmbeddedDataset(toy([]), {})
+    small = TaggingEnsemble(TaggedConfig(*VGGISH.shape, trunk=(8,))).eval()
+    with pytest.raises(InvalidError, match="cannot rank toy/1"):
         between(some, some, {"mine": Checkpoint(small, VGGISH, {})})
     for queries, database in ((some, none), (none, some)):
-        with pytest.raises(Invalid, match="needs queries and a database"):
+        with pytest.raises(InvalidError, match="needs queries and a database"):
             between(queries, database, {})
 
 
@@ -194,8 +202,8 @@ def test_recordings_are_heard_in_all_spaces_clip_by_clip(tmp_path: Path) -> None
         soundfile.write(tmp_path / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / (number + 3)), 8_000)
         rows.append(f"{number}.wav,{number}," + ",".join("01"[number == c] for c in range(8)))
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-    brought = bring(write_backbone(tmp_path, "heard-by-sensor")).space
-    heard = hear(tmp_path, Reader(brought.id), {"logmel": Reader(LOGMEL.id)})
+    brought = register_backbone(write_backbone(tmp_path, "heard-by-sensor")).space
+    heard = embed_dataset(tmp_path, DatasetReader(brought.id), {"logmel": DatasetReader(LOGMEL.id)})
     assert heard.ours.space == brought
     assert heard.others["logmel"].space == LOGMEL
     last = heard.take(np.array([False, False, True]))
@@ -204,5 +212,5 @@ def test_recordings_are_heard_in_all_spaces_clip_by_clip(tmp_path: Path) -> None
         assert data.labels.tolist() == [[0, 0, 1, 0, 0, 0, 0, 0]]
     np.testing.assert_array_equal(last.others["logmel"].features[0], heard.others["logmel"].features[2])
     (tmp_path / "0.wav").unlink()
-    with pytest.raises(Unavailable, match=r"0\.wav"):
-        hear(tmp_path, Reader(brought.id), {})
+    with pytest.raises(UnavailableError, match=r"0\.wav"):
+        embed_dataset(tmp_path, DatasetReader(brought.id), {})

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hub.model.tagger import TaggedConfig, TaggedNetwork, apart, side_by_side
+from hub.model.tagger import TaggedConfig, TaggingEnsemble, split_members, stack_members
 from hub.training import ensemble
 from hub.training.dataset import Dataset
 from hub.training.tagger_schedule import Stage, TaggedEpoch, TaggedPlan
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import FeatureSpace
 
 TOY = FeatureSpace("toy/1", frames=3, dimension=8, low=-1.0, high=1.0)
@@ -33,30 +33,30 @@ def clips(count: int = 24) -> Dataset:
     return Dataset(TOY, features.astype(np.uint8), labels, np.full(count, ""))
 
 
-def network(seed: int, config: TaggedConfig = CONFIG) -> TaggedNetwork:
+def network(seed: int, config: TaggedConfig = CONFIG) -> TaggingEnsemble:
     """Weights, means and counters that are all drawn by chance, another for each member."""
     torch.manual_seed(seed)
     made = []
     for _ in range(config.members):
-        alone = TaggedNetwork(replace(config, members=1))
+        alone = TaggingEnsemble(replace(config, members=1))
         drawn = {
             name: torch.rand_like(tensor) if tensor.is_floating_point() else torch.full_like(tensor, seed)
             for name, tensor in alone.tagger.state_dict().items()
         }
         alone.tagger.load_state_dict(drawn)
         made.append(alone)
-    return side_by_side(made).eval() if config.members > 1 else made[0].eval()
+    return stack_members(made).eval() if config.members > 1 else made[0].eval()
 
 
-def fitted(plan: TaggedPlan, start: TaggedNetwork | None, state: Path | None = None) -> TaggedNetwork:
-    return ensemble.fit(clips(), CONFIG, plan, on_epoch=ignore, on_step=ignore, start=start, state=state)[0]
+def fitted(plan: TaggedPlan, start: TaggingEnsemble | None, state: Path | None = None) -> TaggingEnsemble:
+    return ensemble.fit_members(clips(), CONFIG, plan, on_epoch=ignore, on_step=ignore, start=start, state=state)[0]
 
 
-def tensors(made: TaggedNetwork) -> dict[str, Tensor]:
+def tensors(made: TaggingEnsemble) -> dict[str, Tensor]:
     return made.tagger.state_dict()
 
 
-def equal(one: TaggedNetwork, other: TaggedNetwork) -> bool:
+def equal(one: TaggingEnsemble, other: TaggingEnsemble) -> bool:
     return all(torch.equal(tensor, tensors(other)[name]) for name, tensor in tensors(one).items())
 
 
@@ -77,8 +77,8 @@ def test_each_weight_is_drawn_back_by_the_share_that_is_kept(share: float, seed:
 
 def test_each_member_is_drawn_back_to_its_own_start_and_not_to_anothers() -> None:
     start = network(3)
-    free, kept = apart(fitted(replace(PLAN, kept=0.0), start)), apart(fitted(PLAN, start))
-    own = apart(start)
+    free, kept = split_members(fitted(replace(PLAN, kept=0.0), start)), split_members(fitted(PLAN, start))
+    own = split_members(start)
     assert not equal(own[0], own[1])
     for learnt, drawn, first in zip(free, kept, own, strict=True):
         for name, tensor in tensors(drawn).items():
@@ -108,13 +108,13 @@ def test_a_start_is_left_as_it_is_and_gives_the_same_network_each_time() -> None
 
 @pytest.mark.parametrize("kept", [-0.1, 1.0, 1.5, float("nan")])
 def test_all_of_a_start_or_less_than_nothing_cannot_be_kept(kept: float) -> None:
-    with pytest.raises(Invalid, match=r"lies in \[0, 1\)"):
+    with pytest.raises(InvalidError, match=r"lies in \[0, 1\)"):
         TaggedPlan(kept=kept)
 
 
 def test_a_start_of_another_shape_is_refused_but_its_dropout_is_its_own_affair() -> None:
     for other in (replace(CONFIG, members=1), replace(CONFIG, trunk=(6, 6)), replace(CONFIG, context=False)):
-        with pytest.raises(Invalid, match="is no start for one of"):
+        with pytest.raises(InvalidError, match="is no start for one of"):
             fitted(PLAN, network(1, other))
     assert not fitted(PLAN, network(1, replace(CONFIG, dropout=0.5))).training
 
@@ -130,14 +130,16 @@ def test_an_interrupted_training_from_a_start_goes_on_as_if_it_had_not_been(tmp_
 
     whole = fitted(PLAN, start)
     with pytest.raises(KeyboardInterrupt):
-        ensemble.fit(clips(), CONFIG, PLAN, on_epoch=stop, on_step=ignore, start=start, state=tmp_path / "state")
+        ensemble.fit_members(
+            clips(), CONFIG, PLAN, on_epoch=stop, on_step=ignore, start=start, state=tmp_path / "state"
+        )
     assert equal(fitted(PLAN, start, tmp_path / "state"), whole)
 
 
 def test_a_state_of_a_training_from_another_start_is_refused(tmp_path: Path) -> None:
     fitted(PLAN, network(8), tmp_path / "state")
     for other in (network(9), None):
-        with pytest.raises(Invalid, match="other data, network or plan"):
+        with pytest.raises(InvalidError, match="other data, network or plan"):
             fitted(PLAN, other, tmp_path / "state")
 
 
@@ -148,9 +150,9 @@ def test_members_that_were_told_apart_give_the_same_network_side_by_side(
 ) -> None:
     config = replace(CONFIG, members=count, context=context, fine=fine, profile=fine, trunk=tuple(trunk))
     whole = network(2, config)
-    found = apart(whole)
+    found = split_members(whole)
     assert [one.config for one in found] == [replace(config, members=1)] * count
-    again = side_by_side(found)
+    again = stack_members(found)
     for name, tensor in tensors(again).items():
         torch.testing.assert_close(tensor, tensors(whole)[name])
 
@@ -158,7 +160,7 @@ def test_members_that_were_told_apart_give_the_same_network_side_by_side(
 def test_members_told_apart_share_no_memory_with_the_network_or_each_other() -> None:
     whole = network(2)
     before = {name: tensor.clone() for name, tensor in tensors(whole).items()}
-    first, second = apart(whole)
+    first, second = split_members(whole)
     untouched = {name: tensor.clone() for name, tensor in tensors(second).items()}
     for tensor in tensors(first).values():
         tensor.zero_()

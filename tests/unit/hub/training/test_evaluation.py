@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hub.model.calibration import Calibration, Curve
 from hub.training.benchmark import Benchmark, by_chance, by_cosine
 from hub.training.dataset import Dataset
-from hub.training.evaluation import K, Part, Row, S, evaluate, evaluate_parts, interval
+from hub.training.evaluation import K, Part, S, ScoreRow, evaluate, evaluate_parts, interval
 from hub.training.ranking_metrics import average_precision
 from hub.training.reliability import Reliability
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
 
 
@@ -56,7 +56,7 @@ def test_queries_are_told_apart_by_kind_and_finer_labels_are_compared() -> None:
     fine = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=np.uint8)
     benchmark = Benchmark(dataset(labels, fine), dataset(labels, fine))
     rows = evaluate(benchmark, {"cosine": by_cosine(benchmark)}).rows
-    assert Row("cosine", 8, 1, "all", 1.0, 1.0, 1.0, 1.0) in rows
+    assert ScoreRow("cosine", 8, 1, "all", 1.0, 1.0, 1.0, 1.0) in rows
     assert {row.queries for row in rows} == {"all", "single", "multi"}
     assert len(rows) == 2 * 6 * 3
     two = np.array([0.1, 0.9, 0.0], dtype=np.float32)
@@ -105,7 +105,7 @@ def test_a_benchmark_can_be_shortened_evenly_and_needs_both_sides() -> None:
     benchmark = Benchmark(data, data)
     assert benchmark.first(None) is benchmark.first(8) is benchmark
     assert benchmark.first(2).queries.labels.argmax(axis=1).tolist() == [0, 7]
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Benchmark(data.take(np.array([], dtype=np.int64)), data)
 
 

@@ -14,7 +14,7 @@ from hub.training.few_shot import (
     nearest_example,
     nearest_mean,
 )
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 FOLDS = ("fold-1", "fold-2", "fold-3")
 
@@ -36,7 +36,7 @@ def test_examples_are_different_clips_of_their_class_from_other_folds(
     classes = grid(each)
     rng = np.random.default_rng(seed)
     if examples > 2 * each:
-        with pytest.raises(Invalid, match=f"{2 * each} clips outside {fold}"):
+        with pytest.raises(InvalidError, match=f"{2 * each} clips outside {fold}"):
             classes.draw(fold, examples, rng)
         return
     rows = classes.draw(fold, examples, rng)
@@ -121,5 +121,5 @@ def test_a_figure_says_what_it_is_of() -> None:
 
 @pytest.mark.parametrize(("names", "folds"), [(["a", "a"], ["1", "2"]), (["a", "b"], ["1", "1"]), ([], [])])
 def test_one_class_or_one_fold_is_refused(names: list[str], folds: list[str]) -> None:
-    with pytest.raises(Invalid, match="two classes and two folds"):
+    with pytest.raises(InvalidError, match="two classes and two folds"):
         Classes(np.array(names, dtype=np.str_), np.array(folds, dtype=np.str_))

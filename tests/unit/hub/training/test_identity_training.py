@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.model.checkpoint import Checkpoint, load, save
 from hub.model.identity import STEPS, IdentityConfig
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.training.dataset import Dataset
 from hub.training.identity_network_training import IdentityPlan, learn
 from hub.training.identity_training import plan_of, teach
-from shared.errors import Invalid
-from shared.feature_space import SMALL, VGGISH
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.taxonomy import CATEGORIES
 
 QUICK = IdentityPlan(values=8, steps=30, clips=40, parts=2, weight=0.75)
@@ -24,23 +24,23 @@ QUICK = IdentityPlan(values=8, steps=30, clips=40, parts=2, weight=0.75)
 def clips(count: int) -> np.ndarray:
     """Each clip has a source of its own in the first values, and noise in all others."""
     rng = np.random.default_rng(0)
-    features = rng.integers(0, 256, (count, *SMALL.shape))
+    features = rng.integers(0, 256, (count, *EARWITNESS_SMALL.shape))
     features[:, :, :6] = np.clip(
-        rng.integers(40, 216, (count, 1, 6)) + rng.integers(-12, 13, (count, SMALL.frames, 6)), 0, 255
+        rng.integers(40, 216, (count, 1, 6)) + rng.integers(-12, 13, (count, EARWITNESS_SMALL.frames, 6)), 0, 255
     )
     return features.astype(np.uint8)
 
 
 def data(count: int = 120, groups: int = 0) -> Dataset:
     names = [f"sensor-{number % groups}" if groups else "" for number in range(count)]
-    return Dataset(SMALL, clips(count), np.zeros((count, len(CATEGORIES)), np.uint8), np.array(names))
+    return Dataset(EARWITNESS_SMALL, clips(count), np.zeros((count, len(CATEGORIES)), np.uint8), np.array(names))
 
 
 @pytest.fixture
 def untaught() -> Checkpoint:
     torch.manual_seed(0)
-    network = TaggedNetwork(TaggedConfig(10, 128, trunk=(8,))).eval().requires_grad_(requires_grad=False)
-    return Checkpoint(network, SMALL, {"seed": 3, "clips": 7})
+    network = TaggingEnsemble(TaggedConfig(10, 128, trunk=(8,))).eval().requires_grad_(requires_grad=False)
+    return Checkpoint(network, EARWITNESS_SMALL, {"seed": 3, "clips": 7})
 
 
 def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: Checkpoint) -> None:
@@ -49,7 +49,7 @@ def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: C
     assert taught.identity is not None
     assert taught.network is untaught.network
     about = taught.record["identity"]
-    halves = [SMALL.dequantise(clips(120)[:, part]).mean(axis=1) for part in (slice(5), slice(5, 10))]
+    halves = [EARWITNESS_SMALL.dequantise(clips(120)[:, part]).mean(axis=1) for part in (slice(5), slice(5, 10))]
     plain = [half / np.linalg.norm(half, axis=1, keepdims=True) for half in halves]
     cosine = float(((plain[0] @ plain[1].T).argmax(axis=1) == np.arange(120)).mean())
     assert about["first"] > cosine + 0.2
@@ -64,14 +64,14 @@ def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_pla
     assert identity is not None
     assert float(identity.network.weight) == 0.75
     assert float(identity.network.floor) == pytest.approx(0.6)
-    made = identity.network(torch.from_numpy(SMALL.dequantise(clips(5))))
+    made = identity.network(torch.from_numpy(EARWITNESS_SMALL.dequantise(clips(5))))
     assert made.shape == (5, 8)
     assert torch.equal(made, torch.round(made * STEPS) / STEPS)
     assert identity.match(np.array([1.0]))[0] > identity.match(np.array([-1.0]))[0]
 
 
 def test_the_same_seed_teaches_the_same_identity() -> None:
-    config = IdentityConfig(*SMALL.shape, 8)
+    config = IdentityConfig(*EARWITNESS_SMALL.shape, 8)
     first, again, other = (learn(data(), config, replace(QUICK, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first.projection.weight, again.projection.weight)
     assert not torch.equal(first.projection.weight, other.projection.weight)
@@ -89,7 +89,7 @@ def test_without_steps_it_is_whitening_and_a_start_is_kept(untaught: Checkpoint)
 def test_a_sensor_is_not_divided_between_learning_and_measuring(untaught: Checkpoint) -> None:
     about = teach(untaught, data(groups=4), QUICK).record["identity"]
     assert about["queries"] == 120
-    with pytest.raises(Invalid, match="1 groups of clips cannot be divided into 2 parts"):
+    with pytest.raises(InvalidError, match="1 groups of clips cannot be divided into 2 parts"):
         teach(untaught, data(groups=1), QUICK)
 
 
@@ -100,12 +100,12 @@ def test_only_clips_of_sensors_are_asked_if_there_are_any(untaught: Checkpoint) 
 
 
 def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: Checkpoint) -> None:
-    with pytest.raises(Invalid, match="give at least 20"):
+    with pytest.raises(InvalidError, match="give at least 20"):
         teach(untaught, data(19), QUICK)
     alike = data()
-    with pytest.raises(Invalid, match="cannot teach a checkpoint of"):
+    with pytest.raises(InvalidError, match="cannot teach a checkpoint of"):
         teach(untaught, replace(alike, space=VGGISH), QUICK)
-    with pytest.raises(Invalid, match="is no start for"):
+    with pytest.raises(InvalidError, match="is no start for"):
         teach(untaught, alike, replace(QUICK, values=4), start=teach(untaught, alike, QUICK).identity)
     for senseless in (
         {"steps": -1},
@@ -115,17 +115,28 @@ def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: 
         {"shrinkage": 1.5},
         {"parts": 1},
     ):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidError):
             IdentityPlan(**senseless)
 
 
 def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Checkpoint, tmp_path: Path) -> None:
     labels = np.zeros((120, len(CATEGORIES)), np.uint8)
-    np.savez(tmp_path / "features.npz", space=SMALL.id, features=clips(120), labels=labels)
+    np.savez(tmp_path / "features.npz", space=EARWITNESS_SMALL.id, features=clips(120), labels=labels)
     path = tmp_path / "a.safetensors"
     save(path, untaught)
     before = load(path)
-    arguments = ("identity", "--checkpoint", str(path), "--data", str(tmp_path), "--cache", "-", "--steps", "5")
+    arguments = (
+        "checkpoint",
+        "train-identity",
+        "--checkpoint",
+        str(path),
+        "--data",
+        str(tmp_path),
+        "--cache",
+        "-",
+        "--steps",
+        "5",
+    )
     ran = CliRunner().invoke(app, [*arguments, "--weight", "0.5", "--floor", "0.25", "--json"])
     assert ran.exit_code == 0, ran.output
     said = json.loads(ran.stdout)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub.training.benchmark import Benchmark
 from hub.training.dataset import Dataset
-from hub.training.linear_probe import LinearTagger, by_linear_tagger
+from hub.training.linear_probe import LinearProbe, by_linear_tagger
 from hub.training.ranking_metrics import auc
 from shared.feature_space import LOGMEL, VGGISH, FeatureSpace
 
@@ -25,7 +25,7 @@ def clips(count: int, seed: int) -> Dataset:
 
 
 def test_it_learns_what_is_linear_and_tells_it_of_clips_it_never_saw() -> None:
-    tagger, fresh = LinearTagger.of(clips(300, 0)), clips(200, 1)
+    tagger, fresh = LinearProbe.of(clips(300, 0)), clips(200, 1)
     tags = tagger.tags(fresh)
     assert tags.shape == (200, 8)
     assert ((tags >= 0) & (tags <= 1)).all()
@@ -35,14 +35,14 @@ def test_it_learns_what_is_linear_and_tells_it_of_clips_it_never_saw() -> None:
 def test_the_same_clips_give_the_same_tagger_and_a_category_never_met_is_improbable() -> None:
     learnt = clips(100, 2)
     learnt.labels[:, 3] = 0
-    first, second = LinearTagger.of(learnt), LinearTagger.of(learnt)
+    first, second = LinearProbe.of(learnt), LinearProbe.of(learnt)
     np.testing.assert_array_equal(first.tags(learnt), second.tags(learnt))
     assert first.tags(clips(50, 3))[:, 3].max() < 0.1
 
 
 def test_clips_are_ranked_by_the_expected_number_of_agreements() -> None:
     database, queries = clips(60, 4), clips(5, 5)
-    tagger = LinearTagger.of(database)
+    tagger = LinearProbe.of(database)
     rank = by_linear_tagger(Benchmark(queries, database), tagger)
     own, theirs = tagger.tags(queries)[2], tagger.tags(database)
     expected = [sum(a * b + (1 - a) * (1 - b) for a, b in zip(own, event, strict=True)) for event in theirs]
@@ -60,7 +60,7 @@ def any_clips(seed: int, count: int, values: int, space: FeatureSpace = TOY) -> 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 30), st.sampled_from([1, 2, 256]), st.integers(1, 20))
 def test_tags_are_probabilities_whatever_is_learnt_and_heard(seed: int, count: int, values: int, heard: int) -> None:
-    tagger = LinearTagger.of(any_clips(seed, count, values))
+    tagger = LinearProbe.of(any_clips(seed, count, values))
     tags = tagger.tags(any_clips(seed + 1, heard, 256))
     assert tags.shape == (heard, 8)
     assert np.isfinite(tags).all()
@@ -70,14 +70,14 @@ def test_tags_are_probabilities_whatever_is_learnt_and_heard(seed: int, count: i
 def test_when_a_sound_comes_within_a_clip_does_not_matter() -> None:
     learnt, fresh = any_clips(1, 40, 256), any_clips(2, 10, 256)
     turned = Dataset(TOY, fresh.features[:, ::-1], fresh.labels, fresh.groups)
-    tagger = LinearTagger.of(learnt)
+    tagger = LinearProbe.of(learnt)
     np.testing.assert_allclose(tagger.tags(turned), tagger.tags(fresh), rtol=1e-9)
 
 
 def test_the_order_of_the_clips_learnt_does_not_matter() -> None:
     learnt, fresh = any_clips(3, 60, 256), any_clips(4, 10, 256)
     shuffled = learnt.take(np.random.default_rng(0).permutation(60))
-    np.testing.assert_allclose(LinearTagger.of(shuffled).tags(fresh), LinearTagger.of(learnt).tags(fresh), atol=1e-3)
+    np.testing.assert_allclose(LinearProbe.of(shuffled).tags(fresh), LinearProbe.of(learnt).tags(fresh), atol=1e-3)
 
 
 def test_a_short_sound_counts_as_a_long_one_does_where_spaces_have_many_frames() -> None:
@@ -88,12 +88,12 @@ def test_a_short_sound_counts_as_a_long_one_does_where_spaces_have_many_frames()
     features[labels[:, 0] == 1, 50, :20] = 240
     features[labels[:, 1] == 1, :, 60:80] += 20
     data = Dataset(LOGMEL, features.astype(np.uint8), labels, np.full(80, ""))
-    tags = LinearTagger.of(data.take(np.arange(40))).tags(data.take(np.arange(40, 80)))
+    tags = LinearProbe.of(data.take(np.arange(40))).tags(data.take(np.arange(40, 80)))
     assert [auc(tags[:, c], labels[40:, c] == 1) for c in range(2)] == [1.0, 1.0]
 
 
 def test_a_single_clip_can_be_learnt() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tags = LinearTagger.of(any_clips(5, 1, 256)).tags(any_clips(6, 3, 256))
+        tags = LinearProbe.of(any_clips(5, 1, 256)).tags(any_clips(6, 3, 256))
     assert np.isfinite(tags).all()

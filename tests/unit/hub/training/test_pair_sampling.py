@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from hub.domain.presence_matrix import Labels
 from hub.training.pair_sampling import Pairs, batched, draw_pairs, draw_partners, draw_pooled
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 LABELS = (np.random.default_rng(4).random((60, 8)) < 0.3).astype(np.uint8)
 columns = arrays(np.uint8, st.integers(0, 12), elements=st.integers(0, 1))
@@ -128,7 +128,7 @@ def test_batches_keep_all_pairs_but_a_single_last_one(pairs: int, sizes: list[in
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(Invalid, match="0 and 1"):
+    with pytest.raises(InvalidError, match="0 and 1"):
         draw_pairs(np.full((3, 8), 2, dtype=np.uint8), np.random.default_rng(0))
-    with pytest.raises(Invalid, match="partners"):
+    with pytest.raises(InvalidError, match="partners"):
         draw_pairs(LABELS, np.random.default_rng(0), 0)

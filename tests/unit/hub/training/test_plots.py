@@ -9,7 +9,7 @@ from hub.training import plots
 from hub.training.benchmark import Benchmark, by_chance, by_cosine
 from hub.training.dataset import Dataset
 from hub.training.evaluation import Evaluation, K, S, evaluate
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.feature_space import VGGISH
 
 
@@ -52,5 +52,5 @@ def test_the_same_evaluation_is_drawn_as_the_same_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="cannot write"):
+    with pytest.raises(UnavailableError, match="cannot write"):
         drawn(tmp_path / "file" / "a.svg", evaluation(np.eye(8, dtype=np.uint8)))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hub.training.ranking_metrics import agreement, auc, average_precision, fine_agreement, mean_average_precision
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 
 def naive(retrieved: list[int], s: int, k: int) -> float:
@@ -58,7 +58,7 @@ def test_fine_agreement_is_the_mean_jaccard_similarity(data: st.DataObject) -> N
 
 
 def test_map_of_no_queries_is_refused() -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         mean_average_precision(np.empty((0, 5), dtype=np.int64), 8, 5)
 
 

@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.tagger import TaggedNetwork
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load
+from hub.model.tagger import TaggingEnsemble
 from hub.training import recipes
 from hub.training.dataset import Dataset
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.feature_file import save_features
 from hub.training.datasets.synthetic import synthesise
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 
 
-def clips(count: int, groups: list[str] | None = None, *, space: FeatureSpace = SMALL, fine: int = 0) -> Dataset:
+def clips(
+    count: int, groups: list[str] | None = None, *, space: FeatureSpace = EARWITNESS_SMALL, fine: int = 0
+) -> Dataset:
     """Each category lifts its own sixteen values."""
     rng = np.random.default_rng(count)
     labels = (rng.random((count, 8)) < 0.4).astype(np.uint8)
@@ -28,15 +30,15 @@ def clips(count: int, groups: list[str] | None = None, *, space: FeatureSpace = 
     return Dataset(space, features.astype(np.uint8), labels, names, finer)
 
 
-def trained(data: Dataset, order: recipes.Order, aside: Dataset | None = None) -> Checkpoint:
+def trained(data: Dataset, order: recipes.TrainingSpec, aside: Dataset | None = None) -> Checkpoint:
     def ignore(*_: object) -> None: ...
 
     nothing = data.take(np.array([], dtype=np.int64))
-    return recipes.fit(data, nothing if aside is None else aside, order, on_epoch=ignore, on_step=ignore)
+    return recipes.run_training(data, nothing if aside is None else aside, order, on_epoch=ignore, on_step=ignore)
 
 
 def started() -> Checkpoint:
-    start = recipes.start_of(SMALL.id, recipes.TAGGED)
+    start = recipes.default_initialisation(EARWITNESS_SMALL.id, recipes.TAGGED)
     assert start is not None
     return start
 
@@ -48,8 +50,8 @@ def distance(one: Checkpoint, other: Checkpoint) -> float:
 
 def test_a_network_with_a_start_is_trained_by_the_plan_for_it_and_stays_nearer_to_it() -> None:
     data = clips(48, fine=521)
-    near = trained(data, recipes.Order(recipes.TAGGED, 2, epochs=1, start=started()))
-    far = trained(data, recipes.Order(recipes.TAGGED, 2, epochs=1))
+    near = trained(data, recipes.TrainingSpec(recipes.TAGGED, 2, epochs=1, start=started()))
+    far = trained(data, recipes.TrainingSpec(recipes.TAGGED, 2, epochs=1))
     assert (near.record["plan"]["pretrain"]["epochs"], near.record["plan"]["tune"]["epochs"]) == (0, 1)
     assert near.record["plan"]["kept"] == recipes.STARTED_PLAN.kept > 0
     assert near.record["plan"]["seed"] == 2
@@ -66,67 +68,69 @@ def test_most_epochs_are_the_recipes_even_if_more_are_ordered() -> None:
 
 def test_clips_of_sensors_are_the_domain_of_all_spaces_but_the_benchmarks() -> None:
     data = clips(40, ["sensor-1"] * 10 + ["sensor-2"] * 10 + [""] * 20)
-    assert trained(data, recipes.Order(recipes.TAGGED, epochs=1)).record["domain"] == 20
+    assert trained(data, recipes.TrainingSpec(recipes.TAGGED, epochs=1)).record["domain"] == 20
     embeddings = replace(data, space=VGGISH)
-    assert trained(embeddings, recipes.Order(recipes.TAGS_ONLY, epochs=1)).record["domain"] == 40
+    assert trained(embeddings, recipes.TrainingSpec(recipes.TAGS_ONLY, epochs=1)).record["domain"] == 40
 
 
 @pytest.mark.parametrize("held", [0, recipes.FEWEST_HELD - 1, recipes.FEWEST_HELD])
 def test_the_papers_networks_are_calibrated_if_enough_clips_are_held_out(held: int) -> None:
-    order = recipes.Order("paper", epochs=1, validation=False)
+    order = recipes.TrainingSpec("paper", epochs=1, validation=False)
     found = trained(clips(60, space=VGGISH), order, clips(held, space=VGGISH))
     assert (found.calibration is not None) == (held >= recipes.FEWEST_HELD)
 
 
 def test_a_start_that_does_not_fit_is_refused_before_anything_is_learnt(tmp_path: Path) -> None:
     data = clips(30)
-    paper = trained(data, recipes.Order("paper", epochs=1, validation=False))
-    for start in (load(shipped(LOGMEL.id)), load(shipped(VGGISH.id)), paper):
-        order = recipes.Order(recipes.TAGGED, epochs=1, start=start, state=tmp_path / "state")
-        with pytest.raises(Invalid, match=f"training on {SMALL.id} cannot start from a checkpoint of "):
+    paper = trained(data, recipes.TrainingSpec("paper", epochs=1, validation=False))
+    for start in (load(default_checkpoint(LOGMEL.id)), load(default_checkpoint(VGGISH.id)), paper):
+        order = recipes.TrainingSpec(recipes.TAGGED, epochs=1, start=start, state=tmp_path / "state")
+        with pytest.raises(
+            InvalidError, match=f"training on {EARWITNESS_SMALL.id} cannot start from a checkpoint of "
+        ):
             trained(data, order)
-    alone = trained(data, recipes.Order(recipes.TAGS_ONLY, epochs=1))
+    alone = trained(data, recipes.TrainingSpec(recipes.TAGS_ONLY, epochs=1))
     for method, start in ((recipes.TAGGED, alone), (recipes.TAGS_ONLY, started())):
-        with pytest.raises(Invalid, match="is no start for one of"):
-            trained(data, recipes.Order(method, epochs=1, start=start, state=tmp_path / "state"))
+        with pytest.raises(InvalidError, match="is no start for one of"):
+            trained(data, recipes.TrainingSpec(method, epochs=1, start=start, state=tmp_path / "state"))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_was_trained_is_a_start_itself() -> None:
-    first = trained(clips(40), recipes.Order(recipes.TAGGED, epochs=1, start=started()))
-    assert isinstance(first.network, TaggedNetwork)
+    first = trained(clips(40), recipes.TrainingSpec(recipes.TAGGED, epochs=1, start=started()))
+    assert isinstance(first.network, TaggingEnsemble)
     before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
-    second = trained(clips(36), recipes.Order(recipes.TAGGED, epochs=1, start=first))
+    second = trained(clips(36), recipes.TrainingSpec(recipes.TAGGED, epochs=1, start=first))
     assert second.network.config == first.network.config
     assert (
         0
         < distance(second, first)
-        < distance(second, trained(clips(36, fine=521), recipes.Order(recipes.TAGGED, epochs=1)))
+        < distance(second, trained(clips(36, fine=521), recipes.TrainingSpec(recipes.TAGGED, epochs=1)))
     )
     assert all(torch.equal(tensor, before[name]) for name, tensor in first.network.state_dict().items())
 
 
 def test_data_with_finer_labels_as_sonyc_ust_has_can_start_as_the_command_does() -> None:
     data = clips(40, fine=5)
-    found = trained(data, recipes.Order(recipes.TAGGED, epochs=1, start=started()))
+    found = trained(data, recipes.TrainingSpec(recipes.TAGGED, epochs=1, start=started()))
     assert distance(found, started()) > 0
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Invalid, match="unknown network 'mine'; one of tagged, tag-and-compare, paper"):
-        recipes.Order("mine")
+    with pytest.raises(InvalidError, match="unknown network 'mine'; one of tagged, tag-and-compare, paper"):
+        recipes.TrainingSpec("mine")
 
 
 def test_sources_are_gathered_and_groups_held_out(tmp_path: Path) -> None:
     save_features(tmp_path / "one", clips(5))
     save_features(tmp_path / "two", clips(7))
-    reader = Reader(SMALL.id)
-    data, aside = recipes.gather(recipes.Sources((tmp_path / "one", tmp_path / "two"), 2), reader, ["sensor-2"], 4)
+    reader = DatasetReader(EARWITNESS_SMALL.id)
+    data, aside = recipes.load_data(recipes.Sources((tmp_path / "one", tmp_path / "two"), 2), reader, ["sensor-2"], 4)
     assert (len(data), len(aside)) == (5 + 7 + 2, 0)
     made = synthesise(2, 4, reader.hearing().extractor, lambda: None)
     np.testing.assert_array_equal(data.features[-2:], made.features)
-    with pytest.raises(Invalid, match="no data given"):
-        recipes.gather(recipes.Sources(), reader, [], 0)
+    with pytest.raises(InvalidError, match="no data given"):
+        recipes.load_data(recipes.Sources(), reader, [], 0)
 
 
 def test_few_clips_have_no_quality_and_categories_that_all_have_none_either() -> None:

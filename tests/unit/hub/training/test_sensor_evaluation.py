@@ -14,13 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from hub.cli import evaluate
-from hub.model.checkpoint import shipped
+from hub.model.checkpoint import default_checkpoint
 from hub.training import recipes
-from hub.training.sensor_evaluation import SensorBench
+from hub.training.sensor_evaluation import SensorEvaluation
 from hub.training.tagger_schedule import Stage, TaggedPlan
-from shared.backbones import bring
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH
+from shared.backbones import register_backbone
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 from tests.backbones import write_backbone
@@ -77,8 +77,8 @@ def ignore(*_: object) -> None:
     """Progress that nobody watches."""
 
 
-def bench(cache: Path, told: Callable[[str], None] = ignore, space: str = SMALL.id) -> SensorBench:
-    return SensorBench(space, Path(), cache, ignore, told)
+def bench(cache: Path, told: Callable[[str], None] = ignore, space: str = EARWITNESS_SMALL.id) -> SensorEvaluation:
+    return SensorEvaluation(space, Path(), cache, ignore, told)
 
 
 @pytest.mark.usefixtures("short")
@@ -100,7 +100,7 @@ def test_over_folds_the_network_is_trained_anew_without_each_folds_sensors(five:
 
 def test_a_network_that_is_given_or_that_ships_is_taken_as_it_is(five: Path, three: Path, cache: Path) -> None:
     lines: list[str] = []
-    made, file = bench(cache, lines.append), shipped(SMALL.id)
+    made, file = bench(cache, lines.append), default_checkpoint(EARWITNESS_SMALL.id)
     folds = made.over_folds(five, file, seed=0, divisions=1, on_query=ignore)
     given, ships = (made.between(three, five, checkpoint, ignore) for checkpoint in (file, None))
     for found, name in ((folds, "checkpoint"), (given, "checkpoint"), (ships, "shipped")):
@@ -111,7 +111,7 @@ def test_a_network_that_is_given_or_that_ships_is_taken_as_it_is(five: Path, thr
 
 def test_each_clip_is_told_once_per_space_that_hears_it(three: Path, five: Path, tmp_path: Path) -> None:
     ticks: list[int] = []
-    made = SensorBench(SMALL.id, Path(), tmp_path, lambda: ticks.append(1), ignore)
+    made = SensorEvaluation(EARWITNESS_SMALL.id, Path(), tmp_path, lambda: ticks.append(1), ignore)
     made.between(three, five, None, ignore)
     assert len(ticks) == 2 * (6 + 15)
     kept = [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.npy")]
@@ -119,19 +119,25 @@ def test_each_clip_is_told_once_per_space_that_hears_it(three: Path, five: Path,
 
 
 def test_spaces_of_ones_own_are_compared_with_a_network_trained_for_them(five: Path, tmp_path: Path) -> None:
-    space = bring(write_backbone(tmp_path, "own-bench")).id
-    with pytest.raises(Invalid, match="no checkpoint is shipped"):
+    space = register_backbone(write_backbone(tmp_path, "own-bench")).id
+    with pytest.raises(InvalidError, match="no checkpoint is shipped"):
         bench(tmp_path, space=space).between(five, five, None, ignore)
-    with pytest.raises(Invalid, match=f"a checkpoint of {SMALL.id} cannot rank {space}"):
-        bench(tmp_path, space=space).between(five, five, shipped(SMALL.id), ignore)
-    with pytest.raises(Invalid, match=f"a checkpoint of {SMALL.id} cannot rank {space}"):
-        bench(tmp_path, space=space).over_folds(five, shipped(SMALL.id), seed=0, divisions=1, on_query=ignore)
+    with pytest.raises(InvalidError, match=f"a checkpoint of {EARWITNESS_SMALL.id} cannot rank {space}"):
+        bench(tmp_path, space=space).between(five, five, default_checkpoint(EARWITNESS_SMALL.id), ignore)
+    with pytest.raises(InvalidError, match=f"a checkpoint of {EARWITNESS_SMALL.id} cannot rank {space}"):
+        bench(tmp_path, space=space).over_folds(
+            five, default_checkpoint(EARWITNESS_SMALL.id), seed=0, divisions=1, on_query=ignore
+        )
 
 
 def test_queries_are_told_through_all_folds(five: Path, cache: Path) -> None:
     told: list[tuple[str, int]] = []
     bench(cache).over_folds(
-        five, shipped(SMALL.id), seed=0, divisions=2, on_query=lambda method, query: told.append((method, query))
+        five,
+        default_checkpoint(EARWITNESS_SMALL.id),
+        seed=0,
+        divisions=2,
+        on_query=lambda method, query: told.append((method, query)),
     )
     for method in ("random", "logmel", "linear", "checkpoint"):
         assert [query for name, query in told if name == method] == list(range(2 * 15))
@@ -149,12 +155,12 @@ def figures(found: Document, method: str) -> list[Document]:
 
 
 def test_the_seed_and_the_number_of_divisions_say_which_sensors_search_together(five: Path, cache: Path) -> None:
-    line = ["--space", "earwitness-small", "--sonyc", five, "--checkpoint", shipped(SMALL.id)]
-    first, again, other = (measured(cache, *line, "--divisions", "1", "--seed", seed) for seed in (0, 0, 1))
+    line = ["--space", "earwitness-small", "--sonyc", five, "--checkpoint", default_checkpoint(EARWITNESS_SMALL.id)]
+    first, again, other = (measured(cache, *line, "--repeats", "1", "--seed", seed) for seed in (0, 0, 1))
     assert first == again
     assert figures(first, "random") != figures(other, "random")
     assert figures(first, "linear") != figures(other, "linear")
-    twice = measured(cache, *line, "--divisions", "2", "--seed", "0")
+    twice = measured(cache, *line, "--repeats", "2", "--seed", "0")
     assert figures(twice, "random") != figures(first, "random")
     kinds = {(row["s"], row["K"], row["queries"]) for row in first["results"]}
     assert {(row["s"], row["K"], row["queries"]) for row in twice["results"]} == kinds
@@ -166,7 +172,7 @@ def test_people_are_told_how_well_categories_are_told_and_a_figure_is_drawn(
     five: Path, cache: Path, tmp_path: Path
 ) -> None:
     plot = tmp_path / "new" / "figure.svg"
-    line = ["--space", "earwitness-small", "--sonyc", str(five), "--divisions", "1", "--plot", str(plot)]
+    line = ["--space", "earwitness-small", "--sonyc", str(five), "--repeats", "1", "--plot", str(plot)]
     ran = CliRunner().invoke(app, [*line, "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
     assert "15 queries" in ran.stdout
@@ -180,7 +186,9 @@ def test_people_are_told_how_well_categories_are_told_and_a_figure_is_drawn(
 
 def test_a_folder_searches_another_with_the_checkpoint_given(five: Path, three: Path, cache: Path) -> None:
     line = ["--space", "earwitness-small", "--database", five, "--queries", three]
-    ships, given = (measured(cache, *line, *more) for more in ((), ("--checkpoint", shipped(SMALL.id))))
+    ships, given = (
+        measured(cache, *line, *more) for more in ((), ("--checkpoint", default_checkpoint(EARWITNESS_SMALL.id)))
+    )
     same = [
         [{name: value for name, value in row.items() if name != "method"} for row in figures(found, method)]
         for found, method in ((ships, "shipped"), (given, "checkpoint"))
@@ -191,8 +199,8 @@ def test_a_folder_searches_another_with_the_checkpoint_given(five: Path, three: 
 
 @pytest.mark.parametrize(("first", "asked"), [(1, 1), (3, 3), (50, 6)])
 def test_a_benchmark_is_asked_so_many_queries_or_all_it_has(first: int, asked: int, five: Path, cache: Path) -> None:
-    line = ["--space", "logmel", "--data", str(five), "--hold-out", "sensor-2", "--hold-out", "sensor-3"]
-    held = CliRunner().invoke(app, [*line, "--first", str(first), "--cache", str(cache)])
+    line = ["--space", "logmel", "--data", str(five), "--holdout", "sensor-2", "--holdout", "sensor-3"]
+    held = CliRunner().invoke(app, [*line, "--max-queries", str(first), "--cache", str(cache)])
     assert held.exit_code == 0, held.output
     assert f"{asked} queries, 9 clips" in held.stdout
 
@@ -216,7 +224,8 @@ def test_folders_that_do_not_go_together_are_refused(given: tuple[str, ...], fiv
 
 
 @pytest.mark.parametrize(
-    "options", [("--divisions", "0"), ("--divisions", "101"), ("--first", "0"), ("--seed", "-1"), ("--first", "some")]
+    "options",
+    [("--repeats", "0"), ("--repeats", "101"), ("--max-queries", "0"), ("--seed", "-1"), ("--max-queries", "some")],
 )
 def test_numbers_outside_their_range_are_refused(options: tuple[str, str], five: Path) -> None:
     ran = CliRunner().invoke(app, ["--space", "logmel", "--sonyc", str(five), *options])
@@ -248,15 +257,15 @@ def test_folds_need_four_sensors_that_are_named(three: Path, tmp_path: Path, cac
 @pytest.mark.parametrize("folders", ["--sonyc", "--queries"])
 def test_a_checkpoint_of_another_space_is_refused(folders: str, five: Path, cache: Path) -> None:
     line = [folders, str(five), *(["--database", str(five)] if folders == "--queries" else [])]
-    given = ["--space", "earwitness-small", "--checkpoint", str(shipped(VGGISH.id)), "--cache", str(cache)]
+    given = ["--space", "earwitness-small", "--checkpoint", str(default_checkpoint(VGGISH.id)), "--cache", str(cache)]
     ran = CliRunner().invoke(app, [*given, *line])
     assert ran.exit_code == 2
-    assert f"a checkpoint of {VGGISH.id} cannot rank {SMALL.id}" in ran.stderr
+    assert f"a checkpoint of {VGGISH.id} cannot rank {EARWITNESS_SMALL.id}" in ran.stderr
 
 
 def test_vggish_without_its_weights_is_told_how_to_get_them(five: Path, tmp_path: Path) -> None:
     given = ["--space", "vggish", "--weights-dir", str(tmp_path), "--cache", "-"]
     ran = CliRunner().invoke(app, [*given, "--sonyc", str(five)])
     assert ran.exit_code == 1
-    assert "fetch-vggish" in ran.stderr
+    assert "weights fetch vggish" in ran.stderr
     assert LOGMEL.id not in ran.stderr

@@ -8,15 +8,15 @@ import torch
 from typer.testing import CliRunner
 
 from hub.cli import app
-from hub.model.checkpoint import Checkpoint, load, save, shipped
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load, save
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.model.sketch import SketchConfig, SketchNetwork
 from hub.search.scoring.scorer import Scorer
-from hub.search.scoring.sketches import Learnt
-from hub.training.sketch_training import SketchPlan, teach
-from shared.errors import Invalid
+from hub.search.scoring.sketches import LearntSketch
+from hub.training.sketch_training import SketchPlan, train_sketch
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 from shared.taxonomy import CATEGORIES
 
 SMALL = SketchPlan(queries=60, events=800, steps=150, step_queries=40, step_events=400, blocks=1)
@@ -40,17 +40,17 @@ def untaught() -> Checkpoint:
 
 def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught: Checkpoint) -> None:
     told: list[str] = []
-    taught = teach(untaught, clips(300), SMALL, lambda what, _share: told.append(what))
+    taught = train_sketch(untaught, clips(300), SMALL, lambda what, _share: told.append(what))
     assert taught.sketch is not None
     assert set(told) == {"scoring", "teaching", "measuring"}
     scorer = Scorer(taught)
     events, queries = (
-        scorer.embed(recombined(clips(300), 500, np.random.default_rng(7))),
+        scorer.embed(splice_clips(clips(300), 500, np.random.default_rng(7))),
         scorer.embed(clips(300)[:20]),
     )
-    sketch = Learnt(taught.sketch, scorer.layout)
+    sketch = LearntSketch(taught.sketch, scorer.layout)
     imitated = sketch.of_queries(queries) @ sketch.of_events(events).T
-    half = scorer.half(events)
+    half = scorer.precompute(events)
     exact = np.stack([scorer.ranks(query, half) for query in queries])
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(imitated, exact, strict=True)]
     assert np.mean(correlation) > 0.5
@@ -72,16 +72,16 @@ def test_a_sketch_is_kept_in_the_checkpoint(untaught: Checkpoint, tmp_path: Path
 def test_a_sketch_for_towers_of_another_width_is_refused(untaught: Checkpoint, tmp_path: Path) -> None:
     network = SketchNetwork(SketchConfig(steps=10, width=17, hidden=8, values=8)).eval()
     save(tmp_path / "a.safetensors", replace(untaught, sketch=network))
-    with pytest.raises(Invalid, match="sketch"):
+    with pytest.raises(InvalidError, match="sketch"):
         load(tmp_path / "a.safetensors")
 
 
 def test_too_few_clips_and_senseless_plans_are_refused(untaught: Checkpoint) -> None:
-    with pytest.raises(Invalid, match="too few"):
-        teach(untaught, clips(19))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError, match="too few"):
+        train_sketch(untaught, clips(19))
+    with pytest.raises(InvalidError):
         SketchPlan(steps=0)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         SketchConfig(steps=10, width=16, values=1)
 
 
@@ -91,13 +91,18 @@ def test_the_command_teaches_a_checkpoint_and_tells_its_recall(untaught: Checkpo
     np.savez(tmp_path / "features.npz", space=VGGISH.id, features=clips(40), labels=labels)
     save(tmp_path / "a.safetensors", untaught)
     arguments = ("--checkpoint", str(tmp_path / "a.safetensors"), "--data", str(tmp_path), "--cache", "-")
-    ran = CliRunner().invoke(app, ["sketch", *arguments, "--blocks", "1", "--steps", "1", "--json"])
+    ran = CliRunner().invoke(
+        app, ["checkpoint", "train-sketch", *arguments, "--blocks", "1", "--steps", "1", "--json"]
+    )
     assert ran.exit_code == 0, ran.output
     assert list(json.loads(ran.stdout)["recall_at_10"]) == ["100", "300", "1000", "3000"]
     assert load(tmp_path / "a.safetensors").sketch is not None
 
 
 def test_a_tagged_checkpoint_needs_no_sketch(tmp_path: Path) -> None:
-    ran = CliRunner().invoke(app, ["sketch", "--checkpoint", str(shipped(VGGISH.id)), "--data", str(tmp_path)])
+    ran = CliRunner().invoke(
+        app,
+        ["checkpoint", "train-sketch", "--checkpoint", str(default_checkpoint(VGGISH.id)), "--data", str(tmp_path)],
+    )
     assert ran.exit_code == 2
     assert "nothing to teach" in ran.output

@@ -14,7 +14,7 @@ from hub.training.benchmark import Benchmark
 from hub.training.compared_methods import part_of
 from hub.training.evaluation import Evaluation, Part, evaluate_parts, interval
 from hub.training.source_recall import Asked, K
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from tests.unit.hub.training.toys import TOY, checkpoint, clips, identity
 
 NAMES = st.lists(st.sampled_from(["", "saw", "dog", "fan"]), min_size=1, max_size=14)
@@ -75,7 +75,7 @@ def test_a_clip_that_is_searched_for_among_the_others_never_finds_itself(names: 
 
 
 def test_one_clip_alone_has_no_others() -> None:
-    with pytest.raises(Invalid, match="one clip alone"):
+    with pytest.raises(InvalidError, match="one clip alone"):
         Benchmark(clips(["saw"]), clips(["saw"]), own=np.array([0]))
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.tagger import TaggedConfig, TaggedNetwork, apart, side_by_side
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load
+from hub.model.tagger import TaggedConfig, TaggingEnsemble, split_members, stack_members
 from hub.search.scoring.scorer import Scorer
 from hub.training import ensemble, recipes
 from hub.training.dataset import Dataset
@@ -13,47 +13,47 @@ from hub.training.ranking_metrics import auc
 from hub.training.tagger_schedule import Stage, TaggedPlan
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid
-from shared.feature_space import SMALL, VGGISH
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
-CONFIG = TaggedConfig(*SMALL.shape, trunk=(16, 16))
+CONFIG = TaggedConfig(*EARWITNESS_SMALL.shape, trunk=(16, 16))
 
 
 def clips(count: int = 64) -> Dataset:
     rng = np.random.default_rng(0)
     labels = (rng.random((count, 8)) < 0.4).astype(np.uint8)
-    features = np.repeat(labels, 16, axis=1)[:, None] * 90 + rng.integers(0, 90, (count, *SMALL.shape))
-    return Dataset(SMALL, features.astype(np.uint8), labels, np.full(count, ""))
+    features = np.repeat(labels, 16, axis=1)[:, None] * 90 + rng.integers(0, 90, (count, *EARWITNESS_SMALL.shape))
+    return Dataset(EARWITNESS_SMALL, features.astype(np.uint8), labels, np.full(count, ""))
 
 
-def network(seed: int, count: int = 1) -> TaggedNetwork:
+def network(seed: int, count: int = 1) -> TaggingEnsemble:
     torch.manual_seed(seed)
-    made = [TaggedNetwork(CONFIG) for _ in range(count)]
-    return side_by_side(made).eval() if count > 1 else made[0].eval()
+    made = [TaggingEnsemble(CONFIG) for _ in range(count)]
+    return stack_members(made).eval() if count > 1 else made[0].eval()
 
 
-def fitted(plan: TaggedPlan, start: TaggedNetwork | None, config: TaggedConfig = CONFIG) -> TaggedNetwork:
+def fitted(plan: TaggedPlan, start: TaggingEnsemble | None, config: TaggedConfig = CONFIG) -> TaggingEnsemble:
     def ignore(*_: object) -> None: ...
 
-    return ensemble.fit(clips(), config, plan, on_epoch=ignore, on_step=ignore, start=start)[0]
+    return ensemble.fit_members(clips(), config, plan, on_epoch=ignore, on_step=ignore, start=start)[0]
 
 
 def plan(kept: float, epochs: int = 1) -> TaggedPlan:
     return TaggedPlan(pretrain=Stage(0, 32, 1e-3), tune=Stage(epochs, 32, 1e-3), kept=kept)
 
 
-def distance(a: TaggedNetwork, b: TaggedNetwork) -> float:
+def distance(a: TaggingEnsemble, b: TaggingEnsemble) -> float:
     pairs = zip(a.tagger.layers.parameters(), b.tagger.layers.parameters(), strict=True)
     return sum(float((one - other).detach().square().sum()) for one, other in pairs)
 
 
 def test_members_stand_apart_as_they_stood_before() -> None:
     torch.manual_seed(0)
-    alone = [TaggedNetwork(CONFIG).eval() for _ in range(3)]
-    back = apart(side_by_side(alone))
-    features = torch.randn(5, *SMALL.shape)
+    alone = [TaggingEnsemble(CONFIG).eval() for _ in range(3)]
+    back = split_members(stack_members(alone))
+    features = torch.randn(5, *EARWITNESS_SMALL.shape)
     for before, after in zip(alone, back, strict=True):
         torch.testing.assert_close(after.eval().tagger(features), before.tagger(features))
 
@@ -71,21 +71,21 @@ def test_without_a_start_the_same_plan_ends_elsewhere() -> None:
 
 
 def test_earwitness_small_starts_from_a_network_that_knows_sounds_and_others_from_nothing() -> None:
-    start = recipes.start_of(SMALL.id, recipes.TAGGED)
+    start = recipes.default_initialisation(EARWITNESS_SMALL.id, recipes.TAGGED)
     assert start is not None
-    assert start.space == SMALL
-    assert recipes.start_of(VGGISH.id, recipes.TAGGED) is None
-    assert recipes.start_of(SMALL.id, "paper") is None
+    assert start.space == EARWITNESS_SMALL
+    assert recipes.default_initialisation(VGGISH.id, recipes.TAGGED) is None
+    assert recipes.default_initialisation(EARWITNESS_SMALL.id, "paper") is None
 
 
 def test_a_start_of_another_feature_space_is_refused() -> None:
-    order = recipes.Order(recipes.TAGGED, 0, epochs=1, start=load(shipped(VGGISH.id)))
-    with pytest.raises(Invalid, match=r"cannot start from a checkpoint of vggish"):
-        recipes.fit(clips(), clips(0), order, on_epoch=lambda _: None, on_step=lambda *_: None)
+    order = recipes.TrainingSpec(recipes.TAGGED, 0, epochs=1, start=load(default_checkpoint(VGGISH.id)))
+    with pytest.raises(InvalidError, match=r"cannot start from a checkpoint of vggish"):
+        recipes.run_training(clips(), clips(0), order, on_epoch=lambda _: None, on_step=lambda *_: None)
 
 
 def test_the_checkpoint_that_ships_is_small_calibrated_and_tells_scenes_apart() -> None:
-    path = shipped(SMALL.id)
+    path = default_checkpoint(EARWITNESS_SMALL.id)
     checkpoint: Checkpoint = load(path)
     assert path.stat().st_size < 3_000_000
     assert checkpoint.calibration is not None

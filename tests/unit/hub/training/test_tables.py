@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.features.logmel import LogMel
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.sonyc_ust import read_annotations
-from shared.errors import EarwitnessError, Invalid, Unavailable
+from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.taxonomy import CATEGORIES
 
 HEADER = ["clip", "sensor_id", *CATEGORIES]
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def labels(folder: Path, data: str | bytes) -> list[list[int]]:
     (folder / "labels.csv").write_bytes(data.encode() if isinstance(data, str) else data)
-    found: list[list[int]] = load_recordings(folder, Hearing(LogMel())).labels.tolist()
+    found: list[list[int]] = load_recordings(folder, FeatureCache(LogMel())).labels.tolist()
     return found
 
 
@@ -84,7 +84,7 @@ def test_a_table_is_read_as_it_is_meant(folder: Path, data: str | bytes) -> None
     ],
 )
 def test_what_is_not_understood_is_told_with_its_line(folder: Path, data: str | bytes, told: str) -> None:
-    with pytest.raises((Invalid, Unavailable), match=told):
+    with pytest.raises((InvalidError, UnavailableError), match=told):
         labels(folder, data)
 
 
@@ -103,8 +103,8 @@ def test_a_clip_that_cannot_be_used_is_named(
 ) -> None:
     spoil(folder / "c1.wav")
     (folder / "labels.csv").write_text(TABLE)
-    with pytest.raises(Invalid, match=rf"labels\.csv, line 3: .*c1\.wav: .*{told}"):
-        load_recordings(folder, Hearing(LogMel(), cache=folder / cache if cache else None))
+    with pytest.raises(InvalidError, match=rf"labels\.csv, line 3: .*c1\.wav: .*{told}"):
+        load_recordings(folder, FeatureCache(LogMel(), cache=folder / cache if cache else None))
 
 
 COARSE = [f"{number}_{name}_presence" for number, name in enumerate(CATEGORIES, 1)]
@@ -144,7 +144,7 @@ SPOILT = [
 def test_damaged_annotations_are_told_with_their_line(tmp_path: Path, data: str | bytes, told: str) -> None:
     with pytest.raises(EarwitnessError, match=told):
         read_annotations(annotations(tmp_path / "annotations.csv", data))
-    ran = CliRunner().invoke(app, ["annotations", str(tmp_path / "annotations.csv")])
+    ran = CliRunner().invoke(app, ["dataset", "inspect", "sonyc-ust", str(tmp_path / "annotations.csv")])
     assert ran.exit_code == 2
     assert isinstance(ran.exception, SystemExit)
 
@@ -159,5 +159,5 @@ def test_recordings_behind_a_link_are_found(tmp_path: Path) -> None:
         soundfile.write(card / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
     (folder / "audio").symlink_to(card)
     annotations(folder / "annotations.csv", ANNOTATIONS.replace("train,1,2.wav", "validate,1,2.wav"))
-    learnt, benchmark = load_sonyc_ust(folder, Hearing(LogMel()))
+    learnt, benchmark = load_sonyc_ust(folder, FeatureCache(LogMel()))
     assert (len(learnt), len(benchmark.queries)) == (2, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hub.domain.presence_matrix import situations
+from hub.domain.presence_matrix import pair_states
 from hub.model.checkpoint import Checkpoint
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.training.benchmark import Benchmark, by_chance, by_network
@@ -14,8 +14,8 @@ from hub.training.dataset import Dataset, joined, split_by_group
 from hub.training.evaluation import evaluate
 from hub.training.losses import pair_loss
 from hub.training.pair_sampling import batched, draw_pairs
-from hub.training.train_siamese import PAPER_PLAN, Epoch, FreshPairs, Plan, Validation, learn, train
-from shared.errors import Invalid, Unavailable
+from hub.training.train_siamese import PAPER_PLAN, Epoch, FreshPairs, TrainingPlan, Validation, train, train_epoch
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL, VGGISH
 
 SMALL = NetworkConfig(frames=10, dimension=128, tower=(32,), pair=(32, 16), dropout=0.1)
@@ -41,7 +41,7 @@ def ignore(_stage: str, _number: int, _share: float) -> None:
 
 def test_training_learns_what_pairs_share_and_keeps_its_record() -> None:
     epochs: list[Epoch] = []
-    plan = Plan(seed=1, epochs=6, batch_pairs=128, fresh=FreshPairs(pairs_per_clip=8))
+    plan = TrainingPlan(seed=1, epochs=6, batch_pairs=128, fresh=FreshPairs(pairs_per_clip=8))
     data = easy(300, seed=1)
     trained = train(data, SMALL, plan, on_epoch=epochs.append, on_step=ignore)
     assert epochs[5].validation_loss is not None
@@ -61,7 +61,7 @@ def test_training_learns_what_pairs_share_and_keeps_its_record() -> None:
 
 
 def test_the_same_seed_gives_the_same_network() -> None:
-    plan, data = Plan(seed=3, epochs=1), easy(80, seed=3)
+    plan, data = TrainingPlan(seed=3, epochs=1), easy(80, seed=3)
     first, second = (train(data, SMALL, plan, on_epoch=lambda _: None, on_step=ignore) for _ in range(2))
     assert equal(first, second)
 
@@ -79,7 +79,11 @@ def test_the_same_seed_gives_the_same_network() -> None:
 def test_an_interrupted_training_goes_on_to_the_same_network(
     tmp_path: Path, config: NetworkConfig, fresh: FreshPairs | None, stop: tuple[str, int]
 ) -> None:
-    data, plan, file = easy(60, seed=3), Plan(seed=3, epochs=3, fresh=fresh, level_shift=3), tmp_path / "state"
+    data, plan, file = (
+        easy(60, seed=3),
+        TrainingPlan(seed=3, epochs=3, fresh=fresh, level_shift=3),
+        tmp_path / "state",
+    )
     whole: list[Epoch] = []
     uninterrupted = train(data, config, plan, on_epoch=whole.append, on_step=ignore)
 
@@ -107,29 +111,29 @@ def test_an_interrupted_training_goes_on_to_the_same_network(
 
 
 def test_a_state_of_another_training_or_of_nothing_is_refused(tmp_path: Path) -> None:
-    data, plan, file = easy(60, seed=3), Plan(epochs=1), tmp_path / "state"
+    data, plan, file = easy(60, seed=3), TrainingPlan(epochs=1), tmp_path / "state"
 
-    def go(data: Dataset = data, config: NetworkConfig = SMALL, plan: Plan = plan) -> None:
+    def go(data: Dataset = data, config: NetworkConfig = SMALL, plan: TrainingPlan = plan) -> None:
         train(data, config, plan, on_epoch=lambda _: None, on_step=ignore, state=file)
 
     go()
     other = easy(60, seed=3)
     other.labels[0, 0] ^= 1
     for changed in ({"data": other}, {"config": replace(SMALL, dropout=0.2)}, {"plan": replace(plan, seed=1)}):
-        with pytest.raises(Invalid, match="other data, network or plan"):
+        with pytest.raises(InvalidError, match="other data, network or plan"):
             go(**changed)
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(Invalid, match="damaged"):
+    with pytest.raises(InvalidError, match="damaged"):
         go()
     file.write_bytes(b"hello")
-    with pytest.raises(Invalid, match="not a training state"):
+    with pytest.raises(InvalidError, match="not a training state"):
         go()
     torch.save({"format": "other"}, file)
-    with pytest.raises(Invalid, match="format"):
+    with pytest.raises(InvalidError, match="format"):
         go()
     file.unlink()
     file.mkdir()
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         go()
 
 
@@ -146,8 +150,8 @@ def test_validation_measures_the_loss_and_retrieval_of_the_clips_set_aside() -> 
 
 
 def test_a_validation_part_without_pairs_is_refused() -> None:
-    with pytest.raises(Invalid, match="no pairs"):
-        train(easy(12, seed=0), SMALL, Plan(), on_epoch=lambda _: None, on_step=ignore)
+    with pytest.raises(InvalidError, match="no pairs"):
+        train(easy(12, seed=0), SMALL, TrainingPlan(), on_epoch=lambda _: None, on_step=ignore)
 
 
 def test_the_papers_plan_learns_the_same_pairs_each_epoch() -> None:
@@ -155,7 +159,7 @@ def test_the_papers_plan_learns_the_same_pairs_each_epoch() -> None:
     counts: list[set[int]] = []
     for fresh in (None, FreshPairs(pool_clips=60, pairs_per_clip=60)):
         epochs: list[Epoch] = []
-        plan = Plan(epochs=4, fresh=fresh)
+        plan = TrainingPlan(epochs=4, fresh=fresh)
         train(easy(60, seed=3), SMALL, plan, on_epoch=epochs.append, on_step=ignore)
         counts.append({epoch.pairs for epoch in epochs if epoch.stage == "validate"})
     assert len(counts[0]) == 1
@@ -182,14 +186,14 @@ def test_sub_models_trained_together_are_those_trained_alone() -> None:
     batches = batched(draw_pairs(data.labels, np.random.default_rng(0), 1), 64)
     together, alone = SiameseNetwork(config), SiameseNetwork(config)
     alone.load_state_dict(together.state_dict())
-    learn(together, torch.optim.RMSprop(together.parameters(), lr=1e-2), data, batches)
+    train_epoch(together, torch.optim.RMSprop(together.parameters(), lr=1e-2), data, batches)
     optimiser = torch.optim.RMSprop(alone.parameters(), lr=1e-2)
     for batch in batches:
         clips, sides = np.unique(batch, return_inverse=True)
-        truth = torch.from_numpy(situations(data.labels[batch[:, 0]], data.labels[batch[:, 1]]))
+        truth = torch.from_numpy(pair_states(data.labels[batch[:, 0]], data.labels[batch[:, 1]]))
         optimiser.zero_grad()
         query, event = alone.halves(alone.tower(torch.from_numpy(VGGISH.dequantise(data.features[clips]))))
-        alone_on_5 = alone.join(query[sides.reshape(-1, 2)[:, 0]], event[sides.reshape(-1, 2)[:, 1]])[:, 5]
+        alone_on_5 = alone.pair_log_probs(query[sides.reshape(-1, 2)[:, 0]], event[sides.reshape(-1, 2)[:, 1]])[:, 5]
         torch.nn.functional.nll_loss(alone_on_5, truth[:, 5]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     for (name, a), b in zip(together.named_parameters(), alone.parameters(), strict=True):
@@ -200,7 +204,8 @@ def test_sub_models_trained_together_are_those_trained_alone() -> None:
 def test_a_level_shift_changes_what_is_learnt() -> None:
     data = easy(80, seed=3)
     plain, shifted = (
-        train(data, SMALL, Plan(epochs=1, level_shift=n), on_epoch=lambda _: None, on_step=ignore) for n in (0, 20)
+        train(data, SMALL, TrainingPlan(epochs=1, level_shift=n), on_epoch=lambda _: None, on_step=ignore)
+        for n in (0, 20)
     )
     weights = [made.network.state_dict()["situation.weight"] for made in (plain, shifted)]
     assert not torch.equal(*weights)
@@ -225,20 +230,22 @@ def test_only_the_domain_is_set_aside_and_all_of_it_never() -> None:
     rest, aside = split_by_group(replace(data, domain=domain), 0.1, np.random.default_rng(0))
     assert (len(rest), len(aside)) == (96, 4)
     assert aside.in_domain.all()
-    with pytest.raises(Invalid, match="too few"):
+    with pytest.raises(InvalidError, match="too few"):
         split_by_group(replace(data, domain=np.arange(100) < 1), 0.5, np.random.default_rng(0))
 
 
 def test_without_validation_everything_is_learnt_for_as_many_epochs_as_asked() -> None:
     epochs: list[Epoch] = []
-    trained = train(easy(60, seed=3), SMALL, Plan(epochs=2, validation=0.0), on_epoch=epochs.append, on_step=ignore)
+    trained = train(
+        easy(60, seed=3), SMALL, TrainingPlan(epochs=2, validation=0.0), on_epoch=epochs.append, on_step=ignore
+    )
     assert [(epoch.stage, epoch.number) for epoch in epochs] == [("final", 1), ("final", 2)]
     assert trained.record["epochs_chosen"] == 2
 
 
 def test_one_group_cannot_be_split() -> None:
     data = easy(10, seed=0)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         split_by_group(
             Dataset(VGGISH, data.features, data.labels, np.full(10, "sensor-1")),
             0.1,
@@ -248,13 +255,13 @@ def test_one_group_cannot_be_split() -> None:
 
 def test_data_of_different_spaces_is_not_joined() -> None:
     other = Dataset(LOGMEL, np.zeros((1, 108, 128), np.uint8), np.zeros((1, 8), np.uint8), np.full(1, ""))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         joined([easy(2, seed=0), other])
     assert len(joined([easy(2, seed=0), easy(3, seed=1)])) == 5
 
 
 def test_a_plan_outside_its_ranges_is_refused() -> None:
-    with pytest.raises(Invalid):
-        Plan(epochs=0)
-    with pytest.raises(Invalid):
-        Plan(learning_rate=0.0)
+    with pytest.raises(InvalidError):
+        TrainingPlan(epochs=0)
+    with pytest.raises(InvalidError):
+        TrainingPlan(learning_rate=0.0)

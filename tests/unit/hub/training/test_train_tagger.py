@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from hub.model.checkpoint import Checkpoint
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.training.benchmark import Benchmark, by_chance, by_cosine, by_network, by_network_and_cosine
 from hub.training.calibration import SHIFTS, WEIGHTS
 from hub.training.dataset import Dataset
-from hub.training.ensemble import fit
+from hub.training.ensemble import fit_members
 from hub.training.evaluation import evaluate
-from hub.training.mixup import Clips, Mixed, tagging_loss
+from hub.training.mixup import Mixed, MixupBatchSource, tagging_loss
 from hub.training.tagger_schedule import Stage, TaggedEpoch, TaggedPlan, learning_rate
 from hub.training.train_tagger import train_tagged
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import VGGISH
 
 SMALL = TaggedConfig(10, 128, trunk=(32,), fine=16, profile=6, dropout=0.1, members=2)
@@ -39,7 +39,7 @@ def ignore(*_: object) -> None:
     """Progress that nobody watches."""
 
 
-def equal(a: TaggedNetwork, b: TaggedNetwork) -> bool:
+def equal(a: TaggingEnsemble, b: TaggingEnsemble) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
@@ -54,7 +54,7 @@ def test_training_beats_chance_and_measures_shift_weight_and_calibration() -> No
     assert all((epoch.map_8 is not None) == (epoch.run == "validate") for epoch in epochs)
     assert made.record["domain"] == 300
     assert made.record["weight"] in WEIGHTS
-    assert isinstance(made.network, TaggedNetwork)
+    assert isinstance(made.network, TaggingEnsemble)
     assert float(made.network.weight) == made.record["weight"]
     assert float(made.network.shift) == made.record["shift"]
     assert len(made.record["tried"]) == len(SHIFTS) * len(WEIGHTS)
@@ -76,7 +76,7 @@ def test_a_tagger_alone_finds_the_weight_of_the_cosine() -> None:
     config = replace(SMALL, fine=0, profile=0, members=1, context=False)
     made = train_tagged(easy(200, seed=1), config, PLAN, on_epoch=ignore, on_step=ignore)
     assert made.record["weight"] in WEIGHTS
-    assert isinstance(made.network, TaggedNetwork)
+    assert isinstance(made.network, TaggingEnsemble)
     assert float(made.network.weight) == 0.0
     benchmark = Benchmark(easy(5, seed=2), easy(40, seed=3))
     both, tags, cosine = (
@@ -84,7 +84,7 @@ def test_a_tagger_alone_finds_the_weight_of_the_cosine() -> None:
         for rank in (by_network_and_cosine(benchmark, made), by_network(benchmark, made), by_cosine(benchmark))
     )
     np.testing.assert_allclose(both, tags + made.record["weight"] * cosine, rtol=1e-5)
-    with pytest.raises(Invalid, match="weight"):
+    with pytest.raises(InvalidError, match="weight"):
         by_network_and_cosine(benchmark, Checkpoint(made.network, VGGISH, {}))
 
 
@@ -97,20 +97,20 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, l
         if len(done) == last:
             raise KeyboardInterrupt
 
-    whole, history = fit(data, SMALL, PLAN, on_epoch=ignore, on_step=ignore)
+    whole, history = fit_members(data, SMALL, PLAN, on_epoch=ignore, on_step=ignore)
     with pytest.raises(KeyboardInterrupt):
-        fit(data, SMALL, PLAN, on_epoch=stop, on_step=ignore, state=tmp_path / "state")
-    resumed, told = fit(data, SMALL, PLAN, on_epoch=done.append, on_step=ignore, state=tmp_path / "state")
+        fit_members(data, SMALL, PLAN, on_epoch=stop, on_step=ignore, state=tmp_path / "state")
+    resumed, told = fit_members(data, SMALL, PLAN, on_epoch=done.append, on_step=ignore, state=tmp_path / "state")
     assert equal(whole, resumed)
     assert done == history == told
-    with pytest.raises(Invalid, match="other data"):
-        fit(data, SMALL, replace(PLAN, seed=9), on_epoch=ignore, on_step=ignore, state=tmp_path / "state")
+    with pytest.raises(InvalidError, match="other data"):
+        fit_members(data, SMALL, replace(PLAN, seed=9), on_epoch=ignore, on_step=ignore, state=tmp_path / "state")
 
 
 def test_the_loss_of_tagging_is_the_naive_cross_entropy() -> None:
     torch.manual_seed(0)
-    made = TaggedNetwork(replace(SMALL, fine=0, profile=0)).eval().requires_grad_(False)
-    clips = Clips(easy(5, seed=1), fine=0)
+    made = TaggingEnsemble(replace(SMALL, fine=0, profile=0)).eval().requires_grad_(False)
+    clips = MixupBatchSource(easy(5, seed=1), fine=0)
     total = 0.0
     for tags, labels in zip(made.tagger(clips.features).tolist(), clips.labels.tolist(), strict=True):
         total -= sum(math.log(p if label else 1 - p) for p, label in zip(tags, labels, strict=True))
@@ -119,7 +119,7 @@ def test_the_loss_of_tagging_is_the_naive_cross_entropy() -> None:
 
 def test_mixed_clips_have_features_and_labels_in_the_same_shares() -> None:
     data = easy(6, seed=1)
-    clips = Clips(data, fine=16)
+    clips = MixupBatchSource(data, fine=16)
     mixed = clips.mixed(np.arange(6), np.random.default_rng(0))
     for row in range(6):
         found = False
@@ -135,17 +135,17 @@ def test_mixed_clips_have_features_and_labels_in_the_same_shares() -> None:
 
 
 def test_finer_labels_add_to_the_loss_only_if_the_network_knows_them() -> None:
-    clips = Clips(easy(6, seed=1), fine=16)
-    coarse = Clips(easy(6, seed=1), fine=0)
+    clips = MixupBatchSource(easy(6, seed=1), fine=16)
+    coarse = MixupBatchSource(easy(6, seed=1), fine=0)
     assert (clips.labels.shape[1], coarse.labels.shape[1]) == (24, 8)
     torch.manual_seed(0)
-    fine = TaggedNetwork(SMALL).eval().requires_grad_(False)
-    known = TaggedNetwork(replace(SMALL, fine=0, profile=0)).eval().requires_grad_(False)
+    fine = TaggingEnsemble(SMALL).eval().requires_grad_(False)
+    known = TaggingEnsemble(replace(SMALL, fine=0, profile=0)).eval().requires_grad_(False)
     plain = float(tagging_loss(known, Mixed(**vars_of(coarse))))
     assert float(tagging_loss(fine, Mixed(**vars_of(clips)))) > plain
 
 
-def vars_of(clips: Clips) -> dict[str, torch.Tensor]:
+def vars_of(clips: MixupBatchSource) -> dict[str, torch.Tensor]:
     return {"features": clips.features, "labels": clips.labels}
 
 
@@ -160,11 +160,11 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_data_that_does_not_fit_the_network_is_refused() -> None:
     data = easy(20, seed=1)
     for config in (replace(SMALL, fine=15), replace(SMALL, frames=9)):
-        with pytest.raises(Invalid, match="do not fit"):
-            fit(data, config, PLAN, on_epoch=ignore, on_step=ignore)
-    with pytest.raises(Invalid, match="do not fit"):
-        fit(replace(data, domain=np.zeros(20, dtype=bool)), SMALL, PLAN, on_epoch=ignore, on_step=ignore)
-    with pytest.raises(Invalid):
+        with pytest.raises(InvalidError, match="do not fit"):
+            fit_members(data, config, PLAN, on_epoch=ignore, on_step=ignore)
+    with pytest.raises(InvalidError, match="do not fit"):
+        fit_members(replace(data, domain=np.zeros(20, dtype=bool)), SMALL, PLAN, on_epoch=ignore, on_step=ignore)
+    with pytest.raises(InvalidError):
         Stage(1, 1, 1e-3)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         TaggedPlan(others=2.0)

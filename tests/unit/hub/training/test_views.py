@@ -6,23 +6,23 @@ import torch
 
 from hub.training.dataset import Dataset
 from hub.training.views import Stretches, halves, pooled
-from shared.errors import Invalid
-from shared.feature_space import SMALL, FeatureSpace
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, FeatureSpace
 from shared.taxonomy import COUNT
 
 
-def clips(features: np.ndarray, space: FeatureSpace = SMALL) -> Dataset:
+def clips(features: np.ndarray, space: FeatureSpace = EARWITNESS_SMALL) -> Dataset:
     n = len(features)
     return Dataset(space, features.astype(np.uint8), np.zeros((n, COUNT), np.uint8), np.full(n, ""))
 
 
 def noise(n: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, *SMALL.shape))
+    return np.random.default_rng(0).integers(0, 256, (n, *EARWITNESS_SMALL.shape))
 
 
 def test_halves_are_pooled_over_their_own_frames() -> None:
     given = clips(noise(3))
-    frames = torch.from_numpy(SMALL.dequantise(given.features))
+    frames = torch.from_numpy(EARWITNESS_SMALL.dequantise(given.features))
     first, second = halves(given)
     torch.testing.assert_close(first, pooled(frames[:, :5]))
     torch.testing.assert_close(second[:, :128], frames[:, 5:].mean(dim=1))
@@ -37,7 +37,7 @@ def test_the_middle_of_an_odd_clip_is_in_neither_half() -> None:
 
 
 def test_a_clip_of_one_frame_has_no_halves() -> None:
-    with pytest.raises(Invalid, match="cannot be halved"):
+    with pytest.raises(InvalidError, match="cannot be halved"):
         halves(clips(np.zeros((2, 1, 4)), FeatureSpace("single/1", 1, 4, 0.0, 1.0)))
 
 
@@ -57,6 +57,6 @@ def test_views_are_of_the_clips_that_are_asked() -> None:
     given = clips(values[:, None, None].repeat(10, axis=1).repeat(128, axis=2))
     asked = np.array([2, 2, 0])
     for views in Stretches(given, np.random.default_rng(0)).pairs(asked):
-        wanted = torch.from_numpy(SMALL.dequantise(values[asked].astype(np.uint8)))
+        wanted = torch.from_numpy(EARWITNESS_SMALL.dequantise(values[asked].astype(np.uint8)))
         torch.testing.assert_close(views[:, 0], wanted)
         assert views[:, 128:].abs().max() < 1e-3

@@ -6,7 +6,7 @@ import torch
 from hub.model.calibration import Calibration, Curve
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.training.dataset import Dataset
 from shared.feature_space import FeatureSpace
 
@@ -38,7 +38,7 @@ def identity(space: FeatureSpace = TOY, *, weight: float = 2.0, seed: int = 0) -
 def checkpoint(space: FeatureSpace = TOY, *, known: Identity | None = None, seed: int = 0) -> Checkpoint:
     """A network that learnt nothing, with a calibration, and an identity if one is given."""
     torch.manual_seed(seed)
-    network = TaggedNetwork(TaggedConfig(*space.shape, trunk=(8,))).eval().requires_grad_(False)
+    network = TaggingEnsemble(TaggedConfig(*space.shape, trunk=(8,))).eval().requires_grad_(False)
     line = Curve((0.0, 8.0), (0.0, 1.0))
     calibration = Calibration(line, line, line, line, (line,) * 8, (line,) * 8)
     return Checkpoint(network, space, {}, calibration, identity=known)

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.store.event_queries import Cursor
-from hub.web.export import Row, cell, csv_lines, json_lines, paged
+from hub.web.export import Row, csv_cell, csv_lines, iterate_pages, json_lines
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1"])
 def test_what_a_spreadsheet_would_calculate_is_made_plain(text: str) -> None:
-    assert cell(text) == f"'{text}"
-    assert str(cell([text, "b"])).startswith("'")
+    assert csv_cell(text) == f"'{text}"
+    assert str(csv_cell([text, "b"])).startswith("'")
 
 
 @pytest.mark.parametrize("value", ["a=1", "2026-06-01", -40.5, 3, True, None, ""])
 def test_other_values_stay_as_they_are(value: object) -> None:
-    assert cell(value) == value
+    assert csv_cell(value) == value
 
 
 @given(
@@ -46,6 +46,6 @@ def test_pages_are_fetched_one_by_one_and_the_first_at_once() -> None:
         asked.append(after)
         return [len(asked)], Cursor(len(asked), "x") if len(asked) < 3 else None
 
-    items = paged(fetch)
+    items = iterate_pages(fetch)
     assert asked == [None]
     assert list(items) == [1, 2, 3]

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from hub.web.middleware import of_ours
+from hub.web.middleware import is_same_origin
 
 
 @pytest.mark.parametrize(
@@ -11,4 +11,4 @@ from hub.web.middleware import of_ours
     [("http://hub:8000", True), ("http://elsewhere:8000", False), ("null", False), ("http://[", False), ("", False)],
 )
 def test_an_origin_is_the_hubs_own_or_refused(origin: str, ours: bool) -> None:
-    assert of_ours(Headers({"origin": origin, "host": "hub:8000"})) is ours
+    assert is_same_origin(Headers({"origin": origin, "host": "hub:8000"})) is ours

@@ -5,26 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.store.event_queries import Cursor
-from hub.web.pagination import cursor_of, page_of, text_of
-from shared.errors import Invalid
+from hub.web.pagination import decode_cursor, encode_cursor, paginate
+from shared.errors import InvalidError
 
 
 @given(st.integers(0, 10**13 - 1), st.from_regex(r"[a-z0-9.|-]{1,40}", fullmatch=True))
 def test_a_cursor_survives_its_text(ms: int, name: str) -> None:
     cursor = Cursor(ms, name)
-    assert cursor_of(text_of(cursor)) == cursor
+    assert decode_cursor(encode_cursor(cursor)) == cursor
 
 
 def test_no_cursor_is_the_beginning() -> None:
-    assert cursor_of(None) is None
-    assert cursor_of("") is None
-    assert text_of(None) is None
+    assert decode_cursor(None) is None
+    assert decode_cursor("") is None
+    assert encode_cursor(None) is None
 
 
 @pytest.mark.parametrize("text", ["nonsense", "12", "~a", "x~a", "12~A B", "99999999999999~a", "-1~a"])
 def test_other_text_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="after"):
-        cursor_of(text)
+    with pytest.raises(InvalidError, match="after"):
+        decode_cursor(text)
 
 
 @given(
@@ -40,7 +40,7 @@ def test_pages_hold_every_item_once_in_order(items: set[tuple[int, str]], limit:
     told: list[tuple[int, str]] = []
     after = None
     while True:
-        page, after = page_of(fetch, lambda item: Cursor(*item), limit, after)
+        page, after = paginate(fetch, lambda item: Cursor(*item), limit, after)
         told += page
         if after is None:
             break

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from hub.web.search_service import decoded
-from shared.errors import Invalid
+from hub.web.search_service import decode_upload
+from shared.errors import InvalidError
 
 RATE_HZ = 8_000
 WAVE = np.sin(np.arange(12 * RATE_HZ) / 3) / 4
@@ -41,12 +41,12 @@ def unfinished() -> bytes:
     "data", [stating(0), stating(24 * RATE_HZ), stating((1 << 36) - 1), unfinished(), bytes(made("WAV"))]
 )
 def test_a_recording_is_heard_whatever_its_header_states(data: bytes) -> None:
-    waveform, rate_hz = decoded(data)
+    waveform, rate_hz = decode_upload(data)
     assert (waveform.size, rate_hz) == (WAVE.size, RATE_HZ)
 
 
 def test_an_inverted_channel_leaves_no_silence() -> None:
-    waveform, _ = decoded(bytes(made("WAV", np.stack([WAVE, -WAVE], axis=1))))
+    waveform, _ = decode_upload(bytes(made("WAV", np.stack([WAVE, -WAVE], axis=1))))
     assert float(np.abs(waveform).max()) == pytest.approx(0.25, abs=0.01)
 
 
@@ -63,5 +63,5 @@ def test_an_inverted_channel_leaves_no_silence() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(data: bytes, why: str) -> None:
-    with pytest.raises(Invalid, match=f"the recording: .*{why}.*send wav, flac or ogg of up to 60 s"):
-        decoded(data)
+    with pytest.raises(InvalidError, match=f"the recording: .*{why}.*send wav, flac or ogg of up to 60 s"):
+        decode_upload(data)

@@ -5,25 +5,25 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from hub.domain.records import Report, Sensor
+from hub.domain.records import Sensor, StoredReport
 from hub.domain.sensor_map import distance_m
-from hub.domain.sensor_status import SILENT_AFTER, condition
-from hub.store.event_queries import Level
-from hub.web.pages.rendering import attended, lasting, percent, plainly
+from hub.domain.sensor_status import SILENT_AFTER, sensor_status
+from hub.store.event_queries import LevelPoint
+from hub.web.pages.rendering import attention_summary, format_duration, percent, with_category_labels
 from hub.web.pages.settings import flat
-from hub.web.svg import PLAN_WIDTH, STRIP, calendar, plan, shade, strip
+from hub.web.svg import PLAN_WIDTH, STRIP, calendar, heat_class, plan, strip
 
 NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)
 
 
 def test_a_strip_spans_its_box_and_steady_sound_is_a_flat_line() -> None:
-    drawn = strip([Level(n * 10_000, -50.0) for n in range(5)])
+    drawn = strip([LevelPoint(n * 10_000, -50.0) for n in range(5)])
     assert drawn is not None
     points = [tuple(map(float, point.split(","))) for point in drawn.points.split()]
     assert points[0][0] == 0.0
     assert points[-1][0] == STRIP[0]
     assert len({y for _, y in points}) == 1
-    assert strip([Level(0, -50.0)]) is None
+    assert strip([LevelPoint(0, -50.0)]) is None
 
 
 def test_the_plan_keeps_distances_and_north_is_up() -> None:
@@ -59,14 +59,14 @@ def test_the_calendar_ends_today_and_has_a_row_a_weekday() -> None:
     [(None, "unknown"), (math.nan, "unknown"), (0.0, "heat-0"), (0.01, "heat-1"), (0.5, "heat-5")],
 )
 def test_shades(share: float | None, expected: str) -> None:
-    assert shade(share, 0.5) == expected
+    assert heat_class(share, 0.5) == expected
 
 
 @pytest.mark.parametrize(
     ("state", "ago", "word"),
     [
-        ("ready", timedelta(seconds=5), "hearing"),
-        ("unknown", timedelta(seconds=5), "hearing"),
+        ("ready", timedelta(seconds=5), "online"),
+        ("unknown", timedelta(seconds=5), "online"),
         ("ready", SILENT_AFTER + timedelta(seconds=1), "silent"),
         ("disconnected", timedelta(seconds=5), "stopped"),
         ("lost", timedelta(seconds=5), "lost"),
@@ -75,14 +75,14 @@ def test_shades(share: float | None, expected: str) -> None:
 )
 def test_a_sensor_in_one_word(state: str, ago: timedelta | None, word: str) -> None:
     last = None if ago is None else NOON - ago
-    known = condition(Sensor("a/b", 1, "", last, last, state, "boot"), NOON)
+    known = sensor_status(Sensor("a/b", 1, "", last, last, state, "boot"), NOON)
     assert known.word == word
-    assert known.well == (word == "hearing")
+    assert known.is_ok == (word == "online")
 
 
 def test_a_silent_sensor_that_keeps_events_says_so() -> None:
-    report = Report(at=NOON, waiting=1_200, spool=0.1, dropped=0, certificate_end=None)
-    known = condition(Sensor("a/b", 1, "", None, None, "ready", "boot", report), NOON)
+    report = StoredReport(at=NOON, waiting=1_200, spool=0.1, dropped=0, certificate_end=None)
+    known = sensor_status(Sensor("a/b", 1, "", None, None, "ready", "boot", report), NOON)
     assert known.text.endswith("It keeps 1,200 events.")
 
 
@@ -97,15 +97,15 @@ def test_what_is_secret_is_never_shown() -> None:
 
 
 def test_attention_in_words() -> None:
-    assert attended([0.1, 1.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0], 10.0) == (
+    assert attention_summary([0.1, 1.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0], 10.0) == (
         "Most attention went to 1 to 3 s, 8 to 9 s: the bright part of the bar below."
     )
-    assert "spread" in attended([1.0] * 10, 10.0)
+    assert "spread" in attention_summary([1.0] * 10, 10.0)
 
 
 def test_numbers_and_names_as_people_read_them() -> None:
-    assert [lasting(s) for s in (5, 600, 7_200, 864_000)] == ["5 s", "10 min", "2 h", "10 days"]
+    assert [format_duration(s) for s in (5, 600, 7_200, 864_000)] == ["5 s", "10 min", "2 h", "10 days"]
     assert percent(0.345) == "34\N{NO-BREAK SPACE}%"
-    assert plainly("If only one of them had contained non-machinery-impact: 95% would become 0%.") == (
+    assert with_category_labels("If only one of them had contained non-machinery-impact: 95% would become 0%.") == (
         "If only one of them had contained other impact: 95\N{NO-BREAK SPACE}% would become 0\N{NO-BREAK SPACE}%."
     )

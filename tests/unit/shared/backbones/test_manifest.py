@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.backbones.manifest import Description, read, write
-from shared.errors import Invalid, Unavailable
+from shared.backbones.manifest import BackboneManifest, read, write
+from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
 
 FIELDS: dict[str, object] = {
@@ -24,8 +24,8 @@ FIELDS: dict[str, object] = {
 }
 
 
-def described(**other: object) -> Description:
-    return Description.model_validate(FIELDS | other)
+def described(**other: object) -> BackboneManifest:
+    return BackboneManifest.model_validate(FIELDS | other)
 
 
 @pytest.mark.parametrize("output", [None, 'with "quotes"'])
@@ -73,14 +73,14 @@ def test_what_cannot_be_is_refused_with_the_field(other: dict[str, object], word
 
 def test_a_file_that_is_no_description_says_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
-    with pytest.raises(Unavailable, match=r"cannot read .*a\.toml"):
+    with pytest.raises(UnavailableError, match=r"cannot read .*a\.toml"):
         read(path)
     path.write_text("id = ")
-    with pytest.raises(Invalid, match="TOML"):
+    with pytest.raises(InvalidError, match="TOML"):
         read(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(Invalid, match="UTF-16"):
+    with pytest.raises(InvalidError, match="UTF-16"):
         read(path)
     path.write_text('id = "mine-u8/1"\nrate_hz = "fast"\n')
-    with pytest.raises(Invalid, match=r"rate_hz: .*; window: Field required"):
+    with pytest.raises(InvalidError, match=r"rate_hz: .*; window: Field required"):
         read(path)

@@ -18,9 +18,9 @@ from hub.training.distillation.student import CENTRE, LAYERS, SPREAD
 from shared.audio import Waveform
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid, Unavailable
-from shared.extractor import clip_at
-from shared.feature_space import SMALL, Floats
+from shared.errors import InvalidError, UnavailableError
+from shared.extractor import resample_clip
+from shared.feature_space import EARWITNESS_SMALL, Floats
 from shared.synthetic_scene import make_scene
 from tests.backbones import HOP, WINDOW, write_backbone
 
@@ -53,7 +53,7 @@ def test_the_output_that_is_named_is_taken(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         Backbone(write_backbone(tmp_path, output="twice")).values(noise(), RATE_HZ), 2 * first, rtol=1e-6
     )
-    with pytest.raises(Invalid, match="has no output 'third'; it has both, twice"):
+    with pytest.raises(InvalidError, match="has no output 'third'; it has both, twice"):
         Backbone(write_backbone(tmp_path, output="third"))
 
 
@@ -63,7 +63,7 @@ def test_sound_of_any_rate_and_length_becomes_a_clip(tmp_path: Path) -> None:
     assert backbone.extract(tone, 48_000).shape == (10, 2)
     np.testing.assert_allclose(backbone.values(tone, 48_000)[:, 0], 0.5, atol=0.01)
     for wrong in (noise().reshape(2, -1), np.full(10, np.nan, np.float32), np.zeros(0, np.float32)):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidError):
             backbone.extract(wrong, RATE_HZ)
 
 
@@ -79,17 +79,17 @@ def test_a_model_that_is_not_the_one_described_is_refused(tmp_path: Path) -> Non
     path = write_backbone(tmp_path)
     model = path.with_suffix(".onnx")
     model.write_bytes(model.read_bytes() + b"\0")
-    with pytest.raises(Invalid, match="an id stands for one file"):
+    with pytest.raises(InvalidError, match="an id stands for one file"):
         Backbone(path)
     model.unlink()
-    with pytest.raises(Unavailable, match=r"mine\.onnx"):
+    with pytest.raises(UnavailableError, match=r"mine\.onnx"):
         Backbone(path)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.onnx").write_text("hello")
     told = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-    with pytest.raises(Invalid, match="is not an ONNX model"):
+    with pytest.raises(InvalidError, match="is not an ONNX model"):
         Backbone(write_backbone(tmp_path, model="words.onnx", sha256=told))
 
 
@@ -101,18 +101,18 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_of_another_shape_is_refused_at_once(tmp_path: Path, other: dict[str, Any], words: str) -> None:
-    with pytest.raises(Invalid, match=words):
+    with pytest.raises(InvalidError, match=words):
         Backbone(write_backbone(tmp_path, **other))
 
 
 def test_a_model_of_several_inputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="must take one input"):
+    with pytest.raises(InvalidError, match="must take one input"):
         Backbone(write_backbone(tmp_path, shape=("n", 1, WINDOW)))
 
 
 def test_values_that_are_not_finite_are_refused_not_quantised(tmp_path: Path) -> None:
     backbone = Backbone(write_backbone(tmp_path, output="twice"))
-    with pytest.raises(Invalid, match="not finite"):
+    with pytest.raises(InvalidError, match="not finite"):
         backbone.extract(np.full(80_000, np.float32(3e38)), RATE_HZ)
 
 
@@ -145,7 +145,7 @@ def test_torch_and_onnx_runtime_give_the_same_bytes() -> None:
         rate_hz = (16_000, 22_050, 44_100, 48_000)[seed % 4]
         sound = make_scene(np.random.default_rng(seed), rate_hz).waveform
         runtime.append(backbone.extract(sound, rate_hz))
-        reference.append(SMALL.quantise(_torch(clip_at(sound, rate_hz, 16_000))))
+        reference.append(EARWITNESS_SMALL.quantise(_torch(resample_clip(sound, rate_hz, 16_000))))
     difference = np.abs(np.stack(runtime).astype(int) - np.stack(reference))
     assert difference.max() <= 1
     assert (difference == 0).mean() >= 0.999

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.mqtt.diagnostics import explained
+from shared.mqtt.diagnostics import explain_connection_failure
 from shared.settings import MqttSettings
 
 
@@ -20,4 +20,4 @@ from shared.settings import MqttSettings
     ],
 )
 def test_a_name_that_is_none_is_told_with_what_to_write(host: str, said: str) -> None:
-    assert said in explained(MqttSettings(host=host, port=1), None)
+    assert said in explain_connection_failure(MqttSettings(host=host, port=1), None)

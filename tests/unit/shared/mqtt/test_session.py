@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mqtt.session import Disconnected, Link, full_jitter
+from shared.mqtt.session import Disconnected, MqttSession, full_jitter
 from shared.settings import MqttSettings
 
 
@@ -21,7 +21,7 @@ def test_the_range_doubles_with_every_failure() -> None:
 
 
 def test_a_wait_for_signals_ends_though_a_handler_of_the_systems_outlasts_it() -> None:
-    link = Link(MqttSettings(), "anybody")
+    link = MqttSession(MqttSettings(), "anybody")
     rescue = threading.Timer(10, link.signals.put, [Disconnected("it waited for ever", 0)])
     strike = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1])
     before = signal.signal(signal.SIGUSR1, lambda *_: threading.Event().wait(0.3) and None)

@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given
 
-from shared.errors import Invalid
-from shared.mqtt.topics import AlertTopic, SensorTopic, shared_events
+from shared.errors import InvalidError
+from shared.mqtt.topics import AlertTopic, SensorTopic, shared_event_subscription
 from tests.values import names
 
 
@@ -28,19 +28,19 @@ def test_a_sensor_topic_reads_back_from_its_text(site: str, sensor: str) -> None
     ],
 )
 def test_other_topics_are_invalid(topic: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         SensorTopic.parse(topic)
 
 
 def test_topics_are_spelt_as_the_contract_says() -> None:
     assert str(SensorTopic("site", "street-1", "event")) == "earwitness/v1/site/street-1/event"
     assert str(AlertTopic("site")) == "earwitness/v1/site/alert"
-    assert shared_events("hubs") == "$share/hubs/earwitness/v1/+/+/event"
+    assert shared_event_subscription("hubs") == "$share/hubs/earwitness/v1/+/+/event"
 
 
 @pytest.mark.parametrize("name", ["a/b", "#", "", "a b", "-a", "a" * 64])
 def test_a_wildcard_or_slash_cannot_enter_a_topic(name: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         AlertTopic(name)
-    with pytest.raises(Invalid):
-        shared_events(name)
+    with pytest.raises(InvalidError):
+        shared_event_subscription(name)

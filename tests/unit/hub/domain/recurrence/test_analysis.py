@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.alerting.enrichment import told
-from hub.domain.recurrence.analysis import NO_RHYTHM, Pattern, Span, merged, pattern
+from hub.alerting.enrichment import recurrence_message
+from hub.domain.recurrence.analysis import NO_PATTERN, Interval, RecurrenceSummary, merged, summarise
 from hub.domain.recurrence.forecast import Ints
-from shared.errors import Invalid
+from shared.errors import InvalidError
 
 VIENNA = ZoneInfo("Europe/Vienna")
 MONDAY = datetime(2026, 4, 13, tzinfo=VIENNA)
 
 
-def span(at: datetime, minutes: float = 10) -> Span:
+def span(at: datetime, minutes: float = 10) -> Interval:
     opened = round(at.timestamp() * 1000)
-    return Span(opened, opened + round(minutes * 60_000))
+    return Interval(opened, opened + round(minutes * 60_000))
 
 
 def hours(start: datetime, end: datetime) -> Ints:
@@ -27,37 +27,37 @@ def hours(start: datetime, end: datetime) -> Ints:
     return np.arange(start.timestamp() // 3600, end.timestamp() // 3600 + 1).astype(np.int64)
 
 
-def jackhammer(rng: np.random.Generator, day: datetime) -> list[Span]:
+def jackhammer(rng: np.random.Generator, day: datetime) -> list[Interval]:
     if day.weekday() >= 5 or rng.random() >= 0.9:
         return []
     return [span(day + timedelta(hours=7, minutes=rng.uniform(-20, 20)), rng.uniform(5, 60))]
 
 
-def saw(rng: np.random.Generator, day: datetime) -> list[Span]:
+def saw(rng: np.random.Generator, day: datetime) -> list[Interval]:
     if day.toordinal() % 2:
         return []
     return [span(day + timedelta(hours=23, minutes=rng.uniform(-20, 20)), rng.uniform(5, 30))]
 
 
-def noise(rng: np.random.Generator, day: datetime, rate: float = 0.01) -> list[Span]:
+def noise(rng: np.random.Generator, day: datetime, rate: float = 0.01) -> list[Interval]:
     struck = np.flatnonzero(rng.random(24) < rate).tolist()
     return [span(day + timedelta(hours=h, minutes=rng.uniform(0, 60)), rng.uniform(0, 15)) for h in struck]
 
 
-Kind = Callable[[np.random.Generator, datetime], list[Span]]
+Kind = Callable[[np.random.Generator, datetime], list[Interval]]
 
 
-def history(seed: int, days: int, *kinds: Kind, start: datetime = MONDAY) -> list[Span]:
+def history(seed: int, days: int, *kinds: Kind, start: datetime = MONDAY) -> list[Interval]:
     rng = np.random.default_rng(seed)
     return [s for d in range(days) for kind in kinds for s in kind(rng, start + timedelta(days=d))]
 
 
-def look(spans: list[Span], days: float = 30, start: datetime = MONDAY) -> Pattern:
+def look(spans: list[Interval], days: float = 30, start: datetime = MONDAY) -> RecurrenceSummary:
     now = start + timedelta(days=days)
-    return pattern(spans, hours(start, now), now, start.tzinfo if isinstance(start.tzinfo, ZoneInfo) else VIENNA)
+    return summarise(spans, hours(start, now), now, start.tzinfo if isinstance(start.tzinfo, ZoneInfo) else VIENNA)
 
 
-def daily(hour: int, days: int = 30, which: Callable[[int], bool] = lambda _: True) -> list[Span]:
+def daily(hour: int, days: int = 30, which: Callable[[int], bool] = lambda _: True) -> list[Interval]:
     """At one hour on the days since a Monday that are chosen."""
     return [span(MONDAY + timedelta(days=d, hours=hour, minutes=5)) for d in range(days) if which(d)]
 
@@ -98,7 +98,7 @@ def test_both_at_one_place_are_foretold_and_tested_on_the_last_third() -> None:
 
 def test_random_noise_has_no_rhythm_and_hardly_ever_a_window() -> None:
     found = [look(history(seed, 30, lambda rng, day: noise(rng, day, 0.03))) for seed in range(30)]
-    assert all(p.regularity == NO_RHYTHM for p in found)
+    assert all(p.regularity == NO_PATTERN for p in found)
     assert sum(p.next is not None for p in found) <= 2
 
 
@@ -116,11 +116,11 @@ def test_random_noise_has_no_rhythm_and_hardly_ever_a_window() -> None:
         (daily(12, which=lambda d: d % 2 == 0), "every other day around 12:00"),
         (daily(12, which=lambda d: d % 2 == 1), "every other day around 12:00"),
         ([s for h in range(7, 16) for s in daily(h, which=lambda d: d % 7 < 5)], "weekdays between 07:00 and 16:00"),
-        ([s for h in range(24) for s in daily(h)], NO_RHYTHM),
-        (daily(8, which=lambda d: d in {3, 4, 17}), NO_RHYTHM),
+        ([s for h in range(24) for s in daily(h)], NO_PATTERN),
+        (daily(8, which=lambda d: d in {3, 4, 17}), NO_PATTERN),
     ],
 )
-def test_regularity_in_words(spans: list[Span], regularity: str) -> None:
+def test_regularity_in_words(spans: list[Interval], regularity: str) -> None:
     assert look(spans).regularity == regularity
 
 
@@ -149,7 +149,7 @@ def test_an_hour_not_heard_is_neither_active_nor_quiet() -> None:
     heard = hours(MONDAY, now)
     unheard = round((MONDAY + timedelta(days=7, hours=7)).timestamp() // 3600)
     tuesdays_noon = [round((MONDAY + timedelta(days=d, hours=12)).timestamp() // 3600) for d in (1, 8)]
-    profile = pattern(spans, np.setdiff1d(heard, [unheard, *tuesdays_noon]), now, VIENNA).profile
+    profile = summarise(spans, np.setdiff1d(heard, [unheard, *tuesdays_noon]), now, VIENNA).profile
     assert profile[0, 7] == 1.0
     assert np.isnan(profile[1, 12])
     assert np.isnan(profile).sum() == 1
@@ -160,7 +160,7 @@ def test_a_silent_sensor_does_not_dilute_a_rhythm() -> None:
     now = MONDAY + timedelta(days=30)
     up = [h for h in hours(MONDAY, now).tolist() if (h - 16) % 72 >= 24]
     kept = [s for s in spans if s.opened_ms // 3_600_000 in set(up)]
-    found = pattern(kept, np.array(up, dtype=np.int64), now, VIENNA)
+    found = summarise(kept, np.array(up, dtype=np.int64), now, VIENNA)
     assert found.regularity == "daily around 08:00"
     assert found.next is not None
     assert found.next.probability > 0.7
@@ -188,15 +188,15 @@ def test_a_clock_that_is_off_by_half_hours_is_read_right() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    found = pattern([], np.zeros(0, dtype=np.int64), MONDAY, VIENNA)
+    found = summarise([], np.zeros(0, dtype=np.int64), MONDAY, VIENNA)
     assert (found.times, found.days, found.first_at, found.last_at) == (0, 0, None, None)
-    assert (found.regularity, found.next, found.tested) == (NO_RHYTHM, None, None)
+    assert (found.regularity, found.next, found.tested) == (NO_PATTERN, None, None)
     assert np.isnan(found.profile).all()
 
 
 def test_fewer_than_three_days_are_no_pattern() -> None:
     found = look(daily(8, 2), 2)
-    assert (found.times, found.regularity, found.next, found.tested) == (2, NO_RHYTHM, None, None)
+    assert (found.times, found.regularity, found.next, found.tested) == (2, NO_PATTERN, None, None)
 
 
 def test_what_is_after_the_present_is_left_out() -> None:
@@ -208,7 +208,7 @@ def test_what_is_after_the_present_is_left_out() -> None:
 
 def test_a_window_begins_at_a_full_hour_to_come() -> None:
     now = MONDAY + timedelta(days=30, hours=7, minutes=59)
-    found = pattern(daily(8), hours(MONDAY, now), now.astimezone(UTC), VIENNA)
+    found = summarise(daily(8), hours(MONDAY, now), now.astimezone(UTC), VIENNA)
     assert found.next is not None
     assert found.next.start == MONDAY + timedelta(days=30, hours=8)
     assert found.next.end == MONDAY + timedelta(days=30, hours=9)
@@ -216,13 +216,13 @@ def test_a_window_begins_at_a_full_hour_to_come() -> None:
 
 
 def test_a_present_moment_without_a_zone_is_refused() -> None:
-    with pytest.raises(Invalid, match="time zone"):
-        pattern([], np.zeros(0, dtype=np.int64), MONDAY.replace(tzinfo=None), VIENNA)
+    with pytest.raises(InvalidError, match="time zone"):
+        summarise([], np.zeros(0, dtype=np.int64), MONDAY.replace(tzinfo=None), VIENNA)
 
 
 def test_an_episode_cannot_end_before_it_begins() -> None:
-    with pytest.raises(Invalid, match="before it begins"):
-        Span(2, 1)
+    with pytest.raises(InvalidError, match="before it begins"):
+        Interval(2, 1)
 
 
 @given(
@@ -234,7 +234,7 @@ def test_any_history_gives_a_sane_pattern(drawn: list[tuple[int, int]], heard: s
     now = MONDAY + timedelta(days=300)
     first = int(MONDAY.timestamp()) // 3600
     spans = [span(MONDAY + timedelta(hours=at), minutes) for at, minutes in drawn]
-    found = pattern(spans, np.array(sorted(heard), dtype=np.int64) + first, now, ZoneInfo(zone))
+    found = summarise(spans, np.array(sorted(heard), dtype=np.int64) + first, now, ZoneInfo(zone))
     assert found.days <= found.times <= len(spans)
     share = found.profile[~np.isnan(found.profile)]
     assert ((share >= 0) & (share <= 1)).all()
@@ -243,7 +243,7 @@ def test_any_history_gives_a_sane_pattern(drawn: list[tuple[int, int]], heard: s
         assert 0 < found.next.base_rate < found.next.probability < 1
 
 
-def with_pauses(rng: np.random.Generator, day: datetime) -> list[Span]:
+def with_pauses(rng: np.random.Generator, day: datetime) -> list[Interval]:
     """Work of about an hour from seven, give or take twenty minutes, with pauses of two minutes."""
     if day.weekday() >= 5:
         return []
@@ -254,18 +254,18 @@ def with_pauses(rng: np.random.Generator, day: datetime) -> list[Span]:
 @pytest.mark.parametrize("seed", range(5))
 def test_what_begins_at_seven_is_said_to_begin_at_seven_whatever_its_pauses(seed: int) -> None:
     spans, now = history(seed, 30, with_pauses), MONDAY + timedelta(days=30)
-    found = pattern(spans, hours(MONDAY, now), now, VIENNA, pause_ms=1_800_000)
+    found = summarise(spans, hours(MONDAY, now), now, VIENNA, pause_ms=1_800_000)
     assert found.regularity == "weekdays around 07:00"
     assert found.times == len(spans)
     assert found.median_duration_s > 900
-    assert pattern(spans, hours(MONDAY, now), now, VIENNA).regularity == "weekdays around 07:30"
+    assert summarise(spans, hours(MONDAY, now), now, VIENNA).regularity == "weekdays around 07:30"
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 500)), max_size=30), st.integers(0, 1_000))
 def test_occurrences_lie_more_than_a_pause_apart_and_hold_every_span(
     drawn: list[tuple[int, int]], pause_ms: int
 ) -> None:
-    spans = [Span(at, at + length) for at, length in drawn]
+    spans = [Interval(at, at + length) for at, length in drawn]
     made = merged(spans, pause_ms)
     assert all(b.opened_ms - a.last_ms > pause_ms for a, b in itertools.pairwise(made))
     assert {s.opened_ms for s in made} <= {s.opened_ms for s in spans}
@@ -280,7 +280,7 @@ def test_whatever_days_it_comes_on_its_regularity_fits_into_a_message(chosen: in
     spans = [span(MONDAY + timedelta(days=day, hours=8), 7 * 60 + 30) for day in range(70) if chosen >> day % 7 & 1]
     found = look(spans, 70)
     assert len(found.regularity) <= 64
-    message = told(found, "engine", [], MONDAY)
+    message = recurrence_message(found, "engine", [], MONDAY)
     assert message.regularity == found.regularity
 
 

@@ -3,16 +3,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hub.domain.recurrence.analysis import Span
-from hub.domain.recurrence.attribution import belonging
+from hub.domain.recurrence.analysis import Interval
+from hub.domain.recurrence.attribution import attributable_fraction
 
 ZONE = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2026, 9, 7, tzinfo=ZONE)
 
 
-def span(day: int, hour: float) -> Span:
+def span(day: int, hour: float) -> Interval:
     opened = round((MONDAY + timedelta(days=day, hours=hour)).timestamp() * 1000)
-    return Span(opened, opened + 1_200_000)
+    return Interval(opened, opened + 1_200_000)
 
 
 def hours(days: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -20,8 +20,8 @@ def hours(days: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.arange(first, first + 24 * days, dtype=np.int64)
 
 
-def at(day: int, hour: float, spans: list[Span]) -> float:
-    return belonging(spans, hours(day + 1), MONDAY + timedelta(days=day, hours=hour), ZONE)
+def at(day: int, hour: float, spans: list[Interval]) -> float:
+    return attributable_fraction(spans, hours(day + 1), MONDAY + timedelta(days=day, hours=hour), ZONE)
 
 
 JACKHAMMER = [span(day, 7.2) for day in range(21) if day % 7 < 5]
@@ -53,4 +53,4 @@ def test_two_days_are_no_rhythm_and_what_begins_now_is_no_evidence() -> None:
 
 def test_without_hours_heard_it_is_silent_not_wrong() -> None:
     nothing = np.empty(0, dtype=np.int64)
-    assert 0.0 <= belonging(JACKHAMMER, nothing, datetime(2026, 9, 28, 5, 12, tzinfo=UTC), ZONE) <= 1.0
+    assert 0.0 <= attributable_fraction(JACKHAMMER, nothing, datetime(2026, 9, 28, 5, 12, tzinfo=UTC), ZONE) <= 1.0

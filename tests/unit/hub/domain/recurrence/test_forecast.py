@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.recurrence import forecast as forecasts
-from hub.domain.recurrence.forecast import WEEK, Bools, Ints, forecast, held_out, next_window, within
+from hub.domain.recurrence.forecast import WEEK, Bools, Ints, backtest, forecast, next_window, rolling_any
 
 
 def weeks(n: int) -> Ints:
@@ -35,9 +35,9 @@ histories = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=400).map(
 def test_any_history_gives_probabilities(history: Bools) -> None:
     active, observed = history
     ahead = forecast(active, observed, weeks(len(active)))
-    assert ahead.probability.shape == ahead.doubt.shape == (WEEK,)
+    assert ahead.probability.shape == ahead.null_probability.shape == (WEEK,)
     assert ((ahead.probability > 0) & (ahead.probability < 1)).all()
-    assert ((ahead.doubt >= 0) & (ahead.doubt <= 1)).all()
+    assert ((ahead.null_probability >= 0) & (ahead.null_probability <= 1)).all()
     assert 0 < ahead.base_rate < 1
 
 
@@ -67,7 +67,7 @@ def test_no_history_is_a_low_rate_and_no_evidence() -> None:
     ahead = forecast(nothing, nothing, weeks(0))
     assert ahead.probability.max() == pytest.approx(ahead.base_rate)
     assert ahead.base_rate == pytest.approx(0.05)
-    assert ahead.doubt.min() == pytest.approx(0.9)
+    assert ahead.null_probability.min() == pytest.approx(0.9)
     assert next_window(nothing, nothing, weeks(0)) is None
 
 
@@ -140,7 +140,7 @@ def test_what_is_said_of_a_window_comes_true_as_often() -> None:
 
 def test_held_out_windows_of_a_rhythm_beat_chance() -> None:
     active = nights(45)
-    found = held_out(active, heard(active), weeks(len(active)), np.flatnonzero(active)[-8:].tolist())
+    found = backtest(active, heard(active), weeks(len(active)), np.flatnonzero(active)[-8:].tolist())
     assert found is not None
     assert found.windows == found.hits == 7, "the last one's is still to come"
     assert found.expected_by_chance < 1
@@ -152,11 +152,11 @@ def test_a_window_that_was_not_heard_throughout_is_not_judged() -> None:
     last = int(np.flatnonzero(active)[-1])
     active[last] = observed[last] = False
     cuts = np.flatnonzero(active)[-1:].tolist()
-    assert held_out(active, observed, weeks(len(active)), cuts) is None
+    assert backtest(active, observed, weeks(len(active)), cuts) is None
 
 
 def test_within_looks_forward_and_an_end_not_heard_is_unknown() -> None:
     active = np.array([False, False, True, False])
-    happened, known = within(active, np.ones(4, dtype=np.bool_), 2)
+    happened, known = rolling_any(active, np.ones(4, dtype=np.bool_), 2)
     assert happened.tolist() == [False, True, True, False]
     assert known.tolist() == [True, True, True, False]

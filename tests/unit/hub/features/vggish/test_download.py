@@ -2,7 +2,7 @@ from email.message import Message
 
 import pytest
 
-from hub.features.vggish.download import span
+from hub.features.vggish.download import content_range
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_an_answer_continues_what_is_here_or_starts_over(
     message = Message()
     for name, value in headers.items():
         message[name] = value
-    assert span(status, message, have) == found
+    assert content_range(status, message, have) == found

@@ -16,8 +16,8 @@ from hub.features.mel import mel_bank
 from hub.features.vggish.convert import write_network, write_pca
 from hub.features.vggish.extractor import FrontEnd, Pca, Vggish, VggishNetwork
 from shared.audio import Waveform, decode_flac, encode_flac
-from shared.errors import Invalid, Unavailable
-from shared.extractor import clip_at
+from shared.errors import InvalidError, UnavailableError
+from shared.extractor import resample_clip
 from shared.feature_space import VGGISH
 from shared.synthetic_scene import make_scene
 from tests.unit.hub.features.vggish import published
@@ -101,7 +101,7 @@ def test_resampled_sound_equals_the_references_where_both_resamplers_pass_it(rat
     # four bands and the first and last patch do not compare.
     clip = noise(4, rate_hz)
     theirs = waveform_to_examples(clip.astype(np.float64), rate_hz, return_tensor=False)
-    ours = FrontEnd().patches(clip_at(clip, rate_hz, RATE_HZ)).numpy()
+    ours = FrontEnd().patches(resample_clip(clip, rate_hz, RATE_HZ)).numpy()
     np.testing.assert_allclose(ours[1:-1, :, :60], theirs[1:-1, :, :60], atol=1e-3)
 
 
@@ -112,7 +112,7 @@ def test_the_mel_bank_equals_the_reference() -> None:
 
 
 def test_a_clip_too_short_for_a_patch_is_refused() -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         FrontEnd().patches(np.zeros(15_599, np.float32))
     assert len(FrontEnd().patches(np.zeros(15_600, np.float32))) == 1
 
@@ -175,9 +175,9 @@ def test_the_projection_takes_the_mean_off_and_multiplies_by_rows() -> None:
     raw = np.zeros((1, 128), dtype=np.float32)
     raw[0, 1] = 1.25
     assert Pca(vectors, means).quantised(raw)[0, :2].tolist() == [191, 127]
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Pca(vectors[:5], means)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Pca(vectors * np.nan, means)
 
 
@@ -219,7 +219,7 @@ def test_a_batch_gives_the_bytes_of_single_clips(
 
 
 def test_a_batch_with_a_clip_that_is_none_is_refused(weights_dir: Path) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         Vggish.load(weights_dir).extract_many([(noise(0), RATE_HZ), (np.empty(0, np.float32), RATE_HZ)])
 
 
@@ -231,15 +231,15 @@ def test_bfloat16_moves_bytes_a_few_steps(weights_dir: Path) -> None:
 
 
 def test_weights_that_are_not_there_say_how_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="earwitness-hub fetch-vggish"):
+    with pytest.raises(UnavailableError, match="earwitness-hub weights fetch vggish"):
         Vggish.load(tmp_path)
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "vggish.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "vggish_pca.safetensors")
-    with pytest.raises(Invalid, match="do not hold"):
+    with pytest.raises(InvalidError, match="do not hold"):
         Vggish.load(tmp_path)
     (tmp_path / "vggish.safetensors").write_text("hello")
-    with pytest.raises(Invalid, match="not a safetensors file"):
+    with pytest.raises(InvalidError, match="not a safetensors file"):
         Vggish.load(tmp_path)

@@ -5,10 +5,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hub.model.checkpoint import load, shipped
-from hub.search.backend import By, Entry, Exclusion, Query
-from hub.search.candidates import Reach
-from hub.search.memory.index import Index
+from hub.model.checkpoint import default_checkpoint, load
+from hub.search.backend import By, Exclusion, IndexEntry, Query
+from hub.search.candidates import CandidateTuner
+from hub.search.memory.index import MemoryIndex
 from hub.search.scoring.scorer import Scorer
 from shared.feature_space import VGGISH
 
@@ -17,7 +17,7 @@ CANDIDATES = 50
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(load(shipped(VGGISH.id)))
+    return Scorer(load(default_checkpoint(VGGISH.id)))
 
 
 @cache
@@ -26,12 +26,12 @@ def towers(scorer: Scorer, count: int) -> npt.NDArray[np.float32]:
     return scorer.embed(features).astype(np.float16).astype(np.float32)
 
 
-def entries(count: int) -> list[Entry]:
-    return [Entry(f"s.b.{n}", f"demo/s{n % 3}", 1_000 * n, -40.0 + n % 7, (0.0,) * 8) for n in range(count)]
+def entries(count: int) -> list[IndexEntry]:
+    return [IndexEntry(f"s.b.{n}", f"demo/s{n % 3}", 1_000 * n, -40.0 + n % 7, (0.0,) * 8) for n in range(count)]
 
 
-def filled(scorer: Scorer, count: int) -> Index:
-    index = Index(scorer, lambda: Reach(start=CANDIDATES))
+def filled(scorer: Scorer, count: int) -> MemoryIndex:
+    index = MemoryIndex(scorer, lambda: CandidateTuner(start=CANDIDATES))
     index.add(entries(count), towers(scorer, count))
     return index
 
@@ -44,7 +44,7 @@ def test_rows_of_removed_events_are_given_back_and_the_others_still_found(scorer
     found = index.search([Query(towers(scorer, 3_000)[2_950], 100)])[0]
     assert {match.event for match in found} == {f"s.b.{n}" for n in range(2_900, 3_000)}
     index.add(entries(1), towers(scorer, 1))
-    assert index.known(["s.b.0", "s.b.1"]) == [True, False]
+    assert index.contains(["s.b.0", "s.b.1"]) == [True, False]
 
 
 def test_a_search_that_began_before_a_removal_still_answers(scorer: Scorer) -> None:
@@ -58,7 +58,7 @@ def test_a_search_that_began_before_a_removal_still_answers(scorer: Scorer) -> N
 
 
 def test_what_the_sketch_finds_is_what_an_exact_scan_finds(scorer: Scorer) -> None:
-    index = Index(scorer, lambda: Reach(start=500))
+    index = MemoryIndex(scorer, lambda: CandidateTuner(start=500))
     index.add(entries(3_000), towers(scorer, 3_000))
     for row in range(0, 3_000, 300):
         query = Query(towers(scorer, 3_000)[row], 5)
@@ -91,7 +91,11 @@ def test_a_scan_can_be_given_up(scorer: Scorer) -> None:
 
 
 def test_searching_while_events_are_added_and_removed_finds_only_whole_ones(scorer: Scorer) -> None:
-    index, all_towers, known = Index(scorer, lambda: Reach(start=CANDIDATES)), towers(scorer, 400), entries(400)
+    index, all_towers, known = (
+        MemoryIndex(scorer, lambda: CandidateTuner(start=CANDIDATES)),
+        towers(scorer, 400),
+        entries(400),
+    )
 
     def add_one_by_one() -> None:
         for n in range(400):

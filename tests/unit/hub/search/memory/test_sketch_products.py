@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.model.checkpoint import load, shipped
+from hub.model.checkpoint import default_checkpoint, load
 from hub.model.tagger import LEAST
 from hub.search.backend import By
 from hub.search.memory import sketch_products
-from hub.search.memory.segment import ROWS, Chunk, empty
+from hub.search.memory.segment import ROWS, Segment, empty
 from hub.search.memory.sketch_products import Products, columns, kept
 from hub.search.scoring.scorer import Scorer
 from shared.feature_space import VGGISH
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 @cache
 def scorer() -> Scorer:
-    return Scorer(identified(load(shipped(VGGISH.id)), weight=WEIGHT))
+    return Scorer(identified(load(default_checkpoint(VGGISH.id)), weight=WEIGHT))
 
 
 def towers_of(tags: Floats, profiles: Floats, identities: Floats) -> Floats:
@@ -48,7 +48,7 @@ def _unit(values: Floats) -> Floats:
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
-def chunk_of(towers: Floats) -> Chunk:
+def chunk_of(towers: Floats) -> Segment:
     made = empty(scorer().tower_shape, columns(scorer().sketch))
     for own, part in zip(made.sketches, kept(scorer().sketch, towers), strict=True):
         own[: len(towers)] = part
@@ -121,7 +121,7 @@ def test_without_products_of_bytes_the_same_is_found(by: By, monkeypatch: pytest
 def test_a_sketch_costs_a_byte_a_value_where_bytes_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sketch_products, "bytes_multiply", lambda: True)
     assert columns(scorer().sketch) == [(64, torch.uint8), (64, torch.uint8)]
-    without = Scorer(replace(load(shipped(VGGISH.id)), identity=None))
+    without = Scorer(replace(load(default_checkpoint(VGGISH.id)), identity=None))
     assert columns(without.sketch) == [(64, torch.uint8)]
     assert columns(None) == []
     assert chunk_of(np.zeros((0, *scorer().tower_shape), dtype=np.float32)).sketches[0].shape == (ROWS, 64)

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from hub.search.memory.segment import Chunk, Rows, empty
-from hub.search.memory.sketch_scan import nearest
+from hub.search.memory.segment import Rows, Segment, empty
+from hub.search.memory.sketch_scan import top_candidates
 
 VALUES = 8
 
 
-def chunk(rows: int, rng: np.random.Generator) -> tuple[Chunk, int]:
+def chunk(rows: int, rng: np.random.Generator) -> tuple[Segment, int]:
     """Small whole numbers, whose products bfloat16 knows exactly: many are equal."""
     made = empty((1, 4), [(VALUES, torch.bfloat16)])
     made.sketches[0][:rows] = torch.from_numpy(rng.integers(-2, 3, (rows, VALUES)))
@@ -17,7 +17,7 @@ def chunk(rows: int, rng: np.random.Generator) -> tuple[Chunk, int]:
 
 
 def by_sorting(
-    sketches: torch.Tensor, chunks: list[tuple[Chunk, int]], barred: list[list[Rows]], count: int
+    sketches: torch.Tensor, chunks: list[tuple[Segment, int]], barred: list[list[Rows]], count: int
 ) -> list[list[int]]:
     everything = torch.cat([made.sketches[0][:rows] for made, rows in chunks]).float()
     products = (sketches @ everything.t()).numpy()
@@ -40,9 +40,12 @@ def test_the_nearest_rows_are_those_that_sorting_finds(queries: int, count: int,
     barred: list[list[Rows]] = [
         [np.flatnonzero(rng.random(rows) < 0.3 * number) for rows in sizes] for number in range(queries)
     ]
-    found = nearest(lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, barred, count)
+    found = top_candidates(lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, barred, count)
     assert [rows.tolist() for rows in found] == by_sorting(sketches, chunks, barred, count)
 
 
 def test_nothing_is_near_where_nothing_is() -> None:
-    assert [rows.tolist() for rows in nearest(lambda _, rows: torch.zeros(rows, 2), [], [[], []], 5)] == [[], []]
+    assert [rows.tolist() for rows in top_candidates(lambda _, rows: torch.zeros(rows, 2), [], [[], []], 5)] == [
+        [],
+        [],
+    ]

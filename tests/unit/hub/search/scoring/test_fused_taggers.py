@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hub.model.tagger import TaggedConfig, TaggedNetwork
-from hub.search.scoring.fused_taggers import TOLERANCE, Taggers
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from hub.search.scoring.fused_taggers import TOLERANCE, FusedTaggers
 
 ONE = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5)
 
@@ -16,7 +16,7 @@ ONE = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, TOLERANCE)])
 def test_towers_are_the_network_s_own(config: TaggedConfig, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(1)
-    network = TaggedNetwork(config)
+    network = TaggingEnsemble(config)
     with torch.no_grad():
         for value in network.parameters():
             value.add_(0.1 * torch.randn_like(value))
@@ -27,12 +27,12 @@ def test_towers_are_the_network_s_own(config: TaggedConfig, dtype: torch.dtype, 
     features = 2.0 * torch.randn(7, 10, 128) + 0.5
     with torch.inference_mode():
         expected = network.eval().tower(features)
-        towers = Taggers(network, dtype)(features)
+        towers = FusedTaggers(network, dtype)(features)
     assert towers.dtype == torch.float32
     torch.testing.assert_close(towers, expected, atol=tolerance, rtol=0.0)
 
 
 def test_no_clips_have_no_towers() -> None:
-    network = TaggedNetwork(ONE).eval()
+    network = TaggingEnsemble(ONE).eval()
     with torch.inference_mode():
-        assert Taggers(network)(torch.empty(0, 10, 128)).shape == (0, 1, 13)
+        assert FusedTaggers(network)(torch.empty(0, 10, 128)).shape == (0, 1, 13)

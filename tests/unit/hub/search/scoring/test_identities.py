@@ -8,18 +8,18 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from hub.model.checkpoint import Checkpoint, baseline, load, shipped
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load
 from hub.search.backend import By
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best, best_of_each
-from shared.errors import Unsupported
+from shared.errors import UnsupportedError
 from shared.feature_space import LOGMEL, VGGISH, FeatureSpace
 from tests.identities import MATCH, PAIR, identified
 
 CHECKPOINTS = {
-    "tagged": lambda: load(shipped(VGGISH.id)),
-    "paper": lambda: load(baseline(VGGISH.id, "paper")),
-    "logmel": lambda: load(shipped(LOGMEL.id)),
+    "tagged": lambda: load(default_checkpoint(VGGISH.id)),
+    "paper": lambda: load(baseline_checkpoint(VGGISH.id, "paper")),
+    "logmel": lambda: load(default_checkpoint(LOGMEL.id)),
 }
 VALUES = (64, 5)
 
@@ -48,7 +48,7 @@ def test_an_identity_beside_the_towers_changes_nothing_by_kind(name: str, values
     np.testing.assert_allclose(scorer.presence(towers), without.presence(before), atol=1e-5)
     exact = without.rank(before[0], before, without.score(before[0], before))
     np.testing.assert_allclose(scorer.rank(towers[0], towers, scorer.score(towers[0], towers)), exact, atol=1e-5)
-    quick = scorer.ranks(towers[0], scorer.half(towers))
+    quick = scorer.ranks(towers[0], scorer.precompute(towers))
     assert np.abs(quick - exact).max() <= scorer.tolerance
 
 
@@ -77,10 +77,10 @@ def test_a_checkpoint_without_an_identity_ranks_by_both_as_by_kind_and_not_by_so
     matrices = scorer.score(towers[0], towers)
     kind, both = (scorer.rank(towers[0], towers, matrices, by) for by in (By.KIND, By.BOTH))
     assert kind.tolist() == both.tolist()
-    with pytest.raises(Unsupported, match="by kind, or by both"):
+    with pytest.raises(UnsupportedError, match="by kind, or by both"):
         scorer.rank(towers[0], towers, matrices, By.SOURCE)
-    with pytest.raises(Unsupported, match="by kind, or by both"):
-        scorer.ranks(towers[0], scorer.half(towers), By.SOURCE)
+    with pytest.raises(UnsupportedError, match="by kind, or by both"):
+        scorer.ranks(towers[0], scorer.precompute(towers), By.SOURCE)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
@@ -95,7 +95,7 @@ def test_ranks_by_source_and_both_are_cosines_and_weighted_sums(name: str) -> No
     assert (worth > 0).any()
     np.testing.assert_allclose(by[By.BOTH], kind + worth, atol=1e-5)
     for way in By:
-        quick = scorer.ranks(towers[0], scorer.half(towers), way)
+        quick = scorer.ranks(towers[0], scorer.precompute(towers), way)
         assert np.abs(quick - by[way]).max() <= scorer.tolerance_of(way)
 
 

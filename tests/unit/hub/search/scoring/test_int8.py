@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from hub.model.checkpoint import Checkpoint, baseline, load
+from hub.model.checkpoint import Checkpoint, baseline_checkpoint, load
 from hub.model.siamese import NetworkConfig, SiameseNetwork
-from hub.search.scoring.int8 import BLOCK, QuickPairs
+from hub.search.scoring.int8 import BLOCK, Int8PairScorer
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best
 from shared.feature_space import VGGISH
-from shared.synthetic_features import recombined
+from shared.synthetic_features import splice_clips
 
 needs_bytes = pytest.mark.skipif(
-    not QuickPairs.serves(SiameseNetwork(NetworkConfig(10, 128))),
+    not Int8PairScorer.is_supported(SiameseNetwork(NetworkConfig(10, 128))),
     reason="this processor does not multiply bytes in hardware: the exact scorer is used instead",
 )
 
@@ -19,12 +19,12 @@ needs_bytes = pytest.mark.skipif(
 def clips(count: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     smooth = rng.integers(0, 256, (20, 1, 128)).repeat(10, axis=1).astype(np.uint8)
-    return recombined(smooth, count, rng)
+    return splice_clips(smooth, count, rng)
 
 
 @pytest.fixture(scope="module")
 def paper() -> Scorer:
-    return Scorer(load(baseline(VGGISH.id, "paper")))
+    return Scorer(load(baseline_checkpoint(VGGISH.id, "paper")))
 
 
 @needs_bytes
@@ -32,7 +32,7 @@ def paper() -> Scorer:
 def test_quick_ranks_are_within_their_tolerance_of_the_modules_forward(paper: Scorer, count: int) -> None:
     towers, query = paper.embed(clips(count)), paper.embed(clips(1, seed=1))[0]
     exact = paper.rank(query, towers, paper.score(query, towers))
-    quick = paper.ranks(query, paper.half(towers))
+    quick = paper.ranks(query, paper.precompute(towers))
     assert quick.shape == (count,)
     assert np.abs(quick - exact).max() <= paper.tolerance
 
@@ -64,11 +64,11 @@ def test_every_variant_is_ranked_whether_quickly_or_not(shape: dict[str, object]
     scorer = Scorer(Checkpoint(network, VGGISH, {}))
     towers = scorer.embed(clips(50))
     exact = scorer.rank(towers[0], towers, scorer.score(towers[0], towers))
-    assert np.abs(scorer.ranks(towers[0], scorer.half(towers)) - exact).max() <= scorer.tolerance
+    assert np.abs(scorer.ranks(towers[0], scorer.precompute(towers)) - exact).max() <= scorer.tolerance
 
 
 def test_the_fingerprint_changes_with_the_weights(paper: Scorer) -> None:
-    again = load(baseline(VGGISH.id, "paper"))
+    again = load(baseline_checkpoint(VGGISH.id, "paper"))
     assert Scorer(again).fingerprint == paper.fingerprint
     with torch.no_grad():
         next(again.network.parameters()).add_(1e-6)

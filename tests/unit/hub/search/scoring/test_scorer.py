@@ -10,7 +10,7 @@ from hub.domain.presence_matrix import BOTH
 from hub.model.checkpoint import Checkpoint
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.search.scoring.scorer import Scorer
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import LOGMEL, VGGISH, FeatureSpace
 
 BLOCK = 8
@@ -90,15 +90,15 @@ def test_half_precision_towers_score_nearly_the_same(made: Checkpoint) -> None:
 def test_features_and_towers_of_another_form_are_refused() -> None:
     scorer = Scorer(VGGISH_CHECKPOINT)
     towers = scorer.embed(clips(VGGISH, 2))
-    with pytest.raises(Invalid, match="vggish"):
+    with pytest.raises(InvalidError, match="vggish"):
         scorer.embed(clips(LOGMEL, 1))
-    with pytest.raises(Invalid, match="vggish"):
+    with pytest.raises(InvalidError, match="vggish"):
         scorer.embed(clips(VGGISH, 1).astype(np.float32))
-    with pytest.raises(Invalid, match="query"):
+    with pytest.raises(InvalidError, match="query"):
         scorer.score(towers, towers)
-    with pytest.raises(Invalid, match="events"):
+    with pytest.raises(InvalidError, match="events"):
         scorer.score(towers[0], towers[0])
-    with pytest.raises(Invalid, match="block"):
+    with pytest.raises(InvalidError, match="block"):
         Scorer(VGGISH_CHECKPOINT, block=0)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.audioset_mapping import AUDIOSET_CATEGORIES
 from hub.training.datasets.audioset_tfrecords import load_tfrecords, records, tfrecord_files
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL, VGGISH
 from shared.taxonomy import CATEGORIES
 
@@ -78,7 +78,7 @@ def test_published_records_become_clips_with_labels_and_a_domain(tmp_path: Path)
         example(clip(2), [at["Music"]]),
         example(clip(3, frames=7), [at["Dog"]]),
     ]
-    data = Reader(VGGISH.id).learn(folder(tmp_path, made))
+    data = DatasetReader(VGGISH.id).training_set(folder(tmp_path, made))
     assert np.array_equal(data.features, np.stack([clip(1), clip(2)]))
     present = [[CATEGORIES[c] for c in np.flatnonzero(row)] for row in data.labels]
     assert present == [["machinery-impact", "human-voice"], ["music"]]
@@ -86,8 +86,8 @@ def test_published_records_become_clips_with_labels_and_a_domain(tmp_path: Path)
     assert data.fine is not None
     assert np.flatnonzero(data.fine[0]).tolist() == sorted([at["Jackhammer"], at["Speech"]])
     assert [file.parent.name for file in tfrecord_files(tmp_path)] == ["bal_train"]
-    with pytest.raises(Invalid, match="VGGish"):
-        Reader(LOGMEL.id).learn(tmp_path)
+    with pytest.raises(InvalidError, match="VGGish"):
+        DatasetReader(LOGMEL.id).training_set(tmp_path)
 
 
 def test_a_map_in_the_folder_replaces_ours(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_map_in_the_folder_replaces_ours(tmp_path: Path) -> None:
     (path / "coarse_map.json").write_text(json.dumps(entries))
     assert load_tfrecords(path).labels.tolist() == [[0, 0, 0, 0, 0, 0, 0, 1]]
     (path / "coarse_map.json").write_text("{}")
-    with pytest.raises(Invalid, match="coarse_map"):
+    with pytest.raises(InvalidError, match="coarse_map"):
         load_tfrecords(path)
 
 
@@ -108,15 +108,15 @@ def test_damaged_records_are_refused(tmp_path: Path) -> None:
     assert list(records(path)) == [b"hello", b"world"]
     for damaged in (whole[:-1], whole[:20], whole[:15] + b"x" + whole[16:], framed(b"") + b"\xff" * 12):
         path.write_bytes(damaged)
-        with pytest.raises(Invalid, match="damaged"):
+        with pytest.raises(InvalidError, match="damaged"):
             list(records(path))
     huge = struct.pack("<Q", 1 << 40)
     path.write_bytes(huge + framed(huge)[12 + 8 :])
-    with pytest.raises(Invalid, match="bytes"):
+    with pytest.raises(InvalidError, match="bytes"):
         list(records(path))
     path.write_bytes(b"")
     assert list(records(path)) == []
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         list(records(tmp_path / "nothing"))
 
 
@@ -130,7 +130,7 @@ def test_damaged_records_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_records_of_something_else_are_refused(tmp_path: Path, examples: list[bytes], reason: str) -> None:
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(InvalidError, match=reason):
         load_tfrecords(folder(tmp_path, examples))
 
 
@@ -138,18 +138,18 @@ def test_labels_must_be_named(tmp_path: Path) -> None:
     path = folder(tmp_path, [example(clip(1), [1])])
     table = path / "class_labels_indices.csv"
     table.write_text("index,mid,display_name\n0,/m/0,Speech\n")
-    with pytest.raises(Invalid, match="does not have the label"):
+    with pytest.raises(InvalidError, match="does not have the label"):
         load_tfrecords(path)
     table.write_text("a,b\n1,2\n")
-    with pytest.raises(Invalid, match="no columns"):
+    with pytest.raises(InvalidError, match="no columns"):
         load_tfrecords(path)
     table.unlink()
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         load_tfrecords(path)
 
 
 def test_a_compressed_file_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "a.tfrecord"
     path.write_bytes(gzip.compress(framed(b"x")))
-    with pytest.raises(Invalid, match=r"a\.tfrecord is compressed: unpack it with gunzip"):
+    with pytest.raises(InvalidError, match=r"a\.tfrecord is compressed: unpack it with gunzip"):
         list(records(path))

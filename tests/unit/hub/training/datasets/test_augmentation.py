@@ -10,21 +10,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.features.selection import extractor_for
-from hub.model.checkpoint import Checkpoint, load, shipped
-from hub.model.tagger import TaggedConfig, TaggedNetwork
+from hub.features.selection import load_extractor
+from hub.model.checkpoint import Checkpoint, default_checkpoint, load
+from hub.model.tagger import TaggedConfig, TaggingEnsemble
 from hub.search.scoring.scorer import Scorer
 from hub.training import auxiliary_data, recipes
-from hub.training.calibration import Choice, choice_of
+from hub.training.calibration import RankingChoice, choice_of
 from hub.training.dataset import Dataset, joined
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.augmentation import Versions, version
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from hub.training.datasets.synthetic import quiet_streets
-from hub.training.mixup import VERSION_ODDS, Clips
+from hub.training.mixup import VERSION_ODDS, MixupBatchSource
 from hub.training.soft_labels import with_finer
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
 from shared.synthetic_scene import background, make_scene
 from shared.taxonomy import CATEGORIES
 
@@ -34,12 +34,14 @@ BLOWS = [CATEGORIES.index("machinery-impact"), CATEGORIES.index("non-machinery-i
 def dataset(count: int = 4, versions: int = 0, fine: int = 0) -> Dataset:
     rng = np.random.default_rng(0)
     return Dataset(
-        SMALL,
-        rng.integers(0, 100, (count, *SMALL.shape), dtype=np.uint8),
+        EARWITNESS_SMALL,
+        rng.integers(0, 100, (count, *EARWITNESS_SMALL.shape), dtype=np.uint8),
         rng.integers(0, 2, (count, 8), dtype=np.uint8),
         np.full(count, ""),
         rng.random((count, fine)).astype(np.float16) if fine else None,
-        versions=rng.integers(150, 256, (count, versions, *SMALL.shape), dtype=np.uint8) if versions else None,
+        versions=rng.integers(150, 256, (count, versions, *EARWITNESS_SMALL.shape), dtype=np.uint8)
+        if versions
+        else None,
     )
 
 
@@ -69,28 +71,30 @@ def test_versions_of_a_recording_are_heard_once_and_are_of_that_recording(tmp_pa
     for name in "ab":
         scene = make_scene(np.random.default_rng(ord(name)), 16_000, 3.0)
         soundfile.write(tmp_path / f"{name}.wav", scene.waveform, 16_000)
-    extractor = extractor_for(SMALL.id, Path())
-    hearing = Hearing(extractor, cache=tmp_path / "cache", made=Versions(2))
+    extractor = load_extractor(EARWITNESS_SMALL.id, Path())
+    hearing = FeatureCache(extractor, cache=tmp_path / "cache", made=Versions(2))
     first = hearing.versions(tmp_path / "a.wav")
-    assert first.shape == (2, *SMALL.shape)
+    assert first.shape == (2, *EARWITNESS_SMALL.shape)
     assert (first[0] != first[1]).any()
     assert (hearing.versions(tmp_path / "b.wav") != first).any()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
     np.testing.assert_array_equal(hearing.versions(tmp_path / "a.wav"), first)
-    np.testing.assert_array_equal(Hearing(extractor, made=Versions(2)).versions(tmp_path / "a.wav"), first)
+    np.testing.assert_array_equal(FeatureCache(extractor, made=Versions(2)).versions(tmp_path / "a.wav"), first)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == kept
-    assert hearing.versions(tmp_path / "a.wav", among=4_096).shape == (1, *SMALL.shape)
-    assert hearing.features(tmp_path / "a.wav").shape == SMALL.shape
-    assert Hearing(extractor).versions(tmp_path / "a.wav").shape == (0, *SMALL.shape)
+    assert hearing.versions(tmp_path / "a.wav", among=4_096).shape == (1, *EARWITNESS_SMALL.shape)
+    assert hearing.features(tmp_path / "a.wav").shape == EARWITNESS_SMALL.shape
+    assert FeatureCache(extractor).versions(tmp_path / "a.wav").shape == (0, *EARWITNESS_SMALL.shape)
     (tmp_path / "c.wav").write_text("no sound")
-    with pytest.raises(Invalid, match=r"c\.wav"):
+    with pytest.raises(InvalidError, match=r"c\.wav"):
         hearing.versions(tmp_path / "c.wav")
 
 
 def test_features_that_were_kept_without_a_number_of_clips_are_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", make_scene(np.random.default_rng(0), 16_000, 3.0).waveform, 16_000)
     for half in (None, 0):
-        hearing = Hearing(extractor_for(SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half)
+        hearing = FeatureCache(
+            load_extractor(EARWITNESS_SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half
+        )
         first = hearing.features(tmp_path / "a.wav")
         (kept,) = (tmp_path / f"cache-{half}").rglob("*.npy")
         marked = 255 - first
@@ -111,9 +115,11 @@ def test_recordings_with_versions_are_learnt_for_longer(monkeypatch: pytest.Monk
     for name, epochs in (("STARTED_PLAN", 1), ("VERSIONS_PLAN", 2)):
         plan = getattr(recipes, name)
         monkeypatch.setattr(recipes, name, replace(plan, tune=replace(plan.tune, epochs=epochs)))
-    order = recipes.Order(recipes.TAGGED, start=recipes.start_of(SMALL.id, recipes.TAGGED))
+    order = recipes.TrainingSpec(
+        recipes.TAGGED, start=recipes.default_initialisation(EARWITNESS_SMALL.id, recipes.TAGGED)
+    )
     for versions, epochs in ((0, 1), (2, 2)):
-        made = recipes.fit(dataset(24, versions=versions), dataset(0), order, on_epoch=_, on_step=_)
+        made = recipes.run_training(dataset(24, versions=versions), dataset(0), order, on_epoch=_, on_step=_)
         assert made.record["plan"]["tune"]["epochs"] == epochs
 
 
@@ -140,32 +146,32 @@ def test_versions_and_soft_labels_that_do_not_fit_are_refused() -> None:
         ({"fine": np.full((3, 4), np.nan, np.float16)}, r"lie in \[0, 1\]"),
         ({"fine": data.fine.astype(np.float64)}, "uint8 or float16"),
     ):
-        with pytest.raises(Invalid, match=reason):
+        with pytest.raises(InvalidError, match=reason):
             replace(data, **changes)
 
 
 def test_training_draws_a_version_as_often_as_is_said_and_measures_the_clip_itself() -> None:
-    clips = Clips(dataset(8, versions=3), fine=0)
+    clips = MixupBatchSource(dataset(8, versions=3), fine=0)
     rng = np.random.default_rng(0)
     drawn = torch.cat([clips.mixed(np.zeros(100, np.int64), rng).features for _ in range(10)])
     # Clips lie below 100 and versions above 150: a mixture of two of either kind shows how many versions are in it.
-    low, high = (SMALL.dequantise(np.full((1, 1), value, np.uint8)).item() for value in (50, 203))
+    low, high = (EARWITNESS_SMALL.dequantise(np.full((1, 1), value, np.uint8)).item() for value in (50, 203))
     share = (drawn.mean() - low) / (high - low)
     assert float(share) == pytest.approx(VERSION_ODDS, abs=0.05)
-    assert clips.features.shape == (8, *SMALL.shape)
+    assert clips.features.shape == (8, *EARWITNESS_SMALL.shape)
 
 
-def network(fine: int) -> TaggedNetwork:
+def network(fine: int) -> TaggingEnsemble:
     torch.manual_seed(0)
-    config = TaggedConfig(*SMALL.shape, trunk=(8,), fine=fine, profile=min(fine, 3))
-    return TaggedNetwork(config).eval().requires_grad_(False)
+    config = TaggedConfig(*EARWITNESS_SMALL.shape, trunk=(8,), fine=fine, profile=min(fine, 3))
+    return TaggingEnsemble(config).eval().requires_grad_(False)
 
 
 def test_finer_labels_that_are_not_known_are_what_the_start_says() -> None:
     data, start = dataset(5), network(7)
     found = with_finer(data, start)
     with torch.inference_mode():
-        said = start.tagger(torch.from_numpy(SMALL.dequantise(data.features)))[:, 8:].numpy()
+        said = start.tagger(torch.from_numpy(EARWITNESS_SMALL.dequantise(data.features)))[:, 8:].numpy()
     assert found.fine is not None
     np.testing.assert_allclose(found.fine, said, atol=1e-3)
     known = dataset(5, fine=7)
@@ -177,15 +183,15 @@ def test_finer_labels_that_are_not_known_are_what_the_start_says() -> None:
 
 
 def test_with_too_few_clips_to_choose_by_shift_and_weight_are_the_recipes() -> None:
-    start = recipes.start_of(SMALL.id, recipes.TAGGED)
+    start = recipes.default_initialisation(EARWITNESS_SMALL.id, recipes.TAGGED)
     assert start is not None
-    made = recipes.fit(
-        dataset(24), dataset(0), recipes.Order(recipes.TAGGED, epochs=1, start=start), on_epoch=_, on_step=_
+    made = recipes.run_training(
+        dataset(24), dataset(0), recipes.TrainingSpec(recipes.TAGGED, epochs=1, start=start), on_epoch=_, on_step=_
     )
     assert choice_of(made) == recipes.STARTED_CHOICE
-    assert isinstance(made.network, TaggedNetwork)
+    assert isinstance(made.network, TaggingEnsemble)
     assert float(made.network.weight) == recipes.STARTED_CHOICE.weight
-    assert choice_of(Checkpoint(network(0), SMALL, {})) == Choice(0.0, 0.0)
+    assert choice_of(Checkpoint(network(0), EARWITNESS_SMALL, {})) == RankingChoice(0.0, 0.0)
 
 
 def _(*_: object) -> None:
@@ -193,20 +199,20 @@ def _(*_: object) -> None:
 
 
 def test_quiet_streets_are_quiet_hold_nothing_and_are_the_same_again() -> None:
-    reader = Reader(SMALL.id)
+    reader = DatasetReader(EARWITNESS_SMALL.id)
     (made,) = auxiliary_data.quiet(reader)
-    assert len(made) == auxiliary_data.QUIET[SMALL.id]
+    assert len(made) == auxiliary_data.QUIET[EARWITNESS_SMALL.id]
     assert not made.labels.any()
     again = quiet_streets(3, 0, reader.hearing().extractor)
     np.testing.assert_array_equal(again.features, made.features[:3])
-    assert auxiliary_data.quiet(Reader(VGGISH.id)) == []
+    assert auxiliary_data.quiet(DatasetReader(VGGISH.id)) == []
     assert auxiliary_data.versions_of(LOGMEL.id) == Versions()
 
 
 @pytest.mark.parametrize("level_db", [-50, -55, -60, -65, -70])
 def test_the_checkpoint_that_ships_hears_no_blows_in_a_quiet_street(level_db: int) -> None:
-    extractor = extractor_for(SMALL.id, Path())
-    scorer = Scorer(load(shipped(SMALL.id)))
+    extractor = load_extractor(EARWITNESS_SMALL.id, Path())
+    scorer = Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))
     features = []
     for seed in range(6):
         street = background(np.random.default_rng([seed, 70]), 16_000, 10.0)

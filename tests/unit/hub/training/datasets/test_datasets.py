@@ -10,10 +10,10 @@ from hub.features.logmel import LogMel
 from hub.training.dataset import without
 from hub.training.datasets.audioset import load_audioset
 from hub.training.datasets.esc10 import load_esc10
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets.feature_cache import FeatureCache
 from hub.training.datasets.recordings import load_recordings
 from hub.training.datasets.synthetic import synthesise
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.taxonomy import CATEGORIES
 
 
@@ -37,36 +37,36 @@ def recordings(folder: Path, mark: str = "1") -> Path:
 
 def test_recordings_carry_their_labels_and_sensors(tmp_path: Path) -> None:
     ticks: list[int] = []
-    data = load_recordings(recordings(tmp_path), Hearing(LogMel(), tick=lambda: ticks.append(1)))
+    data = load_recordings(recordings(tmp_path), FeatureCache(LogMel(), tick=lambda: ticks.append(1)))
     assert data.features.shape == (2, 108, 128)
     assert data.labels.tolist() == [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 0, 0]]
     assert data.groups.tolist() == ["sensor-2", "sensor-7"]
     assert len(ticks) == 2
     rest, held = without(data, ["sensor-7"])
     assert (rest.groups.tolist(), held.groups.tolist()) == (["sensor-2"], ["sensor-7"])
-    with pytest.raises(Invalid, match="sensor-9"):
+    with pytest.raises(InvalidError, match="sensor-9"):
         without(data, ["sensor-9"])
 
 
 def test_damaged_recordings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
-        load_recordings(tmp_path, Hearing(LogMel()))
+    with pytest.raises(UnavailableError):
+        load_recordings(tmp_path, FeatureCache(LogMel()))
     folder = recordings(tmp_path, mark="maybe")
-    with pytest.raises(Invalid, match="not 0 or 1"):
-        load_recordings(folder, Hearing(LogMel()))
+    with pytest.raises(InvalidError, match="not 0 or 1"):
+        load_recordings(folder, FeatureCache(LogMel()))
     (folder / "labels.csv").write_text("clip,sensor_id\na.wav,2\n")
-    with pytest.raises(Invalid, match="no columns"):
-        load_recordings(folder, Hearing(LogMel()))
+    with pytest.raises(InvalidError, match="no columns"):
+        load_recordings(folder, FeatureCache(LogMel()))
 
 
 def test_esc10_classes_become_categories_or_none(tmp_path: Path) -> None:
     for name in ("001 - Dog bark/1-1-A.wav", "002 - Rain/3-1-A.wav", "008 - Chainsaw/5-1-A.wav"):
         tone(tmp_path / name)
-    data = load_esc10(tmp_path, Hearing(LogMel()))
+    data = load_esc10(tmp_path, FeatureCache(LogMel()))
     assert [np.flatnonzero(row).tolist() for row in data.labels] == [[7], [], [3]]
     assert data.groups.tolist() == ["fold-1", "fold-3", "fold-5"]
-    with pytest.raises(Invalid):
-        load_esc10(tmp_path / "nothing", Hearing(LogMel()))
+    with pytest.raises(InvalidError):
+        load_esc10(tmp_path / "nothing", FeatureCache(LogMel()))
 
 
 def test_synthetic_scenes_repeat_with_their_seed() -> None:
@@ -102,9 +102,9 @@ def test_audioset_trains_on_one_split_and_asks_from_the_other(
 
 
 def test_audioset_that_is_not_there_or_something_else_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         load_audioset(tmp_path)
     for name in ("train", "eval_dev", "urban_benchmark"):
         np.savez(tmp_path / f"{name}.npz", a=np.zeros(1))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         load_audioset(tmp_path)

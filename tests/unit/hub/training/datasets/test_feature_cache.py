@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from hub.features.logmel import LogMel
-from hub.training.datasets.feature_cache import Hearing
-from shared.errors import Invalid, Unavailable
+from hub.training.datasets.feature_cache import FeatureCache
+from shared.errors import InvalidError, UnavailableError
 
 
 class Counting(LogMel):
@@ -19,7 +19,7 @@ class Counting(LogMel):
 
 def test_a_recording_is_heard_once_and_again_if_it_changes_or_the_cache_is_damaged(tmp_path: Path) -> None:
     extractor, ticks, path = Counting(), [], tmp_path / "a.wav"
-    hearing = Hearing(extractor, cache=tmp_path / "cache", tick=lambda: ticks.append(1))
+    hearing = FeatureCache(extractor, cache=tmp_path / "cache", tick=lambda: ticks.append(1))
     soundfile.write(path, 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
     first = hearing.features(path)
     assert np.array_equal(hearing.features(path), first)
@@ -36,8 +36,8 @@ def test_a_recording_is_heard_once_and_again_if_it_changes_or_the_cache_is_damag
 def test_what_cannot_be_heard_or_kept_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 8_000)
-    with pytest.raises(Unavailable, match="keep features"):
-        Hearing(LogMel(), cache=tmp_path / "file").features(tmp_path / "a.wav")
+    with pytest.raises(UnavailableError, match="keep features"):
+        FeatureCache(LogMel(), cache=tmp_path / "file").features(tmp_path / "a.wav")
     for cache in (None, tmp_path):
-        with pytest.raises((Unavailable, Invalid)):
-            Hearing(LogMel(), cache=cache).features(tmp_path / "nothing.wav")
+        with pytest.raises((UnavailableError, InvalidError)):
+            FeatureCache(LogMel(), cache=cache).features(tmp_path / "nothing.wav")

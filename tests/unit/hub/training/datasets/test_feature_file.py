@@ -11,48 +11,51 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.training.dataset import Dataset, joined, with_domain
-from hub.training.datasets import Reader
+from hub.training.datasets import DatasetReader
 from hub.training.datasets.feature_file import FILE, load_features, save_features
-from shared.backbones import bring
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import LOGMEL, SMALL, SPACES, VGGISH, FeatureSpace
+from shared.backbones import register_backbone
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, SPACES, VGGISH, FeatureSpace
 from shared.taxonomy import CATEGORIES
 from tests.backbones import write_backbone
 
 
 def clips(groups: list[str]) -> Dataset:
     rng = np.random.default_rng(0)
-    features = rng.integers(0, 256, (len(groups), *SMALL.shape), dtype=np.uint8)
+    features = rng.integers(0, 256, (len(groups), *EARWITNESS_SMALL.shape), dtype=np.uint8)
     labels = rng.integers(0, 2, (len(groups), 8), dtype=np.uint8)
-    return Dataset(SMALL, features, labels, np.array(groups))
+    return Dataset(EARWITNESS_SMALL, features, labels, np.array(groups))
 
 
 def test_what_is_saved_is_loaded_without_groups(tmp_path: Path) -> None:
     data = clips(["a", "b", "c"])
     save_features(tmp_path / "made", data)
     found = load_features(tmp_path / "made")
-    assert found.space is SMALL
+    assert found.space is EARWITNESS_SMALL
     np.testing.assert_array_equal(found.features, data.features)
     np.testing.assert_array_equal(found.labels, data.labels)
     assert found.groups.tolist() == ["", "", ""]
 
 
 def test_files_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="features"):
+    with pytest.raises(UnavailableError, match="features"):
         load_features(tmp_path)
     (tmp_path / FILE).write_text("hello")
-    with pytest.raises(Invalid, match=r"does not hold|is not an .npz file|is not a readable .npz"):
+    with pytest.raises(InvalidError, match=r"does not hold|is not an .npz file|is not a readable .npz"):
         load_features(tmp_path)
-    np.savez(tmp_path / FILE, space=SMALL.id, features=np.zeros((2, *SMALL.shape), np.uint8))
-    with pytest.raises(Invalid, match="labels"):
+    np.savez(tmp_path / FILE, space=EARWITNESS_SMALL.id, features=np.zeros((2, *EARWITNESS_SMALL.shape), np.uint8))
+    with pytest.raises(InvalidError, match="labels"):
         load_features(tmp_path)
     np.savez(tmp_path / FILE, space="ears/1", features=np.zeros(1), labels=np.zeros(1))
-    with pytest.raises(Invalid, match="ears/1"):
+    with pytest.raises(InvalidError, match="ears/1"):
         load_features(tmp_path)
     np.savez(
-        tmp_path / FILE, space=SMALL.id, features=np.zeros((2, 3, 4), np.uint8), labels=np.zeros((2, 8), np.uint8)
+        tmp_path / FILE,
+        space=EARWITNESS_SMALL.id,
+        features=np.zeros((2, 3, 4), np.uint8),
+        labels=np.zeros((2, 8), np.uint8),
     )
-    with pytest.raises(Invalid, match=r"\[2, 3, 4\]"):
+    with pytest.raises(InvalidError, match=r"\[2, 3, 4\]"):
         load_features(tmp_path)
 
 
@@ -89,12 +92,12 @@ def test_a_file_that_was_cut_short_is_refused(share: float) -> None:
         save_features(Path(folder), clips(["a", "b"]))
         whole = (Path(folder) / FILE).read_bytes()
         (Path(folder) / FILE).write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(Invalid, match=r"does not hold|is not an .npz file|is not a readable .npz"):
+        with pytest.raises(InvalidError, match=r"does not hold|is not an .npz file|is not a readable .npz"):
             load_features(Path(folder))
 
 
 def test_values_that_are_no_features_or_labels_are_refused(tmp_path: Path) -> None:
-    features, labels = np.zeros((2, *SMALL.shape), np.uint8), np.zeros((2, 8), np.uint8)
+    features, labels = np.zeros((2, *EARWITNESS_SMALL.shape), np.uint8), np.zeros((2, 8), np.uint8)
     for changes in (
         {"features": features.astype(np.float32)},
         {"features": features[:1]},
@@ -103,8 +106,11 @@ def test_values_that_are_no_features_or_labels_are_refused(tmp_path: Path) -> No
         {"labels": labels[:, :7]},
         {"features": np.full(2, None)},
     ):
-        np.savez(tmp_path / FILE, **({"space": np.array(SMALL.id), "features": features, "labels": labels} | changes))
-        with pytest.raises(Invalid):
+        np.savez(
+            tmp_path / FILE,
+            **({"space": np.array(EARWITNESS_SMALL.id), "features": features, "labels": labels} | changes),
+        )
+        with pytest.raises(InvalidError):
             load_features(tmp_path)
 
 
@@ -138,17 +144,19 @@ def of_one_array(_whole: bytes) -> bytes:
 def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     save_features(tmp_path, clips(["a", "b"]))
     (tmp_path / FILE).write_bytes(damage((tmp_path / FILE).read_bytes()))
-    with pytest.raises(Invalid, match=r"does not hold|is not an .npz file|is not a readable .npz"):
+    with pytest.raises(InvalidError, match=r"does not hold|is not an .npz file|is not a readable .npz"):
         load_features(tmp_path)
 
 
 def test_a_reader_learns_features_of_its_own_space_only(tmp_path: Path) -> None:
     data = clips(["a", "b"])
     save_features(tmp_path, data)
-    np.testing.assert_array_equal(Reader(SMALL.id).learn(tmp_path).features, data.features)
+    np.testing.assert_array_equal(DatasetReader(EARWITNESS_SMALL.id).training_set(tmp_path).features, data.features)
     for space in (VGGISH, LOGMEL):
-        with pytest.raises(Invalid, match=f"features of {SMALL.id}; they are of no use for {space.id}"):
-            Reader(space.id).learn(tmp_path)
+        with pytest.raises(
+            InvalidError, match=f"features of {EARWITNESS_SMALL.id}; they are of no use for {space.id}"
+        ):
+            DatasetReader(space.id).training_set(tmp_path)
 
 
 def recordings(folder: Path) -> Path:
@@ -162,24 +170,28 @@ def recordings(folder: Path) -> Path:
 
 def test_a_folder_of_recordings_is_heard_even_if_features_are_beside_them(tmp_path: Path) -> None:
     save_features(recordings(tmp_path), clips(["a"] * 9))
-    assert Reader(SMALL.id).learn(tmp_path).groups.tolist() == ["sensor-0", "sensor-1", "sensor-2"]
+    assert DatasetReader(EARWITNESS_SMALL.id).training_set(tmp_path).groups.tolist() == [
+        "sensor-0",
+        "sensor-1",
+        "sensor-2",
+    ]
 
 
 def test_features_of_all_spaces_are_kept_side_by_side_and_heard_once(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     folder, cache = recordings(tmp_path / "recordings"), tmp_path / "cache"
-    space = bring(write_backbone(tmp_path, "kept-in-cache")).space
-    heard = [Reader(one, cache=cache).learn(folder) for one in (LOGMEL.id, space.id)]
+    space = register_backbone(write_backbone(tmp_path, "kept-in-cache")).space
+    heard = [DatasetReader(one, cache=cache).training_set(folder) for one in (LOGMEL.id, space.id)]
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npy")}
     assert sorted(path.relative_to(cache).parts[0] for path in kept) == [
         *["kept-in-cache-u8-1"] * 3,
         *["logmel-22k-128-1"] * 3,
     ]
-    again = [Reader(one, cache=cache).learn(folder) for one in (LOGMEL.id, space.id)]
+    again = [DatasetReader(one, cache=cache).training_set(folder) for one in (LOGMEL.id, space.id)]
     for one, other in zip(heard, again, strict=True):
         np.testing.assert_array_equal(one.features, other.features)
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.npy")} == kept
-    without = Reader(space.id).learn(folder)
+    without = DatasetReader(space.id).training_set(folder)
     np.testing.assert_array_equal(without.features, heard[1].features)
 
 

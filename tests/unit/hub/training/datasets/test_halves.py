@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hub.features.logmel import LogMel
 from hub.training.dataset import Dataset
-from hub.training.datasets import Reader, audioset
+from hub.training.datasets import DatasetReader, audioset
 from hub.training.datasets.feature_file import save_features
 from hub.training.datasets.halves import FIRST, SECOND, half_of_features, half_of_sound
-from shared.errors import Invalid
+from shared.errors import InvalidError
 from shared.feature_space import LOGMEL, VGGISH, FeatureSpace
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
@@ -45,9 +45,9 @@ def test_halves_have_no_frame_in_common_and_are_as_long_as_a_clip(frames: int) -
 
 
 def test_what_has_one_frame_or_one_sample_cannot_be_cut() -> None:
-    with pytest.raises(Invalid, match="one frame only"):
+    with pytest.raises(InvalidError, match="one frame only"):
         half_of_features(data(1), FIRST)
-    with pytest.raises(Invalid, match="one sample"):
+    with pytest.raises(InvalidError, match="one sample"):
         half_of_sound(np.zeros(1, np.float32), 8_000, FIRST)
 
 
@@ -75,8 +75,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_halves_of_a_recording_are_heard_and_kept_beside_the_whole(recordings: Path, tmp_path: Path) -> None:
     ticks: list[int] = []
-    reader = Reader(LOGMEL.id, cache=tmp_path, tick=lambda: ticks.append(1))
-    whole = reader.learn(recordings)
+    reader = DatasetReader(LOGMEL.id, cache=tmp_path, tick=lambda: ticks.append(1))
+    whole = reader.training_set(recordings)
     found = reader.halves(recordings, ())
     assert len(ticks) == 3 * 4
     assert len(list(tmp_path.rglob("*.npy"))) == 3 * 4
@@ -89,14 +89,14 @@ def test_both_halves_of_a_recording_are_heard_and_kept_beside_the_whole(recordin
         np.testing.assert_array_equal(heard.features[2], LogMel().extract(half, rate_hz))
     again = reader.halves(recordings, ())
     np.testing.assert_array_equal(again.queries.features, found.queries.features)
-    np.testing.assert_array_equal(reader.learn(recordings).features, whole.features)
+    np.testing.assert_array_equal(reader.training_set(recordings).features, whole.features)
 
 
 def test_halves_of_some_sensors_are_searched_for_among_their_own(recordings: Path) -> None:
-    found = Reader(LOGMEL.id).halves(recordings, ("sensor-1", "sensor-3", "fold-5"))
+    found = DatasetReader(LOGMEL.id).halves(recordings, ("sensor-1", "sensor-3", "fold-5"))
     assert found.queries.groups.tolist() == found.database.groups.tolist() == ["sensor-1", "sensor-3"]
-    with pytest.raises(Invalid, match="sensor-9"):
-        Reader(LOGMEL.id).halves(recordings, ("sensor-9",))
+    with pytest.raises(InvalidError, match="sensor-9"):
+        DatasetReader(LOGMEL.id).halves(recordings, ("sensor-9",))
 
 
 def test_embeddings_are_cut_whichever_file_they_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,21 +111,21 @@ def test_embeddings_are_cut_whichever_file_they_come_in(tmp_path: Path, monkeypa
         np.savez(benchmark / f"{name}.npz", embedding=embedding, coarse=coarse, audioset_labels=fine)
     np.savez(benchmark / "urban_benchmark.npz", database=np.arange(6), query=np.array([1, 4]))
     for folder in (made, benchmark):
-        found = Reader(VGGISH.id).halves(folder, ())
+        found = DatasetReader(VGGISH.id).halves(folder, ())
         np.testing.assert_array_equal(found.queries.features[:, :5], embedding[:, :5])
         np.testing.assert_array_equal(found.queries.features[:, 5:], embedding[:, :5])
         np.testing.assert_array_equal(found.database.features[:, :5], embedding[:, 5:])
     monkeypatch.setattr(audioset, "EVALUATED", 2)
-    some = Reader(VGGISH.id).halves(benchmark, ())
+    some = DatasetReader(VGGISH.id).halves(benchmark, ())
     np.testing.assert_array_equal(some.queries.features[:, :5], embedding[[0, 5], :5])
 
 
 def test_sources_are_read_from_the_table_and_blanks_around_them_dropped(recordings: Path) -> None:
-    assert Reader(LOGMEL.id).learn(recordings).source_of_each.tolist() == ["saw", "saw", "", "dog"]
+    assert DatasetReader(LOGMEL.id).training_set(recordings).source_of_each.tolist() == ["saw", "saw", "", "dog"]
 
 
 def test_where_no_sensor_is_held_out_each_clip_is_searched_for_among_the_others(recordings: Path) -> None:
-    reader = Reader(LOGMEL.id)
+    reader = DatasetReader(LOGMEL.id)
     for held, each in ((("sensor-2", "sensor-9"), True), ((), False), (("none",), False)):
         found = reader.benchmark(recordings, held, each=each)
         assert found.own is not None
@@ -134,5 +134,5 @@ def test_where_no_sensor_is_held_out_each_clip_is_searched_for_among_the_others(
     held_out = reader.benchmark(recordings, ("sensor-2", "sensor-3"), each=True)
     assert held_out.own is None
     assert held_out.queries.groups.tolist() == ["sensor-2", "sensor-3"]
-    with pytest.raises(Invalid, match="sensor-9"):
+    with pytest.raises(InvalidError, match="sensor-9"):
         reader.benchmark(recordings, ("sensor-9",))

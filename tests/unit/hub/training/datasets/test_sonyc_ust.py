@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from hub.cli import experiments
 from hub.features.logmel import LogMel
-from hub.training.datasets import Reader
-from hub.training.datasets.feature_cache import Hearing
+from hub.training.datasets import DatasetReader
+from hub.training.datasets.feature_cache import FeatureCache
 from hub.training.datasets.sonyc_ust import load_sonyc_ust, positives, read_annotations
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import LOGMEL
 
 COARSE = (
@@ -72,43 +72,43 @@ def test_the_training_split_is_learnt_and_the_others_ask(tmp_path: Path) -> None
     for place, name in (("audio-0", "a"), ("audio-0", "b"), ("audio-1", "c"), ("audio-1", "d")):
         (tmp_path / place).mkdir(exist_ok=True)
         soundfile.write(tmp_path / place / f"{name}.wav", 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
-    learnt, benchmark = load_sonyc_ust(tmp_path, Hearing(LogMel()))
+    learnt, benchmark = load_sonyc_ust(tmp_path, FeatureCache(LogMel()))
     assert learnt.groups.tolist() == ["sensor-3", "sensor-5"]
     assert learnt.fine is not None
     assert learnt.fine.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
     assert (len(benchmark.queries), len(benchmark.database)) == (2, 2)
-    reader = Reader(LOGMEL.id)
-    assert len(reader.learn(tmp_path)) == 2
+    reader = DatasetReader(LOGMEL.id)
+    assert len(reader.training_set(tmp_path)) == 2
     assert len(reader.benchmark(tmp_path, ()).queries) == 2
 
 
 def test_recordings_that_are_not_there_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"no annotations\.csv"):
-        load_sonyc_ust(tmp_path, Hearing(LogMel()))
+    with pytest.raises(UnavailableError, match=r"no annotations\.csv"):
+        load_sonyc_ust(tmp_path, FeatureCache(LogMel()))
     annotations(tmp_path / "annotations_v0.4.csv", EXAMPLE)
-    with pytest.raises(Unavailable, match="3 of 3 annotated recordings"):
-        load_sonyc_ust(tmp_path, Hearing(LogMel()))
+    with pytest.raises(UnavailableError, match="3 of 3 annotated recordings"):
+        load_sonyc_ust(tmp_path, FeatureCache(LogMel()))
 
 
 def test_what_is_not_sonyc_usts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         read_annotations(tmp_path / "nothing.csv")
-    with pytest.raises(Invalid, match="lacks columns of some"):
+    with pytest.raises(InvalidError, match="lacks columns of some"):
         read_annotations(annotations(tmp_path / "a.csv", EXAMPLE[:3], COARSE[:-1]))
-    with pytest.raises(Invalid, match="not 0, 1 or -1"):
+    with pytest.raises(InvalidError, match="not 0, 1 or -1"):
         read_annotations(annotations(tmp_path / "b.csv", [("train", "1", "a.wav", "1", {"8_dog": "2"})]))
     (tmp_path / "c.csv").write_text("clip,label\na,b\n")
-    with pytest.raises(Invalid, match="no columns annotator_id"):
+    with pytest.raises(InvalidError, match="no columns annotator_id"):
         read_annotations(tmp_path / "c.csv")
 
 
 def told(path: Path) -> dict[str, int]:
     app = typer.Typer()
     experiments.register(app)
-    people = CliRunner().invoke(app, ["annotations", str(path)])
+    people = CliRunner().invoke(app, ["dataset", "inspect", "sonyc-ust", str(path)])
     assert people.exit_code == 0, people.output
     assert "Pairs of the training split" in people.stdout
-    ran = CliRunner().invoke(app, ["annotations", str(path), "--json"])
+    ran = CliRunner().invoke(app, ["dataset", "inspect", "sonyc-ust", str(path), "--json"])
     document = json.loads(ran.stdout)
     assert document["pairs_in_the_paper"] == 218_173
     return {"pairs": document["pairs"]} | {split: fact["clips"] for split, fact in document["splits"].items()}

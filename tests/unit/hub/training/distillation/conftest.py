@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from hub.training.distillation.mixer import LogMelMixer
-from hub.training.distillation.spectrogram_bank import Bank, gather, recordings
+from hub.training.distillation.spectrogram_bank import SpectrogramBank, gather, recordings
 from hub.training.distillation.teacher import Teacher
 from hub.training.distillation.yamnet import yamnet_teacher
 from shared.synthetic_scene import make_scene
@@ -31,13 +31,13 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bank(sounds: Path) -> Bank:
+def bank(sounds: Path) -> SpectrogramBank:
     folders = [(name, recordings(sounds / name)) for name in ("street", "yard")]
     return gather(folders, scenes=2, seed=0, tick=lambda _: None)
 
 
 @pytest.fixture(scope="session")
-def mixer(bank: Bank) -> LogMelMixer:
+def mixer(bank: SpectrogramBank) -> LogMelMixer:
     return LogMelMixer(bank)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hub.training.distillation import debian_packages
 from hub.training.distillation.debian_packages import PACKAGES, RELEASE, fetch_packages
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from tests.programs import program
 
 PACKAGE = "tiny-sounds"
@@ -75,13 +75,13 @@ def test_what_was_half_unpacked_when_it_was_stopped_is_unpacked_again(
 
 def test_what_apt_complains_of_is_passed_on(apt: Path, tmp_path: Path) -> None:
     script(apt, "echo 'E: Unable to locate' >&2", "exit 100")
-    with pytest.raises(Unavailable, match=rf"download --quiet {PACKAGE} failed: E: Unable to locate$"):
+    with pytest.raises(UnavailableError, match=rf"download --quiet {PACKAGE} failed: E: Unable to locate$"):
         fetch_packages(tmp_path / "unpacked")
 
 
 def test_a_damaged_package_is_told_and_not_taken_for_unpacked(apt: Path, tmp_path: Path) -> None:
     script(apt, f"echo nonsense > {PACKAGE}_1_all.deb")
-    with pytest.raises(Unavailable, match="--extract"):
+    with pytest.raises(UnavailableError, match="--extract"):
         fetch_packages(tmp_path / "unpacked")
     assert not (tmp_path / "unpacked" / PACKAGE).exists()
 
@@ -92,7 +92,7 @@ def test_a_machine_with_apt_but_no_dpkg_is_told_which_debian_it_takes(
     (tmp_path / "bin").mkdir()
     script(tmp_path / "bin" / "apt-get", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(Unavailable, match=f"Debian {RELEASE}: apt-get and dpkg-deb are needed"):
+    with pytest.raises(UnavailableError, match=f"Debian {RELEASE}: apt-get and dpkg-deb are needed"):
         fetch_packages(tmp_path / "unpacked")
     assert not (tmp_path / "unpacked").exists()
 

@@ -19,8 +19,8 @@ from hub.training.distillation.spectrogram_bank import OFFSET, gather, recording
 from hub.training.distillation.teacher import Teacher, probabilities
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import SMALL
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
@@ -177,21 +177,21 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_a_description_is_said(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(InvalidError, match=reason):
         Teacher(write(tmp_path, **changes), threads=1)
 
 
 def test_files_that_are_not_there_or_no_network_are_named(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / "teacher.onnx").write_bytes(b"hello")
-    with pytest.raises(Invalid, match=r"teacher.onnx is not an ONNX model"):
+    with pytest.raises(InvalidError, match=r"teacher.onnx is not an ONNX model"):
         Teacher(path)
     (tmp_path / "teacher.onnx").unlink()
-    with pytest.raises(Unavailable, match=r"cannot open .*teacher.onnx"):
+    with pytest.raises(UnavailableError, match=r"cannot open .*teacher.onnx"):
         Teacher(path)
-    with pytest.raises(Unavailable, match=r"none.toml"):
+    with pytest.raises(UnavailableError, match=r"none.toml"):
         Teacher(tmp_path / "none.toml")
-    with pytest.raises(Unavailable, match=r"names.txt"):
+    with pytest.raises(UnavailableError, match=r"names.txt"):
         Teacher(write(tmp_path, classes="names.txt"))
 
 
@@ -219,7 +219,7 @@ def test_student_and_teacher_hear_the_same_mixture_of_sound(sounds: Path) -> Non
 def test_a_files_network_alone_gives_the_features_of_its_sound() -> None:
     sound = make_scene(np.random.default_rng(0), 16_000).waveform
     embed = PatchEmbedder(SMALL_FILE, threads=1)
-    assert embed.space == SMALL
+    assert embed.space == EARWITNESS_SMALL
     found = embed(FrontEnd(OFFSET).patches(sound).numpy())
     expected = Backbone(SMALL_FILE).extract(sound, 16_000)
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -236,25 +236,34 @@ def test_a_teacher_of_ones_own_teaches_a_backbone_of_its_own(
         monkeypatch.setattr(pipeline, name, value)
     torch.manual_seed(0)
     described, told = write(tmp_path), list[str]()
-    space = SMALL.__class__("mine-u8/1", *SMALL.shape, SMALL.low, SMALL.high)
+    space = EARWITNESS_SMALL.__class__(
+        "mine-u8/1", *EARWITNESS_SMALL.shape, EARWITNESS_SMALL.low, EARWITNESS_SMALL.high
+    )
     order = pipeline.Order(tmp_path / "made", (sounds / "street",), teacher=described, space=space)
-    description = pipeline.make(tmp_path / "work", order, PLAN, told.append)
+    description = pipeline.build_backbone(tmp_path / "work", order, PLAN, told.append)
     assert description == tmp_path / "made" / "mine.toml"
     assert Backbone(description).space == space
     assert any(line.startswith("the teacher knows no class of engine, ") for line in told)
-    monkeypatch.setattr("hub.training.datasets.feature_file.space_of", lambda _id: space)
+    monkeypatch.setattr("hub.training.datasets.feature_file.get_space", lambda _id: space)
     made = load_features(tmp_path / "work" / "mixtures")
     assert made.fine is not None
     assert made.fine.shape == (105, 3)
 
     before = description.with_suffix(".onnx").read_bytes()
     kept = pipeline.Order(order.into, order.folders, teacher=described, space=space, keep=True)
-    assert pipeline.make(tmp_path / "work", kept, PLAN, told.append) == description
+    assert pipeline.build_backbone(tmp_path / "work", kept, PLAN, told.append) == description
     assert description.with_suffix(".onnx").read_bytes() == before
 
 
 def test_what_another_teacher_teaches_does_not_take_the_name_of_what_ships(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match=r"give what this teacher teaches a name of its own, such as --id mine-u8/1"):
+    with pytest.raises(
+        InvalidError, match=r"give what this teacher teaches a name of its own, such as --id mine-u8/1"
+    ):
         pipeline.Order(tmp_path, teacher=tmp_path / "teacher.toml")
-    with pytest.raises(Invalid, match=r"'Mine' is no id of a feature space"):
-        pipeline.Order(tmp_path, space=SMALL.__class__("Mine", *SMALL.shape, SMALL.low, SMALL.high))
+    with pytest.raises(InvalidError, match=r"'Mine' is no id of a feature space"):
+        pipeline.Order(
+            tmp_path,
+            space=EARWITNESS_SMALL.__class__(
+                "Mine", *EARWITNESS_SMALL.shape, EARWITNESS_SMALL.low, EARWITNESS_SMALL.high
+            ),
+        )

@@ -19,9 +19,9 @@ from hub.training.distillation import debian_packages, pipeline
 from hub.training.distillation.distillation import (
     Buffer,
     DistilPlan,
-    Target,
+    TeacherProjection,
     _rate,
-    distil,
+    distill,
     load_student,
     save_student,
 )
@@ -31,8 +31,8 @@ from hub.training.distillation.student import WIDTH, Student
 from hub.training.distillation.teacher import Teacher
 from hub.training.distillation.yamnet import CLASSES
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid, Unavailable
-from shared.feature_space import SMALL
+from shared.errors import InvalidError, UnavailableError
+from shared.feature_space import EARWITNESS_SMALL
 from tests.programs import program
 
 TINY = DistilPlan(blocks=2, block=160, batch=32)
@@ -45,7 +45,7 @@ def test_the_target_is_the_strongest_part_of_what_the_teacher_hears() -> None:
     embeddings = (rng.standard_normal((400, 5)) @ directions + 0.01 * rng.standard_normal((400, 1024))).astype(
         np.float32
     )
-    target = Target.of(embeddings)
+    target = TeacherProjection.of(embeddings)
     assert target.kept > 0.99
     np.testing.assert_allclose(target.axes @ target.axes.T, np.eye(WIDTH), atol=1e-4)
     components = target(embeddings.astype(np.float32))
@@ -69,8 +69,8 @@ def test_a_student_learns_the_same_from_the_same_seed_and_is_kept(
 ) -> None:
     drawn = np.full(len(mixer.bank.starts), 1 / len(mixer.bank.starts))
     losses: list[float] = []
-    student, target = distil(mixer, drawn, teacher, TINY, on_block=lambda _n, loss, _s: losses.append(loss))
-    again, _ = distil(mixer, drawn, teacher, TINY)
+    student, target = distill(mixer, drawn, teacher, TINY, on_block=lambda _n, loss, _s: losses.append(loss))
+    again, _ = distill(mixer, drawn, teacher, TINY)
     assert losses[1] < losses[0]
     assert 0.9 < target.kept <= 1.0
     patches = torch.from_numpy(mixer.mix(np.zeros((3, SOURCES), np.int64), np.random.default_rng(0)).patches)
@@ -119,14 +119,14 @@ def test_packages_are_fetched_once_and_unpacked(debian: Path, tmp_path: Path) ->
 @pytest.mark.usefixtures("debian")
 def test_a_package_that_apt_does_not_have_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian_packages, "PACKAGES", ("street", "nonsense"))
-    with pytest.raises(Unavailable, match="nonsense"):
+    with pytest.raises(UnavailableError, match="nonsense"):
         debian_packages.fetch_packages(tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "street").is_dir(), "what was had is kept"
 
 
 def test_without_apt_it_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Unavailable, match="apt-get and dpkg-deb are needed"):
+    with pytest.raises(UnavailableError, match="apt-get and dpkg-deb are needed"):
         debian_packages.fetch_packages(tmp_path / "unpacked")
 
 
@@ -144,9 +144,9 @@ def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
     work, into, told = tmp_path / "work", tmp_path / "made", list[str]()
     work.mkdir()
     order = pipeline.Order(into, (sounds / "street",), "0")
-    description = pipeline.make(work, order, TINY, told.append)
+    description = pipeline.build_backbone(work, order, TINY, told.append)
     backbone = Backbone(description)
-    assert backbone.space == SMALL
+    assert backbone.space == EARWITNESS_SMALL
     features = backbone.extract(np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32), 16_000)
     assert features.std() > 0
     mixtures = load_features(work / "mixtures")
@@ -156,15 +156,15 @@ def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
     assert 0 < mixtures.labels.mean() < 1
     assert any("block 2 of 2" in line for line in told)
     before, again = description.read_bytes(), list[str]()
-    assert pipeline.make(work, order, TINY, again.append).read_bytes() == before
+    assert pipeline.build_backbone(work, order, TINY, again.append).read_bytes() == before
     assert not any("block" in line or "read" in line or "unpacked" in line for line in again)
 
 
 def test_the_command_tells_what_it_needs() -> None:
-    told = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["distil", "--help"])
+    told = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["backbone", "distill", "--help"])
     assert told.exit_code == 0
     assert "an hour on two cores" in told.stdout
-    assert CliRunner().invoke(app, ["distil"]).exit_code == 2
+    assert CliRunner().invoke(app, ["backbone", "distill"]).exit_code == 2
 
 
 @given(st.integers(200, 20_000))
@@ -194,7 +194,7 @@ def test_a_buffer_draws_only_what_was_put_in() -> None:
 def test_the_target_keeps_the_components_that_vary_most_in_order() -> None:
     rng = np.random.default_rng(0)
     embeddings = (rng.standard_normal((2_000, 1024)) * np.geomspace(3.0, 0.01, 1024) + 5.0).astype(np.float32)
-    target = Target.of(embeddings)
+    target = TeacherProjection.of(embeddings)
     components = target(embeddings)
     assert components.dtype == np.float32
     np.testing.assert_allclose(components.mean(axis=0), 0.0, atol=1e-3)
@@ -223,16 +223,16 @@ def test_what_other_arguments_made_is_not_gone_on_with(
     monkeypatch.setattr(pipeline, "SCENES", 0)
     monkeypatch.setattr(pipeline, "_odds", refuse)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.make(work, pipeline.Order(tmp_path, (sounds / "street",)), TINY, lambda _: None)
+        pipeline.build_backbone(work, pipeline.Order(tmp_path, (sounds / "street",)), TINY, lambda _: None)
     assert (work / "bank.npz").is_file()
     for folders, leave_out in (((sounds / "yard",), ""), ((sounds / "street",), "5-")):
-        with pytest.raises(Invalid, match="other arguments made"):
-            pipeline.make(work, pipeline.Order(tmp_path, folders, leave_out), TINY, lambda _: None)
+        with pytest.raises(InvalidError, match="other arguments made"):
+            pipeline.build_backbone(work, pipeline.Order(tmp_path, folders, leave_out), TINY, lambda _: None)
 
 
 def test_a_folder_without_recordings_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="no recordings in"):
-        pipeline.make(tmp_path / "work", pipeline.Order(tmp_path, (tmp_path,)), TINY, lambda _: None)
+    with pytest.raises(InvalidError, match="no recordings in"):
+        pipeline.build_backbone(tmp_path / "work", pipeline.Order(tmp_path, (tmp_path,)), TINY, lambda _: None)
     assert not (tmp_path / "work").exists()
 
 
@@ -241,5 +241,5 @@ def test_packages_may_be_unpacked_to_a_relative_folder(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert (debian_packages.fetch_packages(Path("here")) / "street").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(Unavailable, match="cannot write to"):
+    with pytest.raises(UnavailableError, match="cannot write to"):
         debian_packages.fetch_packages(tmp_path / "file" / "below")

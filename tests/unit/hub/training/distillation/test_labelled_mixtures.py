@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from hub.training.datasets.audioset_mapping import AUDIOSET_CATEGORIES
 from hub.training.distillation import labelled_mixtures
-from hub.training.distillation.labelled_mixtures import PRESENT, Labeller, _chances, empty, labelled, scenes
+from hub.training.distillation.labelled_mixtures import PRESENT, Labeller, _chances, empty, label_mixtures, scenes
 from hub.training.distillation.mixer import Mixer
 from hub.training.distillation.teacher import Teacher, probabilities
 from hub.training.distillation.yamnet import CLASSES, class_names
-from shared.feature_space import SMALL, Features
+from shared.feature_space import EARWITNESS_SMALL, Features
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES, COUNT
 
@@ -27,7 +27,7 @@ def odds(mixer: Mixer, teacher: Teacher) -> Odds:
 def embed(patches: npt.NDArray[np.float32]) -> Features:
     """A stand-in for a student: its lowest bands, twice."""
     low = patches.mean(axis=1)
-    return SMALL.quantise(np.concatenate([low, low], axis=1))
+    return EARWITNESS_SMALL.quantise(np.concatenate([low, low], axis=1))
 
 
 def even(mixer: Mixer) -> npt.NDArray[np.float64]:
@@ -43,9 +43,11 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
         seen.append(patches)
         return embed(patches)
 
-    data = labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, remembered), count=100, seed=0)
-    assert data.space == SMALL
-    assert data.features.shape == (100, *SMALL.shape)
+    data = label_mixtures(
+        mixer, even(mixer), odds, Labeller(EARWITNESS_SMALL, teacher, remembered), count=100, seed=0
+    )
+    assert data.space == EARWITNESS_SMALL
+    assert data.features.shape == (100, *EARWITNESS_SMALL.shape)
     assert data.labels.shape == (100, COUNT)
     assert 0.0 < data.labels.mean() < 1.0
     assert (data.groups == "").all()
@@ -57,7 +59,7 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
     assert data.fine is not None
     np.testing.assert_allclose(data.fine[7], probabilities(said).max(axis=0), atol=1e-3)
 
-    again = labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, embed), count=100, seed=0)
+    again = label_mixtures(mixer, even(mixer), odds, Labeller(EARWITNESS_SMALL, teacher, embed), count=100, seed=0)
     np.testing.assert_array_equal(again.features, data.features)
     np.testing.assert_array_equal(again.labels, data.labels)
 
@@ -119,9 +121,9 @@ def test_the_clearer_of_two_moments_is_sought_more_often() -> None:
 def test_coloured_noise_is_labelled_with_nothing_and_scenes_with_what_sounds_in_them(
     mixer: Mixer, teacher: Teacher
 ) -> None:
-    label = Labeller(SMALL, teacher, embed)
+    label = Labeller(EARWITNESS_SMALL, teacher, embed)
     nothing = empty(mixer, label, 6, seed=0)
-    assert nothing.features.shape == (6, *SMALL.shape)
+    assert nothing.features.shape == (6, *EARWITNESS_SMALL.shape)
     assert not nothing.labels.any()
     made = scenes(mixer, label, 5, seed=0)
     truth = []
@@ -143,7 +145,7 @@ def test_about_half_of_the_clips_are_quieter_than_they_were_made(
             seen.append(patches)
             return embed(patches)
 
-        labelled(mixer, even(mixer), odds, Labeller(SMALL, teacher, remembered), count=100, seed=0)
+        label_mixtures(mixer, even(mixer), odds, Labeller(EARWITNESS_SMALL, teacher, remembered), count=100, seed=0)
         return np.asarray(np.exp(np.concatenate(seen)).reshape(100, -1).mean(axis=1))
 
     varied = levels()

@@ -17,14 +17,14 @@ from hub.training.distillation.mixtures import (
     _smooth,
     mix,
 )
-from hub.training.distillation.spectrogram_bank import OFFSET, SILENCE, WINDOW, Bank
+from hub.training.distillation.spectrogram_bank import OFFSET, SILENCE, WINDOW, SpectrogramBank
 
 
-def chosen(bank: Bank, count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def chosen(bank: SpectrogramBank, count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.random.default_rng(seed).integers(len(bank.starts), size=(count, SOURCES))
 
 
-def test_mixtures_are_patches_in_the_teachers_range(bank: Bank) -> None:
+def test_mixtures_are_patches_in_the_teachers_range(bank: SpectrogramBank) -> None:
     mixed = mix(bank, chosen(bank, 50), np.random.default_rng(1))
     assert mixed.shape == (50, 96, 64)
     assert mixed.dtype == np.float32
@@ -33,14 +33,14 @@ def test_mixtures_are_patches_in_the_teachers_range(bank: Bank) -> None:
     assert mix(bank, chosen(bank, 2), np.random.default_rng(1), frames=960).shape == (2, 960, 64)
 
 
-def test_the_same_draws_mix_the_same_and_others_differ(bank: Bank) -> None:
+def test_the_same_draws_mix_the_same_and_others_differ(bank: SpectrogramBank) -> None:
     rows = chosen(bank, 8)
     first, same, other = (mix(bank, rows, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
     assert np.abs(first - other).mean() > 0.1
 
 
-def test_the_same_moments_are_never_heard_the_same_way_twice(bank: Bank) -> None:
+def test_the_same_moments_are_never_heard_the_same_way_twice(bank: SpectrogramBank) -> None:
     rows = np.repeat(chosen(bank, 1), 40, axis=0)
     mixed = mix(bank, rows, np.random.default_rng(0))
     levels = mixed.mean(axis=(1, 2))
@@ -48,8 +48,10 @@ def test_the_same_moments_are_never_heard_the_same_way_twice(bank: Bank) -> None
     assert len(np.unique(levels)) == 40
 
 
-def test_what_is_mixed_from_silence_is_faint_or_a_bed_of_noise(bank: Bank) -> None:
-    silent = Bank(np.full((200, 64), SILENCE, np.float16), np.arange(80), np.zeros(80, np.int64), ("silence",))
+def test_what_is_mixed_from_silence_is_faint_or_a_bed_of_noise(bank: SpectrogramBank) -> None:
+    silent = SpectrogramBank(
+        np.full((200, 64), SILENCE, np.float16), np.arange(80), np.zeros(80, np.int64), ("silence",)
+    )
     quiet = mix(silent, np.zeros((200, SOURCES), np.int64), np.random.default_rng(0)).mean(axis=(1, 2))
     heard = mix(bank, chosen(bank, 200), np.random.default_rng(0)).mean(axis=(1, 2))
     assert 0.25 < (quiet < SILENCE + 3.0).mean() < 0.6, "four of ten have no bed"
@@ -57,7 +59,9 @@ def test_what_is_mixed_from_silence_is_faint_or_a_bed_of_noise(bank: Bank) -> No
 
 
 def test_an_equaliser_and_a_level_change_a_steady_sound_by_band_alone() -> None:
-    flat = Bank(np.full((WINDOW, 64), -2.0, np.float16), np.zeros(1, np.int64), np.zeros(1, np.int64), ("flat",))
+    flat = SpectrogramBank(
+        np.full((WINDOW, 64), -2.0, np.float16), np.zeros(1, np.int64), np.zeros(1, np.int64), ("flat",)
+    )
     changed = _changed(flat, np.zeros(3_000, np.int64), np.random.default_rng(0), 96) + 2.0
     assert np.ptp(changed, axis=1).max() < 1e-5, "the same all the time"
     level = changed.mean(axis=(1, 2))
@@ -73,7 +77,7 @@ def test_a_source_is_shifted_in_pitch_and_stretched(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(mixtures, "LEVEL_NEPER", 0.0)
     frames = np.full((WINDOW, 64), SILENCE, np.float16)
     frames[50:60, 30] = 0.0
-    beep = Bank(frames, np.zeros(1, np.int64), np.zeros(1, np.int64), ("beep",))
+    beep = SpectrogramBank(frames, np.zeros(1, np.int64), np.zeros(1, np.int64), ("beep",))
     heard = _changed(beep, np.zeros(400, np.int64), np.random.default_rng(0), 96) > -1.0
     assert {int(band) for patch in heard for band in np.flatnonzero(patch.any(axis=0))} == set(range(27, 34))
     lengths = heard.any(axis=2).sum(axis=1)
@@ -107,14 +111,14 @@ def test_a_bed_is_noise_of_as_many_colours_as_there_are_mixtures() -> None:
     assert _bed(0, np.random.default_rng(0), 96).shape == (0, 96, 64)
 
 
-def test_a_long_clip_from_the_end_of_a_bank_stays_within_it(bank: Bank) -> None:
+def test_a_long_clip_from_the_end_of_a_bank_stays_within_it(bank: SpectrogramBank) -> None:
     last = np.full((6, SOURCES), len(bank.starts) - 1)
     mixed = mix(bank, last, np.random.default_rng(0), frames=960)
     assert mixed.shape == (6, 960, 64)
     assert np.isfinite(mixed).all()
 
 
-def test_the_bank_and_the_choice_are_left_as_they_were(bank: Bank) -> None:
+def test_the_bank_and_the_choice_are_left_as_they_were(bank: SpectrogramBank) -> None:
     frames, rows = bank.frames.copy(), chosen(bank, 20)
     before = rows.copy()
     mix(bank, rows, np.random.default_rng(0))
@@ -123,7 +127,9 @@ def test_the_bank_and_the_choice_are_left_as_they_were(bank: Bank) -> None:
 
 
 def test_the_loudest_sound_is_capped() -> None:
-    loud = Bank(np.full((WINDOW, 64), 9.0, np.float16), np.zeros(1, np.int64), np.zeros(1, np.int64), ("loud",))
+    loud = SpectrogramBank(
+        np.full((WINDOW, 64), 9.0, np.float16), np.zeros(1, np.int64), np.zeros(1, np.int64), ("loud",)
+    )
     mixed = mix(loud, np.zeros((50, SOURCES), np.int64), np.random.default_rng(0))
     assert mixed.max() == LOUDEST
 

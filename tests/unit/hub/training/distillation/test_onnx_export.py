@@ -26,8 +26,8 @@ from hub.training.distillation.onnx_export import (
 from hub.training.distillation.spectrogram_bank import OFFSET
 from hub.training.distillation.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
 from shared.backbones.manifest import read
-from shared.errors import Unavailable
-from shared.feature_space import SMALL, FeatureSpace
+from shared.errors import UnavailableError
+from shared.feature_space import EARWITNESS_SMALL, FeatureSpace
 
 Floats = npt.NDArray[np.float32]
 
@@ -103,8 +103,8 @@ def rounded(student: Student, factors: Floats, patches: torch.Tensor) -> Floats:
 def test_the_file_gives_the_bytes_that_torch_gives_with_the_same_rounded_weights(
     student: Student, factors: Floats, description: Path, windows: Floats, patches: torch.Tensor
 ) -> None:
-    found = SMALL.quantise(run(description.with_suffix(".onnx"), windows))
-    expected = SMALL.quantise(rounded(student, factors, patches))
+    found = EARWITNESS_SMALL.quantise(run(description.with_suffix(".onnx"), windows))
+    expected = EARWITNESS_SMALL.quantise(rounded(student, factors, patches))
     difference = np.abs(found.astype(int) - expected)
     assert ((expected == 0) | (expected == 255)).mean() < 0.05, "there is something to compare"
     assert difference.max() <= 1
@@ -116,10 +116,10 @@ def test_rounding_the_weights_changes_no_byte_by_more_than_one(
 ) -> None:
     found = run(description.with_suffix(".onnx"), windows)
     exact = student.embed(patches).numpy() * factors
-    difference = np.abs(SMALL.quantise(found).astype(int) - SMALL.quantise(exact))
+    difference = np.abs(EARWITNESS_SMALL.quantise(found).astype(int) - EARWITNESS_SMALL.quantise(exact))
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.8
-    assert np.abs(found - exact).mean() < 0.25 * (SMALL.high - SMALL.low) / 255
+    assert np.abs(found - exact).mean() < 0.25 * (EARWITNESS_SMALL.high - EARWITNESS_SMALL.low) / 255
 
 
 def test_the_front_end_in_the_graph_is_that_of_the_teacher(windows: Floats, patches: torch.Tensor) -> None:
@@ -149,7 +149,7 @@ def test_the_description_is_read_back_and_names_exactly_this_file(description: P
     told = read(description)
     model = description.parent / told.model
     assert description.name == "earwitness-small.toml"
-    assert told.space == SMALL
+    assert told.space == EARWITNESS_SMALL
     assert (told.rate_hz, told.window, told.hop) == (RATE_HZ, SAMPLES, PATCH * HOP)
     assert told.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
 
@@ -185,9 +185,9 @@ def test_a_multiple_of_the_factors_is_a_multiple_of_what_is_given(
 
 def test_a_place_that_cannot_be_written_to_is_told(student: Student, factors: Floats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot write to"):
+    with pytest.raises(UnavailableError, match="cannot write to"):
         export(student, factors, tmp_path / "file" / "made")
-    with pytest.raises(Unavailable, match="cannot write to"):
+    with pytest.raises(UnavailableError, match="cannot write to"):
         export(student, factors, tmp_path / "file")
 
 

@@ -10,13 +10,13 @@ import torch
 from hub.training.distillation import debian_packages, pipeline
 from hub.training.distillation.distillation import DistilPlan, save_student
 from hub.training.distillation.mixer import Mixer
-from hub.training.distillation.spectrogram_bank import Bank
+from hub.training.distillation.spectrogram_bank import SpectrogramBank
 from hub.training.distillation.student import Student
 from hub.training.distillation.teacher import Teacher
 from hub.training.distillation.yamnet import CLASSES
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid
-from shared.feature_space import SMALL
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL
 
 PLAN = DistilPlan(blocks=1, block=16, batch=16)
 FEW = (("SCENES", 1), ("SCALED_ON", 32), ("LABELLED", 100), ("LABELLED_SCENES", 2), ("LABELLED_EMPTY", 3))
@@ -64,14 +64,14 @@ def test_recordings_that_are_to_be_left_out_are_not_heard(unpacked: Path, sounds
 
 def test_a_folder_of_which_nothing_is_left_is_named(sounds: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Invalid, match=r"no recordings in .*empty"):
+    with pytest.raises(InvalidError, match=r"no recordings in .*empty"):
         pipeline._recordings([sounds / "yard", tmp_path / "empty"], "")
     (tmp_path / "5-only.wav").write_bytes((sounds / "street" / "deep" / "0.wav").read_bytes())
-    with pytest.raises(Invalid, match="no recordings in"):
+    with pytest.raises(InvalidError, match="no recordings in"):
         pipeline._recordings([tmp_path], "5-")
 
 
-def test_a_bank_that_is_kept_is_not_gathered_again(unpacked: Path, bank: Bank) -> None:
+def test_a_bank_that_is_kept_is_not_gathered_again(unpacked: Path, bank: SpectrogramBank) -> None:
     bank.save(unpacked / "bank.npz")
     told: list[str] = []
     found = pipeline._bank(unpacked, {}, 1500, None, 9, told.append)
@@ -110,16 +110,16 @@ def test_patches_are_embedded_in_parts_as_if_at_once() -> None:
 
 
 def test_a_student_that_is_kept_is_exported_without_learning_again(
-    unpacked: Path, bank: Bank, tmp_path: Path
+    unpacked: Path, bank: SpectrogramBank, tmp_path: Path
 ) -> None:
     torch.manual_seed(3)
     student = Student().requires_grad_(False).eval()
     bank.save(unpacked / "bank.npz")
     save_student(unpacked / "student.safetensors", student, PLAN)
     told: list[str] = []
-    description = pipeline.make(unpacked, pipeline.Order(tmp_path / "made"), PLAN, told.append)
+    description = pipeline.build_backbone(unpacked, pipeline.Order(tmp_path / "made"), PLAN, told.append)
     assert description == tmp_path / "made" / "earwitness-small.toml"
     assert not any("loss" in line for line in told)
     assert told[-1] == f"wrote {description} and {unpacked / 'mixtures'}"
-    assert Backbone(description).space == SMALL
+    assert Backbone(description).space == EARWITNESS_SMALL
     assert {path.name for path in unpacked.iterdir()} >= {"bank.npz", "odds.npy", "student.safetensors", "mixtures"}

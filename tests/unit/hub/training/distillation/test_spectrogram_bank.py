@@ -15,7 +15,7 @@ from hub.training.distillation.spectrogram_bank import (
     SILENCE,
     STEP,
     WINDOW,
-    Bank,
+    SpectrogramBank,
     frames_of,
     gather,
     recordings,
@@ -23,7 +23,9 @@ from hub.training.distillation.spectrogram_bank import (
 )
 
 
-def test_recordings_of_every_format_are_read_and_what_is_of_no_use_is_left_out(sounds: Path, bank: Bank) -> None:
+def test_recordings_of_every_format_are_read_and_what_is_of_no_use_is_left_out(
+    sounds: Path, bank: SpectrogramBank
+) -> None:
     assert {path.suffix for path in recordings(sounds)} == {".wav", ".flac", ".ogg"}
     assert all(frames_of(sounds / "yard" / name) is None for name in ("silent.wav", "click.wav", "broken.wav"))
     assert bank.origins == ("street", "yard", "scenes")
@@ -64,16 +66,16 @@ def test_loudness_of_a_recording_does_not_matter(tmp_path: Path) -> None:
     np.testing.assert_allclose(loud, faint, atol=0.02)
 
 
-def test_a_bank_is_loaded_as_it_was_saved(bank: Bank, tmp_path: Path) -> None:
+def test_a_bank_is_loaded_as_it_was_saved(bank: SpectrogramBank, tmp_path: Path) -> None:
     bank.save(tmp_path / "bank.npz")
-    back = Bank.load(tmp_path / "bank.npz")
+    back = SpectrogramBank.load(tmp_path / "bank.npz")
     assert back.origins == bank.origins
     which = np.arange(len(bank.starts))[::7]
     np.testing.assert_array_equal(back.first(which), bank.first(which))
     assert bank.first(which).shape == (len(which), PATCH, 64)
 
 
-def test_the_same_seed_gathers_the_same_and_tells_of_each_folder(sounds: Path, bank: Bank) -> None:
+def test_the_same_seed_gathers_the_same_and_tells_of_each_folder(sounds: Path, bank: SpectrogramBank) -> None:
     told: list[str] = []
     folders = [(name, recordings(sounds / name)) for name in ("street", "yard")]
     again = gather(folders, scenes=2, seed=0, tick=told.append)
@@ -83,7 +85,9 @@ def test_the_same_seed_gathers_the_same_and_tells_of_each_folder(sounds: Path, b
 
 def test_seldom_sounds_of_small_packages_are_drawn_more_often() -> None:
     starts = np.arange(100)
-    few = Bank(np.zeros((300, 64), np.float16), starts, (starts >= 90).astype(np.int64), ("large", "small"))
+    few = SpectrogramBank(
+        np.zeros((300, 64), np.float16), starts, (starts >= 90).astype(np.int64), ("large", "small")
+    )
     classes = np.where(starts % 10 == 0, 7, 3)
     drawn = weights(few, classes)
     assert abs(drawn.sum() - 1) < 1e-12
@@ -160,7 +164,7 @@ def test_no_package_is_read_for_longer_than_its_share(
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=60))
 def test_every_moment_may_be_drawn_and_like_moments_as_often(moments: list[tuple[int, int]]) -> None:
     classes, origin = (np.array(column, dtype=np.int64) for column in zip(*moments, strict=True))
-    some = Bank(np.zeros((200, 64), np.float16), np.arange(len(moments)), origin, tuple("abcd"))
+    some = SpectrogramBank(np.zeros((200, 64), np.float16), np.arange(len(moments)), origin, tuple("abcd"))
     drawn = weights(some, classes)
     assert drawn.sum() == pytest.approx(1.0)
     assert (drawn > 0.0).all()

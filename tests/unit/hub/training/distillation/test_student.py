@@ -13,8 +13,8 @@ from hub.training.distillation.onnx_export import export, scales
 from hub.training.distillation.spectrogram_bank import OFFSET
 from hub.training.distillation.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
 from shared.backbones.onnx_backbone import Backbone
-from shared.extractor import clip_at
-from shared.feature_space import SMALL
+from shared.extractor import resample_clip
+from shared.feature_space import EARWITNESS_SMALL
 from shared.synthetic_scene import make_scene
 
 
@@ -72,13 +72,13 @@ def test_weights_at_half_precision_fit_in_three_megabytes(student: Student) -> N
 
 def test_the_exported_file_gives_the_bytes_of_the_network_in_torch(student: Student, tmp_path: Path) -> None:
     sounds = [make_scene(np.random.default_rng(seed), 22_050).waveform for seed in range(12)]
-    patches = [FrontEnd(OFFSET).patches(clip_at(sound, 22_050, RATE_HZ)) for sound in sounds]
+    patches = [FrontEnd(OFFSET).patches(resample_clip(sound, 22_050, RATE_HZ)) for sound in sounds]
     embeddings = [student.embed(patch).numpy() for patch in patches]
     factors = scales(np.concatenate(embeddings))
     backbone = Backbone(export(student, factors, tmp_path))
-    assert backbone.space == SMALL
+    assert backbone.space == EARWITNESS_SMALL
     found = np.stack([backbone.extract(sound, 22_050) for sound in sounds])
-    expected = np.stack([SMALL.quantise(values * factors) for values in embeddings])
+    expected = np.stack([EARWITNESS_SMALL.quantise(values * factors) for values in embeddings])
     difference = np.abs(found.astype(int) - expected)
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.95, "weights are rounded to float16 in the file"
@@ -88,7 +88,7 @@ def test_scales_bring_every_value_into_the_range() -> None:
     rng = np.random.default_rng(0)
     values = (rng.standard_normal((5_000, WIDTH)) * np.geomspace(0.2, 3.0, WIDTH)).astype(np.float32)
     scaled = values * scales(values)
-    assert 0.98 < (np.abs(scaled) <= SMALL.high).mean() < 1.0
+    assert 0.98 < (np.abs(scaled) <= EARWITNESS_SMALL.high).mean() < 1.0
     deviations = scaled.std(axis=0)
     assert (np.diff(deviations) > -0.02).all(), "strong values stay stronger"
 

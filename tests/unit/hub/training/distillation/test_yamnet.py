@@ -15,7 +15,7 @@ from shared import backbones
 from shared.audio import Waveform
 from shared.backbones.manifest import read
 from shared.backbones.onnx_backbone import Backbone
-from shared.errors import Invalid, Unavailable
+from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import SPACES
 from shared.synthetic_scene import make_scene
 
@@ -76,8 +76,8 @@ def test_it_is_brought_along_like_anyone_elses(description: Path, monkeypatch: p
     monkeypatch.setattr(backbones, "_brought", dict(backbones._brought))
     monkeypatch.delitem(SPACES, YAMNET.id, raising=False)
     try:
-        assert backbones.space_named(str(description)) == YAMNET
-        assert backbones.find(YAMNET.id) == description
+        assert backbones.resolve_space(str(description)) == YAMNET
+        assert backbones.resolve_manifest(YAMNET.id) == description
     finally:
         SPACES.pop(YAMNET.id, None)
 
@@ -85,11 +85,11 @@ def test_it_is_brought_along_like_anyone_elses(description: Path, monkeypatch: p
 def test_a_changed_file_is_not_taken_for_it(description: Path, tmp_path: Path) -> None:
     (tmp_path / description.name).write_bytes(description.read_bytes())
     (tmp_path / "yamnet.onnx").write_bytes(description.with_suffix(".onnx").read_bytes() + b"\0")
-    with pytest.raises(Invalid, match="SHA-256"):
+    with pytest.raises(InvalidError, match="SHA-256"):
         Backbone(tmp_path / description.name)
 
 
 def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot write to"):
+    with pytest.raises(UnavailableError, match="cannot write to"):
         yamnet(tmp_path / "file")

@@ -67,7 +67,7 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     monkeypatch.setattr(recipes, "VGGISH_PLAN", short)
     app = typer.Typer()
     report_commands.register(app)
-    line = ["report", "--audioset", str(audioset), "--recordings", str(recordings)]
+    line = ["experiments", "run", "--audioset", str(audioset), "--recordings", str(recordings)]
     line += ["--into", str(tmp_path / "docs"), "--work", str(tmp_path / "work"), "--cache", str(tmp_path / "cache")]
     first = CliRunner().invoke(app, line)
     assert first.exit_code == 0, first.output
@@ -87,7 +87,7 @@ def test_a_report_trains_measures_and_goes_on_where_it_stopped(
     assert re.search(r"- `tagged` against `cosine`: (nowhere behind|behind in \d+ of 14 cells: )", page)
     assert "- `single-siamese-attention` against `single-attention`: " in page
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 8
-    assert "--network tagged --seed 1 --like vggish-tagged-0.safetensors" in page
+    assert "--architecture tagged --seed 1 --calibration-from vggish-tagged-0.safetensors" in page
     for name in ("vggish-main", "vggish-variants", "logmel-variants"):
         assert f"results/{name}.svg" in page
         assert "<svg" in (tmp_path / "docs" / "results" / f"{name}.svg").read_text()

@@ -14,11 +14,11 @@ import soundfile
 from hub.training import recipes, sensor_evaluation
 from hub.training.identity_network_training import IdentityPlan
 from hub.training.identity_training import teach
-from hub.training.paper.experiments import Experiment, Laboratory
+from hub.training.paper.experiments import Experiment, ExperimentRunner
 from hub.training.paper.report import write_results
 from hub.training.paper.source_experiments import FEW_SHOT, HALVES, PLANNED, SENSORS
 from hub.training.tagger_schedule import Stage, TaggedPlan
-from shared.feature_space import SMALL, VGGISH
+from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
@@ -78,8 +78,8 @@ def ignore(_: str) -> None:
 def test_each_experiment_leaves_a_record_and_the_page_has_its_table(
     audioset: Path, sensors: Path, esc10: Path, tmp_path: Path
 ) -> None:
-    folders = {VGGISH.id: (audioset,), SMALL.id: (sensors, esc10)}
-    laboratory = Laboratory(folders, tmp_path / "work", tmp_path / "results", tmp_path / "cache", ignore)
+    folders = {VGGISH.id: (audioset,), EARWITNESS_SMALL.id: (sensors, esc10)}
+    laboratory = ExperimentRunner(folders, tmp_path / "work", tmp_path / "results", tmp_path / "cache", ignore)
     planned = [Experiment(space, method) for space, method in PLANNED]
     for experiment in planned:
         laboratory.run(experiment)
@@ -87,11 +87,11 @@ def test_each_experiment_leaves_a_record_and_the_page_has_its_table(
     found = {(record["space"], record["method"]): record for record in records}
     assert set(found) == set(PLANNED)
     assert {row["method"] for row in found[VGGISH.id, HALVES]["results"]} >= {"random", "cosine", "paper", "shipped"}
-    by_sensor = {row["method"] for row in found[SMALL.id, SENSORS]["results"]}
+    by_sensor = {row["method"] for row in found[EARWITNESS_SMALL.id, SENSORS]["results"]}
     assert by_sensor == {"random", "cosine", "logmel", "linear", "shipped", "shipped-kind", "shipped-source"}
-    assert found[SMALL.id, HALVES]["queries"] == 30
-    assert [entry["pairs"] for entry in found[SMALL.id, HALVES]["calibration"]].count("top") == 2
-    assert found[SMALL.id, FEW_SHOT]["commands"] == [
+    assert found[EARWITNESS_SMALL.id, HALVES]["queries"] == 30
+    assert [entry["pairs"] for entry in found[EARWITNESS_SMALL.id, HALVES]["calibration"]].count("top") == 2
+    assert found[EARWITNESS_SMALL.id, FEW_SHOT]["commands"] == [
         f"earwitness-hub evaluate --space earwitness-small --data {esc10.name}/ --few-shot"
     ]
 
@@ -127,7 +127,7 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
         return teach(checkpoint, data, plan, **more)
 
     monkeypatch.setattr(sensor_evaluation, "teach", watched)
-    bench = sensor_evaluation.SensorBench(SMALL.id, Path(), tmp_path, lambda: None, ignore)
+    bench = sensor_evaluation.SensorEvaluation(EARWITNESS_SMALL.id, Path(), tmp_path, lambda: None, ignore)
     bench.halves(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
     bench.over_folds(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
     everyone = {f"sensor-{number}" for number in range(5)}
@@ -139,8 +139,10 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
 
 def test_few_shot_is_left_out_where_no_folder_is_esc10(sensors: Path, tmp_path: Path) -> None:
     told: list[str] = []
-    laboratory = Laboratory({SMALL.id: (sensors,)}, tmp_path / "work", tmp_path / "results", None, told.append)
-    experiment = Experiment(SMALL.id, FEW_SHOT)
+    laboratory = ExperimentRunner(
+        {EARWITNESS_SMALL.id: (sensors,)}, tmp_path / "work", tmp_path / "results", None, told.append
+    )
+    experiment = Experiment(EARWITNESS_SMALL.id, FEW_SHOT)
     laboratory.run(experiment)
     assert laboratory.record(experiment) is None
     assert told == ["earwitness-small-few-shot-0: left out, as no folder is ESC-10"]

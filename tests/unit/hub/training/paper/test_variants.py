@@ -5,9 +5,9 @@ import torch
 
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.training.paper.variants import NAMES, VARIANTS, Variant, variant
-from shared.backbones import bring
-from shared.errors import Invalid
-from shared.feature_space import LOGMEL, SMALL, VGGISH, FeatureSpace
+from shared.backbones import register_backbone
+from shared.errors import InvalidError
+from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 from tests.backbones import write_backbone
 
 
@@ -44,16 +44,16 @@ def test_each_row_has_what_its_name_says_and_can_be_built(row: Variant) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Invalid, match="multi-siamese"):
+    with pytest.raises(InvalidError, match="multi-siamese"):
         variant("double", VGGISH.id)
-    with pytest.raises(Invalid, match="logmel"):
+    with pytest.raises(InvalidError, match="logmel"):
         variant("paper", "ears/1")
 
 
 @pytest.mark.parametrize("name", ["paper", *NAMES])
 def test_a_variant_exists_on_every_space_and_takes_its_clips(name: str, tmp_path: Path) -> None:
-    brought = bring(write_backbone(tmp_path, "varied")).space
-    for space in (SMALL, brought):
+    brought = register_backbone(write_backbone(tmp_path, "varied")).space
+    for space in (EARWITNESS_SMALL, brought):
         row = variant(name, space.id)
         assert row.space == space
         assert row.name == ("single-siamese-attention" if name == "paper" else name)
@@ -72,5 +72,5 @@ def said(row: Variant, space: FeatureSpace) -> torch.Tensor:
 
 
 def test_spaces_of_one_shape_have_the_same_networks() -> None:
-    assert all(variant(name, SMALL.id).network == variant(name, VGGISH.id).network for name in NAMES)
-    assert all(variant(name, SMALL.id).network != variant(name, LOGMEL.id).network for name in NAMES)
+    assert all(variant(name, EARWITNESS_SMALL.id).network == variant(name, VGGISH.id).network for name in NAMES)
+    assert all(variant(name, EARWITNESS_SMALL.id).network != variant(name, LOGMEL.id).network for name in NAMES)
