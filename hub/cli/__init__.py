@@ -1,6 +1,6 @@
-"""`earwitness-hub`: the hub's command line; the only place that builds settings and sets up logging.
+"""`earwitness-hub`: the command line of the hub. Only this package builds settings and configures logging.
 
-Commands import what they need when they run: PyTorch alone takes a second, and help should come at once.
+Commands import their modules when they run, so that `--help` does not wait for PyTorch, which takes a second.
 """
 
 import logging
@@ -48,8 +48,8 @@ from shared.settings import unknown_env_vars
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Earwitness hub: remembers what a network of noise sensors heard, and finds similar past events.",
-    epilog="Try `earwitness-hub demo`: it needs nothing but this program.",
+    help="Earwitness hub: archives events of noise sensors, finds similar past events, raises alerts.",
+    epilog="To try it: `earwitness-hub demo`. The demo needs no sensor and no configuration.",
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notifications.app, name="notifications")
@@ -58,7 +58,7 @@ app.add_typer(sources.app, name="sources")
 app.command()(handles_errors(demo))
 app.add_typer(deployment, name="deployment")
 app.add_typer(hubs, name="hubs")
-checkpoints = typer.Typer(no_args_is_help=True, help="Add to a checkpoint what hubs need besides the network.")
+checkpoints = typer.Typer(no_args_is_help=True, help="Add to a checkpoint what a hub needs besides the network.")
 app.add_typer(checkpoints, name="checkpoint")
 training.register(app)
 evaluate.register(app)
@@ -75,7 +75,7 @@ feedback.register(app)
 @app.command()
 @handles_errors
 def serve(config: ConfigOption = None, override: SetOption = None) -> None:
-    """Run the hub: take events from the broker, archive them, find similar past events, raise alerts.
+    """Run the hub: receive events from the broker, archive them, find similar past events, raise alerts.
 
     Example: earwitness-hub serve --config /etc/earwitness/hub.toml --set mqtt.host=broker.example
     """
@@ -92,7 +92,7 @@ def serve(config: ConfigOption = None, override: SetOption = None) -> None:
 @app.command()
 @handles_errors
 def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Print the effective settings, then try broker, store, models, notifiers and folders; exit 1 if one fails.
+    """Print the effective settings, then test broker, Redis, models, channels and folders. Exit with 1 if one fails.
 
     Example: EARWITNESS_HUB_MQTT__HOST=broker.example earwitness-hub check
     """
@@ -128,14 +128,14 @@ def check(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
 @handles_errors
 def search(
     event: Annotated[str | None, typer.Option(help="id of an archived event")] = None,
-    clip: Annotated[Path | None, typer.Option(help="a recording (wav, flac, ogg)")] = None,
-    k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=100, help="most matches shown")] = 10,
-    by: Annotated[By, typer.Option(help="rank by the kind of sound, by its source, or by both")] = By.BOTH,
+    clip: Annotated[Path | None, typer.Option(help="path of a recording (wav, flac, ogg)")] = None,
+    k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=100, help="maximum number of matches")] = 10,
+    by: Annotated[By, typer.Option(help="rank by kind of sound, by source, or by both")] = By.BOTH,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Find the archived events most similar to an event or a recording, and say why.
+    """Find the archived events most similar to an event or a recording, with the reasons for each match.
 
     Example: earwitness-hub search --clip jackhammer.wav -k 5 --by source
     """
@@ -143,7 +143,7 @@ def search(
     from hub.search.follower import build_index
 
     if (event is None) == (clip is None):
-        raise InvalidError("give one of --event and --clip")
+        raise InvalidError("give either --event or --clip")
     settings = load_hub_settings(config, override)
     archive, retrieval = build_event_store(settings), build_retrieval(settings)
     archive.verify()
@@ -172,11 +172,11 @@ def _show(matches: list[MatchMessage], *, json_: bool) -> None:
         at = match.captured_at.strftime("%Y-%m-%d %H:%M:%S")
         same = ["-" if p is None else f"{p:.0%}" for p in (match.match_probability, match.same_source)]
         table.add_row(match.event, f"{match.site}/{match.sensor}", at, *same, why or "-")
-    plain_console().print(table if matches else "the archive holds nothing to compare with")
+    plain_console().print(table if matches else "the archive has no event to compare with")
 
 
 def main() -> None:
-    """Entry point of `earwitness-hub`."""
+    """Run `earwitness-hub` with the arguments of this process."""
     app(prepare(sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The hub's commands `bench ...`; each imports what it measures when it runs, so that help comes at once."""
+"""The hub's commands `bench ...`. Each imports its modules when it runs, so that `--help` is fast."""
 
 import json
 import tempfile
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        help="folder with VGGish embeddings (train.npz, eval_dev.npz) that archives are made of; random if not given",
+        help="folder with VGGish embeddings (train.npz, eval_dev.npz) to fill archives with; random if not given",
         show_default=False,
     ),
 ]
@@ -38,10 +38,10 @@ CheckpointOption = Annotated[
 
 HubCheckpointOption = Annotated[
     Path | None,
-    typer.Option(help="checkpoint for VGGish that the hub uses; those that ship if not given", show_default=False),
+    typer.Option(help="checkpoint for VGGish that the hub uses; the shipped one if not given", show_default=False),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this machine.")
+app = typer.Typer(no_args_is_help=True, help="Measure speed, memory and alert quality on this machine.")
 
 
 @app.command("embedding")
@@ -49,27 +49,27 @@ app = typer.Typer(no_args_is_help=True, help="Measure what things cost on this m
 def embed(
     spaces: Annotated[
         list[str] | None,
-        typer.Argument(help="feature spaces, or descriptions (.toml); all that are here if none is given"),
+        typer.Argument(help="feature spaces, or descriptions (.toml); all installed ones if not given"),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="clips per feature space")] = 30,
     json_: JsonOption = False,
 ) -> None:
-    """Time and memory for turning a clip of 10 s at 48 kHz into features, on one thread.
+    """Measure time and memory for turning a clip of 10 s at 48 kHz into features, on one thread.
 
     Example: earwitness-hub bench embedding --json
     """
     from hub.bench.embedding_cost import costs
 
-    with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
-        names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(made)), "vggish"]
-        found = costs(names, repeats)
+    with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
+        names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(folder)), "vggish"]
+        measured = costs(names, repeats)
     if json_:
-        typer.echo(to_json([asdict(cost) for cost in found]))
+        typer.echo(to_json([asdict(cost) for cost in measured]))
         return
     table = Table(title=f"one clip of 10 s, one thread, median of {repeats}")
     for column in ("feature space", "ms a clip", "slowest", "memory, MB"):
         table.add_column(column)
-    for cost in found:
+    for cost in measured:
         table.add_row(cost.space, f"{cost.ms_per_clip:.1f}", f"{cost.slowest_ms:.1f}", f"{cost.memory_mb:.0f}")
     plain_console().print(table)
 
@@ -79,19 +79,19 @@ def embed(
 def score(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
-    events: Annotated[int, typer.Option(min=100, help="scored by each query")] = 20_000,
-    queries: Annotated[int, typer.Option(min=1, help="whose ten best are compared with the exact ones")] = 20,
-    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 9,
+    events: Annotated[int, typer.Option(min=100, help="events scored by each query")] = 20_000,
+    queries: Annotated[int, typer.Option(min=1, help="queries whose ten best are compared with the exact ones")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="repeats of each measurement; the median counts")] = 9,
     json_: JsonOption = False,
 ) -> None:
-    """Pairs scored per second, beside the paper's literal forward and the processor's matrix products.
+    """Measure pairs scored per second, compared with the paper's literal forward and with plain matrix products.
 
     Example: earwitness-hub bench score --data audioset/ --json
     """
     from hub.bench.scoring_throughput import score_figures
 
     figures = asdict(score_figures(_checkpoint(checkpoint), data, events, queries, repeats))
-    _tell("one query against many events", figures, json_)
+    _print_figures("one query against many events", figures, json_)
 
 
 @app.command()
@@ -99,20 +99,22 @@ def score(
 def search(
     data: DataOption = None,
     checkpoint: CheckpointOption = None,
-    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
-    queries: Annotated[int, typer.Option(min=1, help="compared with an exact scan; as many choose candidates")] = 100,
-    repeats: Annotated[int, typer.Option(min=1, help="searches that are timed")] = 200,
-    recall: Annotated[float, typer.Option(min=0.01, max=1.0, help="target of recall@10")] = 0.99,
+    events: Annotated[int, typer.Option(min=1_000, help="events in the archive")] = 100_000,
+    queries: Annotated[
+        int, typer.Option(min=1, help="queries compared with an exact scan; the same number tunes the candidates")
+    ] = 100,
+    repeats: Annotated[int, typer.Option(min=1, help="number of timed searches")] = 200,
+    recall: Annotated[float, typer.Option(min=0.01, max=1.0, help="target recall@10")] = 0.99,
     references: Annotated[bool, typer.Option(help="measure FAISS too; its graph takes minutes to build")] = True,
-    plot: Annotated[Path | None, typer.Option(help="SVG to draw the cost curves in")] = None,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for the cost curves")] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Latency and recall of a search, beside an exact scan and FAISS over mean embeddings.
+    """Measure latency and recall of a search, compared with an exact scan and FAISS over mean embeddings.
 
     Example: earwitness-hub bench search --events 1000000 --data audioset/ --json
     """
     try:
-        from hub.bench.search_latency import search_figures  # FAISS is no part of the hub
+        from hub.bench.search_latency import search_figures  # the hub does not depend on FAISS
     except ImportError as error:
         raise UnavailableError(f"{error}: pip install faiss-cpu") from error
     with _progress() as told:
@@ -132,17 +134,17 @@ def search(
         if references:
             lines["FAISS flat, 128-D means"] = [(events, figures.faiss_flat_median_ms)]
         plots.costs(plot, lines, "events in the archive", "milliseconds, two cores")
-    _tell(f"search among {events:,} events", asdict(figures), json_)
+    _print_figures(f"search among {events:,} events", asdict(figures), json_)
 
 
 @app.command()
 @handles_errors
 def ingest(
     data: DataOption = None,
-    archive: Annotated[int, typer.Option(min=0, help="events archived before, searched by each event")] = 100_000,
-    seconds: Annotated[float, typer.Option(min=1.0, help="for how long events are sent")] = 60.0,
+    archive: Annotated[int, typer.Option(min=0, help="events in the archive, searched for each event")] = 100_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="duration of sending, in seconds")] = 60.0,
     rate: Annotated[
-        float, typer.Option(min=0.0, help="events sent a second; 0: as many as the broker takes")
+        float, typer.Option(min=0.0, help="events sent per second; 0: the most that the broker accepts")
     ] = 520.0,
     durable: Annotated[
         bool, typer.Option("--durable", help="redis.durable = local; needs a redis-server of 7.2 or newer")
@@ -151,7 +153,7 @@ def ingest(
     checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Events a second from receipt to acknowledgement, with a broker, a store and a hub of their own.
+    """Measure events per second from receipt to acknowledgement, with a separate broker, Redis and hub.
 
     Needs `mosquitto` and `redis-server`.
 
@@ -163,18 +165,18 @@ def ingest(
     settings = (*_checkpoints(checkpoint), *chosen)
     with _progress() as told:
         figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
-    _tell("ingest", asdict(figures), json_)
+    _print_figures("ingest", asdict(figures), json_)
 
 
 @app.command("startup")
 @handles_errors
 def start(
     data: DataOption = None,
-    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
+    events: Annotated[int, typer.Option(min=1_000, help="events in the archive")] = 100_000,
     checkpoint: HubCheckpointOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Seconds until a hub with an archive is ready, from the store alone and from its snapshot.
+    """Measure the seconds until a hub with an archive is ready, from Redis alone and from a snapshot.
 
     Needs `mosquitto` and `redis-server`.
 
@@ -184,25 +186,25 @@ def start(
 
     with _progress() as told:
         figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
-    _tell("start", asdict(figures), json_)
+    _print_figures("start", asdict(figures), json_)
 
 
 @app.command()
 @handles_errors
 def alerts(
-    days: Annotated[int, typer.Option(min=2, help="replayed")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="of everything that is random")] = 0,
-    sensors: Annotated[int, typer.Option(min=1, help="that listen")] = 3,
+    days: Annotated[int, typer.Option(min=2, help="number of days to replay")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
+    sensors: Annotated[int, typer.Option(min=1, help="number of sensors")] = 3,
     performances: Annotated[
         int,
-        typer.Option(min=1, help="different clips made of a source that comes back; more are put together of them"),
+        typer.Option(min=1, help="different clips generated of a recurring source; further ones combine these"),
     ] = PERFORMANCES,
-    feedback: Annotated[bool, typer.Option(help="have somebody say of every alert whether it is right")] = False,
-    plot: Annotated[Path | None, typer.Option(help="SVG to draw a calendar of the replay in")] = None,
+    feedback: Annotated[bool, typer.Option(help="add the correct verdict on every alert")] = False,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for a calendar of the replay")] = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """How good alerts are: a synthetic street's days, replayed through a hub with a store of its own.
+    """Measure alert quality: replay days of a synthetic street through a hub with its own Redis.
 
     Example: earwitness-hub bench alerts --days 30 --seed 0 --plot calendar.svg --json
     """
@@ -214,20 +216,20 @@ def alerts(
         figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, told=told)
     if plot is not None:
         draw(plot, truth)
-    _tell(f"alerts of {days} days", figures.document(), json_)
+    _print_figures(f"alerts of {days} days", figures.document(), json_)
 
 
 @app.command()
 @handles_errors
 def replay(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="with clips/ and labels.csv")],
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="folder with clips/ and labels.csv")],
     only: Annotated[
-        list[str] | None, typer.Option(help="look at the alerts of this sensor, as sensor-07; may be repeated")
+        list[str] | None, typer.Option(help="print the alerts of this sensor only, as sensor-07; may be repeated")
     ] = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Replay a real network's recordings in the order of their times, and print its alerts as people read them.
+    """Replay the recordings of a real network in time order, and print the alert texts.
 
     Example: earwitness-hub bench replay sonyc/ --set sites.timezone=America/New_York
     """
@@ -240,17 +242,19 @@ def replay(
         return
     for text in figures.texts:
         typer.echo(f"{text}\n")
-    _tell("alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_)
+    _print_figures(
+        "alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_
+    )
 
 
 @app.command("web")
 @handles_errors
 def pages(
-    events: Annotated[int, typer.Option(min=1_000, help="in the archive")] = 100_000,
-    repeats: Annotated[int, typer.Option(min=1, help="of every page; medians are told")] = 20,
+    events: Annotated[int, typer.Option(min=1_000, help="events in the archive")] = 100_000,
+    repeats: Annotated[int, typer.Option(min=1, help="requests per page; the median counts")] = 20,
     json_: JsonOption = False,
 ) -> None:
-    """Milliseconds that each page and each call of the API takes.
+    """Measure the response time of each page and each API call, in milliseconds.
 
     Needs `mosquitto` and `redis-server`.
 
@@ -260,30 +264,30 @@ def pages(
 
     with _progress() as told:
         figures = page_figures(events=events, repeats=repeats, told=told)
-    _tell("pages", asdict(figures), json_)
+    _print_figures("pages", asdict(figures), json_)
 
 
 @app.command()
 @handles_errors
 def vggish(
     clips: Annotated[
-        list[int] | None, typer.Option(min=1, help="at once; may be repeated; 1, 4 and 16 if not given")
+        list[int] | None, typer.Option(min=1, help="clips per batch; may be repeated; 1, 4 and 16 if not given")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="of every measurement; medians are told")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="repeats of each measurement; the median counts")] = 5,
     json_: JsonOption = False,
 ) -> None:
-    """Clips a second through VGGish in PyTorch, by precision and clips at once.
+    """Measure clips per second through VGGish in PyTorch, by precision and batch size.
 
     Example: earwitness-hub bench vggish --clips 1 --clips 8 --json
     """
     from hub.bench.vggish_throughput import vggish_figures
 
-    found = vggish_figures(clips or (1, 4, 16), repeats)
+    measured = vggish_figures(clips or (1, 4, 16), repeats)
     if json_:
-        typer.echo(to_json([asdict(one) for one in found]))
+        typer.echo(to_json([asdict(one) for one in measured]))
         return
     table = Table("precision", "clips at once", "clips a second", "times one clip in float32", title="VGGish")
-    for one in found:
+    for one in measured:
         table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
     plain_console().print(table)
 
@@ -295,7 +299,7 @@ def _checkpoint(path: Path | None) -> "Checkpoint":
 
 
 def _checkpoints(path: Path | None) -> tuple[str, ...]:
-    """The setting that has a hub use this checkpoint for VGGish, and the shipped ones for other spaces."""
+    """Return the setting for this VGGish checkpoint, with the shipped checkpoints of other feature spaces."""
     if path is None:
         return ()
     from hub.model.checkpoint import default_checkpoint
@@ -306,14 +310,14 @@ def _checkpoints(path: Path | None) -> tuple[str, ...]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
-    """A bar on standard error, told (what is going on, share of it done)."""
+    """Show a progress bar on standard error; yield a function of (name of the step, share done in [0, 1])."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
-def _tell(title: str, figures: dict[str, Any], json_: bool) -> None:
+def _print_figures(title: str, figures: dict[str, Any], json_: bool) -> None:
     if json_:
         typer.echo(to_json(figures))
         return
@@ -334,7 +338,7 @@ def _short(value: object) -> str:
 
 
 def _yamnet(into: Path) -> list[str]:
-    """YAMNet's description, if the extra `distil` is installed."""
+    """Return YAMNet's description if the extra `distil` is installed, otherwise an empty list."""
     try:
         from hub.training.distillation.yamnet import yamnet
 

@@ -1,4 +1,4 @@
-"""`earwitness-hub dead-letters`: look at messages that could not be taken, send them again, or remove them."""
+"""`earwitness-hub dead-letters`: list messages that the hub rejected, publish them again, or remove them."""
 
 import queue
 import re
@@ -23,14 +23,14 @@ from shared.paths import printable
 ANSWER_WITHIN_S: Final = 15.0
 _PAGE: Final = 500
 
-app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken: list, requeue, remove.")
+app = typer.Typer(no_args_is_help=True, help="Messages that the hub rejected: list, requeue, remove.")
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `list` shows them")]
 AllOption = Annotated[bool, typer.Option("--all", help="every dead letter")]
 
 
 def as_json(letter: DeadLetter) -> dict[str, object]:
-    """A dead letter for machines, without its payload."""
+    """Return a dead letter as a JSON object, without its payload."""
     return {
         "id": letter.id,
         "kind": letter.kind,
@@ -48,13 +48,13 @@ def list_(
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="most letters shown")] = 100,
-    after: Annotated[str, typer.Option(help="show those after this id", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="maximum number of letters")] = 100,
+    after: Annotated[str, typer.Option(help="list the letters after this id", show_default=False)] = "",
 ) -> None:
-    """Show the oldest dead letters with the reason; payloads are not read.
+    """List the oldest dead letters with their reasons, without payloads.
 
-    The kind `invalid` is wrong data, of which the head is kept; `unsupported` is of a feature space or version that
-    the hub does not know; `bug` is a fault of the hub's, and its reason ends with the traceback.
+    `invalid`: wrong data; the hub keeps the head of the message. `unsupported`: a feature space or version that the
+    hub does not know. `bug`: a fault of the hub; the reason ends with the traceback.
 
     Example: earwitness-hub dead-letters list --limit 5
     """
@@ -66,12 +66,12 @@ def list_(
     for letter in letters:
         received = letter.received_at.strftime("%Y-%m-%d %H:%M:%S")
         reason = letter.reason.strip().rpartition("\n")[2]
-        own = (letter.id, received, letter.kind, printable(letter.topic), str(letter.size), printable(reason))
-        table.add_row(*own)
+        row = (letter.id, received, letter.kind, printable(letter.topic), str(letter.size), printable(reason))
+        table.add_row(*row)
     console = plain_console()
     console.print(table if letters else "no dead letters")
     if len(letters) == limit:
-        console.print(f"further ones: --after {letters[-1].id}")
+        console.print(f"for more, use --after {letters[-1].id}")
 
 
 @app.command()
@@ -83,10 +83,10 @@ def requeue(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Publish dead letters on their old topic again, and remove each once the broker has it.
+    """Publish dead letters on their original topic again, and remove each after the broker acknowledged it.
 
-    Use it after the cause is mended (a hub updated, a checkpoint added). What is still invalid comes back as a
-    new dead letter. A payload of which only the head was kept cannot be sent again.
+    Fix the cause first: update the hub, or add a checkpoint. A message that is still invalid becomes a new dead
+    letter. The command skips letters of which the hub kept only the head.
 
     Example: earwitness-hub dead-letters requeue --all
     """
@@ -126,7 +126,7 @@ def _id(text: str) -> str:
 def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
     """The letters named, or all that there are now."""
     if everything == bool(ids):
-        raise InvalidError("name the dead letters, or give --all")
+        raise InvalidError("give ids of dead letters, or --all")
     if everything:
         return _every(archive, archive.dead_letter_count())
     wanted = {_id(one) for one in ids}
@@ -137,7 +137,7 @@ def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[D
 
 
 def _every(archive: EventStore, most: int) -> Iterator[DeadLetter]:
-    """The oldest letters, a page at a time; those that come meanwhile are not among them."""
+    """Yield at most `most` of the oldest letters, read page by page."""
     after = ""
     while most > 0 and (page := archive.dead_letters(min(_PAGE, most), after)):
         yield from page
@@ -145,7 +145,7 @@ def _every(archive: EventStore, most: int) -> Iterator[DeadLetter]:
 
 
 def _publish(settings: HubSettings, archive: EventStore, letters: Iterable[DeadLetter]) -> tuple[int, int]:
-    """Publish letters one after another; returns how many the broker passed on, and how many are not whole."""
+    """Publish letters one after another; return how many the broker forwarded, and how many are incomplete."""
     link = MqttSession(settings.mqtt.without_session(), f"earwitness-reinject-{settings.hub.name}")
     link.start()
     sent = kept = 0
@@ -160,7 +160,7 @@ def _publish(settings: HubSettings, archive: EventStore, letters: Iterable[DeadL
             reason = _await_answer(link, mid)
             if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
                 raise UnavailableError(
-                    f"the broker did not pass {letter.id} on (reason {reason:#x}); is a hub subscribed?"
+                    f"the broker did not forward {letter.id} (reason {reason:#x}); is a hub subscribed?"
                 )
             archive.remove_dead_letter(letter.id)
             sent += 1
@@ -190,7 +190,7 @@ def _await_answer(link: MqttSession, mid: int) -> int:
                 case Acknowledged(mid=answered, reason=reason) if answered == mid:
                     return reason
                 case Disconnected(reason=why):
-                    raise UnavailableError(f"the broker went away: {why}")
+                    raise UnavailableError(f"the broker closed the connection: {why}")
                 case _:
                     pass
     except queue.Empty:

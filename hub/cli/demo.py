@@ -16,7 +16,7 @@ from shared.command_line import to_json
 from shared.errors import InvalidError
 
 DEFAULT_SPEED: Final = {"synthetic": 1.0, "files": 10.0, "embeddings": 60.0}
-"""Seconds of sound in a second, by default."""
+"""Seconds of sound per second, by default."""
 _FOREIGN: Final = ("EARWITNESS_HUB_", "EARWITNESS_EDGE_")
 
 
@@ -31,7 +31,7 @@ def demo(
     for_s: Annotated[
         float | None,
         typer.Option(
-            "--for", min=1, help="end when sensors have played so many seconds, or all there is; otherwise at Ctrl-C"
+            "--for", min=1, help="stop after this many seconds, or after the last clip; if not given, at Ctrl-C"
         ),
     ] = None,
     speed: Annotated[
@@ -39,26 +39,26 @@ def demo(
         typer.Option(
             min=0.1,
             max=1000,
-            help="times faster than real time: 1 for the street, 10 for recordings, 60 for embeddings if not given;"
-            " clips are stamped when they are played",
+            help="factor relative to real time; if not given, 1 for the street, 10 for recordings, 60 for embeddings."
+            " Clips get the time at which they are played",
         ),
     ] = None,
-    sensors: Annotated[int, typer.Option(min=1, max=16, help="how many simulated sensors")] = 4,
+    sensors: Annotated[int, typer.Option(min=1, max=16, help="number of simulated sensors")] = 4,
     history_days: Annotated[
-        int, typer.Option(min=0, max=60, help="days of history to begin with; 0 for an empty archive")
+        int, typer.Option(min=0, max=60, help="days of history in the archive at the start; 0: empty archive")
     ] = 21,
     seed: Annotated[int, typer.Option(min=0, help="seed of the synthetic street and of its history")] = 1,
     json_: JsonOption = False,
 ) -> None:
-    """Run broker, store, hub and simulated sensors on this machine, with weeks of history, and show the page.
+    """Run broker, Redis, hub and simulated sensors on this machine, with weeks of history, and serve the web page.
 
     The history is of a synthetic street: a jackhammer on weekdays at 07:00, a saw every other night at 23:00, voices
-    and music every day at the present time, and more. Then the sensors play the street live, at real pace, or your
-    recordings or embeddings. Thresholds and the budget of false alerts are the defaults. After the last clip the page
+    and music every day at the current time, and more. Then the sensors play the street live in real time, or your
+    recordings or embeddings. Thresholds and the false-alert budget are the defaults. After the last clip the page
     stays until Ctrl-C. Ctrl-C ends all programs within 5 seconds; the demo deletes its files.
 
-    The summary counts live events, not the history. The exit code is 1 if nothing was archived or events were lost.
-    Events that the hub had no time to take before Ctrl-C are not counted as lost. A run may have no live alert: a
+    The summary counts live events, not the history. The exit code is 1 if no event was archived or events were lost.
+    Events that the hub had not received before Ctrl-C do not count as lost. A run may have no live alert: a
     site has at most two alerts a day about sounds that do not recur.
 
     Example: earwitness-hub demo --recordings ./clips --for 60 --json

@@ -1,4 +1,4 @@
-"""`earwitness-hub deployment`: a deployment's certificates and configurations, and what may change in them later."""
+"""`earwitness-hub deployment`: create the certificates and configurations of a deployment, and change them later."""
 
 import os
 import subprocess
@@ -33,10 +33,10 @@ SensorsOption = Annotated[
     Path | None, typer.Option(help="add many sensors: a file with one site/sensor per line, # begins a comment")
 ]
 LayoutOption = Annotated[
-    LayoutName, typer.Option(help="where servers run: from this folder, as Debian's packages, or in containers")
+    LayoutName, typer.Option(help="how the servers run: from this folder, as Debian packages, or in containers")
 ]
 PortOption = Annotated[
-    list[str] | None, typer.Option(help=f"another port, as NAME=NUMBER; names: {', '.join(PORTS)}; may be repeated")
+    list[str] | None, typer.Option(help=f"change a port, as NAME=NUMBER; names: {', '.join(PORTS)}; may be repeated")
 ]
 
 
@@ -52,12 +52,12 @@ def create(
     sensors: SensorsOption = None,
     layout: LayoutOption = "here",
     port: PortOption = None,
-    public_url: Annotated[str | None, typer.Option(help="the hub's pages as people reach them")] = None,
+    public_url: Annotated[str | None, typer.Option(help="URL of the hub's pages for browsers")] = None,
     timezone: Annotated[str, typer.Option(help="IANA time zone of quiet hours and texts")] = "UTC",
-    webhook: Annotated[str | None, typer.Option(help="where Alertmanager tells people, for a start")] = None,
+    webhook: Annotated[str | None, typer.Option(help="URL of the first Alertmanager receiver")] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Write a deployment's certificates and configurations into a new folder.
+    """Write the certificates and configurations of a deployment into a new folder.
 
     Example: earwitness-hub deployment create ./noise --broker broker.example --sensor harbour/street-1
     """
@@ -73,7 +73,7 @@ def add_sensor(
     sensors: SensorsOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Add sensors: certificates and settings for each. Sensors that are there already are left as they are.
+    """Add sensors: write certificates and settings for each. Existing sensors stay unchanged.
 
     Example: earwitness-hub deployment add-sensor ./noise harbour/street-1
     """
@@ -89,7 +89,7 @@ def renew(
     broker: BrokerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make new certificates: of the sensors that are named, else of broker, hubs and listener.
+    """Make new certificates for the given sensors, or for broker, hubs and listener if no sensor is given.
 
     Example: earwitness-hub deployment renew ./noise --sensor harbour/street-1
     """
@@ -103,7 +103,7 @@ def revoke(
     sensor: Annotated[list[str], typer.Argument(help="site/sensor, one or several")],
     json_: JsonOption = False,
 ) -> None:
-    """Shut sensors out, by every certificate that they ever had.
+    """Revoke every certificate that these sensors ever had, so that the broker rejects them.
 
     Example: earwitness-hub deployment revoke ./noise harbour/street-1
     """
@@ -112,7 +112,7 @@ def revoke(
 
 @dataclass(frozen=True, slots=True)
 class _Founding:
-    """What only a new deployment takes."""
+    """Options of a new deployment only."""
 
     layout: LayoutName
     port: list[str]
@@ -134,7 +134,7 @@ def _change(
 ) -> None:
     folder, now = folder.absolute(), datetime.now(UTC)
     if broker and renew and (sensor or sensors):
-        raise InvalidError("--broker is for the broker's certificate, --sensor for a sensor's: one at a time")
+        raise InvalidError("--broker renews the broker's certificate, --sensor a sensor's: give one of them")
     wanted = [*(sensor or []), *_listed(sensors)]
     _verify(wanted, broker or [])
     done: list[str] = []
@@ -148,22 +148,25 @@ def _change(
             edge_toml=_edge_toml(broker[0], ports_of(founding.port)["sensors"]),
         )
         deployment.create_deployment(folder, plan, now)
-        done.append(f"{folder}: all is written; {folder / 'NEXT.md'} says what to do next")
+        done.append(f"created {folder}; {folder / 'NEXT.md'} lists the next steps")
     else:
         _expect(folder)
-    for one in revoke or []:
-        revoke_sensor(folder, one, now)
-        done.append(f"{one} is shut out once the broker has {folder / 'mosquitto' / 'sensors.crl'}, and is restarted")
+    for name in revoke or []:
+        revoke_sensor(folder, name, now)
+        crl = folder / "mosquitto" / "sensors.crl"
+        done.append(f"{name} is revoked: copy {crl} to the broker and restart the broker")
     if wanted:
         written = add_sensors(folder, wanted, now, renew=renew)
-        done += [f"{path}: copy it onto the sensor, to {SENSOR_FOLDER}" for path in written]
+        done += [f"{path}: copy it to {SENSOR_FOLDER} on the sensor" for path in written]
         if left := len(set(wanted)) - len(written):
-            done.append(f"{left} there already, and left as they are; new certificates: deployment renew")
+            done.append(f"{left} sensors existed and stay unchanged; `deployment renew` makes new certificates")
     elif renew:
         deployment.renew(folder, now, broker or [])
-        done.append("new certificates of broker, hub and listener: copy them as the first time, and restart these")
+        done.append(
+            "renewed the certificates of broker, hub and listener: copy them again and restart these programs"
+        )
     if not done:
-        raise InvalidError(f"{folder}: say which sensors to add")
+        raise InvalidError(f"{folder}: give the sensors to add, as site/sensor or with --sensors FILE")
     if json_:
         typer.echo(to_json({"folder": str(folder), "sensors": wanted, "revoked": revoke or [], "done": done}))
     else:
@@ -172,7 +175,7 @@ def _change(
 
 
 def _verify(sensors: Sequence[str], brokers: Sequence[str]) -> None:
-    """Refuse names that cannot be used, before anything is written."""
+    """Reject invalid names before any file is written."""
     for sensor in sensors:
         parse_sensor(sensor)
     for broker in brokers:
@@ -180,16 +183,16 @@ def _verify(sensors: Sequence[str], brokers: Sequence[str]) -> None:
 
 
 def _expect(folder: Path) -> None:
-    """Refuse a folder that is no deployment yet."""
+    """Reject a folder that is not a deployment."""
     if not (folder / "ca").is_dir():
         raise InvalidError(
-            f"{folder} is no deployment yet: say how sensors will reach the broker, `deployment create"
-            f" {folder} --broker NAME`"
+            f"{folder} is not a deployment: create one with `earwitness-hub deployment create {folder}"
+            " --broker NAME`, where NAME is how sensors reach the broker"
         )
 
 
 def _listed(path: Path | None) -> Sequence[str]:
-    """Sensors from a file."""
+    """Return the sensors that a file lists."""
     if path is None:
         return []
     try:
@@ -201,7 +204,7 @@ def _listed(path: Path | None) -> Sequence[str]:
 
 
 def _edge_toml(broker: str, port: int) -> str:
-    """Make sensors' settings with `earwitness-edge config show`; the two programs share no code."""
+    """Make the sensors' settings with `earwitness-edge config show`; the two programs share no code."""
     values = {
         "sensor.site": "site",
         "sensor.name": "sensor",
@@ -215,9 +218,9 @@ def _edge_toml(broker: str, port: int) -> str:
         "spool.path": "/var/lib/earwitness-edge/spool.db",
     }
     flags = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS_EDGE_")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS_EDGE_")}
     command = [sys.executable, "-m", "edge", "config", "show", *flags]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=own)  # noqa: S603 - ours
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=env)  # noqa: S603 - ours
     if ran.returncode != 0:
         raise InvalidError(f"sensors' settings: {ran.stderr.strip()}")
     return ran.stdout

@@ -1,4 +1,4 @@
-"""The hub's command `distil`."""
+"""The hub's command `backbone distill`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,50 +16,49 @@ from shared.paths import expanded
 
 @handles_errors
 def distil(
-    into: Annotated[Path, typer.Option(help="where earwitness-small.onnx and .toml are written", show_default=False)],
+    into: Annotated[
+        Path, typer.Option(help="folder to write earwitness-small.onnx and .toml to", show_default=False)
+    ],
     data: Annotated[
-        list[Path] | None, typer.Option(help="folder of further recordings to learn from; may be repeated")
+        list[Path] | None, typer.Option(help="folder of further training recordings; may be repeated")
     ] = None,
     leave_out: Annotated[
-        str, typer.Option(help="recordings of --data whose name begins so are not heard, such as 5- of ESC-10")
+        str, typer.Option(help="skip the recordings of --data whose name begins with this, such as 5- of ESC-10")
     ] = "",
-    work: Annotated[Path, typer.Option(help="where packages and everything made on the way are kept")] = Path(
+    work: Annotated[Path, typer.Option(help="folder for downloads and intermediate files")] = Path(
         "~/.cache/earwitness/distil"
     ),
     teacher: Annotated[
         Path | None,
-        typer.Option(
-            help="description (.toml) of the network to learn from; if not given, YAMNet", show_default=False
-        ),
+        typer.Option(help="description (.toml) of the teacher network; YAMNet if not given", show_default=False),
     ] = None,
     id_: Annotated[
         str | None,
         typer.Option(
             "--id",
-            help="id of the feature space that is made, such as mine-u8/1; needed with --teacher",
+            help="id of the new feature space, such as mine-u8/1; required with --teacher",
             show_default=False,
         ),
     ] = None,
-    seconds: Annotated[int, typer.Option(min=1, help="most seconds that are read of each package and folder")] = 1500,
+    seconds: Annotated[int, typer.Option(min=1, help="maximum seconds read from each package and folder")] = 1500,
     keep_backbone: Annotated[
         bool,
-        typer.Option(
-            "--keep-backbone", help="keep the backbone in --into, and only build_backbone labelled mixtures for it"
-        ),
+        typer.Option("--keep-backbone", help="keep the backbone in --into and make only its labelled mixtures"),
     ] = False,
     blocks: Annotated[int, typer.Option(min=1, help="blocks of 4,096 mixtures; 20 s each on two cores")] = 130,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     json_: JsonOption = False,
 ) -> None:
-    """Make the backbone earwitness-small anew: fetch free recordings, and learn from a teacher what they are.
+    """Build the backbone earwitness-small again: download free recordings, and distil a teacher network on them.
 
-    Needs Debian with apt, the optional dependencies `distil`, 20 GB of disk and an hour on two cores. What is done
-    is kept in --work and not done again. Labelled mixtures for `train` are left in --work, in mixtures/.
+    Needs Debian with apt, the optional dependencies `distil`, 20 GB of disk and an hour on two cores. The command
+    keeps finished steps in --work and does not repeat them. It writes labelled mixtures for `train` to
+    --work/mixtures/.
 
-    The teacher is YAMNet, or any network that tags sound: an ONNX file, and beside it a TOML file that names model,
-    takes ("sound" with rate_hz and window, or "log-mel"), the outputs embedding and scores, scores_are
-    ("probabilities" or "log-odds"), classes and, unless they are AudioSet's, [categories]. docs/feature-spaces.md
-    tells more.
+    The teacher is YAMNet, or any network that tags sound: an ONNX file and a TOML file in the same folder. The TOML
+    file names model, takes ("sound" with rate_hz and window, or "log-mel"), the outputs embedding and scores,
+    scores_are ("probabilities" or "log-odds"), classes and, unless they are AudioSet's, [categories]. See
+    docs/feature-spaces.md.
 
     Example: earwitness-hub backbone distill --data esc10/ --leave-out 5- --into shared/backbones
 
@@ -82,7 +81,7 @@ def distil(
 
 
 def register(app: typer.Typer) -> None:
-    """Add `distil` to the hub's command line."""
-    backbone = typer.Typer(no_args_is_help=True, help="Networks that make embeddings.")
+    """Add `backbone distill` to the hub's command line."""
+    backbone = typer.Typer(no_args_is_help=True, help="Networks that compute embeddings.")
     backbone.command("distill")(distil)
     app.add_typer(backbone, name="backbone")

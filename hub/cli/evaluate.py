@@ -1,4 +1,4 @@
-"""The hub's command `evaluate`; it imports what it needs when it runs, so that help comes at once."""
+"""The hub's command `evaluate`. It imports its modules when it runs, so that `--help` is fast."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,45 +62,45 @@ def evaluate(
     ] = False,
     max_queries: Annotated[
         int | None,
-        typer.Option(min=1, help="of --data: at most so many queries, evenly spread; of --halves so many clips"),
+        typer.Option(min=1, help="maximum number of queries of --data, evenly spread; of clips for --halves"),
     ] = None,
     holdout: HoldOutOption = None,
     weights_dir: WeightsOption = WEIGHTS,
     cache: CacheOption = CACHE,
     repeats: Annotated[
-        int, typer.Option(min=1, max=100, help="of --sonyc: ways of dividing the sensors into folds, averaged")
+        int, typer.Option(min=1, max=100, help="of --sonyc: number of divisions into folds, averaged")
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="of --sonyc: divisions and training; of --few-shot: draws")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="SVG to draw mAP over K of all methods in")] = None,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for mAP over K of all methods")] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Measure retrieval (mAP_s@K, recall of sources) beside chance and other methods.
+    """Measure retrieval (mAP_s@K, recall of sources) and compare it with chance and other methods.
 
-    A query's hit agrees with it on at least s of the eight categories. Figures of different data are not
-    comparable. `fine` is how alike the finer labels of a query and its best K are, if the data has such labels;
-    `ece` is how far stated probabilities are from what came true.
+    A match is a hit if it agrees with the query on at least s of the eight categories. Figures of different data
+    are not comparable. `fine` is the agreement of the finer labels of a query and its best K, if the data has such
+    labels. `ece` is the expected calibration error of match probabilities.
 
     A checkpoint ranks by kind and source together (`shipped`, or `checkpoint` if one is given), by kind alone
-    (`shipped-kind`) and by source alone (`shipped-source`). `cosine` compares mean embeddings without any learning.
+    (`shipped-kind`) and by source alone (`shipped-source`). `cosine` compares mean embeddings without training.
 
     same-source: if labels.csv has a column `source`, the share of queries with a clip of the same source among the
     first K. A query whose source occurs nowhere else in the database, or is unknown, is left out and counted.
 
-    --data: sensors of --holdout are the queries; sensors 2, 23 and 35 if not given. Where those are not there, or
-    --holdout names no sensor, each clip is searched for among all the others.
+    --data: sensors of --holdout are the queries; sensors 2, 23 and 35 if not given. If the data lacks them, or
+    --holdout names no sensor, each clip is a query against all others.
 
-    --sonyc divides the sensors into four parts; each is searched by once, among the others. `shipped` is then
-    trained anew without the sensors that are searched by (some minutes), `logmel` and `yamnet` are linear
-    taggers. The sensors are divided in three ways, and each clip's answers averaged. --database and --queries take
-    the shipped checkpoint as it is.
+    --sonyc divides the sensors into four folds; the clips of each fold are queries against the others. The command
+    trains `shipped` again without the sensors of the queries (some minutes); `logmel` and `yamnet` are linear
+    taggers. The figures are means over three divisions. --database and --queries measure the shipped checkpoint
+    unchanged.
 
-    --halves cuts each clip in two: of embeddings the frames, each half repeated to the full number of frames; of
-    recordings the sound, and both halves are heard. First halves are the queries, second halves of all clips the
-    database. other-half is the share of queries whose second half is among the first K.
+    --halves cuts each clip in two. It divides the frames of embeddings, and repeats each half to the full number of
+    frames; it divides the sound of recordings, and embeds both halves. First halves are the queries, second halves
+    of all clips the database. other-half is the share of queries whose second half is among the first K.
 
-    --few-shot asks each fold of ESC-10: examples are drawn from the other folds 50 times. A clip is of the class
-    whose examples' mean identity is nearest (nearest-mean), or of that of the nearest example (nearest-example);
-    same-class: whether the best match of another fold is of its class.
+    --few-shot classifies each fold of ESC-10, with examples drawn 50 times from the other folds. nearest-mean
+    assigns a clip to the class whose examples' mean identity is nearest, nearest-example to the class of the nearest
+    example. same-class is the share of clips whose best match in another fold is of the same class.
 
     Example: earwitness-hub evaluate --space vggish --data audioset/ --baselines --json
 
@@ -153,19 +153,19 @@ def evaluate(
 
 
 def _check(data: Path | None, sonyc: Path | None, *, halves: bool, few_shot: bool, plot: Path | None) -> None:
-    """Refuse options that do not go together.
+    """Reject options that exclude each other.
 
     Raises:
-        Invalid: told which.
+        Invalid: such options are given; the error names them.
     """
     if halves and few_shot:
-        raise InvalidError("--halves and --few-shot are two different measurements: give one of them")
+        raise InvalidError("give either --halves or --few-shot")
     if halves and data is None and sonyc is None:
         raise InvalidError("--halves needs --data or --sonyc")
     if few_shot and data is None:
         raise InvalidError("--few-shot needs --data, a folder of ESC-10")
     if plot is not None and (halves or few_shot):
-        raise InvalidError("--plot draws mAP over K; --halves and --few-shot measure none")
+        raise InvalidError("--plot draws mAP over K, which --halves and --few-shot do not measure")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""The hub's commands `report` and `annotations`."""
+"""The hub's commands `experiments run` and `dataset inspect`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,16 +30,16 @@ def report(
             show_default=False,
         ),
     ] = None,
-    into: Annotated[Path, typer.Option(help="where results.md, its plots and its records are")] = Path("docs"),
-    work: Annotated[Path, typer.Option(help="where trained networks are kept")] = Path("~/.cache/earwitness/report"),
+    into: Annotated[Path, typer.Option(help="folder of results.md, its plots and its records")] = Path("docs"),
+    work: Annotated[Path, typer.Option(help="folder of trained networks")] = Path("~/.cache/earwitness/report"),
     cache: CacheOption = CACHE,
     run: Annotated[bool, typer.Option(help="run the experiments that have no record yet")] = True,
     json_: JsonOption = False,
 ) -> None:
-    """Train and measure all networks that are compared, and write results.md with tables and plots.
+    """Train and measure all compared networks, and write results.md with tables and plots.
 
-    It takes hours on two cores. Each experiment leaves a record; one that has a record is not run again, and a
-    report that was interrupted goes on if the same command is given again.
+    This takes hours on two cores. Each experiment writes a record, and the command skips experiments that have one.
+    After an interruption, run the same command again to continue.
 
     Example: earwitness-hub experiments run --audioset audioset/ --recordings sonyc/ --recordings esc10/
     """
@@ -73,7 +73,7 @@ def report(
 @handles_errors
 def annotations(
     file: Annotated[Path, typer.Argument(help="SONYC-UST's annotations.csv, of version 0.4 to 2.3")],
-    seed: Annotated[int, typer.Option(min=0, help="of the pair drawing")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the pair sampling")] = 0,
     json_: JsonOption = False,
 ) -> None:
     """Aggregate SONYC-UST's annotations: clips and categories per split, and the paper's training pairs.
@@ -108,11 +108,11 @@ def annotations(
 
 
 def register(app: typer.Typer) -> None:
-    """Add `report` and `annotations` to the hub's command line."""
-    experiments = typer.Typer(no_args_is_help=True, help="Train and measure the networks that are compared.")
+    """Add `experiments run` and `dataset inspect` to the hub's command line."""
+    experiments = typer.Typer(no_args_is_help=True, help="Train and measure the compared networks.")
     experiments.command("run")(report)
     app.add_typer(experiments, name="experiments")
-    inspect = typer.Typer(no_args_is_help=True, help="Show what is in a data set.")
+    inspect = typer.Typer(no_args_is_help=True, help="Show the contents of a data set.")
     inspect.command("sonyc-ust")(annotations)
     dataset = typer.Typer(no_args_is_help=True, help="Data sets to train with.")
     dataset.add_typer(inspect, name="inspect")

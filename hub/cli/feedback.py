@@ -1,4 +1,4 @@
-"""The hub's commands `feedback`, `thresholds` and `shadow`."""
+"""The hub's commands `feedback`, `thresholds` and `compare`."""
 
 import shutil
 from dataclasses import asdict
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hub.alerting.shadow import Comparison
     from hub.search.retrieval import Retrieval
 
-app = typer.Typer(no_args_is_help=True, help="Verdicts on alerts: list, add, export to train with.")
-compared = typer.Typer(no_args_is_help=True, help="Compare a candidate with what is in use, on verdicts.")
+app = typer.Typer(no_args_is_help=True, help="Verdicts on alerts: list, add, export for training.")
+compared = typer.Typer(no_args_is_help=True, help="Compare a candidate with the network or threshold in use.")
 
 _Pairs = list[tuple[Verdict, StoredEvent, StoredEvent]]
 
@@ -37,7 +37,7 @@ _Pairs = list[tuple[Verdict, StoredEvent, StoredEvent]]
 @app.command("list")
 @handles_errors
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="most verdicts shown")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="maximum number of verdicts")] = 50,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
@@ -68,23 +68,23 @@ def list_(
             printable(verdict.author),
             printable(verdict.note),
         )
-    plain_console().print(table if verdicts else "nobody has said anything yet")
+    plain_console().print(table if verdicts else "no verdicts yet")
 
 
 @app.command("add")
 @handles_errors
 def give(
-    alert: Annotated[str, typer.Argument(help="id of the alert: that of its event")],
-    verdict: Annotated[VerdictKind, typer.Argument(help="what it was")],
-    match: Annotated[str | None, typer.Option(help="event of one match; else it is about the whole alert")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="what was really heard; may be repeated")] = None,
-    note: Annotated[str, typer.Option(help="in your own words")] = "",
-    by: Annotated[str, typer.Option(help="who says so")] = "",
+    alert: Annotated[str, typer.Argument(help="id of the alert, which is the id of its event")],
+    verdict: Annotated[VerdictKind, typer.Argument(help="your verdict")],
+    match: Annotated[str | None, typer.Option(help="event of one match; the whole alert if not given")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="correct category; may be repeated")] = None,
+    note: Annotated[str, typer.Option(help="free text")] = "",
+    by: Annotated[str, typer.Option(help="author of the verdict")] = "",
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say what an alert or a match was; the site's thresholds move at once.
+    """Add a verdict on an alert or a match; the hub adjusts the thresholds of the site at once.
 
     Example: earwitness-hub feedback add harbour.street-1.b3.120 different --match harbour.street-2.b1.7
     """
@@ -106,50 +106,51 @@ def give(
         typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.to_json()}))
         return
     earlier = settings.alerts.default_threshold if before is None else before.value
-    typer.echo(f"kept; an alert about {lead} at {found.site} now needs {after.value:.0%} (before: {earlier:.0%})")
+    typer.echo(f"stored; the threshold of {lead} at {found.site} is now {after.value:.0%} (before: {earlier:.0%})")
 
 
 @app.command()
 @handles_errors
 def export(
-    out: Annotated[Path, typer.Argument(help="file to write, JSON lines")],
+    out: Annotated[Path, typer.Argument(help="JSON Lines file to write")],
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Write all verdicts with their events' features, for `train --feedback`.
+    """Write all verdicts with the features of their events, for `train --feedback`.
 
     Example: earwitness-hub feedback export feedback.jsonl
     """
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
     episode_store = EpisodeStore(archive)
-    said = FeedbackService(
+    verdicts = FeedbackService(
         archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
     ).all()
-    count = write_verdicts(out, with_events(archive, said))
+    count = write_verdicts(out, with_events(archive, verdicts))
     typer.echo(to_json({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
 
 
 @handles_errors
 def thresholds(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show what each site has learnt: thresholds, and how many false alerts a day they are expected to cost.
+    """Show the tuned thresholds of each site, and the false alerts per day expected from them.
 
     Example: earwitness-hub thresholds list --config hub.toml
     """
     episode_store = EpisodeStore(build_event_store(load_hub_settings(config, override)))
-    learnt = {site: episode_store.thresholds(site) for site in episode_store.sites()}
+    sites = {site: episode_store.thresholds(site) for site in episode_store.sites()}
     if json_:
-        typer.echo(to_json({s: {c: t.to_json() for c, t in own.items()} for s, own in learnt.items()}))
+        document = {s: {c: t.to_json() for c, t in tuned.items()} for s, tuned in sites.items()}
+        typer.echo(to_json(document))
         return
-    table = Table("site", "category", "threshold", "false alerts a day", "alerts a day", "learnt from", "verdicts")
-    for site, own in learnt.items():
-        for category, threshold in own.items():
+    table = Table("site", "category", "threshold", "false alerts a day", "alerts a day", "tuned on", "verdicts")
+    for site, tuned in sites.items():
+        for category, threshold in tuned.items():
             false = f"{threshold.false_alerts_per_day:.2f} ({threshold.low:.2f} to {threshold.high:.2f})"
             history = f"{threshold.episodes} episodes, {threshold.days:.0f} days"
             value, alerts = f"{threshold.value:.0%}", f"{threshold.alerts_per_day:.1f}"
             table.add_row(site, category, value, false, alerts, history, str(threshold.verdicts))
-    plain_console().print(table if learnt else "no site was heard yet")
+    plain_console().print(table if sites else "no site has sent an event yet")
 
 
 @compared.command("checkpoint")
@@ -157,13 +158,13 @@ def thresholds(config: ConfigOption = None, override: SetOption = None, json_: J
 def compare_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint of a candidate network")],
     write_to: Annotated[
-        Path | None, typer.Option(help="file to copy it to if it is better", show_default=False)
+        Path | None, typer.Option(help="copy the checkpoint to this file if it is better", show_default=False)
     ] = None,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Compare a candidate network with the one in use, on verdicts; exit 1 if it is not surely better.
+    """Compare a candidate network with the one in use, on verdicts. Exit with 1 unless it is significantly better.
 
     Example: earwitness-hub compare checkpoint new.safetensors --write-to /etc/earwitness/vggish.safetensors
     """
@@ -173,14 +174,14 @@ def compare_checkpoint(
 @compared.command("threshold")
 @handles_errors
 def compare_threshold(
-    threshold: Annotated[str, typer.Argument(help="a candidate threshold, as category=probability")],
-    site: Annotated[str, typer.Option(help="the site that it is for", show_default=False)],
-    apply: Annotated[bool, typer.Option("--apply", help="put it to use if it is better")] = False,
+    threshold: Annotated[str, typer.Argument(help="candidate threshold, as category=probability")],
+    site: Annotated[str, typer.Option(help="site of the threshold", show_default=False)],
+    apply: Annotated[bool, typer.Option("--apply", help="use the candidate from now on if it is better")] = False,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Compare a candidate threshold with the one in use, on verdicts; exit 1 if it is not surely better.
+    """Compare a candidate threshold with the one in use, on verdicts. Exit with 1 unless it is significantly better.
 
     Example: earwitness-hub compare threshold dog=0.8 --site harbour --apply
     """
@@ -205,17 +206,17 @@ def _compare(
     archive = build_event_store(settings)
     episode_store = EpisodeStore(archive)
     learner = build_threshold_tuner(settings.alerts, archive, episode_store)
-    said = [v for v in FeedbackService(archive, episode_store, learner).all() if v.hub_was_right is not None]
+    verdicts = [v for v in FeedbackService(archive, episode_store, learner).all() if v.hub_was_right is not None]
     if checkpoint is not None:
-        pairs = list(with_events(archive, said))
+        pairs = list(with_events(archive, verdicts))
         judgement = _networks(build_retrieval(settings), Retrieval([Scorer(load(checkpoint))]), pairs)
     else:
         category, value = _threshold(threshold)
-        own = [v for v in said if (v.site, v.category) == (site, category)]
-        learnt = episode_store.thresholds(site).get(category)
-        present = settings.alerts.default_threshold if learnt is None else learnt.value
+        relevant = [v for v in verdicts if (v.site, v.category) == (site, category)]
+        tuned = episode_store.thresholds(site).get(category)
+        present = settings.alerts.default_threshold if tuned is None else tuned.value
         judgement = compare_thresholds(
-            [v.match_probability for v in own], [bool(v.hub_was_right) for v in own], present, value
+            [v.match_probability for v in relevant], [bool(v.hub_was_right) for v in relevant], present, value
         )
         if judgement.better and pin:
             learner.pin_threshold(site, category, value)
@@ -227,12 +228,12 @@ def _compare(
 
 
 def _networks(present: "Retrieval", candidate: "Retrieval", pairs: _Pairs) -> "Comparison":
-    """Both networks on the pairs of the candidate's feature space."""
+    """Compare both networks on the pairs of the candidate's feature space."""
     from hub.alerting.shadow import compare
 
-    own = [pair for pair in pairs if pair[1].space == pair[2].space and pair[1].space in candidate.spaces]
-    stated = [[_match_probability(network, *pair) for pair in own] for network in (present, candidate)]
-    return compare(stated[0], stated[1], [bool(verdict.hub_was_right) for verdict, _, _ in own])
+    usable = [pair for pair in pairs if pair[1].space == pair[2].space and pair[1].space in candidate.spaces]
+    stated = [[_match_probability(network, *pair) for pair in usable] for network in (present, candidate)]
+    return compare(stated[0], stated[1], [bool(verdict.hub_was_right) for verdict, _, _ in usable])
 
 
 def _match_probability(network: "Retrieval", verdict: Verdict, event: StoredEvent, match: StoredEvent) -> float:
@@ -252,9 +253,9 @@ def _threshold(text: str) -> tuple[str, float]:
 
 
 def register(to: typer.Typer) -> None:
-    """Add these commands to the hub's."""
+    """Add these commands to the hub's command line."""
     to.add_typer(app, name="feedback")
-    learnt = typer.Typer(no_args_is_help=True, help="Alert thresholds of each site.")
-    learnt.command("list")(thresholds)
-    to.add_typer(learnt, name="thresholds")
+    group = typer.Typer(no_args_is_help=True, help="Alert thresholds of each site.")
+    group.command("list")(thresholds)
+    to.add_typer(group, name="thresholds")
     to.add_typer(compared, name="compare")

@@ -1,4 +1,4 @@
-"""Define the command `earwitness-hub hubs remove`."""
+"""The command `earwitness-hub hubs remove`."""
 
 from typing import Annotated
 
@@ -14,12 +14,12 @@ app = typer.Typer(no_args_is_help=True, help="Hubs of one deployment.")
 @app.command("remove")
 @handles_errors
 def drain_hub(
-    name: Annotated[str, typer.Argument(help="the hub that is gone for good, as its `hub.name` was")],
+    name: Annotated[str, typer.Argument(help="the `hub.name` of the decommissioned hub")],
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Hand what waits for a hub that is gone for good to the others, and end its session at the broker.
+    """Redistribute the queued events of a decommissioned hub, and delete its broker session.
 
     Example: earwitness-hub hubs remove hub-2 --config /etc/earwitness/hub.toml
     """
@@ -28,4 +28,4 @@ def drain_hub(
     if json_:
         typer.echo(to_json({"hub": settings.hub.name, "handed_over": handed}))
     else:
-        typer.echo(f"{settings.hub.name} has left: {handed} events went to the other hubs")
+        typer.echo(f"removed {settings.hub.name}: {handed} events went to the other hubs")

@@ -1,4 +1,4 @@
-"""The hub's command `identity`."""
+"""The hub's command `checkpoint train-identity`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +23,13 @@ def identity(
     ],
     leave_out: Annotated[
         list[str] | None,
-        typer.Option(help="sensor-<id> or fold-<digit> not to learn from; may be repeated", show_default=False),
+        typer.Option(
+            help="sensor-<id> or fold-<digit> to exclude from training; may be repeated", show_default=False
+        ),
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="checkpoint whose identity learning starts from; whitening otherwise", show_default=False),
+        typer.Option(help="checkpoint with the initial identity; whitening if not given", show_default=False),
     ] = None,
     weight: Annotated[
         float | None,
@@ -58,18 +60,18 @@ def identity(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
+        Path | None, typer.Option(help="checkpoint to write; replaces --checkpoint if not given", show_default=False)
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="SVG to draw how well P(same source) holds in", show_default=False)
+        Path | None, typer.Option(help="SVG file for the reliability of P(same source)", show_default=False)
     ] = None,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
     json_: JsonOption = False,
 ) -> None:
-    """Teach a checkpoint to tell one source from another of its kind: this jackhammer, that dog.
+    """Train the identity embedding of a checkpoint, which distinguishes sources of one kind, such as two dogs.
 
-    No labels are needed: two halves of a clip are of one source. Everything else in the checkpoint stays as it is.
+    Training needs no labels: two halves of a clip are of one source. The rest of the checkpoint stays unchanged.
 
     Example: earwitness-hub checkpoint train-identity --checkpoint my.safetensors --data recordings/
     """
@@ -82,10 +84,10 @@ def identity(
     given = load(checkpoint)
     begin = None if start is None else load(start).identity
     with progress(Console(stderr=True)) as bar:
-        heard = bar.add_task("reading", total=None)
-        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        reading = bar.add_task("reading", total=None)
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
         clips = without(joined([reader.training_set(folder) for folder in data]), leave_out or ())[0]
-        bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
+        bar.update(reading, total=1, completed=1, description=f"read {len(clips)} clips")
         plan = replace(plan_of(given), seed=seed)
         if steps is not None:
             plan = replace(plan, steps=steps)
@@ -94,7 +96,7 @@ def identity(
         if floor is not None:
             plan = replace(plan, floor=floor)
         task = bar.add_task("identity", total=1.0)
-        taught = teach(
+        trained = teach(
             given,
             clips,
             plan,
@@ -102,8 +104,8 @@ def identity(
             told=lambda what, share: bar.update(task, description=what, completed=share),
         )
     target = out or checkpoint
-    save(target, taught)
-    found = taught.record["identity"]
+    save(target, trained)
+    found = trained.record["identity"]
     if plot is not None:
         bins = found["reliability"]
         plots.reliability(plot, {"all pairs": bins["pair"], "the ten best of each query": bins["match"]})
@@ -120,5 +122,5 @@ def identity(
 
 
 def register(app: typer.Typer) -> None:
-    """Add `identity` to the hub's command line."""
+    """Add `checkpoint train-identity` to the hub's command line."""
     app.command("train-identity")(identity)

@@ -1,4 +1,4 @@
-"""`earwitness-hub names`: give sounds names, have them watched or muted, and see when they were heard."""
+"""`earwitness-hub names`: name sounds, watch or mute them, and list their detections."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -26,17 +26,19 @@ from shared.messages import Severity
 from shared.paths import printable
 
 app = typer.Typer(
-    no_args_is_help=True, help="Sounds with names: add, list, watch (an alert whenever one returns), mute, remove."
+    no_args_is_help=True, help="Named sounds: add, list, watch (an alert for each return), mute, remove."
 )
 
 NameArgument = Annotated[str, typer.Argument(help="the name, or the id that `list` shows", metavar="NAME")]
 SiteOption = Annotated[
-    str | None, typer.Option(help="site of the name, where several sites have it", show_default=False)
+    str | None, typer.Option(help="site of the name, if several sites use the name", show_default=False)
 ]
 ThresholdOption = Annotated[
-    float | None, typer.Option(min=0, max=1, help="P(same source) that an event needs", show_default=False)
+    float | None, typer.Option(min=0, max=1, help="minimum P(same source) of an event", show_default=False)
 ]
-SeverityOption = Annotated[Severity | None, typer.Option(help="of the alerts of a watched sound", show_default=False)]
+SeverityOption = Annotated[
+    Severity | None, typer.Option(help="severity of alerts about a watched sound", show_default=False)
+]
 
 
 @app.command()
@@ -44,22 +46,22 @@ SeverityOption = Annotated[Severity | None, typer.Option(help="of the alerts of 
 def add(
     name: Annotated[str, typer.Argument(help="1 to 60 printable characters")],
     event: Annotated[
-        list[str] | None, typer.Option(help="id of an event that is an example; may be given up to five times")
+        list[str] | None, typer.Option(help="id of an event that serves as an example; may be repeated, at most five")
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="id of a source, whose exemplars become the examples", show_default=False)
     ] = None,
-    all_sites: Annotated[bool, typer.Option("--all-sites", help="look for it at all sites")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="raise an alert whenever it returns")] = False,
-    mute: Annotated[bool, typer.Option("--mute", help="raise no alert of it")] = False,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="P(same source) that an event needs")] = THRESHOLD,
-    severity: Annotated[Severity, typer.Option(help="of the alerts of a watched sound")] = "recurring",
-    by: Annotated[str, typer.Option(help="who names it")] = "",
+    all_sites: Annotated[bool, typer.Option("--all-sites", help="detect the sound at all sites")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="raise an alert for each return of the sound")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="raise no alert about the sound")] = False,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="minimum P(same source) of an event")] = THRESHOLD,
+    severity: Annotated[Severity, typer.Option(help="severity of the alerts of a watched sound")] = "recurring",
+    by: Annotated[str, typer.Option(help="author of the name")] = "",
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Name a sound by one to five events of the archive, or a source; every hub looks for it within a second.
+    """Name a sound by one to five archived events, or by a source. Every hub detects it within a second.
 
     Example: earwitness-hub names add "bakery fan" --event harbour.street-1.b3.120 --watch
     """
@@ -67,9 +69,9 @@ def add(
     from hub.app.factory import build_retrieval
 
     if watch and mute:
-        raise InvalidError("give one of --watch and --mute")
+        raise InvalidError("give either --watch or --mute")
     if (event is None) == (source is None):
-        raise InvalidError("give one of --event, up to five times, and --source")
+        raise InvalidError("give either --event, at most five times, or --source")
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
     names = _names(settings, archive)
@@ -92,41 +94,41 @@ def add(
     )
     if known:
         sources.keep(known)
-    _tell(sound, "named", json_=json_)
+    _print_result(sound, "named", json_=json_)
 
 
 @app.command("list")
 @handles_errors
 def list_(
-    site: Annotated[str | None, typer.Option(help="only those looked for at this site", show_default=False)] = None,
+    site: Annotated[str | None, typer.Option(help="list only the names of this site", show_default=False)] = None,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show all sounds that have names, and when each was heard last.
+    """List all named sounds with the time of their last detection.
 
     Example: earwitness-hub names list --site harbour
     """
     settings = load_hub_settings(config, override)
     names = _names(settings, build_event_store(settings))
     sounds = [one for one in names.all().values() if site is None or one.serves(site)]
-    heard = names.heard([one.id for one in sounds])
+    occurrences = names.heard([one.id for one in sounds])
     if json_:
-        typer.echo(to_json([as_json(one, heard[one.id]) for one in sounds]))
+        typer.echo(to_json([as_json(one, occurrences[one.id]) for one in sounds]))
         return
-    table = Table("id", "name", "what comes of it", "heard")
+    table = Table("id", "name", "treatment", "detected")
     for one in sounds:
-        needs = f"{one.treatment.mode} at {one.site or 'all sites'}, from {one.treatment.threshold:.0%}"
+        treatment = f"{one.treatment.mode} at {one.site or 'all sites'}, from {one.treatment.threshold:.0%}"
         severity = f", {one.treatment.severity}" if one.treatment.mode == "watched" else ""
-        table.add_row(one.id, printable(one.name), needs + severity, _when(heard[one.id]))
-    plain_console().print(table if sounds else "no sound has a name yet: `earwitness-hub names add --help`")
+        table.add_row(one.id, printable(one.name), treatment + severity, _when(occurrences[one.id]))
+    plain_console().print(table if sounds else "no named sounds yet; see `earwitness-hub names add --help`")
 
 
 @app.command()
 @handles_errors
 def watch(
     name: NameArgument,
-    off: Annotated[bool, typer.Option("--off", help="watch it no more")] = False,
+    off: Annotated[bool, typer.Option("--off", help="stop watching the sound")] = False,
     threshold: ThresholdOption = None,
     severity: SeverityOption = None,
     site: SiteOption = None,
@@ -134,7 +136,7 @@ def watch(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Raise an alert whenever a named sound returns, once per return, whatever the budget of alerts says.
+    """Raise one alert for each return of a named sound. These alerts do not count towards the false-alert budget.
 
     Example: earwitness-hub names watch "bakery fan" --threshold 0.7 --severity urgent
     """
@@ -149,21 +151,21 @@ def watch(
         )
 
     sound = names.change(find(names.all(), name, site).id, treatment=treated)
-    _tell(sound, "watched no more" if off else "watched", json_=json_)
+    _print_result(sound, "no longer watched" if off else "watched", json_=json_)
 
 
 @app.command()
 @handles_errors
 def mute(
     name: NameArgument,
-    off: Annotated[bool, typer.Option("--off", help="mute it no more")] = False,
+    off: Annotated[bool, typer.Option("--off", help="stop muting the sound")] = False,
     threshold: ThresholdOption = None,
     site: SiteOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Raise no alert of a named sound; its events are archived and counted.
+    """Raise no alert about a named sound; the hub still archives and counts its events.
 
     Example: earwitness-hub names mute "bakery fan"
     """
@@ -176,7 +178,7 @@ def mute(
         )
 
     sound = names.change(find(names.all(), name, site).id, treatment=treated)
-    _tell(sound, "muted no more" if off else "muted", json_=json_)
+    _print_result(sound, "no longer muted" if off else "muted", json_=json_)
 
 
 @app.command()
@@ -188,19 +190,19 @@ def remove(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Forget a named sound with its examples; events and alerts stay.
+    """Remove a named sound and its examples; events and alerts stay.
 
     Example: earwitness-hub names remove "bakery fan"
     """
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
     names, sources = _names(settings, archive), SourceStore(archive, EpisodeStore(archive))
-    _tell(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
+    _print_result(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
-def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, object]:
-    """A named sound for machines, with when it was heard if that was looked up."""
-    told: dict[str, object] = {
+def as_json(sound: NamedSound, detected: HeardName | None = None) -> dict[str, object]:
+    """Return a named sound as a JSON object, with its detections if they are given."""
+    document: dict[str, object] = {
         "id": sound.id,
         "name": sound.name,
         "site": sound.site or None,
@@ -212,14 +214,14 @@ def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, obje
         "source": sound.source or None,
         "made_at": _time(sound.made_ms).isoformat(),
     }
-    if heard is None:
-        return told
-    last = heard.last
-    return told | {
-        "times": heard.times,
-        "clips": heard.clips,
+    if detected is None:
+        return document
+    last = detected.last
+    return document | {
+        "times": detected.times,
+        "clips": detected.clips,
         "last_heard_at": None if last is None else _time(last.until_ms).isoformat(),
-        "last_place": heard.place or None,
+        "last_place": detected.place or None,
         "last_event": None if last is None else last.event,
         "last_alert": None if last is None else last.alert or None,
     }
@@ -230,16 +232,16 @@ def _names(settings: HubSettings, archive: EventStore) -> NamedSounds:
     return NamedSounds(archive, None if folder is None else AudioFileStore(folder))
 
 
-def _tell(sound: NamedSound, what: str, *, json_: bool) -> None:
+def _print_result(sound: NamedSound, what: str, *, json_: bool) -> None:
     where = f"at {sound.site}" if sound.site else "at all sites"
     typer.echo(to_json(as_json(sound)) if json_ else f"{what}: {printable(sound.name)} ({sound.id}) {where}")
 
 
-def _when(heard: HeardName) -> str:
-    if heard.last is None:
+def _when(detected: HeardName) -> str:
+    if detected.last is None:
         return "not yet"
-    times = f"{heard.times} time{'s' if heard.times != 1 else ''}"
-    return f"{times}, last {_time(heard.last.until_ms):%Y-%m-%d %H:%M} at {heard.place}"
+    times = f"{detected.times} time{'s' if detected.times != 1 else ''}"
+    return f"{times}, last {_time(detected.last.until_ms):%Y-%m-%d %H:%M} at {detected.place}"
 
 
 def _time(ms: int) -> datetime:

@@ -1,4 +1,4 @@
-"""`earwitness-hub notifications`: the channels of alerts, what waits for them, a test, and dead letters."""
+"""`earwitness-hub notifications`: list channels and their queues, send a test, handle dead letters."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from shared.errors import EarwitnessError, InvalidError
 from shared.messages import AlertMessage, MatchMessage
 from shared.paths import printable
 
-app = typer.Typer(no_args_is_help=True, help="Ways out of alerts: what waits, a test, dead letters.")
-dead = typer.Typer(no_args_is_help=True, help="Alerts that a notifier could not be told: list, retry, remove.")
+app = typer.Typer(no_args_is_help=True, help="Notification channels: queues, a test, dead letters.")
+dead = typer.Typer(no_args_is_help=True, help="Notifications that a channel could not send: list, requeue, remove.")
 app.add_typer(dead, name="dead-letters")
 
-NameArgument = Annotated[str, typer.Argument(help="the notifier's name, as `notify list` shows it")]
-IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `notify dead list` shows them")]
-AllOption = Annotated[bool, typer.Option("--all", help="every dead letter of this notifier")]
+NameArgument = Annotated[str, typer.Argument(help="name of the channel, as `notifications list` shows it")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(help="ids as `notifications dead-letters list` shows them")]
+AllOption = Annotated[bool, typer.Option("--all", help="every dead letter of this channel")]
 NOT_CONFIGURED = "(not in the settings)"
 
 
@@ -38,12 +38,12 @@ def _client(settings: HubSettings) -> Any:  # noqa: ANN401 - the client is untyp
 @app.command("list")
 @handles_errors
 def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show every way out: what waits, what is held for a digest, what was given up, and what went wrong last.
+    """List the channels with their counts of waiting, held and dead notifications, and their last failure.
 
     Example: earwitness-hub notifications list
     """
     settings = load_hub_settings(config, override)
-    kinds = {MQTT: MQTT, **{way.name: way.kind for way in notifiers_of(settings)}}
+    kinds = {MQTT: MQTT, **{channel.name: channel.kind for channel in notifiers_of(settings)}}
     client = _client(settings)
     rows = [_state(Outbox(client, name), kind) for name, kind in kinds.items()]
     forgotten = [_state(Outbox(client, name), NOT_CONFIGURED) for name in known_names(client) if name not in kinds]
@@ -74,32 +74,34 @@ def _state(outbox: Outbox, kind: str) -> dict[str, object]:
 def send_test(
     name: NameArgument, config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False
 ) -> None:
-    """Send a plainly marked test alert by one way now, whatever its rules; exit 1 or 2 if it is not taken.
+    """Send a clearly marked test alert through one channel now, regardless of its rules. Exit with 1 or 2 on failure.
 
     Example: earwitness-hub notifications test ops --config /etc/earwitness/hub.toml
     """
     settings = load_hub_settings(config, override)
     if name == MQTT:
-        raise InvalidError("on MQTT a test would be taken for an alert: `earwitness-hub check` tries the broker")
-    ways = notifiers_of(settings)
-    way = next((way for way in ways if way.name == name), None)
-    if way is None:
+        raise InvalidError("MQTT clients would read a test as an alert; `earwitness-hub check` tests the broker")
+    channels = notifiers_of(settings)
+    channel = next((channel for channel in channels if channel.name == name), None)
+    if channel is None:
         raise InvalidError(
-            f"no notifier {name!r} in the settings; there are: {', '.join(w.name for w in ways) or 'none'}"
+            f"no channel {name!r} in the settings; there are: {', '.join(c.name for c in channels) or 'none'}"
         )
-    alert, text = _test_alert(), _test_text(way, settings)
+    alert, text = _test_alert(), _test_text(channel, settings)
     failure: EarwitnessError | None = None
     try:
-        way.notifier.send([alert], text)
+        channel.notifier.send([alert], text)
     except EarwitnessError as error:
         failure = error
     if json_:
         outcome = "taken" if failure is None else "refused" if isinstance(failure, InvalidError) else "unavailable"
-        typer.echo(to_json({"notifier": name, "kind": way.kind, "outcome": outcome, "reason": str(failure or "")}))
+        typer.echo(
+            to_json({"notifier": name, "kind": channel.kind, "outcome": outcome, "reason": str(failure or "")})
+        )
     if failure is not None:
         raise failure
     if not json_:
-        typer.echo(f"{name} ({way.kind}) took the test alert")
+        typer.echo(f"{name} ({channel.kind}) accepted the test alert")
 
 
 def _test_alert() -> AlertMessage:
@@ -119,18 +121,18 @@ def _test_alert() -> AlertMessage:
     )
 
 
-def _test_text(way: ConfiguredChannel, settings: HubSettings) -> RenderedMessage:
+def _test_text(channel: ConfiguredChannel, settings: HubSettings) -> RenderedMessage:
     return RenderedMessage(
-        title="TEST alert from Earwitness: nothing was heard",
-        body=f"Hub {settings.hub.name} sent this to see whether {way.name} works. There is nothing to do.",
-        page=way.wording.page(),
+        title="TEST alert from Earwitness: no sound was detected",
+        body=f"Hub {settings.hub.name} sent this to test the channel {channel.name}. No action is needed.",
+        page=channel.wording.page(),
     )
 
 
 @dead.command("list")
 @handles_errors
 def dead_list(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
-    """Show what could not be told, of every notifier, the oldest first.
+    """List the dead letters of every channel, oldest first.
 
     Example: earwitness-hub notifications dead-letters list --json
     """
@@ -139,7 +141,7 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     if json_:
         typer.echo(to_json([_as_json(name, letter) for name, letter in found]))
         return
-    table = Table("notifier", "id", "given up", "attempts", "alerts", "reason")
+    table = Table("channel", "id", "failed", "attempts", "alerts", "reason")
     for name, letter in found:
         alerts = letter.events[0] if len(letter.events) == 1 else f"{len(letter.events)} of a digest"
         at = f"{letter.at:%Y-%m-%d %H:%M:%S}"
@@ -169,13 +171,13 @@ def requeue(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Have a running hub send dead letters again, once the cause is mended; alerts that expired are left out.
+    """Let a running hub send dead letters again; fix the cause first. The hub skips alerts that have expired.
 
     Example: earwitness-hub notifications dead-letters requeue desk --all
     """
     outbox, chosen = _chosen(name, ids or [], everything, load_hub_settings(config, override))
     outbox.requeue(chosen)
-    typer.echo(to_json({"requeued": len(chosen)}) if json_ else f"{len(chosen)} put back")
+    typer.echo(to_json({"requeued": len(chosen)}) if json_ else f"{len(chosen)} requeued")
 
 
 @dead.command()
@@ -201,10 +203,10 @@ def _chosen(
     name: str, ids: Sequence[str], everything: bool, settings: HubSettings
 ) -> tuple[Outbox, list[FailedNotification]]:
     if everything == bool(ids):
-        raise InvalidError("name the dead letters, or give --all")
+        raise InvalidError("give ids of dead letters, or --all")
     client = _client(settings)
     if name not in known_names(client):
-        raise InvalidError(f"no alert was ever put out for {name!r}")
+        raise InvalidError(f"no channel {name!r} has an outbox; `earwitness-hub notifications list` shows them")
     outbox = Outbox(client, name)
     letters = outbox.dead()
     if missing := set(ids) - {letter.id for letter in letters}:

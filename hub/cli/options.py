@@ -1,4 +1,4 @@
-"""Options that every command of the hub shares, and how a command reports what went wrong."""
+"""Options that the hub's commands share, and their error handling."""
 
 import functools
 from collections.abc import Callable
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 def load_hub_settings(config: Path | None, override: list[str] | None) -> HubSettings:
-    """The hub's settings from file, environment and flags.
+    """Return the hub's settings from file, environment and flags.
 
     Raises:
         Invalid: a setting that is unknown or out of range.
@@ -38,7 +38,7 @@ def load_hub_settings(config: Path | None, override: list[str] | None) -> HubSet
 
 
 def handles_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """End a command with one clear line for our own errors: exit 2 for invalid input, 1 for the rest."""
+    """Print one line for an `EarwitnessError` and exit: with 2 for invalid input, with 1 for other errors."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

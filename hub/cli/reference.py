@@ -1,4 +1,4 @@
-"""The hub's command `reference`."""
+"""The hub's command `checkpoint add-drift-reference`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +17,18 @@ def reference(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint", show_default=False)],
     data: Annotated[
         list[Path],
-        typer.Option(
-            help="folder of the clips it learnt from, as `train` takes it; may be repeated", show_default=False
-        ),
+        typer.Option(help="folder of its training clips, as `train` takes it; may be repeated", show_default=False),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
+        Path | None, typer.Option(help="checkpoint to write; replaces --checkpoint if not given", show_default=False)
     ] = None,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
     json_: JsonOption = False,
 ) -> None:
-    """Write into a checkpoint what it learnt from, so that a hub can tell how unlike that a place is.
+    """Add statistics of the training data to a checkpoint, as the reference for drift detection.
 
-    `train` does so by itself: this is for checkpoints from before it did.
+    `train` adds them already; use this command for older checkpoints.
 
     Example: earwitness-hub checkpoint add-drift-reference --checkpoint my.safetensors --data recordings/
     """
@@ -41,16 +39,16 @@ def reference(
 
     given = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
-        heard = bar.add_task("reading", total=None)
-        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        reading = bar.add_task("reading", total=None)
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
         clips, _ = recipes.load_data(recipes.Sources(tuple(data), 0, None), reader, (), 0)
-        told = add_drift_reference(given, clips)
+        extended = add_drift_reference(given, clips)
     target = out or checkpoint
-    save(target, told)
-    made: dict[str, Any] = {"checkpoint": str(target), "clips": told.record["reference"]["spans"]}
-    typer.echo(to_json(made) if json_ else f"Wrote {target}: it tells what {made['clips']} clips are like.")
+    save(target, extended)
+    result: dict[str, Any] = {"checkpoint": str(target), "clips": extended.record["reference"]["spans"]}
+    typer.echo(to_json(result) if json_ else f"Wrote {target} with the statistics of {result['clips']} clips.")
 
 
 def register(app: typer.Typer) -> None:
-    """Add `reference` to the hub's command line."""
+    """Add `checkpoint add-drift-reference` to the hub's command line."""
     app.command("add-drift-reference")(reference)

@@ -1,4 +1,4 @@
-"""The hub's command `sketch`."""
+"""The hub's command `checkpoint train-sketch`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,19 +24,19 @@ def sketch(
         list[Path], typer.Option(help="folder of clips, as `train` takes it; may be repeated", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="checkpoint to write; the one given is replaced otherwise", show_default=False)
+        Path | None, typer.Option(help="checkpoint to write; replaces --checkpoint if not given", show_default=False)
     ] = None,
-    values: Annotated[int, typer.Option(min=8, max=1024, help="values of a sketch")] = 64,
-    blocks: Annotated[int, typer.Option(min=1, help="sets of 800 queries and 2,500 events that it learns from")] = 24,
+    values: Annotated[int, typer.Option(min=8, max=1024, help="dimension of a sketch")] = 64,
+    blocks: Annotated[int, typer.Option(min=1, help="training sets of 800 queries and 2,500 events")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="steps of the optimiser")] = 5_000,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
     weights_dir: WeightsOption = Path("~/.local/share/earwitness"),
     cache: CacheOption = CACHE,
     json_: JsonOption = False,
 ) -> None:
-    """Teach a Siamese checkpoint its sketch, which lets a search look at a million events.
+    """Train the sketch of a Siamese checkpoint, so that a search can choose candidates among a million events.
 
-    A tagged checkpoint, such as those that ship, needs none: its tags serve.
+    A tagged checkpoint, such as the shipped ones, needs no sketch: the search uses its tags.
 
     Example: earwitness-hub checkpoint train-sketch --checkpoint my.safetensors --data recordings/
     """
@@ -47,22 +47,22 @@ def sketch(
 
     given = load(checkpoint)
     if isinstance(given.network, TaggingEnsemble):
-        raise InvalidError(f"{checkpoint} is a tagged network: its tags are its sketch, there is nothing to teach")
+        raise InvalidError(f"{checkpoint} is a tagged network: its tags are its sketch, so no training is needed")
     with progress(Console(stderr=True)) as bar:
-        heard = bar.add_task("reading", total=None)
-        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard))
+        reading = bar.add_task("reading", total=None)
+        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
         clips = np.concatenate([reader.training_set(folder).features for folder in data])
-        bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
+        bar.update(reading, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("sketch", total=1.0)
-        taught = train_sketch(
+        trained = train_sketch(
             given,
             clips,
             replace(SketchPlan(), values=values, blocks=blocks, steps=steps, seed=seed),
             lambda what, share: bar.update(task, description=what, completed=share),
         )
     target = out or checkpoint
-    save(target, taught)
-    recall = taught.record["sketch"]["recall"]
+    save(target, trained)
+    recall = trained.record["sketch"]["recall"]
     if json_:
         typer.echo(to_json({"checkpoint": str(target), "recall_at_10": recall}))
         return
@@ -74,5 +74,5 @@ def sketch(
 
 
 def register(app: typer.Typer) -> None:
-    """Add `sketch` to the hub's command line."""
+    """Add `checkpoint train-sketch` to the hub's command line."""
     app.command("train-sketch")(sketch)

@@ -1,4 +1,4 @@
-"""`earwitness-hub sources`: which machine, dog, siren or voice was heard how often, where and when."""
+"""`earwitness-hub sources`: list individual sources, such as one dog, with the times and places of their episodes."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from shared.taxonomy import CATEGORIES
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Sources: the same machine, dog, siren or voice, heard again: list, show, join, leave.",
+    help="Sources, each one machine, dog, siren or voice that recurs: list, show, join, leave.",
 )
 
 SourceArgument = Annotated[str, typer.Argument(help="id of a source, as `sources list` shows it")]
@@ -32,19 +32,19 @@ _EPISODES = 20
 @app.command("list")
 @handles_errors
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="most sources shown")] = 50,
-    site: Annotated[str | None, typer.Option(help="only of this site")] = None,
-    category: Annotated[str | None, typer.Option(help="only of this category")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="maximum number of sources")] = 50,
+    site: Annotated[str | None, typer.Option(help="only sources of this site")] = None,
+    category: Annotated[str | None, typer.Option(help="only sources of this category")] = None,
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show sources, the one that was heard last first.
+    """List sources, the most recently detected first.
 
     Example: earwitness-hub sources list --category dog --limit 10
     """
     if category is not None and category not in CATEGORIES:
-        raise InvalidError(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
+        raise InvalidError(f"unknown category {category!r}; use one of {', '.join(CATEGORIES)}")
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
     found = SourceStore(archive, EpisodeStore(archive)).newest(limit=limit, site=site, category=category)
@@ -56,7 +56,7 @@ def list_(
     for one in found:
         first, last = _local(one.first_ms, zone), _local(one.source.last_ms, zone)
         table.add_row(one.id, one.group.category, one.group.site, str(one.episodes), first, last)
-    plain_console().print(table if found else "no source is known yet")
+    plain_console().print(table if found else "no sources yet")
 
 
 @app.command()
@@ -64,7 +64,7 @@ def list_(
 def show(
     source: SourceArgument, config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False
 ) -> None:
-    """Show one source: how often, when, where, how regularly, and when it is likely next.
+    """Show one source: its number of episodes, times, places, regularity and next likely window.
 
     Example: earwitness-hub sources show 4f2a9c01d7
     """
@@ -99,8 +99,8 @@ def show(
     zone = ZoneInfo(settings.sites.timezone)
     first, last = _local(found.first_ms, zone), _local(found.source.last_ms, zone)
     typer.echo(f"source {found.id}: {found.group.category} at {found.group.site}, of {found.group.space}")
-    typer.echo(f"heard {pattern.times} times on {pattern.days} days, since {first}, last {last}")
-    typer.echo(f"at {', '.join(places) or 'no sensor lately'}; {pattern.regularity}")
+    typer.echo(f"detected {pattern.times} times on {pattern.days} days, since {first}, last {last}")
+    typer.echo(f"at {', '.join(places) or 'no sensor recently'}; {pattern.regularity}")
     if window is not None:
         span = f"{window.start:%a %Y-%m-%d %H:%M} to {window.end:%H:%M}"
         typer.echo(f"next likely {span}: {window.probability:.0%}, any such window {window.base_rate:.0%}")
@@ -115,18 +115,18 @@ def show(
 @handles_errors
 def join(
     source: SourceArgument,
-    other: Annotated[str, typer.Argument(help="id of a source that is the same")],
+    other: Annotated[str, typer.Argument(help="id of the source to join with it")],
     config: ConfigOption = None,
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say that two sources are the same: they become one.
+    """Join two sources that are the same.
 
     Example: earwitness-hub sources join 4f2a9c01d7 09be11a2c3
     """
     store, _, verdicts = _opened(load_hub_settings(config, override))
     joined = verdicts.join(_source(store, source).id, _source(store, other).id)
-    typer.echo(to_json({"source": joined}) if json_ else f"both are source {joined} now")
+    typer.echo(to_json({"source": joined}) if json_ else f"both are now source {joined}")
 
 
 @app.command()
@@ -137,17 +137,17 @@ def leave(
     override: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say that an episode is of another source than those it is with: it gets one of its own.
+    """Move an episode out of its source into a new source.
 
     Example: earwitness-hub sources leave harbour.street-1.b3.120.7
     """
     store, _, verdicts = _opened(load_hub_settings(config, override))
     if episode not in store.members([episode]):
-        raise InvalidError(f"episode {episode} is of no source")
+        raise InvalidError(f"episode {episode} belongs to no source")
     if not verdicts.leave(episode):
-        raise InvalidError(f"episode {episode} is alone in its source")
-    own = store.members([episode])[episode].source
-    typer.echo(to_json({"source": own}) if json_ else f"episode {episode} is of source {own} now")
+        raise InvalidError(f"episode {episode} is the only one of its source")
+    new = store.members([episode])[episode].source
+    typer.echo(to_json({"source": new}) if json_ else f"episode {episode} now belongs to source {new}")
 
 
 def _opened(settings: HubSettings) -> tuple[SourceStore, SourceHistories, SourceVerdicts]:

@@ -1,4 +1,4 @@
-"""The hub's command `train`; it imports what it needs when it runs, so that help comes at once."""
+"""The hub's command `train`. It imports its modules when it runs, so that `--help` is fast."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,14 +29,12 @@ SpaceOption = Annotated[
 ]
 HoldOutOption = Annotated[
     list[str] | None,
-    typer.Option(help="sensor-<id> or fold-<digit> kept out; may be repeated", show_default=False),
+    typer.Option(help="sensor-<id> or fold-<digit> to hold out; may be repeated", show_default=False),
 ]
 WeightsOption = Annotated[
-    Path, typer.Option(help="VGGish's weights, as fetched, only needed to hear recordings as VGGish")
+    Path, typer.Option(help="folder of VGGish's weights, only needed to embed recordings with VGGish")
 ]
-CacheOption = Annotated[
-    Path, typer.Option(help="where features of recordings are kept, so that each is heard once; - keeps none")
-]
+CacheOption = Annotated[Path, typer.Option(help="folder that caches the features of recordings; - for no cache")]
 WEIGHTS = Path("~/.local/share/earwitness")
 CACHE = Path("~/.cache/earwitness/features")
 
@@ -52,14 +50,14 @@ def train(
             show_default=False,
         ),
     ] = None,
-    synthetic_clips: Annotated[int, typer.Option(min=0, help="synthetic scenes to make")] = 0,
+    synthetic_clips: Annotated[int, typer.Option(min=0, help="number of synthetic scenes to generate")] = 0,
     feedback: Annotated[
-        Path | None, typer.Option(help="what people said, as `feedback export` wrote it", show_default=False)
+        Path | None, typer.Option(help="verdicts, as `feedback export` writes them", show_default=False)
     ] = None,
     architecture: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(METHODS)}; the space's own if not given",
+            help=f"{', '.join(METHODS)}; the default of the feature space if not given",
             show_default=False,
             autocompletion=words(METHODS),
         ),
@@ -67,34 +65,34 @@ def train(
     holdout: HoldOutOption = None,
     weights_dir: WeightsOption = WEIGHTS,
     cache: CacheOption = CACHE,
-    epochs: Annotated[int | None, typer.Option(min=1, help="most epochs; the recipe's if not given")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="maximum epochs; the recipe's if not given")] = None,
     batch_pairs: Annotated[
         int | None, typer.Option(min=2, help="pairs per step of the paper's networks; the recipe's if not given")
     ] = None,
     validation: Annotated[
-        bool, typer.Option(help="set clips aside to choose the epochs of the paper's networks")
+        bool, typer.Option(help="hold out clips to choose the number of epochs of the paper's networks")
     ] = True,
     calibration_from: Annotated[
-        Path | None, typer.Option(help="checkpoint of another seed to take shift, weight and calibration from")
+        Path | None, typer.Option(help="checkpoint of another seed that provides shift, weight and calibration")
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
             help="checkpoint that a tagged network starts from; if not given, earwitness-small"
-            " starts from one that knows sounds, but no street",
+            " starts from one trained on general sounds, without street noise",
             show_default=False,
         ),
     ] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="start from no checkpoint")] = False,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="start from random weights")] = False,
     seed: Annotated[int, typer.Option(min=0, help="fixes all randomness")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="SVG to draw the losses and validation mAP in")] = None,
+    plot: Annotated[Path | None, typer.Option(help="SVG file for the losses and validation mAP")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Train a network and write it as a checkpoint.
 
-    Part of the clips is set aside first, to choose what has to be chosen and to calibrate; then a network is
-    trained on all of them. Sensors and folds that are held out are only measured, and the result is kept in the
-    checkpoint. A training that was interrupted goes on if the same command is given again.
+    The command first holds out part of the clips to choose hyperparameters and to calibrate. Then it trains a
+    network on all of them. It only evaluates on held-out sensors and folds, and stores the result in the
+    checkpoint. After an interruption, run the same command again to continue.
 
     labels.csv has a row per clip: `clip` (file name), one column per category (0 or 1), and if known `sensor_id`.
 
@@ -127,11 +125,11 @@ def train(
     sources = recipes.Sources(tuple(data or ()), synthetic_clips, feedback)
     held = recipes.HELD_OUT if holdout is None else tuple(holdout)
     with progress(console) as bar:
-        heard = bar.add_task("reading", total=None)
-        made = versions_of(name)
-        reader = DatasetReader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(heard), made)
+        reading = bar.add_task("reading", total=None)
+        versions = versions_of(name)
+        reader = DatasetReader(name, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading), versions)
         clips, aside = recipes.load_data(sources, reader, held, seed, started=order.start is not None)
-        bar.update(heard, total=1, completed=1, description=f"read {len(clips)} clips")
+        bar.update(reading, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("training", total=1.0)
 
         def on_step(stage: str, number: int, share: float) -> None:
@@ -163,12 +161,12 @@ def register(app: typer.Typer) -> None:
 
 
 def cache_of(path: Path) -> Path | None:
-    """The directory that `--cache` names; None if it says to keep nothing."""
+    """Return the directory that `--cache` names; None for `-`, no cache."""
     return None if path == Path("-") else expanded(path)
 
 
 def progress(console: Console) -> Progress:
-    """A progress bar on standard error; gone when it is done."""
+    """Return a progress bar on standard error that disappears at the end."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
     )

@@ -1,4 +1,4 @@
-"""The hub's commands about sound: fetching VGGish's weights."""
+"""The hub's command `weights fetch vggish`."""
 
 import dataclasses
 from pathlib import Path
@@ -21,22 +21,22 @@ def fetch(
     from_: Annotated[
         list[Path] | None,
         typer.Option(
-            "--from", help="published file, or directory with both, instead of the network; may be repeated"
+            "--from", help="use a published file, or a folder with both, instead of a download; may be repeated"
         ),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="a mirror: where the two published files are")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a mirror with the two published files")] = None,
     into: Annotated[
-        Path | None, typer.Option(help="directory to write to; the settings' weights directory if not given")
+        Path | None, typer.Option(help="folder to write to; features.vggish_weights_dir if not given")
     ] = None,
-    attempts: Annotated[int, typer.Option(min=1, max=100, help="tries per file before giving up")] = 5,
+    attempts: Annotated[int, typer.Option(min=1, max=100, help="maximum number of attempts per file")] = 5,
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Download VGGish's published weights, verify and convert them, so that the hub turns sound into VGGish features.
+    """Download VGGish's published weights, verify and convert them, so that the hub embeds audio with VGGish.
 
-    288 MB from https://github.com/harritaylor/torchvggish/releases/tag/v0.1, once. An interrupted download
-    goes on where it stopped; what is here already is not downloaded again. Checksums are verified, and
-    nothing in the files is executed. Without VGGish the hub uses log-mel features, which retrieve less well.
+    The download is 288 MB from https://github.com/harritaylor/torchvggish/releases/tag/v0.1. An interrupted download
+    continues where it stopped, and the command skips files that are complete. It verifies checksums and executes
+    nothing in the files. Without VGGish the hub embeds audio with earwitness-small.
 
     Example: earwitness-hub weights fetch vggish
 
@@ -63,7 +63,7 @@ def fetch(
         done = dataclasses.asdict(fetched)
         typer.echo(to_json({name: [str(file) for file in files] for name, files in done.items()}))
     elif fetched.written:
-        typer.echo(f"Wrote {' and '.join(map(str, fetched.written))}. Restart the hub to use VGGish for sound.")
+        typer.echo(f"Wrote {' and '.join(map(str, fetched.written))}. Restart the hub to use VGGish for audio.")
     else:
         typer.echo(f"VGGish's weights are in {folder} already.")
 
@@ -72,6 +72,6 @@ def register(app: typer.Typer) -> None:
     """Add `weights fetch vggish` to the hub's command line."""
     fetching = typer.Typer(no_args_is_help=True, help="Download the weights of a network.")
     fetching.command("vggish")(fetch)
-    weights = typer.Typer(no_args_is_help=True, help="Weights that do not ship.")
+    weights = typer.Typer(no_args_is_help=True, help="Network weights that are not included.")
     weights.add_typer(fetching, name="fetch")
     app.add_typer(weights, name="weights")

@@ -1,11 +1,11 @@
-"""Brings one notifier what is in its outbox, in order, in a thread of its own: whoever hangs delays nobody else.
+"""Deliver one channel's outbox in order, on its own thread, so that a slow receiver does not block other channels.
 
-1. What is held back becomes one message when a digest is due.
-2. Messages are taken from the outbox. Before each attempt it is asked anew whether it must be held back.
-3. A message that fails is kept and tried again, after a wait with full jitter or for as long as the receiver asks;
-   those behind it wait, so that the order stays. If it fails again and again they are tried too: the fault may be
-   the message's.
-4. A message is a dead letter once the receiver refuses it for good, or once it waited for too long.
+1. When a digest is due, the worker combines the held alerts into one message.
+2. The worker claims messages from the outbox. Before each attempt it checks whether the policy holds the message.
+3. The worker retries a failed message, after a wait with full jitter or after the time that the receiver asks for.
+   Later messages wait, to keep the order. After repeated failures the worker tries them too, as the message itself
+   may be the cause.
+4. A message becomes a dead letter when the receiver rejects it for good, or when it expires.
 """
 
 import logging
@@ -28,29 +28,29 @@ log = logging.getLogger(__name__)
 
 RETRY_CAP_S: Final = 60.0
 AT_ONCE: Final = 32
-"""Most messages taken and not done with."""
+"""Maximum number of messages claimed and not finished."""
 _WAIT_S: Final = 0.5
 _LEFT_OVER_EVERY_S: Final = 20.0
 _IDLE_S: Final = 120.0
-"""Longer than one attempt may take: what is under way here is no other hub's."""
+"""Lease of a message, longer than one attempt: no other hub claims a message in flight."""
 _GRACE_S: Final = 2.0
-"""How long a hub that stops waits for an answer that is under way; the message is sent again after the next start."""
+"""Time that a stopping hub waits for a pending answer, in seconds; without one, it sends the message again later."""
 OUTCOMES: Final = ("sent", "retried", "held", "dead")
 
 
 class DeliveryWorker:
-    """Delivers to one notifier.
+    """Delivers the messages of one channel.
 
     Args:
-        outbox: its.
-        notifier: who is told.
-        rules: what, and when.
-        wording: makes the texts.
-        hub: name of this hub, in whose name messages are taken.
-        metrics: counters.
-        expire_after_s: after so long a message that cannot be sent becomes a dead letter, in seconds.
-        retry_cap_s: longest wait between attempts, unless the receiver asks for more.
-        now: the time, UTC.
+        outbox: the channel's outbox.
+        notifier: the channel.
+        rules: which messages are sent now, held or dropped.
+        wording: renders the texts.
+        hub: name of this hub, which claims messages under it.
+        metrics: the hub's metrics.
+        expire_after_s: a message that cannot be sent for this time becomes a dead letter, in seconds.
+        retry_cap_s: maximum wait between attempts, in seconds, unless the receiver asks for more.
+        now: returns the current time, UTC.
     """
 
     def __init__(
@@ -76,40 +76,40 @@ class DeliveryWorker:
         self._retry_cap_s = retry_cap_s
         self._now = now
         self._in_flight: dict[str, Notification] = {}
-        self._sent: list[Notification] = []  # which the outbox is still to be told
+        self._sent: list[Notification] = []  # sent, and not acknowledged in the outbox yet
         self._look_at = 0.0
         self._attempt = 0
         self.worker = Worker(
-            f"courier-{outbox.name}", lambda: self.deliver_pending(_WAIT_S), failed=lambda _error: self._take_again()
+            f"delivery-{outbox.name}", lambda: self.deliver_pending(_WAIT_S), failed=lambda _error: self._take_again()
         )
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start delivering."""
         self.worker.start()
 
     def request_stop(self) -> None:
-        """Begin no further attempt."""
+        """Start no further attempt."""
         self.worker.wind_down()
 
     def stop(self) -> None:
-        """End; what is not delivered by then is delivered after the next start, or by another hub."""
+        """Stop; this hub delivers the remaining messages after its next start, or another hub does."""
         self.worker.stop(_GRACE_S)
 
     def _take_again(self) -> None:
-        """Drop the messages that were taken; the outbox keeps them, and they are taken again."""
+        """Drop the claimed messages; the outbox keeps them, and the worker claims them again."""
         self._in_flight, self._look_at = {}, 0.0
 
     def deliver_pending(self, wait_s: float = 0.0) -> float:
-        """Take what there is and try to deliver it, in order.
+        """Claim messages and try to deliver them, in order.
 
         Args:
-            wait_s: how long to wait for the first message, if there is none in hand, in seconds.
+            wait_s: maximum wait for the first message, if none is in flight, in seconds.
 
         Returns:
-            How long to wait until the next round, in seconds.
+            Wait until the next round, in seconds.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         self._note_sent()
         if self._rules.digest_due(self._outbox.held_since(), self._now()):
@@ -140,22 +140,22 @@ class DeliveryWorker:
         room = AT_ONCE - len(self._in_flight)
         if not left_over and room <= 0:
             return
-        found = self._outbox.claim(
+        messages = self._outbox.claim(
             self._hub,
-            limit=AT_ONCE if left_over else room,  # what is in hand is left over too
+            limit=AT_ONCE if left_over else room,  # messages in flight are left over too
             wait_s=0.0 if self._in_flight else wait_s,
             left_over=left_over,
             idle_s=_IDLE_S,
         )
         if left_over:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
-        for message in found:
+        for message in messages:
             self._in_flight.setdefault(message.name, message)
 
     def _deliver(self, message: Notification) -> tuple[UnavailableError, int] | None:
-        """Send a message, hold it or give it up; what failed, and how often by now, if it must be tried again."""
+        """Send, hold or dead-letter a message; return the error and the number of failures if a retry is needed."""
         now = self._now()
-        if not self._outbox.extend_lease(self._hub, message.name):  # another hub's by now, or done
+        if not self._outbox.extend_lease(self._hub, message.name):  # another hub claimed or finished it
             del self._in_flight[message.name]
             return None
         if self._rules.should_defer(message.alerts, now, self._outbox.sent_last_24h(now), digest=message.digest):
@@ -165,12 +165,12 @@ class DeliveryWorker:
         try:
             self._notifier.send(message.alerts, self._wording.text(message.alerts, digest=message.digest))
         except InvalidError as error:
-            self._give_up(message, str(error), self._outbox.note_failure(message.name, str(error), now))
+            self._dead_letter(message, str(error), self._outbox.note_failure(message.name, str(error), now))
             return None
         except UnavailableError as error:
             return self._failed(message, error)
-        except Exception as error:  # a defect, of a message or of a library: it may stop no other message
-            log.exception("notifier failed", extra={"notifier": self._outbox.name})
+        except Exception as error:  # a defect of a message or a library must not stop other messages
+            log.exception("channel failed", extra={"notifier": self._outbox.name})
             return self._failed(message, UnavailableError(f"unexpected error: {type(error).__name__}"))
         self._sent.append(message)
         self._finish(message, "sent")
@@ -178,11 +178,11 @@ class DeliveryWorker:
         return None
 
     def _note_sent(self) -> None:
-        """Tell the outbox what was sent; if the store is away just then, before anything is taken from it again."""
+        """Acknowledge sent messages in the outbox; if Redis does not answer, again before the next claim."""
         for message in list(self._sent):
-            self._outbox.ack([message.name], told=() if message.digest else message.events, at=self._now())
+            self._outbox.ack([message.name], counted=() if message.digest else message.events, at=self._now())
             self._sent.remove(message)
-            log.info("alerts told", extra={"notifier": self._outbox.name, "alerts": " ".join(message.events)})
+            log.info("alerts sent", extra={"notifier": self._outbox.name, "alerts": " ".join(message.events)})
 
     def _failed(self, message: Notification, error: UnavailableError) -> tuple[UnavailableError, int] | None:
         now = self._now()
@@ -193,13 +193,13 @@ class DeliveryWorker:
             extra={"notifier": self._outbox.name, "reason": str(error), "attempts": tries},
         )
         if is_expired(message.put_at, now, self._expire_after_s):
-            self._give_up(message, f"given up after {tries} attempts: {error}", tries)
+            self._dead_letter(message, f"failed after {tries} attempts: {error}", tries)
             return None
         return error, tries
 
-    def _give_up(self, message: Notification, reason: str, tries: int) -> None:
+    def _dead_letter(self, message: Notification, reason: str, tries: int) -> None:
         log.error(
-            "notification given up",
+            "notification dead-lettered",
             extra={"notifier": self._outbox.name, "alerts": message.events, "reason": reason},
         )
         self._outbox.move_to_dead_letters(message, reason, tries)

@@ -1,9 +1,8 @@
-"""From an alert that was raised to those who are to be told: completed, kept, and put into their outboxes.
+"""Complete each new alert, store it, and put it into the outboxes of the channels that want it.
 
-The archive puts each new alert's id into a stream. Here it is taken, what is worth knowing beside it is looked up,
-and the completed alert replaces the first one. One Lua call writes it, puts it into every outbox that wants it and
-removes the id: a hub that dies before has done nothing, after it everything; and of two hubs that come to the same
-alert only one hands it on.
+The archive puts the id of each new alert into a stream. The dispatcher takes the id, completes the alert and replaces
+the stored one. One Lua call writes the alert, puts it into the outboxes and removes the id. A crash before the call
+changes nothing, and of two hubs with the same alert only one dispatches it.
 """
 
 import logging
@@ -25,7 +24,7 @@ from shared.worker import Worker
 log = logging.getLogger(__name__)
 
 MQTT: Final = "mqtt"
-"""The name of the way that is always there."""
+"""Name of the MQTT channel, which is always enabled."""
 _TELLERS: Final = "publishers"
 _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
@@ -46,27 +45,27 @@ Complete = Callable[[AlertMessage], AlertMessage]
 
 
 def identity(alert: AlertMessage) -> AlertMessage:
-    """The alert, with nothing looked up."""
+    """Return the alert unchanged."""
     return alert
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An outbox, and which alerts are for it."""
+    """An outbox, and a predicate of the alerts for it."""
 
     outbox: Outbox
     wants: Callable[[AlertMessage], bool] = lambda _alert: True
 
 
 class AlertDispatcher:
-    """Completes alerts and hands them on, in a thread of its own.
+    """Completes alerts and dispatches them to outboxes, on its own thread.
 
     Args:
-        client: the store's client.
-        hub: name of this hub, in whose name alerts are taken.
-        addresses: who may be told.
-        complete: adds what is worth knowing; may be called again for the same alert. If it raises `Unavailable`, it
-            is tried again; if anything else, the alert is told as it is.
+        client: Redis client.
+        hub: name of this hub, which claims alerts under it.
+        addresses: outboxes and their predicates.
+        complete: adds recurrence, source and more to an alert; may be called again for the same alert. After
+            `Unavailable` the dispatcher retries; after any other error it dispatches the alert unchanged.
     """
 
     def __init__(
@@ -84,14 +83,14 @@ class AlertDispatcher:
         self._due = ConsumerGroup(client, keys.ALERTS_DUE, _TELLERS)
         self._hand_on = client.register_script(_HAND_ON)
         self._look_at = 0.0
-        self.worker = Worker("teller", self._work, failed=lambda _error: self._look_again())
+        self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._look_again())
 
     def start(self) -> None:
-        """Begin to hand alerts on."""
+        """Start dispatching."""
         self.worker.start()
 
     def stop(self) -> None:
-        """End; what was not handed on by then waits for the next start, or for another hub."""
+        """Stop; this hub dispatches the remaining alerts after its next start, or another hub does."""
         self.worker.stop()
 
     def _work(self) -> float:
@@ -99,18 +98,18 @@ class AlertDispatcher:
         return 0.0
 
     def _look_again(self) -> None:
-        """Take what was taken and not handed on: it is left over."""
+        """Claim again, in the next round, the alerts that were claimed and not dispatched."""
         self._look_at = 0.0
 
     @translated
     def dispatch_batch(self, wait_s: float = 0.0) -> int:
-        """Hand on what is due, waiting a while for the first.
+        """Dispatch pending alerts; wait at most `wait_s` seconds for the first.
 
         Returns:
-            How many alerts were taken.
+            Number of alerts taken from the stream.
 
         Raises:
-            Unavailable: the store is away; nothing is lost.
+            Unavailable: Redis does not answer; no alert is lost.
         """
         left_over = time.monotonic() >= self._look_at
         entries = self._due.take(self._hub, limit=_AT_ONCE, wait_s=wait_s, left_over=left_over)
@@ -124,7 +123,7 @@ class AlertDispatcher:
         events = [fields.get(b"event", b"").decode(errors="replace") for _, fields in entries]
         rows = self._client.mget([keys.alert(event) for event in events])
         gone: list[str] = []
-        with self._client.pipeline(transaction=False) as pipe:  # each alert by itself is whole
+        with self._client.pipeline(transaction=False) as pipe:  # each script call is atomic by itself
             for (name, _), event, row in zip(entries, events, rows, strict=True):
                 alert = None if row is None else self._completed(event, row)
                 if alert is None:
@@ -152,16 +151,16 @@ class AlertDispatcher:
         try:
             return self._complete(alert)
         except InvalidError as error:
-            log.warning("alert told as it is", extra={"event": event, "reason": str(error)})
+            log.warning("alert sent without completion", extra={"event": event, "reason": str(error)})
         except UnavailableError:
             raise
-        except Exception:  # our bug; but an alert that is told without what belongs to it is better than none
-            log.exception("alert told as it is", extra={"event": event})
+        except Exception:  # our bug; an incomplete alert is better than none
+            log.exception("alert sent without completion", extra={"event": event})
         return alert
 
 
 def unpublished_alert_count(client: Any) -> int:  # noqa: ANN401
-    """How many alerts the broker does not have yet: those due, and those on their way to it."""
+    """Return the number of alerts that the broker does not have yet: pending ones, and those in the MQTT outbox."""
     with client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
         pipe.xlen(keys.ALERTS_DUE)
         pipe.xlen(Outbox(client, MQTT).key)

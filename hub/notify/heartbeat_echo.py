@@ -10,12 +10,12 @@ from shared.events import Event
 from shared.messages import AlertMessage, MatchMessage
 
 KEPT_S: Final = 60
-"""How long a heartbeat's alert is in the store, and after which one that is not back counts as missed."""
+"""Lifetime of a heartbeat's alert in Redis, in seconds. A heartbeat that takes longer counts as missed."""
 
 
 def build_heartbeat_reply(event: Event) -> AlertMessage:
-    """What comes back of a heartbeat: an alert that resembles nothing but itself."""
-    own = MatchMessage(
+    """Return the alert that answers a heartbeat; its only match is the heartbeat itself."""
+    match = MatchMessage(
         event=str(event.id),
         site=event.site,
         sensor=event.id.sensor,
@@ -32,15 +32,15 @@ def build_heartbeat_reply(event: Event) -> AlertMessage:
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
         presence={},
-        matches=[own],
+        matches=[match],
     )
 
 
 class HeartbeatResponder:
-    """Where heartbeats go from the pipeline: into the store, and from there on their way back.
+    """Receives heartbeats from the pipeline and puts the answers into the MQTT outbox.
 
     Args:
-        client: the store's client.
+        client: Redis client.
     """
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - the client is untyped
@@ -49,10 +49,10 @@ class HeartbeatResponder:
 
     @translated
     def put(self, event: Event) -> None:
-        """Put a heartbeat on its way back.
+        """Queue the answer to a heartbeat.
 
         Raises:
-            Unavailable: the store is away; putting it again is safe.
+            Unavailable: Redis does not answer; a repeated call is safe.
         """
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(keys.alert(str(event.id)), build_heartbeat_reply(event).model_dump_json(), ex=KEPT_S)

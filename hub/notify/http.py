@@ -1,8 +1,7 @@
-"""One HTTP POST, and what its answer means: taken, later, or never.
+"""Send an HTTP POST, and classify the answer: accepted, retry later, or rejected.
 
-The standard library's client does it: a receiver's redirects are not followed, for they could lead anywhere, of a
-refusal only the beginning is read, and certificates are verified. What is told of a failure never holds the address,
-whose path may be a token.
+The client is the standard library's. It verifies certificates, does not follow redirects, as they could lead to any
+address, and reads only the beginning of an error response. Errors never hold the address, whose path may be a token.
 """
 
 import base64
@@ -25,7 +24,7 @@ ANSWER_CAP_BYTES: Final = 16 * 1024
 RETRY_AFTER_CAP_S: Final = 3_600.0
 _WORDS: Final = 200
 _COME_AGAIN: Final = (408, 429)
-"""Refusals that do not mean the message. Source: RFC 9110, 15.5.9; RFC 6585, 4."""
+"""Client errors that are temporary. Source: RFC 9110, 15.5.9; RFC 6585, 4."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -38,17 +37,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         _headers: http.client.HTTPMessage,
         _newurl: str,
     ) -> None:
-        """Follow nothing: the redirect itself becomes the answer."""
+        """Follow no redirect, so that the redirect itself becomes the answer."""
 
 
 class JsonPoster:
     """Posts JSON to one address.
 
     Args:
-        url: http or https; a name and password in it are sent as basic authentication.
-        timeout_s: longest wait for the connection and for each part of the answer.
+        url: http or https; a user name and password in it are sent as basic authentication.
+        timeout_s: maximum wait for the connection and for each read, in seconds.
         ca_file: certificate authority; the system's if None.
-        now: the time, UTC.
+        now: returns the current time, UTC.
 
     Raises:
         Invalid: the certificate authority cannot be used.
@@ -81,15 +80,15 @@ class JsonPoster:
         """Send a body.
 
         Raises:
-            Later: they ask for patience, with `Retry-After`.
-            Unavailable: no answer, a redirect, an error of theirs, or too many requests.
-            Invalid: they refuse it.
+            RetryAfterError: the receiver asks for a wait, with `Retry-After`.
+            Unavailable: no answer, a redirect, a server error, or too many requests.
+            Invalid: the receiver rejects the body.
         """
         request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
             self._url, data=body, headers={**self._headers, **(headers or {})}, method="POST"
         )
         try:
-            self._opener.open(request, timeout=self._timeout_s).close()  # what they say beside yes is not read
+            self._opener.open(request, timeout=self._timeout_s).close()  # the body of a success is not read
         except urllib.error.HTTPError as error:
             with error:
                 raise self._classify_error(error) from None
@@ -101,26 +100,26 @@ class JsonPoster:
 
     def _classify_error(self, error: urllib.error.HTTPError) -> UnavailableError | InvalidError:
         try:
-            answer = error.fp  # one read: who drips a long answer is not listened to
-            said = answer.read1(ANSWER_CAP_BYTES) if isinstance(answer, http.client.HTTPResponse) else b""
+            answer = error.fp  # a single read, so that a slow long response cannot block the thread
+            body = answer.read1(ANSWER_CAP_BYTES) if isinstance(answer, http.client.HTTPResponse) else b""
         except (OSError, http.client.HTTPException):
-            said = b""
-        why, more = _short(str(error.reason)), _short(said.decode("utf-8", "replace"))
+            body = b""
+        why, more = _short(str(error.reason)), _short(body.decode("utf-8", "replace"))
         words = f"{self.host} answered {error.code} {why}: {more}".rstrip(": ")
         if 400 <= error.code < 500 and error.code not in _COME_AGAIN:
             return InvalidError(words)
         if 300 <= error.code < 400:
-            words += " (redirects are not followed: set the address it leads to)"
+            words += " (the hub follows no redirects: set url to its target)"
         after_s = retry_after_s(error.headers.get("Retry-After"), self._now())
         return UnavailableError(words) if after_s is None else RetryAfterError(words, after_s)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """How long a receiver asks to be left alone, in seconds, at most an hour; None if it does not say.
+    """Return the wait that a receiver asks for, in seconds, at most an hour; None without a valid header.
 
     Args:
-        value: of the header `Retry-After`: seconds or a date. Source: RFC 9110, 10.2.3.
-        now: the time, UTC.
+        value: value of the header `Retry-After`: seconds or a date. Source: RFC 9110, 10.2.3.
+        now: current time, UTC.
     """
     if value is None:
         return None

@@ -1,12 +1,12 @@
-"""What one notifier still has to tell: alerts on their way, alerts held back, alerts it could not be told.
+"""The outbox of one channel in Redis: messages to send, alerts held for a digest, and dead letters.
 
-Its keys are in `hub.store.keys`. The alerts themselves are read when they are taken, so whatever became known of them
-meanwhile is told too; those that expired are done with.
+Its keys are in `hub.store.keys`. A message holds the ids of its alerts; the hub reads the alerts when it claims the
+message, so that it sends their latest version. It drops alerts that have expired.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -19,11 +19,11 @@ from shared.messages import AlertMessage
 
 CONSUMER_GROUP: Final = "couriers"
 EVENTS: Final = "events"
-"""The field of an entry that holds the ids of its alerts, with spaces between."""
+"""Field of an entry with the ids of its alerts, separated by spaces."""
 DEAD_KEPT: Final = 10_000
-"""About so many dead letters are kept of one notifier; the oldest go first."""
+"""Approximate maximum of dead letters per channel; the oldest are removed first."""
 DIGEST_LIMIT: Final = 1_000
-"""Most alerts of one digest; what is beyond comes in another."""
+"""Maximum number of alerts in one digest; further ones follow in another."""
 _DAY: Final = timedelta(days=1)
 
 _RELEASE: Final = """
@@ -40,9 +40,9 @@ class Notification:
     """One message to send.
 
     Attributes:
-        name: under which it is done with.
-        alerts: at least one; several of a digest.
-        digest: whether these alerts were held back and now go out as one.
+        name: id of its entry in the stream.
+        alerts: at least one; several in a digest.
+        digest: whether this is a digest of held alerts.
     """
 
     name: str
@@ -51,18 +51,18 @@ class Notification:
 
     @property
     def events(self) -> list[str]:
-        """The ids of its alerts."""
+        """Ids of its alerts."""
         return [alert.event for alert in self.alerts]
 
     @property
     def put_at(self) -> datetime:
-        """When it was put here, by the store's clock."""
+        """Time of its entry in the outbox, by the clock of Redis."""
         return from_ms(self.name.partition("-")[0].encode())
 
 
 @dataclass(frozen=True, slots=True)
 class FailedNotification:
-    """A dead letter: alerts that a notifier could not be told, why, after how many attempts, and when it gave up."""
+    """A dead letter: alerts that a channel could not send, with reason, number of attempts and time."""
 
     id: str
     events: tuple[str, ...]
@@ -74,18 +74,18 @@ class FailedNotification:
 
 @dataclass(frozen=True, slots=True)
 class LastFailure:
-    """Why the last attempt failed, and when."""
+    """Reason and time of the last failed attempt."""
 
     reason: str
     at: datetime
 
 
 class Outbox:
-    """The alerts that one notifier still has to be told.
+    """The outbox of one channel.
 
     Args:
-        client: the store's client.
-        name: the notifier's.
+        client: Redis client.
+        name: name of the channel.
     """
 
     def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401 - the client is untyped
@@ -93,17 +93,17 @@ class Outbox:
         self.key = keys.outbox(name)
         self._client = client
         self._stream = ConsumerGroup(client, self.key, CONSUMER_GROUP)
-        self._held, self._told = keys.outbox_held(name), keys.outbox_sent(name)
+        self._held, self._sent = keys.outbox_held(name), keys.outbox_sent(name)
         self._tries, self._dead = keys.outbox_failures(name), keys.outbox_dead_letters(name)
         self._release = client.register_script(_RELEASE)
 
     def put(self, pipe: Any, events: Sequence[str], *, digest: bool = False) -> None:  # noqa: ANN401
-        """Have a pipeline put in one message about some alerts, at least one.
+        """Add one message about at least one alert to a pipeline.
 
         Args:
-            pipe: the caller's, who executes it.
+            pipe: pipeline that the caller executes.
             events: ids of the alerts.
-            digest: see `Outgoing`.
+            digest: see `Notification`.
         """
         pipe.xadd(self.key, {EVENTS: " ".join(events), **({"digest": "1"} if digest else {})})
         pipe.sadd(keys.OUTBOXES, self.name)
@@ -112,85 +112,85 @@ class Outbox:
     def claim(
         self, hub: str, *, limit: int = 100, wait_s: float = 0.1, left_over: bool = False, idle_s: float = IDLE_S
     ) -> list[Notification]:
-        """Messages to send, the oldest first; see `Stream.take`. One whose alerts all expired is done with.
+        """Claim messages to send, oldest first; see `ConsumerGroup.take`. Drop those whose alerts all expired.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         entries = self._stream.take(hub, limit=limit, wait_s=wait_s, left_over=left_over, idle_s=idle_s)
         return self._read(entries)
 
     def _read(self, entries: Sequence[Entry]) -> list[Notification]:
         ids = [fields.get(EVENTS.encode(), b"").decode(errors="replace").split() for _, fields in entries]
-        flat = [event for one in ids for event in one]
+        flat = [event for events in ids for event in events]
         rows = dict(zip(flat, self._client.mget([keys.alert(e) for e in flat]), strict=True)) if flat else {}
-        found: list[Notification] = []
+        messages: list[Notification] = []
         gone: list[str] = []
         for (name, fields), events in zip(entries, ids, strict=True):
             try:
                 alerts = [AlertMessage.model_validate_json(rows[e]) for e in events if rows[e] is not None]
             except ValidationError as error:  # written by another version of this program
-                self._bury(name, events, f"not an alert that this hub can read: {error.error_count()} faults", 0)
+                self._fail(name, events, f"this hub cannot read the alert: {error.error_count()} faults", 0)
                 continue
             if alerts:
-                found.append(Notification(name, tuple(alerts), b"digest" in fields))
+                messages.append(Notification(name, tuple(alerts), b"digest" in fields))
             else:
                 gone.append(name)
         if gone:
             self._done(gone)
-        return found
+        return messages
 
     @translated
     def extend_lease(self, hub: str, name: str) -> bool:
-        """Whether a message is still this hub's to send; if so, its idle time begins anew.
+        """Return whether this hub still holds a message; if so, restart its idle time.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         return self._stream.keep(hub, name)
 
     @translated
-    def ack(self, names: Sequence[str], *, told: Iterable[str] = (), at: datetime | None = None) -> None:
-        """Note that some messages, at least one, were sent.
+    def ack(self, names: Sequence[str], *, counted: Iterable[str] = (), at: datetime | None = None) -> None:
+        """Record that at least one message was sent.
 
         Args:
-            names: of the messages.
-            told: ids of the alerts that count towards the most a day.
-            at: when they went out; needed with `told`.
+            names: names of the messages.
+            counted: ids of the alerts that count towards the daily limit.
+            at: time of sending; required with `counted`.
 
         Raises:
-            Unavailable: the store is away; they will be sent again.
+            Unavailable: Redis does not answer; the messages will be sent again.
         """
-        self._done(names, {event: to_ms(at) for event in told} if at is not None else {}, at)
+        self._done(names, {event: to_ms(at) for event in counted} if at is not None else {}, at)
 
-    def _done(self, names: Sequence[str], told: dict[str, int] | None = None, at: datetime | None = None) -> None:
+    def _done(self, names: Sequence[str], counted: dict[str, int] | None = None, at: datetime | None = None) -> None:
         with self._client.pipeline(transaction=True) as pipe:
             self._stream.done(pipe, names)
             pipe.hdel(self._tries, *names)
-            if told:
-                pipe.zadd(self._told, told)
+            if counted:
+                pipe.zadd(self._sent, counted)
             if at is not None:
-                pipe.zremrangebyscore(self._told, "-inf", to_ms(at - _DAY))
+                pipe.zremrangebyscore(self._sent, "-inf", to_ms(at - _DAY))
                 pipe.hdel(self._tries, "reason", "at")
             pipe.execute()
 
     @translated
     def sent_last_24h(self, now: datetime) -> int:
-        """How many alerts went out on their own in the last 24 hours."""
-        return int(self._client.zcount(self._told, f"({to_ms(now - _DAY)}", "+inf"))
+        """Return the number of alerts sent individually in the last 24 hours."""
+        return int(self._client.zcount(self._sent, f"({to_ms(now - _DAY)}", "+inf"))
 
     @translated
     def count(self) -> int:
-        """How many messages wait to be sent, or are under way."""
+        """Return the number of messages to send, with those in flight."""
         return self._stream.count()
 
     @translated
     def defer_to_digest(self, message: Notification, at: datetime) -> None:
-        """Hold a message's alerts back until `release`.
+        """Hold the alerts of a message until `flush_digest`, and finish the message.
 
         Args:
-            message: is done with.
-            at: since when it is held.
+            message: message to hold.
+            at: time from which it is held.
         """
         with self._client.pipeline(transaction=True) as pipe:
             self._stream.done(pipe, [message.name])
@@ -200,30 +200,30 @@ class Outbox:
 
     @translated
     def held_count(self) -> int:
-        """How many alerts are held back."""
+        """Return the number of held alerts."""
         return int(self._client.zcard(self._held))
 
     @translated
     def held_since(self) -> datetime | None:
-        """Since when the first of the alerts that are held back waits; None if there is none."""
+        """Return the time from which the oldest held alert waits; None if none is held."""
         first = self._client.zrange(self._held, 0, 0, withscores=True)
         return from_ms(str(int(first[0][1])).encode()) if first else None
 
     @translated
     def flush_digest(self) -> int:
-        """Make what is held back one message to send, whichever hub asks first.
+        """Combine the held alerts into one message; of several hubs, the first call does it.
 
         Returns:
-            How many alerts it has; 0 if none was held.
+            Number of its alerts; 0 if none was held.
         """
         return int(self._release(keys=[self.key, self._held], args=[DIGEST_LIMIT, EVENTS]))
 
     @translated
     def note_failure(self, name: str, reason: str, at: datetime) -> int:
-        """Remember an attempt that failed.
+        """Record a failed attempt.
 
         Returns:
-            How often sending this message failed so far.
+            Number of failed attempts of this message.
         """
         with self._client.pipeline(transaction=True) as pipe:
             pipe.hincrby(self._tries, name, 1)
@@ -232,22 +232,22 @@ class Outbox:
 
     @translated
     def trouble(self) -> LastFailure | None:
-        """Why the last attempt failed; None if it did not."""
+        """Return the failure of the last attempt; None if it succeeded."""
         reason, at = self._client.hmget(self._tries, "reason", "at")
         return LastFailure(reason.decode("utf-8", "replace"), from_ms(at)) if reason and at else None
 
     @translated
     def move_to_dead_letters(self, message: Notification, reason: str, attempts: int) -> None:
-        """Give a message up: it becomes a dead letter, for a person to look at.
+        """Turn a message into a dead letter, for an operator.
 
         Args:
-            message: is done with.
-            reason: why it could not be sent.
-            attempts: how often it was tried.
+            message: message that cannot be sent.
+            reason: cause of the failure.
+            attempts: number of attempts.
         """
-        self._bury(message.name, message.events, reason, attempts, digest=message.digest)
+        self._fail(message.name, message.events, reason, attempts, digest=message.digest)
 
-    def _bury(self, name: str, events: Sequence[str], reason: str, attempts: int, *, digest: bool = False) -> None:
+    def _fail(self, name: str, events: Sequence[str], reason: str, attempts: int, *, digest: bool = False) -> None:
         row = {EVENTS: " ".join(events), "reason": reason, "attempts": attempts, "digest": "1" if digest else ""}
         with self._client.pipeline(transaction=True) as pipe:
             self._stream.done(pipe, [name])
@@ -257,7 +257,7 @@ class Outbox:
 
     @translated
     def dead(self, limit: int = DEAD_KEPT) -> list[FailedNotification]:
-        """The oldest dead letters, oldest first."""
+        """Return at most `limit` dead letters, oldest first."""
         return [
             FailedNotification(
                 id=name.decode(),
@@ -272,12 +272,12 @@ class Outbox:
 
     @translated
     def dead_count(self) -> int:
-        """How many dead letters wait for a person."""
+        """Return the number of dead letters."""
         return int(self._client.xlen(self._dead))
 
     @translated
     def requeue(self, letters: Sequence[FailedNotification]) -> None:
-        """Have dead letters sent again, after all that waits now."""
+        """Queue dead letters again, after all messages that wait now."""
         with self._client.pipeline(transaction=True) as pipe:
             for letter in letters:
                 self.put(pipe, letter.events, digest=letter.digest)
@@ -294,10 +294,5 @@ class Outbox:
 
 
 def known_names(client: Any) -> list[str]:  # noqa: ANN401
-    """The notifiers that alerts were ever put out for, whether or not they are still in the settings."""
+    """Return the names of all channels that ever had a message, including those no longer in the settings."""
     return sorted(name.decode() for name in client.smembers(keys.OUTBOXES))
-
-
-def now_utc() -> datetime:
-    """The time, UTC."""
-    return datetime.now(UTC)

@@ -1,9 +1,9 @@
-"""What people read of an alert or a digest: a title and a body, made from templates that may be replaced.
+"""Render the text of an alert or a digest, title and body, from replaceable templates.
 
-A template is a text file in Jinja's language; its first line becomes the title, the rest the body. It is rendered in
-a sandbox and without escaping, because the result is plain text. It sees `alert` (of a digest, the latest),
-`alerts` (the oldest first), `page` (where to look), `zone`, and the filters of `Words`. Every template is tried when
-it is loaded, on an alert with all that can be known and on one with the least.
+A template is a Jinja text file. Its first line becomes the title, the rest the body. The renderer uses a sandbox and
+no escaping, because the result is plain text. A template sees `alert` (the latest of a digest), `alerts` (oldest
+first), `page` (the URL of the web page), `zone`, and the filters of `MessageRenderer`. Loading a template renders it
+once with a complete alert and once with a minimal one, to find errors.
 """
 
 import logging
@@ -34,12 +34,12 @@ TITLE_LIMIT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class RenderedMessage:
-    """What people read.
+    """The text of a message.
 
     Attributes:
         title: one line.
         body: plain text of a few lines.
-        page: address of the page that tells more.
+        page: URL of the page with details.
     """
 
     title: str
@@ -49,7 +49,7 @@ class RenderedMessage:
 
 @dataclass(frozen=True, slots=True)
 class DigestGroup:
-    """Alerts of a digest that are alike: the same kinds of sound at the same place, the oldest first."""
+    """Alerts of a digest with the same categories at the same sensor, oldest first."""
 
     kinds: str
     place: str
@@ -57,7 +57,7 @@ class DigestGroup:
 
 
 def alert_categories(alert: AlertMessage) -> list[str]:
-    """The categories an alert is about, the surest first; of alerts that do not say, the one it likely is."""
+    """Return the categories of an alert, most probable first; for alerts without, the most probable category."""
     if alert.categories:
         return list(alert.categories)
     likely: Mapping[str, float] = alert.matches[0].shared or alert.presence
@@ -65,20 +65,20 @@ def alert_categories(alert: AlertMessage) -> list[str]:
 
 
 def place(alert: AlertMessage | MatchMessage) -> str:
-    """Where it was heard, as `site/sensor`."""
+    """Return the sensor of an alert or match, as `site/sensor`."""
     return f"{alert.site}/{alert.sensor}"
 
 
 def category_phrase(alert: AlertMessage) -> str:
-    """What was heard, in words: the named sound, or else the categories."""
+    """Return the named sound of an alert, or otherwise its categories, as text."""
     if alert.name:
-        return f"{alert.name}, heard again,"
+        return f"{alert.name}, detected again,"
     names = [name.replace("-", " ") for name in alert_categories(alert)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "a sound"
 
 
 def percent(share: float) -> str:
-    """A probability as people write it; nothing uncertain is ever 0 or 100 %."""
+    """Return a probability as text; only exactly 0 and 1 become 0 % and 100 %."""
     if 0 < share < 0.01:
         return "<1 %"
     if 0.99 < share < 1:
@@ -87,50 +87,50 @@ def percent(share: float) -> str:
 
 
 def sensor_names(ids: Sequence[str]) -> list[str]:
-    """The places of episodes or events, each once, as `site/sensor`; what is a place already stays as it is."""
+    """Return the distinct sensors of episode or event ids, as `site/sensor`; keep ids of that form."""
     return list(dict.fromkeys(one if "/" in one else "/".join(one.split(".")[:2]) for one in ids))
 
 
 def grouped(alerts: Sequence[AlertMessage]) -> list[DigestGroup]:
-    """The alerts of a digest by what and where, the most frequent first."""
-    found: defaultdict[tuple[str, str], list[AlertMessage]] = defaultdict(list)
+    """Group the alerts of a digest by categories and sensor, largest group first."""
+    by_key: defaultdict[tuple[str, str], list[AlertMessage]] = defaultdict(list)
     for alert in alerts:
-        found[category_phrase(alert), place(alert)].append(alert)
-    groups = [DigestGroup(*key, tuple(sorted(own, key=lambda a: a.captured_at))) for key, own in found.items()]
+        by_key[category_phrase(alert), place(alert)].append(alert)
+    groups = [DigestGroup(*key, tuple(sorted(same, key=lambda a: a.captured_at))) for key, same in by_key.items()]
     return sorted(groups, key=lambda group: -len(group.alerts))
 
 
 class TimeFormatter:
-    """Times in words, as people at the sites have them.
+    """Formats times in the time zone of the sites.
 
     Args:
-        zone: theirs.
+        zone: time zone of the sites.
     """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
 
     def clock(self, at: datetime) -> str:
-        """As in "07:05"."""
+        """Return a time of day, such as "07:05"."""
         return f"{at.astimezone(self._zone):%H:%M}"
 
     def day(self, at: datetime, seen_from: datetime | None = None) -> str:
-        """As in "2 Nov"; with the year if it is another than that of `seen_from`."""
+        """Return a day, such as "2 Nov"; with the year if it differs from the year of `seen_from`."""
         local = at.astimezone(self._zone)
         year = "" if seen_from is None or seen_from.astimezone(self._zone).year == local.year else f" {local.year}"
         return f"{local.day} {local:%b}{year}"
 
     def when(self, at: datetime, seen_from: datetime | None = None) -> str:
-        """As in "Tue 24 Nov 07:05"."""
+        """Return day and time, such as "Tue 24 Nov 07:05"."""
         return f"{at.astimezone(self._zone):%a} {self.day(at, seen_from)} {self.clock(at)}"
 
     def window(self, window: ForecastWindow) -> str:
-        """As in "Mon 30 Nov 07:00-08:00"."""
+        """Return a window, such as "Mon 30 Nov 07:00-08:00"."""
         return f"{self.when(window.start)}-{self.clock(window.end)}"
 
 
 def length(window: ForecastWindow) -> str:
-    """How long a window is, to go after "any such": "hour", "2 hours", "30 minutes"."""
+    """Return the length of a window, to follow "any such": "hour", "2 hours", "30 minutes"."""
     minutes = round((window.end - window.start).total_seconds() / 60)
     if minutes == 60:
         return "hour"
@@ -138,16 +138,16 @@ def length(window: ForecastWindow) -> str:
 
 
 class MessageRenderer:
-    """Makes texts.
+    """Renders alerts and digests.
 
     Args:
-        zone: the sites' time zone.
-        public_url: where the hub's pages are, as people reach them.
-        alert: a template of one alert, instead of the one that comes with the hub.
-        digest: the same of a digest.
+        zone: time zone of the sites.
+        public_url: URL of the hub's pages for browsers.
+        alert: template of one alert; the shipped one if None.
+        digest: template of a digest; the shipped one if None.
 
     Raises:
-        Invalid: a template that cannot be read or used; the line is told.
+        Invalid: a template cannot be read or used; the error holds the line.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class MessageRenderer:
         self._zone = zone
         words = TimeFormatter(zone)
         self._environment = ImmutableSandboxedEnvironment(
-            autoescape=False,  # plain text: what shows it as HTML escapes it then
+            autoescape=False,  # plain text: a receiver that shows it as HTML escapes it
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -166,10 +166,10 @@ class MessageRenderer:
             "kinds": category_phrase,
             "place": place,
             "percent": percent,
-            "heard_by": sensor_names,
+            "sensor_names": sensor_names,
             "grouped": grouped,
             "length_in_words": length,
-            "said_of": lambda source, alert: said_of(
+            "source_sentence": lambda source, alert: said_of(
                 source, alert_categories(alert)[0], lambda at: words.day(at, alert.captured_at)
             ),
             "clock": words.clock,
@@ -177,38 +177,38 @@ class MessageRenderer:
             "when": words.when,
             "window": words.window,
         }
-        self._own = {ALERT: alert or ALERT, DIGEST: digest or DIGEST}
-        self._templates = {name: self._template(own) for name, own in self._own.items()}
-        self._shipped = {name: self._template(name) for name in self._own}
+        self._files = {ALERT: alert or ALERT, DIGEST: digest or DIGEST}
+        self._templates = {name: self._template(file) for name, file in self._files.items()}
+        self._shipped = {name: self._template(name) for name in self._files}
         for sample in _SAMPLES:
-            for name, own in self._own.items():
-                _render(self._templates[name], own, self._seen(sample, name))
+            for name, file in self._files.items():
+                _render(self._templates[name], file, self._variables(sample, name))
 
     def text(self, alerts: Sequence[AlertMessage], *, digest: bool = False) -> RenderedMessage:
-        """What people read of some alerts; if a template of theirs fails, the one that ships is used.
+        """Return the text of an alert or a digest; if the user's template fails, use the shipped one.
 
         Args:
-            alerts: one, or all of a digest.
-            digest: whether they are one.
+            alerts: one alert, or all of a digest.
+            digest: whether to render a digest.
         """
         name = DIGEST if digest else ALERT
-        seen = self._seen(sorted(alerts, key=lambda alert: alert.captured_at), name)
+        variables = self._variables(sorted(alerts, key=lambda alert: alert.captured_at), name)
         try:
-            return _render(self._templates[name], self._own[name], seen)
+            return _render(self._templates[name], self._files[name], variables)
         except InvalidError as error:
             log.warning("template failed", extra={"reason": str(error)})
-            return _render(self._shipped[name], name, seen)
+            return _render(self._shipped[name], name, variables)
 
-    def _seen(self, alerts: Sequence[AlertMessage], name: str) -> dict[str, object]:
+    def _variables(self, alerts: Sequence[AlertMessage], name: str) -> dict[str, object]:
         page = self.page(alerts[-1]) if name == ALERT else self.page()
         return {"alert": alerts[-1], "alerts": alerts, "page": page, "zone": self._zone}
 
     def page(self, alert: AlertMessage | None = None) -> str:
-        """The address of an alert's page, or of the list of all."""
+        """Return the URL of an alert's page, or of the list of alerts."""
         return f"{self._public_url}/alerts" + (f"/{alert.event}" if alert else "")
 
     def _template(self, source: Path | str) -> jinja2.Template:
-        """From a file, or one that ships by its name."""
+        """Load a template from a file, or a shipped one by its name."""
         file = source if isinstance(source, Path) else files("hub.notify") / "templates" / source
         try:
             text = read_text(file) if isinstance(file, Path) else file.read_text("utf-8")
@@ -219,25 +219,25 @@ class MessageRenderer:
             raise InvalidError(f"template {source} cannot be read: {error}") from error
 
 
-def _render(template: jinja2.Template, name: Path | str, seen: Mapping[str, object]) -> RenderedMessage:
+def _render(template: jinja2.Template, name: Path | str, variables: Mapping[str, object]) -> RenderedMessage:
     try:
-        made = template.render(seen)
-    except Exception as error:  # a template may fail in any way that a program can
+        text = template.render(variables)
+    except Exception as error:  # a template may raise any error
         raise InvalidError(f"template {name}, line {_line(error)}: {error}") from error
-    title, _, body = made.strip().partition("\n")
+    title, _, body = text.strip().partition("\n")
     if not title:
-        raise InvalidError(f"template {name}: its first line is the title, and there is none")
-    return RenderedMessage(" ".join(title.split())[:TITLE_LIMIT], body.strip() or title, str(seen["page"]))
+        raise InvalidError(f"template {name}: the title, its first line, is empty")
+    return RenderedMessage(" ".join(title.split())[:TITLE_LIMIT], body.strip() or title, str(variables["page"]))
 
 
 def _line(error: Exception) -> str:
-    """The line of a template that raised this; Jinja gives its frames the template's own lines."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
-    return str(own[-1].lineno) if own else "?"
+    """Return the line of the template that raised an error; Jinja's frames have the line numbers of the template."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    return str(frames[-1].lineno) if frames else "?"
 
 
 def _samples() -> tuple[list[AlertMessage], ...]:
-    """An alert of which the least is known, two of which everything is, and one of a named sound."""
+    """Return samples: one minimal alert, two complete ones, and one of a named sound."""
     at = datetime(2026, 1, 5, 7, 2, tzinfo=UTC)
     match = MatchMessage(
         event="demo.street-1.boot.1",

@@ -1,4 +1,4 @@
-"""All ways out of a hub, put together as the settings say, started and stopped."""
+"""Build the notification channels of a hub from settings, start and stop them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ from shared.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredChannel:
-    """A notifier of the settings.
+    """A channel of the settings.
 
     Attributes:
-        name: its, unique.
+        name: unique name of the channel.
         kind: webhook, alertmanager or apprise.
-        notifier: tells them.
-        rules: what, and when.
-        wording: makes the texts.
+        notifier: sends the messages.
+        rules: which messages are sent now, held or dropped.
+        wording: renders the texts.
     """
 
     name: str
@@ -52,20 +52,20 @@ class ConfiguredChannel:
 
 
 def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) -> list[ConfiguredChannel]:
-    """The notifiers that these settings name; nothing is sent yet.
+    """Build the channels of the settings, without sending anything.
 
     Args:
         settings: group `notify`.
-        zone: of quiet hours, digest times and texts.
-        public_url: the hub's pages, as people reach them.
+        zone: time zone of quiet hours, digest times and texts.
+        public_url: URL of the hub's pages for browsers.
 
     Raises:
-        Invalid: a template, an address or a key that cannot be used; the setting is named.
+        Invalid: a template, an address or a key cannot be used; the error names the setting.
     """
-    ways: list[ConfiguredChannel] = []
+    channels: list[ConfiguredChannel] = []
     for group, name, one in _named(settings):
         try:
-            ways.append(
+            channels.append(
                 ConfiguredChannel(
                     name,
                     group.removesuffix("s"),
@@ -76,7 +76,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
             )
         except InvalidError as error:
             raise InvalidError(f"notify.{group}.{name}: {error}") from error
-    return ways
+    return channels
 
 
 def _named(settings: NotifySettings) -> Iterator[tuple[str, str, ChannelSettings]]:
@@ -85,13 +85,13 @@ def _named(settings: NotifySettings) -> Iterator[tuple[str, str, ChannelSettings
         "alertmanagers": settings.alertmanagers,
         "apprise": settings.apprise,
     }
-    for group, ways in groups.items():
-        for name, one in ways.items():
+    for group, channels in groups.items():
+        for name, one in channels.items():
             yield group, name, one
 
 
 def rules_of(one: ChannelSettings, zone: ZoneInfo) -> DeliveryPolicy:
-    """The rules that a notifier's settings describe."""
+    """Return the delivery policy of a channel's settings."""
     return DeliveryPolicy(
         zone=zone,
         least=one.min_severity,
@@ -127,17 +127,17 @@ def _poster(one: HttpSettings, path: str = "") -> JsonPoster:
 
 
 class NotificationService:
-    """Everything that takes alerts from the archive to people, while a hub runs.
+    """The dispatcher and all channels of a running hub.
 
     Args:
-        client: the store's client.
-        mqtt: where the broker is.
-        notify: the other ways.
-        zone: of quiet hours, digest times and texts.
-        public_url: the hub's pages, as people reach them.
+        client: Redis client.
+        mqtt: connection to the broker.
+        notify: settings of the other channels.
+        zone: time zone of quiet hours, digest times and texts.
+        public_url: URL of the hub's pages for browsers.
         hub: name of this hub.
-        metrics: counters.
-        complete: adds what is worth knowing to an alert before it is told; see `Teller`.
+        metrics: the hub's metrics.
+        complete: completes an alert before it is sent; see `AlertDispatcher`.
 
     Raises:
         Invalid: settings that cannot be used.
@@ -161,14 +161,14 @@ class NotificationService:
             outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
         )
         self._parts: list[MqttAlertPublisher | DeliveryWorker | AlertDispatcher] = [publisher]
-        for way in build_channels(notify, zone, public_url):
-            outbox = Outbox(client, way.name)
-            addresses.append(Route(outbox, _wants(way.rules, notify.late_after_s)))
+        for channel in build_channels(notify, zone, public_url):
+            outbox = Outbox(client, channel.name)
+            addresses.append(Route(outbox, _wants(channel.rules, notify.late_after_s)))
             delivery_worker = DeliveryWorker(
                 outbox=outbox,
-                notifier=way.notifier,
-                rules=way.rules,
-                wording=way.wording,
+                notifier=channel.notifier,
+                rules=channel.rules,
+                wording=channel.wording,
                 hub=hub,
                 metrics=metrics,
                 expire_after_s=notify.expire_after_s,
@@ -178,37 +178,37 @@ class NotificationService:
 
     @property
     def workers(self) -> list[Worker]:
-        """Their threads."""
+        """Workers of all parts."""
         return [part.worker for part in self._parts]
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start all parts."""
         for part in self._parts:
             part.start()
 
     def stop(self) -> None:
-        """End; what was not told by then is told after the next start, or by another hub."""
+        """Stop; this hub sends the remaining alerts after its next start, or another hub does."""
         for part in self._parts:
-            if isinstance(part, DeliveryWorker):  # those that wait for an answer then do so side by side
+            if isinstance(part, DeliveryWorker):  # so that all wait for their last answers at the same time
                 part.request_stop()
         for part in reversed(self._parts):
             part.stop()
 
 
 def notifiers_of(settings: HubSettings) -> list[ConfiguredChannel]:
-    """Open every way out that settings name, beside MQTT.
+    """Build every channel of the settings except MQTT.
 
     Raises:
-        Invalid: one that cannot be used.
+        Invalid: a channel cannot be used.
     """
     return build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
 
 
 def describe_channels(settings: HubSettings) -> str:
-    """The ways out that settings name, in words; nothing is sent.
+    """Return one line of text about the channels of the settings, without sending anything.
 
     Raises:
-        Invalid: one that cannot be used.
+        Invalid: a channel cannot be used.
     """
-    names = [MQTT, *(f"{way.name} ({way.kind})" for way in notifiers_of(settings))]
-    return f"alerts go to {', '.join(names)}; try one with `earwitness-hub notifications test NAME`"
+    names = [MQTT, *(f"{channel.name} ({channel.kind})" for channel in notifiers_of(settings))]
+    return f"alerts go to {', '.join(names)}; test one with `earwitness-hub notifications test NAME`"

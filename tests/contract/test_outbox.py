@@ -95,8 +95,8 @@ def test_held_alerts_go_out_as_one_message_once_whichever_hub_asks(archive: Even
 def test_what_was_told_is_counted_for_a_day(archive: EventStore) -> None:
     outbox = filled(archive, 3)
     taken = outbox.claim("one")
-    outbox.ack([taken[0].name], told=taken[0].events, at=NOON)
-    outbox.ack([taken[1].name], told=taken[1].events, at=NOON + timedelta(hours=1))
+    outbox.ack([taken[0].name], counted=taken[0].events, at=NOON)
+    outbox.ack([taken[1].name], counted=taken[1].events, at=NOON + timedelta(hours=1))
     assert outbox.sent_last_24h(NOON + timedelta(hours=23)) == 2
     assert outbox.sent_last_24h(NOON + timedelta(hours=24.5)) == 1
     outbox.ack([taken[2].name], at=NOON + timedelta(hours=48))

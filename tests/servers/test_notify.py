@@ -125,7 +125,7 @@ def test_a_receiver_that_asks_for_patience_gets_it(receiver: Receiver) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     receiver.answers.append(Answer(status, {"Location": f"{receiver.url}/elsewhere"}))
-    with pytest.raises(UnavailableError, match="redirects are not followed"):
+    with pytest.raises(UnavailableError, match="follows no redirects"):
         webhook(receiver.url).send([alert()], TEXT)
     assert len(receiver.posted) == 1
 
@@ -202,7 +202,7 @@ def test_apprise_tells_and_says_why_it_could_not(receiver: Receiver) -> None:
     notifier.send([alert().model_copy(update={"severity": "urgent"})], TEXT)
     assert json.loads(receiver.posted[1].body)["type"] == "failure"
     receiver.always = Answer(500)
-    with pytest.raises(UnavailableError, match=r"Apprise could not send it: .*500") as caught:
+    with pytest.raises(UnavailableError, match=r"Apprise could not send the message: .*500") as caught:
         notifier.send([alert()], TEXT)
     assert "hidden" not in str(caught.value)
 
@@ -319,7 +319,7 @@ def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Sto
     assert ops.dead_count() == 0
     archive.close()
 
-    assert run("test", "ops", *options) == (0, "ops (webhook) took the test alert\n")
+    assert run("test", "ops", *options) == (0, "ops (webhook) accepted the test alert\n")
     body = json.loads(receiver.posted[0].body)
     assert body["title"].startswith("TEST alert")
     assert body["alerts"][0]["site"] == "test"

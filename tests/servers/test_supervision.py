@@ -76,7 +76,7 @@ def test_threads_that_meet_what_nobody_expected_go_on(
     """Junk in each of the store's streams and sets that a thread reads."""
     assert set(restarts(hub)) >= {
         *("alerts", "clips", "feed", "finish", "follow", "health", "heartbeat", "homeassistant", "intake"),
-        *("learning", "recall", "retention", "snapshots", "teller"),
+        *("learning", "recall", "retention", "snapshots", "dispatcher"),
     }
     assert sum(restarts(hub).values()) == 0
     client = redis.Redis.from_url(store.url, protocol=2)

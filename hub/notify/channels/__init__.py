@@ -1,1 +1,1 @@
-"""Send alerts: one module per kind of channel; `protocol` says what a channel must do."""
+"""Send alerts: one module per kind of channel; `protocol` defines the interface of a channel."""

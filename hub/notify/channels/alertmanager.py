@@ -1,7 +1,7 @@
-"""Alerts to a Prometheus Alertmanager, which groups, silences and routes them by their labels.
+"""Send alerts to a Prometheus Alertmanager, which groups, silences and routes them by their labels.
 
-An alert fires from when the sound was heard until a while after it was sent; what is heard again by then goes on
-firing. Source: Alertmanager's API v2, `POST /api/v2/alerts`.
+An alert fires from the capture time of the sound until `resolve_after_s` after it was sent. An alert with the same
+labels within that time extends it. Source: Alertmanager's API v2, `POST /api/v2/alerts`.
 """
 
 import json
@@ -21,9 +21,9 @@ class Alertmanager:
     """An Alertmanager.
 
     Args:
-        poster: its address, with `PATH`.
-        resolve_after_s: how long after it was sent an alert fires, in seconds.
-        now: the time, UTC.
+        poster: HTTP client for its address, with `PATH`.
+        resolve_after_s: time from sending an alert until it resolves, in seconds.
+        now: returns the current time, UTC.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Alertmanager:
         self._now = now
 
     def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
-        """See `Notifier.send`."""
+        """See `Channel.send`."""
         now = self._now()
         self._poster.post(json.dumps([self._posted(alert, text, now) for alert in alerts]).encode())
 

@@ -1,7 +1,7 @@
-"""Alerts as text to whatever Apprise reaches: e-mail, chat, SMS and a hundred more.
+"""Send alerts as text to the services of Apprise: e-mail, chat, SMS and a hundred more.
 
-Apprise keeps errors to itself and answers false; its log of the call then says why. It cannot tell a refusal from an
-outage, so every failure is tried again.
+Apprise raises no errors: it returns false, and its log of the call holds the reason. It does not distinguish a
+rejection from an outage, so the hub retries every failure.
 """
 
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ from shared.messages import AlertMessage
 
 
 class Apprise:
-    """One address.
+    """One Apprise address.
 
     Args:
-        url: Apprise's form of it.
-        timeout_s: longest time for one message.
+        url: address in Apprise's syntax.
+        timeout_s: maximum time for one message, in seconds.
 
     Raises:
-        Invalid: it is not such an address; it is not quoted, as it may hold a password.
+        Invalid: Apprise does not know the address. The error does not quote it, as it may hold a password.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         asset = AppriseAsset(app_id="Earwitness", app_desc="Earwitness", app_url="", async_mode=False)
-        found = Service.instantiate(url, asset=asset)
-        if not isinstance(found, NotifyBase):
-            raise InvalidError("its url is not one that Apprise knows: see https://github.com/caronc/apprise/wiki")
+        service = Service.instantiate(url, asset=asset)
+        if not isinstance(service, NotifyBase):
+            raise InvalidError("Apprise does not know this url: see https://github.com/caronc/apprise/wiki")
         self._service = Service(asset=asset)
-        self._service.add(found)
+        self._service.add(service)
         self._timeout_s = timeout_s
 
     def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
-        """See `Notifier.send`."""
+        """See `Channel.send`."""
         urgent = any(alert.severity == "urgent" for alert in alerts)
         result = self._service.notify(
             text.body,
@@ -45,5 +45,5 @@ class Apprise:
             timeout=self._timeout_s,
         )
         if not result:
-            said = "; ".join(str(entry.message) for entry in result.logs())
-            raise UnavailableError(f"Apprise could not send it: {said or 'it does not say why'}")
+            reason = "; ".join(str(entry.message) for entry in result.logs())
+            raise UnavailableError(f"Apprise could not send the message: {reason or 'no reason given'}")

@@ -1,8 +1,8 @@
-"""The way out that is always there: alerts published on the site's alert topic, done with at the PUBACK.
+"""Publish alerts on the site's alert topic, with QoS 1; this channel is always enabled.
 
-Whoever subscribes hears of every alert at once: nothing is held back. The connection is not the intake's: a hub that
-is full leaves the broker for a while, and its alerts must not wait for that, nor be sent again because of it. Hubs of
-one archive divide the alerts; those that a hub took and did not bring to the broker are taken by another.
+Subscribers receive every alert at once, without digests or quiet hours. The publisher has its own connection: a full
+hub disconnects its consumer from the broker, which must neither delay alerts nor repeat them. Hubs of one archive
+share the alerts. Another hub publishes an alert that a hub claimed and did not bring to the broker.
 """
 
 import logging
@@ -23,22 +23,22 @@ from shared.worker import Worker
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 256
-"""Most alerts that wait for their PUBACK."""
+"""Maximum number of alerts without a PUBACK."""
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
 _GRACE_S: Final = 2.0
-"""How long a hub that stops waits for the broker's last answers."""
+"""Time that a stopping hub waits for the broker's last PUBACKs, in seconds."""
 
 
 class MqttAlertPublisher:
-    """Publishes alerts, in a thread of its own.
+    """Publishes alerts on its own thread.
 
     Args:
-        outbox: keeps each alert until the broker has it.
-        settings: where the broker is.
-        client_id: stable over restarts.
-        hub: name of this hub, in whose name alerts are taken.
-        metrics: counters.
+        outbox: keeps each alert until the broker acknowledged it.
+        settings: connection to the broker.
+        client_id: MQTT client id, stable over restarts.
+        hub: name of this hub, which claims alerts under it.
+        metrics: the hub's metrics.
     """
 
     def __init__(
@@ -49,22 +49,22 @@ class MqttAlertPublisher:
         self._metrics = metrics
         self._link = MqttSession(settings, client_id)
         self._under_way: dict[int, Notification] = {}
-        self._taken: list[Notification] = []  # by the broker, which the outbox is still to be told
+        self._taken: list[Notification] = []  # the broker has them, the outbox does not know it yet
         self._look_at = 0.0
         self.worker = Worker("alerts", self._step, finish=self._finish)
 
     def start(self) -> None:
-        """Begin to publish."""
+        """Start publishing."""
         self._link.start()
         self.worker.start()
 
     def stop(self) -> None:
-        """End; what the broker does not have by then is published after the next start, or by another hub."""
+        """Stop; this hub publishes the remaining alerts after its next start, or another hub does."""
         self.worker.stop()
         self._link.stop()
 
     def _step(self) -> float:
-        """Send some alerts, or wait for some; note the broker's answers."""
+        """Publish pending alerts, or wait for some; handle the broker's PUBACKs."""
         ready = self._link.connected and len(self._under_way) < _AT_ONCE
         if ready:
             self._send_due()
@@ -72,7 +72,7 @@ class MqttAlertPublisher:
         return 0.0
 
     def _finish(self) -> None:
-        """Note the broker's last answers, and wait for them for a while."""
+        """Wait at most `_GRACE_S` for the broker's last PUBACKs, and handle them."""
         until = time.monotonic() + _GRACE_S
         while time.monotonic() < until and (self._taken or (self._under_way and self._link.connected)):
             with suppress(UnavailableError):
@@ -92,7 +92,7 @@ class MqttAlertPublisher:
 
     def _send(self, message: Notification) -> None:
         try:
-            for alert in message.alerts:  # one, unless somebody else put it there
+            for alert in message.alerts:  # one, unless another program wrote the entry
                 topic = str(AlertTopic(alert.site))
                 mid = self._link.publish(topic, encode_json(alert), content_type=JSON_CONTENT_TYPE)
         except UnavailableError:  # the connection ended just now
@@ -101,7 +101,7 @@ class MqttAlertPublisher:
             self._under_way[mid] = message
 
     def _handle_pubacks(self, wait_s: float) -> None:
-        """Take what the broker said, waiting a while for the first word; a refused alert is left over."""
+        """Handle PUBACKs; wait at most `wait_s` seconds for the first. A rejected alert is retried later."""
         try:
             signal = self._link.signals.get(timeout=wait_s) if wait_s else self._link.signals.get_nowait()
             while True:

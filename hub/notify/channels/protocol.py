@@ -1,4 +1,4 @@
-"""What a way out must be able to do."""
+"""The interface of a notification channel."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,30 +9,30 @@ from shared.messages import AlertMessage
 
 
 class RetryAfterError(UnavailableError):
-    """They are there, and ask not to be tried again before some time has passed.
+    """The receiver asks for a minimum wait before the next attempt.
 
     Args:
-        words: what they said.
-        after_s: how long to leave them alone, in seconds.
+        reason: answer of the receiver.
+        after_s: minimum wait, in seconds.
     """
 
-    def __init__(self, words: str, after_s: float) -> None:
-        super().__init__(words)
+    def __init__(self, reason: str, after_s: float) -> None:
+        super().__init__(reason)
         self.after_s = after_s
 
 
 class Channel(Protocol):
-    """Tells someone about alerts, and returns when they have it."""
+    """Sends alerts to one receiver, and returns when the receiver accepted them."""
 
     def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
-        """Tell them.
+        """Send one message.
 
         Args:
-            alerts: one, or all of a digest, the oldest first.
-            text: what people read.
+            alerts: one alert, or all of a digest, oldest first.
+            text: title and body for people.
 
         Raises:
-            Unavailable: it may work later (`Later` says when).
-            Invalid: they will never take it.
+            Unavailable: it may work later (`RetryAfterError` holds the minimum wait).
+            Invalid: the receiver rejects the message for good.
         """
         ...

@@ -1,8 +1,8 @@
-"""Alerts as JSON to a webhook, signed, so that the receiver can tell that they are ours, whole and new.
+"""Send alerts as signed JSON to a webhook, so that the receiver can verify their origin, integrity and age.
 
 The signature is an HMAC-SHA256, keyed with the shared secret, over the timestamp, a dot and the body, in hexadecimal
-after "v1=". The delivery's name is made of the alerts' ids alone: it is the same whenever these alerts are sent
-again, and a receiver that keeps the names it saw takes each once. docs/alerts.md shows how to check a signature.
+after "v1=". The delivery id depends on the alerts' ids alone, so a repeated delivery has the same id. A receiver that
+stores these ids can skip repetitions. docs/alerts.md shows how to check a signature.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ class Webhook:
     """A webhook.
 
     Args:
-        poster: where it is.
-        key: of the signature; None leaves it out.
-        now: the time, UTC.
+        poster: HTTP client for its address.
+        key: key of the signature; None sends no signature.
+        now: returns the current time, UTC.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Webhook:
         self._now = now
 
     def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
-        """See `Notifier.send`."""
+        """See `Channel.send`."""
         delivery = delivery_id(alerts)
         body = json.dumps(
             {
@@ -59,16 +59,16 @@ class Webhook:
 
 
 def delivery_id(alerts: Sequence[AlertMessage]) -> str:
-    """What a receiver knows these alerts by, however often they come."""
+    """Return the id of a delivery of these alerts, the same for each repetition."""
     return hashlib.sha256("\n".join(alert.event for alert in alerts).encode()).hexdigest()[:32]
 
 
 def signature(key: bytes, timestamp: str, body: bytes) -> str:
-    """The signature's header.
+    """Return the value of the signature header.
 
     Args:
-        key: shared with the receiver.
-        timestamp: seconds since 1970 UTC, as in the header.
-        body: as sent.
+        key: secret shared with the receiver.
+        timestamp: seconds since 1970 UTC, as in the timestamp header.
+        body: body of the request.
     """
     return "v1=" + hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()

@@ -156,8 +156,8 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     before = contents(founded)
     for arguments, words in (
         (("--broker", "broker.example"), "is there already; nothing was written"),
-        (("--sensor", "harbour/street-1", "--renew", "--broker", "b.example"), "one at a time"),
-        ((), "say which sensors to add"),
+        (("--sensor", "harbour/street-1", "--renew", "--broker", "b.example"), "give one of them"),
+        ((), "give the sensors to add"),
         (("--sensor", "harbour/street-9", "--port", "web=8081"), "No such option"),
         (
             ("--renew", "--layout", "here", "--public-url", "https://x.example"),
@@ -184,7 +184,7 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "say how sensors will reach the broker"),
+        ((), "--broker NAME"),
         *(
             (("--broker", host), "neither a host's name in ASCII nor an address: write broker.example or 192.0.2.7")
             for host in ("brücke.example", "", "a b", "mqtts://broker.example", "broker.example:8883", "192.0.2.300")
@@ -343,6 +343,6 @@ def test_a_list_of_sensors_may_hold_those_that_are_there(tmp_path: Path) -> None
     names.write_text("harbour/street-1\nharbour/street-9\n")
     code, printed = init(str(folder), "--sensors", str(names))
     assert code == 0, printed
-    assert "1 there already, and left as they are; new certificates: deployment renew" in printed
+    assert "1 sensors existed and stay unchanged; `deployment renew` makes new certificates" in printed
     assert (folder / "sensors" / "harbour" / "street-9" / "sensor.crt").exists()
     assert (folder / "sensors" / "harbour" / "street-1" / "sensor.crt").read_bytes() == before

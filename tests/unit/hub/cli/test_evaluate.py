@@ -196,7 +196,7 @@ def test_classes_are_recognised_from_a_few_examples(esc10: Path, known: Path, ca
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (["--data", ".", "--halves", "--few-shot"], "give one of them"),
+        (["--data", ".", "--halves", "--few-shot"], "give either --halves or --few-shot"),
         (["--database", ".", "--queries", ".", "--halves"], "--halves needs --data or --sonyc"),
         (["--sonyc", ".", "--few-shot"], "--few-shot needs --data"),
         (["--data", ".", "--halves", "--plot", "x.svg"], "--plot draws mAP over K"),

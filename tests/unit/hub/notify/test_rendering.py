@@ -73,10 +73,10 @@ def impact() -> AlertMessage:
 def test_a_named_sound_is_told_by_its_name() -> None:
     told = {"name": "bakery fan", "name_id": "5f2c81a0", "name_probability": 0.934, "watched": True}
     text = SHIPPED.text([impact().model_copy(update=told)])
-    assert text.title == "bakery fan, heard again, at demo/street-1, 07:02 (recurring)"
-    assert text.body.splitlines()[1] == "93 % sure it is the same source as an example of bakery fan"
+    assert text.title == "bakery fan, detected again, at demo/street-1, 07:02 (recurring)"
+    assert text.body.splitlines()[1] == "93 % probability that it is the same source as an example of bakery fan"
     assert (
-        "bakery fan, heard again, at demo/street-1"
+        "bakery fan, detected again, at demo/street-1"
         in SHIPPED.text([impact().model_copy(update=told)], digest=True).body
     )
 
@@ -86,10 +86,10 @@ def test_an_inspector_reads_what_where_when_how_sure_and_when_again() -> None:
         title="machinery impact at demo/street-1, 07:02 (recurring)",
         body="""\
 Thu 26 Nov 07:02, 68 dB, 12 dB above ambient
-82 % sure it is the same kind of sound as Tue 24 Nov 07:05 at demo/street-1 (and 3 more)
-Heard here 9 times on 9 days since 2 Nov, weekdays around 07:00. Next likely: Mon 30 Nov 07:00-08:00 (88 %; any such \
-hour: 6 %; 7 of 8 earlier forecasts came true)
-Also heard at demo/street-2 at the same time
+82 % probability that it is the same kind of sound as Tue 24 Nov 07:05 at demo/street-1 (and 3 more)
+Detected here 9 times on 9 days since 2 Nov, weekdays around 07:00. Next likely: Mon 30 Nov 07:00-08:00 (88 %; any such \
+hour: 6 %; 7 of 8 earlier forecasts were right)
+Also detected at demo/street-2 at the same time
 https://noise.example/alerts/demo.street-1.boot.9""",
         page="https://noise.example/alerts/demo.street-1.boot.9",
     )
@@ -106,7 +106,7 @@ def test_an_inspector_reads_which_source_it_is() -> None:
         regularity="weekdays around 07:00",
     )
     known = SHIPPED.text([impact().model_copy(update={"source": source})])
-    assert "This machine, the 6th time since 3 Nov, weekdays around 07:00 (83 % sure).\n" in known.body
+    assert "This machine, the 6th time since 3 Nov, weekdays around 07:00 (83 % probability).\n" in known.body
     new = SHIPPED.text([impact().model_copy(update={"source": source.model_copy(update={"new": True})})])
     assert "A machine, not heard here before.\n" in new.body
 
@@ -226,7 +226,7 @@ def test_a_template_of_ones_own_is_used(tmp_path: Path) -> None:
         ("title\n\n\n{{ alert.recurrence.times }}", "line 4: "),
         ("{{ alert | nonsense }}", "line 1: No filter"),
         ("title\n{{ alert.__class__.__mro__ }}", "line 2: .*unsafe"),
-        ("{# nothing #}", "first line is the title"),
+        ("{# nothing #}", "its first line, is empty"),
     ],
 )
 def test_a_template_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, source: str, reason: str) -> None:
