@@ -1,1 +1,1 @@
-"""Define every metric of the hub (`definitions`), and render them for a scrape (`exposition`)."""
+"""Define every metric of the hub (`definitions`), and render the metrics for a scrape (`exposition`)."""

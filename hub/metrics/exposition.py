@@ -1,4 +1,4 @@
-"""The metrics as text, in the format that is asked for."""
+"""Render metrics as text, in the requested format."""
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -7,11 +7,11 @@ from shared.content_negotiation import preferred
 
 
 def expose(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
-    """The metrics, and their content type.
+    """Return the rendered metrics and their content type.
 
     Args:
-        registry: what there is.
-        accept: header `Accept` of the request: who prefers OpenMetrics is told exemplars too.
+        registry: the metrics.
+        accept: header `Accept` of the request. OpenMetrics, if preferred, includes exemplars.
     """
     encode, content_type = choose_encoder(preferred(accept or ""))
     return encode(registry), content_type

@@ -1,9 +1,9 @@
-"""Measure the hub, its store, its sensors and its models, as the metrics of `hub.metrics.definitions`.
+"""Measure the hub, Redis, the sensors and the models, and export the metrics of `hub.metrics.definitions`.
 
 | module | what it does |
 |---|---|
 | `monitor` | builds all probes and runs them at their intervals |
 | `sensors`, `store`, `certificates`, `clocks`, `verdicts` | one probe each |
 | `drift` | compares presence, match probability and embeddings with a reference |
-| `heartbeat` | sends a message from a sensor's topic through the pipeline and back, again and again |
+| `heartbeat` | periodically sends a message from a sensor's topic through the pipeline and back |
 """

@@ -1,4 +1,4 @@
-"""A look at the certificates of the connection to the broker: on the day that one ends, nothing connects any more."""
+"""Probe of the certificates of the connection to the broker, which fails when one of them expires."""
 
 from datetime import datetime
 
@@ -8,11 +8,11 @@ from shared.settings import MqttSettings
 
 
 class CertificateProbe:
-    """Tells when they end.
+    """Exports the expiry times of the certificates.
 
     Args:
-        mqtt: where the broker is, and the hub's own certificate.
-        metrics: where it is told.
+        mqtt: connection to the broker, with the hub's certificate.
+        metrics: the hub's metrics.
     """
 
     def __init__(self, mqtt: MqttSettings, metrics: HubMetrics) -> None:
@@ -20,11 +20,11 @@ class CertificateProbe:
         self._metrics = metrics
 
     def run(self, _now: datetime) -> None:
-        """Ask the broker for its certificate, and read the hub's; one that cannot be told now is left out."""
+        """Fetch the broker's certificate and read the hub's; skip one that is not available."""
         ends = {"broker": broker_certificate_expiry(self._mqtt), "hub": client_certificate_expiry(self._mqtt)}
         self._metrics.certificate_end.replace_all(
             {(of,): end.timestamp() for of, end in ends.items() if end is not None}
         )
 
     def on_store_unavailable(self) -> None:
-        """Nothing: it asks no store."""
+        """Do nothing, as this probe does not use Redis."""

@@ -1,4 +1,4 @@
-"""A look at clocks: whether this hub's agrees with the store's and the sensors'; if not, nothing is removed by it."""
+"""Probe of the clocks: if this hub's clock differs from those of Redis and the sensors, the hub removes nothing."""
 
 import logging
 from collections.abc import Callable
@@ -16,10 +16,10 @@ class ClockLook:
     """Compares this hub's clock with others, and keeps the reasons to doubt it.
 
     Args:
-        archive: in the store whose clock is asked, with the sensors.
-        metrics: where it is told.
-        tolerance: clocks may differ by so much.
-        now: the time, UTC.
+        archive: the event store, with the clocks of Redis and the sensors.
+        metrics: the hub's metrics.
+        tolerance: maximum difference of clocks.
+        now: returns the current time, UTC.
     """
 
     def __init__(
@@ -37,42 +37,42 @@ class ClockLook:
 
     @property
     def trusted(self) -> bool:
-        """Return whether no reason to doubt this hub's clock was found."""
+        """Whether there is no reason to doubt this hub's clock."""
         return not self.doubts.clock
 
     def run(self, _now: datetime) -> None:
-        """Compare the clocks, and tell.
+        """Compare the clocks, and export the result.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         sensors = self._archive.sensors()
         store_now, now = self._archive.time(), self._now()
-        found = doubts(now, store_now, sensors, self._tolerance)
-        if found.retention and not found.clock and self._archive.full():
-            # Nothing is newer as the store takes nothing: only what is removed by age ends that.
-            found = replace(found, retention="")
-        if found != self.doubts:
-            self._log(found)
-        self.doubts = found
-        self._metrics.refused.set(float(bool(found.retention)))
+        current = doubts(now, store_now, sensors, self._tolerance)
+        if current.retention and not current.clock and self._archive.full():
+            # A full Redis accepts no newer events, so only removal by age helps.
+            current = replace(current, retention="")
+        if current != self.doubts:
+            self._log(current)
+        self.doubts = current
+        self._metrics.refused.set(float(bool(current.retention)))
 
     def on_store_unavailable(self) -> None:
-        """Nothing: what was found stands until the store is back."""
+        """Keep the last result until Redis answers again."""
 
     def may_remove(self) -> bool:
-        """Whether things may be removed by this hub's clock, looked at anew; a refusal is counted.
+        """Compare the clocks again, and return whether the hub may remove by age; count a refusal.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         self.run(self._now())
         if self.doubts.retention:
             self._metrics.refusals.inc()
         return not self.doubts.retention
 
-    def _log(self, found: Doubts) -> None:
-        if found.retention:
-            log.error("nothing is removed by age", extra={"reason": found.retention})
+    def _log(self, current: Doubts) -> None:
+        if current.retention:
+            log.error("removal by age paused", extra={"reason": current.retention})
         elif self.doubts.retention:
-            log.info("things are removed by age again")
+            log.info("removal by age resumed")

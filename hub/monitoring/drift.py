@@ -1,12 +1,12 @@
-"""Drift: whether what the network hears and says is still what it was, measured on what the archive holds anyway.
+"""Drift of a network's inputs and outputs, measured on archived events.
 
-Nothing is added to the way of an event. Every few minutes a sample of the last day's events is read, evenly over
-time, and compared with two references: what the network learnt from, as its training record tells, which says how
-unlike this place is; and the first days in which it heard here, kept in the store for all hubs, which says whether
-something changed. Likeness is compared by episodes; its reference is of the later half of these days, as at first
-there is little to resemble.
+The probe adds no work to the pipeline. Every few minutes it reads a sample of the last day's events, evenly over
+time, and compares it with two references. The training data, from the checkpoint, shows how far this deployment
+differs from it. The first days at this deployment, kept in Redis for all hubs, show later changes. The probe compares
+match probabilities by episode. Their reference covers the later half of the first days, as the archive is small
+before.
 
-To have a reference made anew, say after sensors were moved, delete its key (`hub.store.keys`).
+To build a new reference, for example after sensors were moved, delete its key (`hub.store.keys`).
 """
 
 import json
@@ -31,24 +31,24 @@ from shared.taxonomy import CATEGORIES
 SAMPLE: Final = 2_000
 """Events whose presence is read."""
 _MOST: Final = 20_000
-"""Events looked through for these, where other feature spaces have most of them."""
+"""Maximum events to search for these, if most events are of other feature spaces."""
 EMBEDDED: Final = 300
-"""Of these, those whose features are read too: they are much larger."""
+"""Events of the sample whose features, which are much larger, are read too."""
 SPAN_MS: Final = 15 * 60_000
-"""Events of one sensor within so long count as one that tells anything."""
+"""Events of one sensor within this time count as one independent observation, in ms."""
 LEAST_SPANS: Final = 72
-"""With fewer, chance alone drifts."""
+"""Minimum of independent observations; with fewer, chance alone looks like drift."""
 TRAINING, DEPLOYMENT = "training", "deployment"
-"""What is compared with."""
+"""Names of the references."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MonitoredModel:
-    """A network, as far as drift is concerned.
+    """A network whose drift is measured.
 
     Attributes:
-        space: whose features it takes.
-        fingerprint: tells it from others.
+        space: its feature space.
+        fingerprint: identifies the network.
         record: its training record.
     """
 
@@ -57,7 +57,7 @@ class MonitoredModel:
     record: Mapping[str, Any]
 
     def trained_shares(self) -> dict[str, float]:
-        """Share of each category in what it learnt from; nothing if the record does not tell."""
+        """Return the share of each category in the training data; empty if the record has none."""
         positives, clips = self.record.get("positives"), self.record.get("domain") or self.record.get("clips")
         if not positives or not clips:
             return {}
@@ -71,7 +71,7 @@ class EventSample:
     Attributes:
         presence: float32 [n, 8].
         features: uint8 [m, frames, dimension], of some of them.
-        spans: how many of them are independent of each other.
+        spans: number of independent observations.
     """
 
     presence: npt.NDArray[np.float32]
@@ -79,21 +79,21 @@ class EventSample:
     spans: int
 
     def enough(self, least: int) -> bool:
-        """Whether something can be said of it."""
+        """Return whether the sample is large enough for a measurement."""
         return len(self.presence) >= least and self.spans >= LEAST_SPANS
 
 
 class DriftProbe:
-    """Measures drift, and tells.
+    """Measures drift and exports it.
 
     Args:
-        archive: whose events.
-        episode_store: whose episodes.
-        metrics: where it is told.
+        archive: the event store.
+        episode_store: the episode store.
+        metrics: the hub's metrics.
         judges: the networks in use.
-        window: length of the time that is looked at.
-        least: events that it takes to say anything.
-        first: length of the time that becomes the reference.
+        window: time span of the measured events.
+        least: minimum events of a measurement.
+        first: time span of the reference of this deployment.
     """
 
     def __init__(
@@ -119,10 +119,10 @@ class DriftProbe:
         )
 
     def run(self, now: datetime) -> None:
-        """Tell how far every distribution is from its reference, as far as there is enough to say so.
+        """Export the distance of each distribution from its reference, where the sample is large enough.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         now_ms, since_ms = to_ms(now), to_ms(now - self._window)
         presence: dict[tuple[str, ...], float] = {}
@@ -138,8 +138,8 @@ class DriftProbe:
             referred |= {(space.id, against): float(one.events) for against, one in references.items()}
             if len(sample.presence) < self._least:
                 continue
-            heard = (sample.presence >= PRESENCE_THRESHOLD).mean(axis=0)
-            share |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, heard, strict=True)}
+            shares = (sample.presence >= PRESENCE_THRESHOLD).mean(axis=0)
+            share |= {(space.id, name): float(value) for name, value in zip(CATEGORIES, shares, strict=True)}
             for against, reference in references.items() if sample.enough(self._least) else ():
                 drifted = reference.presence_psi(sample.presence, sample.spans)
                 presence |= {
@@ -151,19 +151,19 @@ class DriftProbe:
         self._metrics.embedding_psi.replace_all(embedding)
         self._metrics.drift_events.replace_all(measured)
         self._metrics.reference_events.replace_all(referred)
-        self._look_at_likeness(since_ms, now_ms)
+        self._measure_match_probability(since_ms, now_ms)
 
     def on_store_unavailable(self) -> None:
-        """Nothing: the figures are of a day, and stay true for longer than a store is away."""
+        """Keep the last values, which describe a whole day."""
 
     def _references(self, judge: MonitoredModel, now_ms: int) -> dict[str, Reference]:
-        """What there is to compare with."""
-        found = {DEPLOYMENT: self._first_heard(judge, now_ms)}
+        """Return the available references by name."""
+        references = {DEPLOYMENT: self._deployment_reference(judge, now_ms)}
         if "reference" in judge.record:
-            found[TRAINING] = Reference.from_json(judge.record["reference"])
-        return {against: reference for against, reference in found.items() if reference is not None}
+            references[TRAINING] = Reference.from_json(judge.record["reference"])
+        return {against: reference for against, reference in references.items() if reference is not None}
 
-    def _first_heard(self, judge: MonitoredModel, now_ms: int) -> Reference | None:
+    def _deployment_reference(self, judge: MonitoredModel, now_ms: int) -> Reference | None:
         key = keys.drift_reference(judge.space.id, judge.fingerprint)
         since_ms, known = self._known(key, now_ms)
         if known is not None:
@@ -173,10 +173,10 @@ class DriftProbe:
         sample = self._sample(judge.space, since_ms, now_ms)
         if not sample.enough(self._least):
             return None
-        made = Reference.from_sample(sample.presence, sample.features, sample.spans)
-        return Reference.from_json(self._store_reference_once(key, made.document()))
+        reference = Reference.from_sample(sample.presence, sample.features, sample.spans)
+        return Reference.from_json(self._store_reference_once(key, reference.document()))
 
-    def _look_at_likeness(self, since_ms: int, now_ms: int) -> None:
+    def _measure_match_probability(self, since_ms: int, now_ms: int) -> None:
         key = keys.probability_drift_reference("-".join(judge.fingerprint for judge in self._judges))
         begun_ms, reference = self._known(key, now_ms)
         if reference is None and now_ms - begun_ms >= self._first_ms:
@@ -189,33 +189,33 @@ class DriftProbe:
         self._metrics.match_probability_psi.replace_all({} if value is None else {(): value})
 
     def _match_probability(self, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
-        """Counts of the best likeness of the latest episodes between two times, in tenths: int64 [1, 10]."""
+        """Return the histogram of the latest episodes' highest match probabilities, in tenths: int64 [1, 10]."""
         episodes = self._episode_store.episodes(limit=SAMPLE, since_ms=since_ms, before_ms=until_ms)
         return decile_histogram(np.array([[episode.max_match_probability] for episode in episodes]).reshape(-1, 1))
 
     @translated
     def _known(self, key: str, now_ms: int) -> tuple[int, Any]:
-        """Since when a network hears, and the reference if there is one."""
+        """Return the time from which a network is in use, in ms, and the reference or None."""
         self._redis.hsetnx(key, "since_ms", now_ms)
         since, reference = self._redis.hmget(key, "since_ms", "reference")
         return int(since), None if reference is None else json.loads(reference)
 
     @translated
     def _store_reference_once(self, key: str, reference: object) -> Any:  # noqa: ANN401 - JSON values
-        """The reference that all hubs use from now on: that of the first."""
+        """Store a reference unless another hub did, and return the stored one."""
         self._redis.hsetnx(key, "reference", json.dumps(reference))
         return json.loads(self._redis.hget(key, "reference"))
 
     @translated
     def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> EventSample:
-        """Events of a space captured between two times, evenly over them: those among so many of all spaces."""
+        """Return the events of a feature space among `among` events captured between two times, evenly spread."""
         before = int(self._redis.zcount(keys.EVENTS, "-inf", f"({since_ms}"))
         count = int(self._redis.zcount(keys.EVENTS, since_ms, until_ms))
         ranks = np.unique(np.linspace(before, before + count - 1, min(count, among)).astype(np.int64))
         pipe = self._redis.pipeline(transaction=False)
         for rank in ranks:
             pipe.zrange(keys.EVENTS, int(rank), int(rank))
-        events = [found[0] for found in pipe.execute() if found]
+        events = [names[0] for names in pipe.execute() if names]
         for event in events:
             pipe.hmget(keys.event(event.decode()), "space", "presence", "captured_ms")
         rows = [

@@ -1,17 +1,18 @@
-"""The heartbeat: a message that goes all the way from a sensor's topic to the alerts and back, again and again.
+"""The heartbeat: a message that the hub periodically sends from a sensor's topic through the pipeline and back.
 
-1. `Heart` publishes an event of the site `heartbeat` on a topic of its own, as a sensor would.
-2. Intake and pipeline take it like any event, and search what resembles it, but archive nothing of it and judge
-   nothing: `answer` keeps an alert of it for a minute, in no list, and puts that into the outbox of the way to MQTT.
-3. The publisher of alerts sends it to the topic on which hubs alone listen.
-4. `Heart` hears it, and knows how long all of that took.
+1. `HeartbeatMonitor` publishes an event of the site `heartbeat` on its own topic, as a sensor would.
+2. Consumer and pipeline handle it like any event and search for matches, but do not archive it or raise alerts.
+   `HeartbeatResponder` keeps an alert of it for a minute, in no list, and puts it into the outbox of MQTT.
+3. The alert publisher sends it to a topic to which only hubs subscribe.
+4. `HeartbeatMonitor` receives it and measures the round-trip time.
 
-While they come back, the hub says on a retained topic that its intake is open; before the first on a connection, and
-when one does not, that it is closed, as its last will does when it ends. Sensors then keep what they hear instead of
-filling the broker (`edge.hub_availability`). Where the broker refuses heartbeats nothing is known, and nothing said.
+While heartbeats return, the hub publishes on a retained topic that its intake is open. It publishes that the intake
+is closed before the first heartbeat of a connection and when one is missed; its last will does so when it ends.
+Sensors then keep events in their spools instead of filling the broker (`edge.hub_availability`). If the broker
+rejects heartbeats, the hub publishes nothing about its intake.
 
-So one number says that broker, intake, models, store, outbox and publisher work together; what it does not pass is
-the teller and the other ways out, for which `earwitness_store_alerts_unpublished` and the notifiers' own metrics are.
+The round-trip time covers broker, consumer, models, Redis, outbox and publisher. It does not cover the dispatcher and
+the other channels; see `earwitness_store_alerts_unpublished` and the metrics of the channels.
 """
 
 import logging
@@ -55,16 +56,16 @@ from shared.worker import Worker
 log = logging.getLogger(__name__)
 
 _FORGOTTEN_S: Final = 600
-"""After which nobody waits for it any more."""
+"""Time after which the monitor forgets a heartbeat, in seconds."""
 _TICK_S: Final = 0.5
 _AGAIN_S: Final = 1.0
-"""After which a heartbeat is sent again that came before the intake had subscribed to it."""
+"""Wait before repeating a heartbeat that was sent before the consumer had subscribed, in seconds."""
 _NOTHING: Final = b""
-"""Withdraws what was said of the intake. Source: MQTT 5.0, 3.3.1.3 (a retained message of no bytes)."""
+"""Removes the retained state of the intake. Source: MQTT 5.0, 3.3.1.3 (a retained message of no bytes)."""
 
 
 def build_heartbeat(hub: str, boot: str, number: int, space: FeatureSpace, now: datetime) -> Event:
-    """A heartbeat as a sensor's event, silent."""
+    """Return a heartbeat: a sensor's event of silence."""
     return Event(
         id=EventId(HEARTBEAT_SITE, hub, boot, number),
         captured_at=now,
@@ -76,14 +77,14 @@ def build_heartbeat(hub: str, boot: str, number: int, space: FeatureSpace, now: 
 
 
 class HeartbeatMonitor:
-    """Beats, in a thread of its own, while a hub runs.
+    """Sends heartbeats on its own thread while a hub runs.
 
     Args:
-        settings: where the broker is.
+        settings: connection to the broker.
         hub: name of this hub.
-        space: a feature space that it has a model of.
-        interval_s: time between beats, in seconds.
-        metrics: where round trips are told.
+        space: a feature space for which the hub has a model.
+        interval_s: time between heartbeats, in seconds.
+        metrics: the hub's metrics.
     """
 
     def __init__(
@@ -95,38 +96,38 @@ class HeartbeatMonitor:
         self._metrics = metrics
         self._boot = uuid.uuid4().hex[:12]
         self._number = 0
-        self._sent: dict[str, float] = {}  # monotonic time by event, of those that are under way
-        self._missed: set[str] = set()  # of these
-        self._unanswered: dict[int, str] = {}  # event by message id, of those that the broker did not acknowledge yet
+        self._sent: dict[str, float] = {}  # monotonic time by event, of heartbeats in flight
+        self._missed: set[str] = set()  # events of these
+        self._unanswered: dict[int, str] = {}  # event by message id, until the broker acknowledges it
         self._due_s = 0.0
         self._warned = False
         self._listening = False
         self._intake = str(HubTopic(hub, "intake"))
-        self._said: bytes | None = None
+        self._published: bytes | None = None
         will = LastWill(self._intake, INTAKE_CLOSED, at_stop=True)
         self._link = MqttSession(settings.without_session(), f"earwitness-hub-{hub}-heartbeat", will=will)
         self.worker = Worker("heartbeat", self._step)
 
     @property
     def missing(self) -> bool:
-        """Whether heartbeats that the broker took are not back in time."""
+        """Whether heartbeats that the broker accepted did not return in time."""
         return bool(self._missed)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start sending heartbeats."""
         self._metrics.last_beat.set(0)
         self._link.start()
         self.worker.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread and the connection."""
         self.worker.stop()
         self._link.stop()
 
     def _step(self) -> float:
         now_s = time.monotonic()
         if now_s >= self._due_s and self._listening:
-            self._give_up(now_s)
+            self._count_missed(now_s)
             self._beat(now_s)
             self._due_s = now_s + self._interval_s
         with suppress(queue.Empty):
@@ -144,8 +145,8 @@ class HeartbeatMonitor:
         self._unanswered[mid] = str(event.id)
         self._sent[str(event.id)] = now_s
 
-    def _give_up(self, now_s: float) -> None:
-        """Count beats as missed that are not back in time; forget those that will never be."""
+    def _count_missed(self, now_s: float) -> None:
+        """Count heartbeats that did not return in time as missed; forget them after `_FORGOTTEN_S`."""
         for event, sent_s in list(self._sent.items()):
             if now_s - sent_s > KEPT_S and event not in self._missed:
                 self._missed.add(event)
@@ -161,19 +162,19 @@ class HeartbeatMonitor:
             case Connected():
                 self._link.subscribe(HEARTBEAT_REPLY_TOPIC)
                 self._listening = True
-                self._said = None
-                self._publish_intake_state(INTAKE_CLOSED)  # this connection may be up before the intake's
+                self._published = None
+                self._publish_intake_state(INTAKE_CLOSED)  # this connection may be up before the consumer's
                 self._due_s = 0.0
             case Disconnected():
                 self._listening = False
             case Acknowledged(mid=mid, reason=reason):
-                self._sent_or_not(self._unanswered.pop(mid, None), reason)
+                self._on_puback(self._unanswered.pop(mid, None), reason)
             case Received() as received:
                 self._link.acknowledge(received)
                 self._on_reply(received)
 
-    def _sent_or_not(self, event: str | None, reason: int) -> None:
-        """The broker said what became of a heartbeat, or, if `event` is None, of what was said of the intake."""
+    def _on_puback(self, event: str | None, reason: int) -> None:
+        """Handle the broker's answer to a heartbeat, or, if `event` is None, to the intake state."""
         if event is not None and (reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS):
             self._sent.pop(event, None)
             if reason >= FAILURE:
@@ -183,8 +184,8 @@ class HeartbeatMonitor:
         if reason >= FAILURE and not self._warned:
             self._warned = True
             log.warning(
-                "the broker refuses %s: its ACL must let hubs read and write %s",
-                "what is said of the intake" if event is None else "heartbeats",
+                "the broker rejects %s: its ACL must let hubs read and write %s",
+                "the intake state" if event is None else "heartbeats",
                 self._intake if event is None else f"{ROOT}/{HEARTBEAT_SITE}/{self._hub}/#",
                 extra={"reason_code": reason},
             )
@@ -196,20 +197,20 @@ class HeartbeatMonitor:
             log.warning("not a heartbeat", extra={"topic": received.topic, "reason": str(error)})
             return
         sent_s = self._sent.pop(event, None)
-        if sent_s is None:  # another hub's, or told twice
+        if sent_s is None:  # of another hub, or a duplicate
             return
         self._metrics.beat_delay.observe(received.received_s - sent_s, exemplar(event))
         self._metrics.last_beat.set(time.time())
-        if event in self._missed:  # a backlog: it is worked on, and need not grow
+        if event in self._missed:  # a backlog that the hub is working on; the intake stays closed
             self._missed.discard(event)
             return
         self._metrics.beats.labels("ok").inc()
         self._publish_intake_state(INTAKE_OPEN)
 
     def _publish_intake_state(self, intake: bytes) -> None:
-        """Tell sensors whether events are taken, if they were told otherwise."""
-        if intake == self._said:
+        """Publish whether this hub receives events, if the published state differs."""
+        if intake == self._published:
             return
         with suppress(UnavailableError):
             self._link.publish(self._intake, intake, retain=True)
-            self._said = intake
+            self._published = intake

@@ -1,4 +1,4 @@
-"""Everything that is measured of a running hub beside its work, put together, started and stopped."""
+"""Build, start and stop all probes of a running hub."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -28,11 +28,11 @@ _HOUR_S: Final = 3_600.0
 
 
 class IndexProbe:
-    """Tells how much memory the rows of the index take.
+    """Exports the memory of the index rows.
 
     Args:
-        indexes: in this process.
-        metrics: where it is told.
+        indexes: indexes in this process.
+        metrics: the hub's metrics.
     """
 
     def __init__(self, indexes: Sequence[MemoryIndex], metrics: HubMetrics) -> None:
@@ -40,34 +40,34 @@ class IndexProbe:
         self._metrics = metrics
 
     def run(self, _now: datetime) -> None:
-        """Tell the bytes of each index."""
+        """Export the bytes of each index."""
         self._metrics.index_bytes.replace_all({(one.scorer.space.id,): float(_bytes(one)) for one in self._indexes})
 
     def on_store_unavailable(self) -> None:
-        """Nothing: it asks no store."""
+        """Do nothing, as this probe does not use Redis."""
 
 
 def _bytes(index: MemoryIndex) -> int:
-    """Bytes of the rows that are filled; those that are not take no memory yet."""
+    """Return the bytes of filled rows; unfilled ones take no memory yet."""
     total = 0
     for chunk, rows in index.chunks().values():
         columns = (chunk.towers, chunk.captured_ms, chunk.place, chunk.laeq, chunk.present, chunk.deleted)
         total += rows * sum(int(np.prod(column.shape[1:])) * column.itemsize for column in columns)
-        total += rows * sum(own.shape[1] * own.element_size() for own in chunk.sketches)
+        total += rows * sum(sketch.shape[1] * sketch.element_size() for sketch in chunk.sketches)
     return total
 
 
 class HealthMonitor:
-    """Looks at store, sensors, index and drift, and the heartbeat.
+    """The probes of Redis, sensors, index and drift, and the heartbeat.
 
     Args:
-        settings: all of them.
-        archive: events.
-        episode_store: episodes.
-        feedback: verdicts.
+        settings: all settings of the hub.
+        archive: the event store.
+        episode_store: the episode store.
+        feedback: source of verdicts.
         retrieval: models and indexes.
-        metrics: where it is told.
-        clock: compares clocks.
+        metrics: the hub's metrics.
+        clock: probe of the clocks.
     """
 
     def __init__(
@@ -122,28 +122,28 @@ class HealthMonitor:
 
     @property
     def workers(self) -> list[Worker]:
-        """The threads of looks and heartbeat."""
+        """Workers of probes and heartbeat."""
         return [self._watch.worker, *([self._heart.worker] if self._heart else [])]
 
     @property
     def beats_missing(self) -> bool:
-        """Whether heartbeats are sent and do not come back."""
+        """Whether heartbeats are sent and do not return."""
         return self._heart is not None and self._heart.missing
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the probes."""
         self._watch.start()
 
     def start_heartbeat(self) -> None:
-        """Begin to send heartbeats: events are taken from now on."""
+        """Start the heartbeat; the hub receives events from now on."""
         if self._heart is not None:
             self._heart.start()
 
     def stop_heartbeat(self) -> None:
-        """End the heartbeats: events are taken no more."""
+        """Stop the heartbeat; the hub no longer receives events."""
         if self._heart is not None:
             self._heart.stop()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the probes."""
         self._watch.stop()

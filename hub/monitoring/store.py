@@ -1,4 +1,4 @@
-"""A look at the store: whether it answers, its memory, what it keeps and what waits in it; and at the hub's disks."""
+"""Probe of Redis (availability, memory, contents, queues) and of the hub's disks."""
 
 import math
 import shutil
@@ -16,16 +16,16 @@ from hub.store.events import EventStore, translated
 
 _PAGE: Final = 100
 _LATE_LOOKED_AT: Final = 5_000
-"""Of so many of the oldest events it is looked whether they came late."""
+"""Maximum of oldest events that the probe checks for late arrival."""
 
 
 class StoreProbe:
-    """Asks the store how it is, and tells.
+    """Queries Redis and the disks, and exports the results.
 
     Args:
-        archive: in that store.
-        metrics: where it is told.
-        folders: what the hub writes to, by name.
+        archive: the event store.
+        metrics: the hub's metrics.
+        folders: folders that the hub writes to, by name.
     """
 
     def __init__(self, archive: EventStore, metrics: HubMetrics, folders: Mapping[str, Path]) -> None:
@@ -35,10 +35,10 @@ class StoreProbe:
         self._folders = folders
 
     def run(self, _now: datetime) -> None:
-        """Tell how store and disks are.
+        """Export the state of Redis and the disks.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         self._ask()
         self._metrics.store_up.set(1)
@@ -47,7 +47,7 @@ class StoreProbe:
         self._look_at_disks()
 
     def on_store_unavailable(self) -> None:
-        """Tell that the store is away; nothing is known of what it keeps."""
+        """Export that Redis does not answer, and set its other metrics to NaN."""
         metrics = self._metrics
         metrics.store_up.set(0)
         for gauge in (
@@ -71,14 +71,16 @@ class StoreProbe:
     def _look_at_disks(self) -> None:
         usage = {}
         for name, folder in self._folders.items():
-            with suppress(OSError):  # it is made with the first file; whether it can be, `check` tells
+            with suppress(
+                OSError
+            ):  # the folder appears with the first file; `check` tests whether the hub can write it
                 usage[name] = shutil.disk_usage(folder)
         self._metrics.disk_free.replace_all({(name,): float(disk.free) for name, disk in usage.items()})
-        # As `df` does: what is reserved for the system counts as no room.
+        # As in `df`, blocks reserved for the system do not count.
         self._metrics.disk_size.replace_all({(name,): float(disk.used + disk.free) for name, disk in usage.items()})
 
     def _oldest_ms(self) -> float:
-        """When the oldest event was captured, of those that did not come late; NaN if there is none."""
+        """Return the capture time of the oldest event that did not arrive late, in ms; NaN if there is none."""
         for start in range(0, _LATE_LOOKED_AT, _PAGE):
             rows = self._redis.zrange(keys.EVENTS, start, start + _PAGE - 1, withscores=True)
             if not rows:

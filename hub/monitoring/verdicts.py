@@ -1,4 +1,4 @@
-"""A look at what people said of alerts: how much of it there is, and whether alerts are as sure as they are right."""
+"""Probe of the verdicts on alerts: their number, and the calibration of match probabilities."""
 
 import math
 from collections import Counter
@@ -12,32 +12,32 @@ from hub.store import keys
 from hub.store.events import EventStore, translated
 
 JUDGED_MS: Final = 30 * 86_400_000
-"""Verdicts of so long say how well likeness is calibrated, in ms."""
+"""Age of the verdicts that measure the calibration of match probabilities, in ms."""
 
 
 class VerdictProbe:
-    """Reads the verdicts, if there are others than at the last look, and tells.
+    """Reads the verdicts if they changed since the last run, and exports the results.
 
     Args:
-        archive: in whose store they are.
-        feedback: what people said.
-        metrics: where it is told.
+        archive: the event store.
+        feedback: source of verdicts.
+        metrics: the hub's metrics.
     """
 
     def __init__(self, archive: EventStore, feedback: FeedbackService, metrics: HubMetrics) -> None:
         self._redis = archive.client
         self._feedback = feedback
         self._metrics = metrics
-        self._said = ""
+        self._last_signature = ""
 
     def run(self, now: datetime) -> None:
-        """Tell how many there are of each kind, and of the judged alerts how sure they were and how many were right.
+        """Export the number of verdicts of each kind, and mean match probability and precision of judged alerts.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
-        said = self._signature(now)
-        if said == self._said:
+        signature = self._signature(now)
+        if signature == self._last_signature:
             return
         verdicts = self._feedback.all()
         counts = Counter(one.verdict for one in verdicts)
@@ -52,13 +52,13 @@ class VerdictProbe:
             sum(match_probability for match_probability, _ in judged) / len(judged) if judged else math.nan
         )
         self._metrics.right.set(sum(right for _, right in judged) / len(judged) if judged else math.nan)
-        self._said = said
+        self._last_signature = signature
 
     def on_store_unavailable(self) -> None:
-        """Nothing: what was said stays said."""
+        """Keep the last values."""
 
     @translated
     def _signature(self, now: datetime) -> str:
-        """Changes whenever something was said, and once a day."""
+        """Return a text that changes with every new verdict, and once a day."""
         newest = self._redis.zrange(keys.VERDICT_TIMES, -1, -1, withscores=True)
         return f"{self._redis.zcard(keys.VERDICT_TIMES)} {newest} {now.date()}"

@@ -1,4 +1,4 @@
-"""Settings of the ways out: every webhook, Alertmanager and Apprise address has a name and rules of its own."""
+"""Settings of the notification channels: each webhook, Alertmanager and Apprise address has a name and its rules."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,25 +18,25 @@ R = TypeVar("R")
 
 
 class ChannelSettings(SettingsGroup):
-    """Who is told, of what, and when."""
+    """The address of a channel, and which alerts it sends when."""
 
-    url: SecretStr = Field(description="where to send it; may hold a password or token, so it is never shown")
-    min_severity: Severity = Field("notice", description="least severe alerts told: notice, recurring or urgent")
-    sites: tuple[NamePattern, ...] = Field((), description="sites told about; all if empty")
+    url: SecretStr = Field(description="address of the receiver; may hold a password or token, so it is never shown")
+    min_severity: Severity = Field("notice", description="minimum severity of alerts: notice, recurring or urgent")
+    sites: tuple[NamePattern, ...] = Field((), description="send only alerts of these sites; all if empty")
     quiet_hours: str | None = Field(
-        None, description="like 22:00-06:00, in `sites.timezone`: only urgent alerts are told, the others held"
+        None, description="such as 22:00-06:00, in `sites.timezone`: send only urgent alerts and hold the others"
     )
     digest_time: str | None = Field(
         None,
-        description="time of day, like 08:00, at which held alerts go out as one message, besides the end of quiet"
-        " hours; 08:00 if neither is set",
+        description="time of day, such as 08:00, at which held alerts are sent as one message, in addition to the end"
+        " of quiet hours; 08:00 if neither is set",
     )
     max_per_day: int | None = Field(
-        20, ge=0, description="most alerts told one by one in 24 hours; further ones wait for the digest"
+        20, ge=0, description="maximum alerts sent individually in 24 hours; further ones wait for the digest"
     )
-    timeout_s: float = Field(10.0, gt=0, le=30, description="longest wait for one answer")
-    template: Path | None = Field(None, description="template of an alert's text, instead of the one that ships")
-    digest_template: Path | None = Field(None, description="the same of a digest's text")
+    timeout_s: float = Field(10.0, gt=0, le=30, description="maximum wait for one answer, in seconds")
+    template: Path | None = Field(None, description="template of an alert's text, instead of the shipped one")
+    digest_template: Path | None = Field(None, description="template of a digest's text, instead of the shipped one")
 
     @field_validator("quiet_hours")
     @classmethod
@@ -57,7 +57,7 @@ class ChannelSettings(SettingsGroup):
 
 
 class HttpSettings(ChannelSettings):
-    """What is sent over HTTP."""
+    """A channel over HTTP."""
 
     ca_file: Path | None = Field(None, description="certificate authority for https; the system's if not given")
 
@@ -88,7 +88,7 @@ class WebhookSettings(HttpSettings):
         return self
 
     def key(self) -> bytes | None:
-        """The key of the signature, from wherever it is kept.
+        """Return the key of the signature from `secret` or `secret_file`; None if neither is set.
 
         Raises:
             Invalid: the file cannot be read, or its first line is empty.
@@ -102,33 +102,33 @@ class WebhookSettings(HttpSettings):
 
 
 class AlertmanagerSettings(HttpSettings):
-    """A Prometheus Alertmanager, which groups, silences and routes by itself."""
+    """A Prometheus Alertmanager, which groups, silences and routes alerts itself."""
 
     max_per_day: int | None = Field(
-        None, ge=0, description="most alerts told one by one in 24 hours; all if unset, as Alertmanager groups them"
+        None,
+        ge=0,
+        description="maximum alerts sent individually in 24 hours; all if unset, as Alertmanager groups them",
     )
-    resolve_after_s: float = Field(
-        3_600.0, gt=0, description="an alert fires for so long after it was sent, then is resolved"
-    )
+    resolve_after_s: float = Field(3_600.0, gt=0, description="an alert resolves this many seconds after it was sent")
 
 
 class AppriseSettings(ChannelSettings):
-    """An address that Apprise reaches: e-mail, chat, SMS and a hundred more."""
+    """An Apprise address: e-mail, chat, SMS and a hundred more."""
 
-    timeout_s: float = Field(30.0, gt=0, le=90, description="longest time for one message")
+    timeout_s: float = Field(30.0, gt=0, le=90, description="maximum time for one message, in seconds")
 
 
 class NotifySettings(SettingsGroup):
-    """Who is told of alerts, besides those who listen on MQTT. All hubs of one archive need the same."""
+    """The notification channels besides MQTT. All hubs of one archive need the same settings."""
 
     late_after_s: float = Field(
         3_600.0,
         ge=0,
-        description="an alert about a clip that came so long after its end, as after an outage, is listed and sent to"
-        " nobody, as are alerts about replays of old recordings",
+        description="an alert about an event received more than this many seconds after its end, as after an outage,"
+        " is listed but not sent; the same applies to replays of old recordings",
     )
     expire_after_s: float = Field(
-        86_400.0, gt=0, description="a message that cannot be sent for so long becomes a dead letter"
+        86_400.0, gt=0, description="a message that cannot be sent for this many seconds becomes a dead letter"
     )
     webhooks: dict[NamePattern, WebhookSettings] = Field({}, description="webhooks by name")
     alertmanagers: dict[NamePattern, AlertmanagerSettings] = Field({}, description="Alertmanagers by name")
@@ -138,7 +138,7 @@ class NotifySettings(SettingsGroup):
     def _each_name_once(self) -> "NotifySettings":
         names = ["mqtt", *self.webhooks, *self.alertmanagers, *self.apprise]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"these names are used twice, or are mqtt, which is always there: {', '.join(twice)}")
+            raise ValueError(f"channel names must be unique and not mqtt: {', '.join(twice)}")
         return self
 
 

@@ -1,10 +1,10 @@
-"""Addresses as HTTP takes them: of what people write, letters beyond ASCII and blanks are encoded."""
+"""Encode addresses for HTTP: percent-encode blanks and letters beyond ASCII."""
 
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 _AS_IT_IS: Final = "%/:=&?~#+!$,;'@()*[]"
-"""What may stand in a path or a query beside letters, digits, `-`, `.` and `_`. Source: RFC 3986, 2.2 and 3.3."""
+"""Characters kept in a path or query besides letters, digits, `-`, `.` and `_`. Source: RFC 3986, 2.2 and 3.3."""
 
 
 def uri_of(iri: str) -> str:
@@ -13,7 +13,7 @@ def uri_of(iri: str) -> str:
     Source: RFC 3987, 3.1 (mapping of IRIs to URIs).
 
     Raises:
-        ValueError: the host is no name, or a login holds a control character.
+        ValueError: the host is not a valid name, or a login holds a control character.
     """
     parts = urlsplit(iri.strip())
     login, at, host = parts.netloc.rpartition("@")

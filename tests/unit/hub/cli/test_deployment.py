@@ -193,7 +193,7 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
         (("--broker", "x", "--broker", f"{'x' * 64}.example"), "neither a host's name"),
         (("--broker", "x", "--port", "web=0"), "write NAME=NUMBER"),
         (("--broker", "x", "--port", "smtp=25"), "write NAME=NUMBER"),
-        (("--broker", "x", "--timezone", "Mars/Olympus"), "is no IANA time zone"),
+        (("--broker", "x", "--timezone", "Mars/Olympus"), "is not an IANA time zone"),
         (("--broker", "x", "--sensor", "nowhere"), "write a sensor as site/sensor"),
     ],
 )

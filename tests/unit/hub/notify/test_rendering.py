@@ -116,7 +116,7 @@ def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:
         title="dog at demo/street-1, 14:00",
         body="""\
 Mon 1 Jun 14:00, -40 dBFS
-Like Mon 1 Jun 14:00 at demo/street-2: level 7.5 of 8
+Similar to Mon 1 Jun 14:00 at demo/street-2: similarity score 7.5 of 8
 https://noise.example/alerts/demo.street-1.boot.0""",
         page="https://noise.example/alerts/demo.street-1.boot.0",
     )

@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_told_by_its_name_and_without_its_value(
     ],
 )
 def test_a_name_belongs_to_one_way(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InvalidError, match="names are used twice"):
+    with pytest.raises(InvalidError, match="must be unique"):
         settings(tmp_path, text)
 
 
