@@ -1,4 +1,4 @@
-"""`earwitness-hub check`: everything a hub needs is tried, and what is wrong told in words that say what to do."""
+"""`earwitness-hub check`: test everything that a hub needs, and report what is wrong and what to do."""
 
 import os
 import queue
@@ -38,29 +38,29 @@ from shared.sockets import in_url, listeners
 
 BROKER_S: Final = 5.0
 ECHO_S: Final = 3.0
-"""How long what this hub sends may take to come back through a shared subscription."""
+"""Maximum time for a message through a shared subscription and back, in seconds."""
 WEB_S: Final = 3.0
 STATES_S: Final = 0.5
-"""How long after the last one another retained state may take."""
+"""Maximum wait for the next retained state, in seconds."""
 SKEW_S: Final = 2.0
-"""Clocks that differ by more are told."""
+"""Clock difference above which `check` warns, in seconds."""
 MAX_CLOCK_AHEAD_S: Final = 30.0
-"""A sensor of which an event from so far in the future is kept had a wrong clock."""
+"""An archived event this far in the future shows that its sensor's clock was wrong, in seconds."""
 WARNED_AHEAD: Final = timedelta(days=30)
-"""So long before a certificate ends it is told."""
+"""Time before the expiry of a certificate from which `check` warns."""
 LOW_DISK_BYTES: Final = 1024**3
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was tried.
+    """The result of one check.
 
     Attributes:
-        name: what.
+        name: name of the check.
         ok: whether a hub could run.
-        text: what was found, or what is wrong and what to do.
-        doubts: what works now and may not for long, or is not as it should be.
+        text: the result, or what is wrong and what to do.
+        doubts: warnings about what works now and may fail later.
     """
 
     name: str
@@ -73,8 +73,8 @@ Tried = tuple[str, list[str]]
 
 
 def run_checks(settings: HubSettings, only: Collection[str] = ()) -> list[CheckResult]:
-    """Try broker, store, models, notifiers' settings, the page's address and folders; or `only` some of these."""
-    tries: list[tuple[str, Callable[[HubSettings], Tried]]] = [
+    """Check broker, store, models, notifiers, web and folders; or `only` some of these."""
+    checks: list[tuple[str, Callable[[HubSettings], Tried]]] = [
         ("broker", _broker),
         ("store", _store),
         ("models", _models),
@@ -82,26 +82,26 @@ def run_checks(settings: HubSettings, only: Collection[str] = ()) -> list[CheckR
         ("web", _web),
         ("folders", _folders),
     ]
-    return [_tried(name, attempt, settings) for name, attempt in tries if not only or name in only]
+    return [_run(name, check, settings) for name, check in checks if not only or name in only]
 
 
-def _tried(name: str, attempt: Callable[[HubSettings], Tried], settings: HubSettings) -> CheckResult:
+def _run(name: str, check: Callable[[HubSettings], Tried], settings: HubSettings) -> CheckResult:
     try:
-        text, doubts = attempt(settings)
+        text, doubts = check(settings)
     except EarwitnessError as error:
         url = settings.redis.url.get_secret_value()
         return CheckResult(name, ok=False, text=hinted(str(error), url) if name == "store" else str(error))
-    except Exception as error:  # noqa: BLE001 - a defect; what else is wrong is still to be told
-        return CheckResult(name, ok=False, text=f"an error that nobody expected: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect; the other checks still run
+        return CheckResult(name, ok=False, text=f"unexpected error: {type(error).__name__}: {error}")
     return CheckResult(name, ok=True, text=text, doubts=tuple(doubts))
 
 
 def _broker(settings: HubSettings) -> Tried:
-    """Connect under a name of our own, look whether states can be read, and leave no session behind."""
+    """Connect with a separate client id, test whether states can be read, and leave no session."""
     mqtt = settings.mqtt.without_session()
-    name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 ends over a client that was in a group
+    name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 fails over a client that was in a group
     link = MqttSession(mqtt, f"earwitness-{name}")
-    told: str | None = None
+    failure: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
@@ -114,25 +114,25 @@ def _broker(settings: HubSettings) -> Tried:
                 states = len({received.topic for received in _received(link)})
                 doubts = list(_expiring_certificates(settings))
                 if not states:
-                    doubts.append("no sensor's state is there: none came yet, or the ACL lets us read nothing")
+                    doubts.append("no sensor states: no sensor has sent one yet, or the ACL forbids reading them")
                 return (
-                    f"connected to {mqtt.host}:{mqtt.port} with MQTT 5; {states} sensors have told their state",
+                    f"connected to {mqtt.host}:{mqtt.port} with MQTT 5; {states} sensors have sent their state",
                     doubts,
                 )
-            case Disconnected(reason=told):
+            case Disconnected(reason=failure):
                 pass
     except queue.Empty:
         pass
     finally:
         link.stop()
-    raise UnavailableError(explain_connection_failure(mqtt, told))
+    raise UnavailableError(explain_connection_failure(mqtt, failure))
 
 
 def _may_publish(link: MqttSession) -> None:
-    """Try whether the broker lets this hub publish, where nobody listens.
+    """Test whether the broker lets this hub publish, on a topic without subscribers.
 
     Raises:
-        Invalid: it does not.
+        Invalid: the broker rejects the message.
     """
     mid = link.publish(f"{ROOT}/check", b"")
     while True:
@@ -140,19 +140,19 @@ def _may_publish(link: MqttSession) -> None:
             case Acknowledged(mid=answered, reason=reason) if answered == mid:
                 if reason >= FAILURE:
                     raise InvalidError(
-                        f"connected, but the broker does not let this hub publish (reason {reason}): the certificate"
-                        f" or user name must be the hub's, and the ACL grant it {ROOT}/#"
+                        f"connected, but the broker does not let this hub publish (reason {reason}): use the hub's"
+                        f" certificate or user name, and grant it {ROOT}/# in the ACL"
                     )
                 return
-            case Disconnected(reason=told):
-                raise UnavailableError(f"the broker ended the connection as this hub published: {told}")
+            case Disconnected(reason=why):
+                raise UnavailableError(f"the broker closed the connection as this hub published: {why}")
 
 
 def _may_take_events(link: MqttSession, name: str) -> None:
-    """Subscribe as `serve` does, in a group of its own, and send something through it.
+    """Subscribe as `serve` does, in a separate group, and send a message through the subscription.
 
     Raises:
-        Invalid: the broker refuses it, or nothing comes through.
+        Invalid: the broker rejects the subscription, or the message does not arrive.
     """
     events, beat, beats = (
         shared_event_subscription(name),
@@ -166,7 +166,7 @@ def _may_take_events(link: MqttSession, name: str) -> None:
         link.unsubscribe(events)
         link.subscribe(beats)
         if _granted(link, beats).reason >= FAILURE:
-            return  # rights may be given by filter; that of events is granted
+            return  # an ACL may grant rights by filter; the one of events is granted
         mid = link.publish(str(beat), b"")
         deadline_s = time.monotonic() + ECHO_S
         while True:
@@ -181,10 +181,10 @@ def _may_take_events(link: MqttSession, name: str) -> None:
 
 
 def _granted(link: MqttSession, topic_filter: str) -> Subscribed:
-    """The broker's answer to a subscription.
+    """Return the broker's answer to a subscription.
 
     Raises:
-        queue.Empty: there is none.
+        queue.Empty: no answer in time.
     """
     while True:
         match _next(link, ECHO_S):
@@ -193,10 +193,10 @@ def _granted(link: MqttSession, topic_filter: str) -> Subscribed:
 
 
 def _next(link: MqttSession, timeout_s: float) -> MqttEvent:
-    """The next signal; a message is acknowledged, as rumqttd 0.20 ends if a member of a group leaves without that.
+    """Return the next signal. Acknowledge a message, as rumqttd 0.20 fails if a group member leaves without that.
 
     Raises:
-        queue.Empty: there is none in time.
+        queue.Empty: no signal in time.
     """
     signal = link.signals.get(timeout=timeout_s)
     if isinstance(signal, Received):
@@ -205,7 +205,7 @@ def _next(link: MqttSession, timeout_s: float) -> MqttEvent:
 
 
 def _received(link: MqttSession) -> Iterator[Received]:
-    """Messages, until none comes for a while."""
+    """Yield messages until none arrives for `STATES_S`."""
     try:
         while True:
             signal = _next(link, STATES_S)
@@ -216,14 +216,14 @@ def _received(link: MqttSession) -> Iterator[Received]:
 
 
 def _expiring_certificates(settings: HubSettings) -> Iterator[str]:
-    """Certificates that end soon."""
+    """Yield warnings about certificates that expire soon."""
     ends = {
         "the broker's certificate": broker_certificate_expiry(settings.mqtt),
         "this hub's certificate": client_certificate_expiry(settings.mqtt),
     }
-    for whose, when in ends.items():
+    for name, when in ends.items():
         if when is not None and when - datetime.now(UTC) < WARNED_AHEAD:
-            yield f"{whose} ends on {when:%Y-%m-%d}: `earwitness-hub deployment renew DIR`"
+            yield f"{name} expires on {when:%Y-%m-%d}: renew it with `earwitness-hub deployment renew DIR`"
 
 
 def _store(settings: HubSettings) -> Tried:
@@ -231,7 +231,7 @@ def _store(settings: HubSettings) -> Tried:
     fitness = archive.verify(durable=settings.redis.durable == "local")
     doubts = list(fitness.doubts)
     if not archive.has_append_only_file():
-        doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
+        doubts.append("no append-only file: a crash of Redis loses events; set `appendonly yes`")
     doubts += _clocks(archive, settings.clock.tolerance_s)
     text = (
         f"{fitness.name}: {archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
@@ -240,10 +240,10 @@ def _store(settings: HubSettings) -> Tried:
 
 
 def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
-    """Clocks that are off: the store's beside ours, and those of sensors, by their events and reports."""
+    """Yield warnings about wrong clocks: this machine's against Redis, and those of sensors."""
     skew = (datetime.now(UTC) - archive.time()).total_seconds()
     if abs(skew) > SKEW_S:
-        yield f"this machine's clock is {skew:+.0f} s from the store's: set one of them (NTP)"
+        yield f"this machine's clock differs from the clock of Redis by {skew:+.0f} s: synchronise both by NTP"
     sensors = archive.sensors()
     ahead = [
         sensor.place
@@ -251,14 +251,14 @@ def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
         if newest is not None and (newest - datetime.now(UTC)).total_seconds() > MAX_CLOCK_AHEAD_S
     ]
     if ahead:
-        yield f"events from the future are kept of {_first(ahead)}: their clocks were ahead; retention removes them"
+        yield f"the archive has future events of {_first(ahead)}: their clocks were ahead; retention removes them"
     off = [
         f"{sensor.place} ({told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
         for sensor in sensors
         if (skew_s := sensor.clock_skew_s) is not None and abs(skew_s) > tolerance_s
     ]
     if off:
-        yield f"clocks of sensors are off: {_first(off)}: set them by NTP; their events have the time of receipt"
+        yield f"wrong sensor clocks: {_first(off)}; synchronise them by NTP. Their events get the time of receipt"
 
 
 def _first(names: Sequence[str]) -> str:
@@ -272,20 +272,20 @@ def _models(settings: HubSettings) -> Tried:
 
 
 def _notifiers(settings: HubSettings) -> Tried:
-    """Whom alerts go to, and whether links in them open for anybody else."""
+    """List the channels, and test whether links in alerts work on other machines."""
     host = urlsplit(settings.web.public_url).hostname or ""
-    told = bool(build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url))
+    channels = build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
     doubts = []
-    if host in _LOOPBACK and (told or settings.homeassistant.discovery):
+    if host in _LOOPBACK and (channels or settings.homeassistant.discovery):
         doubts.append(f"web.public_url is {settings.web.public_url}: links in alerts open on this machine only")
     return describe_channels(settings), doubts
 
 
 def _web(settings: HubSettings) -> Tried:
-    """Whether the page's address is free, or a hub is there already.
+    """Test whether the page's address is free, or a hub uses it already.
 
     Raises:
-        Invalid: neither.
+        Invalid: another program uses the address, or it cannot be bound.
     """
     host, port = settings.web.host, settings.web.port
     try:
@@ -304,10 +304,10 @@ def _web(settings: HubSettings) -> Tried:
 
 
 def _folders(settings: HubSettings) -> Tried:
-    """Whether what the hub writes can be written; nothing is made there, as it would belong to whoever checks.
+    """Test whether the hub's folders are writable, without leaving files of the current user there.
 
     Raises:
-        Invalid: it cannot.
+        Invalid: a folder is not writable.
     """
     folders = {"store.audio_dir": settings.store.audio_dir, "search.snapshot_dir": settings.search.snapshot_dir}
     words, doubts = [], []
@@ -316,23 +316,22 @@ def _folders(settings: HubSettings) -> Tried:
             words.append(f"{name} is not set")
             continue
         try:
-            there = next(one for one in (folder, *folder.parents) if one.exists())
-            with tempfile.TemporaryFile(dir=there) as file:
+            existing = next(one for one in (folder, *folder.parents) if one.exists())
+            with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"x")
                 file.flush()
-            owner = there.stat().st_uid
+            owner = existing.stat().st_uid
         except OSError as error:
-            whose = f"uid {os.getuid()}"
             raise InvalidError(
-                f"{name}: {folder} cannot be written by {whose} ({error.strerror}): chown or free it"
+                f"{name}: uid {os.getuid()} cannot write {folder} ({error.strerror}): chown it or free space"
             ) from error
-        if os.getuid() == 0:  # root can write anywhere, which says nothing of the hub's own user
-            words.append(f"{folder}: a hub that runs as uid {owner}, to whom {there} belongs, can write there")
+        if os.getuid() == 0:  # root can write anywhere, so test the owner instead
+            words.append(f"{folder}: a hub that runs as uid {owner}, the owner of {existing}, can write there")
             if owner == 0:
-                doubts.append(f"{name}: {there} is root's: a hub that runs as another user cannot write there")
+                doubts.append(f"{name}: root owns {existing}: a hub that runs as another user cannot write there")
         else:
-            words.append(f"{folder} can be written")
-        free = shutil.disk_usage(there).free
+            words.append(f"{folder} is writable")
+        free = shutil.disk_usage(existing).free
         if free < LOW_DISK_BYTES:
             doubts.append(f"{name}: the disk has {free / 1e6:,.0f} MB left")
     return "; ".join(words), doubts

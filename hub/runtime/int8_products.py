@@ -1,6 +1,6 @@
 """Products of bytes with a matrix in signed bytes, by PyTorch's oneDNN kernel for quantised layers.
 
-They need a processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
+They require a processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
 """
 
 from functools import cache
@@ -12,17 +12,17 @@ from torch import Tensor
 from hub.runtime.precision import cpu_capabilities
 
 Packed = tuple[Any, Tensor, Tensor]
-"""A matrix [out, wide] in signed bytes as the product wants it, the scale of each row, and zeros."""
+"""A matrix [out, wide] in signed bytes in the layout of the kernel, the scale of each row, and zeros."""
 
 
 def packed(weight: Tensor) -> Packed:
-    """A matrix float32 [out, wide], rounded to signed bytes."""
+    """Return a matrix float32 [out, wide], rounded to signed bytes."""
     codes, scale = _codes(weight)
     return torch.ops.onednn.qlinear_prepack(codes, None), scale, torch.zeros(len(scale), dtype=torch.int64)
 
 
 def sums(weight: Tensor) -> Tensor:
-    """The product of a row of ones with a matrix float32 [out, wide], as `packed` rounds it: float32 [out]."""
+    """Return the product of a row of ones with a matrix float32 [out, wide] rounded by `packed`: float32 [out]."""
     codes, scale = _codes(weight)
     return codes.sum(dim=1) * scale
 
@@ -33,26 +33,26 @@ def _codes(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32, above: Tensor | None = None) -> Tensor:
-    """Bytes uint8 [n, wide] times a matrix [out, wide]: [n, out].
+    """Return bytes uint8 [n, wide] times a matrix [out, wide]: [n, out].
 
-    With `above`, float32 [out]: how far the product lies above it; 0 where it lies below.
+    With `above`, float32 [out], return the excess of the product over it, and 0 where the product is lower.
     """
     weight, scale, zero = matrix
     bias, last = (None, "none") if above is None else (-above, "relu")
-    made: Tensor = torch.ops.onednn.qlinear_pointwise(
+    result: Tensor = torch.ops.onednn.qlinear_pointwise(
         codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, last, [], ""
     )
-    return made
+    return result
 
 
 @cache
 def bytes_multiply() -> bool:
-    """Whether this processor and this PyTorch multiply bytes fast and right: tried once."""
+    """Return whether this processor and this PyTorch multiply bytes fast and correctly; tested once."""
     has = cpu_capabilities()
     if not (has.get("avx512_vnni") or has.get("amx_int8")):
         return False
     try:
-        made = product(torch.tensor([[3, 255]], dtype=torch.uint8), packed(torch.tensor([[1.0, -2.0]])))
-    except (AttributeError, RuntimeError, TypeError):  # an operator of PyTorch's own, that may change
+        result = product(torch.tensor([[3, 255]], dtype=torch.uint8), packed(torch.tensor([[1.0, -2.0]])))
+    except (AttributeError, RuntimeError, TypeError):  # an internal operator of PyTorch, which may change
         return False
-    return abs(float(made) + 507.0) < 5.0
+    return abs(float(result) + 507.0) < 5.0

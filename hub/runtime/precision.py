@@ -1,4 +1,4 @@
-"""Which precision this processor multiplies matrices in best."""
+"""Choose the fastest precision of this processor for matrix products."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,23 +7,22 @@ import torch
 
 
 def best_dtype(has: Mapping[str, Any]) -> torch.dtype:
-    """What matrices are multiplied in on a processor with these `capabilities`.
+    """Return the fastest data type for matrix products on a processor with these capabilities.
 
-    bfloat16 only where it is multiplied in hardware (AMX or AVX512-BF16): elsewhere it is emulated, six times
-    slower than float32.
+    bfloat16 requires hardware support (AMX or AVX512-BF16); its emulation is six times slower than float32.
     """
     return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
 
 
 def next_power_of_two(count: int) -> int:
-    """The next power of two, from 1.
+    """Return the smallest power of two that is at least `count`, from 1.
 
-    A product in bfloat16 is compiled anew for every shape, which takes milliseconds: whoever multiplies as many rows
-    as there happen to be fills them up to so many.
+    PyTorch compiles a product in bfloat16 for every new shape, which takes milliseconds. A caller with a varying
+    number of rows pads them to this number.
     """
     return 1 << max(0, count - 1).bit_length()
 
 
 def cpu_capabilities() -> Mapping[str, Any]:
-    """What this processor has; nothing where PyTorch is too old to tell."""
+    """Return the capabilities of this processor; empty if PyTorch is too old to report them."""
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

@@ -1,4 +1,4 @@
-"""Has somebody look at things now and then, in a thread of its own, so that a scrape waits for nothing."""
+"""Run health probes periodically on a background thread, so that scrapes never block."""
 
 import logging
 import time
@@ -14,20 +14,20 @@ log = logging.getLogger(__name__)
 
 
 class Probe(Protocol):
-    """Looks at something and tells it as metrics."""
+    """Measures something and exports it as metrics."""
 
     def run(self, now: datetime) -> None:
-        """Tell how it is now."""
+        """Measure and export."""
         ...
 
     def on_store_unavailable(self) -> None:
-        """The store is away: what was told of it is no longer known."""
+        """Export that the values are unknown, as Redis does not answer."""
         ...
 
 
 @dataclass(slots=True)
 class ScheduledProbe:
-    """A look, and how often it is taken, in seconds."""
+    """A probe and its interval, in seconds."""
 
     look: Probe
     interval_s: float
@@ -35,12 +35,12 @@ class ScheduledProbe:
 
 
 class ProbeScheduler:
-    """Takes looks in turn until it is stopped.
+    """Runs probes one after another until it is stopped.
 
     Args:
-        looks: each with the time between two of them.
-        seen: told, after each look that could be taken, its name and the time in seconds since 1970 UTC.
-        now: the time, UTC.
+        looks: probes with their intervals.
+        seen: called after each successful run with the name of the probe and the time, in seconds since 1970 UTC.
+        now: returns the current time, UTC.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class ProbeScheduler:
         self.worker = Worker("health", self._step)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start running probes."""
         self.worker.start()
 
     def stop(self) -> None:
-        """End after the look in hand."""
+        """Stop after the current probe."""
         self.worker.stop()
 
     def _step(self) -> float:
@@ -67,10 +67,10 @@ class ProbeScheduler:
         return max(0.0, min(one.due_s for one in self._looks) - time.monotonic())
 
     def run_due(self, now_s: float) -> None:
-        """Take the looks that are due.
+        """Run the probes that are due.
 
         Args:
-            now_s: monotonic time.
+            now_s: monotonic time, in seconds.
         """
         for one in self._looks:
             if now_s < one.due_s or self.worker.stopping.is_set():
@@ -80,10 +80,10 @@ class ProbeScheduler:
             try:
                 one.look.run(now)
             except UnavailableError as error:
-                log.warning("cannot look", extra={"at": type(one.look).__name__, "reason": str(error)})
+                log.warning("probe failed", extra={"at": type(one.look).__name__, "reason": str(error)})
                 one.look.on_store_unavailable()
-            except Exception:  # our bug; but a hub that works and is not watched is better than one that ends
-                log.exception("cannot look", extra={"at": type(one.look).__name__})
+            except Exception:  # our bug; the hub must work without this probe
+                log.exception("probe failed", extra={"at": type(one.look).__name__})
                 one.look.on_store_unavailable()
             else:
                 self._seen(type(one.look).__name__.removesuffix("Look").lower(), now.timestamp())

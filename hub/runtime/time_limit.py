@@ -1,4 +1,4 @@
-"""Asking with a limit of time, where what is asked has none that can be relied on."""
+"""Calls with a time limit, for functions without a reliable one."""
 
 import threading
 from collections.abc import Callable
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class Bounded(Generic[T]):
-    """Asks on a thread of its own, one at a time, and waits no longer than it may.
+    """Calls a function on its own thread, one call at a time, and waits at most `within_s`.
 
     Args:
-        ask: what is asked; may take any time.
-        within_s: longest wait.
-        who: who is asked, for the error.
+        ask: the function; may take any time.
+        within_s: maximum wait, in seconds.
+        who: name of the called component, for the error.
     """
 
     def __init__(self, ask: Callable[[], T], within_s: float, who: str) -> None:
@@ -27,10 +27,10 @@ class Bounded(Generic[T]):
         self._pending: Future[T] | None = None
 
     def __call__(self) -> T:
-        """Return the answer; several who wait share one.
+        """Return the result; concurrent callers share one call.
 
         Raises:
-            Unavailable: there is none in time.
+            Unavailable: no result in time.
         """
         with self._lock:
             if self._pending is None or self._pending.done():
@@ -45,5 +45,5 @@ class Bounded(Generic[T]):
     def _run(self, pending: "Future[T]") -> None:
         try:
             pending.set_result(self._ask())
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
             pending.set_exception(error)

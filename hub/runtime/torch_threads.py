@@ -1,4 +1,4 @@
-"""How the hub's threads share processor and interpreter."""
+"""Set how the hub's threads share processor and interpreter."""
 
 import gc
 import sys
@@ -13,11 +13,11 @@ _own = threading.local()
 
 
 def limit_torch_to_one_thread() -> None:
-    """Have this thread compute alone, and leave all others as they are.
+    """Let PyTorch use one core for this thread, without changing other threads.
 
-    For threads that work side by side, and for small batches of events, where a second core is mostly waited for.
-    PyTorch keeps the number of each thread; whatever was set last is what new threads begin with. A thread that
-    computes alone already is left as it is.
+    Use it for threads that run in parallel, and for small batches of events, which gain little from a second core.
+    PyTorch keeps the number of cores per thread, and new threads start with the last number set. A repeated call
+    changes nothing.
     """
     if getattr(_own, "alone", False):
         return
@@ -31,14 +31,14 @@ def limit_torch_to_one_thread() -> None:
 
 
 def shorten_switch_interval() -> None:
-    """Have every thread of this process let go of the interpreter soon after another one asks.
+    """Shorten the time after which a thread of this process releases the interpreter to another.
 
-    Products of matrices let go of it, and by default may wait 5 ms to have it back from a thread that reads messages.
+    Matrix products release it, and by default may wait 5 ms until a thread that reads messages returns it.
     """
     sys.setswitchinterval(_SWITCH_S)
 
 
 def settle() -> None:
-    """Have garbage collections leave alone what is there by now, which lasts: each would look at all of it again."""
+    """Exclude all current objects, which stay until the end, from future garbage collections."""
     gc.collect()
     gc.freeze()

@@ -221,7 +221,7 @@ def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
     hub = [sys.executable, "-m", "hub", "check", "--json", "--config", str(folder / "hub" / "hub.toml")]
     told = json.loads(subprocess.run(hub, capture_output=True, text=True, check=True, timeout=60).stdout)
     words = {finding["name"]: finding["text"] for finding in told["checks"]}
-    assert "2 sensors have told their state" in words["broker"]
+    assert "2 sensors have sent their state" in words["broker"]
     own = folder / "sensors" / "demo" / "street-1"
     files = {"ca_file": "servers.crt", "cert_file": "sensor.crt", "key_file": "sensor.key"}
     settings = {f"mqtt.{name}": own / file for name, file in files.items()}

@@ -56,9 +56,9 @@ def test_what_init_wrote_is_well(founded: Founded, servers: FoundedStore) -> Non
     findings = found(load_settings(HubSettings, founded.hub_toml, []))
     assert [name for name, finding in findings.items() if not finding.ok] == []
     assert findings["store"].doubts == ()
-    assert "no sensor's state is there" in findings["broker"].doubts[0]
+    assert "no sensor states" in findings["broker"].doubts[0]
     assert findings["folders"].ok
-    assert all("is root's" in doubt for doubt in findings["folders"].doubts)  # where root runs the tests
+    assert all("root owns" in doubt for doubt in findings["folders"].doubts)  # where root runs the tests
 
 
 def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Founded, servers: FoundedStore) -> None:
@@ -161,7 +161,7 @@ def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
     ]
     findings = found(load_settings(HubSettings, None, overrides))
     assert not findings["folders"].ok
-    assert f"{taken} cannot be written by uid" in findings["folders"].text
+    assert f"cannot write {taken}" in findings["folders"].text
     assert not findings["models"].ok
     assert str(taken) in findings["models"].text
 
@@ -174,8 +174,8 @@ def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_writt
     settings = load_settings(HubSettings, None, overrides)
     owner = tmp_path.stat().st_uid
     for uid, words in (
-        (0, f"a hub that runs as uid {owner}, to whom {tmp_path} belongs, can write there"),
-        (10_001, f"{tmp_path / 'hub' / 'clips'} can be written"),
+        (0, f"a hub that runs as uid {owner}, the owner of {tmp_path}, can write there"),
+        (10_001, f"{tmp_path / 'hub' / 'clips'} is writable"),
     ):
         monkeypatch.setattr("os.getuid", lambda uid=uid: uid)
         assert words in found(settings)["folders"].text
@@ -197,7 +197,7 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
     broker.start()
     try:
         hub = load_settings(HubSettings, founded.hub_toml, ["mqtt.host=localhost"])
-        assert any("the broker's certificate ends on" in doubt for doubt in found(hub)["broker"].doubts)
+        assert any("the broker's certificate expires on" in doubt for doubt in found(hub)["broker"].doubts)
         edge = EdgeSettings.model_validate(
             {
                 "sensor": {"site": "harbour", "name": "street-1"},
@@ -206,7 +206,7 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
             }
         )
         words = next(one.words for one in examine_edge(edge) if one.what == "broker")
-        assert "the broker's certificate ends on" in words
+        assert "the broker's certificate expires on" in words
     finally:
         broker.stop()
 

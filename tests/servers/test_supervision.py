@@ -147,7 +147,7 @@ def test_a_hub_says_that_nothing_is_archived_though_events_arrive(
     eventually(lambda: not health(hub)["ready"], 30, "it is not ready")
     report = health(hub)
     assert (report["ok"], report["live"], report["store"], report["broker"]) == (False, True, True, True)
-    assert any(reason.startswith("Nothing was archived for") for reason in report["reasons"])
+    assert any(reason.startswith("The hub archived no event for") for reason in report["reasons"])
     assert (code(hub, ""), code(hub, "/ready"), code(hub, "/live")) == (503, 503, 200)
     assert hub.metric("earwitness_hub_ingest_stalled_seconds") > 1
     client.config_set("maxmemory", 0)
