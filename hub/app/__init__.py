@@ -1,4 +1,4 @@
 """Build, start and stop a hub.
 
-`factory` builds components from settings; `hub` is the lifecycle of all of them; `retention` removes what is too old.
+`factory` builds components from settings, `hub` starts and stops them, `retention` removes old data.
 """

@@ -1,6 +1,6 @@
-"""The parts of a hub, opened as the settings say; the hub's commands use them one by one, `hub.app.hub` all.
+"""Build the components of a hub from settings, for `hub.app.hub` and the hub's commands.
 
-PyTorch takes a second to import: it is imported where networks are opened, so that other commands begin at once.
+PyTorch takes a second to import. Functions that open networks import it, so that other commands start fast.
 """
 
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def build_event_store(settings: HubSettings) -> EventStore:
-    """The archive these settings name; nothing is sent to the server yet."""
+    """Return the event store of these settings, without connecting to Redis."""
     return EventStore(
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
@@ -43,11 +43,13 @@ def build_event_store(settings: HubSettings) -> EventStore:
 
 
 def build_retrieval(settings: HubSettings) -> "Retrieval":
-    """Retrieval with the configured checkpoints, and the shipped ones of other spaces; in memory it is empty yet.
+    """Return retrieval with the configured checkpoints, and the shipped ones of other feature spaces.
+
+    An index in memory is still empty.
 
     Raises:
-        Invalid: a description or a checkpoint that cannot be used, two checkpoints of one feature space, or a store
-            that lacks the query engine which `search.backend` asks for.
+        Invalid: a description or a checkpoint cannot be used, two checkpoints have one feature space, or Redis lacks
+            the query engine that `search.backend` requires.
     """
     from hub.model.checkpoint import default_checkpoint, load
     from hub.search.retrieval import Retrieval
@@ -57,12 +59,12 @@ def build_retrieval(settings: HubSettings) -> "Retrieval":
         register_backbone(description)
     if settings.features.space is not None:
         resolve_space(settings.features.space)
-    own = [Scorer(load(path)) for path in settings.model.checkpoints]
-    spaces = [scorer.space.id for scorer in own]
+    configured = [Scorer(load(path)) for path in settings.model.checkpoints]
+    spaces = [scorer.space.id for scorer in configured]
     if len(set(spaces)) < len(spaces):
         raise InvalidError(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
-    ours = [Scorer(load(default_checkpoint(space))) for space in SHORT_NAMES.values() if space not in spaces]
-    return Retrieval([*own, *ours], lambda scorer: _backend(settings, scorer))
+    shipped = [Scorer(load(default_checkpoint(space))) for space in SHORT_NAMES.values() if space not in spaces]
+    return Retrieval([*configured, *shipped], lambda scorer: _backend(settings, scorer))
 
 
 def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
@@ -72,7 +74,7 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
 
     search = settings.search
     if search.backend == "redis" and scorer.sketch is None:
-        log.warning("kept in memory for want of a sketch", extra={"space": scorer.space.id})
+        log.warning("index kept in memory, as the network has no sketch", extra={"space": scorer.space.id})
     if search.backend == "memory" or scorer.sketch is None:
         return MemoryIndex(scorer, lambda: CandidateTuner(search.target_recall, scorer.candidates, search.candidates))
     return RedisSearchBackend(
@@ -85,7 +87,7 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
 
 
 def build_alert_rule(settings: HubSettings) -> AlertRule:
-    """The flagging rule that these settings describe."""
+    """Return the alert rule of these settings."""
     alerts = settings.alerts
     return AlertRule(
         min_presence=alerts.min_category_probability,
@@ -104,7 +106,7 @@ def build_alert_rule(settings: HubSettings) -> AlertRule:
 def build_threshold_tuner(
     settings: AlertsSettings, archive: EventStore, episode_store: EpisodeStore
 ) -> ThresholdTuner:
-    """What learns thresholds, as these settings say."""
+    """Return the threshold tuner of these settings."""
     return ThresholdTuner(
         archive,
         episode_store,
@@ -116,20 +118,20 @@ def build_threshold_tuner(
 
 
 def build_sensor_map(settings: SitesSettings) -> SensorMap:
-    """The map that these settings describe."""
+    """Return the sensor map of these settings."""
     return SensorMap(settings.sensor_positions, settings.neighbour_radius_m, ZoneInfo(settings.timezone))
 
 
 def build_extractor(settings: HubSettings, retrieval: "Retrieval") -> tuple[FeatureExtractor, str]:
-    """What turns clips into features, and a sentence that says which feature space that is and why.
+    """Return the extractor of audio features, and a sentence with its feature space and the reason for the choice.
 
     Raises:
-        Invalid: no checkpoint scores the feature space that clips would get.
+        Invalid: no checkpoint scores the feature space of audio clips.
     """
     from hub.features.selection import load_extractor, select_space
 
     weights_dir = expanded(settings.features.vggish_weights_dir)
     choice = select_space(settings.features.space, weights_dir)
     if choice.space.id not in retrieval.spaces:
-        raise InvalidError(f"model.checkpoints has no checkpoint for clips' feature space {choice.space.id}")
+        raise InvalidError(f"model.checkpoints has no checkpoint for feature space {choice.space.id} of audio clips")
     return load_extractor(choice.space.id, weights_dir), choice.reason

@@ -1,4 +1,4 @@
-"""The hub as a whole: its parts put together, started, kept tidy and stopped."""
+"""The hub: build its components, start them, and stop them."""
 
 import logging
 import threading
@@ -67,17 +67,17 @@ log = logging.getLogger(__name__)
 
 TIDY_EVERY_S: Final = 60.0
 ASKED_S: Final = 2.0
-"""Longest wait for the store of whoever asks how the hub is; probes give up after a few seconds."""
+"""Maximum wait for Redis in a health request, in seconds; external probes time out after a few seconds."""
 
 
 class Hub:
     """A running hub.
 
     Args:
-        settings: all of them.
+        settings: all settings.
 
     Raises:
-        Invalid: settings, checkpoint or store that must not be used.
+        Invalid: settings, a checkpoint or a Redis server that cannot be used.
     """
 
     def __init__(self, settings: HubSettings) -> None:
@@ -218,13 +218,13 @@ class Hub:
         return stated
 
     def run(self) -> None:
-        """Work until `stop`: serve HTTP, wait for the store, load the index, take events.
+        """Run until `stop`: serve HTTP, wait for Redis, load the index, receive events.
 
-        Pages and metrics are there from the first moment, so that whoever asks is told that the store is away.
+        Pages and metrics are available from the start, so that they can report an unavailable Redis.
 
         Raises:
-            Invalid: the store must not be used.
-            Unavailable: the web address cannot be bound, or the store went away while the index was loaded.
+            Invalid: the Redis server cannot be used.
+            Unavailable: the web address cannot be bound, or Redis failed while the index was loaded.
         """
         server = Server(create_app(self._web_context()), self._settings.web.host, self._settings.web.port)
         self._metrics.indexed.set_function(lambda: len(self._retrieval))
@@ -246,7 +246,7 @@ class Hub:
             self._archive.close()
 
     def _run_ingest(self, after: str) -> None:
-        """Take events until `stop`; changes of the archive since a position are not in the index yet."""
+        """Receive events until `stop`; `after` is the position in the change log up to which the index is loaded."""
         EventQueries(self._archive).backfill_indexes()
         for tidier in self._tidiers:
             tidier.start()
@@ -279,7 +279,7 @@ class Hub:
             self._save()
 
     def _web_context(self) -> WebContext:
-        """What pages and API are made of."""
+        """Return the components that pages and API use."""
         return WebContext(
             archive=self._archive,
             episode_store=self._episode_store,
@@ -307,7 +307,7 @@ class Hub:
         self._intake.stop()
 
     def health(self) -> HealthStatus:
-        """The state of the hub's connections, asked anew."""
+        """Return the current state of the hub's connections."""
         reasons = self._probes.reasons()
         try:
             (events, dead_letters), store = self._numbers(), True
@@ -315,8 +315,8 @@ class Hub:
             events, dead_letters, store = 0, 0, False
             reasons.append(hinted(str(error), self._settings.redis.url.get_secret_value()))
         refusal = self._intake.problem
-        unheard = self._observed.beats_missing and not self._intake.shared_seen
-        if refusal is None and unheard and self._intake.connected:
+        no_events = self._observed.beats_missing and not self._intake.shared_seen
+        if refusal is None and no_events and self._intake.connected:
             refusal = LITERAL
         if refusal is not None:
             reasons.append(refusal)
@@ -342,16 +342,16 @@ class Hub:
                 fitness = self._archive.verify(durable=self._settings.redis.durable == "local")
             except UnavailableError as error:
                 reason = hinted(str(error), self._settings.redis.url.get_secret_value())
-                log.warning("waiting for the store", extra={"reason": reason})
+                log.warning("waiting for Redis", extra={"reason": reason})
                 self._stopping.wait(wait_s)
                 wait_s = min(10.0, wait_s * 2)
             else:
                 for doubt in fitness.doubts:
-                    log.warning("the store is in doubt", extra={"store": fitness.name, "reason": doubt})
+                    log.warning("Redis may lose events", extra={"store": fitness.name, "reason": doubt})
                 return
 
     def _recall_monitor(self, share: float) -> RecallMonitor:
-        """Have searches measured, and told as metrics."""
+        """Return the monitor that measures the recall of searches and exports it."""
         for index in self._retrieval.indexes:
             for by in index.scorer.identities.ways:
                 self._metrics.bind_recall(index.scorer.space.id, by, index.reaches[by])
@@ -378,4 +378,4 @@ class Hub:
 
     def _learn(self) -> None:
         for site in self._learner.tune_stale():
-            log.info("thresholds learnt", extra={"site": site})
+            log.info("thresholds tuned", extra={"site": site})

@@ -1,7 +1,7 @@
-"""Removes what is older than the retention: events, alerts, episodes, sources, rows of the index, and sound.
+"""Remove data older than the retention time: events, alerts, episodes, sources, index rows, and audio files.
 
-A clip that cannot be removed stays behind without an event, as does one of a hub that ends in between. `sweep` finds
-those: files of days that are past, whose events the archive does not have.
+An audio file remains without an event if it cannot be removed, or if the hub ends in between. `sweep` finds such
+files: those of expired days whose events are not in the archive.
 """
 
 import logging
@@ -26,15 +26,15 @@ _AT_ONCE: Final = 1_000
 
 
 class Retention:
-    """Removes what is old.
+    """Removes old data.
 
     Args:
-        archive: events and alerts.
-        episode_store: episodes.
-        sources: which have those episodes.
-        retrieval: whose rows go with the events.
-        clips: their sound, or None if none is kept.
-        metrics: where failures are counted.
+        archive: store of events and alerts.
+        episode_store: store of episodes.
+        sources: store of sources.
+        retrieval: indexes whose rows are removed with the events.
+        clips: audio files, or None if the hub keeps none.
+        metrics: the hub's metrics.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Retention:
         self._sweep_at = 0.0
 
     def expire(self, before: datetime) -> None:
-        """Remove everything captured before a time; a clip that cannot be removed is left to `sweep`.
+        """Remove everything captured before a time; leave audio files that cannot be removed to `sweep`.
 
         Raises:
-            Unavailable: the store is away; what was removed so far stays removed.
+            Unavailable: Redis does not answer; the removals so far are final.
         """
         while gone := self._archive.delete_before(before, datetime.now(UTC)):
             self._retrieval.remove(gone)
@@ -71,10 +71,10 @@ class Retention:
         self._sources.expire(to_ms(before))
 
     def sweep(self, before: datetime) -> None:
-        """Remove clips of days until a time whose events are gone: once a day, and again after a failure.
+        """Remove audio files until a time whose events no longer exist: once a day, and again after a failure.
 
         Raises:
-            Unavailable: the store or the clips' directory is away; what is left is removed by another sweep.
+            Unavailable: Redis or the audio folder is not available; another sweep removes the rest.
         """
         if self._clips is None or time.monotonic() < self._sweep_at:
             return
@@ -82,12 +82,12 @@ class Retention:
         for files in self._clips.captured_until(before.date()):
             paths = list(files)
             for start in range(0, len(paths), _AT_ONCE):
-                some = paths[start : start + _AT_ONCE]
-                kept = self._kept([files[path] for path in some])
-                orphans = [path for path in some if files[path] not in kept]
+                batch = paths[start : start + _AT_ONCE]
+                kept = self._kept([files[path] for path in batch])
+                orphans = [path for path in batch if files[path] not in kept]
                 try:
                     self._clips.remove_files(orphans)
-                except UnavailableError as error:  # other directories may do
+                except UnavailableError as error:  # other folders may work
                     failure = error
                 else:
                     removed += len(orphans)
@@ -108,12 +108,12 @@ class Retention:
             log.debug("clip not removed yet", extra={"clip": clip, "reason": str(error)})
 
     def _kept(self, names: list[str]) -> set[str]:
-        """Those of some ids that the archive has."""
+        """Return the ids whose files stay: events in the archive, and names that are not event ids."""
         ids: dict[str, EventId] = {}
         for name in names:
             try:
                 ids[name] = EventId.parse(name)
-            except InvalidError:  # no file of ours: it stays
+            except InvalidError:  # not a file of the hub: keep it
                 continue
         known = self._archive.write_states(list(ids.values()))
         gone = {name for name, recorded in zip(ids, known, strict=True) if recorded is WriteState.NEW}

@@ -1,4 +1,4 @@
 """Show sensors in Home Assistant.
 
-`discovery` builds discovery documents and state messages; `publisher` publishes them, from one hub at a time.
+`discovery` builds discovery documents and state messages. `publisher` publishes them, from one hub at a time.
 """

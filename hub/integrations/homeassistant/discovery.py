@@ -1,17 +1,17 @@
-"""What Home Assistant is told of each sensor: a device with four entities, and their values, as MQTT messages.
+"""Build the MQTT messages for Home Assistant: for each sensor a device with four entities, and their values.
 
 Device-based discovery: one retained document on `<prefix>/device/earwitness_<site>_<sensor>/config` describes the
 device and all its entities, and names the topics of their values.
 
 | entity | value | not available |
 |---|---|---|
-| Level | LAeq of the newest clip | no hub tells, the sensor is not ready, or nothing was received for a while |
+| Level | LAeq of the newest clip | no hub publishes, the sensor is not ready, or the level has expired |
 | Connection | whether the sensor is ready, from its own state topic | never |
-| Last episode | category; the rest as attributes | no hub tells |
-| Last alert | when it was heard; the rest as attributes | no hub tells |
+| Last episode | category; the rest as attributes | no hub publishes |
+| Last alert | time of its event; the rest as attributes | no hub publishes |
 
-Home Assistant knows the units dB and dBA of sound pressure. A level in dBFS, of a sensor that is not calibrated, is
-no sound pressure: it has that unit and no device class.
+Home Assistant has the units dB and dBA for sound pressure. A level of an uncalibrated sensor, in dBFS, is not a sound
+pressure, so it has that unit and no device class.
 
 Source: Home Assistant, "MQTT" (device discovery, 2024.12 and later), and its `components/mqtt/schemas.py` of 2025.4.
 """
@@ -34,15 +34,15 @@ from shared.taxonomy import CATEGORIES
 ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
 COMPLETED_WITHIN: Final = timedelta(seconds=60)
-"""An alert is told once it was completed; after so long, as it is."""
+"""The hub publishes an alert once it is completed; after this time, also an incomplete one."""
 AHEAD: Final = timedelta(minutes=10)
-"""What lies so far ahead of the present is of a clock that was wrong: it is not told."""
+"""An event this far in the future has a wrong time, so the hub does not publish it."""
 BACKLOG: Final = timedelta(hours=1)
-"""A clip that was captured so long ago tells no present level, whenever it was received."""
+"""A clip captured this long ago has no current level, so the hub does not publish its level."""
 
 
 class LevelMessage(Message):
-    """The level of a sensor's newest clip: retained, told anew while clips come."""
+    """The level of a sensor's newest clip, retained; the hub publishes it again while clips arrive."""
 
     version: Literal[1] = 1
     event: str
@@ -53,10 +53,10 @@ class LevelMessage(Message):
 
 
 class EpisodeMessage(Message):
-    """A sensor's last episode as it is now, retained.
+    """A sensor's last episode in its current state, retained.
 
-    `probability` is the highest, over its clips, of the probability that a past event is the same kind of sound;
-    `clarity` how sure the category is in its clearest clip; `alert` the alert it belongs to, if any.
+    `match_probability` is the highest match probability of its clips. `clarity` is the highest category probability
+    of its clips. `alert` is the alert that it belongs to, if any.
     """
 
     version: Literal[1] = 1
@@ -73,9 +73,9 @@ class EpisodeMessage(Message):
 
 
 class LastAlertMessage(Message):
-    """A sensor's last alert in short, retained; `page` is where people read all of it.
+    """A summary of a sensor's last alert, retained; `page` is the URL of the full alert.
 
-    `times` counts its category at the sensor, `source` tells which machine, dog, siren or voice it is.
+    `times` counts episodes of its category at the sensor. `source` identifies the machine, dog, siren or voice.
     """
 
     version: Literal[1] = 1
@@ -94,17 +94,17 @@ class LastAlertMessage(Message):
 
 @dataclass(frozen=True, slots=True)
 class SensorSnapshot:
-    """What is known of a sensor.
+    """The current data of a sensor.
 
     Attributes:
         site: its site.
         sensor: its name.
-        event: the newest clip's, "" before there is one.
-        captured_at: when that was captured.
-        received_at: when it was received.
-        levels: of that clip.
-        episode: the last one.
-        alert: the last one.
+        event: id of the newest event, "" before the first one.
+        captured_at: capture time of that event.
+        received_at: time of its receipt.
+        levels: levels of that event.
+        episode: the last episode.
+        alert: the last alert.
         software: program and version of its agent; "" if it did not announce itself.
     """
 
@@ -121,13 +121,13 @@ class SensorSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryBuilder:
-    """Makes a sensor's retained messages.
+    """Builds a sensor's retained messages.
 
     Attributes:
         prefix: Home Assistant's discovery prefix.
-        hub: name of the hub that tells.
-        public_url: the hub's pages as people reach them.
-        expire_after_s: a level that is not told anew for so long is not available.
+        hub: name of the hub that publishes.
+        public_url: URL of the hub's pages for browsers.
+        expire_after_s: time without an update after which a level is not available, in seconds.
     """
 
     prefix: str
@@ -135,36 +135,37 @@ class DiscoveryBuilder:
     public_url: str
     expire_after_s: int
 
-    def messages(self, told: SensorSnapshot, now: datetime) -> dict[str, bytes]:
-        """Topics and payloads for one sensor, the device's description first.
+    def messages(self, sensor: SensorSnapshot, now: datetime) -> dict[str, bytes]:
+        """Return topics and payloads for one sensor, the device's description first.
 
-        A level that was received more than `expire_after_s` ago is left out: telling it would make it look new.
+        A level received more than `expire_after_s` ago is not included, as Home Assistant would show it as current.
 
         Args:
-            told: what is known of it.
-            now: the time, UTC.
+            sensor: data of the sensor.
+            now: current time, UTC.
         """
-        made = {config_topic(self.prefix, told.site, told.sensor): _bytes(self.device(told))}
-        if told.levels is not None and told.captured_at is not None and told.received_at is not None:
+        payloads = {config_topic(self.prefix, sensor.site, sensor.sensor): _bytes(self.device(sensor))}
+        if sensor.levels is not None and sensor.captured_at is not None and sensor.received_at is not None:
             level = LevelMessage(
-                event=told.event,
-                captured_at=told.captured_at,
-                laeq=round(told.levels.laeq, 1),
-                lafmax=round(told.levels.lafmax, 1),
-                unit=told.levels.unit,
+                event=sensor.event,
+                captured_at=sensor.captured_at,
+                laeq=round(sensor.levels.laeq, 1),
+                lafmax=round(sensor.levels.lafmax, 1),
+                unit=sensor.levels.unit,
             )
-            fresh = now - told.received_at < timedelta(seconds=self.expire_after_s)
-            if fresh and now - told.captured_at < BACKLOG:
-                made[_topic(told, "level")] = _encoded(level)
-        if told.episode is not None:
-            made[_topic(told, "episode")] = _encoded(_episode_message(told.episode))
-        if told.alert is not None and (told.alert.recurrence or now - told.alert.captured_at > COMPLETED_WITHIN):
-            made[_topic(told, "last-alert")] = _encoded(self._alert_message(told.alert))
-        return made
+            fresh = now - sensor.received_at < timedelta(seconds=self.expire_after_s)
+            if fresh and now - sensor.captured_at < BACKLOG:
+                payloads[_topic(sensor, "level")] = _encoded(level)
+        if sensor.episode is not None:
+            payloads[_topic(sensor, "episode")] = _encoded(_episode_message(sensor.episode))
+        alert = sensor.alert
+        if alert is not None and (alert.recurrence or now - alert.captured_at > COMPLETED_WITHIN):
+            payloads[_topic(sensor, "last-alert")] = _encoded(self._alert_message(alert))
+        return payloads
 
-    def device(self, told: SensorSnapshot) -> dict[str, Any]:
-        """The discovery document of a sensor."""
-        name = device_name(told.site, told.sensor)
+    def device(self, sensor: SensorSnapshot) -> dict[str, Any]:
+        """Return the discovery document of a sensor."""
+        name = device_name(sensor.site, sensor.sensor)
         alive = {"topic": str(HubTopic(self.hub, "online"))}
         entities: dict[str, dict[str, Any]] = {
             "connection": {
@@ -172,7 +173,7 @@ class DiscoveryBuilder:
                 "name": "Connection",
                 "device_class": "connectivity",
                 "entity_category": "diagnostic",
-                "state_topic": str(SensorTopic(told.site, told.sensor, "state")),
+                "state_topic": str(SensorTopic(sensor.site, sensor.sensor, "state")),
                 "value_template": "{{ 'ON' if value_json.state == 'ready' else 'OFF' }}",
             },
             "episode": {
@@ -182,7 +183,7 @@ class DiscoveryBuilder:
                 "options": list(CATEGORIES),
                 "value_template": "{{ value_json.category }}",
                 "icon": "mdi:waveform",
-                **_state_topics(told, "episode", attributes=True),
+                **_state_topics(sensor, "episode", attributes=True),
                 "availability": [alive],
             },
             "alert": {
@@ -191,36 +192,36 @@ class DiscoveryBuilder:
                 "device_class": "timestamp",
                 "value_template": "{{ value_json.captured_at }}",
                 "icon": "mdi:bell-alert",
-                **_state_topics(told, "last-alert", attributes=True),
+                **_state_topics(sensor, "last-alert", attributes=True),
                 "availability": [alive],
             },
         }
-        if told.levels is not None:
+        if sensor.levels is not None:
             ready = {
-                "topic": str(SensorTopic(told.site, told.sensor, "state")),
+                "topic": str(SensorTopic(sensor.site, sensor.sensor, "state")),
                 "value_template": "{{ 'online' if value_json.state == 'ready' else 'offline' }}",
             }
-            calibrated = told.levels.unit == "dB"
+            calibrated = sensor.levels.unit == "dB"
             entities["level"] = {
                 "platform": "sensor",
                 "name": "Level",
                 **({"device_class": "sound_pressure"} if calibrated else {"icon": "mdi:volume-high"}),
-                "unit_of_measurement": "dBA" if calibrated else told.levels.unit,
+                "unit_of_measurement": "dBA" if calibrated else sensor.levels.unit,
                 "state_class": "measurement",
                 "suggested_display_precision": 1,
                 "value_template": "{{ value_json.laeq }}",
                 "expire_after": self.expire_after_s,
-                **_state_topics(told, "level"),
+                **_state_topics(sensor, "level"),
                 "availability": [alive, ready],
                 "availability_mode": "all",
             }
         return {
             "device": {
                 "identifiers": [name],
-                "name": f"{told.site} {told.sensor}",
+                "name": f"{sensor.site} {sensor.sensor}",
                 "manufacturer": "Earwitness",
                 "model": "Noise sensor",
-                **({"sw_version": told.software} if told.software else {}),
+                **({"sw_version": sensor.software} if sensor.software else {}),
                 "configuration_url": f"{self.public_url.rstrip('/')}/sensors",
             },
             "origin": {"name": "Earwitness", "sw_version": version("earwitness")},
@@ -245,21 +246,21 @@ class DiscoveryBuilder:
 
 
 def device_name(site: str, sensor: str) -> str:
-    """The device's id for Home Assistant; `_` is in no site's and no sensor's name, so it is unique."""
+    """Return the unique device id for Home Assistant; names of sites and sensors never contain `_`."""
     return f"earwitness_{site}_{sensor}"
 
 
 def config_topic(prefix: str, site: str, sensor: str) -> str:
-    """Where a sensor's discovery document is."""
+    """Return the topic of a sensor's discovery document."""
     return f"{prefix}/device/{device_name(site, sensor)}/config"
 
 
-def _topic(told: SensorSnapshot, kind: SensorStateKind) -> str:
-    return str(SensorStateTopic(told.site, told.sensor, kind))
+def _topic(sensor: SensorSnapshot, kind: SensorStateKind) -> str:
+    return str(SensorStateTopic(sensor.site, sensor.sensor, kind))
 
 
-def _state_topics(told: SensorSnapshot, kind: SensorStateKind, *, attributes: bool = False) -> dict[str, str]:
-    topic = _topic(told, kind)
+def _state_topics(sensor: SensorSnapshot, kind: SensorStateKind, *, attributes: bool = False) -> dict[str, str]:
+    topic = _topic(sensor, kind)
     return {"state_topic": topic} | ({"json_attributes_topic": topic} if attributes else {})
 
 

@@ -1,11 +1,11 @@
-"""Tells Home Assistant of every sensor, with retained messages, as long as this hub is the one that does.
+"""Publish every sensor to Home Assistant with retained messages, while this hub holds the lease.
 
-Of several hubs one tells: it holds a lease in the store, which another takes when it is not renewed. Each hub has its
-own availability topic and last will, and the devices name the topic of the hub that tells; so the late will of a dead
-hub silences nobody. Two hubs that tell for a moment tell the same.
+Of several hubs, the leader publishes: it holds a lease in Redis, which another hub takes when the lease expires. Each
+hub has its own availability topic and last will, and the devices name the topic of the leader. So the late will of a
+dead hub does not affect the devices. Two hubs that both publish for a moment publish the same.
 
-Every topic that was ever used is noted in the store before it is used, so that whichever hub tells next can clear
-those of sensors that are gone, or of another prefix, or all of them once telling is off.
+The hub records every topic in Redis before its first use. So the next leader can clear the topics of removed sensors
+or of another prefix, or all of them after discovery was turned off.
 """
 
 import logging
@@ -42,10 +42,10 @@ from shared.worker import Worker
 log = logging.getLogger(__name__)
 
 LEASE_S: Final = 15.0
-"""How long a hub that does nothing about it goes on being the one that tells."""
+"""Time until the lease expires without renewal, in seconds."""
 _TICK_S: Final = 1.0
 _AT_ONCE: Final = 250
-"""Most messages sent per tick."""
+"""Maximum messages sent per tick."""
 _GRACE_S: Final = 2.0
 
 _HOLD: Final = """
@@ -58,15 +58,15 @@ _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.ca
 
 
 class HomeAssistantPublisher:
-    """Keeps Home Assistant's devices as the archive has the sensors, in a thread of its own.
+    """Keeps Home Assistant's devices in line with the sensors of the archive, on its own thread.
 
     Args:
-        archive: where sensors, levels and alerts are.
-        episode_store: where episodes are.
-        settings: what is told, and how often.
-        mqtt: where the broker is.
+        archive: store of sensors, levels and alerts.
+        episode_store: store of episodes.
+        settings: group `homeassistant`.
+        mqtt: connection to the broker.
         hub: name of this hub.
-        public_url: the hub's pages as people reach them.
+        public_url: URL of the hub's pages for browsers.
     """
 
     def __init__(
@@ -101,28 +101,28 @@ class HomeAssistantPublisher:
 
     @translated
     def start(self) -> None:
-        """Begin to tell; or to remove what was told, if telling was turned off. Nothing if there is neither.
+        """Start publishing, or start removing the devices if discovery was turned off; otherwise do nothing.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: Redis does not answer.
         """
         if self._settings.discovery or self._redis.exists(keys.HOME_ASSISTANT_TOPICS):
             self._link.start()
             self.worker.start()
 
     def stop(self) -> None:
-        """Say `offline`, let another hub tell, and end."""
+        """Publish `offline`, release the lease, and stop."""
         self.worker.stop()
         self._link.stop()
 
     def _work(self) -> float:
-        self._listen(_TICK_S)
+        self._handle_signals(_TICK_S)
         if self._link.connected and self._is_leader():
             self._step(time.monotonic())
         return 0.0
 
     def _end(self) -> None:
-        """The will is for deaths; who leaves says so, and waits a moment until the broker has it."""
+        """Publish `offline` and wait for the PUBACK; the last will covers crashes only."""
         if not (self._link.connected and self._sent.get(self._online) == ONLINE):
             return
         try:
@@ -132,11 +132,11 @@ class HomeAssistantPublisher:
             return
         until = time.monotonic() + _GRACE_S
         while self._under_way and self._link.connected and time.monotonic() < until:
-            self._listen(0.1)
+            self._handle_signals(0.1)
 
     @translated
     def _is_leader(self) -> bool:
-        """Whether this hub is the one that tells; renews its lease."""
+        """Renew the lease, and return whether this hub holds it."""
         now = time.monotonic()
         if now >= self._renew_at:
             held = bool(self._hold(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub, round(LEASE_S * 1000)]))
@@ -151,11 +151,11 @@ class HomeAssistantPublisher:
         self._release(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub])
 
     def _invalidate_sent(self) -> None:
-        """What the broker has is not known: tell everything."""
+        """Forget what the broker has, so that the next step publishes everything."""
         self._sent, self._due, self._under_way, self._look_at = {}, {}, {}, 0.0
 
     def _step(self, now_s: float) -> None:
-        """Look what is to be told, if it is time; send some of it."""
+        """Collect the changes if they are due, and publish some of them."""
         if now_s >= self._look_at and not self._due:
             self._look_at = now_s + self._settings.min_publish_interval_s
             self._due = self._changes(datetime.now(UTC))
@@ -167,11 +167,11 @@ class HomeAssistantPublisher:
             del self._due[topic]
 
     def _changes(self, now: datetime) -> dict[str, bytes]:
-        """What the broker does not have as it should be; empty payloads clear."""
-        told = self._told(now) if self._settings.discovery else []
-        wanted: dict[str, bytes] = {self._online: ONLINE} if told else {}
-        kept = {self._online} if told else set[str]()
-        for one in told:
+        """Return the messages that differ from what the broker has; an empty payload clears a topic."""
+        sensors = self._snapshots(now) if self._settings.discovery else []
+        wanted: dict[str, bytes] = {self._online: ONLINE} if sensors else {}
+        kept = {self._online} if sensors else set[str]()
+        for one in sensors:
             wanted |= self._describer.messages(one, now)
             kept.add(config_topic(self._settings.prefix, one.site, one.sensor))
             kept |= {str(SensorStateTopic(one.site, one.sensor, kind)) for kind in ("level", "episode", "last-alert")}
@@ -181,29 +181,31 @@ class HomeAssistantPublisher:
             **dict.fromkeys(gone, b""),
         }
 
-    def _told(self, now: datetime) -> list[SensorSnapshot]:
-        """What is known of each sensor that is not forgotten."""
+    def _snapshots(self, now: datetime) -> list[SensorSnapshot]:
+        """Return the data of each sensor that sent something within `remove_after_days`."""
         after = now - timedelta(days=self._settings.remove_after_days)
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
         recents = self._episode_store.sensor_states([sensor.place for sensor in sensors])
         newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
         for recent in recents.values():
             recent.forget_after(to_ms(now + AHEAD))
-        told = (
+        snapshots = (
             self._archive.rows.read(
                 "sensor",
                 sensor.place,
-                partial(self._told_of, recents[sensor.place], newest.get(sensor.place)),
+                partial(self._snapshot, recents[sensor.place], newest.get(sensor.place)),
                 sensor,
             )
             for sensor in sensors
         )
-        return [one for one in told if one is not None]
+        return [one for one in snapshots if one is not None]
 
-    def _told_of(self, recent: SensorState, newest: tuple[str, list[bytes]] | None, sensor: Sensor) -> SensorSnapshot:
+    def _snapshot(
+        self, recent: SensorState, newest: tuple[str, list[bytes]] | None, sensor: Sensor
+    ) -> SensorSnapshot:
         site, _, name = sensor.place.partition("/")
-        episodes = [episode for own in recent.episodes.values() for episode in own]
-        told = SensorSnapshot(
+        episodes = [episode for group in recent.episodes.values() for episode in group]
+        base = SensorSnapshot(
             site,
             name,
             episode=max(episodes, key=lambda e: e.last_ms, default=None),
@@ -211,15 +213,15 @@ class HomeAssistantPublisher:
             software=sensor.software,
         )
         if newest is None:
-            return told
+            return base
         event, (captured, received, laeq, lafmax, unit) = newest
         levels = Levels(float(laeq), float(lafmax), "dB" if unit == b"dB" else "dBFS")
-        return replace(told, event=event, captured_at=from_ms(captured), received_at=from_ms(received), levels=levels)
+        return replace(base, event=event, captured_at=from_ms(captured), received_at=from_ms(received), levels=levels)
 
     def _last_alert(self, site: str, sensor: str, recent: SensorState) -> AlertMessage | None:
-        """The newest of the sensor's own alerts; others that its episodes belong to are told at their sensors."""
+        """Return the newest alert of this sensor, without alerts of other sensors that its episodes belong to."""
         known = {(call.from_ms, call.alert) for call in recent.calls.values()}
-        known |= {(episode.opened_ms, episode.alert) for own in recent.episodes.values() for episode in own}
+        known |= {(episode.opened_ms, episode.alert) for group in recent.episodes.values() for episode in group}
         for _, event in sorted(known, reverse=True):
             if event.startswith(f"{site}.{sensor}."):
                 alert = self._archive.alert(event)
@@ -229,15 +231,15 @@ class HomeAssistantPublisher:
 
     @translated
     def _newest(self, places: Iterable[str], until: datetime) -> dict[str, tuple[str, list[bytes]]]:
-        """Of each sensor with clips until a time, the one captured last: its id, and the fields that are told."""
+        """Return the id and fields of the last event until a time, for each sensor that has one."""
         names = list(places)
         pipe = self._redis.pipeline(transaction=False)
         for place in names:
             pipe.zrevrangebyscore(keys.events_of(place), to_ms(until), "-inf", start=0, num=1)
-        found = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
-        for event in found.values():
+        newest = {place: rows[0].decode() for place, rows in zip(names, pipe.execute(), strict=True) if rows}
+        for event in newest.values():
             pipe.hmget(keys.event(event), "captured_ms", "received_ms", "laeq", "lafmax", "level_unit")
-        rows = zip(found.items(), pipe.execute(), strict=True)
+        rows = zip(newest.items(), pipe.execute(), strict=True)
         return {place: (event, row) for (place, event), row in rows if None not in row}
 
     @translated
@@ -257,7 +259,7 @@ class HomeAssistantPublisher:
         """Send retained messages.
 
         Raises:
-            Unavailable: not connected; what was not sent is looked for again.
+            Unavailable: not connected; a later step publishes the rest.
         """
         for topic, payload in messages.items():
             content_type = JSON_CONTENT_TYPE if payload.startswith(b"{") else None
@@ -265,8 +267,8 @@ class HomeAssistantPublisher:
             self._under_way[mid] = topic
             self._sent[topic] = payload
 
-    def _listen(self, wait_s: float) -> None:
-        """Take what the broker said, waiting a while for the first word."""
+    def _handle_signals(self, wait_s: float) -> None:
+        """Handle signals of the connection; wait at most `wait_s` seconds for the first."""
         signal: Any
         try:
             signal = self._link.signals.get(timeout=wait_s)
@@ -283,11 +285,11 @@ class HomeAssistantPublisher:
     def _answered(self, topic: str, reason: int) -> None:
         if reason >= FAILURE:
             level = logging.DEBUG if self._refused else logging.WARNING
-            log.log(level, "Home Assistant is not told: the broker refused", extra={"topic": topic, "code": reason})
+            log.log(level, "the broker rejected a message for Home Assistant", extra={"topic": topic, "code": reason})
             self._refused = True
         elif self._sent.get(topic) == b"":
             del self._sent[topic]
             try:
                 self._untrack_topic(topic)
             except UnavailableError:
-                return  # it is cleared once more
+                return  # the hub clears the topic again later
