@@ -1,5 +1,5 @@
 """Write the certificates and the configurations of a deployment, and renew them.
 
-`bundle` writes the folder and renews its certificates; `certificate_authority` makes them; `sensors` adds sensors and
-revokes them; `layout` says where servers and files are; `atomic_files` writes a file whole or not at all.
+`bundle` writes the folder and renews its certificates, `certificate_authority` issues them, `sensors` adds and
+revokes sensors, `layout` defines addresses and paths, and `atomic_files` writes files atomically.
 """

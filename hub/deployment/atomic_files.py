@@ -1,4 +1,4 @@
-"""Files of a deployment: written whole or not at all, and read in words."""
+"""Read the files of a deployment, and write them atomically."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def write_pair(folder: Path, name: str, issued: IssuedCertificate) -> None:
 
 
 def write(path: Path, content: str | bytes, *, secret: bool = False) -> None:
-    """Write a file whole or not at all; a secret one is never readable by others, not for a moment."""
+    """Write a file atomically; a secret file is readable by its owner only from the start."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
@@ -24,10 +24,10 @@ def write(path: Path, content: str | bytes, *, secret: bool = False) -> None:
 
 
 def read(path: Path) -> bytes:
-    """What a file holds.
+    """Return the content of a file.
 
     Raises:
-        Invalid: it cannot be read.
+        Invalid: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -36,10 +36,10 @@ def read(path: Path) -> bytes:
 
 
 def authority_of(folder: Path, name: str) -> Authority:
-    """One of the deployment's authorities, from its folder `ca`.
+    """Return one of the deployment's authorities, from the folder `ca`.
 
     Raises:
         Invalid: a file is missing or damaged.
     """
-    own = folder / "ca"
-    return Authority.read(own / f"{name}.crt", own / f"{name}.key", own / f"{name}.crl")
+    ca = folder / "ca"
+    return Authority.read(ca / f"{name}.crt", ca / f"{name}.key", ca / f"{name}.crl")

@@ -1,16 +1,16 @@
-"""The folder that `earwitness-hub deployment create` writes, and what may change in it later.
+"""The folder that `earwitness-hub deployment create` writes, and its later changes.
 
     ca/            both authorities with their keys: keep it away from every server; issued/ has every sensor's
                    certificates, so that those before a renewal can be revoked, too
-    mosquitto/ redis/ hub/ prometheus/ alertmanager/     each server's configuration, keys and passwords, no other's
-    redis.operator.password                              for whoever looks after the store
-    listener/      a certificate for whoever wants to hear alerts on MQTT
-    sensors/       edge.toml, from which every sensor's is made, and a folder per sensor to be copied onto it whole
-    data/          what servers write, unless they have places of their own
-    NEXT.md        what to do next
+    mosquitto/ redis/ hub/ prometheus/ alertmanager/     configuration, keys and passwords of each server
+    redis.operator.password                              password of the operator of Redis
+    listener/      a certificate for clients that subscribe to alerts on MQTT
+    sensors/       edge.toml, the template of every sensor's settings, and a folder per sensor to copy onto it
+    data/          data of the servers, in layouts without system folders
+    NEXT.md        the next steps
 
-It is written beside its place and moved there when it is whole: a failure leaves nothing behind. Files with keys or
-passwords are readable by their owner only.
+`create` writes a temporary folder and renames it at the end, so that a failure leaves nothing behind. Files with keys
+or passwords are readable by their owner only.
 """
 
 import hashlib
@@ -51,21 +51,21 @@ IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
     "web": ("public_url", "host", "port"),
     "log": ("level", "format"),
 }
-"""What an operator is most likely to change, and is therefore shown although it is not set."""
+"""Settings that operators change most often, which hub.toml shows although they are not set."""
 _QUEUE_BYTES: Final = 4 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSpec:
-    """What a new deployment is like.
+    """Options of a new deployment.
 
     Attributes:
-        layout: where everything will be.
-        brokers: names and addresses under which sensors reach the broker, the one they will use first.
-        public_url: the hub's pages as people reach them, if not as the hub sees itself.
+        layout: paths and addresses.
+        brokers: names and addresses of the broker for sensors; the first one is used in their settings.
+        public_url: URL of the hub's pages for browsers, if not the local one.
         timezone: IANA name.
-        webhook: where Alertmanager tells people, or None.
-        edge_toml: what every sensor's settings are made from.
+        webhook: URL of an Alertmanager receiver, or None.
+        edge_toml: template of every sensor's settings.
     """
 
     layout: Layout
@@ -80,16 +80,16 @@ def create_deployment(folder: Path, plan: DeploymentSpec, now: datetime) -> None
     """Write a new deployment.
 
     Raises:
-        Invalid: the folder is there already, or cannot be written or named, or a name that cannot be used; or its
-            owner would be root, and containers run as its owner.
+        Invalid: the folder exists, has white space in its name or cannot be written; a name cannot be used; or root
+            would own the folder of a container layout, whose containers run as its owner.
     """
     if any(letter.isspace() for letter in str(folder)):
         raise InvalidError(
-            f"{str(folder)!r} has white space, which the servers' configurations cannot name: choose another"
+            f"{str(folder)!r} has white space, which the servers' configurations do not allow: choose another folder"
         )
     if folder.exists():
         raise InvalidError(
-            f"{folder} is there already; nothing was written: `deployment renew --broker NAME` adds a name"
+            f"{folder} exists already; nothing was written. `deployment renew --broker NAME` adds a name"
         )
     partial = folder.with_name(f".{folder.name}.partial")
     try:
@@ -104,10 +104,10 @@ def create_deployment(folder: Path, plan: DeploymentSpec, now: datetime) -> None
 
 
 def renew(folder: Path, now: datetime, brokers: Sequence[str] = ()) -> None:
-    """Issue the certificates of broker, hubs and listener anew; the broker's may get further names.
+    """Issue new certificates for broker, hubs and listener; add `brokers` to the names of the broker's.
 
     Raises:
-        Invalid: not a folder of ours, or damaged.
+        Invalid: the folder is not a deployment, or is damaged.
     """
     authority = authority_of(folder, "servers")
     hosts = list(dict.fromkeys([*_hosts(folder), *brokers]))
@@ -164,7 +164,7 @@ def _write_all(folder: Path, plan: DeploymentSpec, now: datetime) -> None:
 
 
 def hub_toml(plan: DeploymentSpec, password: str) -> str:
-    """The hub's settings; they hold the store's password."""
+    """Return the hub's settings file, which holds the password of Redis."""
     layout = plan.layout
     files, data = layout.files["hub"], layout.data["hub"]
     alertmanager = {"url": f"http://{layout.address('alertmanager')}"}
@@ -208,7 +208,7 @@ def _rendered(template: str, plan: DeploymentSpec, server: str, passwords: dict[
         webhook=plan.webhook,
         root=ROOT,
         intakes=ALL_INTAKES,
-        told=get_args(SensorStateKind),
+        state_kinds=get_args(SensorStateKind),
         prefix=HubSettings.model_fields["homeassistant"].default.prefix,
         sensor_folder=SENSOR_FOLDER,
         server_days=SERVER_DAYS,
@@ -221,15 +221,15 @@ def _rendered(template: str, plan: DeploymentSpec, server: str, passwords: dict[
 
 
 def _compose_env(folder: Path, layout: Layout) -> str:
-    """What deploy/compose.yaml asks for; containers run as whoever owns these files.
+    """Return the variables of deploy/compose.yaml; containers run as the owner of these files.
 
     Raises:
-        Invalid: that is root, as whom Mosquitto would look for another user, and end.
+        Invalid: the owner is root; Mosquitto, started as root, would look for another user and end.
     """
     if os.getuid() == 0:
         raise InvalidError(
-            "containers would run as root, who would own the folder: have an ordinary user run init, as in"
-            " `sudo --user USER earwitness-hub deployment create ...`; nothing was written"
+            "containers would run as root, the owner of the folder; nothing was written. Run the command as another"
+            " user, such as `sudo --user USER earwitness-hub deployment create ...`"
         )
     place = folder.with_name(folder.name.removeprefix(".").removesuffix(".partial")).resolve()
     ports = {f"EARWITNESS_PORT_{name.upper()}": number for name, number in layout.ports.items()}
@@ -243,7 +243,7 @@ def _compose_env(folder: Path, layout: Layout) -> str:
 
 
 def _hosts(folder: Path) -> list[str]:
-    """For whom the broker's certificate is now."""
+    """Return the names and addresses in the broker's certificate."""
     certificate = x509.load_pem_x509_certificate(read(folder / "mosquitto" / "broker.crt"))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name.value) for name in names]

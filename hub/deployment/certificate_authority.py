@@ -1,11 +1,11 @@
-"""A certificate authority of two: one for servers and hubs, one for sensors.
+"""Certificate authorities: a deployment has one for servers and hubs, and one for sensors.
 
 1. Sensors and hubs verify the broker by the servers' authority.
-2. The broker lets a client in at the sensors' port only by the sensors' authority, at the hubs' port only by the
-   servers': the certificate of a stolen sensor opens nothing else, whatever name it bears.
+2. The broker accepts clients at the sensors' port only by the sensors' authority, and at the hubs' port only by the
+   servers' authority. So the certificate of a stolen sensor is useless elsewhere, whatever its name.
 3. A certificate's common name is the user name at the broker: `hub`, `listener`, or a sensor's `site/sensor`.
 
-Keys are on the curve P-256, which every TLS 1.2 and 1.3 stack knows and a Pi signs with in a millisecond.
+Keys are on the curve P-256, which every TLS 1.2 and 1.3 stack supports. A Pi signs with it in a millisecond.
 Source: RFC 5280 (4.2.1, extensions; 5, revocation lists; appendix A.1, 64 characters of a common name); RFC 1123
 (2.1, names of hosts).
 """
@@ -26,13 +26,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from shared.errors import InvalidError
 
 NAME_CAP: Final = 64
-"""Longest common name."""
+"""Maximum characters of a common name."""
 AUTHORITY_DAYS: Final = 20 * 365
 SERVER_DAYS: Final = 825
-"""What clients at large accept of a server's certificate."""
+"""Longest lifetime of a server's certificate that common clients accept."""
 CLIENT_DAYS: Final = 5 * 365
 BACKDATED: Final = timedelta(days=1)
-"""A device without a clock of its own wakes up in the past; its certificates are valid a day before they are made."""
+"""Certificates are valid from a day before their issue, for devices that start with a clock in the past."""
 
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
@@ -50,9 +50,9 @@ class Authority:
     """One certificate authority, with the list of certificates it has revoked.
 
     Args:
-        certificate: of the authority.
-        key: of the authority.
-        revoked: its revocation list so far, or None.
+        certificate: certificate of the authority.
+        key: key of the authority.
+        revoked: its current revocation list, or None.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Authority:
 
     @classmethod
     def create(cls, name: str, now: datetime) -> "Authority":
-        """A new authority.
+        """Create an authority.
 
         Args:
-            name: what people read in its certificates.
-            now: the time, UTC.
+            name: its common name, the issuer of its certificates.
+            now: current time, UTC.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -86,37 +86,37 @@ class Authority:
 
     @classmethod
     def read(cls, certificate: Path, key: Path, revoked: Path) -> "Authority":
-        """An authority from its files.
+        """Read an authority from its files.
 
         Raises:
-            Invalid: a file is missing or is not what it should be.
+            Invalid: a file is missing or damaged.
         """
         try:
             private = serialization.load_pem_private_key(key.read_bytes(), None)
-            found = x509.load_pem_x509_certificate(certificate.read_bytes())
+            own = x509.load_pem_x509_certificate(certificate.read_bytes())
             crl = x509.load_pem_x509_crl(revoked.read_bytes())
         except OSError as error:
-            raise InvalidError(f"the authority's {error.filename} cannot be read: {error.strerror}") from error
+            raise InvalidError(f"cannot read the authority's {error.filename}: {error.strerror}") from error
         except (ValueError, TypeError) as error:
             raise InvalidError(f"the authority in {certificate.parent} is damaged: {error}") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise InvalidError(f"{key} is not a key of ours: it is on no elliptic curve")
-        return cls(found, private, crl)
+            raise InvalidError(f"{key} is not an elliptic-curve key, as `deployment create` makes them")
+        return cls(own, private, crl)
 
     def certificate_pair(self) -> IssuedCertificate:
-        """The authority's own certificate and key."""
+        """Return the certificate and key of the authority itself."""
         return IssuedCertificate(self._certificate.public_bytes(serialization.Encoding.PEM), _written(self._key))
 
     def issue(self, name: str, now: datetime, *, hosts: Sequence[str] = ()) -> IssuedCertificate:
-        """A new key and a certificate for it.
+        """Return a new key and its certificate.
 
         Args:
-            name: the common name, which the broker takes as the user name.
-            now: the time, UTC.
-            hosts: names and addresses of a server; a client's certificate has none.
+            name: common name, which the broker uses as the user name.
+            now: current time, UTC.
+            hosts: names and addresses of a server; empty for a client.
 
         Raises:
-            Invalid: a name that is too long, or a host that is no name and no address.
+            Invalid: the name is too long, or a host is neither a name nor an address.
         """
         if len(name) > NAME_CAP:
             raise InvalidError(f"{name!r} has {len(name)} characters; a certificate's name has at most {NAME_CAP}")
@@ -139,22 +139,22 @@ class Authority:
         return IssuedCertificate(certificate.public_bytes(serialization.Encoding.PEM), _written(key))
 
     def revoke(self, certificate: bytes, now: datetime) -> None:
-        """Put a certificate (PEM) on the list; one that is there already stays.
+        """Add a certificate (PEM) to the revocation list, unless it is listed already.
 
         Raises:
-            Invalid: no certificate, or not of this authority.
+            Invalid: not a certificate of this authority.
         """
         try:
-            found = x509.load_pem_x509_certificate(certificate)
-            found.verify_directly_issued_by(self._certificate)
+            parsed = x509.load_pem_x509_certificate(certificate)
+            parsed.verify_directly_issued_by(self._certificate)
         except Exception as error:
-            raise InvalidError("this is no certificate of this authority") from error
-        if all(entry.serial_number != found.serial_number for entry in self._revoked):
-            entry = x509.RevokedCertificateBuilder().serial_number(found.serial_number).revocation_date(now)
+            raise InvalidError("this is not a certificate of this authority") from error
+        if all(entry.serial_number != parsed.serial_number for entry in self._revoked):
+            entry = x509.RevokedCertificateBuilder().serial_number(parsed.serial_number).revocation_date(now)
             self._revoked.append(entry.build())
 
     def revocations(self, now: datetime) -> bytes:
-        """The revocation list as PEM. It never goes out of date: a broker refuses everybody by a list that has."""
+        """Return the revocation list as PEM. It never expires: with an expired list a broker rejects all clients."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._certificate.subject)
@@ -169,10 +169,10 @@ class Authority:
 
 
 def validate_host(host: str) -> x509.GeneralName:
-    """How a certificate names a host.
+    """Return a host as a certificate names it.
 
     Raises:
-        Invalid: neither a name nor an address.
+        Invalid: the host is neither a name nor an address.
     """
     try:
         return x509.IPAddress(ipaddress.ip_address(host))

@@ -1,7 +1,7 @@
-"""Where a deployment's servers, their files and their data are: right here, as Debian has them, or in containers.
+"""Layouts: paths and addresses of a deployment's servers, in one folder, on Debian, or in containers.
 
-`init` writes one folder per server; a layout says under which paths and names the servers will find each other, so
-that what is written needs no editing after it was copied or mounted.
+`deployment create` writes one folder per server. A layout holds the paths and names as the servers will see them, so
+that the files need no editing after they were copied or mounted.
 """
 
 import getpass
@@ -29,14 +29,14 @@ class Layout:
     """Paths, names and ports as the servers see them.
 
     Attributes:
-        name: which of the three.
+        name: name of the layout.
         files: folder of each server's configuration, where another file or `NEXT.md` names it.
-        secrets: folder of its keys and passwords; likewise.
-        data: folder that it writes to; likewise.
-        hosts: name or address under which each server is reached by the others.
-        bind: address at which everything listens that is not for sensors.
-        user: who the broker is, once it has started as root.
-        ports: of the broker for sensors and for hubs, and of the others.
+        secrets: folder of each server's keys and passwords, likewise.
+        data: folder that each server writes to, likewise.
+        hosts: name or address of each server for the others.
+        bind: address of all listeners except the one for sensors.
+        user: user of the broker after it has started as root.
+        ports: ports of the broker for sensors and for hubs, and of the other servers.
     """
 
     name: LayoutName
@@ -49,37 +49,37 @@ class Layout:
     ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
 
     def address(self, server: str, port: str | None = None) -> str:
-        """`host:port` of a server; its port has its name unless another is named."""
+        """Return `host:port` of a server; `port` names its port if the name differs from `server`."""
         return f"{self.hosts[server]}:{self.ports[port or server]}"
 
 
 def ports_of(given: list[str]) -> dict[str, int]:
-    """The ports, with some of them given as `name=number`.
+    """Return the ports, with changes given as `name=number`.
 
     Raises:
-        Invalid: an unknown name or no port's number.
+        Invalid: an unknown name, or not a port number.
     """
     ports = dict(PORTS)
     for one in given:
         name, _, number = one.partition("=")
         if name not in ports or not number.isdecimal() or not 0 < int(number) < 65_536:
-            raise InvalidError(f"--port {one!r}: write NAME=NUMBER with a name of {', '.join(ports)}")
+            raise InvalidError(f"--port {one!r}: write NAME=NUMBER; names: {', '.join(ports)}")
         ports[name] = int(number)
     return ports
 
 
 def layout_of(name: LayoutName, folder: Path, ports: Mapping[str, int]) -> Layout:
-    """A layout by its name.
+    """Return a layout by its name.
 
     Args:
         name: `here`, `debian` or `containers`.
-        folder: where `init` writes; only `here` runs from it.
-        ports: of all servers.
+        folder: folder of the deployment; only `here` runs from it.
+        ports: ports of all servers.
     """
     if name == "here":
-        own = {server: str(folder / server) for server in SERVERS}
+        files = {server: str(folder / server) for server in SERVERS}
         data = {server: str(folder / "data" / server) for server in SERVERS}
-        return Layout(name, own, own, data, _everywhere("127.0.0.1"), "127.0.0.1", getpass.getuser(), ports)
+        return Layout(name, files, files, data, _everywhere("127.0.0.1"), "127.0.0.1", getpass.getuser(), ports)
     if name == "debian":
         files = {
             "mosquitto": "/etc/mosquitto",
@@ -104,5 +104,5 @@ def _everywhere(host: str) -> dict[str, str]:
 
 
 def posix_path(folder: str, *parts: str) -> str:
-    """A path as a server sees it: always with slashes."""
+    """Return a path as a server sees it, always with slashes."""
     return str(PurePosixPath(folder, *parts))

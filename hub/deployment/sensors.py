@@ -1,7 +1,7 @@
-"""Sensors of a deployment: each one's folder, and shutting one out.
+"""Write the folders of a deployment's sensors, and revoke sensors.
 
-Every certificate that a sensor was given is kept in `ca/issued`: one that was renewed is valid until it ends, and so
-must be revoked with the others.
+`ca/issued` keeps every certificate of a sensor: a replaced certificate stays valid until it expires, so it must be
+revoked with the others.
 """
 
 from collections.abc import Iterable
@@ -16,24 +16,23 @@ from shared.errors import InvalidError
 from shared.mqtt.topics import SensorTopic
 
 SENSOR_FOLDER: Final = "/etc/earwitness"
-"""Where a sensor's folder is on the sensor."""
+"""Path of a sensor's folder on the sensor."""
 
 
 def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: bool = False) -> list[Path]:
     """Write a folder for each sensor: its certificate, key and settings.
 
     Args:
-        folder: of the deployment.
-        sensors: as `site/sensor`.
-        now: the time, UTC.
-        renew: whether sensors that have a folder get a new certificate; their settings stay. If not, they are
-            left as they are.
+        folder: folder of the deployment.
+        sensors: sensors as `site/sensor`.
+        now: current time, UTC.
+        renew: whether existing sensors get a new certificate; their settings stay. Otherwise they stay unchanged.
 
     Returns:
-        The folders that were written.
+        The written folders.
 
     Raises:
-        Invalid: a name that cannot be used; then none was written.
+        Invalid: a name cannot be used; then no folder was written.
     """
     places = [parse_sensor(sensor) for sensor in dict.fromkeys(sensors)]
     if not renew:
@@ -42,53 +41,53 @@ def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: b
     issued = [(site, name, authority.issue(f"{site}/{name}", now)) for site, name in places]
     template = read(folder / "sensors" / "edge.toml").decode()
     for site, name, certificate in issued:
-        own = _folder(folder, site, name)
-        own.mkdir(parents=True, exist_ok=True)
-        if (own / "sensor.crt").exists():
-            _keep(folder, site, name, read(own / "sensor.crt"))  # an older version did not
+        target = _folder(folder, site, name)
+        target.mkdir(parents=True, exist_ok=True)
+        if (target / "sensor.crt").exists():
+            _keep(folder, site, name, read(target / "sensor.crt"))  # an older version did not
         _keep(folder, site, name, certificate.certificate)
-        write_pair(own, "sensor", certificate)
-        write(own / "servers.crt", read(folder / "ca" / "servers.crt"))
-        if not (own / "edge.toml").exists():
-            write(own / "edge.toml", render_edge_toml(template, site, name))
+        write_pair(target, "sensor", certificate)
+        write(target / "servers.crt", read(folder / "ca" / "servers.crt"))
+        if not (target / "edge.toml").exists():
+            write(target / "edge.toml", render_edge_toml(template, site, name))
     return [_folder(folder, site, name) for site, name in places]
 
 
 def render_edge_toml(template: str, site: str, name: str) -> str:
-    """A sensor's settings, from those of all.
+    """Return a sensor's settings file from the template.
 
     Raises:
-        Invalid: the template no longer has its lines `site = "site"` and `name = "sensor"`.
+        Invalid: the template does not have each of the lines `site = "site"` and `name = "sensor"` once.
     """
-    for line, own in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
+    for line, value in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
         if template.splitlines().count(line) != 1:
-            raise InvalidError(f"sensors/edge.toml needs the line {line} once: it becomes each sensor's own")
-        template = template.replace(line, own)
+            raise InvalidError(f"sensors/edge.toml needs the line {line} once, to replace it for each sensor")
+        template = template.replace(line, value)
     return template
 
 
 def revoke(folder: Path, sensor: str, now: datetime) -> None:
-    """Shut a sensor out: put all certificates it ever had on the broker's list.
+    """Revoke a sensor: add all its certificates to the broker's revocation list.
 
     Raises:
-        Invalid: there is no such sensor in this folder.
+        Invalid: the folder has no such sensor.
     """
     site, name = parse_sensor(sensor)
     authority = authority_of(folder, "sensors")
-    own, given = _folder(folder, site, name) / "sensor.crt", list(_issued(folder, site, name).glob("*.crt"))
-    if own.exists() or not given:
-        given.append(own)
-    for certificate in given:
+    current, issued = _folder(folder, site, name) / "sensor.crt", list(_issued(folder, site, name).glob("*.crt"))
+    if current.exists() or not issued:
+        issued.append(current)
+    for certificate in issued:
         authority.revoke(read(certificate), now)
     for place in ("ca", "mosquitto"):
         write(folder / place / "sensors.crl", authority.revocations(now))
 
 
 def parse_sensor(sensor: str) -> tuple[str, str]:
-    """Site and name of a sensor that is written `site/sensor`.
+    """Split `site/sensor` into site and name.
 
     Raises:
-        Invalid: it is not.
+        Invalid: the text has another form.
     """
     site, slash, name = sensor.strip().partition("/")
     if not slash:
@@ -98,7 +97,7 @@ def parse_sensor(sensor: str) -> tuple[str, str]:
 
 
 def _keep(folder: Path, site: str, name: str, certificate: bytes) -> None:
-    """Remember a certificate of a sensor for `revoke`."""
+    """Store a certificate of a sensor for `revoke`."""
     issued = _issued(folder, site, name)
     issued.mkdir(parents=True, exist_ok=True)
     write(issued / f"{x509.load_pem_x509_certificate(certificate).serial_number:x}.crt", certificate)

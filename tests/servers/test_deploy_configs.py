@@ -119,7 +119,7 @@ def test_what_to_do_next_names_what_is_there_and_edits_before_it_copies(
     written: dict[str, Path], layout: str
 ) -> None:
     text = (written[layout] / "NEXT.md").read_text()
-    assert text.index("`alertmanager/alertmanager.yml` who is told") < text.index("```console")
+    assert text.index("`alertmanager/alertmanager.yml`") < text.index("```console")
     assert "broker's certificate ends in 825 days, those of hubs, listener and sensors in\n   5 years" in text
     for line in re.findall(r"^# install [^&\n]*", text, re.MULTILINE):
         for source in re.findall(r"(?<= )[a-z]+/\S+", line):

@@ -155,7 +155,7 @@ def test_openssl_is_content_even_where_it_is_strict(founded: Path) -> None:
 def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     before = contents(founded)
     for arguments, words in (
-        (("--broker", "broker.example"), "is there already; nothing was written"),
+        (("--broker", "broker.example"), "exists already; nothing was written"),
         (("--sensor", "harbour/street-1", "--renew", "--broker", "b.example"), "give one of them"),
         ((), "give the sensors to add"),
         (("--sensor", "harbour/street-9", "--port", "web=8081"), "No such option"),
@@ -211,7 +211,7 @@ def test_containers_do_not_run_as_root(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("os.getuid", lambda: 0)
     code, printed = init(*arguments)
     assert code == 2
-    assert "have an ordinary user run init" in printed
+    assert "Run the command as another user" in printed
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr("os.getuid", lambda: 10_001)
     assert init(*arguments)[0] == 0
@@ -272,7 +272,7 @@ def test_revoked_certificates_stay_on_the_list(tmp_path: Path) -> None:
     assert {entry.serial_number for entry in crl} == expected
     assert crl.next_update_utc == certificate(folder / "ca" / "sensors.crt").not_valid_after_utc
     authority = Authority.create("another", datetime.now(UTC))
-    with pytest.raises(InvalidError, match="no certificate of this authority"):
+    with pytest.raises(InvalidError, match="not a certificate of this authority"):
         authority.revoke((own / "street-1" / "sensor.crt").read_bytes(), datetime.now(UTC))
 
 
