@@ -3,10 +3,10 @@
 | module | what it does |
 |---|---|
 | `demo` | runs the demo from start to end |
-| `system` | starts the servers and the hub, and asks whether they are ready |
-| `neighbourhood` | says which sensor records what, and when |
+| `system` | starts the servers and the hub, and waits until they are ready |
+| `neighbourhood` | generates which sensor records what, and when |
 | `rendered_clips` | renders and embeds each scene once |
-| `history` | puts dated clips through the hub's pipeline |
+| `history` | sends dated clips through the hub's pipeline |
 | `child_processes` | starts programs that end with the demo |
 | `terminal` | prints alerts and links |
 """

@@ -1,4 +1,4 @@
-"""Programs that the demo starts: they end when it ends, also when it is killed."""
+"""Child processes of the demo, which end with the demo, even if it is killed."""
 
 import contextlib
 import ctypes
@@ -18,15 +18,15 @@ _PR_SET_PDEATHSIG: Final = 1
 """Source: prctl(2), Linux."""
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _GUARD: Final = "import os, signal, sys; sys.stdin.read() or os.kill(int(sys.argv[1]), signal.SIGTERM)"
-"""Reads nothing but the end of its input if the process at the other end was killed."""
+"""Kills a process if its standard input closes without data, which means that the parent was killed."""
 
 Child = subprocess.Popen[str]
 
 
 class Interrupt:
-    """Ctrl-C or SIGTERM, and when it came.
+    """Ctrl-C or SIGTERM, and its time.
 
-    Everything that waits asks `over`: after an interrupt it may wait only until so many seconds after it.
+    Every wait calls `over`, which limits the wait to a number of seconds after the interrupt.
     """
 
     def __init__(self) -> None:
@@ -34,32 +34,32 @@ class Interrupt:
         self._at_s = 0.0
 
     def set(self) -> None:
-        """Note the first interrupt; safe in a signal handler."""
+        """Record the first interrupt; safe in a signal handler."""
         if not self._set.is_set():
             self._at_s = time.monotonic()
             self._set.set()
 
     def is_set(self) -> bool:
-        """Return whether it came."""
+        """Return whether there was an interrupt."""
         return self._set.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for it for a while; whether it came."""
+        """Wait at most `timeout_s` seconds for an interrupt; return whether there was one."""
         return self._set.wait(timeout_s)
 
     def over(self, deadline_s: float, after_s: float) -> bool:
-        """Whether a deadline, or so many seconds after the interrupt, has passed on the monotonic clock."""
+        """Return whether the deadline, or the time of the interrupt plus `after_s`, has passed (monotonic clock)."""
         now_s = time.monotonic()
         return now_s > deadline_s or (self._set.is_set() and now_s > self._at_s + after_s)
 
 
 def start(package: str, command: str, settings: Sequence[str], flags: Sequence[str] = ()) -> Child:
-    """Start one of our programs; what it prints is kept for `end`.
+    """Start one of our programs, and keep its output for `end`.
 
     Args:
         package: `hub` or `edge`.
-        command: of its command line.
-        settings: each as `group.field=value`.
+        command: command of its command line.
+        settings: settings as `group.field=value`.
         flags: further arguments.
     """
     overrides = [part for setting in settings for part in ("--set", setting)]
@@ -73,16 +73,16 @@ def start(package: str, command: str, settings: Sequence[str], flags: Sequence[s
 
 
 def end(children: Sequence[Child], within_s: float, interrupt: Interrupt, after_s: float) -> list[str]:
-    """Ask programs to stop, all at once, and kill those that do not.
+    """Terminate programs at the same time, and kill those that do not end.
 
     Args:
         children: programs.
-        within_s: longest wait.
-        interrupt: shortens the wait to
-        after_s: so many seconds after the interrupt.
+        within_s: maximum wait, in seconds.
+        interrupt: shortens the wait to `after_s` after it.
+        after_s: maximum wait after the interrupt, in seconds.
 
     Returns:
-        What each printed.
+        The output of each.
     """
     for child in children:
         child.terminate()
@@ -94,13 +94,13 @@ def end(children: Sequence[Child], within_s: float, interrupt: Interrupt, after_
 
 
 def wait_until(done: Callable[[], bool], within_s: float, interrupt: Interrupt, after_s: float) -> bool:
-    """Wait for a condition; whether it holds.
+    """Wait for a condition, and return whether it holds.
 
     Args:
         done: the condition.
-        within_s: longest wait.
-        interrupt: shortens the wait to
-        after_s: so many seconds after the interrupt.
+        within_s: maximum wait, in seconds.
+        interrupt: shortens the wait to `after_s` after it.
+        after_s: maximum wait after the interrupt, in seconds.
     """
     deadline_s, pause = time.monotonic() + within_s, threading.Event()
     while not done():
@@ -112,7 +112,7 @@ def wait_until(done: Callable[[], bool], within_s: float, interrupt: Interrupt, 
 
 @contextlib.contextmanager
 def guarded(pid: int) -> Iterator[None]:
-    """End a process that we did not start ourselves if this one ends before the context does, however that ends."""
+    """Terminate process `pid`, which is not our child, if this process ends within the context, even if killed."""
     with block_sigint():
         guard = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", _GUARD, str(pid)], stdin=subprocess.PIPE, text=True
@@ -124,7 +124,7 @@ def guarded(pid: int) -> Iterator[None]:
 
 
 def captured(printed: str) -> int:
-    """How many events a sensor captured, from what it printed; 0 if it was killed before it said."""
+    """Return the number of captured events from a sensor's output; 0 if it was killed before it printed it."""
     lines = printed.strip().splitlines()
     with contextlib.suppress(ValueError, KeyError, IndexError):
         return int(json.loads(lines[-1])["captured"])
@@ -132,6 +132,6 @@ def captured(printed: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone, however that ended."""
+    """Let the kernel terminate this process when its parent ends, even if the parent is killed."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,10 +1,10 @@
 """One run of the demo.
 
-1. Start the embedded broker and store on free loopback ports, and a hub as a process of its own.
+1. Start the embedded broker and Redis on free loopback ports, and a hub as a separate process.
 2. Meanwhile write three weeks of history into the archive.
 3. Start simulated sensors as real edge processes that play a synthetic street, recordings or embeddings.
-4. Print what happens; when everything is played, leave the page where it is, until Ctrl-C.
-5. Let the sensors deliver what they hold, compare sent with archived, stop all.
+4. Print alerts and progress. After the last clip, serve the page until Ctrl-C.
+5. Let the sensors deliver their spools, compare sent with archived events, stop all processes.
 """
 
 import time
@@ -32,7 +32,7 @@ from shared.synthetic_scene import SoundCast
 DELIVERED_WITHIN_S: Final = 60.0
 SENSORS_AFTER_S: Final = 1.5
 DELIVERED_AFTER_S: Final = 1.5
-"""After Ctrl-C, by when sensors have ended, and the hub has what they sent."""
+"""Seconds after Ctrl-C until the sensors must have ended, and until the hub must have received their events."""
 CALIBRATION_DB: Final = 100.0
 """dB SPL that the simulated sensors report for 0 dBFS."""
 
@@ -41,15 +41,15 @@ Kind = Literal["synthetic", "files", "embeddings"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the demo shows.
+    """Options of a demo run.
 
     Attributes:
-        kind: of what the sensors play.
-        path: of recordings or embeddings; None for the street.
-        speed: seconds of sound in a second.
-        sensors: how many.
-        seed: of the street and its history.
-        history_days: length of the history; 0 for none.
+        kind: kind of input that the sensors play.
+        path: path of recordings or embeddings; None for the street.
+        speed: seconds of sound per second.
+        sensors: number of sensors.
+        seed: seed of the street and its history.
+        history_days: length of the history, in days; 0 for none.
     """
 
     kind: Kind
@@ -67,16 +67,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """What was played live; the history is not counted.
+    """Counts of the live part, without the history.
 
     Attributes:
         sent: events that the sensors captured.
         archived: events that the hub archived.
-        duplicates: events that came twice, and were archived once.
-        lost: events that reached neither archive nor dead letters; not those that the hub had no time for, because
-            Ctrl-C ended it.
-        alerts: that the hub raised.
-        dead_letters: messages that the hub could not take.
+        duplicates: events that arrived twice, and were archived once.
+        lost: events in neither archive nor dead letters, without those that the hub had not received before Ctrl-C.
+        alerts: alerts that the hub raised.
+        dead_letters: messages that the hub rejected.
     """
 
     sent: int = 0
@@ -88,7 +87,7 @@ class DemoSummary:
 
     @property
     def succeeded(self) -> bool:
-        """Whether something was archived, and nothing was lost."""
+        """Whether the hub archived at least one event, and lost none."""
         return self.archived > 0 and self.lost == 0
 
 
@@ -96,10 +95,10 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
     """Run the demo until `interrupt`, or until the time is over.
 
     Args:
-        plan: what is shown.
-        for_s: how long live sensors play, in seconds; None: until `interrupt`.
+        plan: options of the run.
+        for_s: time that live sensors play, in seconds; None: until `interrupt`.
         interrupt: ends the demo within 5 s.
-        console: where progress and alerts are printed.
+        console: console for progress and alerts.
 
     Raises:
         Unavailable: a part did not start, or every sensor failed.
@@ -119,7 +118,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
             _watch(sensors, for_s, demo)
         finally:
             printed = end(sensors, STOPPED_WITHIN_S, interrupt, SENSORS_AFTER_S)
-        sent = sum(captured(words) for words in printed)
+        sent = sum(captured(text) for text in printed)
         cut_short = not _delivered(demo, before[0] + sent)
         archived, dead = demo.archive.count() - before[0], demo.archive.dead_letter_count()
         return DemoSummary(
@@ -133,7 +132,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
 
 
 def _write_history(plan: Plan, demo: Demo) -> None:
-    """Fill the archive, and show how far that is."""
+    """Fill the archive, and show the progress."""
     torch.set_num_threads(1)  # the hub that starts needs the other cores
     rng, zone = np.random.default_rng(plan.seed), machine_zone()
     places = [place for place in PLACES if place.partition("/")[2] in plan.names]
@@ -155,10 +154,10 @@ def _write_history(plan: Plan, demo: Demo) -> None:
 
 
 def _greet(plan: Plan, demo: Demo) -> None:
-    """Print where to look, and what is played."""
+    """Print the pages to open, and what the sensors play."""
     what = "a street" if plan.path is None else escape(str(plan.path))
     pace = "" if plan.speed == 1.0 else f", {plan.speed:g} times as fast as recorded"
-    demo.console.print(f"\n[bold]The page is {demo.web}[/bold]\nWorth opening:")
+    demo.console.print(f"\n[bold]The page is {demo.web}[/bold]\nPages to open first:")
     for shows, address in links(demo.web, demo.archive.alerts(limit=200)):
         demo.console.print(f"  {shows}: {address}", markup=False)
     demo.console.print(f"\n{plan.sensors} sensors play {what}{pace}; Ctrl-C ends everything.\n")
@@ -195,7 +194,7 @@ def _start_sensors(plan: Plan, demo: Demo, folder: Path) -> list[Child]:
 
 
 def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
-    """Print alerts and progress as they come; when everything is played, keep the page until the interrupt.
+    """Print alerts and progress; after the last clip, wait for the interrupt.
 
     Raises:
         Unavailable: every sensor failed, or the hub ended.
@@ -203,7 +202,7 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
     zone, began_s, played = machine_zone(), time.monotonic(), False
     archived = demo.archive.count()
     seen = {alert.event for alert in demo.archive.alerts(limit=1_000)}
-    known, told_at_s = len(seen), began_s
+    known, printed_at_s = len(seen), began_s
     while not demo.interrupt.wait(0.5):
         elapsed_s = time.monotonic() - began_s
         for alert in reversed(demo.archive.alerts(limit=100)):
@@ -212,8 +211,8 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
                 demo.console.print(describe(alert, zone))
         if demo.process.poll() is not None:
             raise UnavailableError("the hub ended; its log is above")
-        if not played and time.monotonic() - told_at_s >= 5.0:
-            told_at_s = time.monotonic()
+        if not played and time.monotonic() - printed_at_s >= 5.0:
+            printed_at_s = time.monotonic()
             events, alerts = demo.archive.count() - archived, len(seen) - known
             demo.console.print(f"[dim]{elapsed_s:4.0f} s  {events} live events archived, {alerts} alerts[/dim]")
         if for_s is not None and elapsed_s >= for_s:
@@ -224,11 +223,11 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
             if for_s is not None:
                 return
             played = True
-            demo.console.print(f"Everything is played. The page stays at {demo.web} until Ctrl-C.")
+            demo.console.print(f"All clips were played. The page stays at {demo.web} until Ctrl-C.")
 
 
 def _delivered(demo: Demo, expected: int) -> bool:
-    """Wait for the hub to take what the sensors delivered, for as long as it makes progress.
+    """Wait for the hub to receive the events that the sensors delivered, while it makes progress.
 
     Returns:
         False if the interrupt ended the wait.
@@ -245,5 +244,5 @@ def _delivered(demo: Demo, expected: int) -> bool:
         left = waiting()
     if left <= 0 or not demo.interrupt.is_set():
         return True
-    demo.console.print(f"Ctrl-C came before the hub had taken {left} events that the sensors had sent.")
+    demo.console.print(f"The hub had not received {left} events of the sensors before Ctrl-C.")
     return False

@@ -1,8 +1,8 @@
-"""A history in the archive: dated clips that go through the hub's own pipeline, as if they had come when they say.
+"""Write a history into the archive: dated clips go through the hub's pipeline, as if received at their dates.
 
-Each clip is archived, searched, judged, and its sound kept, by `hub.ingest.pipeline`; thresholds are learnt once a
-day. The features and the sound of a clip are those of a take, so nothing is decoded or embedded twice. Alerts wait in
-the store for a running hub, which completes and publishes them.
+`hub.ingest.pipeline` archives, searches and judges each clip, and keeps its audio. The threshold tuner runs once per
+simulated day. A clip has the features and the audio of a take, so that each take is embedded once. Alerts wait in
+Redis for a running hub, which completes and publishes them.
 """
 
 import os
@@ -39,16 +39,16 @@ from shared.synthetic_features import splice_clips
 from shared.synthetic_mixture import RATE_HZ
 
 BOOT: Final = "history"
-"""Boot id of all events of a history."""
+"""Boot id of all events of the history."""
 _DELIVERY: Final = timedelta(seconds=CLIP_S + 1)
-"""From the start of a clip to its receipt."""
+"""Time from the start of a clip to its receipt."""
 
 
 class LinkedClips(AudioFileStore):
-    """A directory of clips in which events of the same sound share one file, by hard links.
+    """A folder of audio files in which events with the same audio share one file, by hard links.
 
     Args:
-        root: the directory; made if it is not there.
+        root: the folder; created if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -59,17 +59,17 @@ class LinkedClips(AudioFileStore):
         """Write an event's audio, or link it to the file with the same audio.
 
         Returns:
-            The path below the directory.
+            The path below the folder.
 
         Raises:
-            Unavailable: the disk is full or the directory cannot be written.
+            Unavailable: the disk is full or the folder cannot be written.
         """
         path = self.path_of(event)
         if audio in self._written:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.link(self._written[audio], path)
-            except OSError:  # a file system without links, or with a limit to them
+            except OSError:  # a file system without hard links, or with a limit on them
                 return super().save(event, audio)
             return self.below_root(path)
         kept = super().save(event, audio)
@@ -81,11 +81,11 @@ class HistoryWriter:
     """Writes clips of the past into an archive.
 
     Args:
-        settings: of the hub whose archive it is.
+        settings: settings of the hub of that archive.
         rng: source of all randomness.
 
     Raises:
-        Invalid: settings or a checkpoint that cannot be used.
+        Invalid: settings or a checkpoint cannot be used.
     """
 
     def __init__(self, settings: HubSettings, rng: np.random.Generator) -> None:
@@ -121,15 +121,15 @@ class HistoryWriter:
         progress: Callable[[str, float], None] = lambda *_: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Render what sounds in some clips, and archive them.
+        """Render the sounds of clips, and archive the clips.
 
         Args:
-            clips: by time.
-            progress: called with what is going on, and the share of it that is done, in [0, 1].
-            stopped: asked between scenes and between batches; True ends the writing early.
+            clips: clips, ordered by time.
+            progress: called with the current step and its progress in [0, 1].
+            stopped: called between scenes and between batches; True ends the writing early.
 
         Raises:
-            Unavailable: the store or the disk is away.
+            Unavailable: Redis or the disk is not available.
         """
         takes: dict[Sounds, list[Take]] = {}
         mixtures = sorted({clip.sounds for clip in clips})
@@ -145,24 +145,24 @@ class HistoryWriter:
             if batch[0].at.date() != day and day is not None:
                 self._learner.tune_stale()
             day = batch[0].at.date()
-            self._take(batch, [own[int(self._rng.integers(len(own)))] for own in (takes[c.sounds] for c in batch)])
+            self._take(batch, [same[int(self._rng.integers(len(same)))] for same in (takes[c.sounds] for c in batch)])
             done += len(batch)
             progress("archiving history", done / len(clips))
         self._learner.tune_stale()
 
     def _take(self, batch: Sequence[HistoryClip], takes: Sequence[Take]) -> None:
-        """Let the pipeline archive, search and judge a batch as one that was just received."""
+        """Let the pipeline process a batch as if it was just received."""
         self._received_at = batch[-1].at + _DELIVERY
         space = self._extractor.space.id
-        # The same take is another performance each time: every value moves a little.
+        # Each use of a take varies its features slightly, as another performance of the sound.
         features = np.concatenate([splice_clips(take.features[None], 1, self._rng) for take in takes])
         towers = self._retrieval.embed_all(space, features)
         items = []
-        for clip, take, own, tower in zip(batch, takes, features, towers, strict=True):
-            body = take.flac if clip.sound else Embedding(space, own)
+        for clip, take, row, tower in zip(batch, takes, features, towers, strict=True):
+            body = take.flac if clip.sound else Embedding(space, row)
             event = self._event(clip, take, body)
             topic = str(SensorTopic(event.site, event.id.sensor, "event"))
-            items.append(PreparedMessage(topic, b"", event=event, space=space, features=own, towers=tower))
+            items.append(PreparedMessage(topic, b"", event=event, space=space, features=row, towers=tower))
         for handled in self._pipeline.process(items):
             if handled.outcome is not Outcome.ARCHIVED:
                 raise InvalidError(

@@ -1,11 +1,11 @@
-"""Three weeks in a street: which sensor records what, and when. A pure function of its generator.
+"""Three weeks in a street: which sensor records what, and when, as a pure function of a random generator.
 
 1. A jackhammer works on weekdays from about 07:00 at the first sensor; the second one, nearby, records it faintly.
 2. A powered saw runs every other night at about 23:00 at the last sensor.
-3. Voices at the third and music at the second sensor come back every day at the present time of day. The live
-   street has the same sources, so a recurring alert comes soon after the start.
-4. Sirens, voices, music, dogs, hammering and traffic are scattered over the days. The last day has none, so that its
-   budget of alerts is left for what is played live.
+3. Voices at the third and music at the second sensor recur every day at the current time of day. The live street has
+   the same sources, so the hub raises a recurring alert soon after the start.
+4. Sirens, voices, music, dogs, hammering and traffic occur at random times. The last day has none, so that its alert
+   budget is left for the live street.
 5. Each sensor records the background once an hour, and every two minutes in the last hour.
 """
 
@@ -32,15 +32,15 @@ POSITIONS: Final = {
 PLACES: Final = tuple(POSITIONS)
 SCATTERED: Final = ("alert-signal", "human-voice", "music", "dog", "non-machinery-impact", "engine")
 ABOVE_DB: Final = (9.0, 14.0)
-"""Level of the two scattered sources of a category over the background, RMS."""
+"""Levels of the two random sources of a category above the background, RMS."""
 _LOUD_DB: Final = 16.0
 _FAINT_DB: Final = 5.0
 _DAILY: Final = (("demo/street-3", "human-voice", -2.0), ("demo/street-2", "music", 5.0))
-"""What comes back at the present time of day: where, what, and its level over the background, dB."""
+"""Sources that recur at the current time of day: sensor, category, and level above the background, dB."""
 _NIGHT_DB: Final = -5.0
-"""How much louder the night is than the day."""
+"""Level of the night relative to the day."""
 _DAYTIME: Final = (6, 22)
-"""Local hours in which the background is that of the day."""
+"""Local hours with the background of the day."""
 _CLIPS: Final = 3
 """Clips of one bout."""
 _STEP_S: Final = 12.0
@@ -55,10 +55,10 @@ class HistoryClip:
 
     Attributes:
         place: `site/sensor`.
-        at: start of the clip, aware.
-        sounds: what sounds over the background.
-        louder_db: difference of its level to that of the take which stands for it.
-        sound: whether its sound is kept.
+        at: start of the clip, with a time zone.
+        sounds: sources over the background.
+        louder_db: level relative to the take that it uses.
+        sound: whether its audio is kept.
     """
 
     place: str
@@ -71,13 +71,13 @@ class HistoryClip:
 def neighbourhood(
     places: Sequence[str], days: int, until: datetime, zone: ZoneInfo, cast: SoundCast, rng: Random
 ) -> list[HistoryClip]:
-    """List the clips of some days, by time.
+    """Return the clips of some days, ordered by time.
 
     Args:
-        places: sensors that there are, of `PLACES`.
-        days: from 1.
-        until: when the history ends, aware.
-        zone: whose clock and nights count.
+        places: sensors, from `PLACES`.
+        days: number of days, at least 1.
+        until: end of the history, with a time zone.
+        zone: time zone of clock times and nights.
         cast: the recurring sources, the same as those of the live street.
         rng: source of all randomness.
     """
@@ -96,9 +96,9 @@ def neighbourhood(
 
 
 def batches(clips: Sequence[HistoryClip]) -> Iterator[list[HistoryClip]]:
-    """Divide clips, given by time, where a minute passes without one, and at full hours.
+    """Split clips, ordered by time, at gaps of more than a minute and at full hours.
 
-    What is in a batch is searched and judged together, as by a hub that receives it at once.
+    The pipeline searches and judges the clips of a batch together, like events received at once.
     """
     batch = list(clips[:1])
     for before, clip in pairwise(clips):
@@ -127,7 +127,7 @@ def _background(since: datetime, until: datetime, zone: ZoneInfo, rng: Random) -
 
 
 def _working_day(midnight: datetime, cast: SoundCast, rng: Random) -> Iterator[HistoryClip]:
-    """The jackhammer on nine of ten weekdays, and the saw on every other night."""
+    """Yield the jackhammer on nine of ten weekdays, and the saw on every other night."""
     late, works = timedelta(minutes=float(rng.uniform(0, 12))), rng.random() < 0.9
     if midnight.weekday() < 5 and works:
         for after_min in (0.0, rng.uniform(6, 12)):
@@ -141,7 +141,7 @@ def _working_day(midnight: datetime, cast: SoundCast, rng: Random) -> Iterator[H
 
 
 def _present_time(now: datetime, cast: SoundCast, rng: Random) -> Iterator[HistoryClip]:
-    """What comes back at this time of day: shortly after it, and half an hour later."""
+    """Yield the sources that recur at this time of day: shortly after it, and half an hour later."""
     for place, category, above_db in _DAILY:
         for after_min in (6.0, 31.0):
             at = now + timedelta(minutes=after_min + float(rng.uniform(-5, 5)))
@@ -159,7 +159,7 @@ def _scattered(midnight: datetime, cast: SoundCast, rng: Random) -> Iterator[His
 
 
 def _one(category: str, cast: SoundCast, above_db: float, performances: int) -> tuple[SourceInstance, ...]:
-    """The first source of a category."""
+    """Return the first source of a category."""
     return (SourceInstance(category, cast.characters[category][0], above_db, performances),)
 
 

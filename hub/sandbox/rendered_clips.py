@@ -1,4 +1,4 @@
-"""Takes: clips that are rendered, measured, compressed and embedded once, and stand for many clips of a history."""
+"""Takes: clips that are rendered, measured, compressed and embedded once, and used for many clips of a history."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from shared.levels import measure
 from shared.synthetic_mixture import RATE_HZ, SourceInstance, render_clip
 
 BACKGROUNDS: Final = 6
-"""Takes of a background in which nothing sounds."""
+"""Takes of a background without sources."""
 CALIBRATION_DB: Final = 110.0
-"""dB SPL of 0 dBFS: it gives the rendered street the levels of a real one."""
+"""dB SPL of 0 dBFS, which gives the rendered street the levels of a real one."""
 
 Sounds = tuple[SourceInstance, ...]
 
@@ -27,8 +27,8 @@ class Take:
 
     Attributes:
         features: uint8 [frames, dimension] of the extractor's feature space.
-        flac: the sound.
-        levels: as of a calibrated sensor, dB.
+        flac: the audio.
+        levels: levels as of a calibrated sensor, dB.
     """
 
     features: Features
@@ -39,15 +39,15 @@ class Take:
 def render(
     mixtures: Iterable[Sounds], extractor: FeatureExtractor, rng: np.random.Generator
 ) -> Iterator[tuple[Sounds, Take, float]]:
-    """Render some takes of each mixture: as many as its sounds have performances.
+    """Render one take of each mixture per performance of its sounds.
 
     Args:
-        mixtures: what sounds over the background of the day; each once.
+        mixtures: distinct sets of sources over the background of the day.
         extractor: embeds the takes.
         rng: source of all randomness.
 
     Yields:
-        The mixture, one take of it, and the share that is done, in (0, 1].
+        The mixture, one take of it, and the progress, in (0, 1].
     """
     each = [mixture for mixture in mixtures for _ in range(_count(mixture))]
     for done, mixture in enumerate(each, start=1):

@@ -1,4 +1,4 @@
-"""The demo's servers and its hub: started, asked whether they are ready, and stopped."""
+"""Start the demo's servers and its hub, wait until they are ready, and stop them."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ HUB_READY_WITHIN_S: Final = 180.0
 COMPLETED_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 30.0
 HUB_AFTER_S: Final = 2.0
-"""After Ctrl-C, by when the hub has ended."""
+"""Seconds after Ctrl-C until the hub must have ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +35,12 @@ class Demo:
 
     Attributes:
         process: the hub.
-        web: address of its page.
-        settings: the hub's.
-        servers: broker and store.
-        archive: of the hub.
-        console: where things are printed.
-        interrupt: ends everything.
+        web: URL of its page.
+        settings: its settings.
+        servers: broker and Redis.
+        archive: its event store.
+        console: console for all output.
+        interrupt: ends the demo.
     """
 
     process: Child
@@ -54,8 +54,8 @@ class Demo:
 
 @contextlib.contextmanager
 def running_hub(folder: Path, interrupt: Interrupt, console: Console) -> Iterator[Demo]:
-    """Broker, store and a hub that starts, for as long as the context lasts."""
-    console.print("starting broker, store and hub ...")
+    """Start broker, Redis and a hub, and stop them at the end of the context."""
+    console.print("starting broker, Redis and hub ...")
     config = folder / "hub.toml"
     config.write_text(configuration(folder / "clips"))
     with embedded_servers() as servers:
@@ -65,7 +65,7 @@ def running_hub(folder: Path, interrupt: Interrupt, console: Console) -> Iterato
             f"redis.url={servers.redis_url}",
             f"web.port={port}",
             "log.level=warning",
-            "monitoring.heartbeat_interval_s=0",  # the embedded broker does not say when nobody takes a heartbeat yet
+            "monitoring.heartbeat_interval_s=0",  # the embedded broker does not report a message without subscribers
         ]
         process = start("hub", "serve", overrides, ("--config", str(config)))
         settings = load_settings(HubSettings, config, overrides)
@@ -81,10 +81,10 @@ def _store_pid(archive: EventStore) -> int:
 
 
 def configuration(clips: Path) -> str:
-    """Return the settings file of the demo's hub: defaults, where sensors are, and that sound is kept.
+    """Return the settings file of the demo's hub: defaults, sensor positions, and the folder of audio files.
 
     Args:
-        clips: directory for the sound.
+        clips: folder for audio files.
     """
     positions = "\n".join(f'"{place}" = [{lat}, {lon}]' for place, (lat, lon) in POSITIONS.items())
     return (

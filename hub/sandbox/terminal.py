@@ -1,4 +1,4 @@
-"""What the demo prints: alerts as they come, and links to pages."""
+"""Format the demo's output: alerts, and links to pages."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def machine_zone(localtime: Path = _LOCALTIME) -> ZoneInfo:
 
 
 def describe(alert: AlertMessage, zone: ZoneInfo) -> str:
-    """Describe an alert in two lines of console markup: what was heard, and the best match with the reason."""
+    """Return an alert as two lines of console markup: its categories, and the best match with the reason."""
     best = alert.matches[0]
     about = ", ".join(alert.categories)
     above = "" if alert.above_ambient_db is None else f", {alert.above_ambient_db:+.0f} dB to ambient"
@@ -38,18 +38,19 @@ def describe(alert: AlertMessage, zone: ZoneInfo) -> str:
     return (
         f"[bold]{at:%H:%M:%S} {alert.site}/{alert.sensor}: {about}[/bold] ({alert.severity}) "
         f"at {alert.laeq:.0f} {alert.level_unit}{above}\n"
-        f"         {likely:.0%} likely the same kind of sound as {then} at "
+        f"         {likely:.0%} probability of the same kind of sound as {then} at "
         f"{best.site}/{best.sensor}{more}: both have {both}"
     )
 
 
 def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
-    """List the four pages to open first: what each shows, and its address.
+    """Return the four pages to open first, each with a description and its URL.
+
+    They include the most severe alert, and the pattern whose next window exceeds its base rate most.
 
     Args:
-        web: address of the hub's page.
-        alerts: those there are, the newest first; the most severe is chosen, and the
-            pattern whose next window stands out most.
+        web: URL of the hub's page.
+        alerts: alerts, newest first.
     """
     chosen: list[tuple[str, str]] = []
     of = {alert.severity: alert for alert in reversed(alerts)}
@@ -60,9 +61,9 @@ def links(web: str, alerts: Sequence[AlertMessage]) -> list[tuple[str, str]]:
         shows = {"urgent": "an urgent alert", "recurring": "a recurring alert", "notice": "an alert"}[severe.severity]
         chosen.append((shows, f"{web}/alerts/{severe.event}"))
     recurring = [(alert, alert.recurrence) for alert in alerts if alert.recurrence is not None]
-    foretold = [(alert, own, own.next) for alert, own in recurring if own.next is not None]
-    if foretold:
-        alert, recurrence, _ = max(foretold, key=lambda one: one[2].probability / max(one[2].base_rate, 0.01))
+    forecast = [(alert, known, known.next) for alert, known in recurring if known.next is not None]
+    if forecast:
+        alert, recurrence, _ = max(forecast, key=lambda one: one[2].probability / max(one[2].base_rate, 0.01))
         address = f"{web}/patterns/{alert.site}/{alert.sensor}/{recurrence.category}"
         chosen.append((f"a pattern ({recurrence.category}, {recurrence.regularity})", address))
     else:

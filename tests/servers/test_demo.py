@@ -28,7 +28,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
         soundfile.write(recordings / f"{number}.wav", sound, 16_000)
     arguments = ("--recordings", str(recordings), "--sensors", "2", "--history-days", str(DAYS), "--speed", "50")
     demonstration = Demonstration(folder / "run", *arguments)
-    demonstration.until("Everything is played")
+    demonstration.until("All clips were played")
     yield demonstration
     demonstration.close()
 
