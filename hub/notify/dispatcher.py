@@ -132,7 +132,12 @@ class AlertDispatcher:
                     continue
                 outboxes = [address.outbox for address in self._addresses if address.wants(alert)]
                 self._hand_on(
-                    keys=[keys.ALERTS_PENDING, keys.alert(event), keys.OUTBOXES, *(outbox.key for outbox in outboxes)],
+                    keys=[
+                        keys.ALERTS_PENDING,
+                        keys.alert(event),
+                        keys.OUTBOXES,
+                        *(outbox.key for outbox in outboxes),
+                    ],
                     args=[
                         *(_TELLERS, name, event, alert.model_dump_json(), EVENTS),
                         *(outbox.name for outbox in outboxes),

@@ -171,7 +171,9 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventS
     outbox = Outbox(archive.client, "ops")
 
     def while_another_hub_is_faster(one: AlertMessage) -> AlertMessage:
-        archive.client.xclaim(keys.ALERTS_PENDING, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_PENDING)[0][0]])
+        archive.client.xclaim(
+            keys.ALERTS_PENDING, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_PENDING)[0][0]]
+        )
         assert dispatcher(archive, outbox, hub="two").dispatch_batch() == 1
         return one
 
