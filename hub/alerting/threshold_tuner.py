@@ -70,7 +70,7 @@ class ThresholdTuner:
         """
         first, newest = self._episode_store.observed_range(site) or (0, 0)
         since = max(first, newest - self._history_ms)
-        history = self._episode_store.match_probabilities(site, since, self._cooldown_ms)
+        history = self._episode_store.thresholds.match_probabilities(site, since, self._cooldown_ms)
         said = self._verdicts(site)
         records = {name: CategoryHistory(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
@@ -79,7 +79,7 @@ class ThresholdTuner:
         )
         for name, value in self._pins(site).items():
             learnt[name] = replace(learnt[name], value=value)
-        self._episode_store.set_thresholds(site, learnt)
+        self._episode_store.thresholds.set(site, learnt)
         self._learnt_at[site] = newest
         return learnt
 

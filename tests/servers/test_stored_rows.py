@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_counted(single: EventStore) -
     reports = {sensor.place: sensor.report for sensor in single.sensors()}
     assert reports == {f"demo/{sensor}": None for sensor in SENSORS}
     assert episode_store.sensor_states(["demo/street-3"])["demo/street-3"].clips == 0
-    assert episode_store.thresholds("demo") == {}
+    assert episode_store.thresholds.of("demo") == {}
     counts = single.rows.left_out
     assert (counts["event"], counts["alert"], counts["report"], counts["sensor"]) == (6, 1, 2, 1)
     single.events(limit=100)

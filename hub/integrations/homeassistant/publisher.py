@@ -185,10 +185,9 @@ class HomeAssistantPublisher:
         """What is known of each sensor that is not forgotten."""
         after = now - timedelta(days=self._settings.remove_after_days)
         sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
-        recents = self._episode_store.sensor_states([sensor.place for sensor in sensors])
+        states = self._episode_store.sensor_states([sensor.place for sensor in sensors])
+        recents = {place: state.without_future(to_ms(now + AHEAD)) for place, state in states.items()}
         newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
-        for recent in recents.values():
-            recent.forget_after(to_ms(now + AHEAD))
         told = (
             self._archive.rows.read(
                 "sensor",
