@@ -54,9 +54,9 @@ class Hub:
         body += f"--{boundary}--\r\n".encode()
         return list(self._ask("search", body, f"multipart/form-data; boundary={boundary}")["matches"])
 
-    def say(self, alert: str, verdict: str, *, match: str | None = None, by: str = "") -> dict[str, Any]:
+    def say(self, alert: str, verdict: str, *, match: str | None = None, author: str = "") -> dict[str, Any]:
         """Say whether an alert, or a match of it, was right; tells how the threshold moved."""
-        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "by": by})
+        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "author": author})
 
     def listen(self, last: str | None = None) -> Iterator[tuple[str, dict[str, Any], str]]:
         """What happens, as it happens: kind, data, and the position to come back to as `last`."""

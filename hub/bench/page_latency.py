@@ -119,7 +119,7 @@ def _fill(store: EventStore, count: int, told: Told) -> None:
         store.add_many(events)
         judge.process(events, [_found(event, rng) for event in events])
         told("filling the archive", (first + size) / count)
-    store.client.delete(keys.ALERTS_DUE)
+    store.client.delete(keys.ALERTS_PENDING)
 
 
 def _found(event: StoredEvent, rng: np.random.Generator) -> SearchResult:

@@ -29,7 +29,7 @@ return found
 _FACTS: Final = f"""
 local found = {{}}
 for i, event in ipairs(ARGV) do
-  found[i] = redis.call('HMGET', '{keys.event("")}' .. event, 'laeq', 'clock', 'historical')
+  found[i] = redis.call('HMGET', '{keys.event("")}' .. event, 'laeq', 'clock', 'backfilled')
 end
 return found
 """

@@ -241,7 +241,7 @@ class EventStore:
             if alert is not None:
                 pipe.set(keys.alert(alert.event), alert.model_dump_json())
                 pipe.zadd(keys.ALERTS, {alert.event: to_ms(alert.captured_at)})
-                pipe.xadd(keys.ALERTS_DUE, {"event": alert.event})
+                pipe.xadd(keys.ALERTS_PENDING, {"event": alert.event})
             pipe.hset(keys.event(str(event)), "completed", 1)
 
     @translated

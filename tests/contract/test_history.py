@@ -33,7 +33,7 @@ def written(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         {
             "redis": {"url": embedded.redis_url},
             "store": {"audio_dir": tmp_path_factory.mktemp("clips")},
-            "model": {"space": "earwitness-small"},
+            "features": {"space": "earwitness-small"},
         }
     )
     rng = np.random.default_rng(1)
@@ -88,7 +88,7 @@ def test_progress_ends_at_all_of_both_steps(written: Written) -> None:
 
 def test_an_interrupt_ends_it_early(embedded: Servers) -> None:
     settings = HubSettings.model_validate(
-        {"redis": {"url": embedded.redis_url}, "model": {"space": "earwitness-small"}}
+        {"redis": {"url": embedded.redis_url}, "features": {"space": "earwitness-small"}}
     )
     rng = np.random.default_rng(1)
     clips = neighbourhood(PLACES, 1, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)

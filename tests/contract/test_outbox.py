@@ -67,7 +67,7 @@ def test_an_alert_that_expires_is_done_with(archive: EventStore) -> None:
     archive.delete_before(NOON + timedelta(seconds=10))
     assert outbox.claim("one") == []
     assert dispatcher(archive, outbox).dispatch_batch() == 1
-    assert (outbox.count(), archive.client.xlen(keys.ALERTS_DUE)) == (0, 0)
+    assert (outbox.count(), archive.client.xlen(keys.ALERTS_PENDING)) == (0, 0)
 
 
 def test_an_alert_that_cannot_be_read_becomes_a_dead_letter(archive: EventStore) -> None:
@@ -171,7 +171,9 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventS
     outbox = Outbox(archive.client, "ops")
 
     def while_another_hub_is_faster(one: AlertMessage) -> AlertMessage:
-        archive.client.xclaim(keys.ALERTS_DUE, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_DUE)[0][0]])
+        archive.client.xclaim(
+            keys.ALERTS_PENDING, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_PENDING)[0][0]]
+        )
         assert dispatcher(archive, outbox, hub="two").dispatch_batch() == 1
         return one
 
@@ -200,7 +202,7 @@ def test_what_the_broker_does_not_have_is_due_or_on_its_way_to_it(archive: Event
     assert unpublished_alert_count(archive.client) == 3
     outbox = Outbox(archive.client, MQTT)
     dispatcher(archive, outbox).dispatch_batch()
-    assert (archive.client.xlen(keys.ALERTS_DUE), unpublished_alert_count(archive.client)) == (0, 3)
+    assert (archive.client.xlen(keys.ALERTS_PENDING), unpublished_alert_count(archive.client)) == (0, 3)
     outbox.ack([outbox.claim("one", limit=1)[0].name])
     assert unpublished_alert_count(archive.client) == 2
 

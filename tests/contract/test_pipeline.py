@@ -168,7 +168,7 @@ def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: 
     first = pipeline(archive)
     list(first.handle_all([message(0)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "queue_completion", lambda *_: (_ for _ in ()).throw(UnavailableError("away")))
+        patch.setattr(archive, "pipeline_mark_processed", lambda *_: (_ for _ in ()).throw(UnavailableError("away")))
         with pytest.raises(UnavailableError):
             list(first.handle_all([message(3)]))
     assert archive.count() == 2

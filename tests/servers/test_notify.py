@@ -252,8 +252,12 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
     tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
-    flag_all = ("exclude_same_sensor_s=1", "threshold=0", "min_presence=0", "min_shared=0")
-    settings = [f"flagging.{one}" for one in flag_all]
+    settings = [
+        "search.exclude_same_sensor_s=1",
+        "alerts.default_threshold=0",
+        "alerts.min_category_probability=0",
+        "alerts.min_shared_probability=0",
+    ]
     config = config_of(tmp_path, receiver, store.url)
     hub = TellingHub(tmp_path / "hub", broker.port, store.url, *settings, config=config)
     hub.start()

@@ -43,7 +43,7 @@ def test_it_searches_with_a_recording(client: Any, recording: Path) -> None:
 
 def test_it_says_whether_an_alert_was_right(client: Any) -> None:
     alert = next(client.every("alerts"))["event"]
-    assert client.say(alert, "same", by="Ada")["verdict"]["verdict"] == "same"
+    assert client.say(alert, "same", author="Ada")["verdict"]["verdict"] == "same"
     assert any(verdict["alert"] == alert for verdict in client.every("feedback"))
 
 
