@@ -6,8 +6,9 @@ from typing import Final
 
 from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from shared.taxonomy import CATEGORIES
 
 EVERY_MS: Final = 3_600_000
@@ -83,19 +84,19 @@ class ThresholdTuner:
         self._learnt_at[site] = newest
         return learnt
 
-    @translated
+    @raises_unavailable
     def pin_threshold(self, site: str, category: str, match_probability: float) -> None:
         """Have a category's threshold at a site stay at a value, whatever the budget says."""
         self._redis.hset(keys.pinned_thresholds(site), category, match_probability)
         self.tune(site)
 
-    @translated
+    @raises_unavailable
     def _pins(self, site: str) -> dict[str, float]:
         return {
             name.decode(): float(value) for name, value in self._redis.hgetall(keys.pinned_thresholds(site)).items()
         }
 
-    @translated
+    @raises_unavailable
     def _verdicts(self, site: str) -> dict[str, list[tuple[float, bool]]]:
         """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}

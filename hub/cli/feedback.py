@@ -90,7 +90,7 @@ def give(
     """
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
-    found = archive.alert(alert)
+    found = archive.alerts.get(alert)
     if found is None:
         raise InvalidError(f"no alert {alert}")
     episode_store = EpisodeStore(archive)

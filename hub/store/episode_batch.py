@@ -21,7 +21,8 @@ from hub.domain.named_returns import NameLog
 from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_history import History, Span
 from hub.store import keys
-from hub.store.events import EventStore, translated
+from hub.store.client import raises_unavailable
+from hub.store.events import EventStore
 from hub.store.name_returns import load_returns, queue_names
 from hub.store.sensor_history import checked, load_spans, queue
 from hub.store.site_thresholds import thresholds_from
@@ -56,7 +57,7 @@ class EpisodeBatch:
         self._places: list[str] = []
         self._loaded = AlertState()
 
-    @translated
+    @raises_unavailable
     def load(
         self,
         events: Sequence[StoredEvent],
@@ -94,7 +95,7 @@ class EpisodeBatch:
         self._loaded = AlertState(sensors, thresholds, budgets, recurrence, History(), names)
         return self._loaded
 
-    @translated
+    @raises_unavailable
     def load_further(self, state: AlertState, places: Collection[str], spans: Collection[Span]) -> AlertState:
         """Watch further sensors, and return a state with them and with the rows of further spans.
 
@@ -120,7 +121,7 @@ class EpisodeBatch:
             return known[1].without_future(self._now_ms)
         return (self._rows.read("recent", place, state_of, row) or SensorState()).without_future(self._now_ms)
 
-    @translated
+    @raises_unavailable
     def commit(self, detections: Sequence[Detection], state: AlertState) -> bool:
         """Write what a batch changed, and mark its events as processed: all of it or nothing.
 

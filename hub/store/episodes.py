@@ -11,8 +11,9 @@ from pydantic_core import from_json, to_json
 
 from hub.domain.episodes import ActiveAlert, Episode, SensorState, recent_document
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episode_batch import EpisodeBatch, StateCache, first_hour, state_of, year_of
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from hub.store.sensor_history import episode_from, expire_traces
 from hub.store.site_thresholds import SiteThresholds
 from shared.taxonomy import CATEGORIES
@@ -41,7 +42,7 @@ class EpisodeStore:
         with self._redis.pipeline(transaction=True) as pipe:
             yield EpisodeBatch(self._archive, pipe, self._committed)
 
-    @translated
+    @raises_unavailable
     def sensor_states(self, places: Sequence[str]) -> dict[str, SensorState]:
         """Return the state of some sensors by place."""
         rows = self._redis.mget([keys.recent(place) for place in places]) if places else []
@@ -50,13 +51,13 @@ class EpisodeStore:
     def _state_from(self, place: str, row: bytes | None) -> SensorState:
         return self._rows.read("recent", place, state_of, row) or SensorState()
 
-    @translated
+    @raises_unavailable
     def episode(self, name: str) -> Episode | None:
         """Return an episode by its id, or by the id of one that became a part of it; None if there is none."""
         row = self._rows.read("episode", name, _episode_or_id, self._redis.get(keys.episode(name)))
         return self.episode(row) if isinstance(row, str) else row
 
-    @translated
+    @raises_unavailable
     def episodes(
         self,
         *,
@@ -94,7 +95,7 @@ class EpisodeStore:
             ]
         return chosen[:limit]
 
-    @translated
+    @raises_unavailable
     def standing(self, names: Sequence[str]) -> dict[str, Episode | str]:
         """Return episodes as they are now, or the id of the one that an episode became a part of.
 
@@ -110,13 +111,13 @@ class EpisodeStore:
         read = (self._rows.read("episode", name, _episode_or_id, row) for name, row in zip(ids, rows, strict=True))
         return [row for row in read if isinstance(row, Episode)]  # else it was merged after its id was read
 
-    @translated
+    @raises_unavailable
     def first_opened_ms(self, place: str, category: str) -> int | None:
         """Return when the oldest episode of a category at a place opened; None if there is none."""
         rows = self._redis.zrange(keys.episodes_of(place, category), 0, 0, withscores=True)
         return int(rows[0][1]) if rows else None
 
-    @translated
+    @raises_unavailable
     def active_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Return the hours since 1970 UTC, between two times, with events of a sensor: int64 [n], rising."""
         years = range(year_of(since_ms), max(year_of(since_ms), year_of(until_ms)) + 1)
@@ -127,12 +128,12 @@ class EpisodeStore:
         ).astype(np.int64)
         return hours[(hours >= since_ms // _HOUR_MS) & (hours <= until_ms // _HOUR_MS)]
 
-    @translated
+    @raises_unavailable
     def sites(self) -> list[str]:
         """Return all sites with events, by name."""
         return sorted(name.decode() for name in self._redis.smembers(keys.SITES))
 
-    @translated
+    @raises_unavailable
     def observed_range(self, site: str) -> tuple[int, int] | None:
         """Return the times of a site's first and newest event, ms since 1970 UTC; None without events."""
         first, newest = self._redis.zmscore(keys.site_span(site), ["first", "newest"])
@@ -142,7 +143,7 @@ class EpisodeStore:
             return None
         return min(firsts), int(newest if newest is not None else before[1])
 
-    @translated
+    @raises_unavailable
     def suppress(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
         """Raise no alert of a category at a place for a span of time: its episodes then belong to `alert`."""
         with self._redis.pipeline(transaction=True) as pipe:
@@ -158,7 +159,7 @@ class EpisodeStore:
                     continue
                 return
 
-    @translated
+    @raises_unavailable
     def expire(self, before_ms: int) -> int:
         """Remove one batch of the episodes opened before a time; call again until it returns 0."""
         ids = self._due(before_ms)
@@ -171,7 +172,7 @@ class EpisodeStore:
             pipe.execute()
         return len(ids)
 
-    @translated
+    @raises_unavailable
     def expire_traces(self, before_ms: int) -> None:
         """Remove all traces of clips from before a time."""
         places = [name.decode() for name in self._redis.smembers(keys.SENSORS)]

@@ -8,7 +8,8 @@ from pydantic_core import from_json, to_json
 
 from hub.domain.thresholds import Threshold
 from hub.store import keys
-from hub.store.events import EventStore, translated
+from hub.store.client import raises_unavailable
+from hub.store.events import EventStore
 from hub.store.rows import Rows
 from shared.taxonomy import CATEGORIES
 
@@ -26,18 +27,18 @@ class SiteThresholds:
         self._redis = archive.client
         self._rows = archive.rows
 
-    @translated
+    @raises_unavailable
     def of(self, site: str) -> dict[str, Threshold]:
         """Return the estimated thresholds of a site by category; empty if there are none yet."""
         return thresholds_from(self._rows, site, self._redis.get(keys.thresholds(site)))
 
-    @translated
+    @raises_unavailable
     def set(self, site: str, thresholds: Mapping[str, Threshold]) -> None:
         """Put thresholds to use, from the next event on."""
         document = {category: threshold.to_json() for category, threshold in thresholds.items()}
         self._redis.set(keys.thresholds(site), to_json(document))
 
-    @translated
+    @raises_unavailable
     def match_probabilities(self, site: str, since_ms: int, cooldown_ms: int) -> dict[str, list[float]]:
         """Return the match probabilities of a site's episodes since a time, by category.
 

@@ -91,7 +91,7 @@ def test_one_happening_is_one_episode_with_one_alert(archive: EventStore, episod
     assert told[0].episode == episode.id
     assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
     assert episode_store.episode(episode.id) == episode
-    assert archive.alert_count() == 1
+    assert archive.alerts.count() == 1
 
 
 def test_episodes_are_found_by_time_place_and_category(archive: EventStore, episode_store: EpisodeStore) -> None:
@@ -287,7 +287,7 @@ def alerted(archive: EventStore, episode_store: EpisodeStore) -> AlertMessage:
         conclude(
             archive, episode_store, [event(number, MONDAY + timedelta(hours=number))], float(rng.uniform(0.5, 0.8))
         )
-    return archive.alerts(limit=1)[0]
+    return archive.alerts.newest(limit=1)[0]
 
 
 def test_a_verdict_moves_the_threshold_at_once(
