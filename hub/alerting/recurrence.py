@@ -13,6 +13,7 @@ from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, summaris
 from hub.domain.recurrence.attribution import attributable_fraction
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
+from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -51,12 +52,21 @@ class RecurrenceCache:
     def load(self, wanted: Iterable[RecurrenceKey]) -> None:
         """Load probabilities; of each, only episodes that opened before its hour count.
 
+        The other categories of the same place are loaded, too, if they are too young to recur.
+
         Raises:
             Unavailable: the store is away.
         """
-        for key in wanted:
-            if key not in self._known:
-                self._known[key] = self._computed(*key)
+        for place, category, hour in wanted:
+            if (place, category, hour) in self._known:
+                continue
+            openings = self._episode_store.first_openings(place)
+            for other in CATEGORIES:
+                first_ms = openings.get(other)
+                if first_ms is None or hour * _HOUR_MS - first_ms < _SHORTEST_MS:
+                    self._known[place, other, hour] = 0.0
+            if (place, category, hour) not in self._known:
+                self._known[place, category, hour] = self._computed(place, category, hour)
 
     def trim(self) -> None:
         """Forget the probabilities that were loaded first, if there are many."""
@@ -66,15 +76,12 @@ class RecurrenceCache:
     def _computed(self, place: str, category: str, hour: int) -> float:
         at_ms = hour * _HOUR_MS
         since_ms = at_ms - self._history_ms
-        first = self._episode_store.first_opened_ms(place, category)
-        if first is None or at_ms - first < _SHORTEST_MS:  # nothing recurs in less: no need to read the rest
-            return 0.0
         episodes = self._episode_store.episodes(
             limit=MAX_EPISODES, before_ms=at_ms, since_ms=since_ms, place=place, category=category
         )
-        heard = self._episode_store.active_hours(place, since_ms, at_ms)
+        hours = self._episode_store.active_hours(place, since_ms, at_ms)
         now = datetime.fromtimestamp(at_ms / 1000, UTC)
-        return attributable_fraction([Interval(e.opened_ms, e.last_ms) for e in episodes], heard, now, self._zone)
+        return attributable_fraction([Interval(e.opened_ms, e.last_ms) for e in episodes], hours, now, self._zone)
 
 
 class RecurrenceService:

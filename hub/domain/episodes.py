@@ -157,14 +157,13 @@ class SensorState:
         for number, (category, presence) in enumerate(zip(CATEGORIES, observation.presence, strict=True)):
             if presence < CONTINUE_RATIO * opens:
                 continue
-            known = self.episodes.get(category, ())
-            episode = next(
-                (e for e in reversed(known) if e.overlaps(observation.start_ms, observation.end_ms, gap_ms)), None
-            )
-            if episode is not None:
-                taken.append(self.upsert(_continued(episode, observation, presence)))
-            elif presence >= opens:
-                taken.append(self.upsert(opened_by(observation, number)))
+            for episode in reversed(self.episodes.get(category, ())):
+                if episode.overlaps(observation.start_ms, observation.end_ms, gap_ms):
+                    taken.append(self.upsert(_continued(episode, observation, presence)))
+                    break
+            else:
+                if presence >= opens:
+                    taken.append(self.upsert(opened_by(observation, number)))
         return taken
 
     def upsert(self, episode: Episode) -> Episode:

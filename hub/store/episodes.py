@@ -112,10 +112,12 @@ class EpisodeStore:
         return [row for row in read if isinstance(row, Episode)]  # else it was merged after its id was read
 
     @raises_unavailable
-    def first_opened_ms(self, place: str, category: str) -> int | None:
-        """Return when the oldest episode of a category at a place opened; None if there is none."""
-        rows = self._redis.zrange(keys.episodes_of(place, category), 0, 0, withscores=True)
-        return int(rows[0][1]) if rows else None
+    def first_openings(self, place: str) -> dict[str, int]:
+        """Return when the oldest episode of each category at a place opened; a category without one is missing."""
+        pipe = self._redis.pipeline(transaction=False)
+        for category in CATEGORIES:
+            pipe.zrange(keys.episodes_of(place, category), 0, 0, withscores=True)
+        return {category: int(rows[0][1]) for category, rows in zip(CATEGORIES, pipe.execute(), strict=True) if rows}
 
     @raises_unavailable
     def active_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
