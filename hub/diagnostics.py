@@ -233,9 +233,7 @@ def _store(settings: HubSettings) -> Tried:
     if not archive.has_append_only_file():
         doubts.append("no append-only file: a crash of the store loses events; set `appendonly yes`")
     doubts += _clocks(archive, settings.clock.tolerance_s)
-    text = (
-        f"{fitness.name}: {archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
-    )
+    text = f"{fitness.name}: {archive.count()} events archived, {archive.letters.count()} dead letters; noeviction"
     return text, doubts
 
 
@@ -244,10 +242,12 @@ def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
     skew = (datetime.now(UTC) - archive.time()).total_seconds()
     if abs(skew) > SKEW_S:
         yield f"this machine's clock is {skew:+.0f} s from the store's: set one of them (NTP)"
-    sensors = archive.sensors()
+    sensors = archive.sensors.all()
     ahead = [
         sensor.place
-        for sensor, newest in zip(sensors, archive.newest([sensor.place for sensor in sensors]), strict=True)
+        for sensor, newest in zip(
+            sensors, archive.sensors.newest_events([sensor.place for sensor in sensors]), strict=True
+        )
         if newest is not None and (newest - datetime.now(UTC)).total_seconds() > MAX_CLOCK_AHEAD_S
     ]
     if ahead:

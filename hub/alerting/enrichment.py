@@ -3,11 +3,11 @@
 A candidate network that runs in the shadow says here what it would have stated; nothing else heeds it.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.shadow import ShadowModel
 from hub.domain.alert_rule import AlertRule
 from hub.domain.episodes import overlapping_elsewhere
 from hub.domain.recurrence.analysis import RecurrenceSummary
@@ -29,7 +29,7 @@ class AlertEnricher:
         places: which sensors are near each other.
         rule: for the gap between what is simultaneous.
         urgent_above_ambient_db: so far above ambient, a recurring alert is `urgent`.
-        shadow: what a candidate network states of an alert; None if there is no candidate.
+        shadow: a candidate network; None if there is none.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AlertEnricher:
         rule: AlertRule,
         *,
         urgent_above_ambient_db: float,
-        shadow: Callable[[AlertMessage], float | None] = lambda _: None,
+        shadow: ShadowModel | None = None,
     ) -> None:
         self._episode_store = episode_store
         self._patterns = patterns
@@ -65,7 +65,7 @@ class AlertEnricher:
             update={
                 "recurrence": recurrence_message(pattern, category, elsewhere, alert.captured_at),
                 "linked": self._linked(alert, place),
-                "shadow_probability": self._shadow(alert),
+                "shadow_probability": self._shadow and self._shadow.match_probability(alert),
                 "severity": self.severity(alert),
             }
         )

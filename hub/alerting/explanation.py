@@ -82,7 +82,7 @@ class MatchExplainer:
                 f"{event.id} is of {event.space} and {match.id} of {match.space}: they cannot be compared"
             )
         (pair,) = self._retrieval.compare(event, [match])
-        learnt = {name: own.value for name, own in self._episode_store.thresholds(event.site).items()}
+        learnt = {name: own.value for name, own in self._episode_store.thresholds.of(event.site).items()}
         match_probability = self._match_probability(event.space, pair.kind_rank, pair.matrix)
         lead = max(match_probability, key=lambda name: match_probability[name]) if match_probability else ""
         threshold = learnt.get(lead, self._rule.threshold)

@@ -12,8 +12,9 @@ from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict, VerdictKind
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from hub.store.source_verdicts import SourceVerdicts
 from shared.errors import InvalidError
 from shared.messages import AlertMessage
@@ -103,7 +104,7 @@ class FeedbackService:
         self._learner.tune(alert.site)
         return given
 
-    @translated
+    @raises_unavailable
     def _keep(self, given: Verdict) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.VERDICTS, given.subject, given.model_dump_json())
@@ -111,19 +112,19 @@ class FeedbackService:
             pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def for_alert(self, alert: str) -> list[Verdict]:
         """What was said of an alert and its matches."""
         subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
 
-    @translated
+    @raises_unavailable
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
         """The newest verdicts, newest first."""
         upper = "+inf" if before is None else f"({to_ms(before)}"
         return self._read(self._redis.zrevrangebyscore(keys.VERDICT_TIMES, upper, "-inf", start=0, num=limit))
 
-    @translated
+    @raises_unavailable
     def all(self) -> list[Verdict]:
         """All verdicts, oldest first."""
         return self._read(self._redis.zrange(keys.VERDICT_TIMES, 0, -1))

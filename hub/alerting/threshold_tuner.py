@@ -6,8 +6,9 @@ from typing import Final
 
 from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from shared.taxonomy import CATEGORIES
 
 EVERY_MS: Final = 3_600_000
@@ -70,7 +71,7 @@ class ThresholdTuner:
         """
         first, newest = self._episode_store.observed_range(site) or (0, 0)
         since = max(first, newest - self._history_ms)
-        history = self._episode_store.match_probabilities(site, since, self._cooldown_ms)
+        history = self._episode_store.thresholds.match_probabilities(site, since, self._cooldown_ms)
         said = self._verdicts(site)
         records = {name: CategoryHistory(history[name], said.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
@@ -79,23 +80,23 @@ class ThresholdTuner:
         )
         for name, value in self._pins(site).items():
             learnt[name] = replace(learnt[name], value=value)
-        self._episode_store.set_thresholds(site, learnt)
+        self._episode_store.thresholds.set(site, learnt)
         self._learnt_at[site] = newest
         return learnt
 
-    @translated
+    @raises_unavailable
     def pin_threshold(self, site: str, category: str, match_probability: float) -> None:
         """Have a category's threshold at a site stay at a value, whatever the budget says."""
         self._redis.hset(keys.pinned_thresholds(site), category, match_probability)
         self.tune(site)
 
-    @translated
+    @raises_unavailable
     def _pins(self, site: str) -> dict[str, float]:
         return {
             name.decode(): float(value) for name, value in self._redis.hgetall(keys.pinned_thresholds(site)).items()
         }
 
-    @translated
+    @raises_unavailable
     def _verdicts(self, site: str) -> dict[str, list[tuple[float, bool]]]:
         """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}

@@ -232,7 +232,7 @@ def _figures(
     urgent = [alert.severity != "notice" for alert in alerts]
     daily = Counter(int(truth.at_s(alert) // DAY_S) for alert in alerts)
     before = {name: one.to_json() for name, one in replay.thresholds[days - last - 1].items()} if days > 1 else {}
-    now = {name: one.value for name, one in replay.episode_store.thresholds(SITE).items()}
+    now = {name: one.value for name, one in replay.episode_store.thresholds.of(SITE).items()}
     return AlertQualityReport(
         days=days,
         seed=drawn.seed,

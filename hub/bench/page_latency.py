@@ -86,7 +86,7 @@ def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> 
         for number, (what, path, body) in enumerate(addresses):
             told(what, number / len(addresses))
             timings.append(_timed(what, base + path, body, repeats))
-        return PageFigures(store.count(), store.alert_count(), timings)
+        return PageFigures(store.count(), store.alerts.count(), timings)
 
 
 def _fill(store: EventStore, count: int, told: Told) -> None:

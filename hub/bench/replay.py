@@ -123,7 +123,7 @@ class ReplayHub:
         if times is not None:
             days = (to_ms(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
             while len(self.thresholds) < days:
-                self.thresholds.append(self.episode_store.thresholds(site))
+                self.thresholds.append(self.episode_store.thresholds.of(site))
 
 
 @contextlib.contextmanager

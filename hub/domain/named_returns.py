@@ -8,8 +8,8 @@ case the flagging rule counts no matches of the clip, so that it is not told a s
 Times are ms since 1970 UTC.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from hub.domain.named_sounds import Likely, recognised
@@ -89,36 +89,28 @@ class Returns:
         return Returns(self.times + 1 - len(own), self.clips + clip.clips, tuple(kept))
 
 
-Load = Callable[[str, str], Returns]
-"""Called with a place and the id of a named sound: its returns there."""
-
-
+@dataclass(frozen=True, slots=True)
 class NameLog:
-    """The returns of named sounds, with what changes in the course of a batch of events.
+    """The returns of named sounds, with the changes of a batch of events.
 
-    Args:
-        load: reads what is kept; nothing by default.
+    Attributes:
+        known: stored returns, by place and id of the named sound; there are no others.
+        changed: returns that changed, as they are now, by place and id of the named sound.
+        names: id of the named sound of each event that has a name.
     """
 
-    def __init__(self, load: Load = lambda _place, _sound: Returns()) -> None:
-        self._load = load
-        self._known: dict[tuple[str, str], Returns] = {}
-        self.changed: dict[tuple[str, str], Returns] = {}
-        """Returns as they are now, by place and id of the named sound."""
-        self.names: dict[str, str] = {}
-        """Of each event that has a name, the id of its named sound."""
+    known: Mapping[tuple[str, str], Returns] = field(default_factory=dict)
+    changed: Mapping[tuple[str, str], Returns] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, place: str, sound: str) -> Returns:
-        """The returns of a named sound at a place."""
+        """Return the returns of a named sound at a place."""
         key = (place, sound)
-        if key not in self._known:
-            self._known[key] = self._load(place, sound)
-        return self._known[key]
+        return self.changed.get(key) or self.known.get(key) or Returns()
 
-    def keep(self, event: str, place: str, sound: str, returns: Returns) -> None:
-        """Note that an event has a name, and take the returns in the place of what was known."""
-        self.names[event] = sound
-        self._known[place, sound] = self.changed[place, sound] = returns
+    def with_event(self, event: str, place: str, sound: str, returns: Returns) -> "NameLog":
+        """Return the log with the name of an event, and with the returns of that name at the event's place."""
+        return NameLog(self.known, {**self.changed, (place, sound): returns}, {**self.names, event: sound})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +153,20 @@ class Pauses:
     cooldown_ms: int
 
 
-def name(clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[str], pauses: Pauses) -> Naming | None:
+def name(
+    clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[str], pauses: Pauses
+) -> tuple[Naming, NameLog] | None:
     """Give an event its name, and take it into the returns of the named sound.
 
     Args:
         clip: the event.
         likely: named sounds that it may be, the likeliest first.
-        log: of all places; changed.
-        nearby: places that hear what this one hears.
+        log: of the event's place and the places near it, before the event.
+        nearby: places of the sensors near the event's one.
         pauses: how long a sound may pause.
 
     Returns:
-        None if it is no named sound.
+        The name and the log after the event; None if the event is no named sound.
     """
 
     def near(place: str, sound: str, gap_ms: int) -> Return | None:
@@ -190,5 +184,6 @@ def name(clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[st
         raises = not alert and not own.forgotten(clip.from_ms)
         alert = alert or (clip.event if raises else "")
     mine = Return(clip.from_ms, clip.until_ms, 1, clip.event, alert)
-    log.keep(clip.event, clip.place, sound.id, own.take(mine, pauses.cooldown_ms))
-    return Naming(found, alert, raises, sound.treatment.mode != "shown")
+    returns = own.take(mine, pauses.cooldown_ms)
+    naming = Naming(found, alert, raises, sound.treatment.mode != "shown")
+    return naming, log.with_event(clip.event, clip.place, sound.id, returns)

@@ -210,7 +210,7 @@ class Pipeline:
 
     def _bury(self, item: PreparedMessage, reason: str, kind: LetterKind) -> HandledMessage:
         """Keep a message that cannot be taken; one that the broker retains counts once."""
-        pushed_out = self._archive.add_dead_letter(
+        pushed_out = self._archive.letters.put(
             topic=item.topic,
             payload=item.payload,
             reason=reason,
@@ -241,7 +241,7 @@ class Pipeline:
             skew_s = None
             if state.report is not None and item.waited_s is not None and self._doubts().measures:
                 skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
-            self._archive.update_sensor_state(state, skew_s)
+            self._archive.sensors.update_state(state, skew_s)
 
     def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive different events, look for matches, and tell what became of each."""
@@ -292,7 +292,7 @@ class Pipeline:
             if received_at - event.captured_at > self._tolerance
             and not (event.backfilled or event.clock == "synchronised")
         }
-        skews = self._archive.skews(sorted(late)) if late else {}
+        skews = self._archive.sensors.clocks(sorted(late)) if late else {}
         trusted = not self._doubts().clock
 
         def skew_s(event: Event) -> float | None:

@@ -46,7 +46,7 @@ class ClockLook:
         Raises:
             Unavailable: the store is away.
         """
-        sensors = self._archive.sensors()
+        sensors = self._archive.sensors.all()
         store_now, now = self._archive.time(), self._now()
         found = doubts(now, store_now, sensors, self._tolerance)
         if found.retention and not found.clock and self._archive.full():

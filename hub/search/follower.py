@@ -81,7 +81,7 @@ def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[I
         Unavailable: the store is away.
     """
     started = time.monotonic()
-    after = archive.last_change_id()
+    after = archive.changes.last_id()
     for snapshot in snapshots:
         snapshot.load()
     loaded = len(retrieval)
@@ -148,10 +148,10 @@ class IndexFollower:
 
     def _step(self) -> float:
         """Read some changes and act on them; the wait until the next step in seconds."""
-        changes = None if self._lost else self._archive.changes(self._after, limit=_BATCH)
+        changes = None if self._lost else self._archive.changes.since(self._after, limit=_BATCH)
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
-            after = self._archive.last_change_id()
+            after = self._archive.changes.last_id()
             sync_index(self._archive, self._retrieval)
             self._after, self._lost = after, False
             return _EVERY_S

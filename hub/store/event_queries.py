@@ -15,7 +15,9 @@ from typing import Final
 
 from hub.domain.records import StoredEvent
 from hub.store import keys
-from hub.store.events import EventStore, time_index_keys, translated
+from hub.store.client import raises_unavailable
+from hub.store.event_removal import time_index_keys
+from hub.store.events import EventStore
 from shared.events import ClockStatus
 from shared.taxonomy import CATEGORIES
 
@@ -124,7 +126,7 @@ class EventQueries:
         self._read_laeqs = self._redis.register_script(_LAEQS)
         self._read_facts = self._redis.register_script(_FACTS)
 
-    @translated
+    @raises_unavailable
     def events(self, wanted: EventFilter, *, limit: int, after: Cursor | None = None) -> Page:
         """A page of events, newest first.
 
@@ -193,7 +195,7 @@ class EventQueries:
             found += [float(laeq) if laeq else None for laeq in self._read_laeqs(args=names)]
         return found
 
-    @translated
+    @raises_unavailable
     def count(self, wanted: EventFilter) -> int:
         """How many events there are of a place, or else of a category, or else at all, between two times."""
         index = _narrowest(wanted)
@@ -201,7 +203,7 @@ class EventQueries:
         upper = "+inf" if wanted.until_ms is None else wanted.until_ms
         return int(self._redis.zcount(index, lower, upper))
 
-    @translated
+    @raises_unavailable
     def levels(self, places: Sequence[str], limit: int) -> dict[str, list[LevelPoint]]:
         """Levels of the newest clips of some sensors, oldest first; at most `limit` each."""
         pipe = self._redis.pipeline(transaction=False)
@@ -214,7 +216,7 @@ class EventQueries:
             for place, own in zip(places, found, strict=True)
         }
 
-    @translated
+    @raises_unavailable
     def tallies(self, places: Sequence[str]) -> list[EpisodeCount]:
         """Episodes of each category at some places, where there are any, the most first."""
         pairs = [(place, category) for place in places for category in CATEGORIES]
@@ -230,7 +232,7 @@ class EventQueries:
         ]
         return sorted(found, key=lambda tally: -tally.times)
 
-    @translated
+    @raises_unavailable
     def backfill_indexes(self) -> int:
         """Put events that were archived before there were these indexes into them.
 
@@ -240,7 +242,7 @@ class EventQueries:
         Raises:
             Unavailable: the store is away; completing again is safe.
         """
-        places = [sensor.place for sensor in self._archive.sensors()]
+        places = [sensor.place for sensor in self._archive.sensors.all()]
         if sum(self.count(EventFilter(place=place)) for place in places) == self._archive.count():
             return 0
         added = 0

@@ -4,7 +4,7 @@ They are written with the conclusion of events (`hub.store.episodes`), in its tr
 hash then is the id of its named sound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,21 +32,21 @@ class HeardName:
     last: Return | None = None
 
 
-def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
-    """The returns in the store.
+def load_returns(client: Any, rows: Rows, named: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Returns]:  # noqa: ANN401
+    """Return the stored returns of named sounds, by place and id of the named sound.
 
     Args:
-        client: answers at once, though keys are watched.
+        client: of the store.
         rows: leaves out what cannot be read.
+        named: ids of named sounds by place.
     """
-
-    def load(place: str, sound: str) -> Returns:
-        return (
-            rows.read("returns", f"{place} {sound}", returns_of, client.hget(keys.named_sound_returns(place), sound))
-            or Returns()
-        )
-
-    return NameLog(load)
+    pairs = [(place, sound) for place, sounds in named.items() for sound in sounds]
+    pipe = client.pipeline(transaction=False)
+    for place, sound in pairs:
+        pipe.hget(keys.named_sound_returns(place), sound)
+    stored = zip(pairs, pipe.execute(), strict=True)
+    read = {pair: rows.read("returns", " ".join(pair), returns_of, row) for pair, row in stored}
+    return {pair: returns for pair, returns in read.items() if returns is not None}
 
 
 def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401

@@ -60,7 +60,7 @@ def with_events(
     for verdict in verdicts:
         name = verdict.match
         if name is None:
-            alert = archive.alert(verdict.alert)
+            alert = archive.alerts.get(verdict.alert)
             name = alert.matches[0].event if alert is not None else ""
         found = archive.fetch([verdict.alert, name]) if name else []
         if len(found) == 2:

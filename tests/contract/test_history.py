@@ -72,7 +72,7 @@ def test_the_sound_of_every_clip_is_kept_and_each_take_is_stored_once(written: W
 
 def test_what_recurs_has_alerts_and_a_next_window(written: Written) -> None:
     _, archive, _, _ = written
-    voices = [alert for alert in archive.alerts(limit=500) if alert.categories[0] == "human-voice"]
+    voices = [alert for alert in archive.alerts.newest(limit=500) if alert.categories[0] == "human-voice"]
     assert any(alert.severity == "recurring" for alert in voices)
     patterns = RecurrenceService(EpisodeStore(archive), SensorMap({}, 200.0, ZoneInfo("UTC")), 90.0)
     pattern = patterns.pattern(PLACES[0], "human-voice", UNTIL)

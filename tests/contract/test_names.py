@@ -119,7 +119,7 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
     assert told.name_probability is not None
     assert told.name_probability >= 0.9
     assert id_of(0) in [match.event for match in told.matches]
-    assert hub.archive.alert(told.event) == told
+    assert hub.archive.alerts.get(told.event) == told
     assert {e.alert for e in hub.episode_store.episodes(limit=500) if e.opened_ms >= to_ms(told.captured_at)} >= {
         told.event
     }
@@ -173,7 +173,7 @@ def test_a_clip_that_is_handled_twice_raises_its_alert_once(hub: Hub) -> None:
     assert hub.hears(1, 1, 4_000.0) is not None
     hub.archive.client.hdel(f"ew:event:{id_of(1)}", "completed")
     assert hub.hears(1, 1, 4_000.0) is None, "its return has the alert already"
-    assert hub.archive.alert_count() == 1
+    assert hub.archive.alerts.count() == 1
 
 
 def test_every_hub_sees_a_change_without_a_restart(archive: EventStore) -> None:

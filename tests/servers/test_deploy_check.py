@@ -101,7 +101,7 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, ser
     servers.kill()
     servers.start()
     eventually(lambda: archive.count() == 20, 10, "all events are there again")
-    assert archive.alert_count() == 20
+    assert archive.alerts.count() == 20
     archive.close()
 
 
@@ -130,7 +130,7 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
             f"ew:sensor:{name}", mapping={"last_captured_ms": now + ahead_ms, "last_received_ms": now, "events": 1}
         )
     archive = EventStore(store.url)
-    assert {sensor.place for sensor in archive.sensors()} == {"harbour/fast", "harbour/right"}
+    assert {sensor.place for sensor in archive.sensors.all()} == {"harbour/fast", "harbour/right"}
     archive.close()
     (doubt,) = of_store(store.url, broker.port).doubts
     assert "harbour/fast" in doubt

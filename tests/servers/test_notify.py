@@ -268,13 +268,13 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
         for name in ("first", "second"):  # clips of one episode are no matches of each other
             own = (f"sensor.name={name}", "source.max_clips=30")
             EdgeProcess(tmp_path / name, broker.port, *source, *own).finish()
-        eventually(lambda: archive.count() == 60 and archive.alert_count() > 0, 60, "alerts are raised")
-        eventually(lambda: len(receiver.taken) >= archive.alert_count(), 30, "the webhook has them all")
-        eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alert_count(), 30, "all is held")
+        eventually(lambda: archive.count() == 60 and archive.alerts.count() > 0, 60, "alerts are raised")
+        eventually(lambda: len(receiver.taken) >= archive.alerts.count(), 30, "the webhook has them all")
+        eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alerts.count(), 30, "all is held")
         eventually(lambda: Outbox(archive.client, "mqtt").count() == 0, 30, "the broker has them all")
-        assert hub.metric("earwitness_hub_notifications_total") == 2 * archive.alert_count()
+        assert hub.metric("earwitness_hub_notifications_total") == 2 * archive.alerts.count()
         told = [json.loads(posted.body)["alerts"][0]["event"] for posted in receiver.taken]
-        assert sorted(told) == sorted(one.event for one in archive.alerts(limit=100))
+        assert sorted(told) == sorted(one.event for one in archive.alerts.newest(limit=100))
         assert {posted.path for posted in receiver.posted} == {"/hook"}
         assert "https://noise.example/alerts/" in json.loads(receiver.taken[0].body)["page"]
     finally:

@@ -43,7 +43,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
         comparable = found.space in parts.retrieval.spaces
         similar = search_by_event(parts, found, _SIMILAR, Filter()) if comparable else []
-        alert = parts.archive.alert(event_id)
+        alert = parts.archive.alerts.get(event_id)
         episodes = _episodes(shell, found)
         return shell.page(
             request,

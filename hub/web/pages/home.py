@@ -47,7 +47,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         recent, _ = alerts(parts, AlertFilter(since=now - _LOOKED_BACK), limit=200)
         newest, following = alerts(parts, AlertFilter(), limit=_ALERTS)
         events = parts.catalogue.events(EventFilter(), limit=_EVENTS)
-        sensors = parts.archive.sensors()
+        sensors = parts.archive.sensors.all()
         return shell.page(
             request,
             "feed.html",
@@ -79,7 +79,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             first=not after,
             place=wanted.place or "",
             category=wanted.category or "",
-            places=[sensor.place for sensor in parts.archive.sensors()],
+            places=[sensor.place for sensor in parts.archive.sensors.all()],
         )
 
     return router

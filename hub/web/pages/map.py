@@ -19,7 +19,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     @router.get("/map")
     def plans(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        sensors = {sensor.place: sensor for sensor in parts.archive.sensors()}
+        sensors = {sensor.place: sensor for sensor in parts.archive.sensors.all()}
         recent, _ = alerts(parts, AlertFilter(since=now - timedelta(days=1)), limit=500)
         counts: dict[str, int] = {}
         for alert in recent:

@@ -44,7 +44,7 @@ def routes(shell: PageRenderer) -> APIRouter:
 
     @router.get("/patterns")
     def patterns(request: Request) -> HTMLResponse:
-        tallies = parts.catalogue.tallies([sensor.place for sensor in parts.archive.sensors()])[:_ROWS]
+        tallies = parts.catalogue.tallies([sensor.place for sensor in parts.archive.sensors.all()])[:_ROWS]
         told = [
             (tally, pattern_of(tally.place, tally.category) if number < _FORETOLD else None)
             for number, tally in enumerate(tallies)
@@ -55,7 +55,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     def pattern(request: Request, site: str, sensor: str, category: str) -> HTMLResponse:
         place = parse_place(f"{site}/{sensor}") or ""
         parse_category(category)
-        if place not in {each.place for each in parts.archive.sensors()}:
+        if place not in {each.place for each in parts.archive.sensors.all()}:
             raise HTTPException(404, f"no sensor {place}")
         tallies = {(t.place, t.category): t for t in parts.catalogue.tallies([place])}
         tally = tallies.get((place, category), EpisodeCount(place, category, 0, 0))

@@ -61,7 +61,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             query=query,
             problem=problem,
             recording=name,
-            places=[sensor.place for sensor in parts.archive.sensors()],
+            places=[sensor.place for sensor in parts.archive.sensors.all()],
         )
         made.status_code = 422 if problem else 200
         return made

@@ -37,7 +37,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     @router.get("/sensors")
     def sensors(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        known = parts.archive.sensors()
+        known = parts.archive.sensors.all()
         levels = parts.catalogue.levels([sensor.place for sensor in known], _CLIPS)
         last = {event.place: event for event in parts.archive.fetch([s.last_event for s in known if s.last_event])}
         rows = [
