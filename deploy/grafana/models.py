@@ -56,7 +56,7 @@ MODELS: Final[Rows] = [
                     ('earwitness:model_presence_psi{reference="training"}', "{{category}} {{space}}"),
                     ('earwitness:model_embedding_psi{reference="training"}', "embeddings {{space}}"),
                 ],
-                "PSI against the network's training data. Every deployment differs from it. The larger it is, the more"
+                "PSI against the network's training data. Every deployment differs from it. The larger PSI, the more"
                 " training with feedback helps.",
             ),
             Panel(
