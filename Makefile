@@ -2,7 +2,7 @@
 # Everything is installed into $(VENV), in steps: each target installs what it needs and was not there.
 PYTHON ?= python3
 VENV ?= .venv
-# Where PyTorch comes from: an address of a package index, or `pypi`. Empty: deploy/install.py looks and says.
+# Where PyTorch comes from: an address of a package index, or `pypi`. Empty: deploy/install.py chooses and prints it.
 # An installed PyTorch stays; `make clean` removes it.
 TORCH_INDEX ?=
 DEMO_ARGS ?=
@@ -15,7 +15,7 @@ EXTRAS := demo train distil test fuzz check docs dev
 .PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast chaos fuzz check docs constraints clean
 install: install-dev
 
-# install-train and install-distil: for training, and for making the small backbone anew.
+# install-train and install-distil: for training, and for training the small backbone again.
 $(EXTRAS:%=install-%): install-%: $(VENV)/.installed-%
 
 # One mark for each set of packages. `$(VENV)/.installed-test` is made again when versions change.
