@@ -100,7 +100,7 @@ def messages() -> Iterator[str]:
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
     for kind in get_args(SensorStateKind):
-        yield f"| `{sensor_state_filter(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
+        yield f"| `{state_filter(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
     online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
@@ -109,7 +109,7 @@ def messages() -> Iterator[str]:
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
 
 
-def sensor_state_filter(kind: SensorStateKind) -> str:
+def state_filter(kind: SensorStateKind) -> str:
     """Return the topic filter of one kind of sensor state that hubs publish."""
     return str(SensorStateTopic("x", "x", kind)).replace("/x/x/", "/+/+/")
 
