@@ -54,9 +54,11 @@ class Hub:
         body += f"--{boundary}--\r\n".encode()
         return list(self._ask("search", body, f"multipart/form-data; boundary={boundary}")["matches"])
 
-    def submit_verdict(self, alert: str, verdict: str, *, match: str | None = None, by: str = "") -> dict[str, Any]:
+    def submit_verdict(
+        self, alert: str, verdict: str, *, match: str | None = None, author: str = ""
+    ) -> dict[str, Any]:
         """Submit a verdict on an alert or on one of its matches; return how the threshold moved."""
-        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "by": by})
+        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "author": author})
 
     def listen(self, last: str | None = None) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Yield live messages: kind, data, and the position to resume from as `last`."""

@@ -43,7 +43,7 @@ def test_it_searches_with_a_recording(client: Any, recording: Path) -> None:
 
 def test_it_says_whether_an_alert_was_right(client: Any) -> None:
     alert = next(client.list_all("alerts"))["event"]
-    assert client.submit_verdict(alert, "same", by="Ada")["verdict"]["verdict"] == "same"
+    assert client.submit_verdict(alert, "same", author="Ada")["verdict"]["verdict"] == "same"
     assert any(verdict["alert"] == alert for verdict in client.list_all("feedback"))
 
 
