@@ -252,7 +252,8 @@ def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2
-    assert ran.stderr == f"{tmp_path} was not begun by run_local.py, which knows no ports of it: see NEXT.md there\n"
+    assert str(tmp_path) in ran.stderr
+    assert "NEXT.md" in ran.stderr
 
 
 def test_what_cannot_be_started_takes_down_what_was(tmp_path: Path) -> None:
