@@ -29,7 +29,7 @@ class ScoreFigures:
 
     Attributes:
         pairs_per_s: one query against all events, events' halves known, the ten best scored again exactly.
-        half_pairs_per_s: the same for 2,048 events, their halves computed from the tower embeddings, as a search does.
+        half_pairs_per_s: the same for 2,048 events, halves computed from the tower embeddings, as a search does.
         literal_pairs_per_s: both towers and all layers for every pair, float32, as the paper's figure 1 reads.
         limit_pairs_per_s: limit set by the fastest matrix product of this processor.
         top10_agreement: share of the exact ten best that the quick scorer finds.

@@ -40,7 +40,7 @@ def select_space(name: str | None, weights_dir: Path) -> ExtractorChoice:
         return ExtractorChoice(space, f"The hub embeds audio with {space.id}, as set by features.space.")
     missing = [name for name in (NETWORK_FILE, PCA_FILE) if not (weights_dir / name).is_file()]
     if not missing:
-            f"The hub embeds audio with {VGGISH.id}: its weights are in {weights_dir}.",
+        return ExtractorChoice(VGGISH, f"The hub embeds audio with {VGGISH.id}: its weights are in {weights_dir}.")
     return ExtractorChoice(
         EARWITNESS_SMALL,
         f"The hub embeds audio with {EARWITNESS_SMALL.id}, the included backbone. To use the larger VGGish,"

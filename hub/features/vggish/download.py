@@ -127,8 +127,8 @@ def _attempt(url: str, part: Path, max_bytes: int, tick: Tick) -> None:
         there = content_range(response.status or 0, response.headers, have)
         if there is None:
             part.unlink(missing_ok=True)
-        Offset of the first byte in the response and length of the file (None if unknown), or None if the response
-        does not continue the received bytes. Equal numbers: the file is complete.
+            raise _TransientError("the bytes received before do not match the server's file; the download restarts")
+        done, total = there
         if max(done, total or 0) > max_bytes:
             raise _too_long(url, part, max_bytes)
         tick(done, total)

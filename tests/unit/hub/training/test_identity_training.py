@@ -45,7 +45,7 @@ def untaught() -> Checkpoint:
 
 def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: Checkpoint) -> None:
     told: list[tuple[str, float]] = []
-    taught = teach(untaught, data(), QUICK, told=lambda what, share: told.append((what, share)))
+    taught = teach(untaught, data(), QUICK, progress=lambda what, share: told.append((what, share)))
     assert taught.identity is not None
     assert taught.network is untaught.network
     about = taught.record["identity"]
@@ -155,5 +155,5 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     )
     assert ran.exit_code == 0, ran.output
     assert "among ten" in ran.output
-    assert "probability said" in (tmp_path / "p.svg").read_text()
+    assert "predicted probability" in (tmp_path / "p.svg").read_text()
     assert load(tmp_path / "b.safetensors").record["identity"]["plan"]["weight"] == 0.5
