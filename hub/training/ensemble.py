@@ -101,8 +101,8 @@ def fit_members(
         members.append(network)
         history += epochs
     if start is not None:
-        for member, first in zip(members, split_members(start), strict=True):
-            _draw_back(member, first, plan.kept)
+        for trained, first in zip(members, split_members(start), strict=True):
+            _draw_back(trained, first, plan.kept)
     network = stack_members(members).eval()
     _set_projection(network, clips, np.flatnonzero(data.in_domain))
     return network.requires_grad_(False), history

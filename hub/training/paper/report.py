@@ -171,8 +171,8 @@ def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     if not found:
         return
     yield "### Calibration of the shipped checkpoint\n"
-    yield "Curves measured on clips of the training split outside the training set of a network of the same plan; here on"
-    yield "the queries of the evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
+    yield "Curves measured on clips outside the training set of a network of the same plan; here on the queries of the"
+    yield "evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
     yield "| ranked by | probability | pairs | expected calibration error |"
     yield "|---|---|---|---|"
     for entry in found:

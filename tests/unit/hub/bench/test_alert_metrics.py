@@ -143,7 +143,7 @@ def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
 
     alerts = [told(24), told(30), told(47.5), alert(0, "b", ["a"])]
     found = measure.windows(known, alerts, 0, 2 * DAY_S)
-    assert (found.alerts, found.alerted, found.judged) == (4, 3, 2)
+    assert (found.alerts, found.stating, found.judged) == (4, 3, 2)
     assert (found.came_true, found.with_episode) == (0.5, 0.0)
     assert found.stated == pytest.approx(0.8)
     assert found.by_chance == pytest.approx(3 / 48), "the first, the second and the other, each in one hour"
