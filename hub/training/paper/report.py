@@ -171,7 +171,7 @@ def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     if not found:
         return
     yield "### Calibration of the shipped checkpoint\n"
-    yield "Curves measured on clips outside the training set of a network of the same plan; here on the queries of the"
+    yield "Curves measured on clips outside the training set of a network of the same plan, here on queries of the"
     yield "evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
     yield "| ranked by | probability | pairs | expected calibration error |"
     yield "|---|---|---|---|"

@@ -55,8 +55,8 @@ def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: C
     assert about["first"] > cosine + 0.2
     assert about["ten"] >= about["first"]
     assert (about["clips"], taught.record["seed"]) == (120, 3)
-    assert told[-1] == ("teaching", 1.0)
-    assert {what for what, _ in told} == {"teaching", "measuring, part 1 of 2", "measuring, part 2 of 2"}
+    assert told[-1] == ("training", 1.0)
+    assert {what for what, _ in told} == {"training", "measuring, part 1 of 2", "measuring, part 2 of 2"}
 
 
 def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_plan(untaught: Checkpoint) -> None:

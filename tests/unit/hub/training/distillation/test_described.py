@@ -167,7 +167,7 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
         ({"scores": "probs"}, r"no output 'probs' \(scores\)"),
         ({"scores": "odds"}, 'no probabilities; if they are logits, say scores_are = "log-odds"'),
         ({"window": 4_001}, r"must take sound: one input, float32 \[n, 4001\]; it takes sound \['n', 4000\]"),
-        ({"width": 100}, "has 100 values; a student learns 128"),
+        ({"width": 100}, "has 100 values; a student needs at least 128"),
         ({"classes": ["Dog", "Siren"]}, "the description names 2 classes"),
         ({"classes": ["Dog", "Dog", "Rain"]}, "named twice: Dog"),
         ({"classes": []}, "there are none"),
@@ -243,7 +243,7 @@ def test_a_teacher_of_ones_own_teaches_a_backbone_of_its_own(
     description = pipeline.build_backbone(tmp_path / "work", order, PLAN, told.append)
     assert description == tmp_path / "made" / "mine.toml"
     assert Backbone(description).space == space
-    assert any(line.startswith("the teacher knows no class of engine, ") for line in told)
+    assert any(line.startswith("the teacher has no class of engine, ") for line in told)
     monkeypatch.setattr("hub.training.datasets.feature_file.get_space", lambda _id: space)
     made = load_features(tmp_path / "work" / "mixtures")
     assert made.fine is not None
