@@ -124,7 +124,7 @@ def search(
             repeats=repeats,
             recall=recall,
             references=references,
-            told=told,
+            progress=told,
         )
     if plot is not None:
         names = {"median_ms": "search, median", "p99_ms": "search, 99th percentile", "exact_median_ms": "exact scan"}
@@ -162,7 +162,7 @@ def ingest(
     chosen = (f"redis.durable={'local' if durable else 'no'}", f"ingest.max_in_flight={capacity}")
     settings = (*_checkpoints(checkpoint), *chosen)
     with _progress() as told:
-        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
+        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, progress=told)
     _tell("ingest", asdict(figures), json_)
 
 
@@ -183,7 +183,7 @@ def start(
     from hub.bench.startup_time import start_figures
 
     with _progress() as told:
-        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
+        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), progress=told)
     _tell("start", asdict(figures), json_)
 
 
@@ -211,7 +211,7 @@ def alerts(
 
     with _progress() as told:
         drawn = generate_days(days, seed, sensors, performances, told)
-        figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, told=told)
+        figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, progress=told)
     if plot is not None:
         draw(plot, truth)
     _tell(f"alerts of {days} days", figures.document(), json_)
@@ -259,7 +259,7 @@ def pages(
     from hub.bench.page_latency import page_figures
 
     with _progress() as told:
-        figures = page_figures(events=events, repeats=repeats, told=told)
+        figures = page_figures(events=events, repeats=repeats, progress=told)
     _tell("pages", asdict(figures), json_)
 
 
