@@ -248,8 +248,8 @@ def _published(link: MqttSession, settings: EdgeSettings) -> tuple[int | None, b
     """Publish an empty message without subscribers, and repeat it on each connection until the broker answers.
 
     Returns:
-        The broker's reason code, `SESSION_TAKEN_OVER` if it ended a connection, or None without an answer in time. And
-        whether a connection ended before the answer.
+        The broker's reason code, `SESSION_TAKEN_OVER` if it ended a connection, or None without an answer in time.
+        Second, whether a connection ended before the answer.
     """
     mid, ended, deadline_s = _ask(link, settings), False, time.monotonic() + BROKER_S
     with contextlib.suppress(queue.Empty):
@@ -283,7 +283,5 @@ def _doubts(settings: EdgeSettings) -> str:
         if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
             doubts += f"; {whose} certificate ends on {ends:%Y-%m-%d}"
     if clock_status() != "synchronised":
-        doubts += (
-            "; the clock, which stamps events, may be wrong: systemd-timesyncd does not report a synchronised one"
-        )
+        doubts += "; the clock, which stamps events, may be wrong: systemd-timesyncd does not report synchronisation"
     return doubts

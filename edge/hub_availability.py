@@ -14,7 +14,7 @@ _KNOWN: Final = {INTAKE_OPEN: True, INTAKE_CLOSED: False}
 class HubAvailability:
     """The intake status of each hub.
 
-    Without any intake message hubs count as open. Older hubs publish none, and a broker may forbid sensors to read it.
+    Without any intake message hubs count as open: older hubs publish none, and a broker may forbid reading them.
 
     Args:
         patience_s: seconds for which all intakes may be closed before events are held.
