@@ -21,7 +21,7 @@ from hub.domain.alert_pricing import Budget, decide_offer
 from hub.domain.alert_state import AlertState, Needs, RecurrenceKey
 from hub.domain.episode_draft import EpisodeDraft
 from hub.domain.episodes import Episode, Observation, SensorState, overlapping_elsewhere
-from hub.domain.match import Likeness, Match
+from hub.domain.match import Match, MatchProbabilities
 from hub.domain.named_sounds import Likely
 from hub.domain.presence_matrix import BOTH
 from hub.domain.sensor_history import History
@@ -83,7 +83,7 @@ class SearchResult:
     """
 
     matches: Sequence[Match]
-    match_probability: Likeness
+    match_probability: MatchProbabilities
     same_source: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     names: Sequence[Likely] = ()
 
@@ -236,7 +236,7 @@ def _nearby_alert(
     return "", unknown
 
 
-def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) -> Likeness:
+def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) -> MatchProbabilities:
     """The likeness of matches, 0 in a category whose episode the clip and the match are both a part of.
 
     Args:
@@ -263,7 +263,7 @@ def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) ->
 def _offer(
     rule: AlertRule,
     episode: Episode,
-    match_probability: Likeness,
+    match_probability: MatchProbabilities,
     same_source: npt.NDArray[np.float32],
     thresholds: Mapping[str, float],
     above_db: float | None,
@@ -282,7 +282,7 @@ def _offer(
 def _flagged_matches(
     rule: AlertRule,
     results: SearchResult,
-    match_probability: Likeness,
+    match_probability: MatchProbabilities,
     flagged: Mapping[str, float],
     thresholds: Mapping[str, float],
 ) -> list[tuple[Match, float]]:

@@ -39,5 +39,5 @@ class Match:
         return self.rank if self.kind is None else self.kind
 
 
-Likeness = npt.NDArray[np.float32]
+MatchProbabilities = npt.NDArray[np.float32]
 """float32 [n, 8], in [0, 1]."""

@@ -52,7 +52,7 @@ def top_candidates(
         parts = scores[: groups * _GROUP].view(_GROUP, groups, asked)
         maxima = parts.amax(dim=0).t().float().contiguous().numpy()
         best = np.concatenate([best, maxima], axis=1)
-        if best.shape[1] >= count:  # the best of so many groups are as many rows
+        if best.shape[1] >= count:  # the best rows of `count` groups are `count` rows
             best = np.partition(best, -count, axis=1)[:, -count:]
             least = np.maximum(least, best[:, 0])
         queries, high = np.nonzero(maxima >= least[:, None])
