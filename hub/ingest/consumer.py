@@ -6,9 +6,9 @@ decodes them and computes their towers, while the second still archives and sear
 When `capacity` messages wait, or messages of `capacity_bytes`, the network thread reads no more until there is room,
 so they queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for
 long, for example because the store is away, the hub disconnects before the broker takes it for dead, drains the
-queue and reconnects: the broker then sends again what was not acknowledged. Each connection first acknowledges `capacity` messages, so that a
-broker that sends again in one burst cannot stop all progress; but never are more than `capacity_bytes` and one
-message in memory, whatever was acknowledged.
+queue and reconnects: the broker then sends again what was not acknowledged. Each connection first acknowledges
+`capacity` messages, so that a broker that sends again in one burst cannot stop all progress; but at most
+`capacity_bytes` and one message are in memory, whatever was acknowledged.
 """
 
 import logging
