@@ -165,7 +165,7 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"embedding": "inner"}, r"no output 'inner' \(embedding\); it has embedding, odds, scores"),
         ({"scores": "probs"}, r"no output 'probs' \(scores\)"),
-        ({"scores": "odds"}, 'no probabilities; if they are logits, say scores_are = "log-odds"'),
+        ({"scores": "odds"}, 'no probabilities; if they are logits, set scores_are = "log-odds"'),
         ({"window": 4_001}, r"must take sound: one input, float32 \[n, 4001\]; it takes sound \['n', 4000\]"),
         ({"width": 100}, "has 100 values; a student needs at least 128"),
         ({"classes": ["Dog", "Siren"]}, "the description names 2 classes"),

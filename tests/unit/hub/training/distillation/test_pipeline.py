@@ -90,7 +90,7 @@ def test_the_teacher_hears_every_moment_once_block_by_block(
     assert found.dtype == np.float16
     assert sum(counting.asked) == moments
     assert max(counting.asked) == 30
-    assert told[-1] == f"the teacher heard {moments} of {moments} moments"
+    assert told[-1] == f"the teacher processed {moments} of {moments} moments"
     expected = counting.predict(mixer.moments(np.array([moments - 1])))[1]
     np.testing.assert_allclose(found[-1], expected[0], rtol=1e-3)
 
