@@ -244,7 +244,7 @@ def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> Non
 def test_errors_are_pages_for_people_and_json_for_programs(web: Demo) -> None:
     page = httpx.get(f"{web.url}/alerts/s.a.b.1", headers={"Accept": "text/html"})
     assert page.status_code == 404
-    assert "There is nothing here" in page.text
+    assert "<h1>Not found</h1>" in page.text
     assert httpx.get(f"{web.url}/api/v1/alerts/s.a.b.1").json() == {"detail": "no alert s.a.b.1"}
 
 

@@ -1,4 +1,4 @@
-"""Sensors: who is heard, who is not, how loud it is and how late clips come."""
+"""Page of sensors: state, last receipt, recent levels, delay and backlog of each."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ _WORST_FIRST: Final = ("lost", "silent", "stopped", "online")
 
 @dataclass(frozen=True, slots=True)
 class SensorRow:
-    """A sensor as the page tells it."""
+    """A row of the table of sensors."""
 
     sensor: Sensor
     condition: SensorStatus
@@ -30,7 +30,7 @@ class SensorRow:
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of sensors."""
+    """Return the route of sensors."""
     router = APIRouter()
     parts = shell.parts
 
@@ -58,7 +58,7 @@ def routes(shell: PageRenderer) -> APIRouter:
 
 
 def _off(sensor: Sensor, tolerance_s: float) -> str:
-    """How far a sensor's clock is off, in words: "2.0 h ahead"; "" if it is not, as far as is known."""
+    """Format how far a sensor's clock is off, such as "2.0 h ahead"; "" if within the tolerance or unknown."""
     skew_s = sensor.clock_skew_s
     if skew_s is None or abs(skew_s) <= tolerance_s:
         return ""
