@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import Likeness
+from hub.domain.match import MatchProbabilities
 from hub.domain.presence_matrix import BOTH, ONE
 from hub.model.calibration import Calibration, Curve
 
@@ -22,7 +22,7 @@ MAX_PROBABILITY: Final = 0.99
 
 def match_probability(
     calibration: Calibration | None, ranks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]
-) -> Likeness:
+) -> MatchProbabilities:
     """The likeness of matches.
 
     Args:

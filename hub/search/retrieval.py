@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import Likeness, Match
+from hub.domain.match import Match, MatchProbabilities
 from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.domain.records import StoredEmbeddings, StoredEvent, to_ms
 from hub.search.backend import Backend, By, Exclusion, Query, Towers
@@ -175,7 +175,7 @@ class Retrieval:
                     self.on_answer(backend, query, found)
         return answers
 
-    def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
+    def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> MatchProbabilities:
         """Probability that a query of this space and each of its matches are the same kind of sound.
 
         Args:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.domain.match import Likeness
+from hub.domain.match import MatchProbabilities
 from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.model.checkpoint import Checkpoint
 from hub.model.match_probability import match_probability
@@ -251,7 +251,7 @@ class Scorer:
         with torch.inference_mode():
             return self._network.attention_weights(*pair)[0].numpy()
 
-    def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
+    def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> MatchProbabilities:
         """Probability that a query and each of its matches are the same kind of sound, per category.
 
         Args:

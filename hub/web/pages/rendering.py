@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from hub.domain.match import PRESENCE_THRESHOLD
-from hub.domain.source_summary import said_of
+from hub.domain.source_summary import describe_source
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
 from shared.messages import SourceMessage
@@ -116,7 +116,7 @@ class PageRenderer:
 
     def said_of(self, source: SourceMessage, category: str) -> str:
         """Say which source was heard, how often since when, and its rhythm."""
-        said = said_of(source, category, lambda at: str(self.day(at).striptags()))
+        said = describe_source(source, category, lambda at: str(self.day(at).striptags()))
         return said[:1].upper() + said[1:]
 
     def span(self, start: datetime, end: datetime) -> Markup:
