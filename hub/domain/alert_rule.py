@@ -1,12 +1,12 @@
-"""The flagging rule: which clip is worth an alert, and what it is about.
+"""The alert rule: which clip is worth an alert, and what the alert is about.
 
 A clip is flagged for a category if it and a similar past event both likely contain it (shared silence is no
 resemblance: the level of similarity counts it; the paper, section 3.1), if their match probability reaches the site's
-threshold for the category, and if it is loud enough over the ambient level. One alert per episode; and for a while
-after an episode with an alert, what follows at that place belongs to the same alert.
+threshold for the category, and if it is loud enough over the ambient level. An episode has one alert. Episodes of the
+same category and place that open within the cool-down after it belong to the same alert.
 
-What recurs always raises an alert. Of the rest, those clips raise an alert that
-are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.domain.alert_pricing`.
+What recurs always raises an alert. Of the rest, the clips that are worth most raise one, at most as many a day as the
+site's alert budget allows: see `hub.domain.alert_pricing`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -109,8 +109,7 @@ class Evaluation:
         above_ambient_db: level of the clip over the ambient level; None while that is not known.
         recurring: whether the alert is about something that recurs.
         state: after the clip.
-        needs: values that were missing. Unless it is empty, the decision is provisional: load them, and evaluate the
-            clip again.
+        needs: missing values. If there are any, the decision is provisional: load them, and evaluate again.
     """
 
     episodes: Sequence[Episode]
@@ -270,8 +269,8 @@ def _offer(
 ) -> Offer:
     """Return what an alert about an episode offers.
 
-    How well its source is known is the mean P(same source) of the five most similar flagged matches; where there are
-    fewer, the others count 0. The best match alone is often another source that happens to be similar.
+    How well its source is known is the mean P(same source) of the five best flagged matches; missing ones count 0. The
+    best match alone is often another source that happens to be similar.
     """
     column = match_probability[:, CATEGORIES.index(episode.category)]
     flagged = (column > 0.0) & (column >= thresholds.get(episode.category, rule.threshold))
