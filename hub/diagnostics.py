@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from hub.app.factory import build_event_store, build_extractor, build_retrieval
-from hub.domain.clocks import told
+from hub.domain.clocks import wording
 from hub.ingest.subscription import LITERAL, problem_of_connection, problem_of_grant
 from hub.notify.service import build_channels, describe_channels
 from hub.settings import HubSettings
@@ -253,7 +253,7 @@ def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
     if ahead:
         yield f"events from the future are kept of {_first(ahead)}: their clocks were ahead; retention removes them"
     off = [
-        f"{sensor.place} ({told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
+        f"{sensor.place} ({wording(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
         for sensor in sensors
         if (skew_s := sensor.clock_skew_s) is not None and abs(skew_s) > tolerance_s
     ]

@@ -1,4 +1,4 @@
-"""What people say of alerts and matches, and what comes of it.
+"""Record people's verdicts on alerts and matches, and act on them.
 
 A verdict is kept, moves the site's thresholds at once, teaches networks (`train --feedback`), and decides whether a
 candidate network or threshold may take over (`hub.alerting.shadow`).
@@ -30,8 +30,8 @@ class FeedbackService:
     Args:
         archive: whose store is used.
         episode_store: where "ignore" hushes.
-        learner: learns thresholds anew.
-        sources: joins and parts the sources of which a verdict tells; None leaves them as they are.
+        learner: estimates thresholds again.
+        sources: joins and parts sources by a verdict; None leaves them as they are.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class FeedbackService:
         Args:
             alert: it is about.
             match: event of the match it is about; None for the alert as a whole.
-            verdict: what was said.
-            categories: those that were really heard, of `wrong-category`.
+            verdict: of the person.
+            categories: of `wrong-category`, the right ones.
             note: in the person's own words.
-            by: who says so.
+            by: who gives the verdict.
             now: when; the present by default.
 
         Raises:
@@ -114,7 +114,7 @@ class FeedbackService:
 
     @raises_unavailable
     def for_alert(self, alert: str) -> list[Verdict]:
-        """What was said of an alert and its matches."""
+        """Return the verdicts on an alert and its matches."""
         subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
 

@@ -1,4 +1,4 @@
-"""What recurs at a place: episodes of one category, read from the casebook and put into a pattern."""
+"""The recurrence of a category at a place, computed from its stored episodes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -22,9 +22,9 @@ _SHORTEST_MS: Final = 2 * _DAY_MS
 _KEPT: Final = 8_192
 """Probabilities of recurrence that are kept between batches."""
 LONGEST_DAYS: Final = 366.0
-"""Nothing older is looked at, however long it is kept."""
+"""Older episodes do not count."""
 MAX_EPISODES: Final = 2_000
-"""Episodes looked at, the newest."""
+"""Most episodes that are read, the newest ones."""
 PAUSE_S: Final = 1_800.0
 """Longest pause within an occurrence, unless another is given."""
 
@@ -85,13 +85,13 @@ class RecurrenceCache:
 
 
 class RecurrenceService:
-    """Patterns of episodes.
+    """Computes the recurrence of episodes.
 
     Args:
         episode_store: where episodes are.
         places: for the time zone.
-        history_days: how far back episodes are looked at.
-        pause_s: what goes on after a pause of at most so many seconds is one occurrence.
+        history_days: age of the oldest episodes that count, in days.
+        pause_s: longest pause within an occurrence, in seconds.
     """
 
     def __init__(
@@ -103,23 +103,23 @@ class RecurrenceService:
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> RecurrenceSummary:
-        """How often, when and how regularly a category is heard at a place, and when it is likely next.
+        """Return how often, when and how regularly a category is detected at a place, and when it is likely next.
 
         Args:
             place: `site/sensor`.
             category: of the taxonomy.
-            now: what comes later is not looked at.
+            now: later episodes do not count.
 
         Raises:
             Unavailable: the store is away.
         """
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
-        heard = self._episode_store.active_hours(place, since_ms, now_ms)
+        hours = self._episode_store.active_hours(place, since_ms, now_ms)
         spans = [Interval(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return summarise(spans, heard, now, self._places.timezone, self._pause_ms)
+        return summarise(spans, hours, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
-        """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
+        """Return the hours of each local day, in (0, 24], in which a category was detected at a place."""
         spans = [Interval(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
         return hours_by_day(spans, self._places.timezone)
 
@@ -131,7 +131,7 @@ class RecurrenceService:
 
 
 def hours_by_day(spans: Iterable[Interval], zone: ZoneInfo) -> dict[date, float]:
-    """Hours of each local day, in [0, 24], that some spans last."""
+    """Return the hours of each local day, in [0, 24], that some spans last."""
     made: dict[date, float] = {}
     for span in spans:
         at = datetime.fromtimestamp(span.opened_ms / 1000, zone)

@@ -1,4 +1,4 @@
-"""Candidates in the shadow: would another network, or another threshold, have agreed better with what people said?
+"""Compare a candidate network or threshold with the present one, by people's verdicts.
 
 A candidate is judged on the stored verdicts, pair by pair beside what is in use, and takes over only if it does
 better and that is unlikely to be luck.
@@ -94,12 +94,12 @@ class Comparison:
 
 
 def compare(present: Sequence[float], candidate: Sequence[float], right: Sequence[bool], seed: int = 0) -> Comparison:
-    """Judge the likeness that a candidate states for pairs, by its log-loss.
+    """Judge the match probabilities of a candidate by their log-loss.
 
     Args:
-        present: likeness that the network in use states of each pair, in [0, 1].
+        present: match probability that the network in use states of each pair, in [0, 1].
         candidate: the candidate's.
-        right: what people said.
+        right: the verdicts of people.
         seed: of the bootstrap.
     """
     truth = np.asarray(right, dtype=np.float64)
@@ -113,7 +113,7 @@ def compare_thresholds(
 
     Args:
         match_probability: stated of each pair, in [0, 1].
-        right: what people said.
+        right: the verdicts of people.
         present: threshold in use.
         candidate: threshold proposed.
         seed: of the bootstrap.

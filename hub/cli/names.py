@@ -15,7 +15,7 @@ from hub.settings import HubSettings
 from hub.store.audio_files import AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from hub.store.name_returns import HeardName
+from hub.store.name_returns import NameOccurrences
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from shared.command_line import to_json
@@ -110,7 +110,7 @@ def list_(
     settings = load_hub_settings(config, override)
     names = _names(settings, build_event_store(settings))
     sounds = [one for one in names.all().values() if site is None or one.serves(site)]
-    heard = names.heard([one.id for one in sounds])
+    heard = names.occurrences([one.id for one in sounds])
     if json_:
         typer.echo(to_json([as_json(one, heard[one.id]) for one in sounds]))
         return
@@ -198,7 +198,7 @@ def remove(
     _tell(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
-def as_json(sound: NamedSound, heard: HeardName | None = None) -> dict[str, object]:
+def as_json(sound: NamedSound, heard: NameOccurrences | None = None) -> dict[str, object]:
     """A named sound for machines, with when it was heard if that was looked up."""
     told: dict[str, object] = {
         "id": sound.id,
@@ -235,7 +235,7 @@ def _tell(sound: NamedSound, what: str, *, json_: bool) -> None:
     typer.echo(to_json(as_json(sound)) if json_ else f"{what}: {printable(sound.name)} ({sound.id}) {where}")
 
 
-def _when(heard: HeardName) -> str:
+def _when(heard: NameOccurrences) -> str:
     if heard.last is None:
         return "not yet"
     times = f"{heard.times} time{'s' if heard.times != 1 else ''}"

@@ -1,13 +1,13 @@
 """What a site's budget of alerts is offered, and what that is worth.
 
-What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
-one that is wrong loses 3: a likeness of p is worth 4p - 3 on average. A known source counts in full, a new one a
-tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
+A clip that deserves an alert, does not recur and has no alert yet is an *offer*. An alert that is right gains 1, and
+one that is wrong loses 3: a match probability of p is worth 4p - 3 on average. A known source counts in full, a new
+one a tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
 L / (L + 5). What comes often counts less: one of 1 + n, where n is how many offers a day are of the same category, as
 new or as well known, and at least as loud, and a fifth of all those of the category.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
-happening are one offer, worth as much as the best of them.
+episode are one offer, worth as much as the best of them.
 """
 
 import math
@@ -28,14 +28,14 @@ NEW_COUNTS: Final = 0.1
 HALF_DB: Final = 5.0
 """Level over the ambient one at which an alert counts half, as where the ambient level is not known yet."""
 STEP_DB: Final = 3.0
-"""Levels over the ambient one are told apart by so much."""
+"""Levels over the ambient level are counted in steps of this size."""
 _LOUDEST: Final = 10
 _ALL_COUNT: Final = 0.2
 """What an offer of the same category counts for how often something comes, however loud and well known it is."""
 _USUAL: Final = 3.0
-"""Offers a day of each sort that are expected before anything was heard; worth a day of history."""
+"""Expected offers a day of each sort before there is any history; counts as one day of history."""
 FORGET: Final = 0.5 ** (1.0 / 7.0)
-"""A day's counts weigh so much of what they weighed a day before."""
+"""Factor by which the weight of a day's counts falls every day."""
 HOURS: Final = 24
 HOUR_MS: Final = DAY_MS // HOURS
 _LEAST: Final = 0.001
@@ -83,7 +83,7 @@ class Offer:
 
     @property
     def key(self) -> str:
-        """What is offered at one place in one category, a pause after another, is one happening."""
+        """Return the key under which offers of one place and category are counted as one."""
         return f"{self.place} {CATEGORIES.index(self.category)}"
 
     @property
@@ -106,7 +106,7 @@ class OpenOffer(NamedTuple):
 class Offers:
     """What a site was offered.
 
-    The methods change this object, unless they say otherwise. `hub.domain.alert_pricing` works on a copy.
+    The methods change this object. `hub.domain.alert_pricing` works on a copy.
 
     Attributes:
         since_ms: time of the first offer; -1 before it.

@@ -1,4 +1,4 @@
-"""Which of a day's possible alerts are told: those worth most, as many as the budget has room for.
+"""Which offers raise an alert: those worth most, as many as the budget has room for.
 
 An offer is taken or left at once, before the later ones of the day are known; one that is left is offered again while
 it lasts. A place in the budget is to be filled within a period of when it was freed: a day, if the budget is one or
@@ -82,39 +82,39 @@ def decide_offer(
     return True, Budget(offers, (*alerts_ms, at_ms))
 
 
-def has_budget(told: Sequence[int], at_ms: int, a_day: float) -> bool:
-    """Whether a budget of alerts has room for another one at a time.
+def has_budget(alerts_ms: Sequence[int], at_ms: int, a_day: float) -> bool:
+    """Return whether a budget has room for another alert at a time.
 
     Args:
-        told: times of those there were, ms.
+        alerts_ms: times of the earlier alerts, ms.
         at_ms: time of the one that is to come.
-        a_day: how many may lie within 24 hours; below 1, one within so much longer.
+        a_day: most alerts within 24 hours; below 1, one alert in 1 / `a_day` days.
     """
-    return _free(told, at_ms, a_day) > 0
+    return _free(alerts_ms, at_ms, a_day) > 0
 
 
-def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> float:
-    """What an offer must be worth, in [0, 1]; see the module's docstring.
+def price(offers: Offers, alerts_ms: Sequence[int], at_ms: int, a_day: float) -> float:
+    """Return what an offer must be worth, in [0, 1]; see the module's docstring.
 
     Args:
         offers: of the site.
-        told: times of the site's alerts that the budget took, ms.
+        alerts_ms: times of the site's alerts that the budget paid for, ms.
         at_ms: time of the offer.
-        a_day: as of `room`, which the budget must have.
+        a_day: as in `has_budget`, which must be true.
     """
     most, period_ms = _period(a_day)
-    before = sorted(ms for ms in told if ms <= at_ms)
+    before = sorted(ms for ms in alerts_ms if ms <= at_ms)
     free_ms = before[-most] + period_ms if len(before) >= most else offers.since_ms
     left_ms = min(max(free_ms + period_ms - at_ms, 0), period_ms)
     if not offers.days or not left_ms:
         return 0.0
     expected = offers.expected(at_ms, left_ms)
     at_least = np.cumsum(expected[::-1])[::-1]
-    return _FORESIGHT * float(_WIDTHS @ _as_many(max(_free(told, at_ms, a_day), 1), at_least))
+    return _FORESIGHT * float(_WIDTHS @ _as_many(max(_free(alerts_ms, at_ms, a_day), 1), at_least))
 
 
 def _as_many(least: int, expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P(at least so many come) of Poisson processes: float64 [n] of their means, float64 [n].
+    """Return P(at least `least` events) of Poisson processes: float64 [n] of their means, float64 [n].
 
     The terms of a Poisson distribution are summed from `least` away from the mean, where each is less than the last.
 
@@ -137,6 +137,6 @@ def _period(a_day: float) -> tuple[int, int]:
     return (int(a_day), DAY_MS) if a_day >= 1 else (1, round(DAY_MS / a_day))
 
 
-def _free(told: Sequence[int], at_ms: int, a_day: float) -> int:
+def _free(alerts_ms: Sequence[int], at_ms: int, a_day: float) -> int:
     most, period_ms = _period(a_day)
-    return most - sum(abs(at_ms - ms) < period_ms for ms in told)
+    return most - sum(abs(at_ms - ms) < period_ms for ms in alerts_ms)

@@ -1,12 +1,12 @@
-"""The flagging rule: which clip is worth an alert, and what it is about.
+"""The alert rule: which clip is worth an alert, and what the alert is about.
 
 A clip is flagged for a category if it and a similar past event both likely contain it (shared silence is no
-resemblance: the level of similarity counts it; the paper, section 3.1), if their likeness reaches the site's
-threshold for the category, and if it is loud enough over the ambient level. One alert per episode; and for a while
-after an episode with an alert, what follows at that place belongs to the same alert.
+resemblance: the level of similarity counts it; the paper, section 3.1), if their match probability reaches the site's
+threshold for the category, and if it is loud enough over the ambient level. An episode has one alert. Episodes of the
+same category and place that open within the cool-down after it belong to the same alert.
 
-What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, those are told that
-are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.domain.alert_pricing`.
+What recurs always raises an alert. Of the rest, the clips that are worth most raise one, at most as many a day as the
+site's alert budget allows: see `hub.domain.alert_pricing`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from shared.taxonomy import CATEGORIES
 
 NOTHING_NEEDED: Final = Needs()
 _KNOWN_BY: Final = 5
-"""Matches that say how well a source is known."""
+"""Matches that show how well a source is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class AlertRule:
     """What an alert needs.
 
     Attributes:
-        min_presence: probability from which a category counts as heard, in [0, 1].
+        min_presence: least probability of a category that opens an episode, in [0, 1].
         min_shared: lowest P(both) of the category in a match, in [0, 1].
-        threshold: lowest likeness where a site has not learnt its own threshold yet, in [0, 1].
+        threshold: least match probability where a site has no threshold of its own yet, in [0, 1].
         min_above_ambient_db: least excess of LAeq over the ambient level, once that is known.
-        exclude_same_sensor_s: clips of the same sensor within so many seconds are no matches (the search drops them).
+        exclude_same_sensor_s: the search drops clips of the same sensor within this time, in seconds.
         max_matches: most matches in one alert.
         gap_s: longest silence within an episode.
-        cooldown_s: so long after an episode with an alert, what is heard of its category belongs to that alert.
-        rhythm: probability of belonging to a rhythm from which something is told in any case, in [0, 1].
-        others_per_day: most alerts a day and site about what belongs to no rhythm, over 0; 0.5 is one in two days.
+        cooldown_s: episodes of the category within this time after an alert belong to it, in seconds.
+        rhythm: probability of recurrence from which there is an alert in any case, in [0, 1].
+        others_per_day: most alerts a day and site about what does not recur, over 0; 0.5 is one in two days.
     """
 
     min_presence: float = 0.5
@@ -73,13 +73,13 @@ class AlertRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchResult:
-    """What a search found for a clip.
+    """The result of the search for a clip.
 
     Attributes:
         matches: the best first.
         match_probability: of each in each category, float32 [n, 8]; 0 where P(both) is too low to count as shared.
         same_source: P(same source) of each, float32 [n]; float32 [0] if the checkpoint has no identity.
-        names: named sounds that the clip may be, the likeliest first.
+        names: named sounds that the clip may be, the most probable first.
     """
 
     matches: Sequence[Match]
@@ -88,12 +88,12 @@ class SearchResult:
     names: Sequence[Likely] = ()
 
     def source_of(self) -> dict[str, float]:
-        """P(same source) by the match's event; nothing if the checkpoint has no identity."""
+        """Return P(same source) by the match's event; empty if the checkpoint has no identity."""
         return {match.event: float(p) for match, p in zip(self.matches, self.same_source, strict=False)}
 
     @property
     def sources(self) -> npt.NDArray[np.float32]:
-        """P(same source) of each, 0 if the checkpoint has no identity."""
+        """Return P(same source) of each match, 0 if the checkpoint has no identity."""
         return self.same_source if len(self.same_source) else np.zeros(len(self.matches), dtype=np.float32)
 
 
@@ -109,8 +109,7 @@ class Evaluation:
         above_ambient_db: level of the clip over the ambient level; None while that is not known.
         recurring: whether the alert is about something that recurs.
         state: after the clip.
-        needs: values that were missing. Unless it is empty, the decision is provisional: load them, and evaluate the
-            clip again.
+        needs: missing values. If there are any, the decision is provisional: load them, and evaluate again.
     """
 
     episodes: Sequence[Episode]
@@ -123,7 +122,7 @@ class Evaluation:
 
 
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
-    """Categories that both events likely contain, with P(both), likeliest first."""
+    """Return the categories that both events likely contain, with P(both), the most probable first."""
     both = match.matrix[:, BOTH].tolist()
     shared = {name: p for name, p in zip(CATEGORIES, both, strict=True) if p >= threshold}
     return dict(sorted(shared.items(), key=lambda item: -item[1]))
@@ -237,7 +236,7 @@ def _nearby_alert(
 
 
 def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) -> MatchProbabilities:
-    """The likeness of matches, 0 in a category whose episode the clip and the match are both a part of.
+    """Return the match probabilities, 0 in a category in which clip and match belong to the same episode.
 
     Args:
         similar: what was found for a clip.
@@ -270,8 +269,8 @@ def _offer(
 ) -> Offer:
     """Return what an alert about an episode offers.
 
-    How well its source is known is the mean P(same source) of the five most similar flagged matches; where there are
-    fewer, the others count 0. The best match alone is often another source that happens to be similar.
+    How well its source is known is the mean P(same source) of the five best flagged matches; missing ones count 0.
+    The best match alone is often another source that happens to be similar.
     """
     column = match_probability[:, CATEGORIES.index(episode.category)]
     flagged = (column > 0.0) & (column >= thresholds.get(episode.category, rule.threshold))
@@ -286,10 +285,9 @@ def _flagged_matches(
     flagged: Mapping[str, float],
     thresholds: Mapping[str, float],
 ) -> list[tuple[Match, float]]:
-    """The matches that an alert rests on, each with its highest likeness in a flagged category.
+    """Return the matches that an alert rests on, each with its highest match probability in a flagged category.
 
-    Those come first of which it is likeliest that they are both the same kind of sound and the same source: by the
-    sum of the two probabilities.
+    The order is that of the sum of two probabilities: the same kind of sound, and the same source.
     """
     if not flagged:
         return []

@@ -1,9 +1,9 @@
-"""When named sounds were heard: each return at a place, and what comes of it.
+"""The returns of named sounds: when one begins, and whether it raises an alert.
 
 A return begins with the first clip of a named sound at a place, and lasts for as long as at most a cool-down lies
-between its clips. A watched sound raises one alert per return, whatever the site's thresholds and budget say; of a
-return that nearby sensors hear at the same time, the first to hear it raises it. A muted sound raises none. In either
-case the flagging rule counts no matches of the clip, so that it is not told a second time as one of its category.
+between its clips. A watched sound raises one alert per return, whatever the site's thresholds and budget are. If
+nearby sensors detect a return at the same time, the first of them raises the alert. A muted sound raises none. In
+either case the alert rule counts no matches of the clip, so that it raises no second alert about its category.
 
 Times are ms since 1970 UTC.
 """
@@ -20,7 +20,7 @@ KEPT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A named sound heard at a place, from its first clip to its last.
+    """One return of a named sound at a place, from its first clip to its last.
 
     Attributes:
         from_ms: begin of its first clip.
@@ -37,13 +37,13 @@ class Return:
     alert: str = ""
 
     def within(self, from_ms: int, until_ms: int, gap_ms: int) -> bool:
-        """Whether a span of time overlaps it, or lies at most a gap from it."""
+        """Return whether a span of time overlaps it, or lies at most a gap from it."""
         return self.from_ms - gap_ms <= until_ms and from_ms <= self.until_ms + gap_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """How often a named sound was heard at a place.
+    """The returns of a named sound at a place.
 
     Attributes:
         times: returns so far.
@@ -57,15 +57,15 @@ class Returns:
 
     @property
     def last(self) -> Return | None:
-        """The latest return."""
+        """Return the latest return."""
         return self.kept[-1] if self.kept else None
 
     def near(self, from_ms: int, until_ms: int, gap_ms: int) -> Return | None:
-        """The latest return that a span of time overlaps, or from which it lies at most a gap."""
+        """Return the latest return that a span of time overlaps, or from which it lies at most a gap."""
         return next((one for one in reversed(self.kept) if one.within(from_ms, until_ms, gap_ms)), None)
 
     def forgotten(self, from_ms: int) -> bool:
-        """Whether a time lies before the returns that are kept, so that nobody knows what was told of it."""
+        """Return whether a time lies before the returns that are kept: whether it had an alert is not known."""
         return len(self.kept) >= KEPT and from_ms < self.kept[0].from_ms
 
     def take(self, clip: Return, gap_ms: int) -> "Returns":
@@ -125,13 +125,13 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The name of an event, and what comes of it.
+    """The name of an event, and the alert of it.
 
     Attributes:
         likely: the named sound, and P(same source).
         alert: the alert that the return belongs to; the event's own id if it raises one; "" if there is none.
         raises: whether the event raises an alert because a watched sound returned.
-        quiet: whether the flagging rule must raise none of its own.
+        quiet: whether the alert rule must raise none of its own.
     """
 
     likely: Likely
@@ -145,8 +145,8 @@ class Pauses:
     """How long a sound may pause, ms.
 
     Attributes:
-        gap_ms: so long after its last clip a named sound still goes on.
-        cooldown_ms: so long after its last clip what follows belongs to the same return.
+        gap_ms: longest pause within which a named sound goes on.
+        cooldown_ms: longest pause within a return.
     """
 
     gap_ms: int
@@ -160,7 +160,7 @@ def name(
 
     Args:
         clip: the event.
-        likely: named sounds that it may be, the likeliest first.
+        likely: named sounds that it may be, the most probable first.
         log: of the event's place and the places near it, before the event.
         nearby: places of the sensors near the event's one.
         pauses: how long a sound may pause.

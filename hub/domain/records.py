@@ -14,7 +14,7 @@ from shared.messages import LATEST
 
 
 class WriteState(Enum):
-    """What came of writing an event."""
+    """The result of writing an event."""
 
     NEW = -1
     UNFINISHED = 0
@@ -49,7 +49,7 @@ class StoredEvent:
         clip: path of the audio below the clip directory, or "".
         towers: what the hub that archived it computed, if that is worth its room.
         claimed_at: when its sensor claims that it was captured, if that is not believed; see `hub.domain.clocks`.
-        clock: what the sensor said of its clock.
+        clock: the state of its clock as the sensor reported it.
         backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
     """
@@ -87,13 +87,13 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """How a sensor keeps up, as it told last.
+    """The last report of a sensor.
 
     Attributes:
         at: when that was, by its clock.
         waiting: events in its spool that the broker did not have.
         spool: how full its spool was, in [0, 1].
-        dropped: clips given up since it was started, as the spool took no more.
+        dropped: clips dropped since it was started, because the spool was full.
         certificate_end: when its certificate ends; None without one.
         set_aside: events kept in its spool that the broker cannot take.
         spool_lost: events that a damaged spool lost since it was started.
@@ -130,7 +130,7 @@ class Sensor:
     """What is known of a sensor: its last event, the state it announced and its last report.
 
     `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
-    its last report tells of that clock; `software` the program and version that it announced, "" if it did not.
+    its last report states of that clock; `software` the program and version that it announced, "" if it did not.
     """
 
     place: str
@@ -149,7 +149,7 @@ class Sensor:
     def clock_skew_s(self) -> float | None:
         """How far its clock is ahead, in seconds, at least; None if that is not known.
 
-        An event that is captured later than it is received tells of a clock that is ahead, too.
+        An event that is captured later than it is received shows a clock that is ahead, too.
         """
         measured = None if self.clock is None or self.clock.boot != self.boot else self.clock.skew_s
         claimed = self.last_claimed_at or self.last_captured_at
@@ -160,13 +160,13 @@ class Sensor:
 
     @property
     def connected_report(self) -> StoredReport | None:
-        """Its report while it is connected: of one that is away nobody knows what its spool holds now."""
+        """Return its report while it is connected, else None: what the spool holds now is not known."""
         return self.report if self.state == "ready" else None
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """An event that came or went; what hubs tell each other through the archive.
+    """An event that was added or removed; hubs follow each other by these records.
 
     Attributes:
         event: its id, as text.
@@ -178,7 +178,7 @@ class ChangeRecord:
 
 
 def to_ms(at: datetime) -> int:
-    """A time as ms since 1970 UTC."""
+    """Return a time as ms since 1970 UTC."""
     return round(at.timestamp() * 1000)
 
 
@@ -186,10 +186,10 @@ LATEST_MS: Final = to_ms(LATEST)
 
 
 def from_ms(ms: bytes) -> datetime:
-    """The time that such a number stands for.
+    """Return the time of a number of ms since 1970 UTC.
 
     Raises:
-        ValueError: no number, or outside the years that messages may tell.
+        ValueError: no number, or outside the years that messages may have.
     """
     if not 0 <= (number := int(ms)) < LATEST_MS:
         raise ValueError("a time outside the years 1970 to 9998")

@@ -1,4 +1,4 @@
-"""What the hub does with messages: decode -> features -> archive -> retrieve -> flag -> complete.
+"""What the hub does with messages: decode -> features -> archive -> search -> decide.
 
 Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
 queries; the result of each is as if they came one by one. Everything here may be repeated safely: the archive knows
@@ -55,7 +55,7 @@ class Pipeline:
         archive: where events are written.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        judge: takes events into episodes, and decides which are worth an alert.
+        judge: takes events into episodes, and decides which raise an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         names: compares events with named sounds; None to name none.

@@ -4,7 +4,7 @@ A letter is of one of three kinds:
 
 - `invalid`: its data is wrong, and will be. The head of the payload is kept, at most `HEAD_BYTES`.
 - `unsupported`: this hub lacks the model of its feature space. The payload is kept whole, so that the letter can be
-  re-injected once the hub was told of the space.
+  re-injected once the hub has the model of the space.
 - `bug`: handling it raised an unexpected error twice. The payload is kept whole, with the traceback.
 
 The letters of one sensor and one kind form a queue. Two limits hold, and neither ever stops the hub: of `invalid`
@@ -167,7 +167,7 @@ class DeadLetters:
             reason: why it could not be taken.
             kind: see the module.
             received_at: when it came.
-            retained: whether the broker had kept it and sends it anew at each subscription.
+            retained: whether the broker had kept it and sends it again at each subscription.
 
         Returns:
             How many older letters were pushed out; None if it is a retained message that was put before.
@@ -266,7 +266,7 @@ def _sender(topic: str) -> str:
 
 
 def _digest(topic: str, payload: bytes) -> str:
-    """Tells a retained message from others; "" of topics whose messages are not retained."""
+    """Return the digest of a message that may be retained; "" of topics whose messages are not retained."""
     if not topic.endswith("/state"):
         return ""
     return hashlib.sha256(topic.encode("utf-8", "replace") + b"\0" + payload).hexdigest()

@@ -32,7 +32,7 @@ _ALERTS_KEPT: Final = 1_000
 _STATES_KEPT: Final = 5_000
 """Sensors whose state this process remembers."""
 _AHEAD_MS: Final = 600_000
-"""What lies further ahead of the present comes of a clock that was wrong."""
+"""What lies further ahead of the present is from a clock that was wrong."""
 _HOUR_MS: Final = 3_600_000
 
 StateCache = dict[str, tuple[bytes, SensorState]]
@@ -180,7 +180,7 @@ class EpisodeBatch:
             if hour != last[place]:
                 last[place] = hour
                 year = year_of(hour * _HOUR_MS)
-                self._pipe.setbit(keys.heard_hours(place, year), hour - first_hour(year), 1)
+                self._pipe.setbit(keys.active_hours_bitmap(place, year), hour - first_hour(year), 1)
 
 
 def _due_for_sources(detections: Sequence[Detection], history: History) -> dict[str, int]:

@@ -123,7 +123,7 @@ class EpisodeStore:
     def active_hours(self, place: str, since_ms: int, until_ms: int) -> npt.NDArray[np.int64]:
         """Return the hours since 1970 UTC, between two times, with events of a sensor: int64 [n], rising."""
         years = range(year_of(since_ms), max(year_of(since_ms), year_of(until_ms)) + 1)
-        rows = self._redis.mget([keys.heard_hours(place, year) for year in years])
+        rows = self._redis.mget([keys.active_hours_bitmap(place, year) for year in years])
         bits = (np.unpackbits(np.frombuffer(row or b"", dtype=np.uint8)) for row in rows)
         hours = np.concatenate(
             [np.flatnonzero(of_year) + first_hour(year) for year, of_year in zip(years, bits, strict=True)]

@@ -1,9 +1,9 @@
 """Lists of events by time, place, category and level, page by page: the archive's indexes as people ask of them.
 
 1. The narrowest index that serves is read from the newest event on: of the place, else of the category, else of all.
-2. If place and category are both asked for, the category's index says which of a batch contain it.
+2. If place and category are both asked for, the category's index shows which of a batch contain it.
 3. A page ends at a `Cursor`, the time and id of its last event; the next one goes on from there. Events of equal
-   times are ordered by id, so none is lost or told twice.
+   times are ordered by id, so none is lost or returned twice.
 
 A request looks at a limited number of events: a page may hold fewer than were asked for, or none, and still have a
 next one.
@@ -73,7 +73,7 @@ class EventFilter:
 
     @property
     def by_facts(self) -> bool:
-        """Whether no index tells which events fit."""
+        """Return whether no index shows which events fit."""
         return (self.min_laeq, self.clock, self.backfilled) != (None, None, None)
 
     def fits(self, facts: Sequence[bytes | None]) -> bool:

@@ -21,7 +21,7 @@ from hub.store.dead_letters import CAP_BYTES, DeadLetters, Limits
 from hub.store.event_removal import EventRemoval, time_index_keys
 from hub.store.fitness import Fitness, examine_store, wait_for_disk
 from hub.store.rows import Rows
-from hub.store.sensor_signals import BEGAN, FIELD, TOLD, UPDATE_SIGNAL_STATS_LUA, SilenceThresholds
+from hub.store.sensor_signals import BEGAN, FIELD, REPORTED, UPDATE_SIGNAL_STATS_LUA, SilenceThresholds
 from hub.store.sensors import SensorStore
 from shared.errors import UnavailableError
 from shared.events import EventId
@@ -42,11 +42,11 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
-local row = redis.call('HMGET', KEYS[4], '{FIELD}', '{TOLD}', '{BEGAN}')
-local hearing = note(row[1], row[2], row[3], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[4]),
+local row = redis.call('HMGET', KEYS[4], '{FIELD}', '{REPORTED}', '{BEGAN}')
+local signals = note(row[1], row[2], row[3], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[4]),
   tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11])
 redis.call('HSET', KEYS[4], 'last_event', ARGV[1], 'last_captured_ms', ARGV[2], 'last_received_ms', ARGV[4],
-  '{FIELD}', hearing)
+  '{FIELD}', signals)
 if ARGV[12] ~= '' then redis.call('HSET', KEYS[4], 'last_claimed_ms', ARGV[12]) end
 redis.call('HINCRBY', KEYS[4], 'events', 1)
 if ARGV[4] - ARGV[2] > {_LATE_MS} then redis.call('ZADD', KEYS[6], ARGV[4], ARGV[1]) end

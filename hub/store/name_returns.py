@@ -16,13 +16,13 @@ from hub.store.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
-class HeardName:
-    """When and where a named sound was heard, over all places.
+class NameOccurrences:
+    """The occurrences of a named sound over all places.
 
     Attributes:
         times: its returns.
         clips: its clips.
-        place: where it was heard last; "" if nowhere yet.
+        place: where it was detected last; "" if nowhere yet.
         last: its latest return there.
     """
 
@@ -73,9 +73,9 @@ def _document(returns: Returns) -> list[object]:
     return [returns.times, returns.clips, kept]
 
 
-def _together(before: HeardName, place: str, own: Returns) -> HeardName:
+def _together(before: NameOccurrences, place: str, own: Returns) -> NameOccurrences:
     later = own.last is not None and (before.last is None or own.last.until_ms > before.last.until_ms)
-    return HeardName(
+    return NameOccurrences(
         before.times + own.times,
         before.clips + own.clips,
         place if later else before.place,
@@ -83,9 +83,14 @@ def _together(before: HeardName, place: str, own: Returns) -> HeardName:
     )
 
 
-def heard_at(client: Any, rows: Rows, sounds: Sequence[str], places: Sequence[str]) -> dict[str, HeardName]:  # noqa: ANN401
-    """When some named sounds were heard at some places, taken together."""
-    made = dict.fromkeys(sounds, HeardName())
+def occurrences_of(
+    client: Any,  # noqa: ANN401 - the client is untyped
+    rows: Rows,
+    sounds: Sequence[str],
+    places: Sequence[str],
+) -> dict[str, NameOccurrences]:
+    """Return the occurrences of some named sounds at some places, taken together."""
+    made = dict.fromkeys(sounds, NameOccurrences())
     if not made:
         return made
     pipe = client.pipeline(transaction=False)

@@ -22,7 +22,7 @@ from hub.store.audio_files import AudioFileStore
 from hub.store.client import raises_unavailable
 from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
 from hub.store.events import EventStore
-from hub.store.name_returns import HeardName, heard_at
+from hub.store.name_returns import NameOccurrences, occurrences_of
 from shared.errors import InvalidError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class NamedSounds:
             name: 1 to 60 printable characters; spaces around it are taken away.
             events: ids of 1 to 5 events.
             site: where it is looked for, `ALL_SITES` for everywhere; by default, where the events are.
-            treatment: what comes of it; by default its events show the name.
+            treatment: how it is treated; by default its events show the name.
             by: who names it.
             now_ms: the time.
             source: id of the source that the events are of, if it is known.
@@ -168,21 +168,21 @@ class NamedSounds:
             for event in present.examples:
                 pipe.delete(keys.named_sound_example(sound, event))
             pipe.execute()
-        self._tell()
+        self._note_change()
         self._remove_clips(sound, present.examples)
         return present
 
-    def _tell(self) -> None:
-        """Have all hubs read the names anew; a full store cannot be told, and they see it at the next change."""
+    def _note_change(self) -> None:
+        """Have all hubs read the names again; if the store is full, they do so at the next change."""
         try:
             self._redis.incr(keys.NAMED_SOUNDS_VERSION)
         except redis.ResponseError as error:
-            log.warning("a change of names is not told yet", extra={"reason": str(error)})
+            log.warning("the other hubs do not read a change of names yet", extra={"reason": str(error)})
 
     @raises_unavailable
-    def heard(self, sounds: Iterable[str]) -> dict[str, HeardName]:
-        """When some named sounds were heard, over all places."""
-        return heard_at(self._redis, self._rows, list(sounds), self._places())
+    def occurrences(self, sounds: Iterable[str]) -> dict[str, NameOccurrences]:
+        """Return the occurrences of some named sounds over all places."""
+        return occurrences_of(self._redis, self._rows, list(sounds), self._places())
 
     def _places(self) -> list[str]:
         return sorted(place.decode() for place in self._redis.smembers(keys.SENSORS))

@@ -93,7 +93,7 @@ class SourceStore:
 
     @raises_unavailable
     def forget_due(self, episodes: Iterable[str]) -> None:
-        """Have some episodes be due no more: nothing is left that tells their source."""
+        """Have some episodes be due no more: their source cannot be found any more."""
         if names := list(episodes):
             self._redis.zrem(keys.SOURCES_DUE, *names)
 
@@ -126,16 +126,16 @@ class SourceStore:
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
     def episode(self, name: str) -> Episode | None:
-        """An episode, or the one that it became a part of, as of `Casebook.episode`."""
+        """An episode, or the one that it became a part of, as of `EpisodeStore.episode`."""
         return self._episode_store.episode(name)
 
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
-        """Episodes as they are now, as of `Casebook.standing`."""
+        """Episodes as they are now, as of `EpisodeStore.standing`."""
         return self._episode_store.standing(episodes)
 
     @raises_unavailable
     def keep(self, name: str, *, kept: bool = True) -> None:
-        """Have a source never be given up, nor removed for want of episodes; or no more."""
+        """Keep a source even without episodes, or no more."""
         (self._redis.sadd if kept else self._redis.srem)(keys.SOURCES_KEPT, name)
 
     @raises_unavailable

@@ -126,7 +126,7 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
     later = hub.hears(9, 1, 8_000.0)
     assert later is not None
     assert later.name == "Bakery fan"
-    heard = hub.names.heard([sound.id])[sound.id]
+    heard = hub.names.occurrences([sound.id])[sound.id]
     assert (heard.times, heard.clips, heard.place) == (2, 4, "demo/street-1")
     assert heard.last is not None
     assert heard.last.alert == later.event
@@ -332,5 +332,5 @@ def test_rows_that_cannot_be_read_are_left_out(hub: Hub) -> None:
     assert alert is not None
     assert alert.name == "Bakery fan"
     assert set(hub.matcher.sounds()) == {sound.id, horn.id}
-    assert hub.names.heard([sound.id])[sound.id].times == 1
+    assert hub.names.occurrences([sound.id])[sound.id].times == 1
     assert {"name", "example", "returns"} <= set(hub.archive.rows.left_out)

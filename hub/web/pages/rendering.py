@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.recurrence.analysis import NO_PATTERN
-from hub.domain.source_summary import said_of
+from hub.domain.source_summary import describe_source
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
 from shared.messages import SourceMessage
@@ -118,7 +118,7 @@ class PageRenderer:
 
     def source_summary(self, source: SourceMessage, category: str) -> str:
         """Describe a detected source: its kind, how often since when, and its regularity."""
-        text = said_of(source, category, lambda at: str(self.day(at).striptags()))
+        text = describe_source(source, category, lambda at: str(self.day(at).striptags()))
         return text[:1].upper() + text[1:]
 
     def span(self, start: datetime, end: datetime) -> Markup:

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.domain.clocks import told
+from hub.domain.clocks import wording
 from hub.domain.records import Sensor, StoredEvent
 from hub.domain.sensor_status import SensorStatus, sensor_status
 from hub.web.pages.rendering import PageRenderer
@@ -62,4 +62,4 @@ def _off(sensor: Sensor, tolerance_s: float) -> str:
     skew_s = sensor.clock_skew_s
     if skew_s is None or abs(skew_s) <= tolerance_s:
         return ""
-    return f"{told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
+    return f"{wording(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
