@@ -182,7 +182,7 @@ def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_writt
     edge = EdgeSettings.model_validate({"mqtt": {"port": 1}, "spool": {"path": tmp_path / "edge" / "spool.db"}})
     spool = next(one for one in examine_edge(edge) if one.what == "spool")
     assert spool.ok
-    assert f"one could be made in {tmp_path}, which belongs to uid {owner}" in spool.words
+    assert f"it can be created in {tmp_path}, which belongs to uid {owner}" in spool.words
     assert list(tmp_path.iterdir()) == []
 
 

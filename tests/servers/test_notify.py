@@ -63,15 +63,15 @@ def test_the_check_of_a_signature_in_the_documentation_works(receiver: Receiver)
     webhook(receiver.url).send([alert()], TEXT)
     (posted,) = receiver.posted
     headers = {name.title(): value for name, value in posted.headers.items()}
-    assert names["is_ours"](KEY, headers, posted.body)
-    assert not names["is_ours"](b"another secret", headers, posted.body)
-    assert not names["is_ours"](KEY, headers, posted.body + b" ")
+    assert names["is_genuine"](KEY, headers, posted.body)
+    assert not names["is_genuine"](b"another secret", headers, posted.body)
+    assert not names["is_genuine"](KEY, headers, posted.body + b" ")
     later = {**headers, "Earwitness-Timestamp": str(int(headers["Earwitness-Timestamp"]) + 1)}
-    assert not names["is_ours"](KEY, later, posted.body)
+    assert not names["is_genuine"](KEY, later, posted.body)
     old = Webhook(JsonPoster(receiver.url, timeout_s=5), KEY, now=lambda: datetime.now(UTC) - timedelta(hours=1))
     old.send([alert()], TEXT)
     replayed = {name.title(): value for name, value in receiver.posted[1].headers.items()}
-    assert not names["is_ours"](KEY, replayed, receiver.posted[1].body)
+    assert not names["is_genuine"](KEY, replayed, receiver.posted[1].body)
 
 
 def test_without_a_secret_there_is_no_signature(receiver: Receiver) -> None:
