@@ -1,8 +1,8 @@
-# What a newcomer runs: `make demo`, `make test`. Developers also: `make check`, `make docs`.
-# Everything is installed into $(VENV), in steps: each target installs what it needs and was not there.
+# For users: `make demo`, `make test`. For developers also: `make check`, `make docs`.
+# Each target installs the missing packages that it needs into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
-# Where PyTorch comes from: an address of a package index, or `pypi`. Empty: deploy/install.py looks and says.
+# Where PyTorch comes from: an address of a package index, or `pypi`. Empty: deploy/install.py chooses and prints it.
 # An installed PyTorch stays; `make clean` removes it.
 TORCH_INDEX ?=
 DEMO_ARGS ?=
@@ -15,7 +15,7 @@ EXTRAS := demo train distil test fuzz check docs dev
 .PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast chaos fuzz check docs constraints clean
 install: install-dev
 
-# install-train and install-distil: for training, and for making the small backbone anew.
+# install-train and install-distil: for training, and for training the small backbone again.
 $(EXTRAS:%=install-%): install-%: $(VENV)/.installed-%
 
 # One mark for each set of packages. `$(VENV)/.installed-test` is made again when versions change.
@@ -26,12 +26,12 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt deploy/install.py
 demo: install-demo
 	$(BIN)/earwitness-hub demo $(DEMO_ARGS)
 
-# Programs of the system that some tests need, by apt-get as root; without them `make test` skips those tests.
+# System programs that some tests need, by apt-get as root; without them `make test` skips those tests.
 test-deps:
 	$(PYTHON) -m tests.system_packages
 
-# Three processes even on two cores, because most tests wait for a server; each has servers of its own and one thread
-# for PyTorch.
+# Three processes even on two cores, because most tests wait for a server; each has its own servers and one thread for
+# PyTorch.
 test: export OMP_NUM_THREADS = 1
 test: install-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -40,13 +40,13 @@ test-fast: export OMP_NUM_THREADS = 1
 test-fast: install-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
 
-# A network whose parts are killed, frozen and cut off for minutes; `make chaos CHAOS_ARGS="--minutes 15 --seed 7"`.
+# Kills, freezes and disconnects parts of a network for minutes; `make chaos CHAOS_ARGS="--minutes 15 --seed 7"`.
 CHAOS_ARGS ?= --minutes 3
 chaos: export OMP_NUM_THREADS = 1
 chaos: install-test
 	$(BIN)/python -m tests.faults.chaos $(CHAOS_ARGS)
 
-# Mutated inputs for every decoder and parser; what is found is kept in build/fuzz.
+# Mutated inputs for every decoder and parser; failures are stored in build/fuzz.
 FUZZ_ARGS ?= --inputs 1000000
 fuzz: install-fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
@@ -59,7 +59,7 @@ check: install-check
 	$(BIN)/lint-imports --no-cache  # layers: .importlinter
 	$(BIN)/mypy deploy/run_local.py deploy/install.py
 
-# Pages that are made from the code, then the site, in build/site.
+# Generates pages from the code, then the site in build/site.
 docs: install-docs
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_asyncapi.py

@@ -4,7 +4,7 @@ ARG PYTHON=python:3.11.13-slim-bookworm
 FROM ${PYTHON} AS build
 # PyTorch's build without CUDA; for a GPU, another of PyTorch's indexes, such as .../whl/cu130.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# The constraints hold for what builds our wheel, too.
+# The constraints also apply to the build of our wheel.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/src/constraints.txt
 RUN python -m venv /opt/earwitness
 WORKDIR /src
@@ -27,7 +27,7 @@ ENV PATH=/opt/earwitness/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 
 USER 10001:10001
 WORKDIR /var/lib/earwitness-hub
 EXPOSE 8080
-# Healthy: broker and store are there, and events are archived. A start may read a million events first.
+# Healthy: broker and store answer, and events are archived. A start may first read a million events.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=180s --retries=4 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz/ready', timeout=4)"]
 STOPSIGNAL SIGTERM

@@ -7,10 +7,10 @@
    seconds and has the version of constraints.txt.
 3. Otherwise from PyPI.
 
-One line says which, how large it is, and how to choose the other. Only the standard library is used.
+It prints the source, the size of the download and how to choose another. It uses only the standard library.
 """
 
-from __future__ import annotations  # so that an old Python gets as far as the check of its version
+from __future__ import annotations  # so that an old Python reaches the check of its version
 
 import argparse
 import contextlib
@@ -44,8 +44,8 @@ class Choice(NamedTuple):
 
     Attributes:
         url: address of a package index (PEP 503), or None for PyPI, as pip is configured.
-        line: what is downloaded and how to choose otherwise, for people.
-        wished: whether the user named it, so that nothing else will do.
+        line: message for people: the download and how to choose another.
+        wished: whether the user chose it, so that no other may replace it.
     """
 
     url: str | None
@@ -86,19 +86,19 @@ def choose(torch_index: str, *, version: str, system: str, gpu: bool, cpu_index:
     """Decide where PyTorch comes from.
 
     Args:
-        torch_index: what the user wants: an address, `pypi`, or empty for no wish.
+        torch_index: the user's choice: an address, `pypi`, or empty for none.
         version: of torch in constraints.txt.
         system: `sys.platform`.
         gpu: whether there is an NVIDIA GPU.
         cpu_index: the index of CPU builds to try.
     """
     if torch_index not in {"", PYPI}:
-        return Choice(torch_index, f"PyTorch {version} comes from {torch_index}, as TORCH_INDEX says.", wished=True)
+        return Choice(torch_index, f"PyTorch {version} comes from {torch_index}, as set by TORCH_INDEX.", wished=True)
     if system != "linux":
         return Choice(None, f"PyTorch {version} comes from PyPI: about {_CPU_GB}.")
     large = f"PyTorch {version} comes from PyPI, for NVIDIA GPUs: downloads about {_CUDA_GB}"
     if torch_index == PYPI:
-        return Choice(None, f"{large}, as TORCH_INDEX says.")
+        return Choice(None, f"{large}, as set by TORCH_INDEX.")
     if gpu:
         return Choice(None, f"{large}; for the CPU build, about {_CPU_GB}: make TORCH_INDEX={cpu_index}")
     if offers(cpu_index, version):
@@ -130,7 +130,7 @@ def install(extra: str, venv: Path, *, choice: Choice | None, project: Path = RO
         project: the folder with pyproject.toml and constraints.txt.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; it has said why.
+        subprocess.CalledProcessError: pip failed; its output states the reason.
     """
     # Python compiles a module when it imports it first; pip would compile all 8,500 of them, which takes 20 s.
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--no-compile"]
@@ -152,8 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--torch-index", default="", help=f"address of a package index, or {PYPI}")
     given = parser.parse_args(arguments)
     if sys.version_info < _OLDEST:
-        found = ".".join(map(str, sys.version_info[:3]))
-        print(f"Earwitness needs Python 3.11 or newer; this is {found}. Use: make PYTHON=python3.12", file=sys.stderr)
+        running = ".".join(map(str, sys.version_info[:3]))
+        print(
+            f"Earwitness needs Python 3.11 or newer; this is {running}. Use: make PYTHON=python3.12", file=sys.stderr
+        )
         return 2
     try:
         if not (given.venv / "bin" / "python").exists():

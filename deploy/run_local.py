@@ -1,9 +1,9 @@
-"""Run the whole deployment here, without containers: `python deploy/run_local.py FOLDER`; Ctrl-C takes it down.
+"""Run the whole deployment on this machine, without containers: `python deploy/run_local.py FOLDER`; Ctrl-C stops it.
 
-1. `earwitness-hub deployment create` writes FOLDER, unless this program did so before: then it is started as it is.
-2. Debian's Mosquitto (TLS, client certificates), Redis, Prometheus and Alertmanager are started from it, and a hub.
-3. Two sensors with certificates of their own play the synthetic street.
-4. What Alertmanager tells its webhook is printed, one JSON object per line; the first line says where everything is.
+1. `earwitness-hub deployment create` writes FOLDER. If a previous run wrote it, this run uses it unchanged.
+2. It starts Debian's Mosquitto (TLS, client certificates), Redis, Prometheus and Alertmanager from it, and a hub.
+3. Two sensors, each with its own certificate, play the synthetic street.
+4. It prints the addresses of all servers, then each alert that Alertmanager sends to its webhook, as JSON lines.
 
 It needs: apt-get install mosquitto redis-server prometheus prometheus-alertmanager
 """
@@ -36,11 +36,11 @@ RULES: Final = Path(__file__).parent / "prometheus"
 
 
 class Deployment:
-    """Processes in the order of their start; they are stopped in the opposite one.
+    """Server processes, started in order and stopped in reverse order.
 
     Args:
-        folder: what `earwitness-hub deployment create` wrote.
-        ports: of all servers, by the names that `init --port` knows.
+        folder: written by `earwitness-hub deployment create`.
+        ports: of all servers, by the names of `deployment create --port`.
     """
 
     def __init__(self, folder: Path, ports: dict[str, int]) -> None:
@@ -49,49 +49,58 @@ class Deployment:
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def addresses(self) -> dict[str, str]:
-        """Where everything is."""
+        """Return the addresses of all servers, and the folder."""
         pages = {name: f"http://127.0.0.1:{self._ports[name]}" for name in ("web", "prometheus", "alertmanager")}
         brokers = {f"mqtt_{name}": f"localhost:{self._ports[name]}" for name in ("sensors", "hubs")}
         return pages | brokers | {"redis": f"127.0.0.1:{self._ports['redis']}", "folder": str(self._folder)}
 
     def start(self, speed: float) -> None:
-        """Start everything; return once sensors are let go.
+        """Start all servers, then the sensors.
 
         Args:
-            speed: how much faster than life the street is.
+            speed: factor of real time at which the street plays.
 
         Raises:
             RuntimeError: a program is missing, ends or does not answer in time.
         """
-        own, data, ports = self._folder, self._folder / "data", self._ports
-        self._run("mosquitto", "-c", str(own / "mosquitto" / "mosquitto.conf"))
-        self._run("redis-server", str(own / "redis" / "redis.conf"))
+        root, data, ports = self._folder, self._folder / "data", self._ports
+        self._run("mosquitto", "-c", str(root / "mosquitto" / "mosquitto.conf"))
+        self._run("redis-server", str(root / "redis" / "redis.conf"))
         self._run(
             "prometheus",
-            f"--config.file={own / 'prometheus' / 'prometheus.yml'}",
+            f"--config.file={root / 'prometheus' / 'prometheus.yml'}",
             f"--storage.tsdb.path={data / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
             "--enable-feature=exemplar-storage",
         )
         self._run(
             "prometheus-alertmanager",
-            f"--config.file={own / 'alertmanager' / 'alertmanager.yml'}",
+            f"--config.file={root / 'alertmanager' / 'alertmanager.yml'}",
             f"--storage.path={data / 'alertmanager'}",
             f"--web.listen-address=127.0.0.1:{ports['alertmanager']}",
             "--cluster.listen-address=",
         )
         for name in ("hubs", "sensors", "redis"):
             self._await(name, partial(_accepts, ports[name]))
-        # A street that is faster than the clock begins in the past, and its alerts are to be seen all the same.
-        news = ("--set", "notify.late_after_s=1e9")
-        self._run(sys.executable, "-m", "hub", "serve", "--config", str(own / "hub" / "hub.toml"), *news, name="hub")
+        # A street that plays faster than real time begins in the past; its alerts must count as current.
+        no_late_alerts = ("--set", "notify.late_after_s=1e9")
+        self._run(
+            sys.executable,
+            "-m",
+            "hub",
+            "serve",
+            "--config",
+            str(root / "hub" / "hub.toml"),
+            *no_late_alerts,
+            name="hub",
+        )
         for name, path in (("web", "healthz/ready"), ("prometheus", "-/ready"), ("alertmanager", "-/ready")):
             self._await(name, partial(_answers, f"http://127.0.0.1:{ports[name]}/{path}"))
         for sensor in SENSORS:
             self._sensor(sensor, speed)
 
     def stop(self) -> None:
-        """Stop everything, the last started first; kill what does not end in time."""
+        """Stop all processes, the last started first; kill those that do not end in time."""
         for name, process in reversed(self._running):
             process.send_signal(signal.SIGTERM)
             try:
@@ -102,39 +111,39 @@ class Deployment:
                 process.wait()
 
     def watch(self) -> None:
-        """Look whether all still run.
+        """Check that all processes run.
 
         Raises:
-            RuntimeError: one does not.
+            RuntimeError: one has ended.
         """
         for name, process in self._running:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} has ended ({process.returncode}): see {self._log(name)}")
 
-    def _sensor(self, place: str, speed: float) -> None:
-        """A sensor whose folder is here instead of on a device of its own."""
-        own, name = self._folder / "sensors" / place, place.replace("/", "-")
+    def _sensor(self, sensor_key: str, speed: float) -> None:
+        """Start a sensor whose folder is on this machine."""
+        root, name = self._folder / "sensors" / sensor_key, sensor_key.replace("/", "-")
         settings = {
-            "mqtt.ca_file": own / "servers.crt",
-            "mqtt.cert_file": own / "sensor.crt",
-            "mqtt.key_file": own / "sensor.key",
+            "mqtt.ca_file": root / "servers.crt",
+            "mqtt.cert_file": root / "sensor.crt",
+            "mqtt.key_file": root / "sensor.key",
             "source.kind": "synthetic",
             "source.speed": speed,
             "spool.path": self._folder / "data" / f"{name}.db",
         }
         flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        self._run(sys.executable, "-m", "edge", "run", "--config", str(own / "edge.toml"), *flags, name=name)
+        self._run(sys.executable, "-m", "edge", "run", "--config", str(root / "edge.toml"), *flags, name=name)
 
     def _run(self, program: str, *arguments: str, name: str | None = None) -> None:
-        found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
-        if found is None:
+        executable = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+        if executable is None:
             raise RuntimeError(f"{program} is not installed: apt-get install {program}")
-        called = name or program
-        with self._log(called).open("ab") as log:
+        process_name = name or program
+        with self._log(process_name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - programs of this deployment
-                [found, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._running.append((called, process))
+        self._running.append((process_name, process))
 
     def _log(self, name: str) -> Path:
         return self._folder / "data" / f"{name}.log"
@@ -151,11 +160,11 @@ class Deployment:
 
 @contextlib.contextmanager
 def print_alerts_webhook(port: int) -> Iterator[None]:
-    """A webhook on loopback that prints the alerts it is told."""
+    """Run a webhook on loopback that prints the alerts it receives."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            """Take what Alertmanager tells."""
+            """Print the alerts of one request of Alertmanager."""
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             self.send_response(200)
             self.end_headers()
@@ -163,7 +172,7 @@ def print_alerts_webhook(port: int) -> Iterator[None]:
                 typer.echo(json.dumps({"receiver": body.get("receiver"), "alert": alert}))
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
@@ -175,10 +184,10 @@ def print_alerts_webhook(port: int) -> Iterator[None]:
 
 
 def create_deployment(folder: Path, ports: dict[str, int], webhook: int) -> None:
-    """Have `earwitness-hub deployment create` write the folder, and add the rules that ship."""
+    """Write the folder with `earwitness-hub deployment create`, and add the rules that ship."""
     chosen = [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
     sensors = [part for sensor in SENSORS for part in ("--sensor", sensor)]
-    told_at = ("--webhook", f"http://127.0.0.1:{webhook}/")
+    webhook_option = ("--webhook", f"http://127.0.0.1:{webhook}/")
     command = [
         sys.executable,
         "-m",
@@ -188,7 +197,7 @@ def create_deployment(folder: Path, ports: dict[str, int], webhook: int) -> None
         str(folder),
         "--broker",
         "localhost",
-        *told_at,
+        *webhook_option,
         *chosen,
         *sensors,
     ]
@@ -198,27 +207,28 @@ def create_deployment(folder: Path, ports: dict[str, int], webhook: int) -> None
 
 
 def up(
-    folder: Annotated[
-        Path, typer.Argument(help="where everything is kept; made by `earwitness-hub deployment create` if new")
-    ],
+    folder: Annotated[Path, typer.Argument(help="folder of the deployment; a new one is created")],
     free_ports: Annotated[
-        bool, typer.Option("--free-ports", help="any free ports instead of the usual ones")
+        bool, typer.Option("--free-ports", help="use any free ports instead of the usual ones")
     ] = False,
-    speed: Annotated[float, typer.Option(help="how much faster than life the street is")] = 10.0,
+    speed: Annotated[float, typer.Option(help="factor of real time at which the street plays")] = 10.0,
 ) -> None:
-    """Start the whole deployment here, print where it is and which alerts it tells, and take it down at Ctrl-C."""
+    """Start the whole deployment on this machine, print its addresses and alerts, and stop it at Ctrl-C."""
     folder = folder.absolute()
-    remembered = folder / "data" / "up.json"
+    ports_file = folder / "data" / "up.json"
     if not folder.exists():
         names = [*PORTS, "webhook"]
         usual = dict(PORTS) | {"webhook": 9095}
         ports = {name: free_port() for name in names} if free_ports else usual
         create_deployment(folder, {name: ports[name] for name in PORTS}, ports["webhook"])
-        remembered.write_text(json.dumps(ports))
-    elif not remembered.is_file():
-        typer.echo(f"{folder} was not begun by run_local.py, which knows no ports of it: see NEXT.md there", err=True)
+        ports_file.write_text(json.dumps(ports))
+    elif not ports_file.is_file():
+        typer.echo(
+            f"{folder} was not created by run_local.py, so its ports are unknown: start it as its NEXT.md describes",
+            err=True,
+        )
         raise typer.Exit(2)
-    ports = json.loads(remembered.read_text())
+    ports = json.loads(ports_file.read_text())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

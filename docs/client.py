@@ -1,7 +1,7 @@
 """A client of the hub's API with nothing but Python's standard library; see docs/api.md.
 
-python docs/client.py http://127.0.0.1:8080            # the newest alerts, and when to be there
-python docs/client.py http://127.0.0.1:8080 saw.flac   # has this been heard before?
+python docs/client.py http://127.0.0.1:8080            # the newest alerts, and the next likely windows
+python docs/client.py http://127.0.0.1:8080 saw.flac   # similar past events
 """
 
 import json
@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 
 class Hub:
-    """A hub's API.
+    """Client of a hub's API.
 
     Args:
         url: such as http://127.0.0.1:8080.
@@ -26,23 +26,23 @@ class Hub:
         self._api = f"{url.rstrip('/')}/api/v1"
         self._timeout_s = timeout_s
 
-    def every(self, what: str, **filters: object) -> Iterator[dict[str, Any]]:
-        """All `events`, `episodes`, `alerts` or `feedback`, newest first, page by page."""
+    def list_all(self, resource: str, **filters: object) -> Iterator[dict[str, Any]]:
+        """Yield all `events`, `episodes`, `alerts` or `feedback`, newest first, page by page."""
         after = None
         while True:
-            asked = {**filters, "limit": 200} | ({"after": after} if after else {})
-            page = self._ask(f"{what}?{urlencode(asked)}")
-            yield from page[what]
+            query = {**filters, "limit": 200} | ({"after": after} if after else {})
+            page = self._ask(f"{resource}?{urlencode(query)}")
+            yield from page[resource]
             after = page["next"]
             if after is None:
                 return
 
     def similar(self, event: str, k: int = 10, **filters: object) -> list[dict[str, Any]]:
-        """The past events most similar to one, most similar first."""
+        """Return the past events most similar to an event, most similar first."""
         return list(self._ask("search", {"event": event, "k": k, "filters": filters})["matches"])
 
-    def heard_before(self, recording: Path, k: int = 10) -> list[dict[str, Any]]:
-        """The past events most similar to a recording (wav, flac or ogg, up to a minute)."""
+    def search_recording(self, recording: Path, k: int = 10) -> list[dict[str, Any]]:
+        """Return the past events most similar to a recording (wav, flac or ogg, up to a minute)."""
         boundary = uuid.uuid4().hex
         head = 'Content-Disposition: form-data; name="{}"'
         file = f'{head.format("recording")}; filename="{recording.name}"'.encode()
@@ -54,12 +54,14 @@ class Hub:
         body += f"--{boundary}--\r\n".encode()
         return list(self._ask("search", body, f"multipart/form-data; boundary={boundary}")["matches"])
 
-    def say(self, alert: str, verdict: str, *, match: str | None = None, by: str = "") -> dict[str, Any]:
-        """Say whether an alert, or a match of it, was right; tells how the threshold moved."""
-        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "by": by})
+    def submit_verdict(
+        self, alert: str, verdict: str, *, match: str | None = None, author: str = ""
+    ) -> dict[str, Any]:
+        """Submit a verdict on an alert or on one of its matches; return how the threshold moved."""
+        return self._ask(f"alerts/{alert}/feedback", {"verdict": verdict, "match": match, "author": author})
 
     def listen(self, last: str | None = None) -> Iterator[tuple[str, dict[str, Any], str]]:
-        """What happens, as it happens: kind, data, and the position to come back to as `last`."""
+        """Yield live messages: kind, data, and the position to resume from as `last`."""
         headers = {"Last-Event-ID": last} if last else {}
         with urlopen(Request(f"{self._api}/stream", headers=headers), timeout=self._timeout_s) as stream:
             fields: dict[str, str] = {}
@@ -80,13 +82,13 @@ class Hub:
 
 
 def main() -> None:
-    """Print the newest alerts, or what a recording is like."""
+    """Print the newest alerts, or the past events most similar to a recording."""
     hub = Hub(sys.argv[1])
     if len(sys.argv) > 2:
-        for match in hub.heard_before(Path(sys.argv[2])):
+        for match in hub.search_recording(Path(sys.argv[2])):
             print(f"{match['match_probability']:.0%} {match['site']}/{match['sensor']} {match['captured_at']}")
         return
-    for _, alert in zip(range(10), hub.every("alerts"), strict=False):
+    for _, alert in zip(range(10), hub.list_all("alerts"), strict=False):
         recurrence = alert["recurrence"] or {}
         window = recurrence.get("next") or {}
         print(alert["captured_at"], f"{alert['site']}/{alert['sensor']}", ", ".join(alert["categories"]))

@@ -1,4 +1,4 @@
-"""Writes docs/asyncapi.yaml from the messages and topics: `python docs/make_asyncapi.py`. A test keeps the two equal.
+"""Write docs/asyncapi.yaml from the messages and topics: `python docs/make_asyncapi.py`. A test compares the two.
 
 Operations are the hub's: what it receives, a sensor sends. Source: AsyncAPI 3.0.0; MQTT bindings 0.2.0.
 """
@@ -41,17 +41,17 @@ PARAMETERS = {
 
 
 def named(topic_filter: str) -> str:
-    """A filter's address with names for its levels: the first is the site, the second the sensor."""
+    """Return a filter as an address with names for its wildcards: first the site, then the sensor."""
     return topic_filter.replace("+", "{site}", 1).replace("+", "{sensor}", 1)
 
 
 def words(thing: type) -> str:
-    """A docstring without its line ends."""
+    """Return a docstring on one line."""
     return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(thing) or "").split("\n\n"))
 
 
 def channel(address: str, message: str, description: str) -> dict[str, Any]:
-    """A channel with one message; parameters are those of its address."""
+    """Return a channel with one message; its parameters are those of its address."""
     parameters = {
         name: {"description": f"{text}; matches `{NAME.pattern}`." if name != "prefix" else f"{text}."}
         for name, text in PARAMETERS.items()
@@ -66,7 +66,7 @@ def channel(address: str, message: str, description: str) -> dict[str, Any]:
 
 
 def message(model: type[BaseModel], content_type: str = JSON_CONTENT_TYPE) -> dict[str, Any]:
-    """A message whose payload is a model's."""
+    """Return a message whose payload is a model."""
     return {
         "name": model.__name__,
         "title": model.__name__.removesuffix("Message"),
@@ -77,7 +77,7 @@ def message(model: type[BaseModel], content_type: str = JSON_CONTENT_TYPE) -> di
 
 
 def operation(action: str, name: str, summary: str, *, retain: bool, **more: object) -> dict[str, Any]:
-    """What the hub does with a channel."""
+    """Return the hub's operation on a channel."""
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{name}"},
@@ -88,7 +88,7 @@ def operation(action: str, name: str, summary: str, *, retain: bool, **more: obj
 
 
 def schemas() -> Mapping[str, Any]:
-    """JSON schemas of all messages that have a model."""
+    """Return the JSON schemas of all messages that have a model."""
     modes: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         EventMessage: "validation",  # sensors may leave out what is optional
         StateMessage: "validation",
@@ -102,7 +102,7 @@ def schemas() -> Mapping[str, Any]:
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """Return the document."""
     settings = MqttSettings()
     return {
         "asyncapi": "3.0.0",
@@ -207,7 +207,7 @@ def document() -> dict[str, Any]:
 
 
 def page() -> str:
-    """The document as YAML."""
+    """Return the document as YAML."""
     return yaml.safe_dump(document(), sort_keys=False, width=118, allow_unicode=True)
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/openapi.json from the API's routes, without servers: `python docs/make_openapi.py`.
+"""Write docs/openapi.json from the API's routes, without servers: `python docs/make_openapi.py`.
 
 A test keeps the two equal. The routes are put on parts that reach for nothing until they are asked something.
 """
@@ -30,7 +30,7 @@ FILE = Path(__file__).parent / "openapi.json"
 
 
 def app() -> FastAPI:
-    """The hub's web application, to be looked at only."""
+    """Return the hub's web application, for its description only."""
     settings = HubSettings.model_construct()
     archive = build_event_store(settings)
     episode_store = EpisodeStore(archive)
@@ -62,7 +62,7 @@ def app() -> FastAPI:
 
 
 def page() -> str:
-    """The document as JSON."""
+    """Return the document as JSON."""
     return json.dumps(app().openapi(), indent=1, ensure_ascii=False) + "\n"
 
 

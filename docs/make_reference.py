@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: `python docs/make_reference.py`. A test keeps the two equal."""
+"""Write docs/reference.md from the code: `python docs/make_reference.py`. A test compares the two."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -32,11 +32,11 @@ from shared.mqtt.topics import (
 
 PAGE = Path(__file__).parent / "reference.md"
 SUFFIXES = {"counter": "_total", "info": "_info"}
-"""What Prometheus puts behind the names of metrics of a type."""
+"""Suffixes that Prometheus adds to the names of metrics of a type."""
 
 
 def settings(kind: type[BaseSettings]) -> Iterator[str]:
-    """Tables of a program's settings, group by group."""
+    """Yield the lines of tables of a program's settings, group by group."""
     prefix = kind.model_config["env_prefix"]
     for group, field in kind.model_fields.items():
         model = field.annotation
@@ -51,7 +51,7 @@ def settings(kind: type[BaseSettings]) -> Iterator[str]:
 
 
 def fields(model: type[BaseModel], path: str, variable: str) -> Iterator[str]:
-    """A table of one group's settings; those that hold named tables come in tables of their own."""
+    """Yield the lines of a table of one group's settings; named tables get their own table."""
     yield "| setting | default | meaning | environment |\n|---|---|---|---|"
     for name, one in model.model_fields.items():
         if named_tables(one.annotation) is None:
@@ -60,7 +60,7 @@ def fields(model: type[BaseModel], path: str, variable: str) -> Iterator[str]:
 
 
 def named_tables(annotation: object) -> type[BaseModel] | None:
-    """The model of settings that come as tables of any name; None of others."""
+    """Return the model of a setting that holds tables of any name, otherwise None."""
     if get_origin(annotation) is not dict:
         return None
     kind = get_args(annotation)[1]
@@ -68,7 +68,7 @@ def named_tables(annotation: object) -> type[BaseModel] | None:
 
 
 def commands(app: typer.Typer, program: str) -> Iterator[str]:
-    """A table of a program's commands."""
+    """Yield the lines of a table of a program's commands."""
     yield "| command | what it does |\n|---|---|"
     for path, text in _walk(typer.main.get_command(app), program):
         yield f"| `{path}` | {text} |"
@@ -84,14 +84,14 @@ def _walk(command: object, path: str) -> Iterator[tuple[str, str]]:
 
 
 def metrics(families: Iterable[Metric]) -> Iterator[str]:
-    """A table of a program's metrics."""
+    """Yield the lines of a table of a program's metrics."""
     yield "| metric | type | meaning |\n|---|---|---|"
     for family in families:
         yield f"| `{family.name}{SUFFIXES.get(family.type, '')}` | {family.type} | {family.documentation} |"
 
 
 def messages() -> Iterator[str]:
-    """Topics, and the fields of what travels on them."""
+    """Yield the lines of tables of topics and of the fields of their messages."""
     yield "| topic | message | delivery |\n|---|---|---|"
     yield (
         f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to"
@@ -100,7 +100,7 @@ def messages() -> Iterator[str]:
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
     for kind in get_args(SensorStateKind):
-        yield f"| `{told(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
+        yield f"| `{state_filter(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
     online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
@@ -109,18 +109,18 @@ def messages() -> Iterator[str]:
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
 
 
-def told(kind: SensorStateKind) -> str:
-    """The filter of one kind of what hubs tell of sensors."""
+def state_filter(kind: SensorStateKind) -> str:
+    """Return the topic filter of one kind of sensor state that hubs publish."""
     return str(SensorStateTopic("x", "x", kind)).replace("/x/x/", "/+/+/")
 
 
 def summary(thing: type) -> str:
-    """First paragraph of a docstring, on one line."""
+    """Return the first paragraph of a docstring, on one line."""
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     parts = [
         "# Reference",
         "\nMade from the code by `python docs/make_reference.py`; do not edit.",

@@ -1,8 +1,7 @@
-"""How mkdocs makes the site: pages that live elsewhere in the repository become pages of it. A hook of `mkdocs.yml`.
+"""Hook of `mkdocs.yml` that adds pages from outside docs/ to the site.
 
 README.md is the first page; ARCHITECTURE.md, CHANGELOG.md, CONTRIBUTING.md, SECURITY.md and the model cards are pages
-as well, and links to them and from them lead where they should. Links to other files of the repository, which are no
-pages, become plain words.
+as well. The hook rewrites links to and from them. Links to other files of the repository become plain text.
 """
 
 import posixpath
@@ -30,30 +29,32 @@ ELSEWHERE: Final = {
     "hub/model/weights/baselines/earwitness-small-start.md": "models/earwitness-small-start.md",
     "shared/backbones/earwitness-small.md": "models/earwitness-small-backbone.md",
 }
-"""Pages that are not below docs/, and where they are on the site."""
+"""Pages outside docs/, each with its path on the site."""
 _LINK: Final = re.compile(r"\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages from elsewhere."""
+    """Add the pages from outside docs/."""
     for source, place in ELSEWHERE.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Have links lead to where their targets are on the site."""
+    """Rewrite the links of a page to the paths of their targets on the site."""
     del config
-    here = next((one for one, place in ELSEWHERE.items() if place == page.file.src_uri), f"docs/{page.file.src_uri}")
+    here = next(
+        (source for source, place in ELSEWHERE.items() if place == page.file.src_uri), f"docs/{page.file.src_uri}"
+    )
 
-    def mended(found: re.Match[str]) -> str:
-        words, target, anchor = found[1], found[2], found[3] or ""
+    def rewrite(match: re.Match[str]) -> str:
+        text, target, anchor = match[1], match[2], match[3] or ""
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
         place = ELSEWHERE.get(wanted, wanted.removeprefix("docs/"))
         if (ROOT / wanted).is_dir():
             place = f"{place}/README.md"
         if files.get_file_from_path(place) is None and (ROOT / wanted).exists():
-            return f"{words} (`{wanted}`)"
-        return f"[{words}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
+            return f"{text} (`{wanted}`)"
+        return f"[{text}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
 
-    return _LINK.sub(mended, markdown)
+    return _LINK.sub(rewrite, markdown)

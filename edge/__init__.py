@@ -1,6 +1,6 @@
 """Capture sound, cut clips, measure levels, spool, and publish.
 
-The way of a clip: `sources` yields it; `capture` encodes it (`encode`, `extractor`) and puts it into the spool
-(`spool`) on a thread of its own; `publisher` sends what is in the spool, at most a few messages at a time
-(`in_flight`), and removes it after the broker's PUBACK. `agent` runs both; `cli` is the command line.
+The path of a clip: `sources` yields it. `capture` encodes it as an event (`encode`, `extractor`) and puts it into the
+spool (`spool`), on a thread of its own. `publisher` sends the events of the spool, with a bounded number under way
+(`in_flight`), and deletes them after the broker's PUBACK. `agent` runs both. `cli` is the command line.
 """

@@ -1,13 +1,13 @@
-"""One sensor's agent: a worker captures into the spool, the main thread moves the spool to the broker.
+"""The agent of one sensor: a worker thread captures into the spool, the main thread publishes from it.
 
 1. The worker (`edge.capture`) puts events in the spool and wakes the main thread.
-2. The main thread handles the broker's signals and publishes (`edge.publisher`). An unexpected error in one step of
-   it is logged and counted, and the next step follows after a rest.
-3. After each connect the retained state `ready` goes out before any event, and again now and then, with a report of
-   the spool (`edge.sensor_report`); the last will says `lost` with the same boot id; a clean stop publishes
-   `disconnected` first.
-4. Whoever scrapes reads plain values of both, on threads of its own (`edge.metrics`), if a port is set.
-5. The run ends when the source has ended and the spool is empty, or when it is told to stop.
+2. The main thread handles the broker's signals and publishes events (`edge.publisher`). It logs and counts an
+   unexpected error in a step, and continues with the next step after a wait.
+3. After each connect the main thread publishes the retained state `ready` before any event. It publishes the state
+   again every `sensor.report_interval_s`, with a report of the spool (`edge.sensor_report`).
+4. The last will is the state `lost` with the same boot id. A clean stop publishes `disconnected` first.
+5. If a port is set, the metrics server reads plain values of both threads on threads of its own (`edge.metrics`).
+6. The run ends when the source has ended and the spool is empty, or when a signal stops it.
 """
 
 import logging
@@ -35,25 +35,25 @@ from shared.mqtt.topics import SensorTopic
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.2
-"""Longest sleep of the main thread: how soon it notices a stop, the end of a wait, or rows to purge."""
+"""Longest sleep of the main thread in seconds. It bounds the delay of a stop, of a retry and of a purge."""
 FAREWELL_S: Final = 2.0
-"""How long a clean stop waits for the broker to take the state `disconnected`."""
+"""Seconds that a clean stop waits for the PUBACK of the state `disconnected`."""
 PURGE_S: Final = 1.0
 LONGEST_REST_S: Final = 30.0
-"""Longest rest of the main thread after unexpected errors that follow each other."""
+"""Longest wait of the main thread after consecutive unexpected errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        sensor: the sensor's name.
+        sensor: name of the sensor.
         captured: events put in the spool in this run.
-        published: events the broker acknowledged in this run, with backlog and repeats of earlier ones.
+        published: events that the broker acknowledged in this run, including backlog and repeats.
         spooled: events that still wait in the spool.
         set_aside: events kept in the spool that the broker cannot take.
-        dropped: clips given up because the spool was full.
+        dropped: clips dropped because the spool was full.
         unreadable: clips that could not be read.
     """
 
@@ -75,10 +75,10 @@ class Agent:
     """One run of a sensor, from opened source to summary.
 
     Args:
-        settings: of this sensor.
+        settings: settings of this sensor.
 
     Raises:
-        Invalid: data that is not what the settings promise.
+        Invalid: the source's data does not match the settings.
         Unavailable: the source of a replay or the spool cannot be opened.
     """
 
@@ -118,7 +118,7 @@ class Agent:
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
         self._running = Running(self._capture.tally, self._spool, self._publisher)
-        self._told: object = None
+        self._reported_faults: object = None
         self._announced = False
         self._errors = 0
 
@@ -126,8 +126,8 @@ class Agent:
         """Run until the source has ended and the spool is empty, or until `stop` is set.
 
         Args:
-            stop: set by a signal handler; capture ends at once, publishing goes on for up to `drain_s`.
-            drain_s: how long a stop may wait for the spool to empty while the broker is connected.
+            stop: flag set by a signal handler. Capture then ends at once, publishing after at most `drain_s`.
+            drain_s: seconds that a stop may wait for the spool to empty while the broker is connected.
 
         Raises:
             Unavailable: the source failed for good.
@@ -157,7 +157,7 @@ class Agent:
         return summary
 
     def _metrics(self) -> AbstractContextManager[None]:
-        """Tells metrics while it is entered, if a port is set."""
+        """Return a context that serves metrics if a port is set."""
         if self._settings.metrics.port == 0:
             return nullcontext()
         try:
@@ -180,7 +180,7 @@ class Agent:
                 rest_s = TICK_S
             except Exception:
                 self._errors += 1
-                log.exception("unexpected error, going on", extra={"errors": self._errors, "rest_s": rest_s})
+                log.exception("unexpected error; the agent goes on", extra={"errors": self._errors, "rest_s": rest_s})
                 stop.wait(rest_s)
                 rest_s = min(LONGEST_REST_S, 2 * rest_s)
             if self._failure is not None:
@@ -196,15 +196,15 @@ class Agent:
                     return
 
     def _step(self) -> None:
-        """Wait for news, handle all there is, publish what may be published."""
+        """Wait for signals, handle all of them, and publish the events that may be sent now."""
         signals = self._receive(TICK_S)
         now_s = time.monotonic()
         self._look_for_rivals(signals)
         self._publisher.handle(signals, now_s, time.time())
         fill = self._spool.usage()
-        wrong = (fill.aside, fill.lost, bool(self._capture.tally.failure))
-        if wrong != self._told or any(isinstance(signal, Connected) for signal in signals):
-            self._told, self._report_due_s = wrong, now_s
+        faults = (fill.aside, fill.lost, bool(self._capture.tally.failure))
+        if faults != self._reported_faults or any(isinstance(signal, Connected) for signal in signals):
+            self._reported_faults, self._report_due_s = faults, now_s
         if self._publisher.online and now_s >= self._report_due_s:
             self._report_due_s = now_s + self._settings.sensor.report_interval_s
             self._announce("ready")
@@ -214,9 +214,9 @@ class Agent:
             self._publisher.purge(now_s)
 
     def _look_for_rivals(self, signals: list[MqttEvent]) -> None:
-        """Notice another client with this name by what it announces after this one did.
+        """Detect another client with this name by its state message after this agent's own.
 
-        Mosquitto 2.0.11 just ends the connection of whose session is taken over, so the reason is found this way.
+        Mosquitto 2.0.11 ends the connection of a session that is taken over without sending the reason.
         """
         for signal in signals:
             match signal:
@@ -250,7 +250,7 @@ class Agent:
             return None
 
     def _publish_offline(self) -> None:
-        """Say `disconnected` and wait, not for long, until the broker has it."""
+        """Publish `disconnected` and wait at most `FAREWELL_S` for the PUBACK."""
         mid = self._announce("disconnected") if self._publisher.online else None
         deadline_s = time.monotonic() + FAREWELL_S
         while mid is not None and time.monotonic() < deadline_s:

@@ -1,21 +1,21 @@
-"""What the publisher needs of the broker's side."""
+"""The interface of the publisher to the broker."""
 
 from typing import Protocol
 
 
 class MqttPublisher(Protocol):
-    """A connection to the broker; `shared.mqtt.session.Link` is one."""
+    """A connection to the broker, such as `shared.mqtt.session.MqttSession`."""
 
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
     ) -> int:
-        """Send; return the message id, or raise `Unavailable`."""
+        """Send a message; return its id, or raise `Unavailable`."""
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for messages."""
+        """Subscribe to messages."""
 
     def settled(self) -> None:
-        """Take note that an event was acknowledged: the connection works."""
+        """Record that the broker acknowledged an event, so the connection works."""
 
     def rival(self) -> None:
-        """Take note that another client uses this client's id."""
+        """Record that another client uses this client's id."""

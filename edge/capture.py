@@ -1,4 +1,4 @@
-"""The worker's loop: take clips from the source at their pace, make events of them, put them in the spool."""
+"""The capture loop: read clips from the source at their pace, encode them as events, and put these in the spool."""
 
 import logging
 import time
@@ -23,24 +23,24 @@ from shared.mqtt.topics import SensorTopic
 log = logging.getLogger(__name__)
 
 FULL_WAIT_S: Final = 0.2
-"""How often a source that waits for room in the spool looks again."""
+"""Seconds between two attempts of a replay to put an event in a full spool."""
 REOPEN_S: Final = 5.0
-"""How long a failed microphone rests before it is opened again; twice as long after each further failure."""
+"""Seconds before a failed microphone is opened again; they double after each further failure."""
 REOPEN_CAP_S: Final = 60.0
 
 
 @dataclass(slots=True)
 class CaptureStats:
-    """What the worker did so far; written by the worker only.
+    """Counters of the capture thread. Only that thread writes them.
 
     Attributes:
         captured: events put in the spool.
-        dropped: clips given up because the spool took no more.
+        dropped: clips dropped because the spool was full or failed.
         unreadable: clips that could not be read.
-        failures: times that a live source failed, to be opened again.
-        last_captured_s: when an event was last put in the spool, in seconds since the epoch; 0 if none yet.
-        highest_seq: the latest sequence number given, whether or not the spool took the event; -1 if none yet.
-        failure: why a live source delivers nothing; empty while it delivers.
+        failures: failures of a live source, each followed by opening it again.
+        last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
+        highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
+        failure: reason why a live source delivers nothing; empty while it delivers.
     """
 
     captured: int = 0
@@ -56,12 +56,12 @@ class Capture:
     """One run of a source, on a thread of its own.
 
     Args:
-        settings: of this sensor.
-        source: where clips come from.
-        spool: where events go.
+        settings: settings of this sensor.
+        source: source of the clips.
+        spool: destination of the events.
         boot: id of this run.
-        spooled: called after every event that was put, on the worker's thread.
-        extractor: makes features of sound, which are sent instead of it; None sends the sound.
+        spooled: callback after every event that was put in the spool, on the worker's thread.
+        extractor: computes the embeddings to send; None sends audio.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Capture:
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
 
-        A live source that fails, or is not there yet, is opened again after a rest that grows.
+        A live source that fails or is missing is opened again after a wait that doubles up to `REOPEN_CAP_S`.
 
         Raises:
             Unavailable: a replay cannot go on.
@@ -132,7 +132,7 @@ class Capture:
                 self._skip(item)
                 continue
             if isinstance(item, Doubtful):
-                log.warning("recording is doubtful", extra={"what": item.what, "reason": item.reason})
+                log.warning("recording may be faulty", extra={"what": item.what, "reason": item.reason})
                 continue
             if not self._source.live:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
@@ -179,16 +179,16 @@ class Capture:
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
 
     def _stamp(self) -> datetime:
-        """When the clip began that a replay plays now."""
+        """Return the capture time of the replay's current clip."""
         if self._settings.source.timestamps == "played":
             return stamp_played(datetime.now(UTC))
         return clip_start(self._start, self._taken)
 
     def _enqueue(self, event: str, payload: bytes, stop: Flag) -> bool:
-        """Put an event in the spool; a replay waits for room or the stop, a live source gives up."""
+        """Put an event in the spool; return False if a live source drops it or a stop ends a replay's wait."""
         while True:
             try:
-                given_up = self._spool.put(event, self._topic, payload, evict=self._source.live)
+                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live)
             except (OverloadedError, UnavailableError) as error:
                 if not self._full:
                     self._full = True
@@ -197,10 +197,10 @@ class Capture:
                     return False
             else:
                 self._full = False
-                if given_up:
-                    self.tally.dropped += given_up
+                if evicted:
+                    self.tally.dropped += evicted
                     log.warning(
-                        "the spool is full: it gave up events that the broker cannot take", extra={"events": given_up}
+                        "the spool is full: it dropped events that the broker cannot take", extra={"events": evicted}
                     )
                 return True
 
@@ -210,5 +210,5 @@ class Capture:
 
 
 def _what(item: AudioClip | EmbeddingClip, event_id: EventId) -> str:
-    """Which clip it is, for people."""
+    """Return the clip's origin or event id, for the log."""
     return (item.origin if isinstance(item, AudioClip) else None) or str(event_id)

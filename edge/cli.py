@@ -1,4 +1,4 @@
-"""The command `earwitness-edge`: settings are built, logging is set up and signals are caught here only."""
+"""Define the command `earwitness-edge`. Only this module builds settings, sets up logging and handles signals."""
 
 import signal
 import sys
@@ -27,7 +27,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Listen, measure, and send what was heard to the hub; nothing is lost while the broker is away.",
+    help="Record audio, measure sound levels, and publish events to the hub. The agent keeps events on disk until the"
+    " broker acknowledges them.",
 )
 configuration = typer.Typer(no_args_is_help=True, help="Settings files.", rich_markup_mode="rich")
 app.add_typer(configuration, name="config")
@@ -50,7 +51,7 @@ IMPORTANT: Final = {
     "spool": ("path", "max_bytes"),
     "log": ("level", "format"),
 }
-"""Settings that `config` shows although they are not set."""
+"""Settings that `config show` prints as comments when they are not set."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
@@ -68,7 +69,7 @@ def run(
 
     [b]Examples[/b]
 
-    A synthetic street, twenty times faster than life:
+    A synthetic street at twenty times real time:
 
         earwitness-edge run --set sensor.name=corner --set source.speed=20
 
@@ -97,7 +98,7 @@ def run(
 
 @configuration.command("show")
 def config_(config: Config = None, overrides: Overrides = None) -> None:
-    """Print a settings file that explains itself, with what is set in it; the most important settings as comments.
+    """Print a settings file with an explanation of each setting. Important settings that are not set are comments.
 
     [b]Example[/b]
 
@@ -110,10 +111,10 @@ def config_(config: Config = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and try the source, the features, the spool and the broker.
+    """Print the effective settings, and test the source, the features, the spool and the broker.
 
-    Exits with 0 if a run would work, 1 if something is missing (and says what to do), 2 if the settings are
-    wrong.
+    Exits with 0 if a run would work, 1 if a test failed (the output explains the fix), 2 if the settings are
+    invalid.
 
     [b]Example[/b]
 
@@ -154,7 +155,7 @@ def bench(
     as_json: AsJson = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Clips to measure.")] = 30,
 ) -> None:
-    """Measure what sending embeddings instead of sound would cost this sensor: time for a clip of 10 s, and memory.
+    """Measure the cost of sending embeddings instead of audio: CPU time for one clip of 10 s, and memory.
 
     [b]Example[/b]
 
@@ -163,7 +164,7 @@ def bench(
     settings = _settings(config, overrides)
     try:
         from shared.backbones.benchmark import measure  # noqa: PLC0415
-        from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send sound do without
+        from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - not needed to send audio
 
         cost = measure(Backbone(resolve_manifest(settings.features.space or EARWITNESS_SMALL.id)), repeats)
     except EarwitnessError as error:
@@ -179,7 +180,7 @@ def bench(
 
 
 def main() -> None:
-    """Entry point of `earwitness-edge` and `python -m edge`."""
+    """Run `earwitness-edge`, also as `python -m edge`."""
     app(prepare(sys.argv[1:]), prog_name="earwitness-edge")
 
 
@@ -194,6 +195,6 @@ def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:
         _fail(str(error), 2)
 
 
-def _fail(words: str, code: int) -> NoReturn:
-    typer.echo(f"earwitness-edge: {words}", err=True)
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"earwitness-edge: {message}", err=True)
     sys.exit(code)

@@ -1,22 +1,22 @@
-"""The clock by which acknowledged events age: seconds of connection to a broker that answers."""
+"""The clock that measures the age of acknowledged events: seconds of connection to a broker that answers."""
 
 from typing import Final
 
 LONGEST_STEP_S: Final = 30.0
-"""Most seconds that one answer proves: a process that was stopped meanwhile reads old answers late."""
+"""Most seconds that one answer adds: a process that was stopped meanwhile reads old answers late."""
 
 
 class ConnectedTime:
-    """Count the seconds of connection to the broker that its answers prove.
+    """Count the seconds of connection to the broker that its answers confirm.
 
-    Time passes from the start of a connection to the broker's latest answer on it. It stops while the broker
-    is away, even before the loss is noticed. It never goes back, whatever the system's clock does.
+    Time passes from the start of a connection to the broker's latest answer on it. It stops while the broker is
+    unreachable, even before the loss is detected. It never goes back and does not depend on the system's clock.
 
     Args:
-        start_s: where it goes on; the highest stamp that was ever kept.
+        start_s: time to continue from: the highest stored stamp.
 
     Attributes:
-        now_s: the time.
+        now_s: current time in seconds.
     """
 
     def __init__(self, start_s: float = 0.0) -> None:
@@ -24,16 +24,16 @@ class ConnectedTime:
         self._last_s: float | None = None
 
     def connected(self, now_s: float) -> None:
-        """The connection is up; `now_s` is monotonic."""
+        """Start a connection; `now_s` is monotonic."""
         self._last_s = now_s
 
     def answered(self, now_s: float) -> float:
-        """The broker answered; return the time."""
+        """Record an answer of the broker; return the time."""
         if self._last_s is not None:
             self.now_s += min(max(0.0, now_s - self._last_s), LONGEST_STEP_S)
             self._last_s = now_s
         return self.now_s
 
     def ended(self) -> None:
-        """The connection ended."""
+        """End the connection."""
         self._last_s = None

@@ -1,4 +1,4 @@
-"""`earwitness-edge check`: try everything a run needs, and say what to do about what fails."""
+"""Implement `earwitness-edge check`: test everything a run needs, and explain how to fix what fails."""
 
 import contextlib
 import os
@@ -37,25 +37,25 @@ from shared.mqtt.session import (
 from shared.mqtt.topics import ROOT, SensorTopic
 
 BROKER_S: Final = 5.0
-"""How long the broker may take to answer."""
+"""Seconds that the broker may take to answer."""
 TAKEN_OVER_S: Final = 3.0
-"""How long another client with this sensor's client id may take to come back after it was put aside."""
+"""Seconds that another client with this sensor's client id may take to reconnect after `check` took its session."""
 SILENCE_DBFS: Final = -100.0
-"""No microphone in a room hears so little."""
+"""A working microphone in a room measures more than this (LAeq)."""
 CBOR_BYTES: Final = 1_024
-"""More than the fields of an event take beside its sound."""
+"""Upper bound of the size of an event without its audio."""
 WARNED_AHEAD: Final = timedelta(days=30)
-"""So long before a certificate ends it is told."""
+"""`check` warns of a certificate that expires within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was tried.
+    """The result of one test.
 
     Attributes:
         what: `source`, `features`, `spool` or `broker`.
         ok: whether it works.
-        words: what was found, or what is wrong and what to do.
+        words: the result, or what is wrong and how to fix it.
     """
 
     what: str
@@ -64,7 +64,7 @@ class CheckResult:
 
 
 def run_checks(settings: EdgeSettings) -> list[CheckResult]:
-    """Try the source, the features, the spool and the broker."""
+    """Test the source, the features, the spool and the broker; return one result each."""
     tries: list[tuple[str, Callable[[EdgeSettings], str]]] = [
         ("source", _try_source),
         ("features", _try_features),
@@ -88,50 +88,51 @@ def _try_source(settings: EdgeSettings) -> str:
 
 
 def _measure_microphone(source: Source) -> str:
-    """What ten seconds of a microphone sound like.
+    """Return the sound level of 10 s of a microphone, as text.
 
     Raises:
-        Unavailable: it delivers nothing.
+        Unavailable: the microphone delivers nothing.
     """
     for item in source.clips(threading.Event()):
         if isinstance(item, AudioClip):
             level = measure(item.waveform, item.rate_hz).laeq
             if level < SILENCE_DBFS:
-                return f"it hears nothing (LAeq {level:.0f} dBFS): look at the cable and at `alsamixer` (F4, capture)"
-            return f"it hears {level:.0f} dBFS (LAeq of ten seconds)"
+                return f"it delivers silence (LAeq {level:.0f} dBFS): check the cable and `alsamixer` (F4, capture)"
+            return f"LAeq of 10 s is {level:.0f} dBFS"
     raise UnavailableError(f"{source.description} delivers nothing")
 
 
 def _try_features(settings: EdgeSettings) -> str:
     extractor = open_extractor(settings)
     if extractor is None:
-        return "what the source gives is sent as it is"
-    return f"sound becomes {extractor.space.id}, and stays here"
+        return "the sensor sends the source's clips without embedding them"
+    return f"the sensor sends {extractor.space.id} embeddings and no audio"
 
 
 def _try_spool(settings: EdgeSettings) -> str:
     path, cap = settings.spool_path(), settings.spool.max_bytes
     try:
-        there = next(one for one in (path, *path.parents) if one.exists())
-        if there == path:
-            words = f"{path}: {_waiting(path, cap)}"
-        else:  # none is left behind: it would belong to whoever checks, and the agent could not write it
-            with tempfile.TemporaryDirectory(dir=there) as passing:
-                _waiting(Path(passing) / path.name, cap)
-            words = f"{path}: none yet; one could be made in {there}, which belongs to uid {there.stat().st_uid}"
+        existing = next(ancestor for ancestor in (path, *path.parents) if ancestor.exists())
+        if existing == path:
+            words = f"{path}: {_describe_spool(path, cap)}"
+        else:  # leave no file: it would belong to the user who runs `check`, and the agent could not write it
+            with tempfile.TemporaryDirectory(dir=existing) as folder:
+                _describe_spool(Path(folder) / path.name, cap)
+            owner = existing.stat().st_uid
+            words = f"{path}: does not exist yet; it can be created in {existing}, which belongs to uid {owner}"
     except OSError as error:
         raise UnavailableError(
-            f"spool {path} cannot be written by uid {os.getuid()} ({error.strerror or error}): chown or free it, or"
-            " set spool.path"
+            f"spool {path} cannot be written by uid {os.getuid()} ({error.strerror or error}): change its owner, stop"
+            " the process that uses it, or set spool.path"
         ) from error
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     if free < cap:
         words += f"; the disk has {free / 1e6:,.0f} MB left, less than spool.max_bytes ({cap / 1e6:,.0f} MB)"
     return words
 
 
-def _waiting(path: Path, max_bytes: int) -> str:
-    """What waits in a spool, which is made if it is not there."""
+def _describe_spool(path: Path, max_bytes: int) -> str:
+    """Open or create a spool; return the number of its events and its faults, as text."""
     spool = Spool(path, max_bytes)
     try:
         fill, taken_over = spool.usage(), spool.note(TAKEN_OVER)
@@ -139,28 +140,30 @@ def _waiting(path: Path, max_bytes: int) -> str:
         spool.close()
     words = f"{fill.pending} events wait"
     if fill.aside:
-        words += f"; {fill.aside} are set aside, as the broker cannot take them"
+        words += f"; {fill.aside} are set aside because the broker cannot take them"
     if fill.lost:
-        words += f"; it was damaged, and {fill.lost} events are lost"
+        words += f"; the file was damaged and {fill.lost} events are lost"
     if taken_over:
         words += f"; another client used this sensor's name last at {taken_over}"
     return words
 
 
 def _try_broker(settings: EdgeSettings) -> str:
-    """Connect and leave no session behind; where names are certificates', a running agent is put aside for a moment.
+    """Connect, publish a test message, and leave no session at the broker.
 
-    While no agent runs here the sensor's own client id is used: another client that has it comes back and is noticed.
+    While no agent runs here, the test uses the sensor's client id. Another client with that id then reconnects, which
+    shows that it exists. Where the broker takes the client id from the certificate, a running agent is disconnected
+    for a moment.
 
     Raises:
-        Unavailable: there is no way in.
+        Unavailable: the broker does not accept the connection.
         Invalid: the broker does not let this sensor publish, or another client uses its name.
     """
     mqtt = settings.mqtt.without_session()
     where = f"{mqtt.host}:{mqtt.port}"
     alone = not _agent_runs(settings)
     link = MqttSession(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check")
-    told: str | None = None
+    failure: str | None = None
     link.start()
     try:
         match link.signals.get(timeout=BROKER_S):
@@ -177,17 +180,17 @@ def _try_broker(settings: EdgeSettings) -> str:
                     raise InvalidError(f"connected to {where}, but {_refused(settings, reason)}")
                 takes = f"connected to {where}, which lets {_place(settings)} publish"
                 return takes + _limited(settings, limit) + _doubts(settings)
-            case Disconnected(reason=told):
+            case Disconnected(reason=failure):
                 pass
     except queue.Empty:
         pass
     finally:
         link.stop()
-    raise UnavailableError(explain_connection_failure(mqtt, told))
+    raise UnavailableError(explain_connection_failure(mqtt, failure))
 
 
 def _agent_runs(settings: EdgeSettings) -> bool:
-    """Whether an agent holds this sensor's spool."""
+    """Return whether an agent has this sensor's spool open."""
     path = settings.spool_path()
     if not path.exists():
         return False
@@ -199,7 +202,7 @@ def _agent_runs(settings: EdgeSettings) -> bool:
 
 
 def _taken_over(link: MqttSession) -> bool:
-    """Whether another client takes over the session soon; not every broker tells why it ends a connection."""
+    """Return whether the connection ends within `TAKEN_OVER_S`; not every broker sends the reason of a takeover."""
     deadline_s = time.monotonic() + TAKEN_OVER_S
     with contextlib.suppress(queue.Empty):
         while True:
@@ -210,10 +213,10 @@ def _taken_over(link: MqttSession) -> bool:
 
 
 def _limited(settings: EdgeSettings, limit: int | None) -> str:
-    """The largest message that the broker takes, and whether a clip of this sensor may be larger."""
+    """Return the broker's maximum message size, and whether a clip of this sensor may exceed it, as text."""
     if limit is None:
         return ""
-    words = f"; it takes messages of up to {limit:,} bytes"
+    words = f"; the broker accepts messages of at most {limit:,} bytes"
     rate_hz = settings.source.rate_hz or {"synthetic": 22_050, "microphone": 48_000}.get(settings.source.kind)
     if rate_hz is None or settings.features.space is not None:
         return words
@@ -222,8 +225,9 @@ def _limited(settings: EdgeSettings, limit: int | None) -> str:
     if largest <= limit:
         return words
     return (
-        f"{words}, and a clip at {rate_hz} Hz has up to {largest:,}: what is larger is set aside in the spool; raise"
-        " the broker's limit (Mosquitto: max_packet_size), lower source.rate_hz, or send embeddings (features.space)"
+        f"{words}, but a clip at {rate_hz} Hz has at most {largest:,}. The agent sets larger messages aside in the"
+        " spool. Raise the broker's limit (Mosquitto: max_packet_size), lower source.rate_hz, or send embeddings"
+        " (features.space)"
     )
 
 
@@ -241,11 +245,11 @@ def _place(settings: EdgeSettings) -> str:
 
 
 def _published(link: MqttSession, settings: EdgeSettings) -> tuple[int | None, bool]:
-    """Publish an empty message where nobody listens, again on each connection until there is an answer.
+    """Publish an empty message without subscribers, and repeat it on each connection until the broker answers.
 
     Returns:
-        The broker's reason code; `SESSION_TAKEN_OVER` if the broker says so; None if there is no answer in time. And
-        whether a connection ended before the answer.
+        The broker's reason code, `SESSION_TAKEN_OVER` if it ended a connection, or None without an answer in time.
+        Second, whether a connection ended before the answer.
     """
     mid, ended, deadline_s = _ask(link, settings), False, time.monotonic() + BROKER_S
     with contextlib.suppress(queue.Empty):
@@ -263,14 +267,14 @@ def _published(link: MqttSession, settings: EdgeSettings) -> tuple[int | None, b
 
 
 def _ask(link: MqttSession, settings: EdgeSettings) -> int | None:
-    """Publish the message, and give its id; None if the connection has ended, which the signals tell."""
+    """Publish the message and return its id, or None if the connection has ended; a signal for that follows."""
     with contextlib.suppress(UnavailableError):
         return link.publish(f"{ROOT}/{_place(settings)}/check", b"")
     return None
 
 
 def _doubts(settings: EdgeSettings) -> str:
-    """What works now and may not for long."""
+    """Return warnings about certificates that expire soon and about the clock, as text."""
     doubts = ""
     for whose, ends in (
         ("the broker's", broker_certificate_expiry(settings.mqtt)),
@@ -279,5 +283,5 @@ def _doubts(settings: EdgeSettings) -> str:
         if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
             doubts += f"; {whose} certificate ends on {ends:%Y-%m-%d}"
     if clock_status() != "synchronised":
-        doubts += "; whether this clock is right is not known (only systemd-timesyncd is asked): events bear its time"
+        doubts += "; the clock, which stamps events, may be wrong: systemd-timesyncd does not report synchronisation"
     return doubts

@@ -1,4 +1,4 @@
-"""Work that needs the spool's disk, for a thread that must go on when the disk fails."""
+"""Run work that needs the spool's disk on a thread that must continue when the disk fails."""
 
 import logging
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from shared.errors import UnavailableError
 log = logging.getLogger(__name__)
 
 DISK_REST_S: Final = 1.0
-"""How long work that failed is left alone."""
+"""Seconds for which failed work is not tried again."""
 
 
 class DiskGuard:
-    """Runs work that may be `Unavailable`, and leaves what failed alone for a while; each failure is logged once."""
+    """Run work that may raise `Unavailable`; wait `DISK_REST_S` after a failure, and log each failure once."""
 
     def __init__(self) -> None:
         self._until_s: dict[str, float] = {}
 
     def attempt(self, what: str, work: Callable[[], object], now_s: float) -> None:
-        """Run `work` unless it failed just now.
+        """Run `work` unless it failed within the last `DISK_REST_S`.
 
         Args:
-            what: names the work, in the log and for its rest.
-            work: may raise `Unavailable`.
+            what: name of the work, for the log and for its wait.
+            work: callable that may raise `Unavailable`.
             now_s: monotonic time.
         """
         if now_s < self._until_s.get(what, 0.0):
@@ -32,8 +32,8 @@ class DiskGuard:
             work()
         except UnavailableError as error:
             if what not in self._until_s:
-                log.error(  # noqa: TRY400 - the reason says it all
-                    "the spool's disk fails: what the broker acknowledges is kept in memory until it works again",
+                log.error(  # noqa: TRY400 - no traceback: the reason is enough
+                    "the spool's disk fails: acknowledgements are kept in memory until it works again",
                     extra={"what": what, "reason": str(error)},
                 )
             self._until_s[what] = now_s + DISK_REST_S

@@ -1,4 +1,4 @@
-"""From a clip to an event: measure, compress, identify."""
+"""Make an event of a clip: measure its sound level, compress it, and give it an id."""
 
 from datetime import datetime
 from typing import Final
@@ -11,9 +11,9 @@ from shared.extractor import FeatureExtractor
 from shared.levels import FLOOR_DBFS, measure
 
 VGGISH_RATE_HZ: Final = 16_000
-"""Sample rate of the sound behind a VGGish embedding. Source: AudioSet release of VGGish."""
+"""Sample rate of VGGish's input audio. Source: AudioSet release of VGGish."""
 UNKNOWN_LEVELS: Final = Levels(laeq=FLOOR_DBFS, lafmax=FLOOR_DBFS, unit="dBFS")
-"""Levels of an embedding whose maker recorded none: the contract wants levels, the floor claims nothing."""
+"""Levels of an embedding without recorded levels. Events must have levels, so they get the floor."""
 
 
 def encode(
@@ -26,23 +26,23 @@ def encode(
     full_scale_db_spl: float | None = None,
     extractor: FeatureExtractor | None = None,
 ) -> Event:
-    """Make the event of one clip: sound becomes 16-bit FLAC or features, an embedding is kept.
+    """Return the event of one clip. Audio becomes 16-bit FLAC or an embedding; an embedding is kept.
 
-    Levels are measured at the rate of the recording. Sound is sent at that rate too, or, if it is one that the wire
-    contract or FLAC does not have, at the next lower one.
+    Levels are measured at the rate of the recording. Audio is sent at that rate if events and FLAC allow it, and
+    otherwise at the next lower rate that they allow.
 
     Args:
         item: the clip.
-        event_id: its identity.
-        captured_at: start of the clip, timezone-aware; used if the clip is not stamped by a live source. A time that
-            no event may bear is sent as the nearest that it may.
+        event_id: id of the event.
+        captured_at: start of the clip, timezone-aware; used if no live source stamped the clip. A time outside the
+            range of events is replaced by the nearest one inside.
         clock: whether the sensor's clock could be trusted.
-        backfilled: whether the clip is a replay of an old recording, not heard now.
+        backfilled: whether the clip is a replay of an old recording.
         full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
-        extractor: turns sound into the features that are sent; None sends the sound.
+        extractor: computes the embedding to send; None sends audio.
 
     Raises:
-        Invalid: samples that are not finite, or a rate outside the contract.
+        Invalid: samples that are not finite, or a rate that events do not allow.
     """
     if isinstance(item, EmbeddingClip):
         return Event(

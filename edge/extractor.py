@@ -1,4 +1,4 @@
-"""What leaves the sensor: the sound itself, or only what a backbone makes of it."""
+"""Open the configured feature extractor, for sensors that send embeddings instead of audio."""
 
 from edge.settings import EdgeSettings
 from shared.backbones import resolve_manifest
@@ -7,16 +7,16 @@ from shared.extractor import FeatureExtractor
 
 
 def open_extractor(settings: EdgeSettings) -> FeatureExtractor | None:
-    """The extractor that the settings name; None if sound is sent.
+    """Return the extractor that the settings name; None if the sensor sends audio.
 
     Raises:
-        Invalid: embeddings that are embedded already, a description that is not understood, or another model.
-        Unavailable: a file that is not there.
+        Invalid: the source delivers embeddings, the manifest is invalid, or the model has another checksum.
+        Unavailable: a file is missing.
     """
     if settings.features.space is None:
         return None
     if settings.source.kind == "embeddings":
-        raise InvalidError("source.kind = embeddings has no sound: features.space must not be set")
-    from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send sound do not load the runtime
+        raise InvalidError("source.kind = embeddings has no audio: features.space must not be set")
+    from shared.backbones.onnx_backbone import Backbone  # noqa: PLC0415 - sensors that send audio do not load it
 
     return Backbone(resolve_manifest(settings.features.space))

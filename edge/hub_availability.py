@@ -1,7 +1,7 @@
-"""Whether any hub takes events, as hubs say themselves: if none does for long, events stay in the spool.
+"""Whether any hub accepts events, from the hubs' intake messages. If none does for long, events stay in the spool.
 
-A broker keeps events for a hub that is away, but not without end: beyond its limits Mosquitto drops them and
-acknowledges them all the same, and the spool would forget them. A short absence, such as a restart, is left to it.
+A broker queues events for an offline hub only up to its limits. Beyond them Mosquitto drops events and still
+acknowledges them, so the spool would lose them. The broker's queue covers a short absence, such as a restart.
 """
 
 from typing import Final
@@ -12,12 +12,12 @@ _KNOWN: Final = {INTAKE_OPEN: True, INTAKE_CLOSED: False}
 
 
 class HubAvailability:
-    """What hubs said of their intakes.
+    """The intake status of each hub.
 
-    Where no hub ever said anything, as older ones or where the broker does not let sensors read, they count as open.
+    Without any intake message hubs count as open: older hubs publish none, and a broker may forbid reading them.
 
     Args:
-        patience_s: how long all may be closed before events are held.
+        patience_s: seconds for which all intakes may be closed before events are held.
     """
 
     def __init__(self, patience_s: float) -> None:
@@ -26,14 +26,14 @@ class HubAvailability:
         self._closed_since_s: float | None = None
 
     def reset(self) -> None:
-        """What was said is about to be said again; what is not, was withdrawn meanwhile."""
+        """Forget all statuses. After a reconnection the broker sends the retained ones again."""
         self._open = {}
 
     def on_intake_message(self, topic: str, payload: bytes, now_s: float) -> None:
-        """A hub spoke; an empty payload withdraws what it said.
+        """Record a hub's intake message; an empty payload withdraws the hub's status.
 
         Args:
-            topic: of its intake.
+            topic: topic of the hub's intake.
             payload: `open` or `closed`; anything else counts as withdrawn.
             now_s: monotonic time.
         """
@@ -47,6 +47,6 @@ class HubAvailability:
             self._closed_since_s = now_s
 
     def should_hold(self, now_s: float) -> bool:
-        """Whether events must stay in the spool; `now_s` is monotonic."""
+        """Return whether events must stay in the spool; `now_s` is monotonic."""
         since_s = self._closed_since_s
         return bool(self._open) and since_s is not None and now_s - since_s >= self._patience_s

@@ -1,9 +1,9 @@
-"""Which rows of the spool are under way to the broker, and what its answers and the ends of connections mean.
+"""The rows of the spool under way to the broker: when to send more, and what PUBACKs and disconnections mean.
 
 This module has rules and no I/O. A row whose transmission ends the connection repeatedly is *set aside*, so that it
-does not block the rows after it. The window finds that row: when a connection ends, the row sent first of those
-without an answer is the suspect. The publisher sends it again, alone. A connection that ends while one row alone is
-under way counts against this row; an answer clears it.
+does not block the rows after it. When a connection ends, the first row sent without a PUBACK is the *suspect*. The
+publisher sends it again, alone. A connection that ends while one row alone is under way is a strike against this row.
+A PUBACK clears the row.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ IN_FLIGHT: Final = 16
 BACKOFF_START_S: Final = 2.0
 BACKOFF_CAP_S: Final = 30.0
 STRIKES: Final = 3
-"""So many connections must end while a row alone is under way until the row is set aside."""
+"""A row is set aside after this many connections ended while it alone was under way."""
 BLAMELESS: Final = frozenset({0x89, 0x8B, 0x8D, 0x8E, 0x93, 0x96, 0x98, 0x9C, 0x9D, 0xA0})
 """Reasons of a disconnection that no message causes: server busy, shutting down, keep alive timeout, session taken
 over, receive maximum exceeded, message rate too high, administrative action, use another server, server moved,
@@ -34,7 +34,7 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The broker did not take this row, or nobody was there to receive it: it stays in the spool."""
+    """The broker refused this row, or no hub was subscribed. The row stays in the spool."""
 
     row: int
     reason: int
@@ -42,14 +42,14 @@ class Rejected:
 
 
 class InFlightWindow:
-    """Which rows are under way, and when more may follow.
+    """The rows under way, and the time at which more may follow.
 
-    A refusal (reason >= 0x80) or "no matching subscribers" (0x10) starts a wait of 2 s that doubles up to
-    30 s; after it a single message probes, and its success reopens the whole window. Several bad answers
-    within one wait count once.
+    A refusal (reason >= 0x80) or "no matching subscribers" (0x10) starts a wait of 2 s that doubles up to 30 s. After
+    the wait a single message is sent. Its success reopens the whole window. Several refusals within one wait count as
+    one.
 
     Args:
-        limit: most messages under way.
+        limit: maximum number of messages under way.
 
     Source: MQTT 5.0, 3.4.2.1 (PUBACK reason codes), 3.2.2.3.3 (receive maximum).
     """
@@ -64,38 +64,38 @@ class InFlightWindow:
 
     @property
     def rows(self) -> Mapping[int, int]:
-        """Rows under way by message id, in the order in which they were sent."""
+        """Return the rows under way by message id, in the order in which they were sent."""
         return MappingProxyType(self._rows)
 
     @property
     def suspect(self) -> int | None:
-        """The row that must be sent next, and alone."""
+        """Return the row that must be sent next, and alone."""
         return self._suspect
 
     def connected(self, receive_maximum: int | None) -> None:
-        """A connection is up; the broker takes at most `receive_maximum` messages at a time, if it says so."""
+        """Start a connection; the broker accepts at most `receive_maximum` messages under way, if it sent one."""
         self._rows.clear()
         self._limit = self._most if receive_maximum is None else max(1, min(self._most, receive_maximum))
 
     def available(self, now_s: float) -> int:
-        """How many more messages may be sent now; `now_s` is monotonic."""
+        """Return how many more messages may be sent now; `now_s` is monotonic."""
         if now_s < self._until_s:
             return 0
         limit = 1 if self._attempts or self._suspect is not None else self._limit
         return max(0, limit - len(self._rows))
 
     def on_sent(self, mid: int, row: int) -> None:
-        """A row is under way as message `mid`."""
+        """Record that a row is under way as message `mid`."""
         self._rows[mid] = row
 
     def acquit(self, row: int) -> None:
-        """A row did not end the connection, or is gone."""
+        """Clear a row that did not end the connection, or is deleted."""
         self._strikes.pop(row, None)
         if self._suspect == row:
             self._suspect = None
 
     def on_puback(self, mid: int, reason: int, now_s: float) -> Acked | Rejected | None:
-        """Judge a PUBACK; None if the message is not one of ours."""
+        """Evaluate a PUBACK; return None if its message is not under way."""
         row = self._rows.pop(mid, None)
         if row is None:
             return None
@@ -111,13 +111,13 @@ class InFlightWindow:
         return Rejected(row, reason, self._until_s - now_s)
 
     def ended(self, code: int | None) -> int | None:
-        """The connection ended, or an attempt at one: nothing is under way any more.
+        """End a connection or an attempt at one. No row is under way afterwards.
 
         Args:
-            code: the reason, if there was one.
+            code: reason code of the disconnection, if there was one.
 
         Returns:
-            The row that must be set aside, if it is found; it gets a single further chance if it is sent again.
+            The row to set aside, or None. If it is sent again, it is set aside after one strike.
         """
         rows = list(self._rows.values())
         self._rows.clear()

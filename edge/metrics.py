@@ -1,8 +1,8 @@
-"""Every metric of a sensor's agent, defined once, and the server that tells them; loaded only if a port is set.
+"""Every metric of a sensor's agent, and the HTTP server that exports them. It is imported only if a port is set.
 
-Names follow the Prometheus conventions, as the hub's do (`hub/metrics/definitions.py`), and so do the labels `site`
-and `sensor`. All is read when it is asked for, from plain values that the agent keeps anyway: nothing waits for a
-scrape, and no scrape waits for a disk.
+Names and the labels `site` and `sensor` follow the Prometheus conventions, as the hub's do
+(`hub/metrics/definitions.py`). A scrape reads plain values of the agent: the agent does not wait for a scrape, and a
+scrape does not wait for a disk.
 """
 
 import logging
@@ -32,32 +32,32 @@ Read = Callable[[Running], float]
 
 COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
     ("clips_captured", "Clips put in the spool", lambda of: of.tally.captured),
-    ("clips_dropped", "Clips given up because the spool took no more", lambda of: of.tally.dropped),
+    ("clips_dropped", "Clips dropped because the spool was full or failed", lambda of: of.tally.dropped),
     ("clips_unreadable", "Clips skipped because they could not be read", lambda of: of.tally.unreadable),
     (
         "events_published",
-        "Events that the broker took, with backlog and what was sent again",
+        "Events that the broker acknowledged, including backlog and repeats",
         lambda of: of.publisher.published,
     ),
     (
         "source_failures",
-        "Times that the microphone failed or was missing, and was opened again",
+        "Failures of the microphone, after which it was opened again",
         lambda of: of.tally.failures,
     ),
     (
         "sessions_taken_over",
-        "Times that another client with this sensor's name ended its connection",
+        "Connections that another client with this sensor's name ended",
         lambda of: of.publisher.taken_over,
     ),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
-"""Name without `_total`, meaning, and where the value is."""
+"""Name without `_total`, help text, and a function that reads the value."""
 
 GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
     ("spool_events", "Events in the spool that the broker does not have yet", lambda of: of.spool.usage().pending),
     (
         "spool_bytes",
-        "Bytes of events in the spool, with those kept for a while to be sent again",
+        "Bytes of events in the spool, including acknowledged ones kept to be sent again",
         lambda of: of.spool.usage().size_bytes,
     ),
     (
@@ -75,30 +75,30 @@ GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
     ),
     (
         "clock_synchronised",
-        "1 if systemd-timesyncd says that the clock is right, 0 if nothing is known",
+        "1 if systemd-timesyncd reports the clock as synchronised, 0 if unknown",
         lambda _: clock_status() == "synchronised",
     ),
     (
         "last_clip_timestamp_seconds",
-        "When a clip was last put in the spool; 0 if none yet",
+        "Time of the latest clip put in the spool; 0 before the first",
         lambda of: of.tally.last_captured_s,
     ),
     (
         "last_published_timestamp_seconds",
-        "When the broker last took an event; 0 if none yet",
+        "Time of the latest event that the broker acknowledged; 0 before the first",
         lambda of: of.publisher.last_published_s,
     ),
 )
-"""Name, meaning, and where the value is."""
+"""Name, help text, and a function that reads the value."""
 
 
 class EdgeMetrics(Collector):
     """The metrics of one agent.
 
     Args:
-        announced: how the sensor announces itself to the broker; its site and name label every series.
-        running: what is read at each scrape, on the scrape's thread.
-        errors: how many unexpected errors the agent met.
+        announced: state message of the sensor; its site and name label every series.
+        running: parts of the agent that each scrape reads, on the scrape's thread.
+        errors: function that returns the number of unexpected errors of the agent.
     """
 
     def __init__(self, announced: StateMessage, running: Running, errors: Callable[[], int]) -> None:
@@ -108,11 +108,11 @@ class EdgeMetrics(Collector):
         self._errors = errors
 
     def describe(self) -> Iterable[Metric]:
-        """All metrics without series."""
+        """Return all metrics without series."""
         return metric_families()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics, as they are now."""
+        """Return all metrics with their current values."""
         info = _info()
         info.add_metric(self._labels, self._about)
         yield info
@@ -125,7 +125,7 @@ class EdgeMetrics(Collector):
 
 
 def metric_families() -> Iterator[Metric]:
-    """All metrics without series, which takes no agent."""
+    """Return all metrics without series; this needs no agent."""
     yield _info()
     yield _unexpected()
     for family, _ in _families():
@@ -133,7 +133,7 @@ def metric_families() -> Iterator[Metric]:
 
 
 def _info() -> InfoMetricFamily:
-    return InfoMetricFamily("earwitness_edge", "What runs here, what it listens to, what it sends", labels=SENSOR)
+    return InfoMetricFamily("earwitness_edge", "Software version, source and payload format", labels=SENSOR)
 
 
 def _unexpected() -> CounterMetricFamily:
@@ -149,22 +149,22 @@ def _families() -> Iterator[tuple[CounterMetricFamily | GaugeMetricFamily, Read]
         yield GaugeMetricFamily(f"earwitness_edge_{name}", text, labels=SENSOR), read
 
 
-def _obeying(app: "WSGIApplication") -> "WSGIApplication":
+def _negotiating(app: "WSGIApplication") -> "WSGIApplication":
     """Answer in the format that the client prefers; prometheus_client ignores quality values."""
 
-    def obeying(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def negotiate(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return app({**environ, "HTTP_ACCEPT": preferred(environ.get("HTTP_ACCEPT", ""))}, start_response)
 
-    return obeying
+    return negotiate
 
 
 @contextmanager
 def serve_metrics(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[None]:
-    """Tell metrics over HTTP meanwhile; where that cannot be, say so and go on, as a sensor is there to listen.
+    """Serve metrics over HTTP while the context is entered. If the port cannot be opened, log it and continue.
 
     Args:
-        metrics: what is told.
-        settings: where.
+        metrics: the metrics to export.
+        settings: address and port.
     """
     registry = CollectorRegistry()
     registry.register(metrics)
@@ -176,7 +176,7 @@ def serve_metrics(metrics: EdgeMetrics, settings: MetricsSettings) -> Iterator[N
         log.warning("metrics are not served: change metrics.host or metrics.port", extra={**where, "reason": reason})
         yield
         return
-    server.set_app(_obeying(make_wsgi_app(registry)))
+    server.set_app(_negotiating(make_wsgi_app(registry)))
     log.info("metrics are served", extra=where)
     try:
         yield

@@ -1,13 +1,12 @@
-"""From the spool to the broker: at most a few messages under way, nothing forgotten before its PUBACK.
+"""Publish events from the spool to the broker. An event stays in the spool until its PUBACK.
 
-`Window` (`edge.in_flight`) holds the rules and no I/O: what is under way, what an answer means, when to try again.
-`Publisher` is the shell around it: spool on one side, broker on the other.
+`InFlightWindow` (`edge.in_flight`) holds the rules: which rows are under way, what a PUBACK means, when to retry.
+`SpoolPublisher` connects it with the spool and the broker.
 
-1. New events go first. What the broker acknowledged lately is sent again after a reconnection, since a broker that
-   was killed forgets what it had not written; these repeats go when no new event waits.
-2. An acknowledgement is kept in memory until the disk takes it. A disk that fails stops nothing here.
-3. A message that the broker cannot take is set aside in the spool, and the others go on. One that it refuses waits
-   behind all others.
+1. New events are sent first. After a reconnection the recently acknowledged events are sent again, when no new event
+   waits. A broker that was killed loses acknowledged events that it had not written.
+2. An acknowledgement is kept in memory until the disk has it. A failing disk does not stop publishing.
+3. A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
 """
 
 import logging
@@ -32,31 +31,31 @@ from shared.mqtt.topics import ALL_INTAKES
 log = logging.getLogger(__name__)
 
 REPEATS_IN_FLIGHT: Final = 4
-"""Most messages under way when a repeat is sent: a new event never waits behind many repeats."""
+"""Most messages under way when a repeat is sent, so that a new event never waits behind many repeats."""
 TAKEN_OVER: Final = "taken_over"
-"""Under this name the spool keeps when another client last took over the session, for `check`."""
+"""Name of the spool's note with the time of the latest takeover of the session, for `check`."""
 CALM_S: Final = 600.0
-"""After a connection that lives this long, ends of connections are no longer taken for a rival's doing."""
+"""A connection that lives this many seconds shows that no rival client ends the connections."""
 SECOND_CHANCE_S: Final = 600.0
-"""How often one of the messages during which connections ended is tried again, when nothing else waits."""
+"""Seconds between retries of a message that was set aside because connections ended, when nothing else waits."""
 
 
 class SpoolPublisher:
-    """Moves rows from the spool to the broker. All methods belong to one thread; attributes may be read from any.
+    """Move rows from the spool to the broker. Only one thread may call the methods; any may read the attributes.
 
     No method raises because of the disk or the broker.
 
     Args:
-        outlet: the broker's side; it sends nothing again by itself.
-        spool: where rows come from and are acknowledged.
-        resend_window_s: for how many seconds of connection acknowledged rows are sent again after a reconnection.
-        patience_s: how long no hub may take events before they are held.
-        window: the rules; a new one by default.
+        outlet: connection to the broker; it repeats no message by itself.
+        spool: source of the rows; it stores their acknowledgements.
+        resend_window_s: seconds of connection for which acknowledged rows are sent again after a reconnection.
+        patience_s: seconds without an accepting hub before events are held.
+        window: rules of the messages under way; a new one by default.
 
     Attributes:
-        published: events the broker took so far, with backlog and repeats.
-        last_published_s: when it last took one, in seconds since the epoch; 0 if none yet.
-        taken_over: how often another client with this sensor's client id ended the connection.
+        published: events that the broker acknowledged, including backlog and repeats.
+        last_published_s: time of the latest acknowledgement, in seconds since the epoch; 0 before the first.
+        taken_over: connections that another client with this sensor's client id ended.
     """
 
     def __init__(
@@ -97,17 +96,17 @@ class SpoolPublisher:
 
     @property
     def online(self) -> bool:
-        """Whether the broker is connected, as far as the signals handled so far tell."""
+        """Return whether the broker is connected, according to the signals handled so far."""
         return self._online
 
     @property
     def holding(self) -> bool:
-        """Whether events stay in the spool because no hub takes them, as of the last `pump`."""
+        """Return whether the last `publish_pending` kept events in the spool because no hub accepts them."""
         return self._held
 
     @property
     def drained(self) -> bool:
-        """Whether all events that can be read are at the broker or set aside, and repeats are there, too."""
+        """Return whether the broker has all readable events and repeats, except those that are set aside."""
         repeating = self._look_back or bool(self._repeats)
         settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
         return not repeating and self._spool.pending() <= settled
@@ -116,7 +115,7 @@ class SpoolPublisher:
         """Handle the broker's signals, in order.
 
         Args:
-            signals: since the last call.
+            signals: signals since the last call.
             now_s: monotonic time.
             wall_s: seconds since the epoch.
         """
@@ -137,18 +136,18 @@ class SpoolPublisher:
             self._disk.attempt("note", lambda: self._spool.set_note(TAKEN_OVER, at), now_s)
 
     def rival(self) -> None:
-        """Take note that another client announces this sensor: it ends our connections, though no broker says so."""
+        """Record that another client announces this sensor. It ends this agent's connections."""
         self._rival = True
         self._outlet.rival()
-        if self._end_code != SESSION_TAKEN_OVER:  # that was counted
+        if self._end_code != SESSION_TAKEN_OVER:  # `_ended` has counted it
             self._count_takeover()
 
     def publish_pending(self, now_s: float) -> int:
-        """Send as many rows as the window allows; returns how many."""
+        """Send as many rows as the window allows; return their number."""
         held = self._hubs.should_hold(now_s)
         if held != self._held:
             self._held = held
-            log.warning("no hub takes events: they are kept here" if held else "a hub takes events again")
+            log.warning("no hub takes events; they stay in the spool" if held else "a hub takes events again")
         if not self._online:
             return 0
         if self._look_aside:
@@ -162,7 +161,7 @@ class SpoolPublisher:
         return self._send(chosen)
 
     def purge(self, now_s: float) -> int:
-        """Forget what was acknowledged long enough ago, in time of connection; return how many rows."""
+        """Delete rows acknowledged before the resend window, in time of connection; return their number."""
         if not self._online or self._look_back:
             return 0
         before_s = self._time.now_s - self._resend_window_s
@@ -177,7 +176,7 @@ class SpoolPublisher:
         self._look_aside = True
         self._maximum_packet = signal.maximum_packet
         most = signal.receive_maximum
-        self._window.connected(None if most is None else most - 1)  # one is left for the state
+        self._window.connected(None if most is None else most - 1)  # one message is reserved for the state
         self._time.connected(now_s)
         self._hubs.reset()
         self._outlet.subscribe(ALL_INTAKES, qos=0)
@@ -209,7 +208,7 @@ class SpoolPublisher:
             case Acked(row):
                 self._warned = False
                 self._refused.discard(row)
-                if row in self._repeats:  # acknowledged before, which counts
+                if row in self._repeats:  # the first acknowledgement counts
                     del self._repeats[row]
                 else:
                     self._owed[row] = stamp_s
@@ -217,26 +216,26 @@ class SpoolPublisher:
                 self.last_published_s = wall_s
                 self._outlet.settled()
             case Rejected(row, reason, wait_s):
-                nobody = reason == NO_MATCHING_SUBSCRIBERS
+                no_hub = reason == NO_MATCHING_SUBSCRIBERS
                 if reason >= FAILURE:
                     self._refused.add(row)
                 log.log(
                     logging.DEBUG if self._warned else logging.WARNING,
-                    "no hub is subscribed; events are kept" if nobody else "broker refused an event; it is kept",
+                    "no hub is subscribed; events are kept" if no_hub else "broker refused an event; it is kept",
                     extra={"row": row, "reason": reason, "retry_in_s": round(wait_s, 1)},
                 )
                 self._warned = True
 
     def _put_aside(self, row: int, reason: str, **numbers: int) -> None:
         log.error(
-            "the broker does not take an event: it is set aside in the spool, the others go on",
+            "the broker does not take an event; it is set aside in the spool",
             extra={"row": row, "reason": reason, **numbers},
         )
         self._repeats.pop(row, None)
         self._aside[row] = reason
 
     def _keep_marks(self) -> None:
-        """Write down what is acknowledged and what is set aside.
+        """Write to the spool which rows are acknowledged and which are set aside.
 
         Raises:
             Unavailable: the disk does not take it.
@@ -252,41 +251,41 @@ class SpoolPublisher:
             del self._aside[row]
 
     def _find_repeats(self) -> None:
-        """After a reconnection, find what goes out again.
+        """After a reconnection, select the rows to send again.
 
-        A broker that was killed may have lost all that it acknowledged within the window, and does not say so.
+        A broker that was killed may have lost everything that it acknowledged within the window.
 
         Raises:
-            Unavailable: the disk does not tell.
+            Unavailable: the disk cannot be read.
         """
         since_s = self._time.now_s - self._resend_window_s
         self._repeats |= dict.fromkeys(self._spool.acknowledged(since_s))
         self._repeats |= dict.fromkeys(row for row, stamp_s in self._owed.items() if stamp_s >= since_s)
         self._look_back = False
         if self._repeats:
-            log.info("connected again; the latest events are sent once more", extra={"events": len(self._repeats)})
+            log.info("connected again; the latest events are sent again", extra={"events": len(self._repeats)})
 
     def _release(self) -> None:
-        """After a reconnection, release rows that were too large for the broker and are not any more.
+        """After a reconnection, release rows that were too large for the broker and now fit.
 
         Raises:
             Unavailable: the disk does not take it.
         """
-        large = [one for one in self._spool.all_aside() if one.reason == TOO_LARGE]
-        self._spool.release(one.row for one in large if self._fits(one.topic, one.size_bytes))
+        large = [message for message in self._spool.all_aside() if message.reason == TOO_LARGE]
+        self._spool.release(message.row for message in large if self._fits(message.topic, message.size_bytes))
         self._look_aside = False
 
     def _choose(self, room: int, now_s: float) -> list[SpoolEntry]:
-        """Return what to send next: the suspect alone, else new events, repeats, what was refused or set aside.
+        """Return the entries to send next: the suspect alone, else new, repeated, refused or set-aside ones.
 
         Raises:
-            Unavailable: the disk does not tell.
+            Unavailable: the disk cannot be read.
         """
         if (suspect := self._window.suspect) is not None:
-            found = self._spool.load([suspect])
-            if not found:
+            entries = self._spool.load([suspect])
+            if not entries:
                 self._window.acquit(suspect)
-            return found
+            return entries
         under_way = set(self._window.rows.values())
         skip = under_way | self._owed.keys() | self._aside.keys()
         fresh = self._spool.peek(room, skip=skip | self._refused)
@@ -295,11 +294,11 @@ class SpoolPublisher:
         few = min(room, REPEATS_IN_FLIGHT - len(under_way))
         if few > 0 and self._repeats:
             rows = [row for row in self._repeats if row not in under_way | self._refused][:few]
-            found = self._spool.load(rows)
-            for row in set(rows) - {one.row for one in found}:  # evicted meanwhile
+            entries = self._spool.load(rows)
+            for row in set(rows) - {entry.row for entry in entries}:  # evicted meanwhile
                 del self._repeats[row]
-            if found:
-                return found
+            if entries:
+                return entries
         if self._refused:
             self._refused.clear()
             return self._spool.peek(room, skip=skip)
@@ -309,8 +308,8 @@ class SpoolPublisher:
         return []
 
     def _second_chance(self) -> list[SpoolEntry]:
-        """One of the messages during which connections ended, each in its turn: pending again until it ends one."""
-        rows = [one.row for one in self._spool.all_aside() if one.reason == ENDS_CONNECTIONS]
+        """Release the next message that was set aside because connections ended; return it, if there is one."""
+        rows = [message.row for message in self._spool.all_aside() if message.reason == ENDS_CONNECTIONS]
         row = next((row for row in rows if row > self._second_chance_row), next(iter(rows), None))
         if row is None:
             return []
@@ -320,20 +319,20 @@ class SpoolPublisher:
 
     def _send(self, chosen: list[SpoolEntry]) -> int:
         sent = 0
-        for one in chosen:
-            if not self._fits(one.topic, len(one.payload)):
-                self._window.acquit(one.row)
-                self._put_aside(one.row, TOO_LARGE, size=len(one.payload), limit=self._maximum_packet or 0)
+        for entry in chosen:
+            if not self._fits(entry.topic, len(entry.payload)):
+                self._window.acquit(entry.row)
+                self._put_aside(entry.row, TOO_LARGE, size=len(entry.payload), limit=self._maximum_packet or 0)
                 continue
             try:
-                mid = self._outlet.publish(one.topic, one.payload, content_type=EVENT_CONTENT_TYPE)
+                mid = self._outlet.publish(entry.topic, entry.payload, content_type=EVENT_CONTENT_TYPE)
             except UnavailableError:
                 break
-            except ValueError:  # what paho says of a topic
-                self._window.acquit(one.row)
-                self._put_aside(one.row, UNSENDABLE)
+            except ValueError:  # paho rejects the topic
+                self._window.acquit(entry.row)
+                self._put_aside(entry.row, UNSENDABLE)
                 continue
-            self._window.on_sent(mid, one.row)
+            self._window.on_sent(mid, entry.row)
             sent += 1
         return sent
 

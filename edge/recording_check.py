@@ -1,4 +1,4 @@
-"""What `check` finds out about recordings: it does to them what a run would do, for a while, and sends nothing."""
+"""Test recordings for `check`: process them as a run would, for at most `PATIENCE_S`, without sending anything."""
 
 import threading
 import time
@@ -15,42 +15,42 @@ from shared.errors import InvalidError
 from shared.events import EventId
 
 PATIENCE_S: Final = 10.0
-"""How long recordings are tried: first the first clip of each, then, while there is time, the rest."""
+"""Seconds to test recordings: first the first clip of each, then, while time remains, all clips."""
 NAMED: Final = 10
-"""So many unreadable and doubtful items are told one by one."""
+"""At most this many unreadable and this many doubtful items are named."""
 
 
 @dataclass(slots=True)
 class Trial:
-    """What was found.
+    """The result of testing recordings.
 
     Attributes:
-        clips: clips that would be sent.
-        unreadable: why what would be skipped cannot be read, by what it is.
-        doubtful: what is wrong with what would be sent, by what it is.
+        clips: number of clips that a run would send.
+        unreadable: reason by name, of items that a run would skip.
+        doubtful: fault by name, of items that a run would send.
     """
 
     clips: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     doubtful: dict[str, str] = field(default_factory=dict)
 
-    def told(self) -> str:
-        """All of it in words, the first few by name; empty if there is nothing to tell."""
+    def summary(self) -> str:
+        """Return the faults as text, the first `NAMED` of each kind by name; empty without faults."""
         return "".join(
-            f"; {len(found)} {what}: {_named(found)}"
-            for what, found in (("cannot be read", self.unreadable), ("doubtful", self.doubtful))
-            if found
+            f"; {len(items)} {what}: {_named(items)}"
+            for what, items in (("cannot be read", self.unreadable), ("doubtful", self.doubtful))
+            if items
         )
 
 
 def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIENCE_S) -> str:
-    """Try a replay in the way a run would play it.
+    """Test a replay as a run would play it.
 
     Returns:
-        What it is, how much of it was tried, and what is wrong with it.
+        Its description, how much of it was tested, and its faults, as text.
 
     Raises:
-        Invalid: nothing that was tried is readable.
+        Invalid: no tested item is readable.
     """
     until_s = time.monotonic() + patience_s
     trial = Trial()
@@ -63,16 +63,16 @@ def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIE
             if time.monotonic() > until_s:
                 break
         complete = begun == len(source.recordings) and _take_all(trial, settings, source, until_s)
-        tried = "; all of them were tried" if complete else f"; the beginnings of {begun} were tried"
+        tried = "; all of them were tested" if complete else f"; the first clips of {begun} were tested"
     else:
         _take_one(trial, settings, source.clips(threading.Event()))
     if not trial.clips:
-        raise InvalidError(f"{source.description}: not one of them is readable{trial.told()}")
-    return f"{source.description}; the first clip is readable{tried}{trial.told()}"
+        raise InvalidError(f"{source.description}: none of them is readable{trial.summary()}")
+    return f"{source.description}; the first clip is readable{tried}{trial.summary()}"
 
 
 def _take_one(trial: Trial, settings: EdgeSettings, items: Iterator[SourceItem]) -> None:
-    """Take items until one is a clip."""
+    """Process items until one is a clip."""
     clips = trial.clips
     for item in items:
         _take(trial, settings, item)
@@ -81,7 +81,7 @@ def _take_one(trial: Trial, settings: EdgeSettings, items: Iterator[SourceItem])
 
 
 def _take_all(trial: Trial, settings: EdgeSettings, source: RecordingSource, until_s: float) -> bool:
-    """Take every clip; whether there was time for it."""
+    """Process every clip until `until_s`; return whether all were processed."""
     for path in source.recordings:
         for item in items_of(path):
             _take(trial, settings, item)
@@ -106,6 +106,6 @@ def _take(trial: Trial, settings: EdgeSettings, item: SourceItem) -> None:
                 trial.unreadable[what] = str(error)
 
 
-def _named(found: dict[str, str]) -> str:
-    names = ", ".join(f"{what} ({reason})" for what, reason in list(found.items())[:NAMED])
-    return f"{names} and {len(found) - NAMED} more" if len(found) > NAMED else names
+def _named(items: dict[str, str]) -> str:
+    names = ", ".join(f"{what} ({reason})" for what, reason in list(items.items())[:NAMED])
+    return f"{names} and {len(items) - NAMED} more" if len(items) > NAMED else names

@@ -1,4 +1,4 @@
-"""What a sensor says of itself: its state, with a report of how it keeps up."""
+"""The sensor's state message, with a report of its spool and faults."""
 
 import contextlib
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from shared.messages import SensorReport, StateMessage, decode_json
 from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200
-"""Longest reason of a failing source in a report."""
+"""Maximum length of the reason of a failing source in a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The parts of a running agent that a report looks at.
+    """The parts of a running agent that a report reads.
 
     Attributes:
-        tally: of what was captured.
-        spool: where events wait.
-        publisher: what moves them to the broker.
+        tally: counters of the capture thread.
+        spool: the spool.
+        publisher: the publisher from the spool to the broker.
     """
 
     tally: CaptureStats
@@ -35,14 +35,14 @@ class Running:
 
 
 class Announcer:
-    """Makes the messages by which one run of a sensor announces itself.
+    """Build the state messages of one run of a sensor.
 
     Args:
-        settings: of this sensor.
+        settings: settings of this sensor.
         boot: id of this run.
-        form: what its events carry.
-        certificate_end: when its certificate ends; None without one.
-        previous: the latest event of the run before, if the spool still knows it.
+        form: payload format of its events.
+        certificate_end: end of its certificate's validity; None without one.
+        previous: id of the latest event of the previous run, if the spool has it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Announcer:
         self._previous = previous
 
     def state(self, state: Literal["ready", "disconnected", "lost"], running: Running | None = None) -> StateMessage:
-        """Return the sensor's state, with a report if the agent runs."""
+        """Return the sensor's state message, with a report if `running` is given."""
         return StateMessage(
             site=self._settings.sensor.site,
             sensor=self._settings.sensor.name,
@@ -96,10 +96,10 @@ class Announcer:
 
 
 def previous_event(spool: Spool) -> EventId | None:
-    """Return the latest event that an earlier run put in the spool; None if it is not known.
+    """Return the id of the latest event that an earlier run put in the spool; None if it is not known.
 
     Raises:
-        Unavailable: the disk does not tell.
+        Unavailable: the disk cannot be read.
     """
     with contextlib.suppress(InvalidError):
         return EventId.parse(spool.note("newest") or "")
@@ -107,7 +107,7 @@ def previous_event(spool: Spool) -> EventId | None:
 
 
 def announced(payload: bytes) -> tuple[str, bool]:
-    """Return the boot that a state message names, and whether it is ready; empty of what is no state."""
+    """Return the boot id of a state message, and whether it is `ready`; ("", False) for an invalid message."""
     try:
         state = decode_json(StateMessage, payload)
     except InvalidError:

@@ -1,4 +1,4 @@
-"""Everything an operator can set on a sensor, in groups; built once, in the CLI."""
+"""The settings of a sensor, in groups. The CLI builds them once."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,51 +13,47 @@ from shared.sockets import plain_host
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 LONGEST_REPLAY: Final = timedelta(days=30)
-"""A replay faster than the clock, and without a limit, begins so long before the present."""
+"""A replay at a speed above 1 and without `max_clips` begins this long before the present."""
 SourceKind = Literal["synthetic", "files", "embeddings", "microphone"]
 
 
 class SensorSettings(SettingsGroup):
-    """Who this sensor is."""
+    """The identity of this sensor."""
 
-    site: Name = Field("demo", description="the network's name: a-z, 0-9 and hyphens")
+    site: Name = Field("demo", description="name of the network: a-z, 0-9 and hyphens")
     name: Name = Field("sensor-1", description="this sensor's name, unique within the site")
     report_interval_s: float = Field(
-        300.0, ge=1, le=86_400, description="how often it tells what waits in its spool and what it dropped"
+        300.0, ge=1, le=86_400, description="seconds between two reports of spooled and dropped events"
     )
 
 
 class SourceSettings(SettingsGroup):
-    """What the sensor listens to."""
+    """The source of the sensor's clips."""
 
     kind: SourceKind = Field("synthetic", description="synthetic (a street), files, embeddings (.npz) or microphone")
     path: Path | None = Field(
         None, description="folder of .wav/.flac/.ogg recordings (links are followed), or the .npz file of embeddings"
     )
-    seed: int = Field(0, ge=0, description="synthetic: sensors with the same seed hear the same neighbourhood")
-    speed: float = Field(
-        1.0, gt=0, le=1e6, description="replays: how many seconds of stream pass in one of wall time"
-    )
+    seed: int = Field(0, ge=0, description="synthetic: sensors with the same seed share their sound sources")
+    speed: float = Field(1.0, gt=0, le=1e6, description="replays: seconds of stream time per second of wall time")
     start_time: AwareDatetime | None = Field(
         None,
-        description="replays: stream time of the first clip; if not given, the moment of the start, or at a speed"
-        " above 1 so much earlier that the last clip of `max_clips`, or of 30 days, is not ahead of the clock",
+        description="replays: stream time of the first clip. If not given: the time of the start, or, at a speed"
+        " above 1, an earlier time, so that no clip of `max_clips` or of 30 days is later than the clock",
     )
     backfilled: bool | None = Field(
         None,
-        description="replays: whether the clips are old recordings, whose alerts hubs list and send to nobody;"
-        " if not given, they are when `start_time` is given",
+        description="replays: whether the clips are old recordings. Hubs list alerts of old recordings and do not"
+        " send them. If not given: true if `start_time` is given",
     )
     timestamps: Literal["stream", "played"] = Field(
         "stream",
-        description="replays: stream (clips follow each other from `start_time`, whatever the speed) or played (each"
-        " clip ends when it is played, so that above speed 1 clips overlap)",
+        description="replays: stream (clips follow each other from `start_time` at any speed) or played (each clip"
+        " ends when it is played, so that clips overlap at a speed above 1)",
     )
     loop: bool = Field(default=False, description="files, embeddings: begin again at the end")
-    shard_index: int = Field(
-        0, ge=0, description="files, embeddings: which part of the data is this sensor's, from 0"
-    )
-    shard_count: int = Field(1, ge=1, description="files, embeddings: among how many sensors the data is divided")
+    shard_index: int = Field(0, ge=0, description="files, embeddings: index of this sensor's part, from 0")
+    shard_count: int = Field(1, ge=1, description="files, embeddings: number of sensors that share the data")
     max_clips: int | None = Field(None, ge=1, description="stop after this many clips")
     device: str | None = Field(
         None, description="microphone: name or number of the input device; the system's default if not given"
@@ -77,7 +73,7 @@ class SourceSettings(SettingsGroup):
         return self
 
     def start_or(self, now: datetime) -> datetime:
-        """Stream time of the first clip of a replay, so early that nothing is captured later than now."""
+        """Return the stream time of a replay's first clip: `start_time`, or one that puts no clip after `now`."""
         if self.start_time is not None:
             return self.start_time
         if self.speed <= 1.0:
@@ -87,22 +83,22 @@ class SourceSettings(SettingsGroup):
 
     @property
     def replays_the_past(self) -> bool:
-        """Whether the clips of a replay are old recordings."""
+        """Return whether the clips of a replay are old recordings."""
         return self.start_time is not None if self.backfilled is None else self.backfilled
 
 
 class FeatureSettings(SettingsGroup):
-    """Whether sound leaves the sensor, or only what a backbone makes of it."""
+    """Whether the sensor sends audio or embeddings."""
 
     space: str | None = Field(
         None,
-        description="send embeddings instead of sound: earwitness-small, or the description (.toml) of a backbone of"
-        " your own; sound is sent if not given",
+        description="send embeddings instead of audio: earwitness-small, or the manifest (.toml) of your own"
+        " backbone. The sensor sends audio if not given",
     )
 
 
 class LevelSettings(SettingsGroup):
-    """How levels are reported."""
+    """The unit of reported sound levels."""
 
     full_scale_db_spl: float | None = Field(
         None,
@@ -113,36 +109,39 @@ class LevelSettings(SettingsGroup):
 
 
 class SpoolSettings(SettingsGroup):
-    """Where clips wait until the broker has them."""
+    """The file that keeps events until the broker has acknowledged them."""
 
     path: Path | None = Field(
         None,
         description="SQLite file; earwitness-spool/<site>-<sensor>.db in the current folder if not given",
     )
     max_bytes: int = Field(
-        1024**3, ge=16 * 1024**2, description="most bytes of clips kept; beyond that capture waits or drops"
+        1024**3,
+        ge=16 * 1024**2,
+        description="maximum bytes of kept events. When full, a replay waits and a microphone's clips are dropped",
     )
     resend_window_s: float = Field(
         60.0,
         ge=0,
         le=86_400,
-        description="for how many seconds of connection acknowledged clips are kept, to be sent again after a"
+        description="keep acknowledged events for this many seconds of connection, to send them again after a"
         " reconnection",
     )
     hold_after_s: float = Field(
         60.0,
         ge=0,
         le=86_400,
-        description="how long no hub may take events before they are kept here instead of at the broker",
+        description="when no hub accepts events for this many seconds, keep events in the spool instead of publishing"
+        " them",
     )
 
 
 class MetricsSettings(SettingsGroup):
-    """Where a Prometheus on this machine, or one that is let in, can ask how the sensor is."""
+    """The HTTP endpoint for a Prometheus server."""
 
-    port: int = Field(0, ge=0, le=65535, description="port of /metrics; none is served at 0")
+    port: int = Field(0, ge=0, le=65535, description="port of /metrics; 0 disables it")
     host: str = Field(
-        "127.0.0.1", description="address it listens on; 0.0.0.0 or :: for all, without login or encryption"
+        "127.0.0.1", description="address to listen on; 0.0.0.0 or :: for all; without login or encryption"
     )
 
     @field_validator("host")
@@ -168,9 +167,9 @@ class EdgeSettings(BaseSettings):
     log: LogSettings = LogSettings()
 
     def spool_path(self) -> Path:
-        """The spool's file: as set, or one per sensor under the current folder."""
+        """Return the path of the spool's file: `spool.path`, or one per sensor under the current folder."""
         return self.spool.path or Path("earwitness-spool") / f"{self.sensor.site}-{self.sensor.name}.db"
 
     def client_id(self) -> str:
-        """The MQTT client id: stable, because the broker keeps a session under it."""
+        """Return the MQTT client id. It is stable because the broker keeps a session under it."""
         return f"earwitness-edge-{self.sensor.site}-{self.sensor.name}"

@@ -1,13 +1,13 @@
-"""The spool: clips wait on disk, in order, until the broker has them; they survive a kill and a power cut.
+"""The spool: a queue of events on disk, in order, until the broker has them. It survives a kill and a power cut.
 
-A row is *pending* until its PUBACK, then *acknowledged* and kept for a while: a broker that is killed forgets what it
-had acknowledged and not yet written, and the publisher sends these rows again. The first acknowledgement counts. A
-row that the broker cannot take is *set aside*, with the reason. The hub recognises repeats by their id.
+A row is *pending* until its PUBACK, then *acknowledged* and kept for a while. A broker that is killed loses rows that
+it acknowledged and had not written, so the publisher sends them again. The first acknowledgement counts. A row that
+the broker cannot take is *set aside*, with the reason. The hub recognises repeats by their id.
 
-SQLite in WAL mode with synchronous = FULL: a `put` that returned is on the disk. The file is locked for one
-process. All methods may be called from any thread. Stamps of acknowledgements are seconds of connection to the broker
-(`edge.connection_clock`), given by the caller. Whatever the disk says becomes `Unavailable`; a damaged file is
-replaced by one with what can still be read (`edge.spool_recovery`), also while the agent runs.
+SQLite runs in WAL mode with synchronous = FULL: a `put` that returned is on the disk. The file is locked for one
+process. Any thread may call any method. The caller stamps acknowledgements with seconds of connection to the broker
+(`edge.connection_clock`). Errors of the disk become `Unavailable`. A damaged file is replaced by one with its
+readable rows (`edge.spool_recovery`), also while the agent runs.
 """
 
 import logging
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 PURGED_AT_ONCE: Final = 16
 UNREADABLE_REST_S: Final = 60.0
-"""How long a row that the disk did not give is passed over."""
+"""Seconds for which a row that could not be read is skipped."""
 DISK_RESERVE_BYTES: Final = 1024**2
-"""Bytes of the disk that a new clip leaves free, to acknowledge and to delete others."""
+"""Bytes of the disk that a new event leaves free, to acknowledge and to delete others."""
 
 
 class Spool(SpoolFile):
@@ -45,20 +45,20 @@ class Spool(SpoolFile):
         super().__init__(path)
         self._max_bytes = max_bytes
         self._unreadable: dict[int, float] = {}
-        self._told: set[int] = set()
+        self._logged: set[int] = set()
 
     def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
         """Add a message at the end; a repeat of an event id changes nothing.
 
         Args:
-            event: the event's id.
-            topic: where it will be published.
+            event: id of the event.
+            topic: topic to publish it on.
             payload: the message.
-            evict: when full, give up acknowledged rows, oldest first, and then those that are set aside; for sources
+            evict: when full, delete acknowledged rows, oldest first, and then those that are set aside; for sources
                 that cannot wait.
 
         Returns:
-            How many rows that were set aside were given up.
+            The number of deleted rows that were set aside.
 
         Raises:
             Busy: the spool is full.
@@ -68,7 +68,7 @@ class Spool(SpoolFile):
         def work(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
                 return 0
-            given_up = self._evict(db, self._bytes + len(payload) - self._max_bytes) if evict else 0
+            evicted = self._evict(db, self._bytes + len(payload) - self._max_bytes) if evict else 0
             if self._bytes + len(payload) > self._max_bytes:
                 raise OverloadedError(f"the spool {self._path} is full: {self._bytes} of {self._max_bytes} bytes")
             row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
@@ -76,14 +76,14 @@ class Spool(SpoolFile):
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1
-            return given_up
+            return evicted
 
         return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
     def peek(self, limit: int, skip: Collection[int] = ()) -> list[SpoolEntry]:
-        """The oldest pending messages, in order, at most `limit`, without the rows in `skip`.
+        """Return the oldest pending messages, in order, at most `limit`, without the rows in `skip`.
 
-        A row that the disk does not give is passed over for a while.
+        A row that cannot be read is skipped for `UNREADABLE_REST_S`.
         """
 
         def work(db: sqlite3.Connection) -> list[SpoolEntry]:
@@ -96,30 +96,30 @@ class Spool(SpoolFile):
             )
             rows = db.execute(query, (limit + len(without),)).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
-            loaded = [found for row in wanted if (found := self._load(db, row)) is not None]
-            given = {one.row for one in loaded}
-            self._unreadable |= {row: now_s + UNREADABLE_REST_S for row in wanted if row not in given}
+            loaded = [entry for row in wanted if (entry := self._load(db, row)) is not None]
+            readable = {entry.row for entry in loaded}
+            self._unreadable |= {row: now_s + UNREADABLE_REST_S for row in wanted if row not in readable}
             return loaded
 
         return self._do(work)
 
     def unreadable(self) -> int:
-        """How many pending messages the disk did not give when they were last asked for."""
+        """Return the number of pending messages whose last read failed."""
         return len(self._unreadable)
 
     def load(self, rows: Iterable[int]) -> list[SpoolEntry]:
-        """Messages by row, whatever their state; those that are gone are left out."""
+        """Return messages by row, in any state, without those that are deleted or unreadable."""
 
         def work(db: sqlite3.Connection) -> list[SpoolEntry]:
-            return [found for row in rows if (found := self._load(db, row)) is not None]
+            return [entry for row in rows if (entry := self._load(db, row)) is not None]
 
         return self._do(work)
 
     def acknowledge(self, rows: Iterable[int], now_s: float) -> int:
-        """Mark rows as taken by the broker; unknown or already acknowledged rows change nothing.
+        """Mark rows as acknowledged by the broker; unknown or already acknowledged rows change nothing.
 
         Returns:
-            How many were not acknowledged until now.
+            The number of newly acknowledged rows.
         """
 
         def work(db: sqlite3.Connection) -> int:
@@ -138,35 +138,35 @@ class Spool(SpoolFile):
         return self._do(work)
 
     def acknowledged(self, since_s: float) -> list[int]:
-        """Rows acknowledged at or after `since_s` that are still kept, in order."""
+        """Return the rows acknowledged at or after `since_s` that are still kept, in order."""
 
         def work(db: sqlite3.Connection) -> list[int]:
-            found = db.execute("SELECT row FROM mark WHERE acknowledged_at >= ? ORDER BY row", (since_s,))
-            return [row for (row,) in found]
+            rows = db.execute("SELECT row FROM mark WHERE acknowledged_at >= ? ORDER BY row", (since_s,))
+            return [row for (row,) in rows]
 
         return self._do(work)
 
     def latest_stamp(self) -> float:
-        """The highest stamp of an acknowledgement that is still kept; 0 without one."""
+        """Return the highest stamp of an acknowledgement that is still kept; 0 without one."""
         return float(
             self._do(lambda db: db.execute("SELECT COALESCE(MAX(acknowledged_at), 0) FROM mark").fetchone()[0])
         )
 
     def purge(self, before_s: float, keep: Collection[int] = ()) -> int:
-        """Forget rows acknowledged before `before_s`, but those in `keep`; returns how many."""
+        """Delete rows acknowledged before `before_s`, except those in `keep`; return their number."""
 
         def find(db: sqlite3.Connection) -> list[tuple[int, int]]:
             query = "SELECT row, LENGTH(payload) FROM clip JOIN mark USING (row) WHERE mark.acknowledged_at < ?"
             return [(row, size) for row, size in db.execute(query, (before_s,)) if row not in keep]
 
         old, purged = self._do(find), 0
-        for at in range(0, len(old), PURGED_AT_ONCE):  # on a full disk there is no room for many at a time
+        for at in range(0, len(old), PURGED_AT_ONCE):  # a full disk has no room to delete many at a time
             rows = old[at : at + PURGED_AT_ONCE]
             purged += self._do(lambda db: self._forget(db, rows))  # noqa: B023 - called at once
         return purged
 
     def set_aside(self, row: int, reason: str) -> None:
-        """Take a pending message out of the queue, and keep it with the reason."""
+        """Remove a pending message from the queue, and keep it with the reason."""
 
         def work(db: sqlite3.Connection) -> None:
             marked = db.execute(
@@ -178,14 +178,14 @@ class Spool(SpoolFile):
         self._do(work)
 
     def all_aside(self) -> list[SetAside]:
-        """The messages that are set aside, oldest first."""
+        """Return the messages that are set aside, oldest first."""
 
         def work(db: sqlite3.Connection) -> list[SetAside]:
             query = (
                 "SELECT row, LENGTH(payload), topic, reason FROM clip JOIN mark USING (row)"
                 " WHERE reason IS NOT NULL ORDER BY row"
             )
-            return [SetAside(*found) for found in db.execute(query)]
+            return [SetAside(*columns) for columns in db.execute(query)]
 
         return self._do(work) if self._aside else []
 
@@ -201,49 +201,47 @@ class Spool(SpoolFile):
         self._do(work)
 
     def note(self, name: str) -> str | None:
-        """What was noted under a name: `newest` is the event id of the latest `put`."""
+        """Return the text stored under a name, or None: `newest` is the event id of the latest `put`."""
 
         def work(db: sqlite3.Connection) -> str | None:
-            found = db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
-            return None if found is None else str(found[0])
+            columns = db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+            return None if columns is None else str(columns[0])
 
         return self._do(work)
 
     def set_note(self, name: str, value: str) -> None:
-        """Keep a text under a name, over restarts."""
+        """Store a text under a name; it survives restarts."""
         self._do(lambda db: db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value)))
 
     def usage(self) -> SpoolUsage:
-        """How full it is, at once: a write under way may be counted already, and is taken back if it fails."""
-        # Without the lock: whoever writes holds it until the disk has it, and an SD card may take seconds.
+        """Return how full the spool is, without waiting. A write under way may be counted; if it fails, it is not."""
+        # No lock: a writer holds it until the disk has the data, and an SD card may take seconds.
         return SpoolUsage(self._pending, self._bytes, self._max_bytes, self._aside, self._lost)
 
     def _load(self, db: sqlite3.Connection, row: int) -> SpoolEntry | None:
-        """One message; None if it is gone, or if the disk does not give it."""
+        """Return one message; None if it is deleted or cannot be read."""
         try:
-            found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
+            columns = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
         except sqlite3.OperationalError as error:
-            level = logging.DEBUG if row in self._told else logging.WARNING
-            self._told.add(row)
-            log.log(
-                level, "a spooled event cannot be read: it is passed over", extra={"row": row, "reason": str(error)}
-            )
+            level = logging.DEBUG if row in self._logged else logging.WARNING
+            self._logged.add(row)
+            log.log(level, "a spooled event cannot be read; it is skipped", extra={"row": row, "reason": str(error)})
             return None
-        return None if found is None else SpoolEntry(*found)
+        return None if columns is None else SpoolEntry(*columns)
 
     def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
-        """Make room; return how many rows of those that were set aside it cost."""
+        """Delete rows until `need_bytes` are free; return how many of them were set aside."""
         if need_bytes <= 0:
             return 0
-        chosen, found, aside = [], 0, 0
+        chosen, freed_bytes, aside = [], 0, 0
         for row, size, is_aside in db.execute(
             "SELECT row, LENGTH(payload), reason IS NOT NULL AS aside FROM clip JOIN mark USING (row)"
             " ORDER BY aside, row"
         ).fetchall():
-            if found >= need_bytes:
+            if freed_bytes >= need_bytes:
                 break
             chosen.append((row, size))
-            found += size
+            freed_bytes += size
             aside += is_aside
         self._forget(db, chosen)
         self._aside -= aside

@@ -1,19 +1,19 @@
-"""What a spool tells: messages, those that are set aside and why, and how full it is."""
+"""Values that a spool returns: messages, set-aside messages with their reasons, and usage."""
 
 from dataclasses import dataclass
 from typing import Final
 
 TOO_LARGE: Final = "too large"
-"""Reason of a row that is over the broker's maximum packet size."""
+"""Reason for a row that exceeds the broker's maximum packet size."""
 ENDS_CONNECTIONS: Final = "ends connections"
-"""Reason of a row during whose transmission connections ended."""
+"""Reason for a row during whose transmission connections ended."""
 UNSENDABLE: Final = "cannot be sent"
-"""Reason of a row that no MQTT message can carry, such as one whose topic the disk has damaged."""
+"""Reason for a row that no MQTT message can carry, such as one with a damaged topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolEntry:
-    """One waiting message: its row (rising in the order of `put`), event id, topic and bytes."""
+    """One spooled message: its row (ascending in the order of `put`), event id, topic and payload."""
 
     row: int
     event: str
@@ -23,7 +23,7 @@ class SpoolEntry:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A message that the broker cannot take: its row, the size of its payload in bytes, and why."""
+    """A message that the broker cannot take: its row, payload size in bytes, topic and reason."""
 
     row: int
     size_bytes: int
@@ -36,11 +36,11 @@ class SpoolUsage:
     """How full a spool is.
 
     Attributes:
-        pending: messages the broker does not have yet and can take.
-        size_bytes: payload bytes kept, acknowledged rows included.
-        max_bytes: most of these.
+        pending: messages that the broker can take and does not have yet.
+        size_bytes: payload bytes kept, including acknowledged rows.
+        max_bytes: maximum of `size_bytes`.
         aside: messages that the broker cannot take.
-        lost: messages that a damaged file no longer gave, since the spool was opened.
+        lost: messages that could not be read from a damaged file, since the spool was opened.
     """
 
     pending: int

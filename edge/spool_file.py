@@ -1,6 +1,6 @@
-"""The file under the spool: one transaction at a time, on a disk that may be full or damaged.
+"""The file of the spool: one transaction at a time, on a disk that may be full or damaged.
 
-A damaged file is replaced by one with what can still be read (`edge.spool_recovery`). On a full disk the oldest
+A damaged file is replaced by one with its readable rows (`edge.spool_recovery`). On a full disk the oldest
 acknowledged rows are deleted. In both cases the transaction is tried once more. Any other error of the disk is
 `Unavailable`.
 """
@@ -21,14 +21,14 @@ from shared.errors import UnavailableError
 T = TypeVar("T")
 
 SALVAGE_REST_S: Final = 60.0
-"""Shortest time between two repairs of a damaged file, so that a failed disk is not copied without end."""
+"""Shortest time in seconds between two repairs of a damaged file, so that a failed disk is not copied endlessly."""
 _MOST_PAGES: Final = 2**31
 FREED_AT_ONCE: Final = (8, 1)
-"""How many acknowledged rows are given up at a time for a full disk; fewer need less room."""
+"""Numbers of acknowledged rows to delete in one transaction on a full disk; fewer rows need less room."""
 
 
 class SpoolFile:
-    """A spool's file, and counts of what is in it that follow each transaction.
+    """The spool's file, and counts of its rows and bytes that follow each transaction.
 
     Args:
         path: SQLite file; its folder is created.
@@ -54,7 +54,7 @@ class SpoolFile:
             self._count()
 
     def pending(self) -> int:
-        """How many messages the broker does not have yet."""
+        """Return the number of messages that the broker does not have yet."""
         with self._lock:
             return self._pending
 
@@ -66,12 +66,12 @@ class SpoolFile:
     def _do(self, work: Callable[[sqlite3.Connection], T], reserve_bytes: int = 0) -> T:
         """Run one transaction under the lock; the counts follow the file even if it fails.
 
-        A damaged file is replaced, and on a full disk the oldest acknowledged rows are given up; then the transaction
+        A damaged file is replaced, and on a full disk the oldest acknowledged rows are deleted. Then the transaction
         is tried once more.
 
         Args:
-            work: what to do.
-            reserve_bytes: the file does not grow if that leaves less of the disk.
+            work: the statements of the transaction.
+            reserve_bytes: bytes of the disk that the file leaves free when it grows.
         """
         with self._lock, _translated(self._path):
             try:
@@ -92,9 +92,9 @@ class SpoolFile:
             raise
 
     def _bound(self, reserve_bytes: int) -> None:
-        """Let the file grow into what the disk has left and no further.
+        """Limit the growth of the file to the free space of the disk.
 
-        Otherwise a transaction may fit into the log and not into the file, and then the log is never free again.
+        Otherwise a transaction may fit into the log and not into the file. Then the log never becomes free again.
         """
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
@@ -102,12 +102,12 @@ class SpoolFile:
         self._db.execute(f"PRAGMA max_page_count = {min(pages + growth, _MOST_PAGES)}")
 
     def _disk_left(self) -> int:
-        """Bytes that the disk has left for us."""
+        """Return the free bytes of the disk."""
         disk = os.statvfs(self._path)
         return disk.f_bavail * disk.f_frsize
 
     def _replaced(self, error: sqlite3.Error) -> bool:
-        """Whether the file was damaged and is replaced by what could be read of it."""
+        """Replace a damaged file by one with its readable rows; return whether that was done."""
         now_s = time.monotonic()
         if not (is_damage(error) or self._broken) or now_s < self._salvage_after_s:
             return False
@@ -116,15 +116,15 @@ class SpoolFile:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         before = self._pending + self._aside
-        told = salvage(self._path, str(error), self._highest_row).lost
+        lost = salvage(self._path, str(error), self._highest_row).lost
         self._db = open_spool(self._path)
         self._count()
-        self._lost += max(told, before - self._pending - self._aside)
+        self._lost += max(lost, before - self._pending - self._aside)
         self._broken = False
         return True
 
     def _freed(self, error: sqlite3.Error) -> bool:
-        """Whether the disk was full and acknowledged rows were given up."""
+        """Delete acknowledged rows if the disk is full; return whether any were deleted."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
             return False
         query = (
@@ -152,7 +152,7 @@ class SpoolFile:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn errors of the disk into `Unavailable`."""
+    """Convert errors of the disk to `Unavailable`."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,8 +1,8 @@
-"""What can still be read of a damaged spool, row by row, and where the damaged file goes.
+"""Recover the readable rows of a damaged spool into a new file, and keep the damaged file.
 
-SQLite reads a table page by page, so one damaged page hides the rows on it and no others. The rows are found by
-reading the table and the index of event ids from both ends up to the damage, and by trying every number in between.
-The readable rows go into a new file, which takes the old one's place; the damaged file is kept beside it.
+SQLite reads a table page by page, so one damaged page hides the rows on it and no others. The recovery reads the
+table and the index of event ids from both ends up to the damage, and then tries every row number in between. The
+readable rows go into a new file, which replaces the old one. The damaged file is kept in the same folder.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 INSERT OR IGNORE INTO mark (row, acknowledged_at)
   SELECT row, acknowledged_at FROM clip WHERE acknowledged_at IS NOT NULL;
 """
-"""A row without a mark waits; one with `acknowledged_at` is at the broker; one with a `reason` is set aside.
+"""A row without a mark is pending, one with `acknowledged_at` is at the broker, one with a `reason` is set aside.
 
-Earlier versions kept `clip.acknowledged_at`. It is read once and never written: beside the payload each
-acknowledgement would write the whole clip again, for which a full disk has no room.
+Earlier versions kept `clip.acknowledged_at`. It is read once and never written: with that column each acknowledgement
+would write the whole clip again, for which a full disk has no room.
 """
 LOG_BYTES: Final = 256 * 1024
-"""Least size of SQLite's log, and free pages that a new file has for marks."""
+"""Minimum size of SQLite's log in bytes, and size of the free pages that a new file has for marks."""
 _GUESSES: Final = 1_000_000
-"""Most row numbers that are tried one by one."""
+"""Maximum number of row numbers that are tried one by one."""
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -49,9 +49,9 @@ class Salvaged:
     """The result of repairing a damaged spool.
 
     Attributes:
-        kept: rows in the new file.
-        lost: rows known to have been there and not readable.
-        moved_to: where the damaged file is.
+        kept: number of rows in the new file.
+        lost: number of rows that are known to have existed and are not readable.
+        moved_to: path of the damaged file.
     """
 
     kept: int
@@ -60,19 +60,19 @@ class Salvaged:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is not what SQLite wrote."""
+    """Return whether an error of SQLite means that the file is damaged."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 def open_spool(path: Path) -> sqlite3.Connection:
-    """Open or make a spool's file, for this process alone, and check it whole.
+    """Open or create a spool's file, locked for this process, and check all of it.
 
-    Each transaction is carried from the log into the file at once. Then the log is free and keeps its size, which is
-    at least `LOG_BYTES`: on a disk that has become full there is room in it to acknowledge and to delete.
+    SQLite moves each transaction from the log to the file at once. Then the log is free and keeps its size of at
+    least `LOG_BYTES`. On a full disk the log therefore has room to acknowledge and to delete rows.
 
     Raises:
-        sqlite3.Error: it is damaged, taken, or cannot be written.
-        OSError: its folder cannot be made.
+        sqlite3.Error: the file is damaged, locked, or cannot be written.
+        OSError: its folder cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     finish_move(path)
@@ -94,7 +94,7 @@ def open_spool(path: Path) -> sqlite3.Connection:
 
 
 def finish_move(path: Path) -> None:
-    """Finish a repair that a power cut ended between its two renames; delete one that was not complete."""
+    """Complete a repair that a power cut interrupted between its two renames; delete an incomplete one."""
     fresh = _fresh(path)
     if not fresh.exists():
         return
@@ -105,15 +105,15 @@ def finish_move(path: Path) -> None:
 
 
 def salvage(path: Path, reason: str, used: int = 0) -> Salvaged:
-    """Move what can be read into a new file, and the damaged file aside (`<name>.damaged-1`, ...).
+    """Copy the readable rows into a new file, and rename the damaged file to `<name>.damaged-1` (-2, ...).
 
     Args:
-        path: the damaged spool, which nobody has open.
-        reason: what SQLite said of it, for the log.
-        used: row numbers up to this are not given again: answers that are under way name rows.
+        path: path of the damaged spool, which no process has open.
+        reason: SQLite's error, for the log.
+        used: highest row number in use; the new file assigns higher ones, because pending PUBACKs refer to rows.
 
     Raises:
-        sqlite3.Error, OSError: the new file cannot be made.
+        sqlite3.Error, OSError: the new file cannot be created.
     """
     finish_move(path)
     fresh = _fresh(path)
@@ -134,7 +134,7 @@ def salvage(path: Path, reason: str, used: int = 0) -> Salvaged:
     path.rename(moved_to)
     fresh.rename(path)
     log.error(
-        "spool damaged: what could be read is in a new file, the damaged one is kept",
+        "spool damaged: the readable events are in a new file, the damaged file is kept",
         extra={"spool": str(path), "kept": kept, "lost": lost, "moved_to": str(moved_to), "reason": reason},
     )
     return Salvaged(kept, lost, moved_to)
@@ -154,17 +154,17 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
-    """Copy all rows that can be read; return how many were, and how many of those known to be there were not."""
+    """Copy all readable rows; return how many were copied, and how many known ones were not readable."""
     kept, lost = 0, 0
     known, guessed = _numbers(old)
     for row in sorted(known | guessed):
-        found = _row(old, row)
-        if found is None:
+        columns = _row(old, row)
+        if columns is None:
             lost += row in known
             continue
         try:
             with new:
-                new.execute("INSERT INTO clip (row, event, topic, payload) VALUES (?, ?, ?, ?)", found)
+                new.execute("INSERT INTO clip (row, event, topic, payload) VALUES (?, ?, ?, ?)", columns)
         except sqlite3.DatabaseError:  # the disk is full: the row stays in the damaged file
             lost += 1
             continue
@@ -172,7 +172,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
         with contextlib.suppress(sqlite3.DatabaseError), new:  # without its mark the row is sent again
             mark = old.execute("SELECT row, acknowledged_at, reason FROM mark WHERE row = ?", (row,))
             new.executemany("INSERT INTO mark VALUES (?, ?, ?)", mark)
-    with contextlib.suppress(sqlite3.DatabaseError), new:  # a row number is never used twice: answers name rows
+    with contextlib.suppress(sqlite3.DatabaseError), new:  # never use a row number twice: PUBACKs refer to rows
         new.execute(
             "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'clip'", (max(known | guessed, default=0),)
         )
@@ -182,18 +182,18 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
 
 
 def _row(db: sqlite3.Connection, row: int) -> tuple[int, str, str, bytes] | None:
-    """One row if it is whole."""
+    """Return the columns of one row if all are readable, else None."""
     try:
-        found = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
-    except (sqlite3.DatabaseError, MemoryError):  # a damaged length may be any
+        columns = db.execute("SELECT row, event, topic, payload FROM clip WHERE row = ?", (row,)).fetchone()
+    except (sqlite3.DatabaseError, MemoryError):  # a damaged length may have any value
         return None
-    if found is None or [type(value) for value in found] != [int, str, str, bytes]:
+    if columns is None or [type(value) for value in columns] != [int, str, str, bytes]:
         return None
-    return int(found[0]), str(found[1]), str(found[2]), bytes(found[3])
+    return int(columns[0]), str(columns[1]), str(columns[2]), bytes(columns[3])
 
 
 def _numbers(db: sqlite3.Connection) -> tuple[set[int], set[int]]:
-    """Row numbers that the file names, and others worth a try."""
+    """Return the row numbers that the file contains, and further ones that may exist."""
     known: set[int] = set()
     guessed: set[int] = set()
     for source in ("clip NOT INDEXED", "clip INDEXED BY sqlite_autoindex_clip_1"):
@@ -211,8 +211,8 @@ def _numbers(db: sqlite3.Connection) -> tuple[set[int], set[int]]:
 
 
 def _until_damage(db: sqlite3.Connection, query: str) -> tuple[set[int], bool]:
-    """Numbers that a query gives before it fails, and whether it did not."""
-    found: set[int] = set()
+    """Return the row numbers that a query yields before it fails, and whether it completed."""
+    rows: set[int] = set()
 
     def each() -> Iterator[int]:
         for (row,) in db.execute(query):
@@ -221,10 +221,10 @@ def _until_damage(db: sqlite3.Connection, query: str) -> tuple[set[int], bool]:
     try:
         for row in each():
             if isinstance(row, int):
-                found.add(row)
+                rows.add(row)
     except sqlite3.DatabaseError:
-        return found, False
-    return found, True
+        return rows, False
+    return rows, True
 
 
 def _aside(path: Path) -> Path:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from hub.app.factory import build_event_store, build_extractor, build_retrieval
-from hub.domain.clocks import told
+from hub.domain.clocks import wording
 from hub.ingest.subscription import LITERAL, problem_of_connection, problem_of_grant
 from hub.notify.service import build_channels, describe_channels
 from hub.settings import HubSettings
@@ -233,9 +233,7 @@ def _store(settings: HubSettings) -> Tried:
     if not archive.has_append_only_file():
         doubts.append("no append-only file: a crash of Redis loses events; set `appendonly yes`")
     doubts += _clocks(archive, settings.clock.tolerance_s)
-    text = (
-        f"{fitness.name}: {archive.count()} events archived, {archive.dead_letter_count()} dead letters; noeviction"
-    )
+    text = f"{fitness.name}: {archive.count()} events archived, {archive.letters.count()} dead letters; noeviction"
     return text, doubts
 
 
@@ -244,16 +242,18 @@ def _clocks(archive: EventStore, tolerance_s: float) -> Iterator[str]:
     skew = (datetime.now(UTC) - archive.time()).total_seconds()
     if abs(skew) > SKEW_S:
         yield f"this machine's clock differs from the clock of Redis by {skew:+.0f} s: synchronise both by NTP"
-    sensors = archive.sensors()
+    sensors = archive.sensors.all()
     ahead = [
         sensor.place
-        for sensor, newest in zip(sensors, archive.newest([sensor.place for sensor in sensors]), strict=True)
+        for sensor, newest in zip(
+            sensors, archive.sensors.newest_events([sensor.place for sensor in sensors]), strict=True
+        )
         if newest is not None and (newest - datetime.now(UTC)).total_seconds() > MAX_CLOCK_AHEAD_S
     ]
     if ahead:
         yield f"the archive has future events of {_first(ahead)}: their clocks were ahead; retention removes them"
     off = [
-        f"{sensor.place} ({told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
+        f"{sensor.place} ({wording(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'})"
         for sensor in sensors
         if (skew_s := sensor.clock_skew_s) is not None and abs(skew_s) > tolerance_s
     ]

@@ -1,4 +1,4 @@
-"""What edge and hub agree on: values, wire messages, topics, taxonomy, settings groups, the MQTT shell.
+"""Code that edge and hub share: values, wire messages, topics, taxonomy, settings groups, the MQTT session.
 
-Imports numpy, pydantic, paho and small audio libraries; never torch, never redis, never edge or hub.
+It imports numpy, pydantic, paho and small audio libraries; never torch, never redis, never edge or hub.
 """

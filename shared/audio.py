@@ -1,6 +1,6 @@
-"""Decoding, encoding and resampling sound: thin over libsndfile and soxr.
+"""Decode, encode and resample audio with libsndfile and soxr.
 
-A waveform is float32 [samples], mono, full scale = 1.0; of several channels it is the loudest (`shared.downmix`).
+A waveform is float32 [samples], mono, full scale = 1.0. Of several channels the loudest is used (`shared.downmix`).
 """
 
 import io
@@ -35,7 +35,7 @@ LOWEST_HZ: Final = 1_000
 HIGHEST_HZ: Final = 384_000
 """Lowest and highest sample rate of the wire contract."""
 MAX_SAMPLES: Final = int(LONGEST_S) * HIGHEST_HZ
-"""Most samples of a clip that is decoded: one minute at the highest rate of the wire contract."""
+"""Most samples of a clip to decode: one minute at the highest rate of the wire contract."""
 _FREE_HZ: Final = 65_535
 """FLAC states rates up to this in Hz, higher ones in steps of 10 Hz. Source: RFC 9639, 9.1.2 and 9.1.6."""
 
@@ -44,15 +44,15 @@ def read_file(path: Path, longest_s: float = LONGEST_S) -> tuple[Waveform, int]:
     """Read the beginning of a recording.
 
     Args:
-        path: of the file.
-        longest_s: most that is read, in seconds.
+        path: path of the file.
+        longest_s: most seconds to read.
 
     Returns:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: the file is not a recording libsndfile can read, or holds no sound; told with its name.
-        Unavailable: the file cannot be opened; told with its name.
+        Invalid: libsndfile cannot read the file, or it contains no audio; the message names the file.
+        Unavailable: the file cannot be opened; the message names the file.
     """
     try:
         with opened(path) as recording:
@@ -67,7 +67,7 @@ def encode_flac(waveform: Waveform, rate_hz: int) -> bytes:
     """Encode a waveform as 16-bit FLAC; samples beyond full scale are clipped.
 
     Raises:
-        Invalid: a sample rate that FLAC cannot state; see `flac_rate`.
+        Invalid: a sample rate that FLAC cannot store; see `flac_rate`.
     """
     buffer = io.BytesIO()
     try:
@@ -78,12 +78,12 @@ def encode_flac(waveform: Waveform, rate_hz: int) -> bytes:
 
 
 def flac_rate(rate_hz: int) -> int:
-    """The highest sample rate in Hz, not above this one, that a clip can be sent at."""
+    """Return the highest sample rate in Hz, at most `rate_hz`, at which a clip can be sent."""
     return rate_hz if rate_hz <= _FREE_HZ else min(rate_hz, HIGHEST_HZ) // 10 * 10
 
 
 def decode_flac(data: bytes) -> tuple[Waveform, int]:
-    """Decode a FLAC clip; nothing is allocated for a length that only its header states.
+    """Decode a FLAC clip. No memory is allocated for a length that only the header states.
 
     Returns:
         The waveform, float32 [samples], and its sample rate in Hz.
@@ -106,17 +106,17 @@ def decode_flac(data: bytes) -> tuple[Waveform, int]:
 
 
 def read_whole(recording: Recording, most_samples: int) -> Waveform:
-    """Read all of a recording that may be only so long.
+    """Read all of a recording of limited length.
 
     Args:
-        recording: just opened.
-        most_samples: of each channel.
+        recording: a recording that was just opened.
+        most_samples: maximum number of samples of each channel.
 
     Returns:
         float32 [samples].
 
     Raises:
-        Invalid: it is longer, empty, or holds what cannot be sound.
+        Invalid: the recording is longer or empty, or its samples cannot be sound.
     """
     longest_s = most_samples / recording.rate_hz
     samples = read_at_most(recording, (most_samples + 1) / recording.rate_hz)
@@ -128,14 +128,14 @@ def read_whole(recording: Recording, most_samples: int) -> Waveform:
 
 
 def resample(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
-    """Change the sample rate (soxr, high quality); the same rate returns the waveform itself."""
+    """Resample a waveform (soxr, high quality); at the same rate return the waveform itself."""
     if rate_hz == to_hz:
         return waveform
     return np.asarray(soxr.resample(waveform, rate_hz, to_hz), dtype=np.float32)
 
 
 def pad_or_trim(waveform: Waveform, samples: int) -> Waveform:
-    """Cut or repeat a waveform to exactly this many samples (a short clip loops).
+    """Cut or repeat a waveform to exactly this many samples.
 
     Raises:
         Invalid: the waveform is empty.

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt at a connection; pure rules, without a clock of their own."""
+"""Rules for the waits between connection attempts. They are pure and read no clock."""
 
 import random
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from typing import Final
 
 BACKOFF_START_S: Final = 0.5
 STEADY_S: Final = 10.0
-"""Only a connection that lived this long ends the growth of the waits."""
+"""A connection must live this many seconds to reset the waits."""
 TAKEN_OVER_START_S: Final = 2.0
 CALM_CAPS: Final = 10.0
-"""Two clients with one id are told apart from one by this: a connection lives for more than so many longest waits."""
+"""A connection that lives this many longest waits shows that no other client uses the same id."""
 
 
 REPEAT_EVERY_S: Final = 3_600.0
 
 
 class Repeats:
-    """Says when something that is said again and again is worth a line: at first, then once an hour with its count.
+    """Decide when a repeated log message is written: the first time, then once an hour with its count.
 
     Args:
-        interval_s: time between lines about the same.
+        interval_s: seconds between two lines of the same message.
     """
 
     def __init__(self, interval_s: float = REPEAT_EVERY_S) -> None:
@@ -29,10 +29,10 @@ class Repeats:
         self._due_s = 0.0
 
     def times(self, what: str, now_s: float) -> int:
-        """Return how often the same was said by now if it is worth a line, else 0.
+        """Return how often the message has occurred if it is to be logged now, else 0.
 
         Args:
-            what: is said.
+            what: the message.
             now_s: monotonic time.
         """
         if what != self._last:
@@ -45,12 +45,12 @@ class Repeats:
 
 
 def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
-    """Seconds to wait before attempt number `attempt` (0, 1, ...): uniform in [0, min(cap, 0.5 * 2**attempt)].
+    """Return the seconds to wait before an attempt: uniform in [0, min(cap, 0.5 * 2**attempt)].
 
     Args:
-        attempt: failures so far.
-        cap_s: longest wait.
-        draw: gives a number in [0, 1).
+        attempt: number of the attempt, from 0: the failures so far.
+        cap_s: longest wait in seconds.
+        draw: function that returns a random number in [0, 1).
 
     Source: Brooker, "Exponential backoff and jitter", AWS Architecture Blog, 2015.
     """
@@ -58,20 +58,20 @@ def full_jitter(attempt: int, cap_s: float, draw: Callable[[], float]) -> float:
 
 
 class Backoff:
-    """The waits of one client: they grow while connections fail, and more steadily while another client takes over.
+    """The waits of one client. They grow while connections fail or another client takes over the session.
 
-    A connection that only comes up proves nothing: a message may end it at once, each time, and so may another client
-    with our id, which some brokers do not tell (Mosquitto 2.0.11). The waits begin anew after a connection that lived
-    for `STEADY_S` and, of an owner that says so, did its work (`settled`).
+    A connection that only comes up is not enough to reset them. A message may end it at once each time, and so may
+    another client with the same id; some brokers do not send that reason (Mosquitto 2.0.11). The waits are reset
+    after a connection that lived for `STEADY_S`, and if `owner_settles`, also worked (`settled`).
 
-    While another client has our id the wait has a lower bound. Two clients with one id take over each other's
-    session, so a short wait of one ends the connection of the other. This ends with a connection that outlives every
-    wait of the other client.
+    While another client has the same id, the wait has a lower bound. The two clients take over each other's session,
+    so a short wait of one ends the connection of the other. The lower bound ends after a connection that outlives
+    every wait of the other client.
 
     Args:
         cap_s: longest wait in seconds.
-        owner_settles: whether the owner calls `settled`; if so, a long life alone proves nothing.
-        draw: gives a number in [0, 1).
+        owner_settles: whether the owner calls `settled`; if so, a long life alone does not reset the waits.
+        draw: function that returns a random number in [0, 1).
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class Backoff:
         self._rival = False
 
     def settled(self) -> None:
-        """The connection did its work."""
+        """Record that the connection works."""
         self._worked = True
 
     def rival(self) -> None:
-        """Another client uses our id: ends of connections are its doing until one lives long."""
+        """Record that another client uses the same id; it is assumed to end connections until one lives long."""
         self._rival = True
 
     def wait_s(self, lived_s: float, *, taken_over: bool = False) -> float:
-        """Seconds to wait after a connection ended.
+        """Return the seconds to wait after a connection ended.
 
         Args:
-            lived_s: how long it was up; 0 of one that never came up.
-            taken_over: whether the broker said that another client used our id.
+            lived_s: seconds for which it was up; 0 if it never came up.
+            taken_over: whether the broker reported that another client uses the same id.
         """
         if lived_s >= CALM_CAPS * self._cap_s:
             self._taken_over, self._rival = 0, False

@@ -1,4 +1,4 @@
-"""What both programs do alike on the command line: JSON that any reader takes, UTF-8, and `~` in arguments."""
+"""Common parts of both command lines: strict JSON output, UTF-8 streams, and `~` in arguments."""
 
 import json
 import math
@@ -12,9 +12,9 @@ def to_json(document: object, *, indent: int | None = None, default: Any = None)
     """Write a document as JSON; numbers that JSON does not have (NaN, infinities) become null.
 
     Args:
-        document: of mappings, lists, tuples and plain values.
+        document: mappings, lists, tuples and plain values.
         indent: spaces per level; None writes one line.
-        default: makes something writable of any other value.
+        default: function that converts any other value.
 
     Source: RFC 8259, 6.
     """
@@ -25,16 +25,16 @@ def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(element) for key, element in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [_finite(one) for one in value]
+        return [_finite(element) for element in value]
     return value
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
     """Make a program's output UTF-8 unless it goes to a terminal, and expand `~/` in its arguments.
 
-    A shell leaves `--config=~/hub.toml` as it is. A character that a terminal does not have is written as an escape.
+    A shell does not expand `--config=~/hub.toml`. A character that the terminal lacks is written as an escape.
 
     Returns:
         The arguments to parse.
@@ -44,7 +44,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     return [_with_home(argument) for argument in arguments]
 
 
-def _prepare(stream: TextIO | Any) -> None:  # noqa: ANN401 - whatever stands in for a stream
+def _prepare(stream: TextIO | Any) -> None:  # noqa: ANN401 - any replacement of a stream
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
@@ -53,5 +53,5 @@ def _prepare(stream: TextIO | Any) -> None:  # noqa: ANN401 - whatever stands in
 def _with_home(argument: str) -> str:
     option, equals, value = argument.partition("=")
     if option.startswith("--") and equals and value.startswith("~/"):
-        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - a text, which may be no path
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - the text may not be a path
     return os.path.expanduser(argument) if argument.startswith("~/") else argument  # noqa: PTH111

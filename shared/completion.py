@@ -1,4 +1,4 @@
-"""What the shell completes on both command lines, beside commands, options and files."""
+"""Shell completion of values on both command lines."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,10 +8,10 @@ Complete = Callable[[str], list[str]]
 
 
 def words(choices: Iterable[str]) -> Complete:
-    """Completes words of a fixed choice."""
+    """Return a function that completes one of the given values."""
     known = list(choices)
     return lambda incomplete: [word for word in known if word.startswith(incomplete)]
 
 
 spaces: Complete = words(SHORT_NAMES)
-"""Completes the short names of feature spaces."""
+"""Complete the short names of feature spaces."""

@@ -1,4 +1,4 @@
-"""Terminal output of commands: what is printed is text and never markup, as much of it was sent by others."""
+"""Terminal output of commands. It is printed as text and never as markup, because much of it comes from others."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Which of the media types that a server offers a client wants most; a pure rule.
+"""Choose the media type of a response by the client's `Accept` header.
 
 Source: RFC 9110, 12.4.2 (quality values) and 12.5.1 (Accept).
 """
@@ -7,19 +7,19 @@ from collections.abc import Collection
 from typing import Final
 
 METRICS: Final = frozenset({"application/openmetrics-text", "text/plain"})
-"""What `/metrics` is told as."""
+"""Media types of `/metrics`."""
 _LONGEST: Final = 4_096
 
 
 def preferred(accept: str, offered: Collection[str] = METRICS) -> str:
-    """Return the part of a header `Accept` that is wanted most, with its parameters; "" if any type will do.
+    """Return the part of an `Accept` header with the highest quality, with its parameters; "" if none matches.
 
-    Of parts that are wanted alike the first counts. A part with `q=0` is refused. A quality value that is none counts
+    Of parts with equal quality the first is returned. A part with `q=0` is rejected. An invalid quality value counts
     as 1.
 
     Args:
-        accept: the header; what lies beyond 4,096 characters is not read.
-        offered: media types, in lower case.
+        accept: value of the header; only its first 4,096 characters are read.
+        offered: media types that the server offers, in lower case.
     """
     best, most = "", 0.0
     for part in accept[:_LONGEST].split(","):
@@ -31,7 +31,7 @@ def preferred(accept: str, offered: Collection[str] = METRICS) -> str:
 
 
 def _covers(name: str, offered: Collection[str]) -> bool:
-    return name == "*/*" or name in offered or any(name == f"{one.partition('/')[0]}/*" for one in offered)
+    return name == "*/*" or name in offered or any(name == f"{kind.partition('/')[0]}/*" for kind in offered)
 
 
 def _quality(parameters: str) -> float:

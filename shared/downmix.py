@@ -1,7 +1,7 @@
-"""From channels to the one waveform that is measured and sent, and what is to be said about them.
+"""Choose the channel of a recording that is measured and sent, and detect faulty channels.
 
-Levels are those of one microphone. A mean of channels is none: a dead channel takes 6 dB off, and an inverted one
-leaves silence. So a clip is the channel with the most energy in it, and what looks like a fault is told.
+Sound levels are those of one microphone. A mean of channels is not: a dead channel lowers it by 6 dB, and an inverted
+one cancels the audio. So a clip is the channel with the most energy, and probable faults are reported.
 """
 
 from typing import Final
@@ -15,19 +15,19 @@ Samples = npt.NDArray[np.float32]
 Waveform = npt.NDArray[np.float32]
 
 MAX_PEAK: Final = 8.0
-"""Highest sample, full scale = 1.0, that can be sound: 18 dB; recorders that write floats have less reserve."""
+"""Highest sample that can be sound, full scale = 1.0: 18 dB; recorders that write floats have less reserve."""
 _OVER: Final = 1.26
 """2 dB over full scale: lossy decoders exceed it by less."""
 _DEAD: Final = 1e-4
-"""A channel with less than this share of the loudest one's power (40 dB below it) is taken for dead."""
+"""A channel with less than this share of the loudest one's power (40 dB below it) counts as dead."""
 _ALIKE: Final = 0.8
-"""Channels with this share of the loudest one's power (1 dB below it) are as loud: clips then keep to the first."""
+"""Channels with this share of the loudest one's power (1 dB below it) count as equally loud; the first is used."""
 _INVERTED: Final = -0.9
-"""Correlation with the loudest channel below which a channel is taken for an inverted one."""
+"""A channel whose correlation with the loudest one is below this counts as inverted."""
 
 
 def loudest(samples: Samples) -> Waveform:
-    """Return the first channel whose energy is within `_ALIKE` of the loudest one's, a constant offset not counted.
+    """Return the first channel whose energy without its mean is at least `_ALIKE` times the loudest one's.
 
     Args:
         samples: float32 [samples, channels].
@@ -41,7 +41,7 @@ def loudest(samples: Samples) -> Waveform:
 
 
 def check_samples(samples: Samples) -> None:
-    """Refuse what cannot be sound.
+    """Reject samples that cannot be sound.
 
     Args:
         samples: float32 [samples] or [samples, channels], full scale = 1.0.
@@ -50,10 +50,10 @@ def check_samples(samples: Samples) -> None:
         Invalid: no samples, samples that are not finite, or a peak above `MAX_PEAK`.
     """
     if not samples.size:
-        raise InvalidError("it holds no samples")
+        raise InvalidError("it contains no samples")
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
-        raise InvalidError("it holds samples that are not finite numbers (NaN or infinity)")
+        raise InvalidError("it contains samples that are not finite numbers (NaN or infinity)")
     if peak > MAX_PEAK:
         raise InvalidError(
             f"its samples reach {peak:.0f} times full scale: floats in the range of integers? Divide them by 32768,"
@@ -62,13 +62,13 @@ def check_samples(samples: Samples) -> None:
 
 
 def channel_faults(samples: Samples) -> list[str]:
-    """Say what looks like a fault of a recorder.
+    """Return the probable faults of a recorder.
 
     Args:
         samples: float32 [samples, channels], finite.
 
     Returns:
-        Sentences; empty if nothing is wrong.
+        One text per fault; empty without faults.
     """
     if not len(samples):
         return []
@@ -76,12 +76,12 @@ def channel_faults(samples: Samples) -> list[str]:
     peak = float(np.abs(samples).max())
     if peak > _OVER:
         faults.append(
-            f"samples reach {20 * np.log10(peak):+.0f} dB to full scale: levels count them, the sound is sent clipped"
+            f"samples reach {20 * np.log10(peak):+.0f} dB to full scale: levels include them, audio is sent clipped"
         )
     power = samples.var(axis=0)
     best = _chosen(power)
     if power[best] == 0.0:
-        return [*faults, "there is not one sound in it (digital silence)"]
+        return [*faults, "it contains digital silence only"]
     for other in range(samples.shape[1]):
         if other == best:
             continue
@@ -95,5 +95,5 @@ def channel_faults(samples: Samples) -> list[str]:
 
 
 def _chosen(power: Samples) -> int:
-    """The first channel that is as loud as the loudest; if a power is not finite, the first such channel."""
+    """Return the first channel that is as loud as the loudest; if powers are not finite, the first such channel."""
     return int(np.argmax(~(power < _ALIKE * power.max())))

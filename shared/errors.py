@@ -1,25 +1,25 @@
-"""The three errors of Earwitness, split by who must act.
+"""The three errors of Earwitness, by who must act.
 
-Anything else that is raised is our bug. One message that meets it is set aside (`hub.ingest.quarantine`); a thread
-that meets it goes on (`shared.worker`).
+Any other exception is a defect of the program. The hub sets aside a message that causes it (`hub.ingest.quarantine`).
+A thread in which it occurs continues (`shared.worker`).
 """
 
 
 class EarwitnessError(Exception):
-    """What every error below is, for callers that only report it."""
+    """Base of all errors below, for callers that only report them."""
 
 
 class InvalidError(EarwitnessError):
-    """Their data is wrong: dead-letter it with the reason, acknowledge, count; never retry."""
+    """The data is invalid: dead-letter it with the reason, acknowledge, count; never retry."""
 
 
 class UnsupportedError(InvalidError):
-    """Their data may be right, but this program does not know it yet: dead-letter it whole, to be re-injected."""
+    """The data may be valid for a newer version: dead-letter it whole, to be re-injected after an upgrade."""
 
 
 class UnavailableError(EarwitnessError):
-    """The world is away (broker, store, device): keep the work, back off, retry."""
+    """A broker, store, device or file is unavailable: keep the work, back off, retry."""
 
 
 class OverloadedError(EarwitnessError):
-    """We are full: stop taking until there is room."""
+    """The program is full: stop accepting work until there is room."""

@@ -1,6 +1,6 @@
-"""Event values: what a sensor heard in one clip, checked once, at construction.
+"""Event values: the data of one clip of a sensor, validated at construction.
 
-The core of both programs works on these; `shared.messages` turns them into bytes and back.
+Both programs use these values internally; `shared.messages` encodes and decodes them.
 """
 
 import math
@@ -13,15 +13,15 @@ from shared.errors import InvalidError
 from shared.feature_space import Features, get_space
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-"""What a site, sensor or boot id may look like (architecture: wire contract)."""
+"""Pattern of a site, sensor or boot id (architecture: wire contract)."""
 
 CLIP_S: Final = 10.0
 """Nominal length of a clip in seconds. Source: the paper, section 4.1."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""The earliest capture time that travels: of a clock that was never set."""
+"""Earliest capture time on the wire: that of a clock that was never set."""
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-"""Capture times on the wire are before this. The hub judges whether one can be true: it knows when it came."""
+"""Capture times on the wire are before this. The hub compares them with the time of receipt to reject wrong ones."""
 
 LevelUnit = Literal["dBFS", "dB"]
 ClockStatus = Literal["synchronised", "unsynchronised", "unknown"]
@@ -40,12 +40,12 @@ def check_name(value: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class EventId:
-    """The identity of an event: which sensor of which site, which run of its agent, which clip of that run.
+    """The identity of an event: site, sensor, boot id of the agent's run, and number of the clip in that run.
 
-    `str()` gives `site.sensor.boot.seq`, which is safe in URLs, keys and file names; `parse` reads it back.
+    `str()` returns `site.sensor.boot.seq`, which is safe in URLs, keys and file names. `parse` reads it back.
 
     Raises:
-        Invalid: a part that does not match its form.
+        Invalid: a part that does not match its pattern or range.
     """
 
     site: str
@@ -65,7 +65,7 @@ class EventId:
 
     @classmethod
     def parse(cls, text: str) -> "EventId":
-        """Read `site.sensor.boot.seq`.
+        """Parse `site.sensor.boot.seq`.
 
         Raises:
             Invalid: the text is not an event id.
@@ -104,7 +104,7 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class Flac:
-    """The clip itself, as the bytes of a mono FLAC file.
+    """The audio of a clip, as the bytes of a mono FLAC file.
 
     Raises:
         Invalid: no bytes, or not FLAC.
@@ -119,7 +119,7 @@ class Flac:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """Features computed on the sensor.
+    """The embedding of a clip, computed on the sensor.
 
     Attributes:
         space: id of the feature space.
@@ -151,15 +151,15 @@ class Event:
     """One clip that a sensor reports.
 
     Attributes:
-        id: identity; a repeat of the same id changes nothing anywhere.
-        captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST). Whether that
-            clock was right, the hub decides (`hub.domain.clocks`).
-        clock: whether the sensor's clock could be trusted; `unsynchronised` if it said a time that cannot be.
-        backfilled: True if the clip is a replay of old recordings, not heard now.
+        id: identity; a repeat of the same id has no effect.
+        captured_at: start of the clip by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST). The hub
+            decides whether that clock was right (`hub.domain.clocks`).
+        clock: whether the sensor's clock could be trusted; `unsynchronised` if its time was implausible.
+        backfilled: True if the clip is a replay of old recordings.
         duration_s: length of the clip in seconds, in (0, 60].
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
-        levels: measured at the full rate.
-        body: the clip or its embedding.
+        levels: sound levels, measured at the full rate.
+        body: audio of the clip, or its embedding.
 
     Raises:
         Invalid: a value outside its range.
@@ -186,10 +186,10 @@ class Event:
 
     @property
     def site(self) -> str:
-        """The network's name."""
+        """Return the site's name."""
         return self.id.site
 
     @property
     def place(self) -> str:
-        """`site/sensor`: the sensor's name across all sites."""
+        """Return `site/sensor`, the key of the sensor across all sites."""
         return f"{self.site}/{self.id.sensor}"

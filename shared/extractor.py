@@ -1,4 +1,4 @@
-"""The one interface between sound and features: a clip in, the bytes of a feature space out."""
+"""The interface of feature extractors: from an audio clip to the bytes of a feature space."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,19 +11,19 @@ from shared.events import CLIP_S
 from shared.feature_space import Features, FeatureSpace
 
 Sound = tuple[Waveform, int]
-"""A clip as decoded: float32 [samples], mono, full scale = 1.0; and its sample rate in Hz."""
+"""A decoded clip: float32 [samples], mono, full scale = 1.0; and its sample rate in Hz."""
 
 
 class FeatureExtractor(Protocol):
-    """Computes features of one feature space."""
+    """Compute features of one feature space."""
 
     @property
     def space(self) -> FeatureSpace:
-        """The feature space of what `extract` returns."""
+        """Return the feature space of the features."""
         ...
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
-        """Features of one clip.
+        """Return the features of one clip.
 
         Args:
             waveform: float32 [samples], mono, full scale = 1.0; cut or repeated to 10 s.
@@ -38,33 +38,33 @@ class FeatureExtractor(Protocol):
         ...
 
     def extract_many(self, clips: Sequence[Sound]) -> Features:
-        """Features of many clips, the same bytes as one by one.
+        """Return the features of many clips, the same bytes as clip by clip.
 
         Args:
-            clips: waveforms with their sample rates, as `extract` takes them; may be empty.
+            clips: waveforms with their sample rates, as for `extract`; may be empty.
 
         Returns:
             uint8 [n, frames, dimension] of `space`.
 
         Raises:
-            Invalid: one clip is what `extract` refuses; extract one by one to learn which.
+            Invalid: `extract` rejects one of the clips; extract them one by one to find it.
         """
         ...
 
 
 def resample_clip(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
-    """The 10 s clip an extractor works on: checked, resampled, cut or repeated.
+    """Check, resample, and cut or repeat a waveform to a clip of 10 s.
 
     Args:
         waveform: float32 [samples], full scale = 1.0.
         rate_hz: its sample rate in Hz, in [1,000, 384,000].
-        to_hz: the sample rate wanted, in Hz.
+        to_hz: sample rate of the result in Hz.
 
     Returns:
         float32 [10 * to_hz].
 
     Raises:
-        Invalid: see `Extractor.extract`.
+        Invalid: see `FeatureExtractor.extract`.
     """
     if waveform.ndim != 1 or not bool(np.isfinite(waveform).all()):
         raise InvalidError("a clip is one row of finite samples")

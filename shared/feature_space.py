@@ -1,7 +1,7 @@
-"""Feature spaces: what an array of features means, so that two spaces are never compared.
+"""Feature spaces: the identity and numeric form of features, so that two spaces are never compared.
 
-A feature space turns 10 seconds of sound into `frames` x `dimension` bytes. Its id travels with every
-embedding, archived event, index and checkpoint; mixing ids is an error, never a silent score.
+A feature space maps 10 seconds of audio to `frames` x `dimension` bytes. Every embedding, archived event, index and
+checkpoint contains its id. Comparing features of different ids raises an error.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class FeatureSpace:
         id: name and version, such as `vggish-pca-u8/1`.
         frames: time steps in one clip.
         dimension: values per frame.
-        low: what byte 0 stands for.
-        high: what byte 255 stands for.
+        low: value of byte 0.
+        high: value of byte 255.
     """
 
     id: str
@@ -36,7 +36,7 @@ class FeatureSpace:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of one clip's features: (frames, dimension)."""
+        """Return the shape of one clip's features: (frames, dimension)."""
         return (self.frames, self.dimension)
 
     def check(self, features: npt.NDArray[np.generic]) -> Features:
@@ -77,23 +77,23 @@ Source: the paper, section 5.1 ("108 x 128 feature vector").
 """
 
 EARWITNESS_SMALL: Final = FeatureSpace(id="earwitness-small-u8/1", frames=10, dimension=128, low=-2.0, high=2.0)
-"""Our own small backbone: a network that hears as YAMNet does, 8-bit quantised, about one frame a second.
+"""The small backbone that ships: a network distilled from YAMNet, 8-bit quantised, about one frame a second.
 
 Source: shared/backbones/earwitness-small.md.
 """
 
 SHORT_NAMES: Final = {"vggish": VGGISH.id, "earwitness-small": EARWITNESS_SMALL.id, "logmel": LOGMEL.id}
-"""Short names of the feature spaces that ship, as used in file names and on the command line."""
+"""Short names of the feature spaces that ship, for file names and the command line."""
 
 SPACES: Final = {space.id: space for space in (VGGISH, LOGMEL, EARWITNESS_SMALL)}
-"""Every feature space that is known; those a user brings along are registered at the start of the program."""
+"""Every known feature space; the program registers the user's own ones at its start."""
 
 
 def register_space(space: FeatureSpace) -> None:
-    """Make a feature space known.
+    """Register a feature space.
 
     Raises:
-        Invalid: another one has its id.
+        Invalid: another feature space has its id.
     """
     if SPACES.setdefault(space.id, space) != space:
         raise InvalidError(
@@ -102,10 +102,10 @@ def register_space(space: FeatureSpace) -> None:
 
 
 def get_space(space_id: str) -> FeatureSpace:
-    """Look a feature space up by its id.
+    """Return a feature space by its id.
 
     Raises:
-        Unsupported: an id that this build does not know.
+        Unsupported: this version does not know the id.
     """
     try:
         return SPACES[space_id]

@@ -1,6 +1,6 @@
 """Sound levels of a clip: LAeq and LAFmax, measured at the clip's full rate.
 
-1. Weight the clip with the A curve in the frequency domain (zero phase; the clip counts as periodic).
+1. Weight the clip with the A curve in the frequency domain (zero phase; the clip is treated as periodic).
 2. LAeq is the energy mean of the weighted clip.
 3. LAFmax smooths the weighted power with 125 ms, in steps of 1 ms, from rest, and takes the maximum.
 
@@ -23,7 +23,7 @@ from shared.events import Levels
 Floats = npt.NDArray[np.float64]
 
 FLOOR_DBFS: Final = -120.0
-"""What digital silence reads, so that no level is minus infinity; below every 16-bit converter's noise."""
+"""Level of digital silence, instead of minus infinity; below the noise of every 16-bit converter."""
 FAST_S: Final = 0.125
 """Time constant of the Fast weighting. Source: IEC 61672-1:2013, 3.8."""
 _STEP_S: Final = 0.001
@@ -33,7 +33,7 @@ _POLES_HZ: Final = (20.598997, 107.65265, 737.86223, 12194.217)
 
 
 def a_weighting_db(frequencies_hz: Floats) -> Floats:
-    """The A curve: gain in dB (float64, same shape) at frequencies in Hz; 0 at 1 kHz, -inf at 0 Hz.
+    """Return the A-weighting gain in dB (float64, same shape) at frequencies in Hz; 0 at 1 kHz, -inf at 0 Hz.
 
     Source: IEC 61672-1:2013, annex E.
     """
@@ -42,7 +42,7 @@ def a_weighting_db(frequencies_hz: Floats) -> Floats:
 
 
 def measure(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None = None) -> Levels:
-    """Measure one clip.
+    """Measure the sound levels of one clip.
 
     Args:
         waveform: float32 [samples], full scale = 1.0.

@@ -1,6 +1,6 @@
-"""Logging: constant event text plus fields, for a console or for a collector. Set up only in the CLIs.
+"""Logging for a console or a collector: a constant event text plus fields. Only the command lines set it up.
 
-Use `log.info("event archived", extra={"event": id})`: the text never changes, the facts are fields.
+Use `log.info("event archived", extra={"event": id})`: the text is constant, the values are fields.
 """
 
 import logging
@@ -47,7 +47,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Send this process's log to standard error."""
+    """Write this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)

@@ -1,11 +1,11 @@
-"""What travels over MQTT: the CBOR event message, the JSON state and alert messages.
+"""The messages on MQTT: the CBOR event message, and the JSON state and alert messages.
 
-Pydantic models stand at this boundary only; inside, the programs use `shared.events`.
-Every decoder caps the size before it parses and raises `Invalid` with a reason fit for a dead letter.
+Pydantic models are used at this boundary only; the programs use `shared.events` internally. Every decoder limits the
+size before it parses, and raises `Invalid` with a reason for the dead letter.
 
-Every number, text and list is bounded, and every time can be converted to UTC. An unknown field is ignored, so that a
-hub takes messages of newer sensors, and reads rows that a newer hub stored. A change of what a known field means
-raises `VERSION`, which a program that does not know it refuses.
+Every number, text and list is bounded, and every time can be converted to UTC. Decoders ignore unknown fields, so a
+hub accepts messages of newer sensors and rows that a newer hub stored. A change of the meaning of a known field
+increments `VERSION`. A program rejects messages with a version that it does not know.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,14 @@ EVENT_CAP_BYTES: Final = 8 * 1024 * 1024
 """Largest event message: 60 s of 48 kHz 16-bit mono that FLAC could not compress is 5.8 MB."""
 STATE_CAP_BYTES: Final = 16 * 1024
 STATE_EXPIRY_S: Final = 315_360_000
-"""Message expiry of a sensor's state, ten years. A broker that forwards a message takes off the time that the message
-waited there, so a hub knows when the state was sent, and measures the sensor's clock. Source: MQTT 5.0, 3.3.2.3.3."""
+"""Message expiry of a sensor's state in seconds: ten years. A broker that forwards a message subtracts the time for
+which it kept the message. So a hub knows when the state was sent, and measures the offset of the sensor's clock.
+Source: MQTT 5.0, 3.3.2.3.3."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 LAST: Final = LATEST - timedelta(seconds=1)
-"""Times of messages are in [EARLIEST, LATEST): every time zone's clock can show them. Source: `datetime.MAXYEAR`."""
+"""Times of messages are in [EARLIEST, LATEST), so they exist in every time zone. Source: `datetime.MAXYEAR`."""
 
 
 def in_utc(at: datetime) -> datetime:
@@ -53,7 +54,10 @@ def in_utc(at: datetime) -> datetime:
 
 
 def _end_in_utc(at: datetime) -> datetime:
-    """`in_utc`, but the year 9999, which stands for "no end", becomes `LAST`. Source: RFC 5280, 4.1.2.5."""
+    """Return the time in UTC like `in_utc`; the year 9999, which means "no end", becomes `LAST`.
+
+    Source: RFC 5280, 4.1.2.5.
+    """
     return LAST if at.year == LATEST.year and at.utcoffset() == timedelta() else in_utc(at)
 
 
@@ -61,15 +65,15 @@ Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 """A time of a message, always in UTC."""
 EndTime = Annotated[AwareDatetime, AfterValidator(_end_in_utc)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-"""Source: RFC 8259, 6 (integers that every program can read)."""
+"""A number of items. Source: RFC 8259, 6 (integers that every program can read)."""
 Decibels = Annotated[float, Field(ge=-200.0, le=200.0)]
 ItemId = Annotated[str, Field(max_length=256)]
-"""Id of an event, an episode or an alert, or a place."""
+"""Id of an event, an episode or an alert, or a sensor key (`site/sensor`)."""
 CategoryName = Annotated[str, Field(max_length=64)]
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Severity = Literal["notice", "recurring", "urgent"]
-"""`recurring`: it belongs to a rhythm; `urgent`: that, and far above ambient. Source: docs/flagging.md."""
+"""`recurring`: the episode recurs regularly; `urgent`: it does and is far above ambient. Source: docs/flagging.md."""
 
 
 class Message(BaseModel):
@@ -81,9 +85,9 @@ class Message(BaseModel):
 
 
 class EventMessage(Message):
-    """One event as sent: self-contained, so that it can be spooled, replayed, dead-lettered, archived whole.
+    """One event as sent. It is self-contained, so that it can be spooled, replayed, dead-lettered and archived.
 
-    Exactly one of `flac` and `embedding` is there; `space` names the embedding's feature space.
+    Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space.
     """
 
     version: Literal[1] = VERSION
@@ -106,14 +110,14 @@ class EventMessage(Message):
     @model_validator(mode="after")
     def _one_body(self) -> "EventMessage":
         if (self.flac is None) == (self.embedding is None):
-            raise ValueError("exactly one of flac and embedding must be there")
+            raise ValueError("exactly one of flac and embedding must be given")
         if (self.embedding is None) != (self.space is None):
             raise ValueError("an embedding needs its feature space, and audio must not name one")
         return self
 
 
 def encode_event(event: Event) -> bytes:
-    """Turn an event into its CBOR message (RFC 8949)."""
+    """Encode an event as a CBOR message (RFC 8949)."""
     body: dict[str, Any]
     match event.body:
         case Flac(data):
@@ -141,7 +145,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
-    """Read an event message; if a topic is given, it must be the sensor's own.
+    """Decode an event message; if a topic is given, it must be that of the same sensor.
 
     Raises:
         Invalid: too large, not CBOR, a field missing or out of range, wrong shape, or a message sent on another
@@ -152,7 +156,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         raise InvalidError(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
     try:
         fields = cbor2.loads(payload, max_depth=4)
-    except Exception as error:  # of whatever kind: values of tags are made by other modules
+    except Exception as error:  # any exception: other modules decode tagged values
         raise InvalidError(f"event message is not CBOR: {_truncated(error)}") from error
     message = _validate(EventMessage, fields, "event message")
     if topic is not None and (topic.site, topic.sensor) != (message.site, message.sensor):
@@ -182,17 +186,17 @@ def _body(message: EventMessage) -> Flac | Embedding:
 
 
 class SensorReport(Message):
-    """How a sensor keeps up, at a time: what hubs cannot know by what comes.
+    """State of a sensor's spool, source and connection at the time `at`.
 
-    `waiting` are events in the spool that the broker does not have yet; `spool` is how full that is, in [0, 1];
-    `dropped` are clips given up since the start, as the spool took no more. `certificate_end` is when the sensor's
-    certificate ends, if it has one.
+    `waiting` is the number of events in the spool that the broker does not have yet. `spool` is the used share of the
+    spool, in [0, 1]. `dropped` counts clips dropped since the start because the spool was full or failed.
+    `certificate_end` is the end of the validity of the sensor's certificate, if it has one.
 
-    `first_seq` and `highest_seq` are the first and the latest sequence number given in this boot, null before the
-    first clip; `previous_boot` and `previous_seq` are the boot before and the latest number that it kept on its disk.
-    `set_aside` are events kept in the spool that the broker cannot take; `spool_lost` are events that a damaged spool
-    lost since the start. `taken_over` counts since the start how often another client with this sensor's client id
-    ended its connection. `source_failure` says why the source delivers nothing, while it does not.
+    `first_seq` and `highest_seq` are the first and the latest sequence number of this boot, null before the first
+    clip. `previous_boot` and `previous_seq` are the previous boot and its latest sequence number in the spool.
+    `set_aside` counts events in the spool that the broker cannot take. `spool_lost` counts events that a damaged
+    spool lost since the start. `taken_over` counts connections since the start that another client with this sensor's
+    client id ended. `source_failure` is the reason why the source delivers nothing, null while it delivers.
     """
 
     at: Instant
@@ -213,7 +217,7 @@ class SensorReport(Message):
 class StateMessage(Message):
     """A sensor's retained state; the last will is the same message with state `lost` and without a report.
 
-    The boot id tells a late will of an old session from the present one. Source: Sparkplug 3.0, 5 and 6.
+    The boot id distinguishes a late will of an old session from the current session. Source: Sparkplug 3.0, 5 and 6.
     """
 
     version: Literal[1] = VERSION
@@ -231,12 +235,13 @@ class StateMessage(Message):
 class MatchMessage(Message):
     """One similar past event within an alert.
 
-    `level` is the level of similarity in [0, 8]; `shared` the probability that both events contain it, for
-    each category where that is likely. `rank` is what matches are ordered by: the level, and of models that know
-    finer kinds of sound how alike these are; in a search by source or by both, how alike the sources are, alone or
-    besides. `probability` is the highest, over the categories an alert is about, of the probability that both events
-    are the same kind of sound. `same_source` is the probability that both come from the same source (the same
-    machine, dog, siren, voice); null where the model knows no sources. Source: the paper, section 3.1.
+    `level` is the similarity score in [0, 8]. `shared` is the probability that both events contain a category, for
+    each category where that is likely. `rank` is the rank score by which matches are ordered: the similarity score,
+    plus the similarity of finer kinds of sound if the model has them. In a search by source, `rank` is the similarity
+    of the sources, alone or added. `match_probability` is the probability that both events are the same kind of
+    sound, the highest over the alert's categories. `same_source` is the probability that both come from the same
+    source (the same machine, dog, siren, voice), null if the model does not identify sources. Source: the paper,
+    section 3.1.
     """
 
     event: ItemId
@@ -251,9 +256,11 @@ class MatchMessage(Message):
 
 
 class ForecastWindow(Message):
-    """When a happening is likely next, how likely, and how likely a window of that length is without any pattern.
+    """The time window of the next expected episode.
 
-    Of `tried` such windows on held-out history, `hits` came true.
+    `probability` is the probability of an episode in this window, `base_rate` that of a window of the same length
+    without recurrence. `backtest_windows` such windows were tested on held-out history; `backtest_hits` of them
+    contained an episode.
     """
 
     start: Instant
@@ -265,7 +272,7 @@ class ForecastWindow(Message):
 
 
 class Recurrence(Message):
-    """How often, on how many days, since when and with what regularity a category was heard at a place."""
+    """The recurrence of a category at a sensor: number of episodes and days, first episode, regularity, forecast."""
 
     category: CategoryName
     episodes: Count
@@ -277,10 +284,10 @@ class Recurrence(Message):
 
 
 class SourceMessage(Message):
-    """Which machine, dog, siren or voice an alert's episode is of, and how often it was heard at the site.
+    """The source (one machine, dog, siren or voice) of an alert's episode, and its occurrences at the site.
 
-    `new` is true if it was not heard before; `probability` is that of the episode and the nearest source known before
-    it being the same. `times` counts occurrences, this one among them, since `since`.
+    `new` is true if this is the first occurrence. `probability` is the probability that the episode comes from the
+    most similar source known before. `times` counts occurrences since `since`, including this one.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{10}$")
@@ -294,18 +301,18 @@ class SourceMessage(Message):
 
 
 class AlertMessage(Message):
-    """The answer to "find similar past events": an event, what it resembles, and why.
+    """An alert: an event, its similar past events, and the reasons.
 
-    `categories` are those the alert is about, the surest first; `probability` that of the surest, `threshold` what it
-    had to reach at this site. `backfilled` is true for a replay of old recordings; `delay_s` is the time from the end
-    of the clip to its receipt. `episode` is the happening it belongs to, `linked` are simultaneous ones of nearby
-    sensors. `above_ambient_db` is LAeq over the level that the sensor hears nine tenths of the time. `recurrence`,
-    `source` (if the model knows sources), `linked`, `severity` and `shadow` (what a candidate network would have
-    stated) are there once the hub has looked them up, before the alert is told to anyone.
+    `categories` are the categories of the alert, the most probable first. `match_probability` is the probability of
+    the first one, `threshold` the minimum at this site. `backfilled` is true for a replay of old recordings.
+    `delay_s` is the time from the end of the clip to its receipt. `episode` is the episode of the event; `linked` are
+    simultaneous episodes of nearby sensors. `above_ambient_db` is LAeq above the level that is exceeded nine tenths
+    of the time. The hub adds `recurrence`, `source` (if the model identifies sources), `linked`, `severity` and
+    `shadow_probability` (the match probability of a candidate network) before it sends the alert.
 
-    `name` is there if the event is a named sound, with its id `name_id`; `name_probability` is P(same source) of the
+    `name` is given if the event is a named sound, with its id `name_id`. `name_probability` is P(same source) of the
     event and the closest example. `watched` is true if the alert was raised because a watched sound returned: such an
-    alert need not reach `threshold`, counts in no budget, and has the severity of the name.
+    alert need not reach `threshold`, does not count in the budget, and has the severity of the name.
     """
 
     version: Literal[1] = VERSION
@@ -337,7 +344,7 @@ class AlertMessage(Message):
 
     @model_validator(mode="after")
     def _known_categories(self) -> "AlertMessage":
-        named = {name for one in (self.presence, *(m.shared for m in self.matches)) for name in one}
+        named = {name for mapping in (self.presence, *(m.shared for m in self.matches)) for name in mapping}
         named |= {*self.categories, *([self.recurrence.category] if self.recurrence else [])}
         if unknown := named - set(CATEGORIES):
             raise ValueError(f"unknown categories {sorted(unknown)}")
@@ -348,15 +355,15 @@ JsonMessage = TypeVar("JsonMessage", StateMessage, AlertMessage)
 
 
 def encode_json(message: StateMessage | AlertMessage) -> bytes:
-    """Turn a state or alert message into UTF-8 JSON."""
+    """Encode a state or alert message as UTF-8 JSON."""
     return message.model_dump_json().encode()
 
 
 def decode_json(kind: type[JsonMessage], payload: bytes, max_bytes: int = STATE_CAP_BYTES) -> JsonMessage:
-    """Read a JSON message.
+    """Decode a JSON message.
 
     Raises:
-        Invalid: too large, not JSON, or not such a message.
+        Invalid: too large, not JSON, or not a message of this kind.
     """
     if len(payload) > max_bytes:
         raise InvalidError(f"{kind.__name__} of {len(payload)} bytes is over the cap of {max_bytes}")
@@ -373,20 +380,20 @@ def _validate(kind: type[EventMessage], fields: object, what: str) -> EventMessa
     except ValidationError as error:
         kind_of = UnsupportedError if _is_newer(error) else InvalidError
         raise kind_of(f"{what}: {_reasons(error)}") from error
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # of values that CBOR tags make
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # from tagged CBOR values
         raise InvalidError(f"{what}: {_truncated(error)}") from error
 
 
 def _is_newer(error: ValidationError) -> bool:
-    """Whether the message is of a later version of the contract."""
+    """Return whether the message has a later version than this program knows."""
     return any(
-        one["loc"] == ("version",) and isinstance(one["input"], int) and VERSION < one["input"] < 2**31
-        for one in error.errors(include_url=False, include_context=False)
+        fault["loc"] == ("version",) and isinstance(fault["input"], int) and VERSION < fault["input"] < 2**31
+        for fault in error.errors(include_url=False, include_context=False)
     )
 
 
 def _reasons(error: ValidationError) -> str:
-    """The first few faults, without the offending values: those may be large or private."""
+    """Return the first four faults without the values, which may be large or private."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)[:4]
     return "; ".join(_cut(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}") for e in errors)
 

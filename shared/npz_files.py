@@ -1,4 +1,4 @@
-"""Files of numpy arrays (.npz), read one way: nothing in them is executed, and no fault of one is a crash."""
+"""Read numpy arrays from .npz files. Nothing in a file is executed, and a damaged file raises a clear error."""
 
 import zipfile
 import zlib
@@ -16,11 +16,11 @@ _FAULTS = (ValueError, EOFError, KeyError, TypeError, RuntimeError, OverflowErro
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Read arrays from an .npz file; pickled objects are refused.
+    """Read arrays from an .npz file; pickled objects are rejected.
 
     Args:
-        path: of the file.
-        names: of the arrays that are read if they are there; all if None.
+        path: path of the file.
+        names: names of the arrays to read if they exist; all if None.
 
     Raises:
         Unavailable: the file cannot be opened.
@@ -29,15 +29,15 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
     name = printable(path)
     try:
         with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InvalidError(f"{name} is not an .npz file")
-            found = {one: arrays[one] for one in arrays.files if names is None or one in names}
+            arrays = {member: archive[member] for member in archive.files if names is None or member in names}
     except (*_FAULTS, zipfile.BadZipFile) as error:
         raise InvalidError(f"{name} is not a readable .npz file: {error}") from error
     except OSError as error:
         raise UnavailableError(f"cannot open {name}: {error.strerror or error}") from error
-    for one, array in found.items():
-        if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is no array
-            raise InvalidError(f"{name} is not a readable .npz file: {printable(one)} is not an array")
-    return found
+    for member, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # numpy returns the bytes of a member that is not an array
+            raise InvalidError(f"{name} is not a readable .npz file: {printable(member)} is not an array")
+    return arrays

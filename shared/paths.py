@@ -1,6 +1,6 @@
-"""Names of files: `~` in them, what is below a folder, and how they are told.
+"""File paths: expand `~`, list the files below a folder, and print names safely.
 
-A folder that a link leads to belongs to what is below a folder. What is passed over is counted and named.
+The listing follows links to folders. It counts and names the files that it skips.
 """
 
 import os
@@ -13,67 +13,67 @@ from typing import Final
 from shared.errors import InvalidError
 
 NAMED: Final = 3
-"""So many of what is passed over are told by name."""
+"""At most this many skipped files are named per reason."""
 
 
 def expanded(path: Path) -> Path:
     """Return a path with `~` replaced by the home directory.
 
     Raises:
-        Invalid: this user has none, or there is no such user.
+        Invalid: this user has no home directory, or the named user does not exist.
     """
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise InvalidError(
-            f"{printable(path)}: uid {os.getuid()} has no home directory that ~ could stand for: set HOME, or write"
-            " the whole path"
+            f"{printable(path)}: uid {os.getuid()} has no home directory to replace ~: set HOME, or give an absolute"
+            " path"
         ) from error
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a name or a text as one line that commands no terminal: control characters as escapes, ESC as `\x1b`.
+    r"""Return a name or a text as one line without control characters; these become escapes, ESC becomes `\x1b`.
 
-    A byte of a file's name that is no UTF-8 becomes an escape as well.
+    A byte of a file name that is not UTF-8 becomes an escape as well.
     """
-    return "".join(one if one.isprintable() else _escaped(one) for one in os.fspath(path))
+    return "".join(character if character.isprintable() else _escaped(character) for character in os.fspath(path))
 
 
 def _escaped(character: str) -> str:
-    code = ord(character) - 0xDC00  # of a byte that could not be decoded (PEP 383)
+    code = ord(character) - 0xDC00  # a byte that could not be decoded (PEP 383)
     return f"\\x{code:02x}" if 0x80 <= code <= 0xFF else character.encode("unicode_escape").decode()
 
 
 @dataclass(slots=True)
-class Below:
-    """What is below a folder.
+class FolderListing:
+    """The files below a folder.
 
     Attributes:
-        files: those that were wanted, sorted by path.
-        passed: names of what was passed over, by reason, such as `.mp3`.
+        files: files with the requested suffixes, sorted by path.
+        skipped: names of the other files, by reason, such as `.mp3`.
     """
 
     files: list[Path] = field(default_factory=list)
-    passed: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
 
-    def told(self) -> str:
-        """What was passed over in words, the most frequent first; empty if nothing was."""
-        words = []
-        for reason, count in Counter({reason: len(names) for reason, names in self.passed.items()}).most_common():
-            names = sorted(self.passed[reason])
+    def skipped_summary(self) -> str:
+        """Return the skipped files as text, the most frequent reason first; empty if none was skipped."""
+        parts = []
+        for reason, count in Counter({reason: len(names) for reason, names in self.skipped.items()}).most_common():
+            names = sorted(self.skipped[reason])
             more = ", ..." if count > NAMED else ""
-            words.append(f"{count} {reason} ({', '.join(names[:NAMED])}{more})")
-        return "; ".join(words)
+            parts.append(f"{count} {reason} ({', '.join(names[:NAMED])}{more})")
+        return "; ".join(parts)
 
 
-def files_below(root: Path, suffixes: Collection[str]) -> Below:
-    """Find files anywhere below a folder, in folders behind links too, each folder once.
+def files_below(root: Path, suffixes: Collection[str]) -> FolderListing:
+    """Find the files below a folder at any depth; follow links to folders, and read each folder once.
 
     Args:
-        root: the folder, or one file, which is then the only one, whatever its name.
-        suffixes: of the files that are wanted, lower case, with the dot.
+        root: the folder, or one file, which is then the only result under any name.
+        suffixes: suffixes of the requested files, lower case, with the dot.
     """
-    below = Below()
+    below = FolderListing()
     if root.is_file():
         below.files.append(root)
         return below
@@ -82,14 +82,14 @@ def files_below(root: Path, suffixes: Collection[str]) -> Below:
         if reason is None and suffix in suffixes:
             below.files.append(path)
         else:
-            names = below.passed.setdefault(reason or suffix or "without a suffix", [])
+            names = below.skipped.setdefault(reason or suffix or "without a suffix", [])
             names.append(printable(path.relative_to(root)))
     below.files.sort()
     return below
 
 
 def _walked(root: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield every file below a folder with why it is passed over, or None; a folder only if it is passed over."""
+    """Yield every file below a folder with the reason to skip it, or None; yield a folder only if it is skipped."""
     entered: set[tuple[int, int]] = set()
     waiting = [root]
     while waiting:

@@ -1,7 +1,7 @@
-"""Recordings, read in blocks: what is physically there is used, whatever a header says about its length.
+"""Read recordings in blocks. All samples in the file are read, regardless of the length in its header.
 
-A header's length is never trusted and never allocated: it may be unknown (a stream), too long (a cut file) or zero (a
-recorder that lost power). Memory is bounded by the block.
+The header's length is never trusted and never allocated: it may be unknown (a stream), too long (a cut file) or zero
+(a recorder that lost power). The size of a block bounds the memory.
 """
 
 import io
@@ -19,13 +19,13 @@ from shared.wav_header import with_true_size
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg")
 LOWEST_HZ: Final = 1_000
-"""Lowest sample rate that is read; that of the wire contract."""
+"""Lowest sample rate that is accepted; that of the wire contract."""
 HIGHEST_HZ: Final = 1_000_000
-"""Highest sample rate that is read; no recorder of sound in air has a higher one."""
+"""Highest sample rate that is accepted; no recorder of sound in air has a higher one."""
 MAX_SAMPLES_A_SECOND: Final = 4_000_000
 """Most samples in one second of all channels together, which bounds a block."""
 MAX_CHANNELS: Final = 32
-"""Most channels that are read: microphone arrays have fewer, and each costs time."""
+"""Most channels that are accepted: microphone arrays have fewer, and each costs time."""
 _UNKNOWN: Final = 1 << 40
 """libsndfile states more frames than this if a stream's header has none."""
 
@@ -33,12 +33,12 @@ _UNKNOWN: Final = 1 << 40
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is read forward only.
 
-    soundfile seeks after each read to where it is. That fails at the end of a FLAC file of unknown length, and
-    Opus then decodes a few samples differently.
+    soundfile seeks to the current position after each read. That fails at the end of a FLAC file of unknown length,
+    and Opus then decodes a few samples differently.
     """
 
     def seekable(self) -> bool:
-        """Say that it cannot seek."""
+        """Return False, so that soundfile does not seek."""
         return False
 
 
@@ -46,17 +46,17 @@ class Recording:
     """An open recording.
 
     Args:
-        file: seekable; not closed here.
+        file: seekable file; the caller closes it.
 
     Attributes:
         rate_hz: sample rate in Hz, in [1,000, 1,000,000].
-        channels: how many.
+        channels: number of channels, at most 32.
         format: libsndfile's name of the container, such as `FLAC`.
-        stated: samples of each channel that the header states; None if unknown.
-        faults: what is wrong with the file although it can be read; complete once all blocks were read.
+        stated: samples of each channel according to the header; None if unknown.
+        faults: faults of a readable file, as text; complete once all blocks were read.
 
     Raises:
-        Invalid: not a recording that libsndfile reads, or a rate or number of channels that none has.
+        Invalid: libsndfile cannot read the file, or its rate or number of channels is out of range.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -76,12 +76,12 @@ class Recording:
             raise InvalidError(f"{self.channels} channels at {self.rate_hz} Hz are more than can be read")
 
     def blocks(self, samples: int) -> Iterator[Samples]:
-        """Yield the sound from the beginning, each block float32 [samples, channels], the last one shorter.
+        """Yield the audio from the beginning, each block float32 [samples, channels], the last one shorter.
 
-        Where the file is damaged the sound ends, and `faults` says so.
+        The blocks end where the file is damaged, and `faults` then reports the damage.
 
         Args:
-            samples: of each channel in one block.
+            samples: samples of each channel in one block.
         """
         read = 0
         while True:
@@ -97,7 +97,7 @@ class Recording:
             self.faults.append(f"it holds {read / self.rate_hz:.1f} of {self.stated / self.rate_hz:.1f} s")
 
     def _next(self, samples: int) -> tuple[Samples, Exception | None]:
-        """Read one block, or what there was of it before an error: what the decoder had overwritten by then."""
+        """Read one block, or the part of it that the decoder had written before an error."""
         block = np.full((samples, self.channels), np.nan, dtype=np.float32)
         try:
             return self._file.read(out=block, always_2d=True), None
@@ -111,7 +111,7 @@ def opened(path: Path) -> Iterator[Recording]:
     """Open a recording for reading.
 
     Raises:
-        Invalid: the file is none, told without its name.
+        Invalid: the file is not a recording; the message does not name it.
         Unavailable: the file cannot be opened or read.
     """
     try:
@@ -125,8 +125,8 @@ def read_at_most(recording: Recording, seconds: float) -> Samples:
     """Read the beginning of a recording.
 
     Args:
-        recording: just opened.
-        seconds: most that is read.
+        recording: a recording that was just opened.
+        seconds: most seconds to read.
 
     Returns:
         float32 [samples, channels].
@@ -143,11 +143,11 @@ def read_at_most(recording: Recording, seconds: float) -> Samples:
 
 
 def of_bytes(data: bytes, formats: Collection[str] | None = None) -> Recording:
-    """Open a recording that is in memory.
+    """Open a recording in memory.
 
     Args:
-        data: of the file.
-        formats: libsndfile's names of those that are taken; all if None.
+        data: content of the file.
+        formats: libsndfile's names of the accepted formats; all if None.
 
     Raises:
         Invalid: see `Recording`; or another format.
@@ -159,5 +159,5 @@ def of_bytes(data: bytes, formats: Collection[str] | None = None) -> Recording:
 
 
 def _reason(error: Exception) -> str:
-    """What libsndfile says, without the file object that soundfile quotes."""
+    """Return libsndfile's error without the file object that soundfile includes."""
     return str(getattr(error, "error_string", "") or error)

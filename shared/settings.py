@@ -1,7 +1,7 @@
-"""Settings groups that both programs use, and the rule by which settings are loaded.
+"""Settings groups of both programs, and the loading of settings.
 
-Flags win over environment, environment over the TOML file, the file over defaults. Every field lives in a
-group, because pydantic-settings refuses a mistyped nested name but silently ignores a mistyped top-level one.
+Flags override the environment, the environment overrides the TOML file, the file overrides defaults. Every field is
+in a group, because pydantic-settings rejects a mistyped nested name and ignores a mistyped top-level one.
 """
 
 import os
@@ -19,7 +19,7 @@ from shared.text_files import first_line, read_toml
 
 
 class SettingsGroup(BaseModel):
-    """Base of every settings group: frozen, unknown names refused, `~` in paths expanded."""
+    """Base of every settings group: frozen, unknown names rejected, `~` in paths expanded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,22 +33,24 @@ class SettingsGroup(BaseModel):
 
 
 class MqttSettings(SettingsGroup):
-    """How to reach the MQTT 5 broker."""
+    """The connection to the MQTT 5 broker."""
 
-    host: str = Field("127.0.0.1", description="broker's host name or address")
-    port: int = Field(1883, ge=1, le=65535, description="broker's port; 8883 is usual with TLS")
-    username: str | None = Field(None, description="user name, if the broker asks for one")
+    host: str = Field("127.0.0.1", description="host name or address of the broker")
+    port: int = Field(1883, ge=1, le=65535, description="port of the broker; 8883 is usual with TLS")
+    username: str | None = Field(None, description="user name, if the broker requires one")
     password: SecretStr | None = Field(None, description="password; prefer password_file")
     password_file: Path | None = Field(None, description="file whose first line is the password")
-    tls: bool = Field(default=False, description="encrypt, and verify the broker's certificate")
-    ca_file: Path | None = Field(None, description="certificate authority; the system's if not given")
-    cert_file: Path | None = Field(None, description="client certificate, if the broker asks for one")
-    key_file: Path | None = Field(None, description="key of the client certificate")
+    tls: bool = Field(default=False, description="use TLS, and verify the broker's certificate")
+    ca_file: Path | None = Field(None, description="certificate authority (PEM); the system's if not given")
+    cert_file: Path | None = Field(None, description="client certificate, if the broker requires one")
+    key_file: Path | None = Field(None, description="private key of the client certificate")
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive interval in seconds")
     session_expiry_s: int = Field(
-        7 * 86_400, ge=0, le=0xFFFFFFFF, description="how long the broker keeps our session while we are away"
+        7 * 86_400, ge=0, le=0xFFFFFFFF, description="seconds that the broker keeps the session while disconnected"
     )
-    max_reconnect_delay_s: float = Field(60.0, gt=0, le=3600, description="longest wait between connection attempts")
+    max_reconnect_delay_s: float = Field(
+        60.0, gt=0, le=3600, description="longest wait between connection attempts, in seconds"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "MqttSettings":
@@ -61,11 +63,11 @@ class MqttSettings(SettingsGroup):
         return self
 
     def without_session(self) -> "MqttSettings":
-        """The same broker for a connection that leaves no session behind. Source: MQTT 5.0, 3.1.2.11.2."""
+        """Return settings for a connection that leaves no session at the broker. Source: MQTT 5.0, 3.1.2.11.2."""
         return self.model_copy(update={"session_expiry_s": 0})
 
     def resolve_password(self) -> str | None:
-        """The password, from wherever it is kept.
+        """Return the password, from the settings or from the password file.
 
         Raises:
             Invalid: the password file cannot be read, is empty or is not UTF-8.
@@ -79,7 +81,7 @@ class MqttSettings(SettingsGroup):
 
 
 class LogSettings(SettingsGroup):
-    """What is logged, and how."""
+    """Level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level shown")
     format: Literal["console", "json"] = Field("console", description="console for people, json for collectors")
@@ -92,12 +94,12 @@ def load_settings(kind: type[Settings], config: Path | None, overrides: Iterable
     """Build a program's settings once, at start.
 
     Args:
-        kind: the program's settings class.
+        kind: settings class of the program.
         config: TOML file, or None.
         overrides: `group.field=value` strings from `--set` flags; a list is written as in JSON or TOML.
 
     Raises:
-        Invalid: an unreadable file, an unknown name or a value out of range, told in words.
+        Invalid: an unreadable file, an unknown name or a value out of range; the message names it.
     """
     values: dict[str, Any] = {}
     if config is not None:
@@ -125,7 +127,7 @@ def load_settings(kind: type[Settings], config: Path | None, overrides: Iterable
 
 
 def unknown_env_vars(kind: type[BaseSettings], environment: Mapping[str, str] | None = None) -> list[str]:
-    """Environment variables with the program's prefix that name no group: typing errors, most likely."""
+    """Return the environment variables with the program's prefix that name no group, probably typing errors."""
     prefix = str(kind.model_config.get("env_prefix", "")).upper()
     known = {name.upper() for name in kind.model_fields}
     names = [n for n in (os.environ if environment is None else environment) if n.upper().startswith(prefix)]
@@ -138,7 +140,7 @@ def _list_or_text(value: str) -> str | list[object]:
     try:
         return list(tomllib.loads(f"value = {value}")["value"])
     except tomllib.TOMLDecodeError:
-        return value  # the field's own type says what is wrong
+        return value  # the validation of the field explains the fault
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _expanded(value: object) -> object:
-    """A value with `~` expanded in the paths that it is or holds."""
+    """Return a path, or a tuple with paths, with `~` expanded; return other values unchanged."""
     if isinstance(value, Path):
         return expanded(value)
-    return tuple(_expanded(one) for one in value) if isinstance(value, tuple) else value
+    return tuple(_expanded(element) for element in value) if isinstance(value, tuple) else value

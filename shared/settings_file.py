@@ -1,7 +1,7 @@
-"""Settings files that explain themselves: made from the settings' own descriptions, so that they cannot go stale.
+"""Write settings files with comments, generated from the descriptions of the settings.
 
-What is given stands as it is; beside it the most important settings stand as comments, with their defaults, and the
-others by name. A default's line is a setting once its `#` is gone; one that is not set wants a value besides.
+The file contains the given settings. Important settings that are not given are comments with their defaults; removing
+the `#` sets them, and one without a default also needs a value. Other settings are listed by name.
 """
 
 import json
@@ -21,15 +21,15 @@ Values = Mapping[str, Mapping[str, Any]]
 
 
 def render_settings_file(kind: type[BaseSettings], values: Values, important: Mapping[str, tuple[str, ...]]) -> str:
-    """A settings file as TOML with comments.
+    """Return a settings file as TOML with comments.
 
     Args:
-        kind: the program's settings class, every field of which is a group.
-        values: what is set, by group and field; secrets are written as they are.
-        important: fields that are shown although they are not set, by group.
+        kind: settings class of the program; every field of it is a group.
+        values: given values, by group and field; secrets are written in plain text.
+        important: fields to write as comments when they are not given, by group.
 
     Raises:
-        Invalid: a value that the settings would not take.
+        Invalid: the settings reject a value.
     """
     parts = []
     for name, field in kind.model_fields.items():
@@ -74,7 +74,9 @@ def _group(name: str, group: BaseModel, important: tuple[str, ...]) -> Iterator[
 
 
 def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(one, BaseModel) for one in value.values())
+    return (
+        isinstance(value, Mapping) and bool(value) and all(isinstance(table, BaseModel) for table in value.values())
+    )
 
 
 def _described(info: FieldInfo) -> str:
@@ -82,7 +84,7 @@ def _described(info: FieldInfo) -> str:
 
 
 def _example(value: object) -> object:
-    """A default; one that is not set is shown as an empty text."""
+    """Return the default to write; an empty text for None."""
     return "" if value is None else value
 
 
@@ -92,12 +94,12 @@ def _comment(text: str) -> Iterator[str]:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML writes it; JSON's texts, numbers and lists are TOML's."""
+    """Return a value as TOML; texts, numbers and lists are written as in JSON."""
     match value:
         case list() | tuple():
-            return f"[{', '.join(_toml(one) for one in value)}]"
+            return f"[{', '.join(_toml(element) for element in value)}]"
         case dict():
-            pairs = (f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+            pairs = (f"{json.dumps(key)} = {_toml(element)}" for key, element in value.items())
             return f"{{{', '.join(pairs)}}}"
         case SecretStr():
             return _toml(value.get_secret_value())

@@ -1,11 +1,12 @@
 """A synthetic street: random mixtures of the eight categories over traffic-like noise, for demo and training.
 
-1. A *character* is an integer seed that fixes what a source is (this jackhammer, that dog).
-2. A generator performs a character: it draws the parameters from the character and the timing from `rng`.
+1. A *character* is an integer seed that identifies a source (this jackhammer, that dog).
+2. A generator renders a performance of a character: it draws the parameters from the character and the timing from
+   `rng`.
 3. `make_scene` mixes up to three performances over a background at random levels.
-4. A `Cast` is a small pool of characters, so that the same source is heard again, at every sensor.
+4. A `SoundCast` is a small pool of characters, so that the same sources recur at every sensor.
 
-Everything here is a pure function of its generator. A waveform is float32 [samples], full scale = 1.0.
+All functions are pure functions of their generator. A waveform is float32 [samples], full scale = 1.0.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,23 +24,23 @@ Signal = npt.NDArray[np.floating]
 Random = np.random.Generator
 
 SOURCES_ODDS: Final = (0.12, 0.38, 0.32, 0.18)
-"""Odds that a scene holds 0, 1, 2 or 3 categories."""
+"""Probabilities that a scene contains 0, 1, 2 or 3 categories."""
 BACKGROUND_DBFS: Final = (-52.0, -34.0)
 """Range of the background's RMS level, dB re full scale."""
 ABOVE_BACKGROUND_DB: Final = (6.0, 24.0)
 """Range of a source's level over the background while it sounds, dB."""
 CEILING: Final = 0.97
-"""Peak to which a mixture that would clip is turned down."""
+"""Peak to which a mixture that would clip is scaled down."""
 _TABLE: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """One mixture and the truth about it.
+    """One mixture and its labels.
 
     Attributes:
         waveform: float32 [samples], in [-1, 1].
-        labels: names of the categories that sound in it.
+        labels: names of the categories in it.
     """
 
     waveform: Waveform
@@ -48,7 +49,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class SoundCast:
-    """The recurring sources of a neighbourhood: per category, the characters that may be heard."""
+    """The recurring sources of a neighbourhood: the characters of each category."""
 
     characters: Mapping[str, tuple[int, ...]]
 
@@ -58,7 +59,7 @@ class SoundCast:
 
         Args:
             seed: any integer from 0.
-            per_category: how many characters each category has, from 1.
+            per_category: number of characters of each category, from 1.
         """
         rng = np.random.default_rng(seed)
         drawn = rng.integers(2**32, size=(len(CATEGORIES), per_category))
@@ -73,7 +74,7 @@ def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: SoundC
     """Make one scene of 0 to 3 categories.
 
     Args:
-        rng: source of all randomness; an equal generator gives an equal scene.
+        rng: random generator; an equal generator gives an equal scene.
         rate_hz: sample rate in Hz, from 8,000.
         duration_s: length in seconds, in (0, 60].
         cast: recurring sources; None draws new ones every time.
@@ -111,7 +112,7 @@ def mix_scene(
 
 
 def render_source(category: str, character: int, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """Let one character sound: float64 [samples], of no particular level.
+    """Return a performance of one character: float64 [samples], of any level.
 
     Raises:
         Invalid: an unknown category.
@@ -122,7 +123,7 @@ def render_source(category: str, character: int, rng: Random, rate_hz: int, dura
 
 
 def background(rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """Traffic-like noise: a random spectral slope and slow swells; float64 [samples]."""
+    """Return traffic-like noise with a random spectral slope and slow swells; float64 [samples]."""
     samples = _samples(rate_hz, duration_s)
     slope, knee_hz = rng.uniform(0.6, 1.3), rng.uniform(60.0, 200.0)
     hum = _noise(rng, samples, rate_hz, lambda f: (1.0 + f / knee_hz) ** -slope)
@@ -130,7 +131,7 @@ def background(rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def engine(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """A motor that idles or revs: firing harmonics and noise in time with them."""
+    """Render a motor that idles or revs: firing harmonics and noise in time with them."""
     samples = _samples(rate_hz, duration_s)
     firing_hz, rough = of.uniform(24.0, 90.0), of.uniform(0.1, 0.5)
     table = _table(of, harmonics=24, rolloff=of.uniform(0.6, 1.3))
@@ -143,7 +144,7 @@ def engine(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def jackhammer(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """A machine that strikes 10 to 26 times a second, in runs of seconds."""
+    """Render a machine that strikes 10 to 26 times a second, in runs of seconds."""
     samples = _samples(rate_hz, duration_s)
     strike_hz, jitter = of.uniform(10.0, 26.0), of.uniform(0.005, 0.03)
     kernel = _ring(of, rate_hz, modes=5, low_hz=250.0, high_hz=3_500.0, decay_s=of.uniform(0.006, 0.02))
@@ -158,7 +159,7 @@ def jackhammer(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Sign
 
 
 def hammering(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """Blows by hand: groups of a few strikes, each ringing on its own."""
+    """Render hammering by hand: groups of a few strikes, each ringing separately."""
     samples = _samples(rate_hz, duration_s)
     gap_s = of.uniform(0.28, 0.75)
     kernel = _ring(
@@ -174,7 +175,7 @@ def hammering(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signa
 
 
 def saw(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """A powered saw: a whine that sags under load, and the hiss of the cut."""
+    """Render a powered saw: a whine that sags under load, and the hiss of the cut."""
     samples = _samples(rate_hz, duration_s)
     whine_hz, sag = of.uniform(500.0, 1_900.0), of.uniform(0.05, 0.25)
     table = _table(of, harmonics=5, rolloff=of.uniform(0.5, 1.0))
@@ -188,7 +189,7 @@ def saw(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def alert(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """A siren (wail, yelp or two-tone), a car horn, or a reversing beeper: the character decides."""
+    """Render a siren (wail, yelp or two-tone), a car horn, or a reversing beeper, by the character."""
     samples = _samples(rate_hz, duration_s)
     kind = int(of.integers(4))
     time = np.arange(samples) / rate_hz
@@ -212,7 +213,7 @@ def alert(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def music(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """A looped song: chords, a tune on the same scale, bass and a drum beat."""
+    """Render a looped song: chords, a tune on the same scale, bass and a drum beat."""
     samples = _samples(rate_hz, duration_s)
     beat_s, root_hz = 60.0 / of.uniform(80.0, 140.0), 110.0 * 2.0 ** of.uniform(0.0, 1.0)
     lead, pad = _table(of, 10, of.uniform(0.5, 1.5)), _table(of, 6, of.uniform(1.0, 2.0))
@@ -261,7 +262,7 @@ def music(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def voices(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """Voice-like babble: one to three talkers whose syllables glide through vowel formants."""
+    """Render voice-like babble: one to three talkers whose syllables glide through vowel formants."""
     out = np.zeros(_samples(rate_hz, duration_s))
     for _ in range(int(of.integers(1, 4))):
         pitch_hz, pace_s, tract = of.uniform(85.0, 260.0), of.uniform(0.14, 0.24), of.uniform(0.9, 1.15)
@@ -281,7 +282,7 @@ def voices(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
 
 
 def dog(of: Random, rng: Random, rate_hz: int, duration_s: float) -> Signal:
-    """Barks in groups: a short harmonic arch with a rough edge."""
+    """Render barks in groups: a short harmonic arch with a rough edge."""
     out = np.zeros(_samples(rate_hz, duration_s))
     pitch_hz, length_s, gap_s = of.uniform(260.0, 850.0), of.uniform(0.1, 0.24), of.uniform(0.3, 0.6)
     formants = np.asarray([of.uniform(500.0, 1_000.0), of.uniform(1_200.0, 1_900.0), 3_000.0])
@@ -323,7 +324,7 @@ def _samples(rate_hz: int, duration_s: float) -> int:
 
 
 def _scaled(sound: Signal, level_dbfs: float) -> Signal:
-    """Bring the RMS of the sounding part (the blocks within 20 dB of the loudest) to a level."""
+    """Scale a sound so that its active part (the blocks within 20 dB of the loudest) has this RMS level."""
     block = 2_048
     power = np.square(sound)
     blocks = np.add.reduceat(power, np.arange(0, power.size, block)) / block
@@ -333,7 +334,7 @@ def _scaled(sound: Signal, level_dbfs: float) -> Signal:
 
 
 def _noise(rng: Random, samples: int, rate_hz: int, shape: Callable[[Signal], Signal]) -> Signal:
-    """Gaussian noise with a spectral shape, RMS 1; float64 [samples]."""
+    """Return Gaussian noise with a spectral shape, RMS 1; float64 [samples]."""
     bins = samples // 2 + 1
     spectrum = rng.standard_normal((bins, 2), dtype=np.float32).view(np.complex64)[:, 0]
     gain = shape(np.fft.rfftfreq(samples, 1.0 / rate_hz)[:bins])
@@ -344,20 +345,20 @@ def _noise(rng: Random, samples: int, rate_hz: int, shape: Callable[[Signal], Si
 
 
 def _drift(rng: Random, samples: int, rate_hz: int, depth: float) -> Signal:
-    """A slow random wander around 1, between about 1 - depth and 1 + depth."""
+    """Return a slow random wander around 1, between about 1 - depth and 1 + depth."""
     knots = max(3, int(samples / rate_hz) + 2)
     return np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), 1 + depth * rng.uniform(-1, 1, knots))
 
 
 def _table(of: Random, harmonics: int, rolloff: float) -> Signal:
-    """One period of a tone: harmonics falling as 1 / k**rolloff, with random gains and phases; peak 1."""
+    """Return one period of a tone: harmonics falling as 1 / k**rolloff, with random gains and phases; peak 1."""
     k = np.arange(1, harmonics + 1)
     gains = of.uniform(0.4, 1.0, harmonics) / k**rolloff
     return _period(gains, of.uniform(0.0, 2.0 * np.pi, harmonics))
 
 
 def _vowel_table(formants_hz: Signal, pitch_hz: float) -> Signal:
-    """One period of a voice at this pitch, its harmonics shaped by three resonances."""
+    """Return one period of a voice at this pitch, its harmonics shaped by three resonances."""
     f = np.arange(1, max(2, int(4_000.0 / pitch_hz)) + 1) * pitch_hz
     widths = np.asarray([90.0, 120.0, 180.0])
     gains = np.sum(1.0 / (1.0 + ((f[:, None] - formants_hz) / widths) ** 2), axis=1) / np.sqrt(f / pitch_hz)
@@ -372,12 +373,12 @@ def _period(gains: Signal, phases: Signal) -> Signal:
 
 
 def _read(table: Signal, phase: Signal) -> Signal:
-    """Play a period along a phase counted in periods."""
+    """Read a period along a phase counted in periods."""
     return np.asarray(table[(phase * _TABLE).astype(np.int64) & (_TABLE - 1)])
 
 
 def _ring(of: Random, rate_hz: int, *, modes: int, low_hz: float, high_hz: float, decay_s: float) -> Signal:
-    """The sound of one blow: damped modes over a click; float64 [about 6 decays]."""
+    """Return the sound of one blow: damped modes over a click; float64 [about 6 decays]."""
     time = np.arange(max(8, int(6.0 * decay_s * rate_hz))) / rate_hz
     f = of.uniform(low_hz, min(high_hz, 0.45 * rate_hz), (modes, 1))
     decays_s = decay_s * of.uniform(0.4, 1.2, (modes, 1))
@@ -404,7 +405,7 @@ def _strike(times_s: Signal, gains: Signal, kernel: Signal, samples: int, rate_h
 def _runs(
     rng: Random, duration_s: float, on_s: tuple[float, float], off_s: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    """Random spells of activity, (start, end) in seconds; the first begins within the first pause."""
+    """Return random spells of activity, (start, end) in seconds; the first begins within the first pause."""
     spells = []
     at = rng.uniform(0.0, min(off_s[1], 0.3 * duration_s))
     while at < duration_s:
@@ -422,7 +423,7 @@ def _inside(times_s: Signal, spells: list[tuple[float, float]]) -> npt.NDArray[n
 
 
 def _gate(spells: list[tuple[float, float]], samples: int, rate_hz: int, ramp_s: float) -> Signal:
-    """1 inside the spells, 0 outside, with ramps."""
+    """Return 1 inside the spells and 0 outside, with ramps."""
     gate = np.zeros(samples)
     for start, end in spells:
         gate[int(start * rate_hz) : int(end * rate_hz)] = 1.0
@@ -430,7 +431,7 @@ def _gate(spells: list[tuple[float, float]], samples: int, rate_hz: int, ramp_s:
 
 
 def _smooth(signal: Signal, width: int) -> Signal:
-    """Moving average over `width` samples."""
+    """Return the moving average over `width` samples."""
     if width < 2:
         return signal
     total = np.cumsum(np.concatenate([np.zeros(width), signal]))
@@ -465,7 +466,7 @@ def _note(
 
 
 def _burst(out: Signal, rng: Random, gain: float, *, at_s: float, length_s: float, rate_hz: int) -> None:
-    """Add one decaying puff of bright noise to `out`."""
+    """Add one decaying burst of bright noise to `out`."""
     begin = int(at_s * rate_hz)
     length = min(int(length_s * rate_hz), out.size - begin)
     if length < 2:

@@ -1,4 +1,4 @@
-"""The eight coarse categories of urban noise, in the one order used by every matrix, model and message.
+"""The eight coarse categories of urban noise, in the order of every matrix, model and message.
 
 Source: SONYC-UST taxonomy, coarse level; the paper, section 4.1 and figure 2.
 """
@@ -23,7 +23,7 @@ COUNT: Final = len(CATEGORIES)
 
 
 def present(probabilities: Iterable[float], threshold: float = 0.5) -> tuple[str, ...]:
-    """Names of the categories whose probability reaches the threshold.
+    """Return the names of the categories whose probability reaches the threshold.
 
     Args:
         probabilities: eight values in [0, 1], in the order of `CATEGORIES`.

@@ -1,6 +1,6 @@
-"""Text files, read one way: UTF-8, a byte order mark dropped, every line end taken; faults are told with their line.
+"""Read text files: UTF-8, with or without a byte order mark, with any line end. Errors name the line.
 
-Settings, passwords, tables, verdicts, descriptions and lists all come through here.
+Both programs read settings, passwords, tables, verdicts, manifests and lists with this module.
 """
 
 import csv
@@ -30,8 +30,8 @@ class Row:
     """One row of a table.
 
     Attributes:
-        line: its number in the file, from 1; of a row of several lines the last.
-        cells: text by column.
+        line: line number in the file, from 1; for a row of several lines, that of the last.
+        cells: text by column name.
     """
 
     line: int
@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: it is not UTF-8, told with the line, or no text.
+        Invalid: the file is not UTF-8 or not text; the message names the line.
     """
     try:
         data = path.read_bytes()
@@ -56,8 +56,8 @@ def decoded(data: bytes, name: str) -> str:
     """Decode the bytes of a text file, as `read_text` does.
 
     Args:
-        data: of the file.
-        name: of the file, for errors.
+        data: content of the file.
+        name: name of the file, for errors.
 
     Raises:
         Invalid: see `read_text`.
@@ -81,11 +81,11 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def first_line(path: Path) -> str:
-    """Read a secret: the first line of a file, without its end.
+    """Read a secret: the first line of a file, without its line end.
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: it is not UTF-8, or its first line is empty.
+        Invalid: the file is not UTF-8, or its first line is empty.
     """
     line = read_text(path).partition("\n")[0]
     if not line.strip():
@@ -98,7 +98,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: it is not UTF-8 or not TOML, told with the line.
+        Invalid: the file is not UTF-8 or not TOML; the message names the line.
     """
     try:
         return tomllib.loads(read_text(path))
@@ -107,15 +107,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, columns: Collection[str]) -> list[Row]:
-    """Read a table with a header line, its columns separated by commas (RFC 4180); blank lines count for nothing.
+    """Read a CSV table with a header line (RFC 4180); blank lines are ignored.
 
     Args:
-        path: of the file.
-        columns: that it must have.
+        path: path of the file.
+        columns: names of the required columns.
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: it is not UTF-8, has other delimiters, or lacks columns, rows or cells; told with its line.
+        Invalid: the file is not UTF-8, has other delimiters, or lacks columns, rows or cells; the message names the
+            line.
     """
     name = printable(path)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
@@ -146,7 +147,7 @@ def _check_header(name: str, header: list[str], columns: Collection[str]) -> Non
             if delimiter in text:
                 raise InvalidError(f"{name}, line 1: its columns are separated by {words}: save it with commas")
     if missing:
-        there = f"; it has {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}" if any(header) else ""
-        raise InvalidError(f"{name}, line 1: there are no columns {', '.join(missing)}{there}")
-    if twice := sorted({one for one in header if header.count(one) > 1}):
-        raise InvalidError(f"{name}, line 1: the header has {', '.join(twice)} more than once")
+        existing = f"; it has {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}" if any(header) else ""
+        raise InvalidError(f"{name}, line 1: there are no columns {', '.join(missing)}{existing}")
+    if repeated := sorted({column for column in header if header.count(column) > 1}):
+        raise InvalidError(f"{name}, line 1: the header has {', '.join(repeated)} more than once")

@@ -1,7 +1,7 @@
-"""WAV headers that state less than the file holds: a recorder that lost power never wrote the final sizes.
+"""Repair WAV headers that state too few bytes, because a recorder lost power before it wrote the final sizes.
 
-libsndfile trusts a `data` chunk that states fewer bytes than there are. `with_true_size` presents such a file with
-its true size. A size that is too large needs nothing: libsndfile reads to the end of the file.
+libsndfile trusts such a `data` chunk. `with_true_size` presents such a file with its true size.
+A size that is too large needs no repair: libsndfile reads to the end of the file.
 Source: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF); EBU Tech 3306 (RF64, ds64).
 """
 
@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 MAX_CHUNKS: Final = 1_000
-"""A header with more chunks before its sound is no header."""
+"""A header with more chunks before the `data` chunk is invalid."""
 _WHOLE_S: Final = 1.0
-"""Bytes behind a `data` chunk with a size are sound if they last at least this long and are no chunks."""
+"""Bytes after a `data` chunk with a size are audio if they last at least this many seconds and are no chunks."""
 _LOOKED_AT: Final = 16 * 1024**2
-"""Most bytes behind the stated sound that are looked at; a second of sound that can be read is shorter."""
+"""Most bytes to read after the stated audio; one second of any readable audio is shorter."""
 _LARGEST: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """Where the sound is.
+    """Position and size of the audio.
 
     Attributes:
         order: byte order for `struct`.
-        data_at: position of the first byte of sound.
-        stated: bytes of sound that the header states.
-        bytes_per_s: of the format; 0 if it is not stated.
-        ds64_at: position of the 64-bit size of the sound in an RF64 file, else None.
+        data_at: position of the first byte of audio.
+        stated: bytes of audio according to the header.
+        bytes_per_s: bytes per second of the format; 0 if the header has none.
+        ds64_at: position of the 64-bit size of the audio in an RF64 file, else None.
     """
 
     order: str
@@ -39,7 +39,7 @@ class _Header:
 
 
 class _Patched(io.RawIOBase):
-    """A file with some bytes replaced while it is read."""
+    """A file in which some bytes are replaced when it is read."""
 
     def __init__(self, file: BinaryIO, patches: dict[int, bytes]) -> None:
         self._file = file
@@ -63,43 +63,43 @@ class _Patched(io.RawIOBase):
         data = self._file.read(len(view))
         view[: len(data)] = data
         for at, patch in self._patches.items():
-            for place, value in enumerate(patch, at - begin):
-                if 0 <= place < len(data):
-                    view[place] = value
+            for index, value in enumerate(patch, at - begin):
+                if 0 <= index < len(data):
+                    view[index] = value
         return len(data)
 
 
 def with_true_size(file: BinaryIO) -> tuple[BinaryIO | io.RawIOBase, str | None]:
-    """Present a WAV file with the size of its sound, and say what was wrong.
+    """Present a WAV file with the true size of its audio, and describe the repair.
 
     Args:
-        file: any file, seekable; it is left at its beginning.
+        file: any seekable file; its position is at the beginning afterwards.
 
     Returns:
-        The file itself and None if its header needs no repair or it is no WAV file; else a file that reads as if the
-        header were right, and the repair in words.
+        The file itself and None if it needs no repair or is not a WAV file. Otherwise a file that reads as if the
+        header were right, and the description of the fault.
     """
     header = _header(file)
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     if header is None:
         return file, None
-    there = end - header.data_at
-    if header.stated >= there or not _is_sound(file, header, end):
+    true_bytes = end - header.data_at
+    if header.stated >= true_bytes or not _is_sound(file, header, end):
         file.seek(0)
         return file, None
     file.seek(0)
-    size = struct.pack(f"{header.order}I", min(there, _LARGEST))
+    size = struct.pack(f"{header.order}I", min(true_bytes, _LARGEST))
     patches = {4: struct.pack(f"{header.order}I", min(end - 8, _LARGEST)), header.data_at - 4: size}
     if header.ds64_at is not None:
-        patches = {header.ds64_at: struct.pack(f"{header.order}Q", there)}
-    lasts = f", which last {there / header.bytes_per_s:.1f} s" if header.bytes_per_s else ""
-    words = f"its header states {header.stated} bytes of sound, it holds {there}{lasts}: all of them are used"
-    return _Patched(file, patches), words
+        patches = {header.ds64_at: struct.pack(f"{header.order}Q", true_bytes)}
+    lasts = f", which last {true_bytes / header.bytes_per_s:.1f} s" if header.bytes_per_s else ""
+    fault = f"its header states {header.stated} bytes of sound, it holds {true_bytes}{lasts}: all of them are used"
+    return _Patched(file, patches), fault
 
 
 def _header(file: BinaryIO) -> _Header | None:
-    """The header of a RIFF, RIFX or RF64 file; None of another, or of one that ends before its sound."""
+    """Return the header of a RIFF, RIFX or RF64 file; None for another file, or one that ends before its audio."""
     file.seek(0)
     start = file.read(12)
     if start[:4] not in {b"RIFF", b"RIFX", b"RF64"} or start[8:] != b"WAVE":
@@ -124,7 +124,7 @@ def _header(file: BinaryIO) -> _Header | None:
 
 
 def _is_sound(file: BinaryIO, header: _Header, end: int) -> bool:
-    """Whether what follows the stated sound is sound, and not chunks, padding or a stray tag."""
+    """Return whether the bytes after the stated audio are audio, and not chunks, padding or a stray tag."""
     rest_at = header.data_at + header.stated
     if any(_ends_in_chunks(file, at, end, header.order) for at in (rest_at, rest_at + header.stated % 2)):
         return False
@@ -136,7 +136,7 @@ def _is_sound(file: BinaryIO, header: _Header, end: int) -> bool:
 
 
 def _ends_in_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
-    """Whether chunks, one behind the other, fill a file from here to its end."""
+    """Return whether consecutive chunks fill a file from this position to its end."""
     for _ in range(MAX_CHUNKS):
         if end - at <= 1:
             return True

@@ -1,10 +1,11 @@
-"""The one way to run a thread that must live: a step, again and again, whatever it raises.
+"""Run a step repeatedly on a thread that continues after any exception.
 
-1. A step does one piece of work and returns how long to wait until the next, in seconds.
-2. `Unavailable` and `Busy` are expected: the step is tried again after a wait with full jitter that grows.
-3. Any other exception is a fault of ours. The traceback is logged once for each kind, the restart is counted, and the
-   step is tried again after the same wait. So a step leaves its state such that it can be tried again.
-4. A stop ends the wait at once; the thread ends after the step in hand.
+1. A step does one piece of work and returns the seconds to wait until the next step.
+2. After the expected errors `Unavailable` and `Overloaded` the step is tried again after a growing wait with full
+   jitter.
+3. Any other exception is a defect of the program. The worker logs the traceback once per kind, counts the restart,
+   and tries the step again after the same wait. So a step must leave a state from which it can be tried again.
+4. A stop ends the wait at once. The thread ends after the current step.
 """
 
 import logging
@@ -23,19 +24,19 @@ RETRY_CAP_S: Final = 10.0
 
 
 class Worker:
-    """Runs a step on a thread of its own until it is stopped.
+    """Run a step on a thread of its own until it is stopped.
 
     Args:
-        name: of the thread; log, metrics and `/healthz` name it.
-        step: one piece of work; returns the wait until the next in seconds, 0 for none.
-        failed: called after a step that raised, with the exception, to put the state right.
-        finish: called on the thread when it was stopped, after the last step.
+        name: name of the thread, for logs, metrics and `/healthz`.
+        step: function that does one piece of work and returns the seconds until the next step, 0 for none.
+        failed: function that restores the state after a step that raised; it gets the exception.
+        finish: function called on the thread after the last step.
         cap_s: longest wait after failures, in seconds.
 
     Attributes:
         stopping: set once the worker is to end; a step that waits should wait on it.
-        restarts: steps that raised what nobody expected.
-        waits: steps that raised `Unavailable` or `Busy`.
+        restarts: number of steps that raised an unexpected exception.
+        waits: number of steps that raised `Unavailable` or `Overloaded`.
     """
 
     def __init__(
@@ -62,44 +63,44 @@ class Worker:
 
     @property
     def well(self) -> bool:
-        """Whether it runs, was stopped, or was never started; False if its thread ended by itself."""
+        """Return whether the thread runs, was stopped, or was never started; False if it ended by itself."""
         return self._thread.ident is None or self._thread.is_alive() or self.stopping.is_set()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wind_down(self) -> None:
-        """Begin no further step."""
+        """Start no further step."""
         self.stopping.set()
 
     def stop(self, within_s: float | None = None) -> None:
-        """End, and wait for it, if it was started.
+        """Stop the worker, and wait for its thread if it was started.
 
         Args:
-            within_s: longest wait for the step in hand, in seconds; None waits for its end.
+            within_s: longest wait for the current step, in seconds; None waits for its end.
         """
         self.wind_down()
         if self._thread.is_alive():
             self._thread.join(within_s)
 
     def run(self) -> None:
-        """Work on the caller's thread until `wind_down`."""
+        """Run steps on the caller's thread until `wind_down`."""
         while not self.stopping.is_set():
             self.stopping.wait(self._try())
         self._guarded(self._finish)
 
     def _try(self) -> float:
-        """Take a step: how long to wait after it, in seconds."""
+        """Run a step; return the seconds to wait after it."""
         try:
             wait_s = self._step()
         except (UnavailableError, OverloadedError) as error:
             self.waits += 1
-            self._tell_wait(str(error))
+            self._log_wait(str(error))
             return self._back_off(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the thread lives on
+        except Exception as error:  # noqa: BLE001 - the thread must continue
             self.restarts += 1
-            self._tell_fault(error)
+            self._log_fault(error)
             return self._back_off(error)
         if self._reason:
             log.info("worker goes on", extra={"worker": self.name, "attempts": self._attempt})
@@ -112,16 +113,16 @@ class Worker:
         self._attempt += 1
         return wait_s
 
-    def _tell_wait(self, reason: str) -> None:
-        """Log a wait, at full level unless the last one had the same reason."""
+    def _log_wait(self, reason: str) -> None:
+        """Log a wait, at level debug if the last one had the same reason."""
         level = logging.DEBUG if reason == self._reason else logging.WARNING
         log.log(level, "worker waits", extra={"worker": self.name, "reason": reason, "attempt": self._attempt})
         self._reason = reason
 
-    def _tell_fault(self, error: Exception) -> None:
-        """Log a fault, with its traceback if it is the first of its kind: its type, and the line that raised it."""
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        kind = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+    def _log_fault(self, error: Exception) -> None:
+        """Log a fault, with its traceback if it is the first with this type and line of code."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        kind = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
         first = kind not in self._known
         self._known.add(kind)
         log.error(
@@ -135,15 +136,15 @@ class Worker:
         try:
             call()
         except Exception:
-            log.exception("worker could not be put right", extra={"worker": self.name})
+            log.exception("a worker's state could not be restored", extra={"worker": self.name})
 
 
 def every(period_s: float, work: Callable[[], object]) -> Callable[[], float]:
-    """Return a step that does some work again and again, the first time after one period.
+    """Return a step that runs some work periodically, the first time after one period.
 
     Args:
-        period_s: time between the end of the work and its next begin, in seconds.
-        work: what is done.
+        period_s: seconds between the end of the work and its next start.
+        work: the work.
     """
     begun = False
 

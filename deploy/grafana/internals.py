@@ -1,4 +1,4 @@
-"""Dashboard of the hub: what comes in, goes through and goes out, and what room there is."""
+"""Dashboard of the hub: input, processing, output and capacity."""
 
 from typing import Final
 
@@ -10,61 +10,63 @@ QUANTILE: Final = "histogram_quantile({q}, sum by (le{by}) (rate(earwitness_hub_
 
 
 def quantiles(name: str) -> list[tuple[str, str]]:
-    """Half of all and 95 % of all within, of a histogram of the hub."""
+    """Return queries for the median and the 95th percentile of a histogram of the hub."""
     return [(QUANTILE.format(q=q, by="", name=name, hub=HUB, rate=RATE), f"{q:.0%}") for q in (0.5, 0.95)]
 
 
 def rates(*names: tuple[str, str]) -> list[tuple[str, str]]:
-    """Rates of counters of the hub, with their legends."""
+    """Return queries for the rates of counters of the hub, with their legends."""
     return [(f"sum(rate(earwitness_hub_{name}_total{{{HUB}}}[{RATE}]))", legend) for name, legend in names]
 
 
 INTERNALS: Final[Rows] = [
     (
-        "In",
+        "Input",
         [
             Panel(
                 "Events a second",
                 "none",
                 rates(
-                    ("events_received", "received"), ("events_archived", "archived"), ("events_duplicate", "repeats")
+                    ("events_received", "received"),
+                    ("events_archived", "archived"),
+                    ("events_duplicate", "duplicates"),
                 ),
             ),
             Panel(
                 "Queue",
                 "percentunit",
                 [(f"earwitness:intake_queue:ratio{{{HUB}}}", "{{instance}}")],
-                "Of ingest.max_in_flight. When it is full the hub reads no more, and events wait at the broker.",
+                "Share of ingest.max_in_flight. When it is full, events wait at the broker.",
                 steps=(0.5, 0.9),
             ),
             Panel(
-                "Trouble",
+                "Errors",
                 "none",
                 [
                     (f"sum(increase(earwitness_hub_{name}_total{{{HUB}}}[1h]))", legend)
                     for name, legend in (
                         ("messages_dead_lettered", "dead letters"),
-                        ("messages_quarantined", "of these, faults of ours"),
-                        ("events_retimed", "events of wrong clocks"),
-                        ("retention_pauses", "removals refused"),
-                        ("rows_unreadable", "stored rows left out"),
-                        ("audio_file_failures", "clips not written or removed"),
-                        ("store_retries", "waits for the store"),
-                        ("backpressure_disconnects", "pauses"),
+                        ("messages_quarantined", "of these, unexpected errors"),
+                        ("events_retimed", "events with wrong times"),
+                        ("retention_pauses", "retention pauses"),
+                        ("rows_unreadable", "unreadable rows"),
+                        ("audio_file_failures", "audio files not written or removed"),
+                        ("store_retries", "store retries"),
+                        ("backpressure_disconnects", "back-pressure disconnects"),
                     )
                 ],
-                "Within an hour. All of them are zero on a good day.",
+                "Within an hour. All are normally zero.",
             ),
             Panel(
                 "Restarts of threads",
                 "none",
                 [(f"sum by (worker) (increase(earwitness_hub_worker_restarts_total{{{HUB}}}[1h]))", "{{worker}}")],
-                "Within an hour. Each is an error that nobody expected; the log has its traceback.",
+                "Within an hour. Each is an unexpected error; the log has its traceback.",
             ),
         ],
     ),
     (
-        "Through",
+        "Processing",
         [
             Panel(
                 "Heartbeat",
@@ -83,7 +85,7 @@ INTERNALS: Final[Rows] = [
                         "{{stage}}",
                     )
                 ],
-                "Of a batch of events.",
+                "Per batch of events.",
                 exemplars=True,
             ),
             Panel("End of clip to receipt", "s", quantiles("event_delivery_delay_seconds")),
@@ -105,7 +107,7 @@ INTERNALS: Final[Rows] = [
                 "Connections",
                 "none",
                 [
-                    (f"earwitness_hub_ready{{{HUB}}}", "takes events {{instance}}"),
+                    (f"earwitness_hub_ready{{{HUB}}}", "ready {{instance}}"),
                     (f"earwitness_hub_broker_connected{{{HUB}}}", "broker {{instance}}"),
                     (f"earwitness_store_up{{{HUB}}}", "store {{instance}}"),
                 ],
@@ -114,15 +116,15 @@ INTERNALS: Final[Rows] = [
         ],
     ),
     (
-        "Out",
+        "Output",
         [
             Panel(
                 "Alerts an hour",
                 "none",
                 [
                     (f"sum(increase(earwitness_hub_alerts_total{{{HUB}}}[1h]))", "raised"),
-                    (f"sum(increase(earwitness_hub_alerts_published_total{{{HUB}}}[1h]))", "with the broker"),
-                    ("max(earwitness_store_alerts_unpublished)", "not yet with the broker"),
+                    (f"sum(increase(earwitness_hub_alerts_published_total{{{HUB}}}[1h]))", "published"),
+                    ("max(earwitness_store_alerts_unpublished)", "not yet published"),
                 ],
             ),
             Panel(
@@ -136,39 +138,39 @@ INTERNALS: Final[Rows] = [
                 "none",
                 [
                     ("max(earwitness_store_sources)", "sources"),
-                    ("max(earwitness_store_source_episodes_pending)", "episodes not yet filed"),
+                    ("max(earwitness_store_source_episodes_pending)", "episodes pending"),
                     (
                         f"sum by (outcome) (increase(earwitness_hub_source_episodes_total{{{HUB}}}[1h]))",
                         "episodes an hour: {{outcome}}",
                     ),
                 ],
-                "Episodes of one machine, dog, siren or voice are filed into a source after they are archived.",
+                "The hub assigns each archived episode to a source: one machine, dog, siren or voice.",
             ),
             Panel(
                 "Notifications",
                 "none",
                 [
                     (
-                        f"sum by (notifier, outcome) (increase(earwitness_hub_notifications_total{{{HUB}}}[1h]))",
+                        f"sum by (channel, outcome) (increase(earwitness_hub_notifications_total{{{HUB}}}[1h]))",
                         "{{channel}} {{outcome}}",
                     )
                 ],
                 "Within an hour.",
             ),
             Panel(
-                "Wait for a person",
+                "Waiting for a person",
                 "none",
                 [
                     ("max(earwitness_store_dead_letters)", "dead letters of sensors"),
-                    ("max(earwitness_store_dead_letters_discarded_total)", "of these, made room for newer ones"),
-                    ("max by (channel) (earwitness_store_notification_dead_letters)", "given up by {{channel}}"),
+                    ("max(earwitness_store_dead_letters_discarded_total)", "of these, discarded for newer ones"),
+                    ("max by (channel) (earwitness_store_notification_dead_letters)", "dead letters of {{channel}}"),
                     ("max by (channel) (earwitness_store_notifications_pending)", "waiting for {{channel}}"),
                 ],
             ),
         ],
     ),
     (
-        "Room",
+        "Capacity",
         [
             Panel(
                 "Store memory",
@@ -199,12 +201,12 @@ INTERNALS: Final[Rows] = [
                 "Hub memory",
                 "bytes",
                 [
-                    (f'process_resident_memory_bytes{{{HUB}, job="earwitness-hub"}}', "{{instance}} all"),
+                    (f'process_resident_memory_bytes{{{HUB}, job="earwitness-hub"}}', "{{instance}} process"),
                     (f"earwitness_hub_index_bytes{{{HUB}}}", "{{instance}} index {{space}}"),
-                    (f"earwitness_hub_messages_in_flight_bytes{{{HUB}}}", "{{instance}} messages that wait"),
+                    (f"earwitness_hub_messages_in_flight_bytes{{{HUB}}}", "{{instance}} messages in flight"),
                     (
                         f"earwitness_hub_messages_in_flight_limit_bytes{{{HUB}}}",
-                        "{{instance}} messages that may wait",
+                        "{{instance}} limit of messages in flight",
                     ),
                 ],
             ),

@@ -1,7 +1,7 @@
-"""Writes deploy/grafana/dashboards/*.json: `python deploy/grafana/make_dashboards.py`. A test keeps them up to date.
+"""Write deploy/grafana/dashboards/*.json: `python deploy/grafana/make_dashboards.py`. A test compares them.
 
-Every panel is an entry of `network`, `internals` or `models`: what it shows, in which unit, and the expressions;
-`tests/servers/test_metrics.py` asks a real Prometheus each of them. With `--print`, they are printed instead.
+Every panel is an entry of `network`, `internals` or `models`: title, unit and expressions.
+`tests/servers/test_metrics.py` evaluates each expression in a real Prometheus. `--print` prints the JSON instead.
 """
 
 import json
@@ -18,7 +18,7 @@ FOLDER: Final = Path(__file__).parent / "dashboards"
 
 
 def dashboards() -> dict[str, str]:
-    """All dashboards, by file name."""
+    """Return all dashboards as JSON, by file name."""
     sensors = [
         ("site", "label_values(earwitness:sensor_state, site)"),
         ("sensor", 'label_values(earwitness:sensor_state{site="$site"}, sensor)'),
@@ -34,7 +34,7 @@ def dashboards() -> dict[str, str]:
 
 if __name__ == "__main__":
     if "--print" in sys.argv:
-        print(json.dumps(dashboards()))  # noqa: T201 - what it is asked for
+        print(json.dumps(dashboards()))  # noqa: T201 - the output of --print
         sys.exit()
     FOLDER.mkdir(exist_ok=True)
     for name, text in dashboards().items():

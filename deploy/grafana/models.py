@@ -1,4 +1,4 @@
-"""Dashboard of the models: whether searches find what is there, drift, and what people say."""
+"""Dashboard of the models: search recall, drift and verdicts."""
 
 from typing import Final
 
@@ -13,61 +13,63 @@ MODELS: Final[Rows] = [
                 "percentunit",
                 [
                     ("min by (space) (earwitness_hub_search_recall_ratio)", "{{space}}"),
-                    ("max(earwitness_hub_search_recall_target_ratio)", "wanted"),
+                    ("max(earwitness_hub_search_recall_target_ratio)", "target"),
                 ],
-                "Share of an exact scan's ten best that searches find, on live queries; not of the backend `engine`.",
+                "Share of an exact scan's ten best that live searches find. The backend `redis` has none.",
             ),
             Panel("Candidates", "none", [("max by (space) (earwitness_hub_search_candidates)", "{{space}}")]),
             Panel(
-                "Gap of the last match", "none", [("max by (space) (earwitness_hub_search_rank_loss)", "{{space}}")]
+                "Rank loss of the last match",
+                "none",
+                [("max by (space) (earwitness_hub_search_rank_loss)", "{{space}}")],
             ),
         ],
     ),
     (
-        "Drift: below 0.1 nothing changed, over 0.25 much did",
+        "Drift (PSI): below 0.1 stable, above 0.25 large",
         [
             Panel(
                 "Presence",
                 "none",
                 [('earwitness:model_presence_psi{reference="deployment"}', "{{category}} {{space}}")],
-                "How far each category's presence is from what was first heard here: population stability index.",
+                "Population stability index of each category's presence, against the first days of this deployment.",
                 steps=(0.1, 0.25),
             ),
             Panel(
                 "Embeddings",
                 "none",
                 [('earwitness:model_embedding_psi{reference="deployment"}', "{{space}}")],
-                "The sound itself, before any network of ours: microphones, windscreens, places.",
+                "The input of the network: microphones, windscreens and positions change it.",
                 steps=(0.1, 0.25),
             ),
             Panel(
-                "Likeness",
+                "Match probability",
                 "none",
                 [("max(earwitness_model_match_probability_psi)", "of episodes")],
-                "How much happenings resemble past ones.",
+                "Distribution of the match probabilities of episodes.",
                 steps=(0.1, 0.25),
             ),
             Panel(
-                "Unlike what was learnt from",
+                "Distance from the training data",
                 "none",
                 [
                     ('earwitness:model_presence_psi{reference="training"}', "{{category}} {{space}}"),
                     ('earwitness:model_embedding_psi{reference="training"}', "embeddings {{space}}"),
                 ],
-                "The same index against the network's training record. Every place is unlike it; the more it is, the"
-                " more training with feedback is worth.",
+                "PSI against the network's training data. Every deployment differs from it. The larger PSI, the more"
+                " training with feedback helps.",
             ),
             Panel(
-                "Heard, and learnt from",
+                "Presence here and in training",
                 "percentunit",
                 [
-                    ("max by (category, space) (earwitness_model_presence_ratio)", "{{category}} heard ({{space}})"),
+                    ("max by (category, space) (earwitness_model_presence_ratio)", "{{category}} here ({{space}})"),
                     (
                         (
                             "max by (category, space) (earwitness_model_training_presence_ratio)"
                             " and on (space) earwitness_model_presence_ratio"
                         ),
-                        "{{category}} learnt ({{space}})",
+                        "{{category}} in training ({{space}})",
                     ),
                 ],
                 "Share of clips with each category.",
@@ -76,34 +78,34 @@ MODELS: Final[Rows] = [
                 "Measured on",
                 "none",
                 [
-                    ("max by (space) (earwitness_model_drift_events)", "lately, {{space}}"),
+                    ("max by (space) (earwitness_model_drift_events)", "recent, {{space}}"),
                     (
                         "max by (space, reference) (earwitness_model_reference_events)",
                         "reference {{reference}}, {{space}}",
                     ),
                 ],
-                "Events. With no reference yet there is no drift to tell.",
+                "Events. Drift is measured once there is a reference.",
             ),
         ],
     ),
     (
-        "What people say",
+        "Verdicts",
         [
             Panel(
                 "Calibration",
                 "percentunit",
                 [
-                    ("max(earwitness_model_mean_predicted_probability)", "stated"),
-                    ("max(earwitness_model_observed_precision)", "right"),
+                    ("max(earwitness_model_mean_predicted_probability)", "predicted"),
+                    ("max(earwitness_model_observed_precision)", "observed"),
                 ],
-                "Of alerts judged within 30 days: how sure they were, and how often people agreed.",
+                "Alerts with a verdict in 30 days: mean predicted probability, and share that people confirmed.",
             ),
             Panel("Verdicts", "none", [("max by (verdict) (earwitness_store_verdicts)", "{{verdict}}")]),
             Panel(
-                "Candidate network in the shadow",
+                "Shadow model",
                 "none",
                 [("sum by (agrees) (increase(earwitness_hub_shadow_alerts_total[$__range]))", "agrees: {{agrees}}")],
-                "Of the time shown.",
+                "Within the time shown.",
             ),
         ],
     ),

@@ -10,8 +10,8 @@ OVERVIEW: Final[Rows] = [
     (
         "Now",
         [
-            number("Sensors heard", "none", 'sum(earwitness:sensor_state{state="online"})'),
-            number("Sensors not heard", "none", 'sum(earwitness:sensor_state{state=~"silent|lost"})', (1, 5)),
+            number("Sensors online", "none", 'sum(earwitness:sensor_state{state="online"})'),
+            number("Sensors offline", "none", 'sum(earwitness:sensor_state{state=~"silent|lost"})', (1, 5)),
             number("Events a second", "none", "earwitness:events_archived:rate5m"),
             number("Alerts in 24 hours", "none", "sum(increase(earwitness_hub_alerts_total[24h]))"),
             number(
@@ -21,21 +21,21 @@ OVERVIEW: Final[Rows] = [
         ],
     ),
     (
-        "What needs somebody",
+        "Needs attention",
         [
             Panel(
-                "Firing",
+                "Firing alerts",
                 "none",
                 [('ALERTS{alertname=~"Earwitness.*", alertstate="firing"}', "")],
-                "docs/operate.md has a section for each.",
+                "docs/operate.md has a runbook for each.",
                 "table",
                 12,
             ),
             Panel(
-                "Sensors that are not heard",
+                "Offline sensors",
                 "none",
                 [('earwitness:sensor_state{state=~"silent|lost"} == 1', "")],
-                "silent: nothing for ten minutes; lost: the broker noticed that it went.",
+                "silent: no event for ten minutes. lost: the broker lost its connection.",
                 "table",
                 12,
             ),
@@ -49,8 +49,8 @@ OVERVIEW: Final[Rows] = [
             Panel(
                 "Late events",
                 "percentunit",
-                [("earwitness:events_late:ratio_rate1h", "over a minute late")],
-                "Share received more than a minute after their end, within an hour.",
+                [("earwitness:events_late:ratio_rate1h", "more than a minute late")],
+                "Share of events received more than a minute after the end of their clip, within an hour.",
                 steps=(0.05, 0.2),
             ),
             Panel(
@@ -64,14 +64,14 @@ OVERVIEW: Final[Rows] = [
                 "Missing events, worst ten",
                 "none",
                 [("topk(10, earwitness:sensor_events_missing)", "{{site}}/{{sensor}}")],
-                "Numbers that never came, since the sensor is known. A slope is a loss that goes on.",
+                "Sequence numbers never received since the sensor was first seen. A slope means continuing loss.",
                 width=12,
             ),
             Panel(
                 "Spools, fullest ten",
                 "percentunit",
                 [("topk(10, max by (site, sensor) (earwitness_sensor_spool_used_ratio))", "{{site}}/{{sensor}}")],
-                "As connected sensors reported last.",
+                "Last report of each connected sensor.",
                 width=12,
                 steps=(0.5, 0.8),
             ),
@@ -79,7 +79,7 @@ OVERVIEW: Final[Rows] = [
                 "Clips dropped, worst ten",
                 "none",
                 [("topk(10, max by (site, sensor) (earwitness_sensor_clips_dropped_total))", "{{site}}/{{sensor}}")],
-                "Since the sensor was started: its spool took no more.",
+                "Since the sensor started. Its spool accepted no more.",
                 width=12,
             ),
         ],
@@ -90,10 +90,10 @@ ONE_SENSOR: Final[Rows] = [
         "$site/$sensor",
         [
             number(
-                "Heard", "none", f'max(earwitness:sensor_state{{{SENSOR}, state="online"}})', (1, 1), rising=False
+                "Online", "none", f'max(earwitness:sensor_state{{{SENSOR}, state="online"}})', (1, 1), rising=False
             ),
             number(
-                "Last heard, since",
+                "Last event, since",
                 "s",
                 AGE.format(f"earwitness:sensor_last_event_timestamp_seconds{{{SENSOR}}}"),
                 (60, 600),
@@ -107,14 +107,14 @@ ONE_SENSOR: Final[Rows] = [
                 "s",
                 AGE.format(f"earwitness_sensor_last_signal_timestamp_seconds{{{SENSOR}}}"),
                 (600, 1_800),
-                text="Since its level last lay above that of a dead microphone.",
+                text="Time since the level was last above that of a dead microphone.",
             ),
             number(
-                "Movement, since",
+                "Level change, since",
                 "s",
                 AGE.format(f"earwitness_sensor_last_level_change_timestamp_seconds{{{SENSOR}}}"),
                 (3_600, 21_600),
-                text="Since its level last moved by monitoring.min_level_change_db.",
+                text="Time since the level last changed by monitoring.min_level_change_db.",
             ),
         ],
     ),
@@ -129,14 +129,14 @@ ONE_SENSOR: Final[Rows] = [
                 "Waiting in its spool",
                 "none",
                 [(f"max(earwitness_sensor_spool_events{{{SENSOR}}})", "events")],
-                "As it reported last.",
+                "Its last report.",
                 width=12,
             ),
             Panel(
                 "Clips dropped",
                 "none",
                 [(f"max(earwitness_sensor_clips_dropped_total{{{SENSOR}}})", "clips")],
-                "Since it was started: its spool took no more.",
+                "Since it started. Its spool accepted no more.",
                 width=12,
             ),
         ],

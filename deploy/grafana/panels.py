@@ -1,4 +1,4 @@
-"""Panels and dashboards, from what they show to what Grafana reads."""
+"""Build Grafana dashboards from short descriptions of their panels."""
 
 import json
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ class Panel:
     """One panel.
 
     Attributes:
-        title: what it shows.
-        unit: Grafana's name of it.
+        title: heading.
+        unit: Grafana's name of the unit.
         queries: expressions, each with its legend.
-        text: what to make of it.
+        text: description.
         kind: one number, lines over time, or a table.
-        width: of 24 columns.
-        steps: values from which on it is orange and red; none: always green.
-        rising: whether high is bad.
-        exemplars: whether single events are shown too.
-        most: highest value of the axis.
+        width: columns of 24.
+        steps: limits of orange and red; None: always green.
+        rising: whether high values are bad.
+        exemplars: whether to show single events too.
+        most: upper limit of the axis.
     """
 
     title: str
@@ -59,64 +59,64 @@ def number(
     rising: bool = True,
     text: str = "",
 ) -> Panel:
-    """One number, four columns wide."""
+    """Return a panel of one number, four columns wide."""
     return Panel(title, unit, [(query, "")], text, "stat", 4, steps, rising)
 
 
-def query(one: Panel, expr: str, legend: str) -> prometheus.Dataquery:
-    """A panel's query."""
-    asked = prometheus.Dataquery().expr(expr).datasource(SOURCE).exemplar(one.exemplars)
+def query(spec: Panel, expr: str, legend: str) -> prometheus.Dataquery:
+    """Return the Grafana query of a panel."""
+    target_query = prometheus.Dataquery().expr(expr).datasource(SOURCE).exemplar(spec.exemplars)
     if legend:
-        asked = asked.legend_format(legend)
-    if one.kind == "table":
-        return asked.instant().format(PromQueryFormat.TABLE)
-    return asked.instant() if one.kind == "stat" else asked.range()
+        target_query = target_query.legend_format(legend)
+    if spec.kind == "table":
+        return target_query.instant().format(PromQueryFormat.TABLE)
+    return target_query.instant() if spec.kind == "stat" else target_query.range()
 
 
-def thresholds(one: Panel) -> dashboard.ThresholdsConfig:
-    """Green, orange and red."""
+def thresholds(spec: Panel) -> dashboard.ThresholdsConfig:
+    """Return the thresholds between green, orange and red."""
     config = dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE)
-    if one.steps is None:
+    if spec.steps is None:
         return config.steps([model.Threshold(value=None, color="green")])
-    colors = ("green", "orange", "red") if one.rising else ("red", "orange", "green")
-    values = (None, *sorted(one.steps))
+    colors = ("green", "orange", "red") if spec.rising else ("red", "orange", "green")
+    values = (None, *sorted(spec.steps))
     return config.steps([model.Threshold(value=v, color=c) for v, c in zip(values, colors, strict=True)])
 
 
-def built(one: Panel, number: int) -> stat.Panel | table.Panel | timeseries.Panel:
-    """A panel as Grafana has it; `number` tells it from the others."""
+def build_panel(spec: Panel, number: int) -> stat.Panel | table.Panel | timeseries.Panel:
+    """Return a panel in Grafana's model; `number` is its id, unique in the dashboard."""
     kinds: dict[Kind, type[stat.Panel | table.Panel | timeseries.Panel]] = {
         "stat": stat.Panel,
         "table": table.Panel,
         "lines": timeseries.Panel,
     }
-    panel = kinds[one.kind]().title(one.title).unit(one.unit).datasource(SOURCE).thresholds(thresholds(one))
-    panel = panel.description(one.text).span(one.width).height(4 if one.kind == "stat" else 8).id(number)
-    for letter, (expr, legend) in zip(ascii_uppercase, one.queries, strict=False):
-        panel = panel.with_target(query(one, expr, legend).ref_id(letter))
+    panel = kinds[spec.kind]().title(spec.title).unit(spec.unit).datasource(SOURCE).thresholds(thresholds(spec))
+    panel = panel.description(spec.text).span(spec.width).height(4 if spec.kind == "stat" else 8).id(number)
+    for letter, (expr, legend) in zip(ascii_uppercase, spec.queries, strict=False):
+        panel = panel.with_target(query(spec, expr, legend).ref_id(letter))
     if isinstance(panel, timeseries.Panel):
         legend_options = common.VizLegendOptions().display_mode(common_model.LegendDisplayMode.LIST)
         panel = panel.legend(legend_options.placement(common_model.LegendPlacement.BOTTOM).show_legend(True))
         panel = panel.fill_opacity(8).line_width(1).show_points(common_model.VisibilityMode.AUTO)
-        if one.unit != "dB":  # levels in dBFS are negative
+        if spec.unit != "dB":  # levels in dBFS are negative
             panel = panel.min(0)
-        if one.most is not None:
-            panel = panel.max(one.most)
-        if one.steps is not None:
+        if spec.most is not None:
+            panel = panel.max(spec.most)
+        if spec.steps is not None:
             lines = common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
             panel = panel.thresholds_style(lines)
     return panel
 
 
 def of(uid: str, title: str, rows: Rows, variables: Sequence[tuple[str, str]] = (), *, every: bool = False) -> str:
-    """A dashboard as JSON.
+    """Return a dashboard as JSON.
 
     Args:
-        uid: in its address.
-        title: shown.
-        rows: panels.
+        uid: last part of its address.
+        title: heading.
+        rows: rows of panels.
         variables: names, each with the query that lists its values.
-        every: whether several values, or all, may be chosen.
+        every: whether users may select several values, or all.
     """
     board = (
         dashboard.Dashboard(f"Earwitness: {title}")
@@ -135,8 +135,8 @@ def of(uid: str, title: str, rows: Rows, variables: Sequence[tuple[str, str]] = 
         )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
-    for name, listed in variables:
-        variable = dashboard.QueryVariable(name).label(name.capitalize()).datasource(SOURCE).query(listed)
+    for name, values_query in variables:
+        variable = dashboard.QueryVariable(name).label(name.capitalize()).datasource(SOURCE).query(values_query)
         variable = variable.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(
             model.VariableSort.ALPHABETICAL_ASC
         )
@@ -152,6 +152,6 @@ def of(uid: str, title: str, rows: Rows, variables: Sequence[tuple[str, str]] = 
     for row, panels in rows:
         board = board.with_row(dashboard.Row(row).id(next(numbers)))
         for panel in panels:
-            board = board.with_panel(built(panel, next(numbers)))
+            board = board.with_panel(build_panel(panel, next(numbers)))
     document = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     return json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -1,7 +1,7 @@
-"""Where sound comes from: one iterator protocol, four sources.
+"""The four sources of clips, with one iterator protocol.
 
-A replay (scene, files, embeddings) can wait; the agent stamps and paces its clips. A live source
-(microphone) stamps its own and cannot wait.
+A replay (synthetic, files, embeddings) can wait; the agent stamps and paces its clips. A live source (microphone)
+stamps its own clips and cannot wait.
 """
 
 from edge.settings import EdgeSettings
@@ -28,8 +28,8 @@ def open_source(settings: EdgeSettings) -> Source:
     """Open the source that the settings name.
 
     Raises:
-        Invalid: data that is not what the settings promise.
-        Unavailable: a folder or file that is not there. A microphone that is missing is told when it is listened to.
+        Invalid: the data does not match the settings.
+        Unavailable: a folder or file is missing. A missing microphone is reported by `clips`, not here.
     """
     source = settings.source
     if source.kind == "synthetic":

@@ -19,7 +19,7 @@ from shared.npz_files import read_arrays
 
 
 def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | None]:
-    """Read and check an .npz file; pickled objects are refused.
+    """Read and check an .npz file; pickled objects are rejected.
 
     Returns:
         uint8 [n, 10, 128], and float64 [n, 2] with (laeq, lafmax) in dBFS or None.
@@ -28,32 +28,32 @@ def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | Non
         Unavailable: the file cannot be opened.
         Invalid: not an .npz file, no `embedding`, or arrays of another shape or type.
     """
-    found = read_arrays(path, ("embedding", "laeq", "lafmax"))
-    if "embedding" not in found:
+    arrays = read_arrays(path, ("embedding", "laeq", "lafmax"))
+    if "embedding" not in arrays:
         raise InvalidError(f"{path} holds no array named embedding")
-    features = found["embedding"]
+    features = arrays["embedding"]
     if features.dtype != np.uint8 or features.ndim != 3 or features.shape[1:] != VGGISH.shape:
         raise InvalidError(
             f"{path}: embedding must be uint8 [n, 10, 128], it is {features.dtype} {list(features.shape)}"
         )
-    return features, _levels(path, found, features.shape[0])
+    return features, _levels(path, arrays, features.shape[0])
 
 
-def _levels(path: Path, found: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.float64] | None:
-    if "laeq" not in found and "lafmax" not in found:
+def _levels(path: Path, arrays: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.float64] | None:
+    if "laeq" not in arrays and "lafmax" not in arrays:
         return None
-    pair = [found.get("laeq"), found.get("lafmax")]
+    pair = [arrays.get("laeq"), arrays.get("lafmax")]
     if any(a is None or a.shape != (n,) or not np.issubdtype(a.dtype, np.floating) for a in pair):
         raise InvalidError(f"{path}: laeq and lafmax must both be floats [n]")
     return np.stack([np.asarray(a, dtype=np.float64) for a in pair], axis=1)
 
 
 class EmbeddingSource:
-    """Embeddings from a file, dealt out to sensors one by one.
+    """Embeddings from a file, of which each sensor takes every `shard_count`-th.
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: the file is not what `load_embeddings` wants, or this sensor's part of it is empty.
+        Invalid: `load_embeddings` rejects the file, or this sensor's part of it is empty.
     """
 
     live: Final = False
@@ -69,10 +69,10 @@ class EmbeddingSource:
         self.description = f"{self._features.shape[0]} of {features.shape[0]} embeddings in {path}"
 
     def clips(self, stop: Flag) -> Iterator[SourceItem]:
-        """Yield every embedding in order; one with impossible levels is an `Unreadable`."""
-        heard = True
-        while heard and not stop.is_set():
-            heard = False
+        """Yield every embedding in order; one with impossible levels is an `UnreadableClip`."""
+        readable = True
+        while readable and not stop.is_set():
+            readable = False
             for i, features in enumerate(self._features):
                 try:
                     levels = None
@@ -81,7 +81,7 @@ class EmbeddingSource:
                 except InvalidError as error:
                     yield UnreadableClip(f"embedding {i}", str(error))
                     continue
-                heard = True
+                readable = True
                 yield EmbeddingClip(Embedding(VGGISH.id, features), levels)
             if not self._loop:
                 return

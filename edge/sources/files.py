@@ -1,6 +1,6 @@
 """Recordings on disk as a source: every file of a folder, in order of name, cut into clips as it is read.
 
-Only one clip is in memory. Levels and sound of a clip of several channels are those of its loudest one.
+Only one clip is in memory. Of several channels the loudest one gives a clip its audio and its levels.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,15 +23,15 @@ REMAINDER_S: Final = 1.0
 
 
 def whole_clips(blocks: Iterable[Samples], rate_hz: int) -> Iterator[Samples]:
-    """Make clips of 10 s of a recording's blocks; what is left at the end loops up to 10 s.
+    """Cut a recording's blocks into clips of 10 s; a remainder at the end is repeated up to 10 s.
 
     Args:
         blocks: float32 [10 * rate_hz, channels], the last one shorter.
         rate_hz: sample rate in Hz.
 
     Yields:
-        Clips, each float32 [10 * rate_hz, channels]. A recording shorter than 10 s gives one clip, however short; of
-        a longer one the end is dropped if it is shorter than `REMAINDER_S`.
+        Clips, each float32 [10 * rate_hz, channels]. A recording shorter than 10 s gives one clip. The remainder of a
+        longer one is dropped if it is shorter than `REMAINDER_S`.
     """
     length = round(CLIP_S * rate_hz)
     for number, block in enumerate(blocks):
@@ -56,40 +56,40 @@ class RecordingSource:
         if not path.exists():
             raise UnavailableError(f"there is no folder {printable(path)}: set source.path")
         below = files_below(path, SUFFIXES)
-        passed = f"; passed over: {told}" if (told := below.told()) else ""
+        skipped = f"; skipped: {summary}" if (summary := below.skipped_summary()) else ""
         if not below.files:
-            raise InvalidError(f"no recordings ({', '.join(SUFFIXES)}) under {printable(path)}{passed}")
+            raise InvalidError(f"no recordings ({', '.join(SUFFIXES)}) under {printable(path)}{skipped}")
         self.recordings: Final = below.files[shard_index::shard_count]
         self._loop = loop
-        self.description = f"{len(self.recordings)} of {len(below.files)} recordings under {printable(path)}{passed}"
+        self.description = f"{len(self.recordings)} of {len(below.files)} recordings under {printable(path)}{skipped}"
 
     def clips(self, stop: Flag) -> Iterator[SourceItem]:
-        """Yield every clip of every recording; a recording that cannot be read is an `Unreadable`."""
-        heard = True
-        told: set[SourceItem] = set()
-        while heard and not stop.is_set():
-            heard = False
+        """Yield every clip of every recording; a recording that cannot be read is an `UnreadableClip`."""
+        readable = True
+        reported: set[SourceItem] = set()
+        while readable and not stop.is_set():
+            readable = False
             for path in self.recordings:
                 for item in items_of(path):
-                    heard = heard or isinstance(item, AudioClip)
+                    readable = readable or isinstance(item, AudioClip)
                     if isinstance(item, Doubtful):
-                        if item in told:
+                        if item in reported:
                             continue
-                        told.add(item)
+                        reported.add(item)
                     yield item
             if not self._loop:
                 return
 
 
 def items_of(path: Path) -> Iterator[SourceItem]:
-    """Yield the clips of one recording, and what is wrong with it; whatever that is, nothing is raised."""
+    """Yield the clips of one recording and its faults; never raise because of the recording."""
     name = printable(path)
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def doubts(faults: Iterable[str]) -> Iterator[Doubtful]:
         for fault in faults:
-            if fault not in told:
-                told.add(fault)
+            if fault not in reported:
+                reported.add(fault)
                 yield Doubtful(name, fault)
 
     try:
@@ -99,14 +99,14 @@ def items_of(path: Path) -> Iterator[SourceItem]:
             for number, samples in enumerate(whole_clips(recording.blocks(length), recording.rate_hz)):
                 origin = f"{name} from {number * CLIP_S:.0f} s"
                 if not np.isfinite(samples).all():
-                    yield UnreadableClip(origin, "it holds samples that are not finite numbers (NaN or infinity)")
+                    yield UnreadableClip(origin, "it contains samples that are not finite numbers (NaN or infinity)")
                     continue
                 check_samples(samples)
                 yield from doubts([*recording.faults, *channel_faults(samples), *_rate_faults(recording.rate_hz)])
                 yield AudioClip(loudest(samples), recording.rate_hz, origin=origin)
             yield from doubts(recording.faults)
             if number < 0:
-                yield UnreadableClip(name, "it holds no samples")
+                yield UnreadableClip(name, "it contains no samples")
     except (InvalidError, UnavailableError) as error:
         yield UnreadableClip(name, str(error))
     except Exception as error:  # noqa: BLE001 - one file must not end the others
@@ -115,4 +115,4 @@ def items_of(path: Path) -> Iterator[SourceItem]:
 
 def _rate_faults(rate_hz: int) -> list[str]:
     sent_hz = flac_rate(rate_hz)
-    return [] if sent_hz == rate_hz else [f"{rate_hz} Hz cannot be sent: its sound is resampled to {sent_hz} Hz"]
+    return [] if sent_hz == rate_hz else [f"{rate_hz} Hz cannot be sent: its audio is resampled to {sent_hz} Hz"]

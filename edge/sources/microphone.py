@@ -1,9 +1,9 @@
 """A microphone as a source: PortAudio through sounddevice, which is imported only when it is used.
 
-1. The device is looked for when clips are asked for, so a sensor whose microphone is missing runs and looks again.
+1. `clips` opens the device, so a sensor whose microphone is missing runs and tries again.
 2. PortAudio's callback copies blocks into a queue and does nothing else.
-3. `Clipper` joins blocks into clips of 10 s without gaps.
-4. A device that fails or falls silent for `SILENT_S` is `Unavailable`; the agent opens it again.
+3. `ClipAssembler` joins blocks into clips of 10 s without gaps.
+4. A device that fails or delivers nothing for `SILENT_S` is `Unavailable`; the agent opens it again.
 """
 
 import importlib
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 BLOCK_S: Final = 0.1
 SILENT_S: Final = 5.0
-"""A device that delivers no block for this long is taken for dead."""
+"""A device that delivers no block for this many seconds has failed."""
 QUEUE_S: Final = 60.0
-"""How much sound may wait for a slow disk before blocks are dropped."""
+"""Seconds of audio that may wait for a slow disk before blocks are dropped."""
 
 
 class ClipAssembler:
-    """Joins blocks of any size into clips of exactly `samples`; nothing is lost in between."""
+    """Join blocks of any size into clips of exactly `samples`, without gaps."""
 
     def __init__(self, samples: int) -> None:
         self._samples = samples
@@ -39,7 +39,7 @@ class ClipAssembler:
         self._size = 0
 
     def add(self, block: Waveform) -> list[Waveform]:
-        """Take a block (float32 [any]); return the clips that it completes, each float32 [samples]."""
+        """Add a block (float32 [any]); return the clips that it completes, each float32 [samples]."""
         self._held.append(block)
         self._size += block.size
         if self._size < self._samples:
@@ -64,11 +64,11 @@ class MicrophoneSource:
         self.description = f"microphone {device or '(default)'} at {rate_hz} Hz"
 
     def _open(self) -> Any:  # noqa: ANN401 - sounddevice ships no types
-        """Look for the device; PortAudio lists devices once, so after a first try the list is made anew."""
+        """Check the device; PortAudio lists devices once, so it is initialised again after the first try."""
         portaudio = _portaudio()
         try:
             if self._opened:
-                portaudio._terminate()  # noqa: SLF001 - sounddevice's own way to look for devices again
+                portaudio._terminate()  # noqa: SLF001 - sounddevice has no public way to list devices again
                 portaudio._initialize()  # noqa: SLF001
             self._opened = True
             portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=self._rate_hz)
@@ -80,13 +80,13 @@ class MicrophoneSource:
         return portaudio
 
     def clips(self, stop: Flag) -> Iterator[SourceItem]:
-        """Yield clips of 10 s as they are heard, stamped with the time of their first sample.
+        """Yield clips of 10 s as they are recorded, stamped with the time of their first sample.
 
-        The stamp is the arrival of the last block minus 10 s, so it follows the system's clock and not
-        the drift of the sound card; it is late by the device's latency, about 0.1 s.
+        The stamp is the arrival time of the last block minus 10 s. It follows the system's clock and not the drift of
+        the sound card. It is late by the device's latency, about 0.1 s.
 
         Raises:
-            Unavailable: PortAudio is not installed; the device is not there, refuses the rate, failed, or delivers
+            Unavailable: PortAudio is not installed, or the device is missing, refuses the rate, failed, or delivers
                 nothing.
         """
         portaudio = self._open()

@@ -1,4 +1,4 @@
-"""What a source yields, and what a source is."""
+"""The protocol of sources and the items that they yield."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from shared.events import Embedding, Levels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioClip:
-    """One clip of sound.
+    """One clip of audio.
 
     Attributes:
         waveform: float32 [samples], mono, full scale = 1.0.
         rate_hz: sample rate in Hz.
-        captured_at: start of the clip (UTC) if the source is live; None lets the agent stamp it.
-        origin: which recording it is from and where in it, for people; None if it is from none.
+        captured_at: start of the clip (UTC) if the source is live; None if the agent stamps it.
+        origin: recording of the clip and its position in it, for logs; None if it is not from a recording.
     """
 
     waveform: Waveform
@@ -29,11 +29,11 @@ class AudioClip:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingClip:
-    """One clip that comes as features.
+    """One clip as an embedding.
 
     Attributes:
-        embedding: the features and their space.
-        levels: levels of the clip, if its maker recorded them.
+        embedding: the features and their feature space.
+        levels: sound levels of the clip, if the file has them.
     """
 
     embedding: Embedding
@@ -42,7 +42,7 @@ class EmbeddingClip:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableClip:
-    """Something that should have been a clip and is not: counted and logged, never fatal."""
+    """An item that cannot be read as a clip. The agent counts, logs and skips it."""
 
     what: str
     reason: str
@@ -50,7 +50,7 @@ class UnreadableClip:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """What looks wrong with a recording whose sound is used all the same: logged, once for each recording."""
+    """A probable fault of a recording whose audio is used. The agent logs it once per recording."""
 
     what: str
     reason: str
@@ -64,19 +64,19 @@ class Source(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether clips are lost while nobody takes them (a microphone), or wait (a replay)."""
+        """Return whether unread clips are lost (a microphone) or wait (a replay)."""
 
     @property
     def payload_format(self) -> str:
-        """What the events carry: `flac`, or the id of a feature space."""
+        """Return the payload format of the events: `flac`, or the id of a feature space."""
 
     @property
     def description(self) -> str:
-        """What this source is, for people."""
+        """Return a description of this source, for logs and `check`."""
 
     def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield clips until the end, or soon after `stop` is set.
 
         Raises:
-            Unavailable: a live device failed or is not there; calling again opens it anew.
+            Unavailable: a live device failed or is missing; another call opens it again.
         """

@@ -1,4 +1,4 @@
-"""The synthetic street as a source: endless, seeded, with recurring characters."""
+"""The synthetic street as a source: endless, seeded, with recurring sound sources."""
 
 import zlib
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from shared.synthetic_scene import SoundCast, make_scene
 class SyntheticSource:
     """Synthetic scenes of one neighbourhood.
 
-    Sensors with the same seed share a cast, so the same jackhammer is heard by all of them; the sensor's
-    name and shard make each hear its own sequence. The same arguments give the same sequence.
+    Sensors with the same seed share their sound sources, so the same jackhammer occurs at all of them. The sensor's
+    name and shard select its own sequence. The same arguments give the same sequence.
     """
 
     live: Final = False

@@ -1,13 +1,13 @@
-"""Completing an alert before anyone is told: what recurs there, who else hears it, how much it matters.
+"""Complete an alert before it is dispatched: recurrence, episodes of nearby sensors, severity.
 
-A candidate network that runs in the shadow says here what it would have stated; nothing else heeds it.
+A candidate network that runs in the shadow adds its match probability; nothing else uses that.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.shadow import ShadowModel
 from hub.domain.alert_rule import AlertRule
 from hub.domain.episodes import overlapping_elsewhere
 from hub.domain.recurrence.analysis import RecurrenceSummary
@@ -17,7 +17,7 @@ from shared.messages import AlertMessage, ForecastWindow, Recurrence, Severity
 
 _LOOKED_BACK: Final = timedelta(days=1)
 _EPISODES: Final = 200
-"""Most episodes of a nearby sensor that are looked at."""
+"""Most episodes of a nearby sensor that are read."""
 
 
 class AlertEnricher:
@@ -25,11 +25,11 @@ class AlertEnricher:
 
     Args:
         episode_store: where episodes are.
-        patterns: what recurs.
+        patterns: returns the recurrence of a category at a place.
         places: which sensors are near each other.
         rule: for the gap between what is simultaneous.
-        urgent_above_ambient_db: so far above ambient, a recurring alert is `urgent`.
-        shadow: what a candidate network states of an alert; None if there is no candidate.
+        urgent_above_ambient_db: level over the ambient level from which a recurring alert is `urgent`.
+        shadow: a candidate network; None if there is none.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AlertEnricher:
         rule: AlertRule,
         *,
         urgent_above_ambient_db: float,
-        shadow: Callable[[AlertMessage], float | None] = lambda _: None,
+        shadow: ShadowModel | None = None,
     ) -> None:
         self._episode_store = episode_store
         self._patterns = patterns
@@ -50,7 +50,7 @@ class AlertEnricher:
         self._shadow = shadow
 
     def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """The alert with its recurrence, its linked episodes and its severity.
+        """Return the alert with its recurrence, its linked episodes and its severity.
 
         Raises:
             Unavailable: the store is away.
@@ -65,15 +65,15 @@ class AlertEnricher:
             update={
                 "recurrence": recurrence_message(pattern, category, elsewhere, alert.captured_at),
                 "linked": self._linked(alert, place),
-                "shadow_probability": self._shadow(alert),
+                "shadow_probability": self._shadow and self._shadow.match_probability(alert),
                 "severity": self.severity(alert),
             }
         )
 
     def severity(self, alert: AlertMessage) -> Severity:
-        """How much an alert matters: urgent if what it is about recurs, and is far above the ambient level.
+        """Return the severity of an alert: urgent if its sound recurs and is far above the ambient level.
 
-        The alert of a watched sound matters as much as whoever watches it says.
+        The alert of a watched sound has the severity that a person gave the sound.
         """
         if alert.watched:
             return alert.severity
@@ -81,7 +81,7 @@ class AlertEnricher:
         return "urgent" if alert.severity != "notice" and far else alert.severity
 
     def _linked(self, alert: AlertMessage, place: str) -> list[str]:
-        """Simultaneous episodes of nearby sensors."""
+        """Return simultaneous episodes of nearby sensors."""
         episode = self._episode_store.episode(alert.episode)
         if episode is None:
             return []
@@ -102,7 +102,7 @@ class AlertEnricher:
 def recurrence_message(
     pattern: RecurrenceSummary, category: str, elsewhere: list[str], captured_at: datetime
 ) -> Recurrence:
-    """A pattern as an alert tells it."""
+    """Return a recurrence as a part of an alert."""
     return Recurrence(
         category=category,
         episodes=pattern.times,
@@ -115,7 +115,7 @@ def recurrence_message(
 
 
 def window_message(pattern: RecurrenceSummary) -> ForecastWindow | None:
-    """The next window of a pattern as an alert tells it; None if no time stands out."""
+    """Return the next window of a recurrence as a part of an alert; None if no time stands out."""
     if pattern.next is None:
         return None
     return ForecastWindow(

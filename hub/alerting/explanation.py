@@ -18,7 +18,7 @@ from shared.errors import InvalidError
 from shared.taxonomy import CATEGORIES
 
 _MOST: Final = 3
-"""Differences told."""
+"""Most differences in an explanation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class MatchExplanation:
 
     Attributes:
         categories: the presence matrix, in the taxonomy's order.
-        lead: category in which they are likest; "" if they share none.
+        lead: category of their highest match probability; "" if they share none.
         match_probability: probability that they are the same kind of sound, in [0, 1].
         same_source: probability that they come from the same source, in [0, 1]; None if the model knows no sources.
-        threshold: likeness that an alert about `lead` needs at the event's site.
+        threshold: match probability that an alert about `lead` needs at the event's site.
         breaks: sentences on what would have to differ to break the match.
         frames: float32 [n], in [0, 1]: how much attention each n-th of the event drew, the most being 1.
         match_frames: the same of the other.
@@ -82,10 +82,10 @@ class MatchExplainer:
                 f"{event.id} is of {event.space} and {match.id} of {match.space}: they cannot be compared"
             )
         (pair,) = self._retrieval.compare(event, [match])
-        learnt = {name: own.value for name, own in self._episode_store.thresholds(event.site).items()}
+        thresholds = self._episode_store.thresholds.of(event.site)
         match_probability = self._match_probability(event.space, pair.kind_rank, pair.matrix)
         lead = max(match_probability, key=lambda name: match_probability[name]) if match_probability else ""
-        threshold = learnt.get(lead, self._rule.threshold)
+        threshold = thresholds[lead].value if lead in thresholds else self._rule.threshold
         first, second = (self._retrieval.attention(*pair) for pair in ((event, match), (match, event)))
         return MatchExplanation(
             categories=[
@@ -115,24 +115,24 @@ class MatchExplainer:
         return {name: float(row[i]) for i, name in enumerate(CATEGORIES) if shared[i]}
 
     def _breaks(self, space: str, pair: Match, lead: str, threshold: float) -> list[str]:
-        """The single differences that would take the likeness below the threshold, or the two that would."""
+        """Return the single differences, or else the pairs, that would make it no match worth an alert."""
         before = self._match_probability(space, pair.kind_rank, pair.matrix)[lead]
         if before < threshold:
             return [f"It is no match worth an alert: {before:.1%} is below the {threshold:.1%} needed here."]
-        told: list[tuple[float, str]] = []
+        sentences: list[tuple[float, str]] = []
         for size in (1, 2):
             for changed in itertools.combinations(range(len(CATEGORIES)), size):
                 after = self._after(space, pair, changed)
                 if after < threshold:
-                    told.append(
+                    sentences.append(
                         (after, f"{_differing(pair.matrix, changed)}: {before:.0%} would become {after:.0%}.")
                     )
-            if told:
+            if sentences:
                 break
-        return [sentence for _, sentence in sorted(told)[:_MOST]]
+        return [sentence for _, sentence in sorted(sentences)[:_MOST]]
 
     def _after(self, space: str, pair: Match, changed: Sequence[int]) -> float:
-        """The highest likeness if the two had differed in some categories for certain."""
+        """Return the highest match probability if the two had certainly differed in some categories."""
         matrix, rank = pair.matrix.copy(), pair.kind_rank
         for number in changed:
             rank -= float(matrix[number, BOTH] + matrix[number, NEITHER])

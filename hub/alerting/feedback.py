@@ -1,4 +1,4 @@
-"""What people say of alerts and matches, and what comes of it.
+"""Record people's verdicts on alerts and matches, and act on them.
 
 A verdict is kept, moves the site's thresholds at once, teaches networks (`train --feedback`), and decides whether a
 candidate network or threshold may take over (`hub.alerting.shadow`).
@@ -12,8 +12,9 @@ from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict, VerdictKind
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from hub.store.source_verdicts import SourceVerdicts
 from shared.errors import InvalidError
 from shared.messages import AlertMessage
@@ -29,8 +30,8 @@ class FeedbackService:
     Args:
         archive: whose store is used.
         episode_store: where "ignore" hushes.
-        learner: learns thresholds anew.
-        sources: joins and parts the sources of which a verdict tells; None leaves them as they are.
+        learner: estimates thresholds again.
+        sources: joins and parts sources by a verdict; None leaves them as they are.
     """
 
     def __init__(
@@ -62,10 +63,10 @@ class FeedbackService:
         Args:
             alert: it is about.
             match: event of the match it is about; None for the alert as a whole.
-            verdict: what was said.
-            categories: those that were really heard, of `wrong-category`.
+            verdict: of the person.
+            categories: of `wrong-category`, the right ones.
             note: in the person's own words.
-            by: who says so.
+            by: who gives the verdict.
             now: when; the present by default.
 
         Raises:
@@ -103,7 +104,7 @@ class FeedbackService:
         self._learner.tune(alert.site)
         return given
 
-    @translated
+    @raises_unavailable
     def _keep(self, given: Verdict) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.VERDICTS, given.subject, given.model_dump_json())
@@ -111,19 +112,19 @@ class FeedbackService:
             pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def for_alert(self, alert: str) -> list[Verdict]:
-        """What was said of an alert and its matches."""
+        """Return the verdicts on an alert and its matches."""
         subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
 
-    @translated
+    @raises_unavailable
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
         """The newest verdicts, newest first."""
         upper = "+inf" if before is None else f"({to_ms(before)}"
         return self._read(self._redis.zrevrangebyscore(keys.VERDICT_TIMES, upper, "-inf", start=0, num=limit))
 
-    @translated
+    @raises_unavailable
     def all(self) -> list[Verdict]:
         """All verdicts, oldest first."""
         return self._read(self._redis.zrange(keys.VERDICT_TIMES, 0, -1))

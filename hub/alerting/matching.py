@@ -1,4 +1,4 @@
-"""What each event resembles among those before it, clips of its own episodes left aside."""
+"""Find what each event resembles among those before it, without clips of its own episodes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ from shared.messages import MatchMessage
 from shared.taxonomy import COUNT
 
 MATCHES: Final = 10
-"""Looked for, at least: what calibrations say of matches was measured on the ten best."""
+"""Least number of matches per search: calibrations were measured on the ten best."""
 _CROWDED: Final = 5
-"""From so many matches of its own sensor within a day on, an event's own episode may crowd the answer."""
+"""From this number of matches of its own sensor within a day, an event's own episode may crowd the answer."""
 _DAY_MS: Final = 86_400_000
 
 
@@ -37,7 +37,7 @@ class Matcher:
         self._judge = judge
 
     def found(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> list[SearchResult]:
-        """Matches of each event among those before it.
+        """Return the matches of each event among those before it.
 
         Args:
             events: in the order they came.
@@ -88,8 +88,10 @@ class Matcher:
             answers[row] = sorted(best.values(), key=lambda match: -match.rank)
 
 
-def told(retrieval: Retrieval, space: str, matches: Sequence[Match], min_shared: float) -> list[MatchMessage]:
-    """Matches of a query of a feature space, as told to others, with P(same kind) and P(same source).
+def match_messages(
+    retrieval: Retrieval, space: str, matches: Sequence[Match], min_shared: float
+) -> list[MatchMessage]:
+    """Return the matches of a query as messages, with P(same kind) and P(same source).
 
     Raises:
         Unsupported: no model for this space.
@@ -111,7 +113,7 @@ def _crowded(event: StoredEvent, matches: Sequence[Match]) -> bool:
 
 
 def _around(exclusion: Exclusion, from_ms: int, until_ms: int) -> Exclusion:
-    """Bar the event's sensor over a span of time, too."""
+    """Return the exclusion widened to a span of time of the event's sensor."""
     from_ms = min(from_ms, exclusion.around_ms - exclusion.within_ms)
     until_ms = max(until_ms, exclusion.around_ms + exclusion.within_ms)
     middle_ms = (from_ms + until_ms) // 2

@@ -1,6 +1,6 @@
-"""Which named sounds events may be: the names in the store, and the identities of their examples in this process.
+"""Find the named sounds that events may be: names are in the store, identities of their examples in this process.
 
-Each hub sees a change of the names within `EVERY_S`: so often it asks the store for the counter of changes. The
+Each hub reads the counter of changes every `EVERY_S` seconds, and the names if it changed. The
 identities of examples are made of their features, once each, by the checkpoints in use.
 """
 
@@ -47,10 +47,10 @@ class NameMatcher:
         self._made: dict[tuple[str, str], tuple[StoredEvent, Identity]] = {}
 
     def sounds(self, *, at_once: bool = False) -> dict[str, NamedSound]:
-        """All named sounds by id, the oldest first.
+        """Return all named sounds by id, the oldest first.
 
         Args:
-            at_once: whether the store is asked now, even if it was asked a moment ago.
+            at_once: whether to ask the store now, even if it was asked less than `EVERY_S` ago.
 
         Raises:
             Unavailable: the store is away.
@@ -61,7 +61,7 @@ class NameMatcher:
             return self._sounds
 
     def names_of(self, events: Sequence[str]) -> dict[str, NamedSound]:
-        """The named sound of each event that has one.
+        """Return the named sound of each event that has one.
 
         Raises:
             Unavailable: the store is away.
@@ -72,7 +72,9 @@ class NameMatcher:
         return {event: sounds[one] for event, one in self._names.of_events(events).items() if one in sounds}
 
     def likely(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> list[list[Likely]]:
-        """The named sounds that each event may be, from `KEEPS` of their thresholds on, the likeliest first.
+        """Return the named sounds that each event may be, the most probable first.
+
+        A sound counts from `CONTINUE_RATIO` of its threshold.
 
         Args:
             events: n of them.
@@ -98,16 +100,16 @@ class NameMatcher:
         """Check that sounds of a feature space can have names.
 
         Raises:
-            Invalid: its checkpoint does not tell sources apart, or there is none.
+            Invalid: its checkpoint does not distinguish sources, or there is none.
         """
         if not self._retrieval.knows_sources(space):
             raise InvalidError(
-                f"the checkpoint of feature space {space} has no identity, which tells one source from another:"
+                f"the checkpoint of feature space {space} has no identity, which distinguishes sources:"
                 " its events cannot have names; use a checkpoint that has one"
             )
 
     def _look(self) -> None:
-        """Read the names anew if they changed."""
+        """Read the names again if they changed."""
         version = self._names.version()
         if version != self._version:
             sounds = self._names.all()

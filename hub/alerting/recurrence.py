@@ -1,80 +1,97 @@
-"""What recurs at a place: episodes of one category, read from the casebook and put into a pattern."""
+"""The recurrence of a category at a place, computed from its stored episodes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from hub.domain.alert_state import RecurrenceKey
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
 from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, summarise
 from hub.domain.recurrence.attribution import attributable_fraction
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
+from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 _SHORTEST_MS: Final = 2 * _DAY_MS
-"""There is no rhythm in less."""
+"""No recurrence is found in less."""
+_KEPT: Final = 8_192
+"""Probabilities of recurrence that are kept between batches."""
 LONGEST_DAYS: Final = 366.0
-"""Nothing older is looked at, however long it is kept."""
+"""Older episodes do not count."""
 MAX_EPISODES: Final = 2_000
-"""Episodes looked at, the newest."""
+"""Most episodes that are read, the newest ones."""
 PAUSE_S: Final = 1_800.0
 """Longest pause within an occurrence, unless another is given."""
 
 
 class RecurrenceCache:
-    """Whether what a sensor hears belongs to a rhythm; looked up once an hour, of event time.
+    """The probability that a detection recurs; computed once an hour of event time for each place and category.
 
     Args:
         episode_store: where episodes are.
         places: for the time zone.
-        history_days: how far back episodes are looked at.
+        history_days: age of the oldest episodes that count, in days.
     """
 
     def __init__(self, episode_store: EpisodeStore, places: SensorMap, history_days: float) -> None:
         self._episode_store = episode_store
         self._zone = places.timezone
         self._history_ms = round(min(history_days, LONGEST_DAYS) * _DAY_MS)
-        self._known = lru_cache(maxsize=8_192)(self._looked_up)
+        self._known: dict[RecurrenceKey, float] = {}
 
-    def recurrence_probability(self, place: str, category: str, at_ms: int) -> float:
-        """Probability that a category is heard at a place because of a rhythm, in [0, 1].
+    @property
+    def known(self) -> Mapping[RecurrenceKey, float]:
+        """A read-only view of the probabilities that are loaded, in [0, 1]."""
+        return MappingProxyType(self._known)
 
-        Args:
-            place: `site/sensor`.
-            category: of the taxonomy.
-            at_ms: when, ms since 1970 UTC; only what began in earlier hours is looked at.
+    def load(self, wanted: Iterable[RecurrenceKey]) -> None:
+        """Load probabilities; of each, only episodes that opened before its hour count.
+
+        The other categories of the same place are loaded, too, if they are too young to recur.
 
         Raises:
             Unavailable: the store is away.
         """
-        return self._known(place, category, at_ms // _HOUR_MS)
+        for place, category, hour in wanted:
+            if (place, category, hour) in self._known:
+                continue
+            openings = self._episode_store.first_openings(place)
+            for other in CATEGORIES:
+                first_ms = openings.get(other)
+                if first_ms is None or hour * _HOUR_MS - first_ms < _SHORTEST_MS:
+                    self._known[place, other, hour] = 0.0
+            if (place, category, hour) not in self._known:
+                self._known[place, category, hour] = self._computed(place, category, hour)
 
-    def _looked_up(self, place: str, category: str, hour: int) -> float:
+    def trim(self) -> None:
+        """Forget the probabilities that were loaded first, if there are many."""
+        if len(self._known) > _KEPT:
+            self._known = dict(list(self._known.items())[-_KEPT // 2 :])
+
+    def _computed(self, place: str, category: str, hour: int) -> float:
         at_ms = hour * _HOUR_MS
         since_ms = at_ms - self._history_ms
-        first = self._episode_store.first_opened_ms(place, category)
-        if first is None or at_ms - first < _SHORTEST_MS:  # spares the rest, as long as there can be no rhythm
-            return 0.0
         episodes = self._episode_store.episodes(
             limit=MAX_EPISODES, before_ms=at_ms, since_ms=since_ms, place=place, category=category
         )
-        heard = self._episode_store.active_hours(place, since_ms, at_ms)
+        hours = self._episode_store.active_hours(place, since_ms, at_ms)
         now = datetime.fromtimestamp(at_ms / 1000, UTC)
-        return attributable_fraction([Interval(e.opened_ms, e.last_ms) for e in episodes], heard, now, self._zone)
+        return attributable_fraction([Interval(e.opened_ms, e.last_ms) for e in episodes], hours, now, self._zone)
 
 
 class RecurrenceService:
-    """Patterns of episodes.
+    """Computes the recurrence of episodes.
 
     Args:
         episode_store: where episodes are.
         places: for the time zone.
-        history_days: how far back episodes are looked at.
-        pause_s: what goes on after a pause of at most so many seconds is one occurrence.
+        history_days: age of the oldest episodes that count, in days.
+        pause_s: longest pause within an occurrence, in seconds.
     """
 
     def __init__(
@@ -86,23 +103,23 @@ class RecurrenceService:
         self._history = timedelta(days=min(history_days, LONGEST_DAYS))
 
     def pattern(self, place: str, category: str, now: datetime) -> RecurrenceSummary:
-        """How often, when and how regularly a category is heard at a place, and when it is likely next.
+        """Return how often, when and how regularly a category is detected at a place, and when it is likely next.
 
         Args:
             place: `site/sensor`.
             category: of the taxonomy.
-            now: what comes later is not looked at.
+            now: later episodes do not count.
 
         Raises:
             Unavailable: the store is away.
         """
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
-        heard = self._episode_store.active_hours(place, since_ms, now_ms)
+        hours = self._episode_store.active_hours(place, since_ms, now_ms)
         spans = [Interval(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return summarise(spans, heard, now, self._places.timezone, self._pause_ms)
+        return summarise(spans, hours, now, self._places.timezone, self._pause_ms)
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
-        """Hours of each local day, in [0, 24], in which a category was heard at a place, as far as it was."""
+        """Return the hours of each local day, in (0, 24], in which a category was detected at a place."""
         spans = [Interval(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
         return hours_by_day(spans, self._places.timezone)
 
@@ -114,7 +131,7 @@ class RecurrenceService:
 
 
 def hours_by_day(spans: Iterable[Interval], zone: ZoneInfo) -> dict[date, float]:
-    """Hours of each local day, in [0, 24], that some spans last."""
+    """Return the hours of each local day, in [0, 24], that some spans last."""
     made: dict[date, float] = {}
     for span in spans:
         at = datetime.fromtimestamp(span.opened_ms / 1000, zone)

@@ -1,10 +1,10 @@
-"""Candidates in the shadow: would another network, or another threshold, have agreed better with what people said?
+"""Compare a candidate network or threshold with the present one, by people's verdicts.
 
 A candidate is judged on the stored verdicts, pair by pair beside what is in use, and takes over only if it does
 better and that is unlikely to be luck.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,15 +32,19 @@ class ShadowModel:
     Args:
         archive: where events are.
         scorer: of the candidate.
+        compared: called with whether the candidate agrees with an alert.
     """
 
-    def __init__(self, archive: EventStore, scorer: Scorer) -> None:
+    def __init__(
+        self, archive: EventStore, scorer: Scorer, compared: Callable[[bool], None] = lambda _agrees: None
+    ) -> None:
         self._archive = archive
         self._space = scorer.space.id
         self._retrieval = Retrieval([scorer])
+        self._compared = compared
 
     def match_probability(self, alert: AlertMessage) -> float | None:
-        """What the candidate states of an alert: the highest likeness to a match in what the alert is about.
+        """Return the candidate's match probability of an alert: the highest of a match in the alert's categories.
 
         Returns:
             In [0, 1]; None of an event of another feature space, or one that expired.
@@ -53,7 +57,9 @@ class ShadowModel:
         if len(own) < 2 or str(own[0].id) != alert.event:
             return None
         rows = self._retrieval.match_probability(self._space, self._retrieval.compare(own[0], own[1:]))
-        return float(rows[:, [CATEGORIES.index(name) for name in alert.categories]].max())
+        probability = float(rows[:, [CATEGORIES.index(name) for name in alert.categories]].max())
+        self._compared(probability >= (alert.threshold or 0.0))
+        return probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,12 @@ class Comparison:
 
 
 def compare(present: Sequence[float], candidate: Sequence[float], right: Sequence[bool], seed: int = 0) -> Comparison:
-    """Judge the likeness that a candidate states for pairs, by its log-loss.
+    """Judge the match probabilities of a candidate by their log-loss.
 
     Args:
-        present: likeness that the network in use states of each pair, in [0, 1].
+        present: match probability that the network in use states of each pair, in [0, 1].
         candidate: the candidate's.
-        right: what people said.
+        right: the verdicts of people.
         seed: of the bootstrap.
     """
     truth = np.asarray(right, dtype=np.float64)
@@ -107,7 +113,7 @@ def compare_thresholds(
 
     Args:
         match_probability: stated of each pair, in [0, 1].
-        right: what people said.
+        right: the verdicts of people.
         present: threshold in use.
         candidate: threshold proposed.
         seed: of the bootstrap.

@@ -1,4 +1,4 @@
-"""Tells in alerts which source they are about: how often it was heard, since when, how regularly, and when next."""
+"""Adds to alerts which source they are about: how often it was detected, since when, how regularly, and when next."""
 
 from datetime import timedelta
 from typing import Final
@@ -13,12 +13,12 @@ _AFTER: Final = timedelta(seconds=1)
 
 
 class SourceCompleter:
-    """Tells in alerts which source they are about.
+    """Adds to alerts which source they are about.
 
     Args:
         filer: finds the source.
         store: of sources.
-        histories: how often it was heard.
+        histories: returns how often a source was detected.
     """
 
     def __init__(self, filer: SourceFiler, store: SourceStore, histories: SourceHistories) -> None:

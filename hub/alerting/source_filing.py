@@ -1,13 +1,13 @@
 """Files episodes into sources, and keeps identities of different checkpoints apart.
 
 1. An episode that opened, or whose clearest clip changed, is due (`hub.store.sources`). A thread files those that are
-   due, the oldest first; before anyone is told of an alert, those of its site and category are filed that are due
+   due, the oldest first; before an alert is dispatched, those of its site and category are filed that are due
    then.
 2. The identity of an episode is that of its clearest clip, by the checkpoint of the clip's feature space. An episode
    whose clip is gone, or whose feature space has no checkpoint with an identity, is of no source.
 3. Identities of two checkpoints are never compared. Where a source has those of an earlier checkpoint, they are
-   made anew from the clips of its newest episodes; the episodes stay in it. If none of these clips is archived any
-   more, it keeps its history, and nothing joins it.
+   computed again from the clips of its newest episodes; the episodes stay in it. If none of these clips is archived,
+   it keeps its history, and nothing joins it.
 4. While hubs with two checkpoints for a feature space run, those that have filed go on, and the others leave episodes
    due until no hub filed for ten minutes.
 """
@@ -35,8 +35,10 @@ AT_ONCE: Final = 256
 """Episodes filed in one transaction at most."""
 _CLAIM_S: Final = 600.0
 _EVERY_S: Final = 1.0
+_REST: Final = 4.0
+"""Time waited, as a multiple of the time worked, while more are due."""
 _REMADE_FROM: Final = 20
-"""Episodes of a source whose identities are made anew for another checkpoint."""
+"""Episodes of a source whose identities are computed again for another checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ class SourceFiler:
     def step(self) -> float:
         """File some of the episodes that are due; return how long to wait until the next step, in seconds.
 
-        While more are due it waits for as long as it worked: taking events goes on beside it.
+        While more are due it works for a fifth of the time: intake of events goes on beside it.
 
         Raises:
             Unavailable: the store is away; nothing is lost.
@@ -83,7 +85,7 @@ class SourceFiler:
         left = self.file(names) if names else 0
         more = len(names) == AT_ONCE
         self._start = self._start + left if more else 0
-        return time.monotonic() - began_s if more else _EVERY_S
+        return _REST * (time.monotonic() - began_s) if more else _EVERY_S
 
     def catch_up(self, episode: str | None = None) -> None:
         """File all episodes that are due, but those that hubs with another checkpoint file.
@@ -143,7 +145,7 @@ class SourceFiler:
         outcomes: list[str] = []
 
         def work(drawer: Drawer) -> None:
-            self._make_anew(drawer)
+            self._recompute(drawer)
             standing = self._store.standing(names)
             still = [one for one in identified if _stands(one.episode, standing.get(one.episode.id))]
             outcomes[:] = [_put(drawer, one) for one in sorted(still, key=lambda one: one.episode.opened_ms)]
@@ -153,13 +155,13 @@ class SourceFiler:
         for outcome in filter(None, outcomes):
             self._metrics.filed.labels(outcome).inc()
 
-    def _make_anew(self, drawer: Drawer) -> None:
+    def _recompute(self, drawer: Drawer) -> None:
         """Have the sources with identities of earlier checkpoints be made of those of the present one."""
         for stored in drawer.stored.values():
             if stored.network != drawer.network:
-                self._make_one_anew(drawer, stored)
+                self._recompute_source(drawer, stored)
 
-    def _make_one_anew(self, drawer: Drawer, stored: StoredSource) -> None:
+    def _recompute_source(self, drawer: Drawer, stored: StoredSource) -> None:
         members = self._store.members(self._store.episode_ids(stored.id)[:_REMADE_FROM])
         clips = sorted({member.clip for member in members.values()})
         events = [event for event in self._archive.fetch(clips) if event.space == drawer.group.space]
@@ -169,17 +171,17 @@ class SourceFiler:
         known = {name: m for name, m in members.items() if m.clip in made and m.source == stored.id}
         if not known:
             return
-        source, anew = _made_anew(stored.source, known, made)
+        source, members = _recomputed(stored.source, known, made)
         drawer.partition.adopt(source)
-        drawer.filed |= anew
+        drawer.filed |= members
 
 
-def _made_anew(
+def _recomputed(
     source: Source, members: Mapping[str, Member], identities: Mapping[str, Vector]
 ) -> tuple[Source, dict[str, Member]]:
     """A source and some of its episodes with other identities, by clip."""
     named = {centre.id for centre in source.centres}
-    anew = {
+    recomputed = {
         name: replace(
             member,
             identity=identities[member.clip],
@@ -188,12 +190,12 @@ def _made_anew(
         for name, member in members.items()
     }
     centres: dict[str, Centre] = {}
-    for member in anew.values():
+    for member in recomputed.values():
         known = centres.get(member.centre)
         centres[member.centre] = (
             Centre(member.centre, member.identity) if known is None else known.plus(member.identity)
         )
-    return replace(source, centres=tuple(centres.values())), anew
+    return replace(source, centres=tuple(centres.values())), recomputed
 
 
 def _compared(name: str) -> tuple[str, str]:
@@ -207,7 +209,7 @@ def _stands(episode: Episode, now: Episode | str | None) -> bool:
 
 
 def _put(drawer: Drawer, one: _Identified) -> str:
-    """File an episode; return what came of it: "joined", "opened", or "" if it is where it was."""
+    """File an episode; return the result: "joined", "opened", or "" if it is where it was."""
     episode = one.episode
     seen = Seen(episode.id, episode.opened_ms, episode.peak_event, one.identity)
     before = drawer.filed.get(episode.id) or drawer.before(episode.id)

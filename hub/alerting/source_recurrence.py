@@ -21,10 +21,10 @@ class SourceHistories:
 
     Args:
         store: of sources.
-        episode_store: when sensors were heard.
+        episode_store: returns when sensors were online.
         places: for the time zone.
         history_days: how far back episodes are looked at.
-        pause_s: what goes on after a pause of at most so many seconds, or is heard by another sensor, is one
+        pause_s: what goes on after a pause of at most this time in seconds, or at another sensor, is one
             occurrence.
     """
 
@@ -48,7 +48,7 @@ class SourceHistories:
         )
 
     def pattern(self, source: str, now: datetime) -> RecurrenceSummary:
-        """How often, when and how regularly a source is heard, and when it is likely next.
+        """Return how often, when and how regularly a source is detected, and when it is likely next.
 
         Args:
             source: its id.
@@ -60,7 +60,7 @@ class SourceHistories:
         return self.pattern_of(self.episodes(source, now), now)
 
     def pattern_of(self, episodes: Sequence[Episode], now: datetime) -> RecurrenceSummary:
-        """The pattern of some episodes; hours in which none of their sensors was heard are unknown.
+        """Return the recurrence of some episodes; hours in which none of their sensors was online are unknown.
 
         Raises:
             Unavailable: the store is away.
@@ -68,11 +68,11 @@ class SourceHistories:
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
         places = sorted({episode.place for episode in episodes})
         hours = [self._episode_store.active_hours(place, since_ms, now_ms) for place in places]
-        heard: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
-        return summarise(merged(_spans(episodes), self._pause_ms), heard, now, self._zone)
+        active: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
+        return summarise(merged(_spans(episodes), self._pause_ms), active, now, self._zone)
 
     def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
-        """Hours of each local day, in [0, 24], in which some episodes were heard."""
+        """Return the hours of each local day, in [0, 24], with some episodes."""
         return hours_by_day(merged(_spans(episodes), 0), self._zone)
 
 

@@ -1,4 +1,4 @@
-"""Learning each site's thresholds anew: now and then as history grows, and at once when people say something."""
+"""Estimate each site's thresholds again: as its history grows, and at once after a verdict."""
 
 import json
 from dataclasses import replace
@@ -6,12 +6,13 @@ from typing import Final
 
 from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from shared.taxonomy import CATEGORIES
 
 EVERY_MS: Final = 3_600_000
-"""Thresholds are learnt again when a site has heard so much more."""
+"""Thresholds are estimated again when a site has this much more history."""
 _DAY_MS: Final = 86_400_000
 
 
@@ -43,10 +44,10 @@ class ThresholdTuner:
         self._start = start
         self._history_ms = round(history_days * _DAY_MS)
         self._cooldown_ms = round(cooldown_s * 1000)
-        self._learnt_at: dict[str, int] = {}
+        self._tuned_at: dict[str, int] = {}
 
     def tune_stale(self) -> list[str]:
-        """Learn the thresholds of those sites that heard something for an hour since the last time.
+        """Estimate the thresholds of the sites with another hour of events since the last time.
 
         Returns:
             These sites.
@@ -57,47 +58,47 @@ class ThresholdTuner:
         due = []
         for site in self._episode_store.sites():
             times = self._episode_store.observed_range(site)
-            if times is not None and times[1] - self._learnt_at.get(site, times[0]) >= EVERY_MS:
+            if times is not None and times[1] - self._tuned_at.get(site, times[0]) >= EVERY_MS:
                 self.tune(site)
                 due.append(site)
         return due
 
     def tune(self, site: str) -> dict[str, Threshold]:
-        """Learn a site's thresholds from its history and from what people said, and put them to use.
+        """Estimate a site's thresholds from its history and from verdicts, and put them to use.
 
         Raises:
             Unavailable: the store is away.
         """
         first, newest = self._episode_store.observed_range(site) or (0, 0)
         since = max(first, newest - self._history_ms)
-        history = self._episode_store.match_probabilities(site, since, self._cooldown_ms)
-        said = self._verdicts(site)
-        records = {name: CategoryHistory(history[name], said.get(name, ())) for name in CATEGORIES}
+        history = self._episode_store.thresholds.match_probabilities(site, since, self._cooldown_ms)
+        verdicts = self._verdicts(site)
+        records = {name: CategoryHistory(history[name], verdicts.get(name, ())) for name in CATEGORIES}
         days = (newest - since) / _DAY_MS
-        learnt = fit_thresholds(
+        thresholds = fit_thresholds(
             records, days, max_false_alerts_per_day=self._budget, start=self._start, alerts_per_day=self._budget
         )
         for name, value in self._pins(site).items():
-            learnt[name] = replace(learnt[name], value=value)
-        self._episode_store.set_thresholds(site, learnt)
-        self._learnt_at[site] = newest
-        return learnt
+            thresholds[name] = replace(thresholds[name], value=value)
+        self._episode_store.thresholds.set(site, thresholds)
+        self._tuned_at[site] = newest
+        return thresholds
 
-    @translated
+    @raises_unavailable
     def pin_threshold(self, site: str, category: str, match_probability: float) -> None:
-        """Have a category's threshold at a site stay at a value, whatever the budget says."""
+        """Pin a category's threshold at a site at a value, whatever the budget is."""
         self._redis.hset(keys.pinned_thresholds(site), category, match_probability)
         self.tune(site)
 
-    @translated
+    @raises_unavailable
     def _pins(self, site: str) -> dict[str, float]:
         return {
             name.decode(): float(value) for name, value in self._redis.hgetall(keys.pinned_thresholds(site)).items()
         }
 
-    @translated
+    @raises_unavailable
     def _verdicts(self, site: str) -> dict[str, list[tuple[float, bool]]]:
-        """Verdicts that say whether the hub was right at a site, by category: stated likeness and truth."""
+        """Return the verdicts on whether the hub was right at a site, by category: match probability and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}
         for row in self._redis.hvals(keys.VERDICTS):
             given = json.loads(row)

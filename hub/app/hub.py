@@ -60,7 +60,6 @@ from hub.web.app import create_app
 from hub.web.context import HealthStatus, WebContext
 from hub.web.server import Server
 from shared.errors import UnavailableError
-from shared.messages import AlertMessage
 from shared.worker import Worker, every
 
 log = logging.getLogger(__name__)
@@ -202,20 +201,12 @@ class Hub:
     def _count_name(self, sound: NamedSound) -> None:
         self._metrics.named.labels(sound.treatment.mode).inc()
 
-    def _shadow_model(self, path: Path | None) -> Callable[[AlertMessage], float | None]:
-        """What a candidate network, if there is one, states of an alert; counted."""
-        if path is None:
-            return lambda _: None
-        shadow = ShadowModel(self._archive, Scorer(load(path)))
+    def _shadow_model(self, path: Path | None) -> ShadowModel | None:
+        """Return the candidate network, if there is one; its verdicts are counted."""
+        return None if path is None else ShadowModel(self._archive, Scorer(load(path)), self._count_shadow)
 
-        def stated(alert: AlertMessage) -> float | None:
-            match_probability = shadow.match_probability(alert)
-            if match_probability is not None:
-                agrees = match_probability >= (alert.threshold or 0.0)
-                self._metrics.shadow.labels("yes" if agrees else "no").inc()
-            return match_probability
-
-        return stated
+    def _count_shadow(self, agrees: bool) -> None:
+        self._metrics.shadow.labels("yes" if agrees else "no").inc()
 
     def run(self) -> None:
         """Run until `stop`: serve HTTP, wait for Redis, load the index, receive events.

@@ -1,4 +1,4 @@
-"""`earwitness-hub bench`: measure what things cost on this machine, printed as a table or JSON.
+"""Benchmarks of `earwitness-hub bench`, printed as a table or JSON.
 
 | module | what it measures |
 |---|---|
@@ -7,5 +7,5 @@
 | `ingest_throughput`, `startup_time`, `page_latency` | a whole hub, started by `server_processes` |
 | `alert_quality`, `alert_metrics`, `alert_plot` | alerts about a synthetic street (`scenario`, `synthetic_clips`) |
 | `replay`, `replay_recordings` | a hub without broker and clock; recordings of a real network |
-| `timing` | medians of repeats |
+| `timing` | medians of repeated measurements |
 """

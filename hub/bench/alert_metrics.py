@@ -1,9 +1,9 @@
-"""What alerts were worth, measured against what truly happened.
+"""Precision, recall and calibration of alerts, compared with the ground truth of a scenario.
 
-An alert is *right by kind*, which is what its likeness promises, if its first category truly sounds in its clip and
-in a flagged match, and the two clips truly agree on at least seven of the eight categories; *by its best match* if
-that holds of the match with the highest likeness, of which the stated probability is. It is *right by happening* if a
-planted source sounds in its clip, its first category is that source's, and its best match is of the same source.
+An alert is *right by kind*, which its match probability promises, if its clip and a flagged match both contain its
+first category, and the two clips agree on at least seven of the eight categories. It is right *by its best match* if
+this holds for the match with the highest probability, which the alert states. It is *right by source* if its clip
+contains a planted source of its first category and its best match contains the same source.
 """
 
 from collections import Counter
@@ -23,49 +23,49 @@ RIGHT: Final = "right"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundTruth:
-    """What truly happened, and what the hub said of it.
+    """The sound events and clips of a scenario, and the alerts and episodes that the hub made of them.
 
     Attributes:
         start_ms: the first midnight, ms since 1970 UTC.
         places: `site/sensor` of each sensor, by number.
-        happenings: by name.
-        clips: by event.
-        alerts: completed, in order.
-        episodes: all.
+        sound_events: sound events by name.
+        clips: clips by event id.
+        alerts: completed alerts in order.
+        episodes: all episodes.
     """
 
     start_ms: int
     places: Sequence[str]
-    happenings: Mapping[str, ScenarioEvent]
+    sound_events: Mapping[str, ScenarioEvent]
     clips: Mapping[str, Clip]
     alerts: Sequence[AlertMessage]
     episodes: Sequence[Episode]
 
     def at_s(self, alert: AlertMessage) -> float:
-        """When an alert was, s from the first midnight."""
+        """Return the time of an alert, s from the first midnight."""
         return alert.captured_at.timestamp() - self.start_ms / 1000
 
     def of(self, event: str, category: str | None = None) -> list[ScenarioEvent]:
-        """What happens in a clip, of one category or of all."""
-        those = [self.happenings[name] for name in self.clips[event].happenings]
-        return [one for one in those if category in {None, one.category}]
+        """Return the sound events in a clip, of one category or of all."""
+        sounding = [self.sound_events[name] for name in self.clips[event].sound_events]
+        return [one for one in sounding if category in {None, one.category}]
 
     def planted(self, event: str, category: str) -> str:
-        """The planted source of a category that sounds in a clip; "" if none."""
+        """Return the planted source of a category that sounds in a clip; "" if there is none."""
         return next((one.planted for one in self.of(event, category) if one.planted), "")
 
 
 def same_kind(first: frozenset[str], second: frozenset[str], category: str) -> bool:
-    """Whether two clips with these categories are the same kind of sound, as likeness has it."""
+    """Return whether clips with these categories are the same kind of sound, as the match probability defines it."""
     return category in first and category in second and len(first ^ second) <= COUNT - AGREE
 
 
 def category_error(truth: GroundTruth, alert: AlertMessage, *, best: bool = False) -> str:
-    """`RIGHT`, or why an alert is wrong by kind.
+    """Return `RIGHT`, or the reason why an alert is wrong by kind.
 
     Args:
-        truth: of the replay.
-        alert: it is about.
+        truth: ground truth of the replay.
+        alert: the alert to judge.
         best: whether only its best match counts.
     """
     category, own = alert.categories[0], truth.clips[alert.event].labels
@@ -78,37 +78,37 @@ def category_error(truth: GroundTruth, alert: AlertMessage, *, best: bool = Fals
 
 
 def right_by_kind(truth: GroundTruth, alert: AlertMessage, *, best: bool = False) -> bool:
-    """Whether an alert is right by kind, or by its best match."""
+    """Return whether an alert is right by kind, or by its best match."""
     return category_error(truth, alert, best=best) == RIGHT
 
 
-def right_by_happening(truth: GroundTruth, alert: AlertMessage) -> bool:
-    """Whether an alert is about a planted source and its best match is of the same."""
+def right_by_source(truth: GroundTruth, alert: AlertMessage) -> bool:
+    """Return whether an alert is about a planted source and its best match contains the same source."""
     category = alert.categories[0]
     source = truth.planted(alert.event, category)
     return source != "" and truth.planted(alert.matches[0].event, category) == source
 
 
 def same_source(truth: GroundTruth, alert: AlertMessage) -> bool:
-    """Whether an alert is about a planted source, and any of its matches is of the same."""
+    """Return whether an alert is about a planted source and any of its matches contains the same source."""
     category = alert.categories[0]
     source = truth.planted(alert.event, category)
     return source != "" and any(truth.planted(match.event, category) == source for match in alert.matches)
 
 
 def about(truth: GroundTruth, alert: AlertMessage) -> list[ScenarioEvent]:
-    """The happenings an alert is about: those in its clip, of its categories."""
+    """Return the sound events of an alert: those in its clip that belong to its categories."""
     return [one for name in alert.categories for one in truth.of(alert.event, name)]
 
 
 def duplicates(truth: GroundTruth) -> int:
-    """Alerts beyond one per happening; one about several counts for each."""
-    told = Counter(one.name for alert in truth.alerts for one in about(truth, alert))
-    return sum(count - 1 for count in told.values())
+    """Count the alerts beyond one per sound event; an alert about several sound events counts for each."""
+    alerts = Counter(one.name for alert in truth.alerts for one in about(truth, alert))
+    return sum(count - 1 for count in alerts.values())
 
 
 def most_a_day(times: Iterable[datetime]) -> int:
-    """The most of these times, rising, that lie within 24 hours; 0 of none."""
+    """Return the largest number of these times, rising, within 24 hours; 0 if there are none."""
     rising, begin, most = list(times), 0, 0
     for number, at in enumerate(rising):
         while at - rising[begin] >= timedelta(days=1):
@@ -119,63 +119,63 @@ def most_a_day(times: Iterable[datetime]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What became of the occurrences of planted sources, but for the first of each.
+    """Recall of the occurrences of planted sources, without the first occurrence of each source.
 
     Attributes:
-        occurrences: how many.
-        told: with an alert of their own.
-        joined: with none of their own, whose episodes belong to the alert of something else.
-        missed: neither.
-        by_kind: share that got an alert, their own or one they belong to.
-        by_happening: share with an alert that is right by happening.
-        heard_twice: occurrences that two sensors have episodes of.
-        told_once: of these, with exactly one alert.
+        occurrences: number of occurrences.
+        alerted: occurrences with an alert of their own.
+        joined: occurrences without one, whose episodes belong to the alert of another sound event.
+        missed: occurrences with neither.
+        by_kind: share with an alert, their own or a joined one.
+        by_source: share with an alert that is right by source.
+        at_two_sensors: occurrences of which two sensors have episodes.
+        alerted_once: occurrences at two sensors with exactly one alert.
     """
 
     occurrences: int
-    told: int
+    alerted: int
     joined: int
     missed: int
     by_kind: float
-    by_happening: float
-    heard_twice: int
-    told_once: int
+    by_source: float
+    at_two_sensors: int
+    alerted_once: int
 
 
 def recall(truth: GroundTruth, since_s: float = 0.0) -> Recall:
-    """Count what became of planted occurrences.
+    """Compute the recall of planted occurrences.
 
     Args:
-        truth: of the replay.
-        since_s: those that began before this are left out, s from the first midnight.
+        truth: ground truth of the replay.
+        since_s: occurrences that began before this are left out, s from the first midnight.
     """
-    told: dict[str, list[AlertMessage]] = {}
+    alerts_of: dict[str, list[AlertMessage]] = {}
     for alert in truth.alerts:
         for one in about(truth, alert):
-            told.setdefault(one.name, []).append(alert)
+            alerts_of.setdefault(one.name, []).append(alert)
     occurrences = [one for source in KINDS for one in _planted(truth, source)[1:] if one.begin_s >= since_s]
-    own = joined = right = twice = once = 0
+    alerted = joined = right = twice = once = 0
     for one in occurrences:
-        alerts, theirs = told.get(one.name, []), list(_episodes(truth, one))
-        own += bool(alerts)
-        joined += not alerts and any(episode.alert for episode in theirs)
-        right += any(right_by_happening(truth, alert) for alert in alerts)
-        if len({episode.place for episode in theirs}) > 1:
+        alerts, episodes = alerts_of.get(one.name, []), list(_episodes(truth, one))
+        alerted += bool(alerts)
+        joined += not alerts and any(episode.alert for episode in episodes)
+        right += any(right_by_source(truth, alert) for alert in alerts)
+        if len({episode.place for episode in episodes}) > 1:
             twice += 1
             once += len(alerts) == 1
     n = max(len(occurrences), 1)
-    missed = len(occurrences) - own - joined
-    return Recall(len(occurrences), own, joined, missed, (own + joined) / n, right / n, twice, once)
+    missed = len(occurrences) - alerted - joined
+    return Recall(len(occurrences), alerted, joined, missed, (alerted + joined) / n, right / n, twice, once)
 
 
 def _planted(truth: GroundTruth, source: str) -> list[ScenarioEvent]:
-    own = [one for one in truth.happenings.values() if one.planted == source]
-    return sorted(own, key=lambda one: one.begin_s)
+    occurrences = [one for one in truth.sound_events.values() if one.planted == source]
+    return sorted(occurrences, key=lambda one: one.begin_s)
 
 
 def _episodes(truth: GroundTruth, one: ScenarioEvent) -> Iterable[Episode]:
-    """Those of its category at its sensors that overlap it."""
-    places = {truth.places[sensor] for sensor, _ in one.heard}
+    """Yield the episodes of a sound event: of its category, at its sensors, overlapping it in time."""
+    places = {truth.places[sensor] for sensor, _ in one.sources}
     begin_ms, end_ms = (truth.start_ms + round(1000 * at) for at in (one.begin_s, one.end_s))
     for episode in truth.episodes:
         if episode.category == one.category and episode.place in places and episode.overlaps(begin_ms, end_ms, 0):
@@ -184,71 +184,71 @@ def _episodes(truth: GroundTruth, one: ScenarioEvent) -> Iterable[Episode]:
 
 @dataclass(frozen=True, slots=True)
 class ForecastScore:
-    """How the next likely windows turned out that alerts told.
+    """Accuracy of the expected windows that alerts state.
 
     Attributes:
-        alerts: looked at.
-        told: with a window.
-        judged: of these, whose window was over before the replay was.
-        came_true: share of the judged in which the category truly sounded there.
-        heard: share of the judged in which the hub has an episode of it there, whatever that was.
-        stated: mean probability that they stated.
-        base_stated: mean base rate that they stated.
-        by_chance: share of windows as long at any hour of the same days that would have come true.
+        alerts: number of alerts.
+        stating: alerts that state a window.
+        judged: stated windows that ended before the replay did.
+        came_true: share of the judged windows in which the category truly sounded at the sensor.
+        with_episode: share of the judged windows in which the hub has an episode of the category at the sensor.
+        stated: mean stated probability.
+        base_stated: mean stated base rate.
+        by_chance: share of windows of equal length, at any hour of the same days, that would have come true.
     """
 
     alerts: int
-    told: int
+    stating: int
     judged: int
     came_true: float
-    heard: float
+    with_episode: float
     stated: float
     base_stated: float
     by_chance: float
 
 
 def windows(truth: GroundTruth, alerts: Sequence[AlertMessage], since_s: float, until_s: float) -> ForecastScore:
-    """Judge the windows of some alerts.
+    """Judge the windows of alerts.
 
     Args:
-        truth: of the replay.
-        alerts: any.
-        since_s: where windows by chance begin, s from the first midnight.
-        until_s: the replay's end.
+        truth: ground truth of the replay.
+        alerts: the alerts to judge.
+        since_s: begin of the windows by chance, s from the first midnight.
+        until_s: end of the replay, s from the first midnight.
     """
-    told = [(alert, alert.recurrence.next) for alert in alerts if alert.recurrence and alert.recurrence.next]
-    hits, heard, chances, stated, base = [], [], [], [], []
-    for alert, window in told:
+    stating = [(alert, alert.recurrence.next) for alert in alerts if alert.recurrence and alert.recurrence.next]
+    hits, episodes, chances, stated, base = [], [], [], [], []
+    for alert, window in stating:
         begin, end = (at.timestamp() - truth.start_ms / 1000 for at in (window.start, window.end))
         if end > until_s:
             continue
         place, category = f"{alert.site}/{alert.sensor}", alert.categories[0]
-        bouts = [bout for one in truth.happenings.values() for bout in _bouts(truth, one, place, category)]
+        bouts = [bout for one in truth.sound_events.values() for bout in _bouts(truth, one, place, category)]
         length = end - begin
         starts = [since_s + 3_600.0 * n for n in range(int((until_s - since_s - length) // 3_600) + 1)]
         hits.append(_sounds(bouts, begin, end))
-        heard.append(_sounds(_spans(truth, place, category), begin, end))
+        episodes.append(_sounds(_spans(truth, place, category), begin, end))
         chances.append(sum(_sounds(bouts, at, at + length) for at in starts) / max(len(starts), 1))
         stated.append(window.probability)
         base.append(window.base_rate)
 
     return ForecastScore(
-        len(alerts), len(told), len(hits), *(_mean(values) for values in (hits, heard, stated, base, chances))
+        len(alerts), len(stating), len(hits), *(_mean(values) for values in (hits, episodes, stated, base, chances))
     )
 
 
 def _mean(values: Sequence[float]) -> float:
-    """0 of none."""
+    """Return the mean; 0 of no values."""
     return sum(values) / max(len(values), 1)
 
 
 def _bouts(truth: GroundTruth, one: ScenarioEvent, place: str, category: str) -> Sequence[tuple[float, float]]:
-    heard = one.category == category and any(truth.places[sensor] == place for sensor, _ in one.heard)
-    return one.bouts if heard else ()
+    sounds = one.category == category and any(truth.places[sensor] == place for sensor, _ in one.sources)
+    return one.bouts if sounds else ()
 
 
 def _spans(truth: GroundTruth, place: str, category: str) -> Iterable[tuple[float, float]]:
-    """Begin and end of episodes, s from the first midnight."""
+    """Yield begin and end of the episodes of a category at a sensor, s from the first midnight."""
     for episode in truth.episodes:
         if (episode.place, episode.category) == (place, category):
             yield (episode.opened_ms - truth.start_ms) / 1000, (episode.last_ms - truth.start_ms) / 1000
@@ -260,17 +260,17 @@ def _sounds(bouts: Iterable[tuple[float, float]], begin_s: float, end_s: float) 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdPromise:
-    """A category's threshold, and whether what it promised was kept in the days after.
+    """A category's threshold with its estimated and actual false alerts.
 
     Attributes:
-        category: it is of.
-        threshold: at the beginning of those days.
-        false_a_day: it said it would cost.
-        low: of its 90 % interval.
-        high: likewise.
-        actual_a_day: alerts wrong by kind, by their best match.
-        alerts_a_day: all.
-        last: the threshold at the end.
+        category: name of the category.
+        threshold: threshold at the beginning of the evaluated days.
+        false_a_day: estimated false alerts per day.
+        low: lower end of the 90 % interval of the estimate.
+        high: upper end of that interval.
+        actual_a_day: alerts per day that are wrong by kind, by their best match.
+        alerts_a_day: all alerts per day.
+        last: threshold at the end.
     """
 
     category: str
@@ -290,22 +290,22 @@ def kept(
     since_s: float,
     days: float,
 ) -> list[ThresholdPromise]:
-    """Compare what thresholds promised with what came.
+    """Compare the estimated false alerts of thresholds with the actual ones.
 
     Args:
-        truth: of the replay.
-        before: documents of thresholds, by category, at the beginning of the days looked at.
-        last: thresholds at the end.
-        since_s: that beginning, s from the first midnight.
-        days: looked at.
+        truth: ground truth of the replay.
+        before: documents of thresholds, by category, at the beginning of the evaluated days.
+        last: thresholds at the end, by category.
+        since_s: begin of the evaluated days, s from the first midnight.
+        days: number of evaluated days.
     """
     alerts = [alert for alert in truth.alerts if truth.at_s(alert) >= since_s]
-    made = []
+    promises = []
     for name in CATEGORIES:
-        own = [alert for alert in alerts if alert.categories[0] == name]
-        wrong = [alert for alert in own if not right_by_kind(truth, alert, best=True)]
+        raised = [alert for alert in alerts if alert.categories[0] == name]
+        wrong = [alert for alert in raised if not right_by_kind(truth, alert, best=True)]
         was = before.get(name, {})
-        made.append(
+        promises.append(
             ThresholdPromise(
                 category=name,
                 threshold=was.get("value", 0.0),
@@ -313,8 +313,8 @@ def kept(
                 low=was.get("low", 0.0),
                 high=was.get("high", 0.0),
                 actual_a_day=len(wrong) / days,
-                alerts_a_day=len(own) / days,
+                alerts_a_day=len(raised) / days,
                 last=last.get(name, 0.0),
             )
         )
-    return made
+    return promises

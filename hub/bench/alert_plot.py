@@ -1,4 +1,4 @@
-"""A picture of a replay: when planted sources sounded, and when there were alerts, day by day and hour by hour."""
+"""Plot of a replay: times of planted sources and of alerts, by day and hour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ _MARKS: Final = {
 
 
 def mark(truth: GroundTruth, number: int) -> str:
-    """What an alert is drawn as.
+    """Return the name of the mark that an alert is drawn with.
 
     Args:
-        truth: of the replay.
-        number: of the alert.
+        truth: ground truth of the replay.
+        number: index of the alert.
     """
     alert = truth.alerts[number]
     right, planted, other, wrong = _MARKS
-    if measure.right_by_happening(truth, alert):
+    if measure.right_by_source(truth, alert):
         return right
     if truth.planted(alert.event, alert.categories[0]):
         return planted
@@ -39,11 +39,11 @@ def mark(truth: GroundTruth, number: int) -> str:
 
 
 def draw(path: Path, truth: GroundTruth) -> None:
-    """Draw one panel per sensor: days along, hours of the day up.
+    """Draw one panel per sensor: days on the x axis, hours of the day on the y axis.
 
     Args:
         path: SVG file to write.
-        truth: of the replay.
+        truth: ground truth of the replay.
 
     Raises:
         Unavailable: matplotlib is not installed, or the file cannot be written.
@@ -71,15 +71,15 @@ def draw(path: Path, truth: GroundTruth) -> None:
 
 def _panel(axes: "Axes", truth: GroundTruth, sensor: int) -> None:
     for source, colour in _COLOURS.items():
-        own = [
+        occurrences = [
             one
-            for one in truth.happenings.values()
-            if one.planted == source and any(number == sensor for number, _ in one.heard)
+            for one in truth.sound_events.values()
+            if one.planted == source and any(number == sensor for number, _ in one.sources)
         ]
-        if own:
-            days = [one.begin_s // DAY_S for one in own]
-            hours = [one.begin_s % DAY_S / HOUR_S for one in own]
-            lasts = [(one.end_s - one.begin_s) / HOUR_S for one in own]
+        if occurrences:
+            days = [one.begin_s // DAY_S for one in occurrences]
+            hours = [one.begin_s % DAY_S / HOUR_S for one in occurrences]
+            lasts = [(one.end_s - one.begin_s) / HOUR_S for one in occurrences]
             axes.bar(days, lasts, bottom=hours, width=0.9, color=colour, label=f"{source} sounds")
     marks = [mark(truth, number) for number in range(len(truth.alerts))]
     for name, (colour, shape, size) in _MARKS.items():

@@ -1,4 +1,4 @@
-"""How good alerts are: days in a street, replayed through a hub, and what it said measured against what happened."""
+"""Alert quality: replay the days of a synthetic street through a hub and compare its alerts with the ground truth."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,50 +29,50 @@ BATCH_S: Final = 120.0
 _BOOT: Final = "replay"
 _POSITIONS: Final = (50.0, 8.0)
 _APART_DEGREES: Final = 0.001
-"""Between the first two sensors, some 110 m; the others are ten times as far from each other."""
+"""Distance of the first two sensors, about 110 m. The others are ten times as far from each other."""
 
 ProgressFn = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class AlertQualityReport:
-    """What `bench alerts` prints.
+    """Figures that `bench alerts` prints.
 
     Attributes:
-        days: replayed.
-        seed: of the street.
-        sensors: in it.
-        feedback: whether somebody answered every alert.
-        events: sent.
-        episodes: that they made.
-        alerts: raised.
-        alerts_a_day: mean.
-        most_alerts_a_day: of any day.
-        budget: of false alerts a day.
-        most_without_rhythm: alerts that belong to no rhythm in any 24 hours: within the budget.
-        false_alerts_a_day: wrong by kind, mean of all days.
-        false_alerts_a_day_later: of the last third of the days.
+        days: replayed days.
+        seed: random seed of the street.
+        sensors: number of sensors.
+        feedback: whether every alert got a verdict.
+        events: events sent.
+        episodes: episodes opened.
+        alerts: alerts raised.
+        alerts_a_day: mean alerts per day.
+        most_alerts_a_day: most alerts on one day.
+        budget: false-alert budget per day.
+        most_without_recurrence: most alerts without recurrence in any 24 hours; the budget limits them.
+        false_alerts_a_day: alerts per day that are wrong by kind.
+        false_alerts_a_day_later: the same over the last third of the days.
         precision_by_kind: share of alerts that are right by kind.
-        precision_by_best_match: by their best match.
-        stated: mean probability that alerts stated.
-        precision_by_happening: share right by happening, of all alerts.
-        precision_by_happening_planted: of those about a planted happening.
+        precision_by_best_match: share of alerts that are right by their best match.
+        stated: mean stated probability of alerts.
+        precision_by_source: share of alerts that are right by source.
+        precision_by_source_planted: the same among alerts about a planted source.
         same_source_planted: share of these with the same source among their matches.
-        recall: of planted occurrences.
-        recall_later: of those in the last third of the days.
-        duplicates: alerts beyond one per happening.
-        wrong: why alerts are wrong by kind: counts by category and reason.
-        alerts_of: counts by category.
-        thresholds: what they promised for the last third of the days, and what came.
-        next_planted: windows told by alerts about planted happenings in the last third.
-        next_noise: by all other alerts in it.
-        said: regularity of the last alert about each planted source.
+        recall: recall of planted occurrences.
+        recall_later: the same over the last third of the days.
+        duplicates: alerts beyond one per sound event.
+        wrong: alerts that are wrong by kind, counted by category and reason.
+        alerts_of: alerts by category.
+        thresholds: estimated and actual false alerts of the last third of the days.
+        next_planted: windows stated by alerts about planted sources in the last third.
+        next_noise: windows stated by all other alerts of the last third.
+        regularity: regularity in the last alert about each planted source.
         escalated: share of alerts that are recurring or urgent.
-        escalated_planted: share of those about planted happenings that are.
-        planted_escalated: share of the recurring or urgent that are about planted happenings.
-        completing_ms: median time for completing an alert.
-        completing_p95_ms: 95th percentile.
-        seconds: for the replay.
+        escalated_planted: the same among alerts about planted sources.
+        planted_escalated: share of the recurring or urgent alerts that are about planted sources.
+        completing_ms: median time for completing an alert, ms.
+        completing_p95_ms: 95th percentile of that time, ms.
+        seconds: duration of the replay, s.
     """
 
     days: int
@@ -85,14 +85,14 @@ class AlertQualityReport:
     alerts_a_day: float
     most_alerts_a_day: int
     budget: float
-    most_without_rhythm: int
+    most_without_recurrence: int
     false_alerts_a_day: float
     false_alerts_a_day_later: float
     precision_by_kind: float
     precision_by_best_match: float
     stated: float
-    precision_by_happening: float
-    precision_by_happening_planted: float
+    precision_by_source: float
+    precision_by_source_planted: float
     same_source_planted: float
     recall: Recall
     recall_later: Recall
@@ -102,7 +102,7 @@ class AlertQualityReport:
     thresholds: list[ThresholdPromise]
     next_planted: ForecastScore
     next_noise: ForecastScore
-    said: dict[str, str]
+    regularity: dict[str, str]
     escalated: float
     escalated_planted: float
     planted_escalated: float
@@ -111,32 +111,32 @@ class AlertQualityReport:
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the figures as JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Days:
-    """A street's days, as the hub gets them.
+    """The days of a street with the clips that its sensors send.
 
     Attributes:
-        days: how many.
-        seed: they were drawn from.
-        sensors: that listen.
-        happenings: all.
-        clips: in the order of their times.
-        heard: the same.
+        days: number of days.
+        seed: random seed.
+        sensors: number of sensors.
+        sound_events: all sound events.
+        clips: clips in order of time.
+        embedded: features and levels of the clips, in the same order.
     """
 
     days: int
     seed: int
     sensors: int
-    happenings: Sequence[ScenarioEvent]
+    sound_events: Sequence[ScenarioEvent]
     clips: Sequence[Clip]
-    heard: EmbeddedClips
+    embedded: EmbeddedClips
 
     def events(self) -> Iterator[Event]:
-        """Of all clips, in order."""
+        """Yield the events of all clips, in order."""
         counted: Counter[int] = Counter()
         for number, clip in enumerate(self.clips):
             yield Event(
@@ -144,44 +144,44 @@ class Days:
                 captured_at=START + timedelta(milliseconds=round(1000 * clip.at_s)),
                 duration_s=CLIP_S,
                 rate_hz=16_000,
-                levels=self.heard.levels(number),
-                body=Embedding(EARWITNESS_SMALL.id, self.heard.features[number]),
+                levels=self.embedded.levels(number),
+                body=Embedding(EARWITNESS_SMALL.id, self.embedded.features[number]),
             )
             counted[clip.sensor] += 1
 
 
 def generate_days(
-    days: int, seed: int, sensors: int, performances: int = PERFORMANCES, told: ProgressFn = lambda *_: None
+    days: int, seed: int, sensors: int, performances: int = PERFORMANCES, progress: ProgressFn = lambda *_: None
 ) -> Days:
-    """Draw a street's days and hear them.
+    """Generate the days of a street, and render and embed their clips.
 
     Args:
-        days: from 1.
-        seed: of everything random.
-        sensors: from 1.
-        performances: different clips that are made of each mixture at most.
-        told: progress.
+        days: number of days, from 1.
+        seed: random seed.
+        sensors: number of sensors, from 1.
+        performances: at most this many different clips are rendered of each mixture.
+        progress: called with the current step and its share done, in [0, 1].
     """
     rng = np.random.default_rng(seed)
-    happenings = generate_scenario(days, sensors, rng)
-    sent = clips(happenings, days, sensors, rng)
-    heard = embed_scenario(sent, seed, performances, lambda share: told("hearing", share))
-    return Days(days, seed, sensors, happenings, sent, heard)
+    sound_events = generate_scenario(days, sensors, rng)
+    sent = clips(sound_events, days, sensors, rng)
+    embedded = embed_scenario(sent, seed, performances, lambda share: progress("embedding", share))
+    return Days(days, seed, sensors, sound_events, sent, embedded)
 
 
 def alert_figures(
-    drawn: Days, settings: HubSettings, *, feedback: bool = False, told: ProgressFn = lambda *_: None
+    drawn: Days, settings: HubSettings, *, feedback: bool = False, progress: ProgressFn = lambda *_: None
 ) -> tuple[AlertQualityReport, GroundTruth]:
     """Replay days and measure the alerts.
 
     Args:
-        drawn: the days.
-        settings: the hub's; positions are the bench's own.
-        feedback: whether somebody says of every alert at once whether it is right by kind.
-        told: progress.
+        drawn: the days to replay.
+        settings: settings of the hub; the benchmark sets the sensor positions.
+        feedback: whether every alert gets a verdict at once, by whether it is right by kind.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Invalid: settings or a checkpoint that cannot be used.
+        Invalid: the settings or a checkpoint cannot be used.
     """
     positions = {
         f"{SITE}/{_sensor(n)}": (_POSITIONS[0] + _APART_DEGREES * (n if n < 2 else 10 * n), _POSITIONS[1])
@@ -192,7 +192,7 @@ def alert_figures(
     )
     events = list(drawn.events())
     by_event = {str(event.id): clip for event, clip in zip(events, drawn.clips, strict=True)}
-    by_name = {one.name: one for one in drawn.happenings}
+    by_name = {one.name: one for one in drawn.sound_events}
 
     def truth(alerts: Sequence[AlertMessage], replay: ReplayHub | None = None) -> GroundTruth:
         episodes = replay.episode_store.episodes(limit=10_000_000) if replay else ()
@@ -203,15 +203,15 @@ def alert_figures(
         known = truth(())
         verdict = lambda alert: measure.right_by_kind(known, alert)  # noqa: E731 - it is two lines long
     with replay_hub(settings, verdict) as replay:
-        seconds = replay.process_all(_batches(events), lambda count: told("replaying", count / len(events)))
-        found = truth(replay.alerts, replay)
-        return _figures(found, replay, drawn, settings, seconds), found
+        seconds = replay.process_all(_batches(events), lambda count: progress("replaying", count / len(events)))
+        measured = truth(replay.alerts, replay)
+        return _figures(measured, replay, drawn, settings, seconds), measured
 
 
 def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Events that belong to the same two minutes."""
-    for _, those in groupby(events, lambda event: event.captured_at.timestamp() // BATCH_S):
-        yield list(those)
+    """Yield the events of the same two minutes together."""
+    for _, batch in groupby(events, lambda event: event.captured_at.timestamp() // BATCH_S):
+        yield list(batch)
 
 
 def _figures(
@@ -227,12 +227,12 @@ def _figures(
     own = [alert for alert, one in zip(alerts, planted, strict=True) if one]
     others = [alert for alert, one in zip(alerts, planted, strict=True) if not one]
     faults = [measure.category_error(truth, alert) for alert in alerts]
-    right = [measure.right_by_happening(truth, alert) for alert in alerts]
+    right = [measure.right_by_source(truth, alert) for alert in alerts]
     wrong = [alert for alert, fault in zip(alerts, faults, strict=True) if fault != measure.RIGHT]
     urgent = [alert.severity != "notice" for alert in alerts]
     daily = Counter(int(truth.at_s(alert) // DAY_S) for alert in alerts)
     before = {name: one.to_json() for name, one in replay.thresholds[days - last - 1].items()} if days > 1 else {}
-    now = {name: one.value for name, one in replay.episode_store.thresholds(SITE).items()}
+    now = {name: one.value for name, one in replay.episode_store.thresholds.of(SITE).items()}
     return AlertQualityReport(
         days=days,
         seed=drawn.seed,
@@ -244,14 +244,16 @@ def _figures(
         alerts_a_day=len(alerts) / days,
         most_alerts_a_day=max(daily.values()),
         budget=settings.alerts.max_false_alerts_per_day,
-        most_without_rhythm=measure.most_a_day([alert.captured_at for alert in alerts if alert.severity == "notice"]),
+        most_without_recurrence=measure.most_a_day(
+            [alert.captured_at for alert in alerts if alert.severity == "notice"]
+        ),
         false_alerts_a_day=len(wrong) / days,
         false_alerts_a_day_later=sum(truth.at_s(alert) >= since_s for alert in wrong) / last,
         precision_by_kind=1 - len(wrong) / len(alerts),
         precision_by_best_match=float(np.mean([measure.right_by_kind(truth, one, best=True) for one in alerts])),
         stated=float(np.mean([alert.match_probability or 0.0 for alert in alerts])),
-        precision_by_happening=float(np.mean(right)),
-        precision_by_happening_planted=sum(right) / max(len(own), 1),
+        precision_by_source=float(np.mean(right)),
+        precision_by_source_planted=sum(right) / max(len(own), 1),
         same_source_planted=sum(measure.same_source(truth, alert) for alert in own) / max(len(own), 1),
         recall=measure.recall(truth),
         recall_later=measure.recall(truth, since_s),
@@ -263,7 +265,7 @@ def _figures(
         thresholds=measure.kept(truth, before, now, since_s, last),
         next_planted=measure.windows(truth, [one for one in own if one in late], since_s, until_s),
         next_noise=measure.windows(truth, [one for one in others if one in late], since_s, until_s),
-        said={source: _said(truth, own, source) for source in KINDS},
+        regularity={source: _regularity(truth, own, source) for source in KINDS},
         escalated=sum(urgent) / len(alerts),
         escalated_planted=sum(map(and_, urgent, planted)) / max(sum(planted), 1),
         planted_escalated=sum(map(and_, urgent, planted)) / max(sum(urgent), 1),
@@ -273,8 +275,8 @@ def _figures(
     )
 
 
-def _said(truth: GroundTruth, alerts: Sequence[AlertMessage], source: str) -> str:
-    """The regularity that the last alert about a source told."""
+def _regularity(truth: GroundTruth, alerts: Sequence[AlertMessage], source: str) -> str:
+    """Return the regularity in the last alert about a source; "" if there is none."""
     own = [one for one in alerts if truth.planted(one.event, one.categories[0]) == source and one.recurrence]
     return own[-1].recurrence.regularity if own and own[-1].recurrence else ""
 

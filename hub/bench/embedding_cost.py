@@ -1,6 +1,6 @@
-"""What it costs to turn sound into features, per feature space: each measured in a process of its own, on one thread.
+"""Cost of feature extraction per feature space, each measured in a separate process on one thread.
 
-VGGish is measured with weights at random if its own are not there: what it costs is the same.
+VGGish runs with random weights, which cost the same as the published ones.
 """
 
 import json

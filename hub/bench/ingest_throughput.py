@@ -1,7 +1,7 @@
-"""How many events a second a hub takes from receipt to acknowledgement, beside a bare subscriber that does nothing.
+"""Events per second that a hub acknowledges, compared with a bare subscriber that only acknowledges.
 
-Broker, store, hub and sender are processes of their own on this machine. The store already holds an archive, and
-every event is searched against it. What counts is what the archive holds in the end: nothing may be lost.
+Broker, Redis, hub and sender run on this machine; the first three are separate processes. Redis already holds events,
+and the hub searches every new event among them. The benchmark counts the stored events: none may be lost.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hub.bench.server_processes import Told, events_of, hub_process, prefill_store, servers, wait_until
+from hub.bench.server_processes import ProgressFn, events_of, hub_process, prefill_store, servers, wait_until
 from hub.bench.synthetic_archive import real_clips
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
@@ -28,32 +28,32 @@ from shared.messages import encode_event
 from shared.mqtt.topics import ALL_ALERTS, SensorTopic
 from shared.synthetic_features import splice_clips
 
-_OFTEN_TOLD: Final = "alerts.max_false_alerts_per_day=1000000"
-"""Events are dated from one day, and alerts are what is timed: no budget holds them back."""
+_NO_BUDGET: Final = "alerts.max_false_alerts_per_day=1000000"
+"""All events are dated from one day and their alerts are timed, so the alert budget must not limit them."""
 _ALL_FLAGGED: Final = (
     "alerts.default_threshold=0",
     "alerts.min_shared_probability=0",
     "alerts.min_category_probability=0",
 )
-"""Random embeddings resemble nothing; so that alerts are raised all the same."""
+"""Random embeddings match nothing. These settings make the hub raise alerts nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestFigures:
-    """What `bench ingest` prints.
+    """Figures that `bench ingest` prints.
 
     Attributes:
-        events_per_s: acknowledged in the measured time, by its length.
-        p95_alert_s: from sending an event to its alert's arrival, which holds receipt to alert and more.
-        median_alert_s: likewise.
-        alerts: arrived.
-        sent: events that the broker has taken.
-        lost: of these, not in the archive in the end.
-        bare_paho_per_s: the same messages taken by a subscriber that only acknowledges.
-        times_bare: ratio of the first of these and the last.
-        seconds: measured.
-        archive: events searched.
-        drained_per_s: sent, by the time from the first one until all are in the archive.
+        events_per_s: stored events per second while events are sent.
+        p95_alert_s: 95th percentile of the time from sending an event to the arrival of its alert, s.
+        median_alert_s: median of that time, s.
+        alerts: alerts that arrived.
+        sent: events that the broker acknowledged.
+        lost: sent events that are not stored at the end.
+        bare_paho_per_s: messages per second of a subscriber that only acknowledges.
+        times_bare: ratio of `events_per_s` and `bare_paho_per_s`.
+        seconds: measured time, s.
+        archive: events stored before.
+        drained_per_s: sent events per second, from the first one sent until all are stored.
     """
 
     events_per_s: float
@@ -76,20 +76,20 @@ def ingest_figures(
     seconds: float,
     rate: float,
     settings: tuple[str, ...] = (),
-    told: Told = lambda *_: None,
+    progress: ProgressFn = lambda *_: None,
 ) -> IngestFigures:
-    """Measure.
+    """Measure the ingest throughput of a whole hub.
 
     Args:
         data: folder of real embeddings; None: random ones.
-        archive: events that the store holds before.
-        seconds: for how long events are sent.
-        rate: events sent per second; 0: as fast as the broker takes them.
-        settings: more of the hub's, each as of `--set`.
-        told: progress.
+        archive: events stored before.
+        seconds: time during which events are sent, s.
+        rate: events sent per second; 0: as fast as the broker acknowledges them.
+        settings: further settings of the hub, each as for `--set`.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not start.
     """
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, VGGISH, rng)
@@ -98,20 +98,20 @@ def ingest_figures(
         mqtt_port, url = stack.enter_context(servers(folder))
         store = EventStore(url)
         stack.callback(store.close)
-        prefill_store(store, clips, archive, rng, told)
+        prefill_store(store, clips, archive, rng, progress)
         messages = [encode_event(event) for event in events_of(splice_clips(others, 2_000, rng))]
         bare = _bare(mqtt_port, messages)
-        extra = (*settings, _OFTEN_TOLD, *(_ALL_FLAGGED if data is None else ()))
-        stack.enter_context(hub_process(folder, mqtt_port, url, extra, told))
-        told("encoding events", 0.0)
+        extra = (*settings, _NO_BUDGET, *(_ALL_FLAGGED if data is None else ()))
+        stack.enter_context(hub_process(folder, mqtt_port, url, extra, progress))
+        progress("encoding events", 0.0)
         sender = _Sender(mqtt_port, splice_clips(others, round((rate or 3_000) * seconds), rng))
         stack.callback(sender.stop)
         before = store.count()
         started = time.monotonic()
-        sender.send(seconds, rate, lambda share: told("sending", share))
+        sender.send(seconds, rate, lambda share: progress("sending", share))
         taken, measured = store.count() - before, time.monotonic() - started
         sent = sender.sent
-        wait_until(lambda: store.count() - before >= sent, 120.0, lambda: told("draining", 1.0))
+        wait_until(lambda: store.count() - before >= sent, 120.0, lambda: progress("draining", 1.0))
         drained = time.monotonic() - started
         waits = sender.waits()
         lost = sent - (store.count() - before)
@@ -131,10 +131,10 @@ def ingest_figures(
 
 
 class _Sender:
-    """Sends events as sensors do, and takes the time until their alerts come."""
+    """Sends events as sensors do, and measures the time until their alerts arrive."""
 
     def __init__(self, port: int, features: Features) -> None:
-        self._messages = [  # encoded beforehand: sensors do that on processors of their own
+        self._messages = [  # encoded beforehand: sensors do that on their own processors
             (str(event.id), str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event))
             for event in events_of(features, "live")
         ]
@@ -148,8 +148,8 @@ class _Sender:
         self._listener.subscribe(ALL_ALERTS, qos=0)
         self.sent = 0
 
-    def send(self, seconds: float, rate: float, told: Callable[[float], None]) -> None:
-        """Publish for a while, then wait until the broker has everything."""
+    def send(self, seconds: float, rate: float, progress: Callable[[float], None]) -> None:
+        """Publish events for `seconds`, then wait until the broker has acknowledged all."""
         started = time.monotonic()
         for event, topic, payload in self._messages:
             now = time.monotonic() - started
@@ -162,12 +162,12 @@ class _Sender:
             self._client.publish(topic, payload, qos=1)
             self.sent += 1
             if self.sent % 100 == 0:
-                told(now / seconds)
+                progress(now / seconds)
         for _ in range(200):
             self._under_way.acquire()
 
     def waits(self) -> list[float]:
-        """Seconds from sending an event to its alert, of all alerts so far."""
+        """Return the time from sending an event to its alert, s, of all alerts so far."""
         return list(self._waits)
 
     def stop(self) -> None:
@@ -191,7 +191,7 @@ def _client(port: int, name: str, **arguments: Any) -> paho.Client:  # noqa: ANN
 
 
 def _bare(port: int, messages: list[bytes]) -> float:
-    """Messages a second that a subscriber takes which only acknowledges them."""
+    """Return the messages per second of a subscriber that only acknowledges them."""
     arrived: queue.Queue[float] = queue.Queue()
     topic, count = "bench/bare", 5 * len(messages)
     listener = _client(port, "bench-bare", manual_ack=True)
@@ -205,7 +205,7 @@ def _bare(port: int, messages: list[bytes]) -> float:
     listener.on_subscribe = lambda *_: subscribed.set()
     listener.subscribe(topic, qos=1)
     if not subscribed.wait(10.0):
-        raise UnavailableError("the broker does not take a subscription")
+        raise UnavailableError("the broker did not answer a subscription within 10 s")
     sender = _client(port, "bench-bare-sender")
     started = time.monotonic()
     for number in range(count):

@@ -1,7 +1,7 @@
-"""How long each page and each call of the API takes, with an archive of any size.
+"""Latency of each page and each API call, with an archive of any size.
 
-The archive is filled as a hub fills it: events, then episodes and alerts by the judge; what a search would have found
-is made up, as searches are measured elsewhere.
+The benchmark fills the archive as a hub does: events, then episodes and alerts by the alert detector. It invents the
+search results, as `search_latency` measures searches.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from hub.alerting.detector import AlertDetector
-from hub.bench.server_processes import Told, hub_process, servers
+from hub.bench.server_processes import ProgressFn, hub_process, servers
 from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.match import Match
 from hub.domain.records import StoredEvent, to_ms
@@ -38,14 +38,14 @@ from shared.taxonomy import CATEGORIES, COUNT
 SENSORS: Final = 50
 DAYS: Final = 60
 _BATCH: Final = 500
-_HEARD_SHARE: Final = 0.3
+_PRESENT_SHARE: Final = 0.3
 _FLAGGED_SHARE: Final = 0.05
 _WARM: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One page or call: its address without ids, and milliseconds until its last byte."""
+    """Latency of one page or call: its address without ids, and the time until its last byte, ms."""
 
     what: str
     median_ms: float
@@ -55,41 +55,41 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """What `bench pages` prints."""
+    """Figures that `bench pages` prints."""
 
     events: int
     alerts: int
     timings: Sequence[Timing]
 
 
-def page_figures(*, events: int, repeats: int, told: Told = lambda *_: None) -> PageFigures:
-    """Measure.
+def page_figures(*, events: int, repeats: int, progress: ProgressFn = lambda *_: None) -> PageFigures:
+    """Measure the latency of all pages and calls.
 
     Args:
-        events: in the archive.
-        repeats: of every page.
-        told: progress.
+        events: events in the archive.
+        repeats: requests per page or call.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not start.
     """
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         mqtt_port, url = stack.enter_context(servers(folder))
         store = EventStore(url)
         stack.callback(store.close)
-        _fill(store, events, told)
-        port = stack.enter_context(hub_process(folder, mqtt_port, url, (), told))
+        _fill(store, events, progress)
+        port = stack.enter_context(hub_process(folder, mqtt_port, url, (), progress))
         base = f"http://127.0.0.1:{port}"
         addresses = list(_addresses(base))
         timings = []
         for number, (what, path, body) in enumerate(addresses):
-            told(what, number / len(addresses))
+            progress(what, number / len(addresses))
             timings.append(_timed(what, base + path, body, repeats))
-        return PageFigures(store.count(), store.alert_count(), timings)
+        return PageFigures(store.count(), store.alerts.count(), timings)
 
 
-def _fill(store: EventStore, count: int, told: Told) -> None:
+def _fill(store: EventStore, count: int, progress: ProgressFn) -> None:
     rng = np.random.default_rng(0)
     retrieval = Retrieval([Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))])
     judge = AlertDetector(EpisodeStore(store), SensorMap({}, 0.0, ZoneInfo("UTC")), AlertRule())
@@ -102,7 +102,7 @@ def _fill(store: EventStore, count: int, told: Told) -> None:
         events = []
         for number in range(first, first + size):
             at = began + step * number
-            presence = np.where(rng.random(COUNT) < _HEARD_SHARE / 2, 0.9, 0.02)
+            presence = np.where(rng.random(COUNT) < _PRESENT_SHARE / 2, 0.9, 0.02)
             events.append(
                 StoredEvent(
                     id=EventId("bench", f"sensor-{number % SENSORS}", "bench", number // SENSORS),
@@ -117,13 +117,13 @@ def _fill(store: EventStore, count: int, told: Told) -> None:
                 )
             )
         store.add_many(events)
-        judge.process(events, [_found(event, rng) for event in events])
-        told("filling the archive", (first + size) / count)
-    store.client.delete(keys.ALERTS_DUE)
+        judge.process(events, [_search_result(event, rng) for event in events])
+        progress("filling the archive", (first + size) / count)
+    store.client.delete(keys.ALERTS_PENDING)
 
 
-def _found(event: StoredEvent, rng: np.random.Generator) -> SearchResult:
-    """A made-up match of some events: the same sensor's clip a hundred before."""
+def _search_result(event: StoredEvent, rng: np.random.Generator) -> SearchResult:
+    """Return an invented match for some events: the same sensor's event 100 before."""
     seq = event.id.seq - 100
     if seq < 0 or rng.random() > _FLAGGED_SHARE:
         return SearchResult((), np.empty((0, COUNT), dtype=np.float32))
@@ -134,7 +134,7 @@ def _found(event: StoredEvent, rng: np.random.Generator) -> SearchResult:
 
 
 def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
-    """What is measured: a name, an address, and a body if it is sent one."""
+    """Yield what is measured: a name, an address, and a request body or None."""
     event = _json(f"{base}/api/v1/events?limit=1&category=music")["events"][0]
     alert = _json(f"{base}/api/v1/alerts?limit=1")["alerts"][0]["event"]
     episode = _json(f"{base}/api/v1/episodes?limit=1")["episodes"][0]["id"]

@@ -1,7 +1,7 @@
-"""A hub without broker, web and clock: events go through its own pipeline, as fast as it takes them.
+"""A hub without broker, web and clock: events pass its pipeline as fast as it processes them.
 
-The time of the events is the time of everything: thresholds are learnt when they are due by it, alerts are completed
-as of their own moment, verdicts are given then.
+The capture times of the events replace the clock: the hub tunes thresholds, completes alerts and takes verdicts at
+these times.
 """
 
 import contextlib
@@ -45,17 +45,17 @@ from shared.mqtt.topics import SensorTopic
 DAY_MS: Final = 86_400_000
 
 Verdict = Callable[[AlertMessage], bool]
-"""Whether a person says of an alert that it is right."""
+"""Return whether an alert is right, as a person would judge it."""
 
 
 @dataclass(slots=True)
 class ReplayHub:
-    """A hub that is given events, and what came of them.
+    """A hub that replays events, and the alerts and thresholds that result.
 
     Attributes:
-        alerts: completed, in order.
-        completing_ms: that each took.
-        thresholds: of the site at the end of each day, by category.
+        alerts: completed alerts in order.
+        completing_ms: time for completing each alert, ms.
+        thresholds: thresholds of the site at the end of each day, by category.
     """
 
     archive: EventStore
@@ -71,43 +71,45 @@ class ReplayHub:
     thresholds: list[dict[str, Threshold]] = field(default_factory=list)
 
     def process_batch(self, events: Sequence[Event]) -> None:
-        """A batch of events: archive, search, judge, tell, be told, learn.
+        """Store and search a batch of events, raise alerts, take verdicts and tune thresholds.
 
         Args:
-            events: in the order of their times, all of one site, none before those of an earlier batch.
+            events: events of one site in order of time, none before those of an earlier batch.
 
         Raises:
-            Invalid: the hub refused one.
+            Invalid: the hub rejected an event.
         """
         site, self.now[0] = events[-1].site, events[-1].captured_at
         self._close_days(site)
         messages = [(str(SensorTopic(site, event.id.sensor, "event")), encode_event(event)) for event in events]
         for handled in self.pipeline.handle_all(messages):
             if handled.outcome is not Outcome.ARCHIVED:
-                raise InvalidError(f"an event came to be a {handled.outcome.value}")
+                raise InvalidError(f"the hub rejected an event: {handled.outcome.value}")
             if handled.alert is not None:
-                self._tell(handled.alert)
+                self._complete(handled.alert)
         self.learner.tune_stale()
 
-    def process_all(self, batches: Iterable[Sequence[Event]], told: Callable[[int], None] = lambda _: None) -> float:
-        """Take batches one after another, in a thread that computes alone, as the hub's own does.
+    def process_all(
+        self, batches: Iterable[Sequence[Event]], progress: Callable[[int], None] = lambda _: None
+    ) -> float:
+        """Process batches one after another, in one thread with one torch thread, as the hub does.
 
         Args:
-            batches: as `take` wants them.
-            told: of the number of events so far.
+            batches: batches as for `process_batch`.
+            progress: called with the number of events so far.
 
         Returns:
-            How long it took, in seconds.
+            Duration in s.
         """
         started, count = time.monotonic(), 0
         with ThreadPoolExecutor(1, initializer=limit_torch_to_one_thread) as alone:
             for batch in batches:
                 alone.submit(self.process_batch, batch).result()
                 count += len(batch)
-                told(count)
+                progress(count)
         return time.monotonic() - started
 
-    def _tell(self, alert: AlertMessage) -> None:
+    def _complete(self, alert: AlertMessage) -> None:
         started = time.perf_counter()
         completed = self.completer.enrich(alert)
         self.completing_ms.append(1000 * (time.perf_counter() - started))
@@ -123,19 +125,19 @@ class ReplayHub:
         if times is not None:
             days = (to_ms(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
             while len(self.thresholds) < days:
-                self.thresholds.append(self.episode_store.thresholds(site))
+                self.thresholds.append(self.episode_store.thresholds.of(site))
 
 
 @contextlib.contextmanager
 def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterator[ReplayHub]:
-    """A hub with an empty store of its own.
+    """Open a hub with its own, empty Redis.
 
     Args:
-        settings: the hub's; where its store is does not matter.
-        verdict: of the person who is told alerts; None: nobody answers.
+        settings: settings of the hub; the address of Redis is ignored.
+        verdict: judges each alert; None: no verdicts.
 
     Raises:
-        Invalid: settings or a checkpoint that cannot be used.
+        Invalid: the settings or a checkpoint cannot be used.
     """
     with embedded_servers() as servers, contextlib.ExitStack() as stack:
         redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})

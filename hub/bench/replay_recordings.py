@@ -1,8 +1,8 @@
-"""Recordings of a real network, replayed through a hub in the order they were made, and its alerts in words.
+"""Replay of recordings of a real network through a hub in order of time, with the text of its alerts.
 
-A folder holds `clips/` and `labels.csv`, whose columns are `clip`, `sensor_id`, the eight categories (1: verified to
-be there), `latitude`, `longitude`, and when: `year`, `week` (ISO 8601), `day` (0 is Monday), `hour`. What minute it
-was is not known; clips of one sensor and hour are put four minutes apart, in the order of their names.
+A folder holds `clips/` and `labels.csv`. Its columns are `clip`, `sensor_id`, the eight categories (1: verified as
+present), `latitude`, `longitude`, `year`, `week` (ISO 8601), `day` (0 is Monday) and `hour`. The minute is not known:
+the replay puts clips of one sensor and hour four minutes apart, in order of their names.
 """
 
 from collections import Counter
@@ -39,10 +39,10 @@ class Recording:
     """A clip of a real sensor.
 
     Attributes:
-        path: of its file.
-        sensor: its name.
-        at: when it began, aware.
-        labels: categories that are verified to be in it.
+        path: its file.
+        sensor: name of the sensor.
+        at: begin of the clip, with time zone.
+        labels: categories that are verified as present.
         position: latitude and longitude, degrees.
     """
 
@@ -55,40 +55,40 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class RenderedAlert:
-    """An alert as people read it, beside what is verified.
+    """The text of an alert, with the verified categories.
 
     Attributes:
-        title: of the text.
-        body: of the text.
-        heard: categories in its clip.
-        match: categories in its best match.
-        fault: why it is wrong by kind; "right" if it is not.
+        title: title of the text.
+        body: body of the text.
+        labels: verified categories of its clip.
+        match: verified categories of its best match.
+        fault: reason why it is wrong by kind; "right" if it is right.
     """
 
     title: str
     body: str
-    heard: tuple[str, ...]
+    labels: tuple[str, ...]
     match: tuple[str, ...]
     fault: str
 
     def __str__(self) -> str:
-        heard, match = (", ".join(of) or "nothing" for of in (self.heard, self.match))
-        return f"{self.title}\n{self.body}\n-- verified: {heard}; best match: {match}; {self.fault}"
+        labels, match = (", ".join(names) or "nothing" for names in (self.labels, self.match))
+        return f"{self.title}\n{self.body}\n-- verified: {labels}; best match: {match}; {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFigures:
-    """What `bench replay` prints.
+    """Figures that `bench replay` prints.
 
     Attributes:
-        clips: replayed.
-        sensors: that made them.
-        days: different dates on which they were made.
-        alerts: raised, of those sensors that are looked at.
+        clips: replayed clips.
+        sensors: number of sensors.
+        days: number of different dates.
+        alerts: alerts raised for the selected sensors.
         precision_by_kind: share of alerts that are right by kind.
-        stated: mean probability that they stated.
-        wrong: counts by category and reason.
-        texts: of all alerts, in order.
+        stated: mean stated probability of alerts.
+        wrong: alerts that are wrong by kind, counted by category and reason.
+        texts: texts of all alerts, in order.
     """
 
     clips: int
@@ -101,22 +101,22 @@ class RecordingFigures:
     texts: tuple[RenderedAlert, ...]
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the figures as JSON values."""
         return asdict(self)
 
 
 def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
-    """The recordings of a folder, the oldest first.
+    """Read the recordings of a folder, the oldest first.
 
     Args:
-        folder: with `clips/` and `labels.csv`.
-        zone: in which its hours are.
+        folder: folder with `clips/` and `labels.csv`.
+        zone: time zone of its hours.
 
     Raises:
         Unavailable: `labels.csv` cannot be opened.
-        Invalid: a row that is not understood.
+        Invalid: a row cannot be read.
     """
-    made: list[Recording] = []
+    recorded: list[Recording] = []
     in_hour: Counter[tuple[str, datetime]] = Counter()
     columns = ("clip", "sensor_id", *CATEGORIES, "latitude", "longitude", "year", "week", "day", "hour")
     for line in sorted(read_table(folder / "labels.csv", columns), key=lambda one: one.cells["clip"]):
@@ -131,27 +131,27 @@ def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
             raise InvalidError(f"{folder / 'labels.csv'}, line {line.line}, clip {row['clip']}: {error}") from error
         at = hour.astimezone(UTC) + _APART * (in_hour[sensor, hour] % _MOST_IN_AN_HOUR)
         in_hour[sensor, hour] += 1
-        made.append(Recording(folder / "clips" / row["clip"], sensor, at, labels, position))
-    return sorted(made, key=lambda one: (one.at, one.sensor))
+        recorded.append(Recording(folder / "clips" / row["clip"], sensor, at, labels, position))
+    return sorted(recorded, key=lambda one: (one.at, one.sensor))
 
 
 def recording_figures(
     folder: Path,
     settings: HubSettings,
     only: Sequence[str] = (),
-    told: Callable[[str, float], None] = lambda *_: None,
+    progress: Callable[[str, float], None] = lambda *_: None,
 ) -> RecordingFigures:
-    """Replay recordings and read the alerts.
+    """Replay recordings and judge the alerts.
 
     Args:
-        folder: as of `recordings`.
-        settings: the hub's; positions are those of the recordings.
-        only: sensors whose alerts are looked at; all if none.
-        told: progress.
+        folder: folder as for `recordings`.
+        settings: settings of the hub; the recordings give the sensor positions.
+        only: sensors whose alerts are judged; empty: all.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
         Unavailable: a file cannot be opened.
-        Invalid: a row or a recording that is not understood, or settings that cannot be used.
+        Invalid: a row or a recording cannot be read, or the settings cannot be used.
     """
     zone = ZoneInfo(settings.sites.timezone)
     found = recordings(folder, zone)
@@ -165,13 +165,13 @@ def recording_figures(
         for number, one in enumerate(found):
             event = _event(one, counted[one.sensor])
             counted[one.sensor] += 1
-            clips[str(event.id)] = Clip(0, 0.0, night=False, sounds=_sounds(one.labels), happenings=())
+            clips[str(event.id)] = Clip(0, 0.0, night=False, sounds=_sounds(one.labels), sound_events=())
             replay.process_batch([event])
-            told("replaying", (number + 1) / len(found))
+            progress("replaying", (number + 1) / len(found))
         alerts = tuple(alert for alert in replay.alerts if not only or alert.sensor in only)
     truth = GroundTruth(0, list(positions), {}, clips, alerts, ())
     wording = MessageRenderer(zone, _PAGE)
-    texts = tuple(_told(truth, alert, wording) for alert in alerts)
+    texts = tuple(_render(truth, alert, wording) for alert in alerts)
     return RecordingFigures(
         clips=len(found),
         sensors=len(positions),
@@ -191,7 +191,7 @@ def recording_figures(
 
 
 def _event(one: Recording, seq: int) -> Event:
-    """The clip as a sensor sends it, but for its level, which is not weighted."""
+    """Return the clip as a sensor sends it, except that its level is not weighted."""
     waveform, rate_hz = read_file(one.path, LONGEST_S + 1.0)
     laeq, lafmax = measured(waveform, rate_hz)
     return Event(
@@ -208,10 +208,10 @@ def _sounds(labels: frozenset[str]) -> tuple[SourceInstance, ...]:
     return tuple(SourceInstance(name, 0, 0.0, 1) for name in sorted(labels))
 
 
-def _told(truth: GroundTruth, alert: AlertMessage, wording: MessageRenderer) -> RenderedAlert:
+def _render(truth: GroundTruth, alert: AlertMessage, wording: MessageRenderer) -> RenderedAlert:
     text = wording.text([alert])
-    heard, match = (_named(truth.clips[event].labels) for event in (alert.event, alert.matches[0].event))
-    return RenderedAlert(text.title, text.body, heard, match, category_error(truth, alert))
+    labels, match = (_named(truth.clips[event].labels) for event in (alert.event, alert.matches[0].event))
+    return RenderedAlert(text.title, text.body, labels, match, category_error(truth, alert))
 
 
 def _named(labels: frozenset[str]) -> tuple[str, ...]:

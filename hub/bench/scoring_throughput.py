@@ -1,4 +1,4 @@
-"""How fast pairs are scored, beside the paper's literal forward and beside what the processor can multiply."""
+"""Scoring throughput of pairs, compared with the paper's literal forward and the processor's multiplication limit."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,14 @@ LITERAL_BATCHES: Final = (256, 512, 1_024)
 
 @dataclass(frozen=True, slots=True)
 class ScoreFigures:
-    """What `bench score` prints.
+    """Figures that `bench score` prints.
 
     Attributes:
         pairs_per_s: one query against all events, events' halves known, the ten best scored again exactly.
-        half_pairs_per_s: the same of 2,048 events, their halves computed anew from the towers, as a search does.
+        half_pairs_per_s: the same for 2,048 events, halves computed from the tower embeddings, as a search does.
         literal_pairs_per_s: both towers and all layers for every pair, float32, as the paper's figure 1 reads.
-        limit_pairs_per_s: what the fastest matrix product of this processor would allow, were nothing else to do.
-        top10_agreement: share of the exact ten best that were found.
+        limit_pairs_per_s: limit set by the fastest matrix product of this processor.
+        top10_agreement: share of the exact ten best that the quick scorer finds.
         largest_error: largest difference between quick and exact rank, in categories of 8.
         times_literal: ratio of the first and the third.
         share_of_limit: ratio of the first and the fourth.
@@ -55,17 +55,17 @@ class ScoreFigures:
 
 
 def score_figures(checkpoint: Checkpoint, data: Path | None, events: int, queries: int, repeats: int) -> ScoreFigures:
-    """Measure.
+    """Measure the scoring throughput.
 
     Args:
-        checkpoint: of a Siamese network, in eval mode.
+        checkpoint: checkpoint of a Siamese network, in eval mode.
         data: folder of real embeddings; None: random ones.
-        events: scanned by each query.
-        queries: whose ten best are compared with those of the module's own forward.
-        repeats: of every measurement.
+        events: events scanned by each query.
+        queries: number of queries whose ten best are compared with those of the module's forward.
+        repeats: repeats of every measurement.
 
     Raises:
-        Invalid: a tagged network, which has no pair layers.
+        Invalid: the network is a tagger, which has no pair layers.
         Unavailable: the data cannot be read.
     """
     network = checkpoint.network
@@ -105,7 +105,7 @@ def score_figures(checkpoint: Checkpoint, data: Path | None, events: int, querie
 
 
 def _forward(network: SiameseNetwork, query: np.ndarray, towers: np.ndarray) -> np.ndarray:
-    """Levels float32 [n] by the module's own pair layers in float32."""
+    """Compute similarity scores, float32 [n], by the module's pair layers."""
     levels = []
     with torch.inference_mode():
         one = torch.from_numpy(query)[None]
@@ -116,7 +116,7 @@ def _forward(network: SiameseNetwork, query: np.ndarray, towers: np.ndarray) -> 
 
 
 def _literal(checkpoint: Checkpoint, features: np.ndarray, batch: int, repeats: int) -> float:
-    """Pairs per second of the module's forward on clips."""
+    """Measure the pairs per second of the module's forward on clips."""
     values = torch.from_numpy(checkpoint.space.dequantise(features[:batch]))
     query = values[:1].expand_as(values).contiguous()
     with torch.inference_mode():
@@ -124,7 +124,7 @@ def _literal(checkpoint: Checkpoint, features: np.ndarray, batch: int, repeats: 
 
 
 def _limit(network: SiameseNetwork, repeats: int) -> tuple[float, str]:
-    """Pairs per second if all took as long as the products that no precomputation spares.
+    """Measure the pairs per second that the products allow which no precomputation avoids.
 
     These are the second pair layer and the output layers, at the speed of the fastest large product.
     """

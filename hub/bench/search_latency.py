@@ -1,4 +1,4 @@
-"""How long a search among many events takes, how much of the exact ranking it finds, and what FAISS does beside."""
+"""Latency and recall of a search among many events, compared with FAISS."""
 
 import contextlib
 import ctypes
@@ -26,8 +26,8 @@ DEPTH: Final = 10
 CURVE: Final = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 _EXACT_REPEATS: Final = 3
 
-Told = Callable[[str, float], None]
-"""Called with (what is going on, share of it done in [0, 1])."""
+ProgressFn = Callable[[str, float], None]
+"""Called with (current step, share of it done in [0, 1])."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Point:
     """Costs at one size of the archive.
 
     Attributes:
-        events: in the index.
-        median_ms: of a search.
-        p99_ms: of a search.
-        exact_median_ms: of an exact scan.
-        candidates: scored exactly per search.
+        events: events in the index.
+        median_ms: median time of a search, ms.
+        p99_ms: 99th percentile of that time, ms.
+        exact_median_ms: median time of an exact scan, ms.
+        candidates: events scored exactly per search.
     """
 
     events: int
@@ -70,18 +70,18 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class SearchFigures:
-    """What `bench search` prints; of searches by both, where nothing else is said.
+    """Figures that `bench search` prints; they are of searches by both kind and source unless stated otherwise.
 
     Attributes:
-        events: in the index.
+        events: events in the index.
         recall_at_10: share of the ten found that rank at most `tolerance` below the exact tenth.
         tolerance: in categories of 8.
         candidates: scored exactly per search, chosen from queries that are not measured.
         median_ms: of a search, one query at a time.
         p99_ms: of a search.
-        exact_median_ms: of an exact scan by the quick scorer.
-        times_exact: ratio of the third of these and the first.
-        bytes_per_event: growth of the process, all in.
+        exact_median_ms: median time of an exact scan by the quick scorer, ms.
+        times_exact: ratio of `exact_median_ms` and `median_ms`.
+        bytes_per_event: growth of the process in bytes, per event.
         faiss_flat_median_ms: of an exact search over mean embeddings, 128-D, by FAISS; 0 if left out.
         faiss_hnsw_median_ms: of an approximate one; 0 if left out.
         curve: costs at smaller archives, and at this.
@@ -114,19 +114,19 @@ def search_figures(
     repeats: int,
     recall: float,
     references: bool,
-    told: Told = lambda *_: None,
+    progress: ProgressFn = lambda *_: None,
 ) -> SearchFigures:
-    """Measure.
+    """Measure latency and recall of searches.
 
     Args:
-        checkpoint: of either kind.
+        checkpoint: checkpoint of a Siamese network or a tagger.
         data: folder of real embeddings; None: random ones.
-        events: in the largest index.
-        queries: whose ten best are compared with an exact scan's; as many others choose the candidates.
-        repeats: searches that are timed.
-        recall: target of the index.
+        events: events in the largest index.
+        queries: number of queries compared with an exact scan; as many others choose the candidates.
+        repeats: number of searches that are timed.
+        recall: target recall of the index, in [0, 1].
         references: whether to measure FAISS too; its graph takes minutes to build.
-        told: progress.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
         Unavailable: the data cannot be read.
@@ -139,7 +139,7 @@ def search_figures(
     before = resident_bytes()
     curve = []
     for size in [*(n for n in CURVE if n < events), events]:
-        fill_index(index, clips, size, rng, lambda n: told("filling", n / events))
+        fill_index(index, clips, size, rng, lambda n: progress("filling", n / events))
         if size < events:
             index.reaches[By.BOTH] = CandidateTuner(recall, scorer.candidates)
             index.measure_all(asked[: min(queries, 20)])
@@ -148,16 +148,16 @@ def search_figures(
     index.reaches[By.BOTH] = CandidateTuner(recall, scorer.candidates)
     ways = []
     for by in scorer.identities.ways:
-        told(f"searching by {by}", 0.5)
+        progress(f"searching by {by}", 0.5)
         ways.append(_way(index, by, asked, repeats))
     both = next(way for way in ways if way.author == By.BOTH)
-    told("scanning exactly", 0.8)
+    progress("scanning exactly", 0.8)
     exact = _exact_ms(index, asked[-1])
     curve.append(Point(events, both.median_ms, both.p99_ms, exact, both.candidates))
     del index
     flat, graph = 0.0, 0.0
     if references:
-        told("building FAISS", 0.9)
+        progress("building FAISS", 0.9)
         flat, graph = _faiss(checkpoint.space, clips, others[: min(repeats, 50)], events)
     return SearchFigures(
         events=events,
@@ -178,7 +178,7 @@ def search_figures(
 
 
 def resident_bytes() -> int:
-    """Memory of this process, after what was freed is given back to the system."""
+    """Return the resident memory of this process in bytes, after returning freed memory to the system."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -192,7 +192,7 @@ def _queries(index: MemoryIndex, clips: Features, count: int, rng: np.random.Gen
 
 
 def _timed(index: MemoryIndex, queries: list[Query], repeats: int) -> tuple[float, float]:
-    """Median and 99th percentile of a search, in ms."""
+    """Measure median and 99th percentile of a search, ms."""
     turn = iter(range(10**9))
     taken = seconds(lambda: index.search([queries[next(turn) % len(queries)]]), repeats, warm=5)
     return 1000 * statistics.median(taken), 1000 * float(np.quantile(taken, 0.99))
@@ -203,7 +203,7 @@ def _exact_ms(index: MemoryIndex, query: Query) -> float:
 
 
 def _way(index: MemoryIndex, by: By, asked: list[Query], repeats: int) -> Way:
-    """Searches by one of the ways: the first half of the queries chooses the candidates, the others are measured."""
+    """Measure one kind of search: the first half of the queries chooses the candidates, the others are measured."""
     chosen = [replace(query, by=by) for query in asked]
     half = len(chosen) // 2
     index.measure_all(chosen[:half])
@@ -223,7 +223,7 @@ def _point(index: MemoryIndex, queries: list[Query], repeats: int) -> Point:
 
 
 def _recall(index: MemoryIndex, queries: list[Query]) -> float:
-    """Share of the ten found that rank at most the tolerance below the exact tenth."""
+    """Return the share of the ten matches that rank at most the tolerance below the exact tenth."""
     shares = []
     for query, exact in zip(queries, index.view().measured(index.scorer, queries), strict=True):
         (found,) = index.search([query])
@@ -233,7 +233,7 @@ def _recall(index: MemoryIndex, queries: list[Query]) -> float:
 
 
 def _faiss(space: FeatureSpace, clips: Features, others: Features, events: int) -> tuple[float, float]:
-    """Median milliseconds of FAISS's flat and HNSW search over as many mean embeddings, 128-D."""
+    """Measure the median time of FAISS's flat and HNSW search over as many mean embeddings, 128-D, ms."""
     means, asked = _means(space, clips), _means(space, others)
     rng = np.random.default_rng(1)
     spread = means.std(axis=0, keepdims=True)

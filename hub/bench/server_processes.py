@@ -1,4 +1,4 @@
-"""What the benchmarks of a whole hub share: broker, store and hub as processes of their own, and a filled archive."""
+"""Broker, Redis and hub as separate processes, and a filled archive, for the benchmarks of a whole hub."""
 
 import contextlib
 import json
@@ -34,29 +34,31 @@ from shared.synthetic_features import splice_clips
 
 _SITE: Final = "bench"
 _START: Final = datetime.now(UTC) - timedelta(hours=20)
-"""Events are of lately, as those of a live network are, and none is ahead of the clock."""
+"""Events are recent, as those of a live network are, and none is in the future."""
 _BATCH: Final = 1_000
 
-Told = Callable[[str, float], None]
-"""Called with (what is going on, share of it done in [0, 1])."""
+ProgressFn = Callable[[str, float], None]
+"""Called with (current step, share of it done in [0, 1])."""
 
 
 def events_of(features: Features, boot: str = "bench", after: int = 0) -> Iterator[Event]:
-    """Events of fifty sensors, ten seconds apart."""
-    for number, own in enumerate(features, start=after):
+    """Yield events of fifty sensors, ten seconds apart."""
+    for number, clip in enumerate(features, start=after):
         yield Event(
             id=EventId(_SITE, f"sensor-{number % SENSORS}", boot, number // SENSORS),
             captured_at=_START + timedelta(seconds=10 * (number // SENSORS)),
             duration_s=10.0,
             rate_hz=16_000,
             levels=Levels(-40.0, -30.0),
-            body=Embedding(VGGISH.id, own),
+            body=Embedding(VGGISH.id, clip),
             clock="synchronised",
         )
 
 
-def prefill_store(store: EventStore, clips: Features, count: int, rng: np.random.Generator, told: Told) -> None:
-    """Archive so many events made of real clips, as the hub does, of thirty days before those of `events_of`."""
+def prefill_store(
+    store: EventStore, clips: Features, count: int, rng: np.random.Generator, progress: ProgressFn
+) -> None:
+    """Store `count` events made of real clips, as the hub does, dated 30 days before those of `events_of`."""
     retrieval = Retrieval([Scorer(load(default_checkpoint(VGGISH.id)))])
     cores = torch.get_num_threads()
     with ThreadPoolExecutor(cores, initializer=limit_torch_to_one_thread) as pool:
@@ -82,12 +84,12 @@ def prefill_store(store: EventStore, clips: Features, count: int, rng: np.random
                     )
                 ]
             )
-            told("filling the archive", (first + len(features)) / count)
+            progress("filling the archive", (first + len(features)) / count)
 
 
 @contextlib.contextmanager
 def servers(folder: Path) -> Iterator[tuple[int, str]]:
-    """Mosquitto and Redis, as processes of their own: the broker's port and the store's address."""
+    """Run Mosquitto and Redis as separate processes; yield the broker's port and the address of Redis."""
     mqtt_port, redis_port = free_port(), free_port()
     config = folder / "mosquitto.conf"
     lines = (f"listener {mqtt_port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "user root")
@@ -103,16 +105,18 @@ def servers(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 @contextlib.contextmanager
-def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], told: Told) -> Iterator[int]:
-    """The port of `earwitness-hub serve` with these settings, once healthy; stopped in the end as operators do."""
+def hub_process(
+    folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], progress: ProgressFn
+) -> Iterator[int]:
+    """Run `earwitness-hub serve` with these settings; yield its port once healthy; stop it by SIGTERM."""
     port = free_port()
     settings = (
         f"mqtt.port={mqtt_port}",
         f"redis.url={url}",
         f"web.port={port}",
         "log.format=json",
-        "store.retention_days=36500",  # none may go while they are counted
-        "notify.late_after_s=1e9",  # alerts are timed, though the events are of earlier
+        "store.retention_days=36500",  # no event may expire while they are counted
+        "notify.late_after_s=1e9",  # the hub must send alerts of older events
         *extra,
     )
     overrides = [part for setting in settings for part in ("--set", setting)]
@@ -121,14 +125,14 @@ def hub_process(folder: Path, mqtt_port: int, url: str, extra: tuple[str, ...], 
         def healthy() -> bool:
             if process.poll() is not None:
                 log = (folder / "hub.log").read_text(encoding="utf-8", errors="replace")
-                raise UnavailableError(f"the hub ended: {log[-2000:]}")
+                raise UnavailableError(f"the hub stopped during its start; the end of its log: {log[-2000:]}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
                     return bool(json.load(answer)["ok"])
             except OSError:
                 return False
 
-        wait_until(healthy, 300.0, lambda: told("starting the hub", 0.5))
+        wait_until(healthy, 300.0, lambda: progress("starting the hub", 0.5))
         yield port
 
 
@@ -167,11 +171,11 @@ def wait_until(condition: Callable[[], bool], within_s: float, waiting: Callable
     """Wait for a condition.
 
     Raises:
-        Unavailable: it did not come true in time.
+        Unavailable: it is not true within `within_s`.
     """
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
-            raise UnavailableError(f"not within {within_s:.0f} s; the machine may be too busy")
+            raise UnavailableError(f"a benchmark step took more than {within_s:.0f} s; the machine may be too busy")
         waiting()
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""How long a hub takes to be ready for an archive that is there: from the store alone, and from its snapshot."""
+"""Time until a hub with a filled archive is healthy: from Redis alone, and from its snapshot."""
 
 import contextlib
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.bench.server_processes import Told, hub_process, prefill_store, servers
+from hub.bench.server_processes import ProgressFn, hub_process, prefill_store, servers
 from hub.bench.synthetic_archive import real_clips
 from hub.store.events import EventStore
 from shared.feature_space import VGGISH
@@ -16,14 +16,14 @@ from shared.feature_space import VGGISH
 
 @dataclass(frozen=True, slots=True)
 class StartFigures:
-    """What `bench start` prints.
+    """Figures that `bench start` prints.
 
     Attributes:
-        events: in the archive.
-        from_store_s: from the program's start until it is healthy, all from Redis.
-        from_snapshot_s: the same, from the snapshot that the first run left.
-        snapshot_bytes_per_event: on disk.
-        fill_events_per_s: archived per second when the store was filled, clips made included.
+        events: events in the archive.
+        from_store_s: time from the program's start until it is healthy, all read from Redis, s.
+        from_snapshot_s: the same with the snapshot of the first run, s.
+        snapshot_bytes_per_event: size of the snapshot on disk per event, bytes.
+        fill_events_per_s: events stored per second while filling the archive, including making the clips.
     """
 
     events: int
@@ -34,18 +34,18 @@ class StartFigures:
 
 
 def start_figures(
-    data: Path | None, *, events: int, settings: tuple[str, ...] = (), told: Told = lambda *_: None
+    data: Path | None, *, events: int, settings: tuple[str, ...] = (), progress: ProgressFn = lambda *_: None
 ) -> StartFigures:
-    """Measure.
+    """Measure the start of a hub.
 
     Args:
         data: folder of real embeddings; None: random ones.
-        events: in the archive.
-        settings: more of the hub's, each as of `--set`.
-        told: progress.
+        events: events in the archive.
+        settings: further settings of the hub, each as for `--set`.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not come up.
+        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not start.
     """
     rng = np.random.default_rng(0)
     clips, _ = real_clips(data, VGGISH, rng)
@@ -56,12 +56,12 @@ def start_figures(
         store = EventStore(url)
         stack.callback(store.close)
         started = time.monotonic()
-        prefill_store(store, clips, events, rng, told)
+        prefill_store(store, clips, events, rng, progress)
         filled = time.monotonic() - started
         taken = []
         for _ in range(2):
             started = time.monotonic()
-            with hub_process(folder, mqtt_port, url, (f"search.snapshot_dir={snapshots}", *settings), told):
+            with hub_process(folder, mqtt_port, url, (f"search.snapshot_dir={snapshots}", *settings), progress):
                 taken.append(time.monotonic() - started)
         size = sum(path.stat().st_size for path in snapshots.rglob("*.safetensors"))
     return StartFigures(

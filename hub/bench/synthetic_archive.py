@@ -17,16 +17,16 @@ SENSORS = 50
 
 
 def real_clips(folder: Path | None, space: FeatureSpace, rng: np.random.Generator) -> tuple[Features, Features]:
-    """Clips that archives are made of, and clips to search for.
+    """Return clips to make archives of, and clips to search for.
 
     Args:
-        folder: with `train.npz` and `eval_dev.npz` (`embedding` uint8 [n, frames, dimension]); None: random clips.
+        folder: has `train.npz` and `eval_dev.npz` (`embedding` uint8 [n, frames, dimension]); None: random clips.
         space: the feature space.
-        rng: source of randomness.
+        rng: random generator.
 
     Raises:
         Unavailable: a file cannot be opened.
-        Invalid: embeddings of another shape.
+        Invalid: the embeddings have another shape.
     """
     if folder is None:
         made = rng.integers(0, 256, (4_000, *space.shape), dtype=np.uint8)
@@ -50,16 +50,16 @@ def fill_index(
     clips: Features,
     count: int,
     rng: np.random.Generator,
-    told: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Fill an index with clips made of real ones, from fifty sensors, ten seconds apart.
 
     Args:
-        index: what to fill; it may hold some already.
+        index: index to fill; it may hold events already.
         clips: uint8 [n, frames, dimension].
-        count: events it holds in the end.
-        rng: source of randomness.
-        told: called with the number of events so far.
+        count: number of events in the index at the end.
+        rng: random generator.
+        progress: called with the number of events so far.
     """
     while len(index) < count:
         first = len(index)
@@ -77,4 +77,4 @@ def fill_index(
             for n in range(len(towers))
         ]
         index.add(entries, towers)
-        told(len(index))
+        progress(len(index))

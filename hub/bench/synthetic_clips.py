@@ -1,8 +1,8 @@
-"""Clips of a street as sensors would send them: made, heard by the backbone, measured; on all cores.
+"""Clips of a synthetic street, rendered, embedded by the backbone and measured on all cores.
 
-Of each mixture that is asked for, some clips are made, every one another performance of the same sources. Where more
-are needed, each is the beginning of one and the end of another, every value moved a little: no two clips are equal.
-This module loads no PyTorch, so that processes which hear start soon.
+The module renders a limited number of clips of each mixture, each a different performance of the same sources. It
+makes further clips from the beginning of one and the end of another, with slightly changed values: no two are equal.
+It does not import PyTorch, so that worker processes start quickly.
 """
 
 import multiprocessing
@@ -25,15 +25,15 @@ from shared.synthetic_features import splice_clips
 from shared.synthetic_mixture import RATE_HZ, Mixture, render_clip
 
 _MOVED_DB: Final = 0.5
-"""How much the level of a recombined clip differs from that of the clip it begins with; standard deviation."""
+"""Standard deviation of the level of a recombined clip from that of the clip it begins with, dB."""
 _AT_ONCE: Final = 16
 _FEW: Final = 64
-"""Clips that are heard in this process."""
+"""At most this many clips are embedded in this process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedClips:
-    """Clips as the hub gets them.
+    """Features and levels of clips, as the hub receives them.
 
     Attributes:
         features: uint8 [n, frames, dimension] of `SMALL`.
@@ -46,12 +46,12 @@ class EmbeddedClips:
     lafmax: npt.NDArray[np.float32]
 
     def levels(self, number: int) -> Levels:
-        """Levels of one clip."""
+        """Return the levels of one clip."""
         return Levels(float(self.laeq[number]), float(self.lafmax[number]))
 
 
 def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
-    """Level of a clip and of its loudest eighth of a second, dBFS, not weighted; a full-scale sine has 0."""
+    """Return the level of a clip and of its loudest eighth of a second, dBFS, unweighted; a full-scale sine has 0."""
     block = rate_hz // 8
     power = np.square(waveform[: len(waveform) // block * block], dtype=np.float64).reshape(-1, block).mean(axis=1)
     mean, most = (10.0 * np.log10(2.0 * value + 1e-12) for value in (power.mean(), power.max()))
@@ -59,15 +59,15 @@ def measured(waveform: Waveform, rate_hz: int) -> tuple[float, float]:
 
 
 def embed_scenario(
-    clips: Sequence[Clip], seed: int, most: int = PERFORMANCES, told: Callable[[float], None] = lambda _: None
+    clips: Sequence[Clip], seed: int, most: int = PERFORMANCES, progress: Callable[[float], None] = lambda _: None
 ) -> EmbeddedClips:
-    """What the hub would get of these clips.
+    """Render, embed and measure clips.
 
     Args:
-        clips: in any order.
-        seed: of the performances.
-        most: different clips that are made of one mixture, from 1.
-        told: of the share that is done.
+        clips: clips in any order.
+        seed: random seed of the performances.
+        most: at most this many different clips are rendered of one mixture, from 1.
+        progress: called with the share done, in [0, 1].
     """
     wanted: dict[Mixture, list[int]] = {}
     for number, clip in enumerate(clips):
@@ -77,7 +77,7 @@ def embed_scenario(
         for kind, (mixture, numbers) in enumerate(wanted.items())
         for take in range(min(len(numbers), most, _performances(mixture)))
     ]
-    features, laeq, lafmax = _all(tasks, told)
+    features, laeq, lafmax = _all(tasks, progress)
     made = EmbeddedClips(
         np.empty((len(clips), *EARWITNESS_SMALL.shape), np.uint8),
         *(np.empty(len(clips), np.float32) for _ in range(2)),
@@ -103,17 +103,17 @@ _Task = tuple[Mixture, tuple[int, int, int]]
 _Results = tuple[Features, npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-def _all(tasks: Sequence[_Task], told: Callable[[float], None]) -> _Results:
+def _all(tasks: Sequence[_Task], progress: Callable[[float], None]) -> _Results:
     parts = [tasks[at : at + _AT_ONCE] for at in range(0, len(tasks), _AT_ONCE)]
     done: list[_Results] = []
     if len(tasks) <= _FEW:
         done = [_some(part) for part in parts]
     else:
-        # Begun anew and not forked: this process may have threads by now.
+        # Spawned and not forked: this process may have threads.
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
             for result in pool.map(_some, parts):
                 done.append(result)
-                told(len(done) / len(parts))
+                progress(len(done) / len(parts))
     features, laeq, lafmax = (np.concatenate(column) for column in zip(*done, strict=True))
     return features, laeq, lafmax
 
@@ -122,7 +122,7 @@ _backbones: list[Backbone] = []
 
 
 def _some(tasks: Sequence[_Task]) -> _Results:
-    """Features and levels of some clips, in a process that keeps its backbone."""
+    """Compute features and levels of clips, in a process that keeps its backbone."""
     if not _backbones:
         _backbones.append(Backbone(SMALL_FILE))
     waves = [render_clip(mixture, np.random.default_rng(seed)) for mixture, seed in tasks]

@@ -1,4 +1,4 @@
-"""Medians of repeats: the machine is noisy, one run says nothing."""
+"""Medians of repeated measurements, as a single one is noisy."""
 
 import statistics
 import time
@@ -18,5 +18,5 @@ def seconds(work: Callable[[], object], repeats: int, warm: int = 1) -> list[flo
 
 
 def median(work: Callable[[], object], repeats: int, warm: int = 1) -> float:
-    """Median time in seconds of a piece of work."""
+    """Return the median time of a piece of work, s."""
     return statistics.median(seconds(work, repeats, warm))

@@ -1,4 +1,4 @@
-"""How many clips a second VGGish takes in PyTorch: precisions and batches, beside one clip at a time in float32."""
+"""Throughput of VGGish in PyTorch by precision and batch size, relative to the first batch size in float32."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ PATCHES = 10
 
 @dataclass(frozen=True, slots=True)
 class VggishFigures:
-    """One way of running the network.
+    """Throughput of the network with one precision and batch size.
 
     Attributes:
-        precision: of its products.
-        clips: at once.
-        clips_per_s: median of repeats.
-        times_reference: beside the first batch in float32.
+        precision: dtype of its products.
+        clips: clips per batch.
+        clips_per_s: clips per second, median of repeats.
+        times_reference: ratio to the first batch size in float32.
     """
 
     precision: str
@@ -31,11 +31,11 @@ class VggishFigures:
 
 
 def vggish_figures(batches: Sequence[int], repeats: int) -> list[VggishFigures]:
-    """Measure the network, without its front end, on random patches; what it costs does not depend on its weights.
+    """Measure the network, without its front end, on random patches; its cost does not depend on its weights.
 
     Args:
-        batches: clips at once, each measured in every precision; the first in float32 is the reference.
-        repeats: of every measurement.
+        batches: batch sizes in clips, each measured in every precision; the first in float32 is the reference.
+        repeats: repeats of every measurement.
     """
     best = best_dtype(cpu_capabilities())
     dtypes = [torch.float32, *([best] if best is not torch.float32 else [])]

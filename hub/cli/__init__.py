@@ -139,7 +139,7 @@ def search(
 
     Example: earwitness-hub search --clip jackhammer.wav -k 5 --by source
     """
-    from hub.alerting.matching import told
+    from hub.alerting.matching import match_messages
     from hub.search.follower import build_index
 
     if (event is None) == (clip is None):
@@ -159,7 +159,7 @@ def search(
             raise InvalidError(f"no event {event} in the archive")
         space = stored.space
         matches = retrieval.similar(stored, k, Exclusion(frozenset({str(stored.id)})), by)
-    _show(told(retrieval, space, matches, settings.alerts.min_shared_probability), json_=json_)
+    _show(match_messages(retrieval, space, matches, settings.alerts.min_shared_probability), json_=json_)
 
 
 def _show(matches: list[MatchMessage], *, json_: bool) -> None:

@@ -117,7 +117,7 @@ def search(
         from hub.bench.search_latency import search_figures  # the hub does not depend on FAISS
     except ImportError as error:
         raise UnavailableError(f"{error}: pip install faiss-cpu") from error
-    with _progress() as told:
+    with _progress() as progress:
         figures = search_figures(
             _checkpoint(checkpoint),
             data,
@@ -126,7 +126,7 @@ def search(
             repeats=repeats,
             recall=recall,
             references=references,
-            told=told,
+            progress=progress,
         )
     if plot is not None:
         names = {"median_ms": "search, median", "p99_ms": "search, 99th percentile", "exact_median_ms": "exact scan"}
@@ -163,8 +163,10 @@ def ingest(
 
     chosen = (f"redis.durable={'local' if durable else 'no'}", f"ingest.max_in_flight={capacity}")
     settings = (*_checkpoints(checkpoint), *chosen)
-    with _progress() as told:
-        figures = ingest_figures(data, archive=archive, seconds=seconds, rate=rate, settings=settings, told=told)
+    with _progress() as progress:
+        figures = ingest_figures(
+            data, archive=archive, seconds=seconds, rate=rate, settings=settings, progress=progress
+        )
     _print_figures("ingest", asdict(figures), json_)
 
 
@@ -184,8 +186,8 @@ def start(
     """
     from hub.bench.startup_time import start_figures
 
-    with _progress() as told:
-        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), told=told)
+    with _progress() as progress:
+        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), progress=progress)
     _print_figures("start", asdict(figures), json_)
 
 
@@ -211,9 +213,9 @@ def alerts(
     from hub.bench.alert_plot import draw
     from hub.bench.alert_quality import alert_figures, generate_days
 
-    with _progress() as told:
-        drawn = generate_days(days, seed, sensors, performances, told)
-        figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, told=told)
+    with _progress() as progress:
+        drawn = generate_days(days, seed, sensors, performances, progress)
+        figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, progress=progress)
     if plot is not None:
         draw(plot, truth)
     _print_figures(f"alerts of {days} days", figures.document(), json_)
@@ -235,8 +237,8 @@ def replay(
     """
     from hub.bench.replay_recordings import recording_figures
 
-    with _progress() as told:
-        figures = recording_figures(folder, load_hub_settings(None, override), only or (), told)
+    with _progress() as progress:
+        figures = recording_figures(folder, load_hub_settings(None, override), only or (), progress)
     if json_:
         typer.echo(to_json(figures.document()))
         return
@@ -262,8 +264,8 @@ def pages(
     """
     from hub.bench.page_latency import page_figures
 
-    with _progress() as told:
-        figures = page_figures(events=events, repeats=repeats, told=told)
+    with _progress() as progress:
+        figures = page_figures(events=events, repeats=repeats, progress=progress)
     _print_figures("pages", asdict(figures), json_)
 
 

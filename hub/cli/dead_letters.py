@@ -58,7 +58,7 @@ def list_(
 
     Example: earwitness-hub dead-letters list --limit 5
     """
-    letters = build_event_store(load_hub_settings(config, override)).dead_letters(limit, _id(after))
+    letters = build_event_store(load_hub_settings(config, override)).letters.page(limit, _id(after))
     if json_:
         typer.echo(to_json([as_json(letter) for letter in letters]))
         return
@@ -112,7 +112,7 @@ def remove(
     archive = build_event_store(load_hub_settings(config, override))
     removed = 0
     for letter in _select(archive, ids or [], everything):
-        archive.remove_dead_letter(letter.id)
+        archive.letters.remove(letter.id)
         removed += 1
     typer.echo(to_json({"removed": removed}) if json_ else f"{removed} removed")
 
@@ -128,9 +128,9 @@ def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[D
     if everything == bool(ids):
         raise InvalidError("give ids of dead letters, or --all")
     if everything:
-        return _every(archive, archive.dead_letter_count())
+        return _every(archive, archive.letters.count())
     wanted = {_id(one) for one in ids}
-    found = [letter for letter in _every(archive, archive.dead_letter_count()) if letter.id in wanted]
+    found = [letter for letter in _every(archive, archive.letters.count()) if letter.id in wanted]
     if missing := wanted - {letter.id for letter in found}:
         raise InvalidError(f"no dead letters {sorted(missing)}")
     return found
@@ -139,7 +139,7 @@ def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[D
 def _every(archive: EventStore, most: int) -> Iterator[DeadLetter]:
     """Yield at most `most` of the oldest letters, read page by page."""
     after = ""
-    while most > 0 and (page := archive.dead_letters(min(_PAGE, most), after)):
+    while most > 0 and (page := archive.letters.page(min(_PAGE, most), after)):
         yield from page
         most, after = most - len(page), page[-1].id
 
@@ -152,7 +152,7 @@ def _publish(settings: HubSettings, archive: EventStore, letters: Iterable[DeadL
     try:
         _await_connection(link, settings)
         for letter in letters:
-            payload = archive.dead_letter_payload(letter.id)
+            payload = archive.letters.payload(letter.id)
             if not letter.is_complete or len(payload) != letter.size:
                 kept += 1
                 continue
@@ -162,7 +162,7 @@ def _publish(settings: HubSettings, archive: EventStore, letters: Iterable[DeadL
                 raise UnavailableError(
                     f"the broker did not forward {letter.id} (reason {reason:#x}); is a hub subscribed?"
                 )
-            archive.remove_dead_letter(letter.id)
+            archive.letters.remove(letter.id)
             sent += 1
     finally:
         link.stop()

@@ -90,18 +90,18 @@ def give(
     """
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
-    found = archive.alert(alert)
+    found = archive.alerts.get(alert)
     if found is None:
         raise InvalidError(f"no alert {alert}")
     episode_store = EpisodeStore(archive)
     lead = found.categories[0] if found.categories else ""
-    before = episode_store.thresholds(found.site).get(lead)
+    before = episode_store.thresholds.of(found.site).get(lead)
     sources = SourceVerdicts(SourceStore(archive, episode_store), episode_store)
     feedback = FeedbackService(
         archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store), sources
     )
     given = feedback.submit(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
-    after = episode_store.thresholds(found.site)[lead]
+    after = episode_store.thresholds.of(found.site)[lead]
     if json_:
         typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.to_json()}))
         return
@@ -138,7 +138,7 @@ def thresholds(config: ConfigOption = None, override: SetOption = None, json_: J
     Example: earwitness-hub thresholds list --config hub.toml
     """
     episode_store = EpisodeStore(build_event_store(load_hub_settings(config, override)))
-    sites = {site: episode_store.thresholds(site) for site in episode_store.sites()}
+    sites = {site: episode_store.thresholds.of(site) for site in episode_store.sites()}
     if json_:
         document = {s: {c: t.to_json() for c, t in tuned.items()} for s, tuned in sites.items()}
         typer.echo(to_json(document))
@@ -213,7 +213,7 @@ def _compare(
     else:
         category, value = _threshold(threshold)
         relevant = [v for v in verdicts if (v.site, v.category) == (site, category)]
-        tuned = episode_store.thresholds(site).get(category)
+        tuned = episode_store.thresholds.of(site).get(category)
         present = settings.alerts.default_threshold if tuned is None else tuned.value
         judgement = compare_thresholds(
             [v.match_probability for v in relevant], [bool(v.hub_was_right) for v in relevant], present, value

@@ -101,7 +101,7 @@ def identity(
             clips,
             plan,
             start=begin,
-            told=lambda what, share: bar.update(task, description=what, completed=share),
+            progress=lambda what, share: bar.update(task, description=what, completed=share),
         )
     target = out or checkpoint
     save(target, trained)

@@ -15,7 +15,7 @@ from hub.settings import HubSettings
 from hub.store.audio_files import AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from hub.store.name_returns import HeardName
+from hub.store.name_returns import NameOccurrences
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from shared.command_line import to_json
@@ -112,7 +112,7 @@ def list_(
     settings = load_hub_settings(config, override)
     names = _names(settings, build_event_store(settings))
     sounds = [one for one in names.all().values() if site is None or one.serves(site)]
-    occurrences = names.heard([one.id for one in sounds])
+    occurrences = names.occurrences([one.id for one in sounds])
     if json_:
         typer.echo(to_json([as_json(one, occurrences[one.id]) for one in sounds]))
         return
@@ -200,7 +200,7 @@ def remove(
     _print_result(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
-def as_json(sound: NamedSound, detected: HeardName | None = None) -> dict[str, object]:
+def as_json(sound: NamedSound, detected: NameOccurrences | None = None) -> dict[str, object]:
     """Return a named sound as a JSON object, with its detections if they are given."""
     document: dict[str, object] = {
         "id": sound.id,
@@ -237,7 +237,7 @@ def _print_result(sound: NamedSound, what: str, *, json_: bool) -> None:
     typer.echo(to_json(as_json(sound)) if json_ else f"{what}: {printable(sound.name)} ({sound.id}) {where}")
 
 
-def _when(detected: HeardName) -> str:
+def _when(detected: NameOccurrences) -> str:
     if detected.last is None:
         return "not yet"
     times = f"{detected.times} time{'s' if detected.times != 1 else ''}"

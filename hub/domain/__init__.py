@@ -6,8 +6,9 @@ Functions take the time and a random generator as arguments.
 | module | what it holds |
 |---|---|
 | `records`, `match`, `episodes`, `alerts`, `verdicts` | values: stored events, matches, episodes, alerts, verdicts |
-| `alert_rule`, `alert_offers`, `alert_pricing`, `thresholds` | which event raises an alert |
-| `sensor_history` | earlier episodes of a sensor, for events that arrive late |
+| `detection`, `alert_state`, `alert_rule` | which event raises an alert |
+| `alert_offers`, `alert_pricing`, `thresholds` | the alert budget of a site, and its thresholds |
+| `episode_draft`, `sensor_history` | which episodes an event belongs to; earlier episodes, for late events |
 | `presence_matrix`, `psi` | agreement of two clips; drift of distributions |
 | `recurrence/` | how regularly episodes recur, and when next |
 | `sources`, `source_partition`, `source_summary` | which episodes have the same source |

@@ -1,13 +1,13 @@
 """What a site's budget of alerts is offered, and what that is worth.
 
-What deserves an alert, belongs to no rhythm and has no alert yet is an *offer*. An alert that is right gains 1 and
-one that is wrong loses 3: a likeness of p is worth 4p - 3 on average. A known source counts in full, a new one a
-tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
+A clip that deserves an alert, does not recur and has no alert yet is an *offer*. An alert that is right gains 1, and
+one that is wrong loses 3: a match probability of p is worth 4p - 3 on average. A known source counts in full, a new
+one a tenth; in between, the square of P(same source) decides. A sound that is L dB over the ambient level counts
 L / (L + 5). What comes often counts less: one of 1 + n, where n is how many offers a day are of the same category, as
 new or as well known, and at least as loud, and a fifth of all those of the category.
 
 A site counts its offers by sort, and by hour of day and worth. A count weighs half as much after a week. Clips of one
-happening are one offer, worth as much as the best of them.
+episode are one offer, worth as much as the best of them.
 """
 
 import math
@@ -28,14 +28,14 @@ NEW_COUNTS: Final = 0.1
 HALF_DB: Final = 5.0
 """Level over the ambient one at which an alert counts half, as where the ambient level is not known yet."""
 STEP_DB: Final = 3.0
-"""Levels over the ambient one are told apart by so much."""
+"""Levels over the ambient level are counted in steps of this size."""
 _LOUDEST: Final = 10
 _ALL_COUNT: Final = 0.2
 """What an offer of the same category counts for how often something comes, however loud and well known it is."""
 _USUAL: Final = 3.0
-"""Offers a day of each sort that are expected before anything was heard; worth a day of history."""
+"""Expected offers a day of each sort before there is any history; counts as one day of history."""
 FORGET: Final = 0.5 ** (1.0 / 7.0)
-"""A day's counts weigh so much of what they weighed a day before."""
+"""Factor by which the weight of a day's counts falls every day."""
 HOURS: Final = 24
 HOUR_MS: Final = DAY_MS // HOURS
 _LEAST: Final = 0.001
@@ -83,7 +83,7 @@ class Offer:
 
     @property
     def key(self) -> str:
-        """What is offered at one place in one category, a pause after another, is one happening."""
+        """Return the key under which offers of one place and category are counted as one."""
         return f"{self.place} {CATEGORIES.index(self.category)}"
 
     @property
@@ -93,8 +93,8 @@ class Offer:
         return Sort(CATEGORIES.index(self.category), self.same_source >= KNOWN, level)
 
 
-class Happening(NamedTuple):
-    """What is offered now, clip after clip."""
+class OpenOffer(NamedTuple):
+    """An offer that still goes on, clip after clip."""
 
     first_ms: int
     last_ms: int
@@ -106,15 +106,17 @@ class Happening(NamedTuple):
 class Offers:
     """What a site was offered.
 
+    The methods change this object. `hub.domain.alert_pricing` works on a copy.
+
     Attributes:
-        since_ms: the first offer; -1 before it.
-        day: since 1970 UTC, of `today`.
-        days: of history, each with its weight.
+        since_ms: time of the first offer; -1 before it.
+        day: days since 1970 UTC, of `today`.
+        days: days of history, each with its weight.
         history: counts of the days before, by `_hour_key` and `_sort_key`.
         today: counts of this day.
-        open: happenings that are offered now, by `Offer.key`.
-        changed: whether anything changed that is to be kept.
-        over_ms: no happening is over before this time; not kept.
+        open: current offers, by `Offer.key`.
+        changed: whether anything changed since it was read.
+        over_ms: no current offer ends before this time; not stored.
     """
 
     since_ms: int = -1
@@ -122,9 +124,22 @@ class Offers:
     days: float = 0.0
     history: Counts = field(default_factory=dict)
     today: Counts = field(default_factory=dict)
-    open: dict[str, Happening] = field(default_factory=dict)
+    open: dict[str, OpenOffer] = field(default_factory=dict)
     changed: bool = False
     over_ms: int = -1
+
+    def copy(self) -> "Offers":
+        """Return a copy; a change of either leaves the other as it is."""
+        return Offers(
+            self.since_ms,
+            self.day,
+            self.days,
+            self.history,  # replaced as a whole, never changed in place
+            self.today.copy(),
+            self.open.copy(),
+            self.changed,
+            self.over_ms,
+        )
 
     def expected(self, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
         """How many offers of each worth are expected in the time that comes: float64 [len(EDGES)], in their order.
@@ -144,10 +159,62 @@ class Offers:
             hours[hour % HOURS] += (end - begin) / HOUR_MS
         return np.asarray(hours @ counts / max(self.days, 1e-9), dtype=np.float64)
 
-    def forget_after(self, now_ms: int) -> None:
-        """Drop what lies ahead of the present: a clock that was wrong told of it."""
-        self.day = min(self.day, now_ms // DAY_MS)
-        self.open = {key: one for key, one in self.open.items() if one.last_ms <= now_ms}
+    def without_future(self, now_ms: int) -> "Offers":
+        """Return the offers without what lies in the future: a sensor's clock that was wrong reported it."""
+        if self.day <= now_ms // DAY_MS and all(offer.last_ms <= now_ms for offer in self.open.values()):
+            return self
+        offers = self.copy()
+        offers.day = min(self.day, now_ms // DAY_MS)
+        offers.open = {key: offer for key, offer in self.open.items() if offer.last_ms <= now_ms}
+        return offers
+
+    def advance(self, at_ms: int, pause_ms: int) -> None:
+        """Count the offers and days that ended.
+
+        Args:
+            at_ms: the present, ms since 1970 UTC.
+            pause_ms: longest pause within an offer.
+        """
+        if self.since_ms < 0:
+            self.since_ms, self.changed = at_ms, True
+        if at_ms > self.over_ms:
+            for key in [key for key, offer in self.open.items() if at_ms - offer.last_ms > pause_ms]:
+                self.close(key)
+            self.over_ms = min((offer.last_ms for offer in self.open.values()), default=at_ms) + pause_ms
+        while len(self.open) > _MOST_OPEN:
+            self.close(next(iter(self.open)))
+        day = at_ms // DAY_MS
+        gone = day - self.day if self.day >= 0 else 0
+        if gone:
+            keeps = FORGET**gone
+            keys = self.history.keys() | self.today.keys()
+            counts = {key: keeps * (self.history.get(key, 0.0) + self.today.get(key, 0.0)) for key in keys}
+            self.history, self.today = {key: count for key, count in counts.items() if count >= _TINY}, {}
+            self.days = self.days * keeps + FORGET * (1.0 - keeps) / (1.0 - FORGET)
+        if day != self.day:
+            self.day, self.changed = day, True
+
+    def note(self, offer: "Offer", value: float, at_ms: int, pause_ms: int) -> None:
+        """Count a clip as a part of its offer, which is worth as much as its best clip."""
+        known = self.open.get(offer.key)
+        if known is None:
+            self.over_ms = min(self.over_ms, at_ms + pause_ms)
+            self.open[offer.key], self.changed = OpenOffer(at_ms, at_ms, value, offer.sort), True
+            return
+        sort = offer.sort if value > known.worth else known.sort
+        self.open[offer.key] = OpenOffer(known.first_ms, max(at_ms, known.last_ms), max(value, known.worth), sort)
+        self.changed = True
+
+    def close(self, key: str) -> None:
+        """Count an offer that ended, or that has its alert."""
+        offer = self.open.pop(key)
+        keys = [_sort_key(offer.sort)]
+        if offer.worth >= EDGES[0]:
+            number = int(np.searchsorted(EDGES, offer.worth, side="right")) - 1
+            keys.append(_hour_key(offer.first_ms // HOUR_MS % HOURS, number))
+        for name in keys:
+            self.today[name] = self.today.get(name, 0.0) + 1.0
+        self.changed = True
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -158,7 +225,8 @@ class Offers:
             "history": {key: round(count, 3) for key, count in self.history.items()},
             "today": self.today,
             "open": {
-                key: [one.first_ms, one.last_ms, round(one.worth, 4), *one.sort] for key, one in self.open.items()
+                key: [offer.first_ms, offer.last_ms, round(offer.worth, 4), *offer.sort]
+                for key, offer in self.open.items()
             },
         }
 
@@ -167,7 +235,7 @@ def offers_of(document: dict[str, Any]) -> Offers:
     """Offers from `Offers.document`."""
     history, today = ({str(key): float(n) for key, n in document[name].items()} for name in ("history", "today"))
     opened = {
-        str(key): Happening(int(row[0]), int(row[1]), float(row[2]), Sort(int(row[3]), bool(row[4]), int(row[5])))
+        str(key): OpenOffer(int(row[0]), int(row[1]), float(row[2]), Sort(int(row[3]), bool(row[4]), int(row[5])))
         for key, row in document["open"].items()
     }
     return Offers(int(document["since"]), int(document["day"]), float(document["days"]), history, today, opened)
@@ -190,52 +258,6 @@ def _a_day(offers: Offers, sort: Sort) -> float:
         alike = other.known == sort.known and other.level >= sort.level
         counted += offers.history.get(key, 0.0) * (_ALL_COUNT + alike)
     return (counted + _USUAL) / (offers.days + 1.0)
-
-
-def advance(offers: Offers, at_ms: int, pause_ms: int) -> None:
-    """Close the happenings that are over, and days."""
-    if offers.since_ms < 0:
-        offers.since_ms, offers.changed = at_ms, True
-    if at_ms > offers.over_ms:
-        for key in [key for key, one in offers.open.items() if at_ms - one.last_ms > pause_ms]:
-            close(offers, key)
-        offers.over_ms = min((one.last_ms for one in offers.open.values()), default=at_ms) + pause_ms
-    while len(offers.open) > _MOST_OPEN:
-        close(offers, next(iter(offers.open)))
-    day = at_ms // DAY_MS
-    gone = day - offers.day if offers.day >= 0 else 0
-    if gone:
-        keeps = FORGET**gone
-        keys = offers.history.keys() | offers.today.keys()
-        counts = {key: keeps * (offers.history.get(key, 0.0) + offers.today.get(key, 0.0)) for key in keys}
-        offers.history, offers.today = {key: count for key, count in counts.items() if count >= _TINY}, {}
-        offers.days = offers.days * keeps + FORGET * (1.0 - keeps) / (1.0 - FORGET)
-    if day != offers.day:
-        offers.day, offers.changed = day, True
-
-
-def note(offers: Offers, offer: Offer, value: float, at_ms: int, pause_ms: int) -> None:
-    """Count a clip as a part of its happening, which is worth as much as its best clip."""
-    known = offers.open.get(offer.key)
-    if known is None:
-        offers.over_ms = min(offers.over_ms, at_ms + pause_ms)
-        offers.open[offer.key], offers.changed = Happening(at_ms, at_ms, value, offer.sort), True
-        return
-    sort = offer.sort if value > known.worth else known.sort
-    offers.open[offer.key] = Happening(known.first_ms, max(at_ms, known.last_ms), max(value, known.worth), sort)
-    offers.changed = True
-
-
-def close(offers: Offers, key: str) -> None:
-    """Count a happening that is over, or that has its alert."""
-    one = offers.open.pop(key)
-    keys = [_sort_key(one.sort)]
-    if one.worth >= EDGES[0]:
-        number = int(np.searchsorted(EDGES, one.worth, side="right")) - 1
-        keys.append(_hour_key(one.first_ms // HOUR_MS % HOURS, number))
-    for name in keys:
-        offers.today[name] = offers.today.get(name, 0.0) + 1.0
-    offers.changed = True
 
 
 def _hour_key(hour: int, number: int) -> str:

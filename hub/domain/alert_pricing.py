@@ -1,4 +1,4 @@
-"""Which of a day's possible alerts are told: those worth most, as many as the budget has room for.
+"""Which offers raise an alert: those worth most, as many as the budget has room for.
 
 An offer is taken or left at once, before the later ones of the day are known; one that is left is offered again while
 it lasts. A place in the budget is to be filled within a period of when it was freed: a day, if the budget is one or
@@ -16,12 +16,13 @@ foresight: the best of what comes is known only afterwards.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.alert_offers import DAY_MS, EDGES, Offer, Offers, advance, close, note, worth
+from hub.domain.alert_offers import DAY_MS, EDGES, Offer, Offers, worth
 
 _FORESIGHT: Final = 0.8
 """The price, as a share of what the offers to come would be worth if all of them were foreseen."""
@@ -30,71 +31,90 @@ _SMALLEST: Final = -745.0
 _WIDTHS: Final = np.diff(EDGES, prepend=0.0)
 
 
-def taken(offers: Offers, told: list[int], clip: Sequence[Offer], at_ms: int, a_day: float, pause_ms: int) -> bool:
-    """Decide whether the budget takes a clip, and count what was offered.
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The alert budget of a site.
+
+    Attributes:
+        offers: what the site was offered.
+        alerts_ms: times of the alerts that the budget paid for, in the order of their arrival, ms since 1970 UTC.
+    """
+
+    offers: Offers = field(default_factory=Offers)
+    alerts_ms: tuple[int, ...] = ()
+
+    def without_future(self, now_ms: int) -> "Budget":
+        """Return the budget without offers that lie in the future."""
+        offers = self.offers.without_future(now_ms)
+        return self if offers is self.offers else Budget(offers, self.alerts_ms)
+
+
+def decide_offer(
+    budget: Budget, clip: Sequence[Offer], at_ms: int, alerts_per_day: float, pause_ms: int
+) -> tuple[bool, Budget]:
+    """Decide whether the budget pays for an alert about a clip, and count what the clip offers.
 
     Args:
-        offers: of the site; changed.
-        told: times of the site's alerts that the budget took, ms since 1970 UTC; added to.
+        budget: of the site, before the clip.
         clip: what it offers, at least one offer: an alert is about all of them.
-        at_ms: time of the clip.
-        a_day: the budget: most alerts within 24 hours; below 1, one within so much longer.
-        pause_ms: what is offered so long after the last offer of its place and category is the same happening.
+        at_ms: time of the clip, ms since 1970 UTC.
+        alerts_per_day: most alerts within 24 hours, over 0; below 1, one alert in 1 / `alerts_per_day` days.
+        pause_ms: longest pause between clips of one offer.
 
     Returns:
-        Whether there is an alert.
+        Whether there is an alert, and the budget after the clip.
     """
+    offers, alerts_ms = budget.offers.copy(), budget.alerts_ms
     late = at_ms // DAY_MS < offers.day
     if not late:
-        advance(offers, at_ms, pause_ms)
+        offers.advance(at_ms, pause_ms)
     best = 0.0
     for offer in clip:
         value = worth(offers, offer)
         best = max(best, value)
         if not late:
-            note(offers, offer, value, at_ms, pause_ms)
-    if not has_budget(told, at_ms, a_day) or best < price(offers, told, at_ms, a_day):
-        return False
-    told.append(at_ms)
+            offers.note(offer, value, at_ms, pause_ms)
+    if not has_budget(alerts_ms, at_ms, alerts_per_day) or best < price(offers, alerts_ms, at_ms, alerts_per_day):
+        return False, Budget(offers, alerts_ms)
     if not late:
         for offer in clip:
-            close(offers, offer.key)
-    return True
+            offers.close(offer.key)
+    return True, Budget(offers, (*alerts_ms, at_ms))
 
 
-def has_budget(told: Sequence[int], at_ms: int, a_day: float) -> bool:
-    """Whether a budget of alerts has room for another one at a time.
+def has_budget(alerts_ms: Sequence[int], at_ms: int, a_day: float) -> bool:
+    """Return whether a budget has room for another alert at a time.
 
     Args:
-        told: times of those there were, ms.
+        alerts_ms: times of the earlier alerts, ms.
         at_ms: time of the one that is to come.
-        a_day: how many may lie within 24 hours; below 1, one within so much longer.
+        a_day: most alerts within 24 hours; below 1, one alert in 1 / `a_day` days.
     """
-    return _free(told, at_ms, a_day) > 0
+    return _free(alerts_ms, at_ms, a_day) > 0
 
 
-def price(offers: Offers, told: Sequence[int], at_ms: int, a_day: float) -> float:
-    """What an offer must be worth, in [0, 1]; see the module's docstring.
+def price(offers: Offers, alerts_ms: Sequence[int], at_ms: int, a_day: float) -> float:
+    """Return what an offer must be worth, in [0, 1]; see the module's docstring.
 
     Args:
         offers: of the site.
-        told: times of the site's alerts that the budget took, ms.
+        alerts_ms: times of the site's alerts that the budget paid for, ms.
         at_ms: time of the offer.
-        a_day: as of `room`, which the budget must have.
+        a_day: as in `has_budget`, which must be true.
     """
     most, period_ms = _period(a_day)
-    before = sorted(ms for ms in told if ms <= at_ms)
+    before = sorted(ms for ms in alerts_ms if ms <= at_ms)
     free_ms = before[-most] + period_ms if len(before) >= most else offers.since_ms
     left_ms = min(max(free_ms + period_ms - at_ms, 0), period_ms)
     if not offers.days or not left_ms:
         return 0.0
     expected = offers.expected(at_ms, left_ms)
     at_least = np.cumsum(expected[::-1])[::-1]
-    return _FORESIGHT * float(_WIDTHS @ _as_many(max(_free(told, at_ms, a_day), 1), at_least))
+    return _FORESIGHT * float(_WIDTHS @ _as_many(max(_free(alerts_ms, at_ms, a_day), 1), at_least))
 
 
 def _as_many(least: int, expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P(at least so many come) of Poisson processes: float64 [n] of their means, float64 [n].
+    """Return P(at least `least` events) of Poisson processes: float64 [n] of their means, float64 [n].
 
     The terms of a Poisson distribution are summed from `least` away from the mean, where each is less than the last.
 
@@ -117,6 +137,6 @@ def _period(a_day: float) -> tuple[int, int]:
     return (int(a_day), DAY_MS) if a_day >= 1 else (1, round(DAY_MS / a_day))
 
 
-def _free(told: Sequence[int], at_ms: int, a_day: float) -> int:
+def _free(alerts_ms: Sequence[int], at_ms: int, a_day: float) -> int:
     most, period_ms = _period(a_day)
-    return most - sum(abs(at_ms - ms) < period_ms for ms in told)
+    return most - sum(abs(at_ms - ms) < period_ms for ms in alerts_ms)

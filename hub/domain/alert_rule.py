@@ -1,32 +1,35 @@
-"""The flagging rule: which clip is worth an alert, and what it is about.
+"""The alert rule: which clip is worth an alert, and what the alert is about.
 
 A clip is flagged for a category if it and a similar past event both likely contain it (shared silence is no
-resemblance: the level of similarity counts it; the paper, section 3.1), if their likeness reaches the site's
-threshold for the category, and if it is loud enough over the ambient level. One alert per episode; and for a while
-after an episode with an alert, what follows at that place belongs to the same alert.
+resemblance: the level of similarity counts it; the paper, section 3.1), if their match probability reaches the site's
+threshold for the category, and if it is loud enough over the ambient level. An episode has one alert. Episodes of the
+same category and place that open within the cool-down after it belong to the same alert.
 
-What belongs to a rhythm is always told. Of the rest, which is as a rule nothing that comes again, those are told that
-are worth most, at most as many a day as the site's budget of false alerts allows: see `hub.domain.alert_pricing`.
+What recurs always raises an alert. Of the rest, the clips that are worth most raise one, at most as many a day as the
+site's alert budget allows: see `hub.domain.alert_pricing`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.alert_offers import Offer, Offers
-from hub.domain.alert_pricing import taken
-from hub.domain.episodes import ActiveAlert, Episode, Observation, SensorState
-from hub.domain.match import Likeness, Match
+from hub.domain.alert_offers import HOUR_MS, Offer
+from hub.domain.alert_pricing import Budget, decide_offer
+from hub.domain.alert_state import AlertState, Needs, RecurrenceKey
+from hub.domain.episode_draft import EpisodeDraft
+from hub.domain.episodes import Episode, Observation, SensorState, overlapping_elsewhere
+from hub.domain.match import Match, MatchProbabilities
 from hub.domain.named_sounds import Likely
 from hub.domain.presence_matrix import BOTH
-from hub.domain.sensor_history import History, alert_nearby, note_doubts, spread, take
+from hub.domain.sensor_history import History
 from shared.taxonomy import CATEGORIES
 
+NOTHING_NEEDED: Final = Needs()
 _KNOWN_BY: Final = 5
-"""Matches that say how well a source is known."""
+"""Matches that show how well a source is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,16 @@ class AlertRule:
     """What an alert needs.
 
     Attributes:
-        min_presence: probability from which a category counts as heard, in [0, 1].
+        min_presence: least probability of a category that opens an episode, in [0, 1].
         min_shared: lowest P(both) of the category in a match, in [0, 1].
-        threshold: lowest likeness where a site has not learnt its own threshold yet, in [0, 1].
+        threshold: least match probability where a site has no threshold of its own yet, in [0, 1].
         min_above_ambient_db: least excess of LAeq over the ambient level, once that is known.
-        exclude_same_sensor_s: clips of the same sensor within so many seconds are no matches (the search drops them).
+        exclude_same_sensor_s: the search drops clips of the same sensor within this time, in seconds.
         max_matches: most matches in one alert.
         gap_s: longest silence within an episode.
-        cooldown_s: so long after an episode with an alert, what is heard of its category belongs to that alert.
-        rhythm: probability of belonging to a rhythm from which something is told in any case, in [0, 1].
-        others_per_day: most alerts a day and site about what belongs to no rhythm, over 0; 0.5 is one in two days.
+        cooldown_s: episodes of the category within this time after an alert belong to it, in seconds.
+        rhythm: probability of recurrence from which there is an alert in any case, in [0, 1].
+        others_per_day: most alerts a day and site about what does not recur, over 0; 0.5 is one in two days.
     """
 
     min_presence: float = 0.5
@@ -70,41 +73,43 @@ class AlertRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchResult:
-    """What a search found for a clip.
+    """The result of the search for a clip.
 
     Attributes:
         matches: the best first.
         match_probability: of each in each category, float32 [n, 8]; 0 where P(both) is too low to count as shared.
         same_source: P(same source) of each, float32 [n]; float32 [0] if the checkpoint has no identity.
-        names: named sounds that the clip may be, the likeliest first.
+        names: named sounds that the clip may be, the most probable first.
     """
 
     matches: Sequence[Match]
-    match_probability: Likeness
+    match_probability: MatchProbabilities
     same_source: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     names: Sequence[Likely] = ()
 
     def source_of(self) -> dict[str, float]:
-        """P(same source) by the match's event; nothing if the checkpoint has no identity."""
+        """Return P(same source) by the match's event; empty if the checkpoint has no identity."""
         return {match.event: float(p) for match, p in zip(self.matches, self.same_source, strict=False)}
 
     @property
     def sources(self) -> npt.NDArray[np.float32]:
-        """P(same source) of each, 0 if the checkpoint has no identity."""
+        """Return P(same source) of each match, 0 if the checkpoint has no identity."""
         return self.same_source if len(self.same_source) else np.zeros(len(self.matches), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What came of a clip.
+    """The decision about a clip.
 
     Attributes:
-        episodes: it belongs to, as they are now.
-        flagged: categories that the alert is about, with their likeness: those that belong to a rhythm first, and of
-            these and of the others the surest; none: no alert.
-        matches: the flagged matches, each with its highest likeness in a flagged category.
-        recurring: whether the alert is about something that belongs to a rhythm.
-        above_ambient_db: its level over the ambient one; None if not known yet.
+        episodes: that the clip belongs to, as they are now.
+        flagged: categories that the alert is about, with their match probability: those that recur first, and of
+            these and of the others the most probable first. Empty: no alert.
+        matches: the flagged matches, each with its highest match probability in a flagged category.
+        above_ambient_db: level of the clip over the ambient level; None while that is not known.
+        recurring: whether the alert is about something that recurs.
+        state: after the clip.
+        needs: missing values. If there are any, the decision is provisional: load them, and evaluate again.
     """
 
     episodes: Sequence[Episode]
@@ -112,86 +117,126 @@ class Evaluation:
     matches: Sequence[tuple[Match, float]]
     above_ambient_db: float | None
     recurring: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SiteContext:
-    """What a clip is judged by beside its own sensor.
-
-    Attributes:
-        thresholds: of its site, by category; the rule's own where there is none.
-        others: when the site had its latest alerts about what belongs to no rhythm, ms since 1970 UTC; added to.
-        offers: what else its budget was offered; changed.
-        nearby_alert: the alert of a simultaneous episode of a nearby sensor, or "".
-        belonging: probability that an episode belongs to a rhythm.
-        history: of episodes, for clips that come late; changed.
-    """
-
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    others: list[int] = field(default_factory=list)
-    offers: Offers = field(default_factory=Offers)
-    nearby_alert: Callable[[Episode], str] = lambda _: ""
-    belonging: Callable[[Episode], float] = lambda _: 0.0
-    history: History = field(default_factory=History)
+    state: AlertState = field(default_factory=AlertState)
+    needs: Needs = NOTHING_NEEDED
 
 
 def shared_presence(match: Match, threshold: float) -> dict[str, float]:
-    """Categories that both events likely contain, with P(both), likeliest first."""
+    """Return the categories that both events likely contain, with P(both), the most probable first."""
     both = match.matrix[:, BOTH].tolist()
     shared = {name: p for name, p in zip(CATEGORIES, both, strict=True) if p >= threshold}
     return dict(sorted(shared.items(), key=lambda item: -item[1]))
 
 
 def evaluate(
-    rule: AlertRule, heard: Observation, recent: SensorState, similar: SearchResult, around: SiteContext
+    rule: AlertRule,
+    observation: Observation,
+    results: SearchResult,
+    state: AlertState,
+    neighbours: Sequence[str] = (),
 ) -> Evaluation:
     """Take a clip into its sensor's episodes, and decide whether it is worth an alert.
 
     Args:
-        rule: what is asked.
-        heard: the clip.
-        recent: of its sensor; changed.
-        similar: what was found for it.
-        around: what else is known.
+        rule: what an alert needs.
+        observation: the clip.
+        results: what the search found for the clip.
+        state: before the clip; it stays as it is.
+        neighbours: places of the sensors near the clip's one.
     """
-    above, late = recent.above_ambient_db(heard.laeq), heard.start_ms <= recent.newest_ms
-    loud = above is None or above >= rule.min_above_ambient_db
-    episodes = {e.id: e for e in take(recent, heard, rule.min_presence, rule.gap_ms, around.history)}
-    own = of_others(similar, heard.place, episodes.values())
-    best = dict(zip(CATEGORIES, own.max(axis=0).tolist(), strict=True)) if similar.matches else {}
-    note_doubts(around.history, heard, rule.min_presence, {e.category for e in episodes.values()}, best)
+    place, site = observation.place, observation.place.partition("/")[0]
+    sensor, budget = state.sensors.get(place) or SensorState(), state.budgets.get(site) or Budget()
+    thresholds = state.thresholds.get(site, {})
+    above, late = sensor.above_ambient_db(observation.laeq), observation.start_ms <= sensor.newest_ms
+    draft = EpisodeDraft(sensor, state.history, rule.gap_ms, rule.cooldown_ms)
+    episodes = {e.id: e for e in draft.take(observation, rule.min_presence)}
+    match_probability = of_others(results, place, episodes.values())
+    best = dict(zip(CATEGORIES, match_probability.max(axis=0).tolist(), strict=True)) if results.matches else {}
+    draft.note_doubts(observation, rule.min_presence, {e.category for e in episodes.values()}, best)
     worthy: dict[str, float] = {}
+    unknown_sensors = set[str]()
     for episode in list(episodes.values()):
-        match_probability = best.get(episode.category, 0.0)
-        if match_probability > episode.max_match_probability:
-            episodes[episode.id] = episode = recent.upsert(replace(episode, max_match_probability=match_probability))  # noqa: PLW2901
-        worth = loud and 0.0 < match_probability >= around.thresholds.get(episode.category, rule.threshold)
-        alert = _known_alert(rule, heard, recent, episode, around, worth=worth, late=late)
-        if alert:
-            episodes[episode.id] = _attach_to_alert(rule, recent, episode, heard, alert)
-        elif worth:
-            worthy[episode.id] = match_probability
-    rhythmic = {name for name in worthy if around.belonging(episodes[name]) >= rule.rhythm}
-    recurring = bool(rhythmic)
+        probability = best.get(episode.category, 0.0)
+        if probability > episode.max_match_probability:
+            episode = draft.sensor.upsert(replace(episode, max_match_probability=probability))  # noqa: PLW2901
+        worth = 0.0 < probability >= thresholds.get(episode.category, rule.threshold)
+        worth = worth and (above is None or above >= rule.min_above_ambient_db)
+        alert = _known_alert(draft, observation, episode, worth=worth, late=late)
+        if worth and not alert and neighbours:
+            alert, unknown = _nearby_alert(rule, observation, episode, state, draft.history, neighbours)
+            unknown_sensors |= unknown
+        episodes[episode.id] = draft.attach(episode, observation, alert) if alert else episode
+        if worth and not alert:
+            worthy[episode.id] = probability
+    recurrence = {name: (place, episodes[name].category, observation.start_ms // HOUR_MS) for name in worthy}
+    recurring = {name for name, key in recurrence.items() if state.recurrence.get(key, 0.0) >= rule.rhythm}
     if worthy and not recurring:
-        found = replace(similar, match_probability=own)
-        clip = [_offer(rule, episodes[name], found, around.thresholds, above) for name in worthy]
-        if not taken(around.offers, around.others, clip, heard.start_ms, rule.others_per_day, rule.cooldown_ms):
-            worthy = {}
+        sources = results.sources
+        offers = [_offer(rule, episodes[name], match_probability, sources, thresholds, above) for name in worthy]
+        taken, budget = decide_offer(budget, offers, observation.start_ms, rule.others_per_day, rule.cooldown_ms)
+        worthy = worthy if taken else {}
     for name in worthy:
-        episodes[name] = _attach_to_alert(rule, recent, episodes[name], heard, heard.event)
-    for episode in episodes.values():
-        around.history.keep(episode)
-        if late and episode.alert:
-            _spread(rule, recent, episode, around.history)
-    surest = sorted(worthy.items(), key=lambda item: (item[0] not in rhythmic, -item[1]))
-    flagged = {episodes[name].category: match_probability for name, match_probability in surest}
-    matches = _flagged_matches(rule, replace(similar, match_probability=own), flagged, around.thresholds)
-    return Evaluation(list(episodes.values()), flagged, matches, above, recurring)
+        episodes[name] = draft.attach(episodes[name], observation, observation.event)
+    draft.keep(episodes.values(), late=late)
+    ordered = sorted(worthy.items(), key=lambda item: (item[0] not in recurring, -item[1]))
+    flagged = {episodes[name].category: probability for name, probability in ordered}
+    return Evaluation(
+        list(episodes.values()),
+        flagged,
+        _flagged_matches(rule, results, match_probability, flagged, thresholds),
+        above,
+        bool(recurring),
+        state.after(place, draft.sensor, site, budget, draft.history),
+        _needs(state, unknown_sensors, draft.history, recurrence.values()),
+    )
 
 
-def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) -> Likeness:
-    """The likeness of matches, 0 in a category whose episode the clip and the match are both a part of.
+def _known_alert(draft: EpisodeDraft, observation: Observation, episode: Episode, *, worth: bool, late: bool) -> str:
+    """Return the alert that an episode belongs to already, by itself or by the cool-down; "" if there is none."""
+    alert = episode.alert or draft.sensor.active_alert(episode.category, observation.start_ms)
+    return draft.alert_in_cooldown(episode, worthy=worth) if late and not alert else alert
+
+
+def _needs(
+    state: AlertState, sensors: Collection[str], history: History, recurrence: Iterable[RecurrenceKey]
+) -> Needs:
+    unknown = [key for key in recurrence if key not in state.recurrence]
+    if not (sensors or history.missing or unknown):
+        return NOTHING_NEEDED
+    return Needs(frozenset(sensors), history.missing, frozenset(unknown))
+
+
+def _nearby_alert(
+    rule: AlertRule,
+    observation: Observation,
+    episode: Episode,
+    state: AlertState,
+    history: History,
+    neighbours: Sequence[str],
+) -> tuple[str, set[str]]:
+    """Return the alert of a simultaneous episode of a nearby sensor, or "", and the sensors that are not loaded."""
+    unknown = set[str]()
+    gap_ms, until_ms = rule.gap_ms, observation.end_ms + rule.cooldown_ms
+    for place in neighbours:
+        sensor = state.sensors.get(place)
+        if sensor is None:
+            unknown.add(place)
+            sensor = SensorState()
+        span = (episode.opened_ms - gap_ms, episode.last_ms + gap_ms)
+        theirs = history.episodes((place, episode.category), *span, sensor.episodes.get(episode.category, ()))
+        for other in overlapping_elsewhere(episode, theirs, gap_ms):
+            if other.alert:
+                return other.alert, unknown
+        # After a pause any of the sensors may be the first to detect the sound again. A call that lasts longer than
+        # a cool-down is a person's "ignore", which holds for that place alone.
+        call = sensor.calls.get(episode.category)
+        if call and call.from_ms <= observation.start_ms < call.until_ms <= until_ms:
+            return call.alert, unknown
+    return "", unknown
+
+
+def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) -> MatchProbabilities:
+    """Return the match probabilities, 0 in a category in which clip and match belong to the same episode.
 
     Args:
         similar: what was found for a clip.
@@ -214,94 +259,42 @@ def of_others(similar: SearchResult, place: str, episodes: Iterable[Episode]) ->
     return match_probability
 
 
-def belonging(recent: SensorState, episodes: Sequence[Episode], alert: str, history: History) -> list[Episode]:
-    """Return the episodes of a clip, those without an alert as ones of this alert.
-
-    Args:
-        recent: of their sensor; changed.
-        episodes: of the clip.
-        alert: that a watched sound raised.
-        history: of episodes; changed.
-    """
-    return [e if e.alert else history.keep(recent.upsert(replace(e, alert=alert))) for e in episodes]
-
-
-def _known_alert(
-    rule: AlertRule,
-    heard: Observation,
-    recent: SensorState,
-    episode: Episode,
-    around: SiteContext,
-    *,
-    worth: bool,
-    late: bool,
-) -> str:
-    """The alert that an episode belongs to already, by itself, the cool-down, or a nearby sensor; "" if none."""
-    alert = episode.alert or _active_alert(recent, episode, heard)
-    if late and not alert:
-        alert = alert_nearby(around.history, recent, episode, rule.cooldown_ms, worthy=worth)
-    return alert or (around.nearby_alert(episode) if worth else "")
-
-
-def _active_alert(recent: SensorState, episode: Episode, heard: Observation) -> str:
-    call = recent.calls.get(episode.category)
-    return call.alert if call is not None and call.from_ms <= heard.start_ms < call.until_ms else ""
-
-
-def _attach_to_alert(
-    rule: AlertRule, recent: SensorState, episode: Episode, heard: Observation, alert: str
-) -> Episode:
-    """The episode as one of this alert, which lasts for as long as it goes on, and a while longer."""
-    call = recent.calls.get(episode.category, ActiveAlert("", heard.start_ms, 0))
-    if call.alert == alert or heard.end_ms + rule.cooldown_ms > call.until_ms:
-        until_ms = max(heard.end_ms + rule.cooldown_ms, call.until_ms if call.alert == alert else 0)
-        from_ms = min(heard.start_ms, call.from_ms) if call.alert == alert else heard.start_ms
-        recent.calls[episode.category] = ActiveAlert(alert, from_ms, until_ms)
-    return episode if episode.alert == alert else recent.upsert(replace(episode, alert=alert))
-
-
-def _spread(rule: AlertRule, recent: SensorState, episode: Episode, history: History) -> None:
-    for belonging in spread(history, recent, episode, rule.cooldown_ms):
-        _call(rule, recent, belonging)
-
-
-def _call(rule: AlertRule, recent: SensorState, episode: Episode) -> None:
-    """Have the alert of an episode last for the cool-down after it, if it is the latest."""
-    call, until_ms = recent.calls.get(episode.category), episode.last_ms + rule.cooldown_ms
-    if call is None or until_ms > call.until_ms:
-        from_ms = episode.opened_ms if call is None or call.alert != episode.alert else call.from_ms
-        recent.calls[episode.category] = ActiveAlert(episode.alert, min(from_ms, episode.opened_ms), until_ms)
-
-
 def _offer(
-    rule: AlertRule, episode: Episode, similar: SearchResult, thresholds: Mapping[str, float], above_db: float | None
+    rule: AlertRule,
+    episode: Episode,
+    match_probability: MatchProbabilities,
+    same_source: npt.NDArray[np.float32],
+    thresholds: Mapping[str, float],
+    above_db: float | None,
 ) -> Offer:
-    """What an alert about an episode offers.
+    """Return what an alert about an episode offers.
 
-    How well its source is known is P(same source) of the five best flagged matches, on average; where there are
-    fewer, the others count 0. The best one alone is often another source that happens to be close.
+    How well its source is known is the mean P(same source) of the five best flagged matches; missing ones count 0.
+    The best match alone is often another source that happens to be similar.
     """
-    match_probability = similar.match_probability[:, CATEGORIES.index(episode.category)]
-    flagged = (match_probability > 0.0) & (match_probability >= thresholds.get(episode.category, rule.threshold))
-    sources = np.sort(similar.sources[flagged])[::-1][:_KNOWN_BY]
-    same_source = float(sources.sum()) / _KNOWN_BY
-    return Offer(episode.place, episode.category, float(match_probability.max()), same_source, above_db)
+    column = match_probability[:, CATEGORIES.index(episode.category)]
+    flagged = (column > 0.0) & (column >= thresholds.get(episode.category, rule.threshold))
+    best = np.sort(same_source[flagged])[::-1][:_KNOWN_BY]
+    return Offer(episode.place, episode.category, float(column.max()), float(best.sum()) / _KNOWN_BY, above_db)
 
 
 def _flagged_matches(
-    rule: AlertRule, similar: SearchResult, flagged: Mapping[str, float], thresholds: Mapping[str, float]
+    rule: AlertRule,
+    results: SearchResult,
+    match_probability: MatchProbabilities,
+    flagged: Mapping[str, float],
+    thresholds: Mapping[str, float],
 ) -> list[tuple[Match, float]]:
-    """The matches that an alert rests on, each with its highest likeness in a flagged category.
+    """Return the matches that an alert rests on, each with its highest match probability in a flagged category.
 
-    Those come first of which it is likeliest that they are both the same kind of sound and the same source: by the
-    sum of the two probabilities.
+    The order is that of the sum of two probabilities: the same kind of sound, and the same source.
     """
     if not flagged:
         return []
     columns = [CATEGORIES.index(name) for name in flagged]
     needed = np.array([thresholds.get(name, rule.threshold) for name in flagged])
-    own = similar.match_probability[:, columns]
-    rows = np.flatnonzero((own >= needed).any(axis=1) & (own > 0.0).any(axis=1))
-    match_probability = own[rows].max(axis=1)
-    order = np.argsort(-(match_probability + similar.sources[rows]), kind="stable")[: rule.max_matches]
-    return [(similar.matches[rows[i]], float(match_probability[i])) for i in order]
+    values = match_probability[:, columns]
+    rows = np.flatnonzero((values >= needed).any(axis=1) & (values > 0.0).any(axis=1))
+    highest = values[rows].max(axis=1)
+    order = np.argsort(-(highest + results.sources[rows]), kind="stable")[: rule.max_matches]
+    return [(results.matches[rows[i]], float(highest[i])) for i in order]

@@ -1,4 +1,4 @@
-"""Alerts and matches as they are told to others."""
+"""Alerts and matches as messages."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ def build_alert(
     thresholds: Mapping[str, float],
     same_source: Mapping[str, float],
 ) -> AlertMessage | None:
-    """The alert for an event that was flagged; None if it was not.
+    """Return the alert for an event that was flagged; None if it was not.
 
     `same_source` is P(same source) of matches, by their events' ids; none where the model knows no sources.
     """
@@ -58,14 +58,14 @@ def named_alert(
     rule: AlertRule,
     thresholds: Mapping[str, float],
 ) -> AlertMessage:
-    """The alert for an event that is a watched sound, whatever the flagging rule says of it.
+    """Return the alert for an event that is a watched sound, whatever the alert rule decides.
 
-    It is about the surest category of the event's episodes, or else of the event; its matches are the closest past
-    events, or else the closest example.
+    It is about the most probable category of the event's episodes, or else of the event. Its matches are the closest
+    past events, or else the closest example.
 
     Args:
         event: that is the watched sound.
-        judged: what came of it.
+        judged: the decision about it.
         similar: what was found for it.
         likely: the watched sound.
         rule: of the hub.
@@ -90,13 +90,13 @@ def named_alert(
 
 
 def with_name(alert: AlertMessage, likely: Likely) -> AlertMessage:
-    """The alert with the name of the sound that its event is."""
-    told = {"name": likely.sound.name, "name_id": likely.sound.id, "name_probability": min(1.0, likely.probability)}
-    return alert.model_copy(update=told)
+    """Return the alert with the name of the sound that its event is."""
+    fields = {"name": likely.sound.name, "name_id": likely.sound.id, "name_probability": min(1.0, likely.probability)}
+    return alert.model_copy(update=fields)
 
 
 def _example_message(likely: Likely) -> MatchMessage:
-    """An example as a match; its level of similarity is not known."""
+    """Return an example as a match; its level of similarity is not known."""
     site, _, sensor = likely.example.place.partition("/")
     captured_at = datetime.fromtimestamp(likely.example.captured_ms / 1000, UTC)
     return MatchMessage(
@@ -107,7 +107,7 @@ def _example_message(likely: Likely) -> MatchMessage:
 def build_match(
     match: Match, min_shared: float, match_probability: float | None = None, same_source: float | None = None
 ) -> MatchMessage:
-    """A match as told to others, with its probabilities of being the same kind of sound and of the same source."""
+    """Return a match as a message, with its probabilities of the same kind of sound and of the same source."""
     site, _, sensor = match.place.partition("/")
     return MatchMessage(
         event=match.event,

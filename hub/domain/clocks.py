@@ -4,7 +4,7 @@ An event claims when it was captured. What cannot be is not believed: a clip tha
 before 2000, and a clip of a sensor whose clock was measured to be behind. Such an event takes the time of its
 receipt, and keeps what it claimed. A clip that waited in a spool, or is a replay, keeps its time however old it is.
 
-A sensor's clock is measured by its reports: each says when it was sent, and the broker says how long it held it.
+A sensor's clock is measured by its reports: each states when it was sent, and the broker states how long it held it.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from shared.events import Event
 from shared.messages import STATE_EXPIRY_S
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""A clock that tells an earlier time was never set."""
+"""A clock with an earlier time was never set."""
 WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""A hub whose clock tells an earlier time has no battery, and was not reached by NTP yet."""
+"""A hub whose clock has an earlier time has no battery, and was not reached by NTP yet."""
 QUIET: Final = timedelta(days=1)
-"""If the newest event is older, no sensor is heard, or this hub's clock is ahead."""
+"""If the newest event is older, no sensor is online, or this hub's clock is ahead."""
 _FEWEST: Final = 2
 """Sensors that must agree before they are believed rather than this hub."""
 
@@ -50,7 +50,7 @@ def believed_at(
     Args:
         event: with the time that it claims.
         received_at: when it came, by this hub's clock.
-        tolerance: clocks may differ by so much.
+        tolerance: most difference between clocks.
         skew_s: how far its sensor's clock was measured to be ahead in the same boot, in seconds; None if it was not.
         trusted: whether this hub's clock is right as far as is known.
 
@@ -92,7 +92,7 @@ def doubts(now: datetime, store_now: datetime, sensors: Sequence[Sensor], tolera
         now: by this hub's clock.
         store_now: by the store's, at the same moment.
         sensors: all of them.
-        tolerance: clocks may differ by so much.
+        tolerance: most difference between clocks.
     """
     by_itself = _beside_store(now, store_now, tolerance) or _went_back(now, sensors, tolerance)
     if wrong := by_itself or _beside_sensors(sensors, tolerance):
@@ -101,7 +101,7 @@ def doubts(now: datetime, store_now: datetime, sensors: Sequence[Sensor], tolera
     if newest is not None and now - newest > QUIET:
         return Doubts(
             retention=f"the newest event is of {newest:%Y-%m-%d %H:%M} UTC by the sensors' clocks:"
-            " no sensor is heard, or this hub's clock is ahead"
+            " no sensor is online, or this hub's clock is ahead"
         )
     return Doubts()
 
@@ -110,20 +110,20 @@ def _beside_store(now: datetime, store_now: datetime, tolerance: timedelta) -> s
     off = now - store_now
     if abs(off) <= tolerance:
         return ""
-    return f"this hub's clock is {told(off)} {_way(off)} the store's: set both by NTP"
+    return f"this hub's clock is {wording(off)} {_way(off)} the store's: set both by NTP"
 
 
 def _went_back(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> str:
     received = max((s.last_received_at for s in sensors if s.last_received_at is not None), default=None)
     if received is not None and received - now > tolerance:
-        return f"events were received at {received:%Y-%m-%d %H:%M} UTC, which is later than this hub's clock tells"
+        return f"events were received at {received:%Y-%m-%d %H:%M} UTC, later than this hub's clock shows"
     if now < WRITTEN:
-        return f"this hub's clock tells {now:%Y-%m-%d}, which was before this program was written: set it by NTP"
+        return f"this hub's clock is at {now:%Y-%m-%d}, which was before this program was written: set it by NTP"
     return ""
 
 
 def _beside_sensors(sensors: Sequence[Sensor], tolerance: timedelta) -> str:
-    """Return what most measured sensors say about this hub's clock if they agree; else ""."""
+    """Return the doubt about this hub's clock on which most measured sensors agree; else ""."""
     skews = [s.clock.skew_s for s in sensors if s.clock is not None and s.state == "ready"]
     if len(skews) < _FEWEST:
         return ""
@@ -132,16 +132,16 @@ def _beside_sensors(sensors: Sequence[Sensor], tolerance: timedelta) -> str:
     if abs(middle) <= limit_s or agreeing < _FEWEST or 2 * agreeing <= len(skews):
         return ""
     off = timedelta(seconds=-middle)
-    return f"{agreeing} of {len(skews)} sensors agree that this hub's clock is {told(off)} {_way(off)}: set it by NTP"
+    return f"{agreeing} of {len(skews)} sensors agree: this hub's clock is {wording(off)} {_way(off)}: set it by NTP"
 
 
 def _newest_claim(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta) -> datetime | None:
-    """The latest time that a sensor's clock told and that can be."""
-    told_at = [at for s in sensors for at in (s.last_claimed_at, s.report.at if s.report is not None else None)]
-    return max((at for at in told_at if at is not None and EARLIEST <= at <= now + tolerance), default=None)
+    """Return the latest plausible time of a sensor's clock."""
+    times = [at for s in sensors for at in (s.last_claimed_at, s.report.at if s.report is not None else None)]
+    return max((at for at in times if at is not None and EARLIEST <= at <= now + tolerance), default=None)
 
 
-def told(off: timedelta) -> str:
+def wording(off: timedelta) -> str:
     """A difference of clocks in words, without its direction: "2.0 h"."""
     seconds = abs(off.total_seconds())
     for unit, length in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):

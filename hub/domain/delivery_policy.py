@@ -1,7 +1,7 @@
-"""Who is told what, and when: quiet hours, digests, the most a day, escalation, patience. No clock, no I/O.
+"""What each notification channel is sent, and when: quiet hours, digests, a daily limit, escalation, retries.
 
-Nobody is sent an alert about a replay of old recordings, or about a clip that came long after its capture: it is no
-news. Such alerts are kept and listed.
+No channel is sent an alert about a replay of old recordings, or about a clip that came long after its capture. Such
+alerts are kept and listed.
 
 An alert that comes in quiet hours, or after the most a day went out, is held back. What is held goes out as one
 message, the digest, at the next digest time: when quiet hours end, and at the hour set for it. An urgent alert is
@@ -20,7 +20,7 @@ from shared.messages import AlertMessage, Severity
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 """From the least to the most severe."""
 HEAD_OF_LINE_RETRIES: Final = 6
-"""After so many failures of one message, those behind it are tried as well: the fault may lie in the message."""
+"""After this number of failures of one message, later ones are tried: the fault may lie in the message."""
 _MORNING: Final = time(8)
 
 
@@ -64,15 +64,15 @@ def parse_time_of_day(text: str) -> time:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """What one notifier is told, and when.
+    """What one notification channel is sent, and when.
 
     Attributes:
         zone: whose times of day are meant.
-        least: the least severe alerts it is told.
-        sites: those it is told about; all if empty.
-        quiet: hours in which only urgent alerts are told.
+        least: the least severe alerts that it is sent.
+        sites: whose alerts it is sent; all if empty.
+        quiet: hours in which only urgent alerts are sent.
         digest_time: when held alerts go out, besides the end of quiet hours; without both, it is 08:00.
-        max_per_day: most alerts told on their own in 24 hours; all if None.
+        max_per_day: most alerts sent on their own in 24 hours; all if None.
     """
 
     zone: ZoneInfo
@@ -93,7 +93,7 @@ class DeliveryPolicy:
         return tuple(sorted(one for one in times if one is not None)) or (_MORNING,)
 
     def accepts(self, alert: AlertMessage) -> bool:
-        """Whether the notifier is told of an alert at all."""
+        """Return whether the channel is sent an alert at all."""
         severe = SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.least)
         return severe and (not self.sites or alert.site in self.sites)
 
@@ -101,18 +101,18 @@ class DeliveryPolicy:
         """Whether a moment lies in quiet hours."""
         return self.quiet is not None and now.astimezone(self.zone).time() in self.quiet
 
-    def should_defer(self, alerts: Iterable[AlertMessage], now: datetime, told: int, *, digest: bool = False) -> bool:
+    def should_defer(self, alerts: Iterable[AlertMessage], now: datetime, sent: int, *, digest: bool = False) -> bool:
         """Whether a message must wait for the next digest.
 
         Args:
             alerts: of the message.
             now: the time.
-            told: alerts that went out on their own in the last 24 hours.
+            sent: alerts that went out on their own in the last 24 hours.
             digest: it is one; then the most a day does not matter.
         """
         if any(alert.severity == "urgent" for alert in alerts):
             return False
-        full = self.max_per_day is not None and told >= self.max_per_day
+        full = self.max_per_day is not None and sent >= self.max_per_day
         return self.quiet_at(now) or (full and not digest)
 
     def next_digest(self, after: datetime) -> datetime:
@@ -151,11 +151,11 @@ class DeliveryPolicy:
 
 
 def is_news(alert: AlertMessage, late_after_s: float) -> bool:
-    """Whether an alert is about what is heard now, so that it is sent.
+    """Return whether an alert is about a recent clip, so that it is sent.
 
     Args:
         alert: to be sent.
-        late_after_s: a clip that came so long after its end is no news, in seconds.
+        late_after_s: a clip that arrives this time after its end is not sent, in seconds.
     """
     return not alert.backfilled and alert.delay_s <= late_after_s
 

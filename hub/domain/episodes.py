@@ -1,45 +1,45 @@
-"""Episodes: the clips of one happening, of one category at one sensor, from its first clip to its last.
+"""Episodes: consecutive clips of one category at one sensor.
 
-A clip that contains a category goes on with the sensor's episode of that category if little time lies between them,
-and else opens a new one. What a sensor did lately, its `Recent`, is all that is needed to take the next clip. Clips
-that come late need more: see `hub.domain.sensor_history`.
+A clip that contains a category continues the sensor's episode of that category if at most a gap lies between them.
+Otherwise it opens a new episode. The `SensorState` is all that the rule needs to take the next clip. A clip that
+arrives late needs earlier episodes, too: see `hub.domain.sensor_history`.
 
 Times are ms since 1970 UTC; levels are LAeq in the sensor's unit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
 from shared.taxonomy import CATEGORIES
 
 EPISODES_PER_CATEGORY: Final = 3
-"""Episodes of each category that a sensor's `Recent` holds."""
+"""Episodes of each category that a `SensorState` holds."""
 CONTINUE_RATIO: Final = 0.7
-"""A category that sounds already counts as heard from this share of the probability that opens an episode."""
+"""An episode continues from this share of the probability that opens one."""
 AMBIENT_STEP_DB: Final = 1.0
 AMBIENT_SHARE: Final = 0.1
 AMBIENT_CLIPS: Final = 18
-"""Clips, three minutes of them, before an ambient level is told."""
+"""Clips before the ambient level counts as known: three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One happening.
+    """One episode.
 
     Attributes:
         id: of the event that opened it, and the category's number.
         place: `site/sensor`.
-        category: what is heard.
+        category: of the taxonomy.
         opened_ms: start of its first clip.
         last_ms: end of its last clip so far.
-        clips: how many belong to it.
-        loudest: highest LAeq of a clip.
-        best: highest probability that a clip of it is the same kind of sound as a past event, in [0, 1].
-        clearest: event in which the category is surest.
-        clarity: how sure, in [0, 1].
-        alert: the alert that was raised for it, or that it belongs to; "" if none.
+        clips: number of its clips.
+        max_laeq: highest LAeq of a clip.
+        max_match_probability: highest probability that a clip is the same kind of sound as a past event, in [0, 1].
+        peak_event: event in which the category is most probable.
+        peak_presence: that probability, in [0, 1].
+        alert: that the episode belongs to; "" if none.
     """
 
     id: str
@@ -56,22 +56,22 @@ class Episode:
 
     @property
     def site(self) -> str:
-        """The site of its place."""
+        """Return the site of its place."""
         return self.place.partition("/")[0]
 
     @property
     def duration_s(self) -> float:
-        """From the start of the first clip to the end of the last, in seconds."""
+        """Return the time from the start of the first clip to the end of the last, in seconds."""
         return (self.last_ms - self.opened_ms) / 1000
 
     def overlaps(self, start_ms: int, end_ms: int, gap_ms: int) -> bool:
-        """Whether a time lies in the episode, or at most a gap from it."""
+        """Return whether a span of time overlaps the episode, or lies at most a gap from it."""
         return self.opened_ms - gap_ms <= end_ms and start_ms <= self.last_ms + gap_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A clip, as far as episodes are concerned.
+    """What the rule knows of a clip.
 
     Attributes:
         event: its id, as text.
@@ -94,7 +94,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
-    """An alert of a category at a place: until `until_ms`, what follows belongs to it."""
+    """An alert of a category at a place: until `until_ms`, episodes that open belong to it."""
 
     alert: str
     from_ms: int
@@ -103,16 +103,18 @@ class ActiveAlert:
 
 @dataclass(slots=True)
 class SensorState:
-    """What a sensor did lately.
+    """The recent past of a sensor: all that the rule needs to take its next clip.
+
+    The methods change this object. The alert rule works on a copy.
 
     Attributes:
-        episodes: by category, the latest last; at most `KEPT` each.
+        episodes: by category, in order of their end, at most `EPISODES_PER_CATEGORY` each.
         calls: by category, its latest alert.
-        ambient: level that is exceeded nine tenths of the time, LA90 of clips; meaningless before a first clip.
+        ambient: level that nine of ten clips exceed, LA90 of clips; undefined before the first clip.
         unit: of `ambient`.
-        clips: that the ambient level was learnt from.
-        hour: since 1970 UTC, the last one known to be heard.
-        newest_ms: when the latest clip so far begins.
+        clips: number of clips that `ambient` was estimated from.
+        hour: hours since 1970 UTC, of the clip that was taken last; -1 before the first clip.
+        newest_ms: begin of the latest clip.
     """
 
     episodes: dict[str, list[Episode]] = field(default_factory=dict)
@@ -123,40 +125,52 @@ class SensorState:
     hour: int = -1
     newest_ms: int = 0
 
+    def copy(self) -> "SensorState":
+        """Return a copy; a change of either leaves the other as it is."""
+        return SensorState(
+            self.episodes.copy(), self.calls.copy(), self.ambient, self.unit, self.clips, self.hour, self.newest_ms
+        )
+
     def above_ambient_db(self, laeq: float) -> float | None:
-        """How far a level lies above the ambient; None while that is not known."""
+        """Return how far a level lies above the ambient level; None while that is not known."""
         return laeq - self.ambient if self.clips >= AMBIENT_CLIPS else None
 
-    def observe(self, heard: Observation, opens: float, gap_ms: int) -> list[Episode]:
-        """Take the next clip: continue or open the episodes it belongs to, and learn the ambient level.
+    def active_alert(self, category: str, at_ms: int) -> str:
+        """Return the alert that a clip of a category at a time belongs to; "" if there is none."""
+        call = self.calls.get(category)
+        return call.alert if call is not None and call.from_ms <= at_ms < call.until_ms else ""
+
+    def observe(self, observation: Observation, opens: float, gap_ms: int) -> list[Episode]:
+        """Take the next clip: continue or open its episodes, and update the ambient level.
 
         Args:
-            heard: the clip.
-            opens: probability from which a category is heard, in [0, 1].
+            observation: the clip.
+            opens: least probability of a category that opens an episode, in [0, 1].
             gap_ms: longest silence within an episode.
 
         Returns:
-            The episodes it belongs to, as they are now.
+            The episodes that the clip belongs to, as they are now.
         """
-        self.learn_ambient(heard)
-        self.newest_ms = max(self.newest_ms, heard.start_ms)
+        self.learn_ambient(observation)
+        self.newest_ms = max(self.newest_ms, observation.start_ms)
         taken = []
-        for number, (category, presence) in enumerate(zip(CATEGORIES, heard.presence, strict=True)):
+        for number, (category, presence) in enumerate(zip(CATEGORIES, observation.presence, strict=True)):
             if presence < CONTINUE_RATIO * opens:
                 continue
-            known = self.episodes.get(category, [])
-            episode = next((e for e in reversed(known) if e.overlaps(heard.start_ms, heard.end_ms, gap_ms)), None)
-            if episode is not None:
-                taken.append(self.upsert(_continued(episode, heard, presence)))
-            elif presence >= opens:
-                taken.append(self.upsert(opened_by(heard, number)))
+            for episode in reversed(self.episodes.get(category, ())):
+                if episode.overlaps(observation.start_ms, observation.end_ms, gap_ms):
+                    taken.append(self.upsert(_continued(episode, observation, presence)))
+                    break
+            else:
+                if presence >= opens:
+                    taken.append(self.upsert(opened_by(observation, number)))
         return taken
 
     def upsert(self, episode: Episode) -> Episode:
-        """Take an episode in the place of what was known of it."""
-        known = self.episodes.setdefault(episode.category, [])
+        """Put an episode in the place of its former state; the lists of a copy stay as they are."""
+        known = self.episodes.get(episode.category, ())
         if known and known[-1].id == episode.id:
-            known[-1] = episode
+            self.episodes[episode.category] = [*known[:-1], episode]
         else:
             others = [e for e in known if e.id != episode.id]
             self.episodes[episode.category] = sorted([*others, episode], key=lambda e: e.last_ms)[
@@ -164,66 +178,75 @@ class SensorState:
             ]
         return episode
 
-    def forget_after(self, now_ms: int) -> None:
-        """Drop what lies ahead of the present: a clock that was wrong told of it."""
-        if self.newest_ms > now_ms:
-            self.episodes = {
-                category: [e for e in known if e.opened_ms <= now_ms] for category, known in self.episodes.items()
+    def without_future(self, now_ms: int) -> "SensorState":
+        """Return the state without what lies in the future: a sensor's clock that was wrong reported it."""
+        if self.newest_ms <= now_ms and all(call.from_ms <= now_ms for call in self.calls.values()):
+            return self
+        state = self.copy()
+        if state.newest_ms > now_ms:
+            state.episodes = {
+                category: [e for e in known if e.opened_ms <= now_ms] for category, known in state.episodes.items()
             }
-            self.newest_ms = max((e.last_ms for known in self.episodes.values() for e in known), default=0)
-            self.newest_ms = min(self.newest_ms, now_ms)
-        self.calls = {name: call for name, call in self.calls.items() if call.from_ms <= now_ms}
+            newest_ms = max((e.last_ms for known in state.episodes.values() for e in known), default=0)
+            state.newest_ms = min(newest_ms, now_ms)
+        state.calls = {name: call for name, call in state.calls.items() if call.from_ms <= now_ms}
+        return state
 
     def forget(self, name: str) -> None:
-        """Drop an episode that became a part of another."""
+        """Remove an episode that became a part of another."""
         for category, known in self.episodes.items():
             self.episodes[category] = [e for e in known if e.id != name]
 
-    def learn_ambient(self, heard: Observation) -> None:
-        """A step towards the level that nine of ten clips exceed."""
-        if heard.unit != self.unit:
-            self.ambient, self.unit, self.clips = heard.laeq, heard.unit, 0
+    def learn_ambient(self, observation: Observation) -> None:
+        """Move the ambient level a step towards the level that nine of ten clips exceed."""
+        if observation.unit != self.unit:
+            self.ambient, self.unit, self.clips = observation.laeq, observation.unit, 0
         self.clips += 1
-        step = AMBIENT_SHARE if heard.laeq >= self.ambient else AMBIENT_SHARE - 1.0
+        step = AMBIENT_SHARE if observation.laeq >= self.ambient else AMBIENT_SHARE - 1.0
         towards = self.ambient + AMBIENT_STEP_DB * step
-        # A step never goes past the level itself: steady sound is its own ambient.
-        self.ambient = min(towards, heard.laeq) if step > 0 else max(towards, heard.laeq)
+        # A step never passes the level itself: a steady sound is its own ambient level.
+        self.ambient = min(towards, observation.laeq) if step > 0 else max(towards, observation.laeq)
 
 
-def opened_by(heard: Observation, number: int) -> Episode:
+def opened_by(observation: Observation, number: int) -> Episode:
     """Return the episode that a clip opens.
 
     Args:
-        heard: the clip.
+        observation: the clip.
         number: of the category, as in `CATEGORIES`.
     """
     return Episode(
-        id=f"{heard.event}.{number}",
-        place=heard.place,
+        id=f"{observation.event}.{number}",
+        place=observation.place,
         category=CATEGORIES[number],
-        opened_ms=heard.start_ms,
-        last_ms=heard.end_ms,
-        max_laeq=heard.laeq,
-        peak_event=heard.event,
-        peak_presence=heard.presence[number],
+        opened_ms=observation.start_ms,
+        last_ms=observation.end_ms,
+        max_laeq=observation.laeq,
+        peak_event=observation.event,
+        peak_presence=observation.presence[number],
     )
 
 
-def _continued(episode: Episode, heard: Observation, presence: float) -> Episode:
+def _continued(episode: Episode, observation: Observation, presence: float) -> Episode:
+    """Return an episode with its next clip; spelt out, for `dataclasses.replace` takes three times as long."""
     clearer = presence > episode.peak_presence
-    return replace(
-        episode,
-        opened_ms=min(episode.opened_ms, heard.start_ms),
-        last_ms=max(episode.last_ms, heard.end_ms),
-        clips=episode.clips + 1,
-        max_laeq=max(episode.max_laeq, heard.laeq),
-        peak_event=heard.event if clearer else episode.peak_event,
-        peak_presence=max(presence, episode.peak_presence),
+    return Episode(
+        episode.id,
+        episode.place,
+        episode.category,
+        min(episode.opened_ms, observation.start_ms),
+        max(episode.last_ms, observation.end_ms),
+        episode.clips + 1,
+        max(episode.max_laeq, observation.laeq),
+        episode.max_match_probability,
+        observation.event if clearer else episode.peak_event,
+        presence if clearer else episode.peak_presence,
+        episode.alert,
     )
 
 
 def overlapping_elsewhere(episode: Episode, others: Sequence[Episode], gap_ms: int) -> list[Episode]:
-    """Those of the same category at another place that go on at the same time, or at most a gap from it."""
+    """Return the episodes of the same category at another place that overlap one, or lie at most a gap from it."""
     return [
         other
         for other in others
@@ -234,16 +257,16 @@ def overlapping_elsewhere(episode: Episode, others: Sequence[Episode], gap_ms: i
 
 
 episode_row: Final[Callable[[Episode], tuple[Any, ...]]] = attrgetter(*Episode.__dataclass_fields__)
-"""An episode as JSON values, in the order of its fields."""
+"""Return an episode as JSON values, in the order of its fields."""
 
 
 def episode_of(row: Sequence[Any]) -> Episode:
-    """An episode from `episode_row`; what a newer version adds at the end is ignored."""
+    """Return an episode from `episode_row`; values that a newer version adds at the end are ignored."""
     return Episode(*row[: len(Episode.__dataclass_fields__)])
 
 
 def recent_document(recent: SensorState) -> dict[str, Any]:
-    """A `Recent` as JSON values."""
+    """Return a sensor's state as JSON values."""
     return {
         "episodes": [episode_row(e) for own in recent.episodes.values() for e in own],
         "calls": {name: [call.alert, call.from_ms, call.until_ms] for name, call in recent.calls.items()},
@@ -254,7 +277,7 @@ def recent_document(recent: SensorState) -> dict[str, Any]:
 
 
 def recent_of(document: Mapping[str, Any]) -> SensorState:
-    """A `Recent` from `recent_document`."""
+    """Return a sensor's state from `recent_document`."""
     recent = SensorState(calls={name: ActiveAlert(*row[:3]) for name, row in document["calls"].items()})
     for row in document["episodes"]:
         episode = episode_of(row)

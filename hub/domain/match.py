@@ -21,7 +21,7 @@ class Match:
         rank: what matches are ordered by, as of `Scorer.rank` by what was asked.
         matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
         identity: cosine of the two identities, in [-1, 1]; 0 if the model has none.
-        kind: rank by kind, which likeness follows from; None if that is `rank`.
+        kind: rank by kind, from which the match probability follows; None if that is `rank`.
     """
 
     event: str
@@ -39,5 +39,5 @@ class Match:
         return self.rank if self.kind is None else self.kind
 
 
-Likeness = npt.NDArray[np.float32]
+MatchProbabilities = npt.NDArray[np.float32]
 """float32 [n, 8], in [0, 1]."""

@@ -1,15 +1,15 @@
-"""When named sounds were heard: each return at a place, and what comes of it.
+"""The returns of named sounds: when one begins, and whether it raises an alert.
 
 A return begins with the first clip of a named sound at a place, and lasts for as long as at most a cool-down lies
-between its clips. A watched sound raises one alert per return, whatever the site's thresholds and budget say; of a
-return that nearby sensors hear at the same time, the first to hear it raises it. A muted sound raises none. In either
-case the flagging rule counts no matches of the clip, so that it is not told a second time as one of its category.
+between its clips. A watched sound raises one alert per return, whatever the site's thresholds and budget are. If
+nearby sensors detect a return at the same time, the first of them raises the alert. A muted sound raises none. In
+either case the alert rule counts no matches of the clip, so that it raises no second alert about its category.
 
 Times are ms since 1970 UTC.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from hub.domain.named_sounds import Likely, recognised
@@ -20,7 +20,7 @@ KEPT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A named sound heard at a place, from its first clip to its last.
+    """One return of a named sound at a place, from its first clip to its last.
 
     Attributes:
         from_ms: begin of its first clip.
@@ -37,13 +37,13 @@ class Return:
     alert: str = ""
 
     def within(self, from_ms: int, until_ms: int, gap_ms: int) -> bool:
-        """Whether a span of time overlaps it, or lies at most a gap from it."""
+        """Return whether a span of time overlaps it, or lies at most a gap from it."""
         return self.from_ms - gap_ms <= until_ms and from_ms <= self.until_ms + gap_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """How often a named sound was heard at a place.
+    """The returns of a named sound at a place.
 
     Attributes:
         times: returns so far.
@@ -57,15 +57,15 @@ class Returns:
 
     @property
     def last(self) -> Return | None:
-        """The latest return."""
+        """Return the latest return."""
         return self.kept[-1] if self.kept else None
 
     def near(self, from_ms: int, until_ms: int, gap_ms: int) -> Return | None:
-        """The latest return that a span of time overlaps, or from which it lies at most a gap."""
+        """Return the latest return that a span of time overlaps, or from which it lies at most a gap."""
         return next((one for one in reversed(self.kept) if one.within(from_ms, until_ms, gap_ms)), None)
 
     def forgotten(self, from_ms: int) -> bool:
-        """Whether a time lies before the returns that are kept, so that nobody knows what was told of it."""
+        """Return whether a time lies before the returns that are kept: whether it had an alert is not known."""
         return len(self.kept) >= KEPT and from_ms < self.kept[0].from_ms
 
     def take(self, clip: Return, gap_ms: int) -> "Returns":
@@ -89,36 +89,28 @@ class Returns:
         return Returns(self.times + 1 - len(own), self.clips + clip.clips, tuple(kept))
 
 
-Load = Callable[[str, str], Returns]
-"""Called with a place and the id of a named sound: its returns there."""
-
-
+@dataclass(frozen=True, slots=True)
 class NameLog:
-    """The returns of named sounds, with what changes in the course of a batch of events.
+    """The returns of named sounds, with the changes of a batch of events.
 
-    Args:
-        load: reads what is kept; nothing by default.
+    Attributes:
+        known: stored returns, by place and id of the named sound; there are no others.
+        changed: returns that changed, as they are now, by place and id of the named sound.
+        names: id of the named sound of each event that has a name.
     """
 
-    def __init__(self, load: Load = lambda _place, _sound: Returns()) -> None:
-        self._load = load
-        self._known: dict[tuple[str, str], Returns] = {}
-        self.changed: dict[tuple[str, str], Returns] = {}
-        """Returns as they are now, by place and id of the named sound."""
-        self.names: dict[str, str] = {}
-        """Of each event that has a name, the id of its named sound."""
+    known: Mapping[tuple[str, str], Returns] = field(default_factory=dict)
+    changed: Mapping[tuple[str, str], Returns] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, place: str, sound: str) -> Returns:
-        """The returns of a named sound at a place."""
+        """Return the returns of a named sound at a place."""
         key = (place, sound)
-        if key not in self._known:
-            self._known[key] = self._load(place, sound)
-        return self._known[key]
+        return self.changed.get(key) or self.known.get(key) or Returns()
 
-    def keep(self, event: str, place: str, sound: str, returns: Returns) -> None:
-        """Note that an event has a name, and take the returns in the place of what was known."""
-        self.names[event] = sound
-        self._known[place, sound] = self.changed[place, sound] = returns
+    def with_event(self, event: str, place: str, sound: str, returns: Returns) -> "NameLog":
+        """Return the log with the name of an event, and with the returns of that name at the event's place."""
+        return NameLog(self.known, {**self.changed, (place, sound): returns}, {**self.names, event: sound})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +125,13 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The name of an event, and what comes of it.
+    """The name of an event, and the alert of it.
 
     Attributes:
         likely: the named sound, and P(same source).
         alert: the alert that the return belongs to; the event's own id if it raises one; "" if there is none.
         raises: whether the event raises an alert because a watched sound returned.
-        quiet: whether the flagging rule must raise none of its own.
+        quiet: whether the alert rule must raise none of its own.
     """
 
     likely: Likely
@@ -153,26 +145,28 @@ class Pauses:
     """How long a sound may pause, ms.
 
     Attributes:
-        gap_ms: so long after its last clip a named sound still goes on.
-        cooldown_ms: so long after its last clip what follows belongs to the same return.
+        gap_ms: longest pause within which a named sound goes on.
+        cooldown_ms: longest pause within a return.
     """
 
     gap_ms: int
     cooldown_ms: int
 
 
-def name(clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[str], pauses: Pauses) -> Naming | None:
+def name(
+    clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[str], pauses: Pauses
+) -> tuple[Naming, NameLog] | None:
     """Give an event its name, and take it into the returns of the named sound.
 
     Args:
         clip: the event.
-        likely: named sounds that it may be, the likeliest first.
-        log: of all places; changed.
-        nearby: places that hear what this one hears.
+        likely: named sounds that it may be, the most probable first.
+        log: of the event's place and the places near it, before the event.
+        nearby: places of the sensors near the event's one.
         pauses: how long a sound may pause.
 
     Returns:
-        None if it is no named sound.
+        The name and the log after the event; None if the event is no named sound.
     """
 
     def near(place: str, sound: str, gap_ms: int) -> Return | None:
@@ -190,5 +184,6 @@ def name(clip: Clip, likely: Sequence[Likely], log: NameLog, nearby: Sequence[st
         raises = not alert and not own.forgotten(clip.from_ms)
         alert = alert or (clip.event if raises else "")
     mine = Return(clip.from_ms, clip.until_ms, 1, clip.event, alert)
-    log.keep(clip.event, clip.place, sound.id, own.take(mine, pauses.cooldown_ms))
-    return Naming(found, alert, raises, sound.treatment.mode != "shown")
+    returns = own.take(mine, pauses.cooldown_ms)
+    naming = Naming(found, alert, raises, sound.treatment.mode != "shown")
+    return naming, log.with_event(clip.event, clip.place, sound.id, returns)

@@ -25,7 +25,7 @@ from shared.events import check_name
 from shared.messages import Severity
 
 Mode = Literal["shown", "watched", "muted"]
-"""What comes of a named sound: `shown` only names events; `watched` raises an alert whenever it returns; `muted`
+"""How a named sound is treated: `shown` only names events; `watched` raises an alert whenever it returns; `muted`
 raises none."""
 
 MODES: Final[tuple[Mode, ...]] = ("shown", "watched", "muted")
@@ -54,10 +54,10 @@ class NameTakenError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What comes of a named sound when it is heard.
+    """How a named sound is treated when it is detected.
 
     Attributes:
-        mode: what comes of an event of this name.
+        mode: how an event of this name is treated.
         threshold: P(same source) from which an event has this name, in [0, 1].
         severity: of the alerts that a watched name raises.
 
@@ -87,8 +87,8 @@ class NamedSound:
         name: given by a person, 1 to 60 printable characters.
         site: where it is looked for; `ALL_SITES` for everywhere.
         examples: ids of 1 to 5 events.
-        treatment: what comes of it when it is heard.
-        by: who named it; "" if not told.
+        treatment: how its events are treated.
+        by: who named it; "" if unknown.
         made_ms: when, ms since 1970 UTC.
         source: id of the source that the name was given to; "" if it was given to events.
 
@@ -167,7 +167,7 @@ def check_room(sound: NamedSound, others: Iterable[NamedSound]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An example of a named sound, as far as alerts tell of it."""
+    """An example of a named sound, with what alerts show of it."""
 
     event: str
     place: str
@@ -206,13 +206,13 @@ class Examples:
     def likely(
         self, site: str, identity: npt.NDArray[np.float32], same_source: SameSource, least: float = 0.0
     ) -> list[Likely]:
-        """Return the named sounds that an event of a site may be, the likeliest first; of equals, the first given.
+        """Return the named sounds that an event of a site may be, the most probable first; equals in their order.
 
         Args:
-            site: where the event was heard.
+            site: of the event.
             identity: of the event, float32 [values].
             same_source: the calibration.
-            least: share of its threshold that a sound must reach to be told, in [0, 1].
+            least: share of its threshold that a sound must reach to be returned, in [0, 1].
         """
         if not len(self.sounds) or self.identities.shape[1:] != identity.shape:
             return []
@@ -223,19 +223,19 @@ class Examples:
                 closest[sound.id] = row
         rows = list(closest.values())
         probabilities = same_source(cosines[rows]).tolist() if rows else []
-        told = [
+        probable = [
             Likely(self.sounds[row], p, self.examples[row])
             for row, p in zip(rows, probabilities, strict=True)
             if p >= least * self.sounds[row].treatment.threshold
         ]
-        return sorted(told, key=lambda one: -one.probability)
+        return sorted(probable, key=lambda one: -one.probability)
 
 
 def recognised(likely: Sequence[Likely], goes_on: Callable[[str], bool] = lambda _id: False) -> Likely | None:
     """Return the named sound that an event is, or None.
 
     Args:
-        likely: those that it may be, the likeliest first.
+        likely: those that it may be, the most probable first.
         goes_on: whether the sound of an id goes on at the event's place.
     """
     for one in likely:
@@ -267,5 +267,5 @@ def find(sounds: Mapping[str, NamedSound], wanted: str, site: str | None = None)
         where = "" if site is None else f" at {site}"
         raise InvalidError(f"no sound has the name or id {wanted!r}{where}")
     if len(found) > 1:
-        raise InvalidError(f"{wanted!r} is a name at {', '.join(sorted(one.site for one in found))}: say which site")
+        raise InvalidError(f"{wanted!r} is a name at {', '.join(sorted(one.site for one in found))}: name the site")
     return found[0]

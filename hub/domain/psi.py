@@ -1,7 +1,7 @@
 """How far a distribution is from what it was: the population stability index, and the distributions it is taken of.
 
-Of events that are there, counts in bins are kept: of each category's presence and of likeness in tenths, and of the
-mean embedding along a few fixed directions, in tenths of the reference.
+Of archived events, counts in bins are kept: of each category's presence and of match probability in tenths, and of
+the mean embedding along a few fixed directions, in tenths of the reference.
 
 Source: Siddiqi, Credit Risk Scorecards, 2006: below 0.1 nothing changed, over 0.25 much did.
 """
@@ -29,7 +29,7 @@ def psi(now: Counts, reference: Counts, spans: int | None = None, of: int | None
 
     Every bin is given half an event more, so that an empty one does not count for everything; and what two samples of
     one and the same distribution would differ by on average is taken off. Events of one sensor within minutes are
-    much alike, so that many may tell no more than a few do: `spans` says how many.
+    much alike, so that many may hold no more information than a few: `spans` is how many they count as.
 
     Args:
         now: int64 [k, bins].
@@ -37,20 +37,20 @@ def psi(now: Counts, reference: Counts, spans: int | None = None, of: int | None
         spans: how many of `now` are independent of each other; all of them if not given.
         of: the same of the reference.
     """
-    few, many = _telling(now, spans), _telling(reference, of)
+    few, many = _effective_count(now, spans), _effective_count(reference, of)
     q, p = _shares(now, few), _shares(reference, many)
     by_chance = (now.shape[1] - 1) * (1.0 / few + 1.0 / many)
     value: npt.NDArray[np.float64] = np.maximum(0.0, ((q - p) * np.log(q / p)).sum(axis=1) - by_chance)
     return value
 
 
-def _telling(counts: Counts, spans: int | None) -> npt.NDArray[np.float64]:
+def _effective_count(counts: Counts, spans: int | None) -> npt.NDArray[np.float64]:
     most = np.inf if spans is None else max(1, spans)
     return np.asarray(counts.sum(axis=1).clip(1, most), dtype=np.float64)
 
 
-def _shares(counts: Counts, telling: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    smoothed = counts * (telling / counts.sum(axis=1).clip(1))[:, None] + 0.5
+def _shares(counts: Counts, effective: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    smoothed = counts * (effective / counts.sum(axis=1).clip(1))[:, None] + 0.5
     return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
@@ -111,7 +111,7 @@ class Reference:
         return cls(decile_histogram(presence), edges, _between(along, edges), spans)
 
     def presence_psi(self, presence: npt.NDArray[np.float32], spans: int) -> npt.NDArray[np.float64]:
-        """How far other events' presence, float32 [n, 8], of so many spans is from it: float64 [8]."""
+        """How far other events' presence, float32 [n, 8], of `spans` spans is from it: float64 [8]."""
         return psi(decile_histogram(presence), self.presence, spans, self.spans)
 
     def embedding_psi(self, features: npt.NDArray[np.uint8], spans: int) -> float:

@@ -17,7 +17,7 @@ class SensorMap:
 
     Args:
         positions: of each `site/sensor`; sensors without one are near no other.
-        neighbour_radius_m: sensors of a site at most so far apart hear the same things.
+        neighbour_radius_m: sensors of a site within this distance detect the same sounds, in metres.
         timezone: of the hour-of-week, quiet hours and texts.
     """
 
@@ -36,7 +36,7 @@ class SensorMap:
         }
 
     def neighbours(self, place: str) -> tuple[str, ...]:
-        """The sensors of the same site that are near one."""
+        """Return the places of the sensors of the same site that are near one."""
         return self._near.get(place, ())
 
 

@@ -18,8 +18,8 @@ class SensorStatus:
     """A sensor's condition.
 
     Attributes:
-        word: `online`; `silent`: connected, but nothing came for a while; `stopped`: it said goodbye; `lost`: it
-            went without a word.
+        word: `online`; `silent`: connected, but nothing came for a while; `stopped`: it disconnected;
+            `lost`: its connection broke.
         text: what that means.
         delay: from capture to receipt, of its last clip.
     """
@@ -51,4 +51,4 @@ def sensor_status(sensor: Sensor, now: datetime) -> SensorStatus:
         kept = report.waiting if (report := sensor.connected_report) is not None else 0
         text = f"Nothing came for a while. It keeps {kept:,} events." if kept else "Nothing came for a while."
         return SensorStatus("silent", text, delay)
-    return SensorStatus("online", "It is heard.", delay)
+    return SensorStatus("online", "It is online.", delay)

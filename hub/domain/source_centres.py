@@ -55,7 +55,7 @@ class Centres:
         Args:
             identity: float32 [values], of length 1; or a mean of such.
             barred: ids of sources that do not count.
-            kept: whether those count that are never given up.
+            kept: whether sources that are never removed count.
         """
         if not self._rows:
             return Nearest()

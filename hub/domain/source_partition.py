@@ -32,7 +32,7 @@ class Partition:
         self.into: dict[str, str] = {}
         """Which source each of these became a part of."""
         self.gone: set[str] = set()
-        """Ids of those that were given up, or whose last episode left."""
+        """Ids of those that were removed, or whose last episode left."""
 
     def resolved(self, source: str) -> str:
         """Id of the source that this one is a part of by now."""
@@ -45,7 +45,7 @@ class Partition:
         return self.sources.get(self.resolved(member.source))
 
     def adopt(self, source: Source) -> None:
-        """Take a source that is kept and was not among these: its identities were made anew."""
+        """Take a source that is kept and was not among these: its identities were computed again."""
         self._put(source)
 
     def nearest(self, seen: Seen) -> Nearest:
@@ -83,7 +83,7 @@ class Partition:
             self._put_or_drop(own, _without(own, member))
 
     def join(self, first: str, second: str) -> str:
-        """Make two sources one because a person said so; return its id. Both must be there."""
+        """Make two sources one by a person's verdict; return its id. Both must be there."""
         first, second = self.resolved(first), self.resolved(second)
         if first == second:
             return first
@@ -92,7 +92,7 @@ class Partition:
         return self._merge(first, second)
 
     def part(self, member: Member, other: Member, members: Mapping[str, Member]) -> dict[str, Member]:
-        """Have two episodes be of different sources from now on because a person said so.
+        """Have two episodes be of different sources from now on, by a person's verdict.
 
         If they are of one source, the first leaves it. If a person had made the source from two, and these are
         episodes of either, then all that are of the first's centre leave.

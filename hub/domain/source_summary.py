@@ -1,4 +1,4 @@
-"""What is said of a source in one sentence: "This dog, the 6th time since 3 Nov, weekdays around 07:00"."""
+"""A source in one sentence: "This dog, the 6th time since 3 Nov, weekdays around 07:00"."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -21,17 +21,17 @@ NOUNS: Final[Mapping[str, tuple[str, str]]] = {
 _SUFFIXES: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
-def said_of(source: SourceMessage, category: str, day: Callable[[datetime], str]) -> str:
-    """Say which source was heard, how often since when, and its rhythm, without a full stop.
+def describe_source(source: SourceMessage, category: str, day: Callable[[datetime], str]) -> str:
+    """Return which source it is, how often it was detected since when, and its recurrence, without a full stop.
 
     Args:
-        source: as an alert tells it.
+        source: of an alert.
         category: of the source.
         day: writes a date.
     """
     unknown, known = NOUNS.get(category, ("a source", "this source"))
     if source.new:
-        return f"{unknown}, not heard here before"
+        return f"{unknown}, not detected here before"
     rhythm = f", {source.regularity}" if source.regularity not in {"", NO_PATTERN} else ""
     return f"{known}, the {ordinal(source.times)} time since {day(source.since)}{rhythm}"
 

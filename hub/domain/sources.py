@@ -1,7 +1,7 @@
 """Sources: the episodes of one category at a site that one machine, dog, siren or voice made.
 
 The identity of an episode is that of its clearest clip. A source has centres, each the mean of identities of its
-episodes; it has one, or several if a person said that two sources are the same. P(same source) of an episode and a
+episodes; it has one, or several if a person stated that two sources are the same. P(same source) of an episode and a
 source is calibrated on two clips; here the cosine is the mean of the cosines with all episodes of a centre, which is
 the inner product with the centre, and of several centres the highest counts.
 
@@ -9,12 +9,12 @@ Rules, in the order in which they are applied to an episode (`hub.domain.source_
 
 1. It joins the source with the highest P(same source), if that reaches a threshold.
 2. Else it opens a source.
-3. Two sources become one if P(same source) of two of their centres reaches the threshold, unless a person said that
+3. Two sources become one if P(same source) of two of their centres reaches the threshold, unless a person stated that
    they are different, or both are kept, as those with a name are.
 4. If a clearer clip changes an episode's identity, the episode stays in its source if P(same source) of the new
-   identity and the others reaches the threshold; else 1. and 2. apply to it anew.
-5. There are at most so many sources; to open one more, the one with the fewest episodes is given up, of equals the
-   one heard longest ago, but none that is kept.
+   identity and the others reaches the threshold; else 1. and 2. apply to it again.
+5. The number of sources is limited. To open one more, the one with the fewest episodes is removed, of equals the
+   one detected longest ago, but none that is kept.
 
 If within each source all cosines reach the threshold, and between sources none does, then the episodes make the same
 sources in whatever order they come: a mean of cosines is on the same side as all of them.
@@ -59,7 +59,7 @@ class Centre:
     Attributes:
         id: of the source that opened with it.
         total: float32 [values], the sum of identities.
-        size: how many were summed; 0 only where the centre is about to be given up.
+        size: how many were summed; 0 only where the centre is about to be removed.
         mean: float32 [values], no longer than 1: its inner product with an identity is a mean of cosines.
     """
 
@@ -84,8 +84,8 @@ class Source:
         id: ten hexadecimal digits.
         centres: at least one.
         last_ms: when its latest episode so far opened, ms since 1970 UTC.
-        apart: ids of sources that a person said are others.
-        kept: whether it is never given up, and becomes one with another kept one only if a person says so.
+        apart: ids of sources that a person stated are others.
+        kept: whether it is never removed, and becomes one with another kept one only by a person's verdict.
     """
 
     id: str
@@ -128,7 +128,7 @@ class Member:
         clip: the event whose identity it has.
         identity: float32 [values], of length 1.
         probability: P(same source) of it and the nearest source without it, when it was filed.
-        fixed: whether a person said that it belongs there: it is not filed anew.
+        fixed: whether a person stated that it belongs there: it is not filed again.
     """
 
     episode: str

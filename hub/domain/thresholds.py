@@ -1,7 +1,7 @@
 """Thresholds from a false-alert budget: "at most two false alerts a day at this site".
 
-1. Each past episode has a probability of being the same kind of sound as something before it: its likeness.
-2. People's verdicts tell how far stated probabilities are off at this site, per category: one shift of the log-odds,
+1. Each past episode has a probability of being the same kind of sound as something before it.
+2. People's verdicts show how far stated probabilities are off at this site, per category: one shift of the log-odds,
    pulled towards none while verdicts are few.
 3. The episodes at or above a threshold, each with the probability that it is a false alert, are what the threshold
    would have cost; of more than get an alert, as many as do, of mean probability. Each category gets the lowest
@@ -24,7 +24,7 @@ MIN_THRESHOLD: Final = 0.3
 MAX_THRESHOLD: Final = 0.99
 """No threshold is higher."""
 _PRIOR_SD: Final = 1.0
-"""Of the shift of the log-odds, before any verdict: a typical network is off by so much at a new site."""
+"""Of the shift of the log-odds, before any verdict: the error of a typical network at a new site."""
 _NEWTON_STEPS: Final = 20
 _EDGE: Final = 1e-4
 _Z90: Final = 1.645
@@ -38,15 +38,15 @@ class Threshold:
     """A category's threshold at a site, and what it rests on.
 
     Attributes:
-        value: likeness that an alert needs, in [0, 1].
+        value: match probability that an alert needs, in [0, 1].
         false_alerts_per_day: false alerts a day that it is expected to cost.
         low: of them, lower end of a 90 % interval.
         high: upper end.
         alerts_per_day: alerts a day above it at most, by the history.
-        episodes: happenings in the history, of likeness `FLOOR` or more.
+        episodes: in the history, of a match probability of at least `MIN_THRESHOLD`.
         days: length of the history.
         verdicts: of people, that it takes into account.
-        shift: of the log-odds, that these say is needed.
+        shift: of the log-odds, that these verdicts require.
     """
 
     value: float
@@ -70,7 +70,7 @@ class CategoryHistory:
 
     Attributes:
         match_probability: of each past episode, in [0, 1].
-        verdicts: of people: likeness that was stated, and whether it was right.
+        verdicts: of people: match probability that was stated, and whether it was right.
     """
 
     match_probability: Sequence[float]
@@ -92,7 +92,7 @@ def fit_thresholds(
         days: that the history covers, over 0; less than one counts as one.
         max_false_alerts_per_day: the site's budget.
         start: probability needed at least, as verdicts correct it, in [0, 1]; what holds where there is no history.
-        alerts_per_day: how many happenings a day get an alert at most; which of them is not known here, so that each
+        alerts_per_day: most episodes a day that get an alert; which of them is not known here, so that each
             is taken to be as doubtful as all above the threshold are on average.
 
     Returns:
@@ -167,18 +167,18 @@ def _logit(p: Values) -> Values:
 
 
 def _costs(false: Values, most: float) -> Values:
-    """False alerts that a threshold at each happening would have raised, rising.
+    """Return the false alerts that a threshold at each episode would have raised, rising.
 
     Args:
-        false: probability of each happening that an alert about it is false, the likest first.
+        false: probability of each episode that an alert about it is false, the most similar first.
         most: alerts that are raised at most.
     """
-    told = np.minimum(most / np.arange(1, len(false) + 1), 1.0)
-    return np.asarray(np.cumsum(false) * told, dtype=np.float64)
+    share = np.minimum(most / np.arange(1, len(false) + 1), 1.0)
+    return np.asarray(np.cumsum(false) * share, dtype=np.float64)
 
 
 def _cost(costs: Values, above: int) -> float:
-    """False alerts that a threshold with so many happenings above it would have raised."""
+    """Return the false alerts that a threshold with this number of episodes above it would have raised."""
     return float(costs[above - 1]) if above else 0.0
 
 

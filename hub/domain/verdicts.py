@@ -1,4 +1,4 @@
-"""Define what a person says of an alert, or of one match of it."""
+"""The verdict of a person on an alert, or on one match of it."""
 
 from typing import Literal
 
@@ -10,12 +10,12 @@ VerdictKind = Literal["same", "different", "wrong-category", "ignore"]
 
 
 class Verdict(BaseModel):
-    """What a person said of an alert, or of one match of it.
+    """The verdict of a person on an alert, or on one match of it.
 
     `same`: it is the same sound. `different`: it is not. Both also join and part sources
-    (`hub.store.source_verdicts`). `wrong-category`: something else was heard; `categories` says what, if known.
-    `ignore`: it may be right, but nobody wants to hear of it for a week.
-    `likeness` is what the hub had said; `place` and `category` what the alert was about.
+    (`hub.store.source_verdicts`). `wrong-category`: it was something else; `categories` names it, if known.
+    `ignore`: it may be right, but raise no further alert of it for a week.
+    `match_probability` is what the hub had stated; `place` and `category` what the alert was about.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -39,5 +39,5 @@ class Verdict(BaseModel):
 
     @property
     def hub_was_right(self) -> bool | None:
-        """Whether the hub had been right; None if the verdict says nothing of that."""
+        """Whether the hub had been right; None if the verdict does not show that."""
         return None if self.verdict == "ignore" else self.verdict == "same"

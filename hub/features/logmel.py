@@ -33,20 +33,20 @@ class LogMel:
 
     @property
     def space(self) -> FeatureSpace:
-        """`LOGMEL`."""
+        """Return `LOGMEL`."""
         return LOGMEL
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
-        """Features of one clip: uint8 [108, 128]; arguments and errors as in the interface."""
+        """Compute the features of one clip: uint8 [108, 128]; arguments and errors as in the interface."""
         return LOGMEL.quantise(self.decibels(resample_clip(waveform, rate_hz, RATE_HZ)))
 
     def extract_many(self, clips: Sequence[Sound]) -> Features:
-        """Features of many clips: uint8 [n, 108, 128]; one after the other, which is as fast."""
+        """Compute the features of several clips: uint8 [n, 108, 128], one after the other."""
         features = [self.extract(waveform, rate_hz) for waveform, rate_hz in clips]
         return np.array(features, dtype=np.uint8).reshape(-1, *LOGMEL.shape)
 
     def decibels(self, clip: Waveform) -> Floats:
-        """Log-mel power of a clip.
+        """Compute the log-mel power of a clip.
 
         Power is divided by the window's energy: white noise of RMS 1 has 0 dB in each FFT bin, and a sine
         of full scale reaches about 28 dB, the top of the feature space.

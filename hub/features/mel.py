@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 
 def hertz_to_mel(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """HTK mel of frequencies in Hz (any shape)."""
+    """Convert frequencies in Hz (any shape) to HTK mel."""
     return np.asarray(1127.0 * np.log1p(hertz / 700.0), dtype=np.float64)
 
 
 def mel_bank(*, rate_hz: int, fft: int, bands: int, low_hz: float, high_hz: float) -> npt.NDArray[np.float64]:
-    """Weights from spectrum bins to mel bands; the DC bin has no weight.
+    """Compute the weights from spectrum bins to mel bands; the DC bin has weight 0.
 
     Args:
         rate_hz: sample rate in Hz.

@@ -1,4 +1,4 @@
-"""Which feature space serves clips of sound, and the extractor for it."""
+"""Selection of the feature space for audio, and of its extractor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH, FeatureSpace
 
 @dataclass(frozen=True, slots=True)
 class ExtractorChoice:
-    """The feature space for sound.
+    """The selected feature space.
 
     Attributes:
-        space: what clips are turned into.
+        space: the feature space of audio clips.
         reason: one sentence for the log and for `check`.
     """
 
@@ -25,39 +25,39 @@ class ExtractorChoice:
 
 
 def select_space(name: str | None, weights_dir: Path) -> ExtractorChoice:
-    """The feature space that is named; else VGGish if its weights are there, else ours.
+    """Return the named feature space, otherwise VGGish if its weights are installed, otherwise `earwitness-small`.
 
     Args:
-        name: as `space_named` takes it, or None.
-        weights_dir: where `weights fetch vggish` puts the weights.
+        name: name as for `resolve_space`, or None.
+        weights_dir: folder into which `weights fetch vggish` writes the weights.
 
     Raises:
-        Invalid: an unknown name, or a description that is not understood.
+        Invalid: the name is unknown, or the description cannot be read.
         Unavailable: the description cannot be opened.
     """
     if name is not None:
         space = resolve_space(name)
-        return ExtractorChoice(space, f"Sound becomes {space.id}, as features.space says.")
+        return ExtractorChoice(space, f"The hub embeds audio with {space.id}, as set by features.space.")
     missing = [name for name in (NETWORK_FILE, PCA_FILE) if not (weights_dir / name).is_file()]
     if not missing:
-        return ExtractorChoice(VGGISH, f"Sound becomes {VGGISH.id}: VGGish's weights are in {weights_dir}.")
+        return ExtractorChoice(VGGISH, f"The hub embeds audio with {VGGISH.id}: its weights are in {weights_dir}.")
     return ExtractorChoice(
         EARWITNESS_SMALL,
-        f"Sound becomes {EARWITNESS_SMALL.id}, the backbone that ships. To use VGGish, which is larger,"
+        f"The hub embeds audio with {EARWITNESS_SMALL.id}, the included backbone. To use the larger VGGish,"
         f" {INSTALL_HINT}.",
     )
 
 
 def load_extractor(space_id: str, weights_dir: Path) -> FeatureExtractor:
-    """The extractor of a feature space.
+    """Load the extractor of a feature space.
 
     Args:
         space_id: id of the feature space.
-        weights_dir: where VGGish's weights are; not read for others.
+        weights_dir: folder of VGGish's weights; not read for other spaces.
 
     Raises:
-        Invalid: no extractor for this feature space, or damaged weights.
-        Unavailable: weights are not there; says how to get them.
+        Invalid: the feature space has no extractor, or the weights are damaged.
+        Unavailable: the weights are missing; the message explains how to get them.
     """
     if space_id == VGGISH.id:
         return Vggish.load(weights_dir)

@@ -1,4 +1,4 @@
-"""Acknowledges messages once what came of them is on the store's disk: many at a time, in order.
+"""Acknowledge messages once their results are on the store's disk: many at a time, in order.
 
 The store writes its disk at least once a second (`appendfsync everysec`), and a message waits for that; those behind
 it are handled meanwhile. At most `ingest.max_in_flight` messages are received and not acknowledged.
@@ -26,7 +26,7 @@ class DurableAcknowledger:
 
     Args:
         sync: waits until all that was written before is on disk; raises `Unavailable` if it is not in time.
-        acknowledge: tells the broker.
+        acknowledge: sends the acknowledgement to the broker.
     """
 
     def __init__(self, sync: Callable[[], None], acknowledge: Callable[[Received], None]) -> None:
@@ -34,7 +34,7 @@ class DurableAcknowledger:
         self._acknowledge = acknowledge
         self._waiting: queue.Queue[Received] = queue.Queue()
         self._held: deque[Received] = deque()
-        self._put = 0  # counted by whoever puts
+        self._put = 0  # counted by `put`
         self._done = 0  # counted by the worker
         self._progress_s = time.monotonic()  # when messages were acknowledged last, or the first one came
         self.worker = Worker("acknowledge", self._step, finish=self._finish, cap_s=_RETRY_CAP_S)

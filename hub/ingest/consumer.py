@@ -5,10 +5,10 @@ decodes them and computes their towers, while the second still archives and sear
 
 When `capacity` messages wait, or messages of `capacity_bytes`, the network thread reads no more until there is room,
 so they queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for
-long, say the store is away, the hub leaves before the broker takes it for dead, drains the queue and reconnects: the
-broker then sends again what was not acknowledged. Each connection first acknowledges `capacity` messages, so that a
-broker that sends again in one burst cannot stop all progress; but never are more than `capacity_bytes` and one
-message in memory, whatever was acknowledged.
+long, for example because the store is away, the hub disconnects before the broker takes it for dead, drains the
+queue and reconnects: the broker then sends again what was not acknowledged. Each connection first acknowledges
+`capacity` messages, so that a broker that sends again in one burst cannot stop all progress; but at most
+`capacity_bytes` and one message are in memory, whatever was acknowledged.
 """
 
 import logging
@@ -252,7 +252,7 @@ class MqttConsumer:
                 self._held = None
 
     def _answered(self, signal: Subscribed) -> None:
-        """Read what the broker said to a subscription: heartbeats are asked for once it grants events."""
+        """Read the broker's answer to a subscription; request heartbeats once it grants events."""
         if signal.topic_filter == self._shared_beats and signal.reason >= FAILURE and self._beats is not None:
             self._link.subscribe(self._beats)  # rights may be given by filter
         if signal.topic_filter != self._shared:
@@ -271,7 +271,7 @@ class MqttConsumer:
             self._say(b"")
 
     def _refused(self, problem: str) -> None:
-        """No events come: no heartbeats either, so that sensors keep what they hear."""
+        """Request no heartbeats while no events come, so that sensors keep their events."""
         if problem != self._problem:
             log.error("no events are taken", extra={"reason": problem})
         self._problem = problem
@@ -282,8 +282,8 @@ class MqttConsumer:
             self._say(INTAKE_CLOSED)
 
     def _say(self, intake: bytes) -> None:
-        """Say of the intake what heartbeats do not; nothing withdraws what an earlier run said."""
-        with suppress(UnavailableError):  # then there is another connection to say it on
+        """Publish the state of the intake; a retained state of an earlier run is replaced."""
+        with suppress(UnavailableError):  # the next connection publishes it
             self._link.publish(self._told, intake, retain=True)
 
     def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
@@ -301,7 +301,7 @@ class MqttConsumer:
         return messages, None
 
     def _prepare(self) -> bool:
-        """Prepare the batch, if there is one, for the second worker; tell whether there was."""
+        """Prepare the batch, if there is one, for the second worker; return whether there was."""
         if not self._batch:
             return False
         waited = [_waited_s(message) for message in self._batch]
@@ -351,6 +351,6 @@ class MqttConsumer:
 
 
 def _waited_s(message: Received) -> float | None:
-    """How long ago a message was sent to the broker, in seconds, if the broker tells."""
+    """Return how long ago a message was sent to the broker, in seconds; None if the broker does not report it."""
     held_s = waited_s(message.expiry_s, retained=message.retain)
     return None if held_s is None else held_s + time.monotonic() - message.received_s

@@ -3,9 +3,9 @@
 A broker divides events among the sessions of a group, whether their hubs are there or not: the share of one that is
 gone waits for it, and is lost when its session ends. So this takes the hub's place for a while:
 
-1. It connects under the hub's name, and gives up the subscriptions: from then on the others get everything.
+1. It connects under the hub's name and unsubscribes: from then on the other hubs get all events.
 2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
-3. When nothing waits any more, the session is ended, and what the hub said of its intake is withdrawn.
+3. When nothing waits any more, it ends the session and clears the retained state of the hub's intake.
 
 If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
 """
@@ -31,7 +31,7 @@ from shared.mqtt.topics import ALL_STATES, HubTopic, shared_event_subscription
 
 CONNECT_S: Final = 10.0
 QUIET_S: Final = 3.0
-"""When nothing came for so long, nothing waits."""
+"""Time without a message, in seconds, after which no message waits."""
 AT_ONCE: Final = 16
 
 
@@ -67,21 +67,21 @@ def redistribute_queue(settings: HubSettings) -> int:
 
 
 def _connected(link: MqttSession, settings: HubSettings) -> bool:
-    """Wait for the connection; tell whether the broker had a session of it.
+    """Wait for the connection; return whether the broker had a session of it.
 
     Raises:
         Unavailable: there is none in time.
     """
-    told: str | None = None
+    reason: str | None = None
     try:
         match link.signals.get(timeout=CONNECT_S):
             case Connected(session_present=present):
                 return present
-            case Disconnected(reason=told):
+            case Disconnected(reason=reason):
                 pass
     except queue.Empty:
         pass
-    raise UnavailableError(explain_connection_failure(settings.mqtt, told))
+    raise UnavailableError(explain_connection_failure(settings.mqtt, reason))
 
 
 def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:

@@ -39,7 +39,7 @@ class PreparedMessage:
     """A message that is prepared; `event`, `problem` and `traceback` are all None of a state.
 
     Attributes:
-        retained: whether the broker had kept it and sends it anew at each subscription.
+        retained: whether the broker keeps it and sends it at each subscription.
         traceback: of the unexpected error that handling it raised, if it is to be set aside.
         waited_s: how long the broker held a state, in seconds; None if that is not known.
     """

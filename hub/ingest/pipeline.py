@@ -1,7 +1,7 @@
-"""What the hub does with messages: decode -> features -> archive -> retrieve -> flag -> complete.
+"""What the hub does with messages: decode -> features -> archive -> search -> decide.
 
 Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
-queries; what comes of each is as if they came one by one. Everything here may be repeated safely: the archive knows
+queries; the result of each is as if they came one by one. Everything here may be repeated safely: the archive knows
 an event by its id, and an event whose handling was cut short (written, not yet completed) is looked at again when the
 broker sends it again.
 """
@@ -55,11 +55,11 @@ class Pipeline:
         archive: where events are written.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        judge: takes events into episodes, and decides which are worth an alert.
+        judge: takes events into episodes, and decides which raise an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         names: compares events with named sounds; None to name none.
-        tolerance: clocks of sensors may be off by so much; see `hub.domain.clocks`.
+        tolerance: largest error of a sensor's clock; see `hub.domain.clocks`.
         doubts: reasons to doubt this hub's clock, as far as is known.
         now: the time, UTC.
     """
@@ -101,14 +101,14 @@ class Pipeline:
         yield from self.process(self.prepare(messages))
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
-        """Archive, search and tell; a message that is invalid becomes a dead letter.
+        """Archive, search and decide on alerts; store a message that is invalid as a dead letter.
 
         Args:
             items: prepared; others may have been finished since then.
 
         Yields:
-            What became of each, in order. If an error interrupts this, the messages whose outcome was told are done
-            with, and the others can be finished again.
+            The outcome of each, in order. If an error interrupts this, the messages whose outcome was returned are
+            complete, and the others can be processed again.
 
         Raises:
             Unavailable: a server is away; nothing is lost if the same items are finished again.
@@ -210,7 +210,7 @@ class Pipeline:
 
     def _bury(self, item: PreparedMessage, reason: str, kind: LetterKind) -> HandledMessage:
         """Keep a message that cannot be taken; one that the broker retains counts once."""
-        pushed_out = self._archive.add_dead_letter(
+        pushed_out = self._archive.letters.put(
             topic=item.topic,
             payload=item.payload,
             reason=reason,
@@ -241,10 +241,10 @@ class Pipeline:
             skew_s = None
             if state.report is not None and item.waited_s is not None and self._doubts().measures:
                 skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
-            self._archive.update_sensor_state(state, skew_s)
+            self._archive.sensors.update_state(state, skew_s)
 
     def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
-        """Archive different events, look for matches, and tell what became of each."""
+        """Archive different events, search for matches, and return the outcome of each."""
         if not run:
             return
         fresh = [item for item in run if item.known is not WriteState.REPEAT]
@@ -256,10 +256,10 @@ class Pipeline:
         with self._stage("judge", fresh):
             alerts = self._judge.process([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
-        told = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        alert_of = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:
-            if event_id(item) in told:
-                yield HandledMessage(Outcome.ARCHIVED, told[event_id(item)])
+            if event_id(item) in alert_of:
+                yield HandledMessage(Outcome.ARCHIVED, alert_of[event_id(item)])
             else:
                 self._metrics.duplicates.inc()
                 yield HandledMessage(Outcome.REPEAT)
@@ -292,7 +292,7 @@ class Pipeline:
             if received_at - event.captured_at > self._tolerance
             and not (event.backfilled or event.clock == "synchronised")
         }
-        skews = self._archive.skews(sorted(late)) if late else {}
+        skews = self._archive.sensors.clocks(sorted(late)) if late else {}
         trusted = not self._doubts().clock
 
         def skew_s(event: Event) -> float | None:

@@ -1,4 +1,4 @@
-"""Sets aside a message whose handling raises an error that nobody expected, so that it stops nothing else.
+"""Set aside a message whose processing raises an unexpected error, so that it stops no other message.
 
 An error of a batch is looked for in its messages: each is tried by itself, twice, and one that fails both times
 becomes a dead letter of the kind `bug`, with the traceback. The others go on as ever. `Unavailable` and `Busy` are no
@@ -72,7 +72,7 @@ class Quarantine:
             What became of each, in order.
 
         Raises:
-            Unavailable: a server is away; what was not told can be finished again.
+            Unavailable: a server is away; messages whose outcome was not returned can be processed again.
             Busy: there is no room.
         """
         done = 0
@@ -100,13 +100,13 @@ class Quarantine:
 
 
 def _tried(make: Callable[[], Made]) -> tuple[Made | None, str]:
-    """What comes of trying, or the traceback of the last try."""
+    """Return the result, or the traceback of the last try."""
     failure = ""
     for _ in range(TRIES):
         try:
             return make(), ""
         except (UnavailableError, OverloadedError):
             raise
-        except Exception:  # noqa: BLE001 - it is told in the dead letter
+        except Exception:  # noqa: BLE001 - the dead letter holds it
             failure = traceback.format_exc()
     return None, failure

@@ -1,7 +1,7 @@
-"""Calibration: from what the network says to how often that is true.
+"""Calibration: conversion of a network's scores to probabilities.
 
-A checkpoint carries curves measured on clips that its network had not learnt. Scores rank; probabilities are what
-people and thresholds understand.
+A checkpoint contains calibration curves, measured on clips outside its training set. The hub ranks by scores;
+thresholds and people use probabilities.
 
 Source: Zadrozny and Elkan 2002 (isotonic regression); Guo et al. 2017 (expected calibration error).
 """

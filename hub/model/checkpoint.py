@@ -37,15 +37,15 @@ _WEIGHTS: Final = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A network and what it is.
+    """A network with its feature space, record and calibration.
 
     Attributes:
         network: in eval mode.
         space: the feature space it was trained on.
         record: training record and card facts: data, command, seed, epochs, measured quality (JSON values).
-        calibration: what its figures mean as probabilities, if that was measured.
-        sketch: of a Siamese network, what a search looks at first; in eval mode. None: not taught yet.
-        identity: what tells one source from another of its kind. None: not taught yet.
+        calibration: curves from its scores to probabilities; None: not measured.
+        sketch: sketch network of a Siamese network, for the first stage of a search; in eval mode. None: not trained.
+        identity: network that distinguishes sources of one kind. None: not trained.
 
     Raises:
         Invalid: the network's input is not of that space.
@@ -72,8 +72,8 @@ class Checkpoint:
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, replacing an older file of that name.
 
-    The matrices of a tagged network, whose members make it large, are rounded to float16: its tags are means of what
-    many units say, and move by some ten-thousandths.
+    The matrices of a tagged network, whose members make it large, are rounded to float16: its tags are means
+    over many units, and change by a few ten-thousandths.
 
     Raises:
         Unavailable: the file cannot be written.
@@ -220,7 +220,7 @@ def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
 def _space(stated: Mapping[str, Any]) -> FeatureSpace:
     known = get_space(str(stated.get("id")))
     if asdict(known) != dict(stated):
-        raise InvalidError(f"feature space {known.id} is {asdict(known)} here, the file says {dict(stated)}")
+        raise InvalidError(f"feature space {known.id} is {asdict(known)}, but the file states {dict(stated)}")
     return known
 
 

@@ -1,6 +1,6 @@
 """The identity of a clip: a short vector, close to that of another clip of the same source.
 
-Categories tell which kind of sound a clip holds. The identity tells one jackhammer from another: it keeps what
+Categories name the kind of sound in a clip. The identity distinguishes one jackhammer from another: it keeps what
 differs between sources and drops what differs between two clips of one source. Two clips are compared by the inner
 product of their identities, a cosine.
 

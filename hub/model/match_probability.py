@@ -1,8 +1,8 @@
-"""How likely two events are the same kind of sound, per category: what thresholds, alerts and people go by.
+"""Match probability per category: the probability that two events are the same kind of sound.
 
-The likeness of a match in a category is P(the two agree on at least seven of the eight categories) times P(both
-contain the category), both as measured by the checkpoint's calibration. Levels of similarity are not comparable
-between networks and feature spaces; likeness is.
+The match probability in a category is P(both agree on at least seven of the eight categories) times P(both contain
+the category), as measured by the checkpoint's calibration. Unlike similarity scores, match probabilities are
+comparable between networks and feature spaces. Thresholds and alerts use them.
 """
 
 from typing import Final
@@ -10,28 +10,28 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import Likeness
+from hub.domain.match import MatchProbabilities
 from hub.domain.presence_matrix import BOTH, ONE
 from hub.model.calibration import Calibration, Curve
 
 AGREE: Final = 7
 """Categories that must agree."""
 MAX_PROBABILITY: Final = 0.99
-"""Nothing is surer: a calibration that never failed was measured on some dozens of clips."""
+"""Upper limit: a calibration without failures was measured on a few dozen clips only."""
 
 
 def match_probability(
     calibration: Calibration | None, ranks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]
-) -> Likeness:
-    """The likeness of matches.
+) -> MatchProbabilities:
+    """Compute the match probabilities of matches.
 
     Args:
-        calibration: of the checkpoint that scored them; None takes its figures at their word.
-        ranks: float32 [n], as of `Scorer.rank`.
+        calibration: calibration of the checkpoint that scored them; None uses its scores as probabilities.
+        ranks: float32 [n], as returned by `Scorer.ranks`.
         matrices: float32 [n, 8, 3], their presence matrices.
 
     Returns:
-        float32 [n, 8].
+        float32 [n, 8], in [0, 1].
     """
     both = matrices[:, :, BOTH]
     if calibration is None:
@@ -42,10 +42,10 @@ def match_probability(
 
 
 def _extrapolate(curve: Curve, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A curve's probabilities; beyond the highest score it was measured at, on a line to certainty at 1.
+    """Evaluate a curve; beyond its highest measured score, follow a line to probability 1 at score 1.
 
-    Of a category that hardly occurred in the clips set aside, nothing is known of high scores: there the network is
-    taken at its word, which is more than the last of the low scores would say. Verdicts correct it.
+    The curve has no high scores for a category that is rare in the held-out clips. The line gives more than the last
+    measured probability there. Verdicts correct it.
     """
     x, y = curve.x[-1], curve.y[-1]
     line = y + (1.0 - y) * (scores - x) / max(1.0 - x, 1e-6)
@@ -53,7 +53,7 @@ def _extrapolate(curve: Curve, scores: npt.NDArray[np.float32]) -> npt.NDArray[n
 
 
 def at_least_seven(matrices: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """P(agreement on at least seven categories) if each is right or wrong independently: float32 [n]."""
+    """Compute P(agreement on at least seven categories), float32 [n], if categories are independent."""
     agree = np.clip(1.0 - matrices[:, :, ONE], 1e-6, 1.0)
     everything = agree.prod(axis=1)
     but_one = (everything[:, None] * (1.0 - agree) / agree).sum(axis=1)

@@ -4,7 +4,7 @@ Scoring a pair takes layers; an inner product takes one pass over memory. A sear
 all events and scores exactly only those whose sketches are closest. Query and event have heads of their own, because
 the pair network treats them differently; the event's last value is a bias of its own. The pair network compares two
 clips step by step, so a sketch keeps the order of steps: pooled over time, it would miss much of what matters.
-Taught by `hub.training.sketch_training`, kept in the checkpoint beside the network.
+`hub.training.sketch_training` trains it; the checkpoint stores it with the network.
 """
 
 from dataclasses import dataclass

@@ -8,8 +8,8 @@
 4. Clips are ranked by level of similarity plus the *affinity* of their profiles: same categories first, and among
    those the same kind of sound.
 
-Several taggers of the same shape, its *members*, trained each for itself, stand side by side; a tag is the mean of
-what they say.
+Several taggers of the same shape, its *members*, trained separately, run in parallel; a tag is the mean of
+their probabilities.
 
 Source: the paper, section 3.1 (towers, presence matrix, attention); Kong et al., Audio Set classification with
 attention model, reference 18 of the paper (2.); docs/decisions/0006 (why no layers look at pairs).
@@ -117,7 +117,7 @@ class Tagger(nn.Module):
         return cast("Tensor", self.layers(steps))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Probability of each label in a clip, the mean of what the members say.
+        """Compute the probability of each label in a clip, the mean over the members.
 
         Args:
             features: float32 [B, frames, dimension], dequantised.

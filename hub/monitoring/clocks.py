@@ -46,7 +46,7 @@ class ClockLook:
         Raises:
             Unavailable: Redis does not answer.
         """
-        sensors = self._archive.sensors()
+        sensors = self._archive.sensors.all()
         store_now, now = self._archive.time(), self._now()
         current = doubts(now, store_now, sensors, self._tolerance)
         if current.retention and not current.clock and self._archive.full():

@@ -99,7 +99,7 @@ class SensorProbe:
             pipe.hgetall(keys.sensor(place))
         readings = []
         for place, row in zip(places, pipe.execute(), strict=True):
-            sensor = self._archive.sensor_from(place, row) if row else None
+            sensor = self._archive.sensors.from_row(place, row) if row else None
             if sensor is not None:
                 signal = self._archive.rows.read("signal", place, parse_signal_stats, row) or NOTHING
                 readings.append(SensorReading(sensor, signal, sensor_status(sensor, now)))

@@ -100,7 +100,7 @@ class StoreProbe:
         written = kept.get("aof_last_write_status", "ok") == "ok"
         metrics.store_durable.set(int(bool(kept.get("aof_enabled", 0)) and written))
         metrics.store_events.set(self._archive.count())
-        metrics.store_alerts.set(self._archive.alert_count())
+        metrics.store_alerts.set(self._archive.alerts.count())
         metrics.store_oldest.set(self._oldest_ms() / 1000)
         metrics.store_waiting.set(unpublished_alert_count(self._redis))
         metrics.store_sources.set(self._redis.zcard(keys.SOURCES))

@@ -80,7 +80,7 @@ class AlertDispatcher:
         self._hub = hub
         self._addresses = addresses
         self._complete = complete
-        self._due = ConsumerGroup(client, keys.ALERTS_DUE, _TELLERS)
+        self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _TELLERS)
         self._hand_on = client.register_script(_HAND_ON)
         self._look_at = 0.0
         self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._look_again())
@@ -131,7 +131,12 @@ class AlertDispatcher:
                     continue
                 outboxes = [address.outbox for address in self._addresses if address.wants(alert)]
                 self._hand_on(
-                    keys=[keys.ALERTS_DUE, keys.alert(event), keys.OUTBOXES, *(outbox.key for outbox in outboxes)],
+                    keys=[
+                        keys.ALERTS_PENDING,
+                        keys.alert(event),
+                        keys.OUTBOXES,
+                        *(outbox.key for outbox in outboxes),
+                    ],
                     args=[
                         *(_TELLERS, name, event, alert.model_dump_json(), EVENTS),
                         *(outbox.name for outbox in outboxes),
@@ -162,6 +167,6 @@ class AlertDispatcher:
 def unpublished_alert_count(client: Any) -> int:  # noqa: ANN401
     """Return the number of alerts that the broker does not have yet: pending ones, and those in the MQTT outbox."""
     with client.pipeline(transaction=False) as pipe:  # a full store refuses transactions
-        pipe.xlen(keys.ALERTS_DUE)
+        pipe.xlen(keys.ALERTS_PENDING)
         pipe.xlen(Outbox(client, MQTT).key)
         return sum(pipe.execute())

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from hub.domain.source_summary import said_of
+from hub.domain.source_summary import describe_source
 from shared.errors import InvalidError, UnavailableError
 from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
 from shared.text_files import read_text
@@ -169,7 +169,7 @@ class MessageRenderer:
             "sensor_names": sensor_names,
             "grouped": grouped,
             "length_in_words": length,
-            "source_sentence": lambda source, alert: said_of(
+            "source_sentence": lambda source, alert: describe_source(
                 source, alert_categories(alert)[0], lambda at: words.day(at, alert.captured_at)
             ),
             "clock": words.clock,

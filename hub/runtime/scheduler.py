@@ -86,4 +86,4 @@ class ProbeScheduler:
                 log.exception("probe failed", extra={"at": type(one.look).__name__})
                 one.look.on_store_unavailable()
             else:
-                self._seen(type(one.look).__name__.removesuffix("Look").lower(), now.timestamp())
+                self._seen(type(one.look).__name__.removesuffix("Probe").lower(), now.timestamp())

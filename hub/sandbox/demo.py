@@ -112,7 +112,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
         if not ready(demo):
             return DemoSummary()
         _greet(plan, demo)
-        before = (demo.archive.count(), demo.archive.alert_count())
+        before = (demo.archive.count(), demo.archive.alerts.count())
         sensors = _start_sensors(plan, demo, Path(folder))
         try:
             _watch(sensors, for_s, demo)
@@ -120,13 +120,13 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
             printed = end(sensors, STOPPED_WITHIN_S, interrupt, SENSORS_AFTER_S)
         sent = sum(captured(text) for text in printed)
         cut_short = not _delivered(demo, before[0] + sent)
-        archived, dead = demo.archive.count() - before[0], demo.archive.dead_letter_count()
+        archived, dead = demo.archive.count() - before[0], demo.archive.letters.count()
         return DemoSummary(
             sent=sent,
             archived=archived,
             duplicates=int(metric(demo.web, "earwitness_hub_events_duplicate_total")),
             lost=0 if cut_short else max(0, sent - archived - dead),
-            alerts=demo.archive.alert_count() - before[1],
+            alerts=demo.archive.alerts.count() - before[1],
             dead_letters=dead,
         )
 
@@ -149,7 +149,7 @@ def _write_history(plan: Plan, demo: Demo) -> None:
     if not demo.interrupt.is_set():
         demo.console.print(
             f"history ready after {time.monotonic() - began_s:.0f} s: {demo.archive.count():,} events, "
-            f"{demo.archive.alert_count()} alerts"
+            f"{demo.archive.alerts.count()} alerts"
         )
 
 
@@ -158,7 +158,7 @@ def _greet(plan: Plan, demo: Demo) -> None:
     what = "a street" if plan.path is None else escape(str(plan.path))
     pace = "" if plan.speed == 1.0 else f", {plan.speed:g} times as fast as recorded"
     demo.console.print(f"\n[bold]The page is {demo.web}[/bold]\nPages to open first:")
-    for shows, address in links(demo.web, demo.archive.alerts(limit=200)):
+    for shows, address in links(demo.web, demo.archive.alerts.newest(limit=200)):
         demo.console.print(f"  {shows}: {address}", markup=False)
     demo.console.print(f"\n{plan.sensors} sensors play {what}{pace}; Ctrl-C ends everything.\n")
 
@@ -201,11 +201,11 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
     """
     zone, began_s, played = machine_zone(), time.monotonic(), False
     archived = demo.archive.count()
-    seen = {alert.event for alert in demo.archive.alerts(limit=1_000)}
+    seen = {alert.event for alert in demo.archive.alerts.newest(limit=1_000)}
     known, printed_at_s = len(seen), began_s
     while not demo.interrupt.wait(0.5):
         elapsed_s = time.monotonic() - began_s
-        for alert in reversed(demo.archive.alerts(limit=100)):
+        for alert in reversed(demo.archive.alerts.newest(limit=100)):
             if alert.event not in seen:
                 seen.add(alert.event)
                 demo.console.print(describe(alert, zone))
@@ -234,7 +234,7 @@ def _delivered(demo: Demo, expected: int) -> bool:
     """
 
     def waiting() -> int:
-        return expected - demo.archive.count() - demo.archive.dead_letter_count()
+        return expected - demo.archive.count() - demo.archive.letters.count()
 
     def fewer(than: int) -> bool:
         return waiting() < than

@@ -111,7 +111,7 @@ def ready(demo: Demo) -> bool:
 
     if not wait_until(answers, HUB_READY_WITHIN_S, demo.interrupt, 0.0) and not demo.interrupt.is_set():
         raise UnavailableError(f"the hub did not become ready within {HUB_READY_WITHIN_S:.0f} s; its log is above")
-    wait_until(lambda: demo.archive.client.xlen(keys.ALERTS_DUE) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
+    wait_until(lambda: demo.archive.client.xlen(keys.ALERTS_PENDING) == 0, COMPLETED_WITHIN_S, demo.interrupt, 0.0)
     return not demo.interrupt.is_set()
 
 

@@ -1,4 +1,4 @@
-"""Keeping this process's index equal to the archive, whoever writes to it.
+"""Keep this process's index equal to the archive, whichever hub writes to it.
 
 At the start `reconcile` brings the index, empty or from a snapshot, to what the archive holds. From then on a
 `Follower` reads the archive's stream of changes, so that hubs that share the events see each other's.
@@ -26,20 +26,20 @@ _BATCH: Final = 1_000
 _EVERY_S: Final = 0.25
 """Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
 COMPARED_EVERY_S: Final = 60.0
-"""The numbers of events here and in the archive are compared so often: a full store cannot tell what it removed."""
+"""Interval, in seconds, of comparing the numbers of events: a full store cannot record what it removed."""
 _TOLD_EVERY_S: Final = 5.0
 
 Progress = Callable[[int, int], None]
 """Called with (events read, of how many)."""
 
 
-def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None = None) -> int:
+def sync_index(archive: EventStore, retrieval: Retrieval, progress: Progress | None = None) -> int:
     """Bring what can be found to what is archived; events that this hub cannot read are left out (`hub.store.rows`).
 
     Args:
         archive: what there is.
         retrieval: missing events are added, others removed.
-        told: progress; by default a line in the log every five seconds.
+        progress: called with events done and all events; by default a line in the log every five seconds.
 
     Returns:
         Events that were added.
@@ -47,7 +47,7 @@ def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None 
     Raises:
         Unavailable: the store is away.
     """
-    told = told or _log_now_and_then(time.monotonic())
+    progress = progress or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
     archived: set[str] = set()
     with ThreadPoolExecutor(torch.get_num_threads(), "reconcile", initializer=limit_torch_to_one_thread) as pool:
@@ -59,10 +59,10 @@ def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None 
             load = partial(_load, archive, retrieval)
             for batch, loaded in zip(batches, pool.map(load, batches), strict=True):
                 seen, added = seen + len(batch), added + loaded
-                told(min(total, seen), total)
+                progress(min(total, seen), total)
             if not retrieval.is_remote:
                 archived.update(page)
-            told(min(total, seen), total)
+            progress(min(total, seen), total)
     gone = [event for event in retrieval.ids() if event not in archived]
     for start in range(0, len(gone), _BATCH):
         some = gone[start : start + _BATCH]
@@ -81,7 +81,7 @@ def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[I
         Unavailable: the store is away.
     """
     started = time.monotonic()
-    after = archive.last_change_id()
+    after = archive.changes.last_id()
     for snapshot in snapshots:
         snapshot.load()
     loaded = len(retrieval)
@@ -105,19 +105,19 @@ def _load(archive: EventStore, retrieval: Retrieval, events: list[str]) -> int:
 
 
 def _log_now_and_then(last: float) -> Progress:
-    def told(done: int, of: int) -> None:
+    def log_progress(done: int, of: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _TOLD_EVERY_S:
             last = time.monotonic()
             log.info("reading the archive", extra={"events": done, "of": of})
 
-    return told
+    return log_progress
 
 
 class IndexFollower:
     """Adds what other hubs archive, and removes what they remove, in a thread of its own.
 
-    An event that this hub cannot read, as another hub was told of more feature spaces, is left out.
+    An event of a feature space that only another hub is configured for is left out.
 
     Args:
         archive: whose changes are followed.
@@ -143,15 +143,15 @@ class IndexFollower:
         self.worker.stop()
 
     def _lose(self, error: Exception) -> None:
-        """Give up changes that cannot be read or acted on, as they would fail again."""
+        """Discard changes that cannot be read or applied, as they would fail again."""
         self._lost = self._lost or not isinstance(error, UnavailableError)
 
     def _step(self) -> float:
         """Read some changes and act on them; the wait until the next step in seconds."""
-        changes = None if self._lost else self._archive.changes(self._after, limit=_BATCH)
+        changes = None if self._lost else self._archive.changes.since(self._after, limit=_BATCH)
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
-            after = self._archive.last_change_id()
+            after = self._archive.changes.last_id()
             sync_index(self._archive, self._retrieval)
             self._after, self._lost = after, False
             return _EVERY_S

@@ -28,15 +28,15 @@ class RecallMonitor:
     Args:
         share: of the queries that is sampled, in [0, 1].
         idle: whether there is nothing else to do.
-        told: called after each scan with the index, and how far the last match found ranked below the exact one.
+        report: called after each scan with the index, and how far the last match found ranked below the exact one.
     """
 
     def __init__(
-        self, share: float, idle: Callable[[], bool], told: Callable[[MemoryIndex, float], None] = lambda *_: None
+        self, share: float, idle: Callable[[], bool], report: Callable[[MemoryIndex, float], None] = lambda *_: None
     ) -> None:
         self._share = share
         self._idle = idle
-        self._told = told
+        self._report = report
         self._queue: queue.Queue[tuple[MemoryIndex, Query, list[Match]]] = queue.Queue(_WAITING)
         self.worker = Worker("recall", self._step)
 
@@ -64,7 +64,7 @@ class RecallMonitor:
             return 0.0
         if best and matches:
             last = min(len(best), len(matches)) - 1
-            self._told(index, max(0.0, best[last] - matches[last].rank))
+            self._report(index, max(0.0, best[last] - matches[last].rank))
         return 0.0
 
     def _between(self) -> None:

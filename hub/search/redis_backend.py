@@ -90,8 +90,8 @@ class RedisSearchBackend:
 
     def __len__(self) -> int:
         with self._translated():
-            told = self._redis.execute_command("FT.INFO", self._name)
-        return int(told[told.index(b"num_docs") + 1])
+            info = self._redis.execute_command("FT.INFO", self._name)
+        return int(info[info.index(b"num_docs") + 1])
 
     def contains(self, events: Sequence[str]) -> list[bool]:
         """See `Backend.known`.
@@ -199,7 +199,7 @@ class RedisSearchBackend:
             return answers + list(pipe.execute())
 
     def _create(self) -> None:
-        """Make the search index unless it is there; whoever comes second finds it made."""
+        """Make the search index unless it is there; a second hub finds it there."""
         try:
             self._redis.execute_command(
                 *("FT.CREATE", self._name, "ON", "HASH", "PREFIX", 1, self._prefix, "SCHEMA"),
@@ -208,12 +208,12 @@ class RedisSearchBackend:
                 *("place", "TAG", "CASESENSITIVE", "captured", "NUMERIC", "laeq", "NUMERIC", "category", "TAG"),
             )
         except redis.ResponseError as error:
-            told = str(error).lower()
-            if "already exists" in told:
+            message = str(error).lower()
+            if "already exists" in message:
                 return
-            if "unknown command" in told:
+            if "unknown command" in message:
                 raise InvalidError(_NO_MODULE) from error
-            if "db != 0" in told:
+            if "db != 0" in message:
                 raise InvalidError("the query engine serves database 0 only: end redis.url with /0") from error
             raise
 
@@ -233,9 +233,9 @@ class RedisSearchBackend:
 
 
 def _lost(error: redis.RedisError) -> bool:
-    """Whether the server says that it has no such search index."""
-    told = str(error).lower()
-    return "no such index" in told or "unknown index name" in told
+    """Return whether the server reports that it has no such search index."""
+    message = str(error).lower()
+    return "no such index" in message or "unknown index name" in message
 
 
 def _hash(

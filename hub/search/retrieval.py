@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.match import Likeness, Match
+from hub.domain.match import Match, MatchProbabilities
 from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.domain.records import StoredEmbeddings, StoredEvent, to_ms
 from hub.search.backend import Backend, By, Exclusion, Query, Towers
@@ -28,7 +28,7 @@ class Retrieval:
     Args:
         scorers: one per feature space.
         backend: makes the backend of a scorer; the in-process index by default.
-        answered: told of every query that an in-process index answered.
+        answered: called with every query that an in-process index answered.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Retrieval:
                     self.on_answer(backend, query, found)
         return answers
 
-    def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
+    def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> MatchProbabilities:
         """Probability that a query of this space and each of its matches are the same kind of sound.
 
         Args:
@@ -228,7 +228,7 @@ class Retrieval:
         return self._scorer(space).same_source(cosines)
 
     def same_sources(self, space: str, matches: Sequence[Match]) -> list[float | None]:
-        """`same_source` as it is told to others: None each if the model has no identity.
+        """Return `same_source` as it is published: None each if the model has no identity.
 
         Raises:
             Unsupported: no model for this space.

@@ -67,7 +67,7 @@ _AWAY: Final = {
 class UnfitStoreError(UnavailableError):
     """The store answers, and as it is set up it can never do what the hub needs; a failover alone may end that.
 
-    A hub that starts refuses it (`Invalid`); one that runs keeps its work, and says so.
+    A hub that starts refuses it (`Invalid`); one that runs keeps its work, and reports it.
     """
 
 
@@ -137,21 +137,21 @@ def meaning(error: redis.RedisError, who: str = "the store") -> UnavailableError
     Returns:
         `Unfit`, if waiting does not end it.
     """
-    said = f"{who}: {error}"
+    stated = f"{who}: {error}"
     text = str(error).lower()
     for kinds, part, remedy in _UNFIT:
         if isinstance(error, kinds) and part in text:
             moved = isinstance(error, fault.AskError)  # whose text is a slot and an address
-            return UnfitStoreError(f"{who}: {remedy}" if moved else f"{said.rstrip('.')}: {remedy}")
+            return UnfitStoreError(f"{who}: {remedy}" if moved else f"{stated.rstrip('.')}: {remedy}")
     remedy_ = next((words for sign, words in _AWAY.items() if sign in text), None)
-    return UnavailableError(f"{said.rstrip('.')}: {remedy_}" if remedy_ else said)
+    return UnavailableError(f"{stated.rstrip('.')}: {remedy_}" if remedy_ else stated)
 
 
 def hinted(reason: str, url: str) -> str:
-    """Return why the store does not answer, with what its address tells besides.
+    """Return why the store does not answer, with what its address shows.
 
     Args:
-        reason: as `meaning` says it.
+        reason: as `meaning` states it.
         url: of the store.
     """
     text = reason.lower()

@@ -1,7 +1,7 @@
 """A stream of the store that hubs divide among themselves: each entry is taken by one, and kept until it is done.
 
 What a hub took and did not finish is left over: it finds it again after a start, and others may take it once nothing
-was heard of it for a while. Source: Redis Streams, consumer groups and their pending entries.
+came from it for a while. Source: Redis Streams, consumer groups and their pending entries.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class ConsumerGroup:
             limit: most entries, from 1.
             wait_s: how long to wait for the first one, in seconds.
             left_over: look for those first that were taken, by whichever hub, and not finished: by this one at any
-                time, by others for so long as `idle_s`. They may be under way yet.
+                time, by others for `idle_s` seconds. They may be under way yet.
             idle_s: see `left_over`.
         """
         try:
@@ -75,7 +75,7 @@ class ConsumerGroup:
                 raise
 
     def keep(self, hub: str, name: str) -> bool:
-        """Whether an entry is still this hub's and not done; if so, its idle time begins anew."""
+        """Whether an entry is still this hub's and not done; if so, its idle time begins again."""
         return bool(self._keep(keys=[self.key], args=[self.group, hub, name]))
 
     def done(self, pipe: Any, names: Sequence[str]) -> None:  # noqa: ANN401

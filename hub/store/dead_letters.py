@@ -4,7 +4,7 @@ A letter is of one of three kinds:
 
 - `invalid`: its data is wrong, and will be. The head of the payload is kept, at most `HEAD_BYTES`.
 - `unsupported`: this hub lacks the model of its feature space. The payload is kept whole, so that the letter can be
-  re-injected once the hub was told of the space.
+  re-injected once the hub has the model of the space.
 - `bug`: handling it raised an unexpected error twice. The payload is kept whole, with the traceback.
 
 The letters of one sensor and one kind form a queue. Two limits hold, and neither ever stops the hub: of `invalid`
@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 from hub.domain.records import from_ms, to_ms
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.rows import Rows
 from shared.errors import InvalidError
 from shared.mqtt.topics import SensorTopic
@@ -132,7 +133,7 @@ class Limits:
 
 
 class DeadLetters:
-    """The dead letters of a store; it raises the client's errors as they are.
+    """The dead letters of a store; safe to use from several threads.
 
     Args:
         client: the store's client.
@@ -147,8 +148,16 @@ class DeadLetters:
         self._put = client.register_script(_PUT)
         self._take_out = client.register_script(_TAKE_OUT)
 
+    @raises_unavailable
     def put(
-        self, *, topic: str, payload: bytes, reason: str, kind: LetterKind, received_at: datetime, retained: bool
+        self,
+        *,
+        topic: str,
+        payload: bytes,
+        reason: str,
+        received_at: datetime,
+        kind: LetterKind = "invalid",
+        retained: bool = False,
     ) -> int | None:
         """Keep a message that could not be taken.
 
@@ -158,7 +167,7 @@ class DeadLetters:
             reason: why it could not be taken.
             kind: see the module.
             received_at: when it came.
-            retained: whether the broker had kept it and sends it anew at each subscription.
+            retained: whether the broker had kept it and sends it again at each subscription.
 
         Returns:
             How many older letters were pushed out; None if it is a retained message that was put before.
@@ -188,7 +197,8 @@ class DeadLetters:
         )
         return None if pushed_out < 0 else int(pushed_out)
 
-    def page(self, limit: int, after: str = "") -> list[DeadLetter]:
+    @raises_unavailable
+    def page(self, limit: int = 100, after: str = "") -> list[DeadLetter]:
         """The oldest letters after one, oldest first."""
         found: list[DeadLetter] = []
         while not found and (
@@ -198,6 +208,7 @@ class DeadLetters:
             found, after = [letter for letter in read if letter is not None], rows[-1][0].decode()
         return found
 
+    @raises_unavailable
     def payload(self, letter: str) -> bytes:
         """What is kept of a letter's message; nothing if it is gone."""
         kept = self._redis.get(keys.dead_letter(letter))
@@ -206,18 +217,22 @@ class DeadLetters:
             kept = rows[0][1].get(_PAYLOAD) if rows else None
         return bytes(kept or b"")
 
+    @raises_unavailable
     def count(self) -> int:
         """How many letters wait."""
         return int(self._redis.xlen(keys.DEAD_LETTERS))
 
+    @raises_unavailable
     def size_bytes(self) -> int:
         """How many bytes they take, about."""
         return int(self._redis.get(keys.DEAD_LETTER_BYTES) or 0)
 
+    @raises_unavailable
     def discarded(self) -> int:
         """How many letters were pushed out since the store was made."""
         return int(self._redis.get(keys.DEAD_LETTERS_DISCARDED) or 0)
 
+    @raises_unavailable
     def remove(self, letter: str) -> None:
         """Remove a letter, if it is there."""
         self._take_out(args=[letter])
@@ -251,7 +266,7 @@ def _sender(topic: str) -> str:
 
 
 def _digest(topic: str, payload: bytes) -> str:
-    """Tells a retained message from others; "" of topics whose messages are not retained."""
+    """Return the digest of a message that may be retained; "" of topics whose messages are not retained."""
     if not topic.endswith("/state"):
         return ""
     return hashlib.sha256(topic.encode("utf-8", "replace") + b"\0" + payload).hexdigest()

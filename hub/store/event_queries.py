@@ -1,9 +1,9 @@
 """Lists of events by time, place, category and level, page by page: the archive's indexes as people ask of them.
 
 1. The narrowest index that serves is read from the newest event on: of the place, else of the category, else of all.
-2. If place and category are both asked for, the category's index says which of a batch contain it.
+2. If place and category are both asked for, the category's index shows which of a batch contain it.
 3. A page ends at a `Cursor`, the time and id of its last event; the next one goes on from there. Events of equal
-   times are ordered by id, so none is lost or told twice.
+   times are ordered by id, so none is lost or returned twice.
 
 A request looks at a limited number of events: a page may hold fewer than were asked for, or none, and still have a
 next one.
@@ -15,7 +15,9 @@ from typing import Final
 
 from hub.domain.records import StoredEvent
 from hub.store import keys
-from hub.store.events import EventStore, time_index_keys, translated
+from hub.store.client import raises_unavailable
+from hub.store.event_removal import time_index_keys
+from hub.store.events import EventStore
 from shared.events import ClockStatus
 from shared.taxonomy import CATEGORIES
 
@@ -29,7 +31,7 @@ return found
 _FACTS: Final = f"""
 local found = {{}}
 for i, event in ipairs(ARGV) do
-  found[i] = redis.call('HMGET', '{keys.event("")}' .. event, 'laeq', 'clock', 'historical')
+  found[i] = redis.call('HMGET', '{keys.event("")}' .. event, 'laeq', 'clock', 'backfilled')
 end
 return found
 """
@@ -71,7 +73,7 @@ class EventFilter:
 
     @property
     def by_facts(self) -> bool:
-        """Whether no index tells which events fit."""
+        """Return whether no index shows which events fit."""
         return (self.min_laeq, self.clock, self.backfilled) != (None, None, None)
 
     def fits(self, facts: Sequence[bytes | None]) -> bool:
@@ -124,7 +126,7 @@ class EventQueries:
         self._read_laeqs = self._redis.register_script(_LAEQS)
         self._read_facts = self._redis.register_script(_FACTS)
 
-    @translated
+    @raises_unavailable
     def events(self, wanted: EventFilter, *, limit: int, after: Cursor | None = None) -> Page:
         """A page of events, newest first.
 
@@ -193,7 +195,7 @@ class EventQueries:
             found += [float(laeq) if laeq else None for laeq in self._read_laeqs(args=names)]
         return found
 
-    @translated
+    @raises_unavailable
     def count(self, wanted: EventFilter) -> int:
         """How many events there are of a place, or else of a category, or else at all, between two times."""
         index = _narrowest(wanted)
@@ -201,7 +203,7 @@ class EventQueries:
         upper = "+inf" if wanted.until_ms is None else wanted.until_ms
         return int(self._redis.zcount(index, lower, upper))
 
-    @translated
+    @raises_unavailable
     def levels(self, places: Sequence[str], limit: int) -> dict[str, list[LevelPoint]]:
         """Levels of the newest clips of some sensors, oldest first; at most `limit` each."""
         pipe = self._redis.pipeline(transaction=False)
@@ -214,7 +216,7 @@ class EventQueries:
             for place, own in zip(places, found, strict=True)
         }
 
-    @translated
+    @raises_unavailable
     def tallies(self, places: Sequence[str]) -> list[EpisodeCount]:
         """Episodes of each category at some places, where there are any, the most first."""
         pairs = [(place, category) for place in places for category in CATEGORIES]
@@ -230,7 +232,7 @@ class EventQueries:
         ]
         return sorted(found, key=lambda tally: -tally.times)
 
-    @translated
+    @raises_unavailable
     def backfill_indexes(self) -> int:
         """Put events that were archived before there were these indexes into them.
 
@@ -240,7 +242,7 @@ class EventQueries:
         Raises:
             Unavailable: the store is away; completing again is safe.
         """
-        places = [sensor.place for sensor in self._archive.sensors()]
+        places = [sensor.place for sensor in self._archive.sensors.all()]
         if sum(self.count(EventFilter(place=place)) for place in places) == self._archive.count():
             return 0
         added = 0

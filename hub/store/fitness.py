@@ -50,7 +50,7 @@ def examine_store(client: Any, *, durable: bool = False) -> Fitness:  # noqa: AN
         durable: whether every event must be on its disk before it is acknowledged.
 
     Raises:
-        Invalid: it never can as it is set up; says what to do.
+        Invalid: its configuration forbids it; the text names the remedy.
         Unavailable: it does not answer now.
     """
     try:
@@ -133,7 +133,7 @@ def _for_want_of_memory(error: Exception) -> bool:
 
 
 def _check_durable(client: Any, *, kept: bool) -> None:  # noqa: ANN401
-    """Check that the store can say what is on its disk.
+    """Check that the store can confirm what is on its disk.
 
     Raises:
         Invalid: it cannot.

@@ -13,7 +13,7 @@
 | `ew:alerts` | sorted set | time index of all alerts |
 | `ew:alerts:pending` | stream | events whose alerts were not dispatched yet |
 | `ew:sensors` | set | places of all sensors |
-| `ew:sensor:<place>` | hash | state of a sensor, its last report and what its events told of it |
+| `ew:sensor:<place>` | hash | state of a sensor, its last report and what its events show of it |
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
@@ -29,11 +29,11 @@
 | `ew:site:<site>` | hash | the same, as earlier hubs kept it: `first_ms`, `newest_ms` |
 | `ew:budget:<site>` | string | JSON of the times of a site's alerts that belong to no recurrence |
 | `ew:offers:<site>` | string | JSON of the `Offers` to a site's alert budget |
-| `ew:thresholds:<site>` | string | JSON of a site's learnt thresholds |
+| `ew:thresholds:<site>` | string | JSON of a site's estimated thresholds |
 | `ew:pinned:<site>` | hash | category to the threshold that a person set |
 | `ew:source:<source>` | string | JSON of a source; of one that became a part of another, the other's id |
 | `ew:source:<source>:episodes` | sorted set | time index of a source's episodes |
-| `ew:sources` | sorted set | all sources, by the time they were last heard |
+| `ew:sources` | sorted set | all sources, by the time they were last detected |
 | `ew:sources:<site>:<category>:<space>` | sorted set | the same of a group |
 | `ew:sources:due` | sorted set | episodes whose source is to be found, by opening |
 | `ew:sources:kept` | set | sources that are never removed |
@@ -52,7 +52,7 @@
 | `ew:out:<notifier>:held` | sorted set | alerts held back, by the time since when |
 | `ew:out:<notifier>:sent` | sorted set | alerts of the last day, by the time they were sent |
 | `ew:out:<notifier>:tries` | hash | message to its failed attempts; `reason` and `at` of the last failure |
-| `ew:out:<notifier>:dead` | stream | messages that were given up |
+| `ew:out:<notifier>:dead` | stream | messages that could not be delivered |
 | `ew:dead-letters` | stream | dead letters, without their payloads; those of earlier hubs with them |
 | `ew:dead-letter:<letter>` | string | payload of a dead letter |
 | `ew:dead-letters:of:<queue>` | sorted set | time index of a queue, which is `<place>:<kind>` |
@@ -78,7 +78,7 @@ EVENTS: Final = f"{PREFIX}:events"
 LATE: Final = f"{PREFIX}:late"
 CHANGES: Final = f"{PREFIX}:changes"
 ALERTS: Final = f"{PREFIX}:alerts"
-ALERTS_DUE: Final = f"{ALERTS}:due"
+ALERTS_PENDING: Final = f"{ALERTS}:pending"
 SENSORS: Final = f"{PREFIX}:sensors"
 SYNCED: Final = f"{PREFIX}:synced"
 ASKED: Final = f"{PREFIX}:asked"
@@ -131,7 +131,7 @@ def recent(place: str) -> str:
     return f"{PREFIX}:sensor-state:{place}"
 
 
-def heard_hours(place: str, year: int) -> str:
+def active_hours_bitmap(place: str, year: int) -> str:
     """Bitmap of the hours of a year with events of a sensor."""
     return f"{PREFIX}:active-hours:{place}:{year}"
 
@@ -177,7 +177,7 @@ def alert_offers(site: str) -> str:
 
 
 def thresholds(site: str) -> str:
-    """Learnt thresholds of a site."""
+    """Estimated thresholds of a site."""
     return f"{PREFIX}:thresholds:{site}"
 
 

@@ -4,7 +4,7 @@ They are written with the conclusion of events (`hub.store.episodes`), in its tr
 hash then is the id of its named sound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ from hub.store.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
-class HeardName:
-    """When and where a named sound was heard, over all places.
+class NameOccurrences:
+    """The occurrences of a named sound over all places.
 
     Attributes:
         times: its returns.
         clips: its clips.
-        place: where it was heard last; "" if nowhere yet.
+        place: where it was detected last; "" if nowhere yet.
         last: its latest return there.
     """
 
@@ -32,21 +32,21 @@ class HeardName:
     last: Return | None = None
 
 
-def name_log(client: Any, rows: Rows) -> NameLog:  # noqa: ANN401 - untyped
-    """The returns in the store.
+def load_returns(client: Any, rows: Rows, named: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Returns]:  # noqa: ANN401
+    """Return the stored returns of named sounds, by place and id of the named sound.
 
     Args:
-        client: answers at once, though keys are watched.
+        client: of the store.
         rows: leaves out what cannot be read.
+        named: ids of named sounds by place.
     """
-
-    def load(place: str, sound: str) -> Returns:
-        return (
-            rows.read("returns", f"{place} {sound}", returns_of, client.hget(keys.named_sound_returns(place), sound))
-            or Returns()
-        )
-
-    return NameLog(load)
+    pairs = [(place, sound) for place, sounds in named.items() for sound in sounds]
+    pipe = client.pipeline(transaction=False)
+    for place, sound in pairs:
+        pipe.hget(keys.named_sound_returns(place), sound)
+    stored = zip(pairs, pipe.execute(), strict=True)
+    read = {pair: rows.read("returns", " ".join(pair), returns_of, row) for pair, row in stored}
+    return {pair: returns for pair, returns in read.items() if returns is not None}
 
 
 def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
@@ -73,9 +73,9 @@ def _document(returns: Returns) -> list[object]:
     return [returns.times, returns.clips, kept]
 
 
-def _together(before: HeardName, place: str, own: Returns) -> HeardName:
+def _together(before: NameOccurrences, place: str, own: Returns) -> NameOccurrences:
     later = own.last is not None and (before.last is None or own.last.until_ms > before.last.until_ms)
-    return HeardName(
+    return NameOccurrences(
         before.times + own.times,
         before.clips + own.clips,
         place if later else before.place,
@@ -83,9 +83,14 @@ def _together(before: HeardName, place: str, own: Returns) -> HeardName:
     )
 
 
-def heard_at(client: Any, rows: Rows, sounds: Sequence[str], places: Sequence[str]) -> dict[str, HeardName]:  # noqa: ANN401
-    """When some named sounds were heard at some places, taken together."""
-    made = dict.fromkeys(sounds, HeardName())
+def occurrences_of(
+    client: Any,  # noqa: ANN401 - the client is untyped
+    rows: Rows,
+    sounds: Sequence[str],
+    places: Sequence[str],
+) -> dict[str, NameOccurrences]:
+    """Return the occurrences of some named sounds at some places, taken together."""
+    made = dict.fromkeys(sounds, NameOccurrences())
     if not made:
         return made
     pipe = client.pipeline(transaction=False)

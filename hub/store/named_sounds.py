@@ -16,11 +16,13 @@ import redis
 from pydantic import TypeAdapter
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NamedSound, Treatment, check_room, tidy
-from hub.domain.records import FIELDS, StoredEvent, from_redis_hash, to_redis_hash
+from hub.domain.records import StoredEvent
 from hub.store import keys
 from hub.store.audio_files import AudioFileStore
-from hub.store.events import EventStore, translated
-from hub.store.name_returns import HeardName, heard_at
+from hub.store.client import raises_unavailable
+from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
+from hub.store.events import EventStore
+from hub.store.name_returns import NameOccurrences, occurrences_of
 from shared.errors import InvalidError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -43,12 +45,12 @@ class NamedSounds:
         self._rows = archive.rows
         self._clips = clips
 
-    @translated
+    @raises_unavailable
     def version(self) -> bytes:
         """What is another after every change of a name, by whichever hub."""
         return bytes(self._redis.get(keys.NAMED_SOUNDS_VERSION) or b"")
 
-    @translated
+    @raises_unavailable
     def all(self) -> dict[str, NamedSound]:
         """All named sounds by id, the oldest first."""
         return self._read(self._redis.hgetall(keys.NAMED_SOUNDS))
@@ -57,7 +59,7 @@ class NamedSounds:
         read = [self._rows.read("name", key.decode(), _SOUND.validate_json, row) for key, row in rows.items()]
         return {one.id: one for one in sorted(filter(None, read), key=lambda one: (one.made_ms, one.id))}
 
-    @translated
+    @raises_unavailable
     def examples(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
         """Copies of examples, by the id of the named sound and of the event; those that are there and can be read."""
         wanted = list(pairs)
@@ -85,7 +87,7 @@ class NamedSounds:
             name: 1 to 60 printable characters; spaces around it are taken away.
             events: ids of 1 to 5 events.
             site: where it is looked for, `ALL_SITES` for everywhere; by default, where the events are.
-            treatment: what comes of it; by default its events show the name.
+            treatment: how it is treated; by default its events show the name.
             by: who names it.
             now_ms: the time.
             source: id of the source that the events are of, if it is known.
@@ -149,7 +151,7 @@ class NamedSounds:
 
         return self._put(sound, changed, fresh)
 
-    @translated
+    @raises_unavailable
     def remove(self, sound: str) -> NamedSound:
         """Forget a named sound, with its examples and returns.
 
@@ -166,26 +168,26 @@ class NamedSounds:
             for event in present.examples:
                 pipe.delete(keys.named_sound_example(sound, event))
             pipe.execute()
-        self._tell()
+        self._note_change()
         self._remove_clips(sound, present.examples)
         return present
 
-    def _tell(self) -> None:
-        """Have all hubs read the names anew; a full store cannot be told, and they see it at the next change."""
+    def _note_change(self) -> None:
+        """Have all hubs read the names again; if the store is full, they do so at the next change."""
         try:
             self._redis.incr(keys.NAMED_SOUNDS_VERSION)
         except redis.ResponseError as error:
-            log.warning("a change of names is not told yet", extra={"reason": str(error)})
+            log.warning("the other hubs do not read a change of names yet", extra={"reason": str(error)})
 
-    @translated
-    def heard(self, sounds: Iterable[str]) -> dict[str, HeardName]:
-        """When some named sounds were heard, over all places."""
-        return heard_at(self._redis, self._rows, list(sounds), self._places())
+    @raises_unavailable
+    def occurrences(self, sounds: Iterable[str]) -> dict[str, NameOccurrences]:
+        """Return the occurrences of some named sounds over all places."""
+        return occurrences_of(self._redis, self._rows, list(sounds), self._places())
 
     def _places(self) -> list[str]:
         return sorted(place.decode() for place in self._redis.smembers(keys.SENSORS))
 
-    @translated
+    @raises_unavailable
     def of_events(self, events: Sequence[str]) -> dict[str, str]:
         """The id of the named sound of each event that has one."""
         if not events:
@@ -195,7 +197,7 @@ class NamedSounds:
             pipe.hget(keys.event(event), "name")
         return {event: row.decode() for event, row in zip(events, pipe.execute(), strict=True) if row}
 
-    @translated
+    @raises_unavailable
     def _one(self, sound: str) -> NamedSound:
         found = self._read({sound.encode(): row} if (row := self._redis.hget(keys.NAMED_SOUNDS, sound)) else {})
         if sound not in found:
@@ -212,7 +214,7 @@ class NamedSounds:
             raise InvalidError(f"no event {', '.join(missing)} in the archive: name a sound by events that are there")
         return [found[event] for event in ids]
 
-    @translated
+    @raises_unavailable
     def _put(
         self, key: str, make: Callable[[NamedSound | None], NamedSound], fresh: Sequence[StoredEvent]
     ) -> NamedSound:

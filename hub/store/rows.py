@@ -1,6 +1,6 @@
 """Reads rows of the store as values, and leaves out those that cannot be read.
 
-A row may be of another version of this program, of a feature space that this hub was not told of, or damaged. It
+A row may be of another version of this program, of a feature space that this hub does not know, or damaged. It
 never breaks a list, a page or a start: it is logged and counted once, and left out.
 """
 

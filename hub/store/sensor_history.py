@@ -1,48 +1,74 @@
-"""Earlier episodes and traces in the store, for clips that come late; see `hub.domain.sensor_history`.
+"""Earlier episodes and traces in the store, for clips that arrive late; see `hub.domain.sensor_history`.
 
-The key of an episode that became a part of another holds the other's name, as JSON text, for a year.
+The key of an episode that became a part of another holds the other's id, as JSON text, for a year.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
 from hub.domain.episodes import Episode, episode_of, episode_row
 from hub.domain.records import LATEST_MS
-from hub.domain.sensor_history import History, Kept, Key, Trace
+from hub.domain.sensor_history import History, Key, Span, SpanRows, Trace
 from hub.domain.thresholds import MIN_THRESHOLD
 from hub.store import keys
 from hub.store.rows import Rows
 
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
 _NAMED_FOR_S: Final = 366 * 86_400
 
 
-def load(client: Any, rows: Rows, key: Key, from_ms: int, until_ms: int) -> Kept:  # noqa: ANN401 - untyped
-    """What is kept of episodes that overlap a span of time, and of traces that begin in it.
+def load_spans(client: Any, rows: Rows, spans: Collection[Span]) -> dict[Span, SpanRows]:  # noqa: ANN401 - untyped
+    """Return the stored episodes that overlap each span, and the traces that begin in it.
 
     Args:
-        client: answers at once, though keys are watched.
+        client: of the store.
         rows: leaves out what cannot be read.
-        key: place and category.
-        from_ms: begin of the span.
-        until_ms: end of the span.
+        spans: in ms since 1970 UTC.
     """
+    if not spans:
+        return {}
+    pipe = client.pipeline(transaction=False)
+    for span in spans:
+        pipe.zrevrangebyscore(keys.episodes_of(*span[:2]), span.until_ms, "-inf", start=0, num=_AT_ONCE)
+        pipe.zrangebyscore(keys.traces(*span[:2]), span.from_ms, span.until_ms)
+    answers = pipe.execute()
+    read = _episodes(client, rows, [name for ids in answers[::2] for name in ids])
+    loaded = {}
+    for span, ids, members in zip(spans, answers[::2], answers[1::2], strict=True):
+        episodes = [episode for name in ids if (episode := read.get(name)) is not None]
+        if len(ids) == _AT_ONCE and all(episode.last_ms >= span.from_ms for episode in episodes):
+            episodes += _earlier(client, rows, span)
+        traces = (rows.read("trace", member.decode(errors="replace"), _trace_from, member) for member in members)
+        loaded[span] = SpanRows(
+            [episode for episode in episodes if episode.last_ms >= span.from_ms],
+            [trace for trace in traces if trace is not None],
+        )
+    return loaded
+
+
+def _earlier(client: Any, rows: Rows, span: Span) -> list[Episode]:  # noqa: ANN401
+    """Return the episodes after the first page, newest first, until a page has one that ended before the span."""
     episodes: list[Episode] = []
-    index, start = keys.episodes_of(*key), 0
-    while ids := client.zrevrangebyscore(index, until_ms, "-inf", start=start, num=_AT_ONCE):
-        names = [name.decode() for name in ids]
-        kept = client.mget([keys.episode(name) for name in names])
-        read = (rows.read("episode", name, episode_from, row) for name, row in zip(names, kept, strict=True))
-        found = [episode for episode in read if episode is not None]
-        episodes += [episode for episode in found if episode.last_ms >= from_ms]
-        if len(ids) < _AT_ONCE or any(episode.last_ms < from_ms for episode in found):
+    index, start = keys.episodes_of(*span[:2]), _AT_ONCE
+    while ids := client.zrevrangebyscore(index, span.until_ms, "-inf", start=start, num=_AT_ONCE):
+        page = _episodes(client, rows, ids).values()
+        episodes += page
+        if len(ids) < _AT_ONCE or any(episode.last_ms < span.from_ms for episode in page):
             break
         start += len(ids)
-    members = client.zrangebyscore(keys.traces(*key), from_ms, until_ms)
-    traces = (rows.read("trace", member.decode(errors="replace"), _trace_from, member) for member in members)
-    return episodes, [trace for trace in traces if trace is not None]
+    return episodes
+
+
+def _episodes(client: Any, rows: Rows, ids: Sequence[bytes]) -> dict[bytes, Episode]:  # noqa: ANN401
+    """Return episodes by id, in the order of the ids."""
+    names = list(dict.fromkeys(ids))
+    stored = client.mget([keys.episode(name.decode()) for name in names]) if names else []
+    read = {
+        name: rows.read("episode", name.decode(), episode_from, row) for name, row in zip(names, stored, strict=True)
+    }
+    return {name: episode for name, episode in read.items() if episode is not None}
 
 
 def episode_from(row: bytes) -> Episode:

@@ -1,11 +1,11 @@
-"""What each event tells of its sensor, kept in the sensor's hash as the event is archived, whichever hub takes it.
+"""What each event shows of its sensor, kept in the sensor's hash as the event is archived, whichever hub takes it.
 
 Numbers: of its two latest boots the first and highest sequence number and how many came between; what is missing is
-added up over all boots, and what comes late is taken off again. What the sensor's state tells of its numbers counts
-too: a boot that began while the hub knew the sensor began at the number told, and the boot before the present one
-ended at the number told, once an event of the present one is there. Level: the last one; until when it lay above the
-microphone's floor; and when it last moved away from where it had stayed. Times are of receipt, as that of the last
-event is: of a backlog, or where a clock is wrong, those of capture would tell of a dead microphone.
+added up over all boots, and what comes late is taken off again. What the sensor's state reports of its numbers counts
+too: a boot that began while the hub knew the sensor began at the reported number, and the boot before the present one
+ended at the reported number, once an event of the present one is there. Level: the last one; until when it lay above
+the microphone's floor; and when it last moved away from where it had stayed. Times are of receipt: of a backlog,
+or where a clock is wrong, those of capture would show a dead microphone.
 
 `NOTE` is a part of the archive's script: it runs once for each event that is new, and never for a repeat.
 """
@@ -23,13 +23,13 @@ FIELD: Final = "signals"
 _NUMBERS: Final = struct.Struct("<11d")
 """First, highest and count of the latest boot, and of the other; missing, level, where it stayed, times in ms."""
 
-TOLD: Final = "numbers"
-"""The field of the sensor's hash with what its state told: boot, first number, boot before, last number of that."""
+REPORTED: Final = "numbers"
+"""The field with the numbers that the state reported: boot, first number, boot before, last number of that."""
 BEGAN: Final = "began"
 """The field with the boot that announced itself to the hub before its first event."""
 
 UPDATE_SIGNAL_STATS_LUA: Final = """
-local function note(known, told, began, boot, seq, ms, level, loud, steady, unit)
+local function note(known, reported, began, boot, seq, ms, level, loud, steady, unit)
   local f1, t1, c1, f2, t2, c2, missing, stay, varied, sound = seq, seq, 1, 0, 0, 0, 0, level, ms, ms
   local b1, b2, _ = boot, '-', 0
   if known and string.match(known, '^%S+ %S+ ', 89) then
@@ -50,7 +50,7 @@ local function note(known, told, began, boot, seq, ms, level, loud, steady, unit
     if math.abs(level - stay) >= steady then stay, varied = level, math.max(varied, ms) end
     if loud then sound = math.max(sound, ms) end
   end
-  local now, first, before, last = string.match(told or '', '^(%S+) (%S+) (%S+) (%S+)$')
+  local now, first, before, last = string.match(reported or '', '^(%S+) (%S+) (%S+) (%S+)$')
   first, last = tonumber(first), tonumber(last)
   if now == b1 and first and first < f1 and (b2 ~= '-' or began == b1) then
     missing, f1 = missing + f1 - first, first
@@ -87,7 +87,7 @@ class SilenceThresholds:
 
 @dataclass(frozen=True, slots=True)
 class SignalStats:
-    """What the events of a sensor told of it.
+    """What the events of a sensor show of it.
 
     Attributes:
         missing: events that were numbered and never came.
@@ -109,12 +109,12 @@ NOTHING: Final = SignalStats(0, None, "", None, None)
 
 
 def numbers_fields(state: StateMessage, known: Mapping[str, str]) -> dict[str, str]:
-    """What a state tells of its sensor's sequence numbers, as fields of the sensor's hash.
+    """Return what a state reports of its sensor's sequence numbers, as fields of the sensor's hash.
 
     Args:
         state: with a report or without.
         known: the fields `boot` and `highest_seq` as they are, those that are there: of a boot whose successor does
-            not know its last number, the last that was told to the hub is taken.
+            not know its last number, the last one that the hub received is taken.
     """
     report = state.report
     if report is None or "highest_seq" not in report.model_fields_set:  # an earlier version of the sensor
@@ -127,8 +127,8 @@ def numbers_fields(state: StateMessage, known: Mapping[str, str]) -> dict[str, s
     if report.highest_seq is None:
         fields[BEGAN] = state.boot
     if boot != state.boot or report.previous_seq is not None:  # else what the hub remembers stays
-        told = (0 if report.first_seq is None else report.first_seq, before or "-", "-" if last is None else last)
-        fields[TOLD] = " ".join(map(str, (state.boot, *told)))
+        numbers = (0 if report.first_seq is None else report.first_seq, before or "-", "-" if last is None else last)
+        fields[REPORTED] = " ".join(map(str, (state.boot, *numbers)))
     return fields
 
 

@@ -84,7 +84,7 @@ def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is un
 
 
 def _settle(drawer: Drawer) -> None:
-    """Have episodes be of the source that theirs is a part of by now, and of none if it was given up since."""
+    """Have episodes be of the source that theirs is a part of by now, and of none if it was removed since."""
     now = {name: replace(one, source=drawer.partition.resolved(one.source)) for name, one in drawer.filed.items()}
     drawer.filed = {name: one for name, one in now.items() if one.source in drawer.partition.sources}
     drawer.left |= now.keys() - drawer.filed.keys()
@@ -120,7 +120,7 @@ def _queue_episodes(pipe: Any, drawer: Drawer, opened_ms: Mapping[str, int]) -> 
 
 
 def queue_removal(pipe: Any, group: Group, names: Sequence[str], episodes: Iterable[str] = ()) -> None:  # noqa: ANN401
-    """Remove sources of a group, and what tells that some episodes are of them."""
+    """Remove sources of a group, and the membership of their episodes."""
     if names:
         pipe.delete(*(key(name) for name in names for key in (keys.source, keys.source_episodes)))
         pipe.zrem(keys.SOURCES, *names)

@@ -1,4 +1,4 @@
-"""What people say of sources: which are the same, which are different."""
+"""Apply people's verdicts to sources: which are the same, which are different."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ class SourceVerdicts:
         self._episode_store = episode_store
 
     def take(self, alert: AlertMessage, match: MatchMessage | None, *, same: bool) -> None:
-        """Join or part the sources of an alert and a match of it; where one of them has none, nothing comes of it.
+        """Join or part the sources of an alert and a match of it; where one of them has none, nothing changes.
 
         Args:
             alert: what it is about.
@@ -46,7 +46,7 @@ class SourceVerdicts:
             (self.same if same else self.part)(own.id, other.id)
 
     def leave(self, episode: str) -> bool:
-        """Have an episode be of a source of its own because a person said so; False if it is already, or of none.
+        """Have an episode be of a source of its own by a person's verdict; False if it is already, or of none.
 
         Raises:
             Unavailable: the store is away.
@@ -63,7 +63,7 @@ class SourceVerdicts:
         return next((one for one in found if one.opened_ms <= at_ms < one.last_ms), None)
 
     def join(self, first: str, second: str) -> str:
-        """Make two sources one because a person said so; return its id.
+        """Make two sources one by a person's verdict; return its id.
 
         Raises:
             Invalid: there is no such source, or the two cannot be compared.
@@ -82,7 +82,7 @@ class SourceVerdicts:
         return self._store.edit(pair[0].group, pair[0].network, (), work).partition.resolved(pair[0].id)
 
     def part(self, episode: str, other: str) -> bool:
-        """Have two episodes be of different sources because a person said so; the first leaves their source.
+        """Have two episodes be of different sources by a person's verdict; the first leaves their source.
 
         Returns:
             Whether they are now; they cannot if one of them is of no source.
@@ -104,7 +104,7 @@ class SourceVerdicts:
         return True
 
     def same(self, episode: str, other: str) -> bool:
-        """Have two episodes be of one source because a person said so.
+        """Have two episodes be of one source by a person's verdict.
 
         Returns:
             Whether they are now; they cannot if one of them is of no source, or if they cannot be compared.

@@ -19,8 +19,9 @@ from hub.domain.episodes import Episode
 from hub.domain.source_partition import Partition
 from hub.domain.sources import Member, Same, SourceRule
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from hub.store.source_rows import (
     Group,
     StoredSource,
@@ -46,13 +47,13 @@ class SourceStore:
         self._rows = archive.rows
         self._episode_store = episode_store
 
-    @translated
+    @raises_unavailable
     def get(self, name: str) -> StoredSource | None:
         """A source by its id, or by that of one that became a part of it; None if there is none."""
         found = resolved(self._redis, self._rows, [name]).get(name)
         return None if found is None else next(iter(self._stored([found])), None)
 
-    @translated
+    @raises_unavailable
     def newest(
         self,
         *,
@@ -85,28 +86,28 @@ class SourceStore:
             ]
         return chosen[:limit]
 
-    @translated
+    @raises_unavailable
     def due(self, start: int, limit: int) -> list[str]:
         """Episodes that are to be filed, the oldest first, less the first few."""
         return [name.decode() for name in self._redis.zrange(keys.SOURCES_DUE, start, start + limit - 1)]
 
-    @translated
+    @raises_unavailable
     def forget_due(self, episodes: Iterable[str]) -> None:
-        """Have some episodes be due no more: nothing is left that tells their source."""
+        """Have some episodes be due no more: their source cannot be found any more."""
         if names := list(episodes):
             self._redis.zrem(keys.SOURCES_DUE, *names)
 
-    @translated
+    @raises_unavailable
     def members(self, episodes: Iterable[str]) -> dict[str, Member]:
         """Episodes as they were filed, each with its present source; those that are of none are missing."""
         return {name: stored.member for name, stored in read_members(self._redis, self._rows, episodes).items()}
 
-    @translated
+    @raises_unavailable
     def episode_ids(self, name: str) -> list[str]:
         """All episodes of a source, the newest first."""
         return [one.decode() for one in self._redis.zrevrange(keys.source_episodes(name), 0, -1)]
 
-    @translated
+    @raises_unavailable
     def episodes(
         self, name: str, *, limit: int = 50, before_ms: int | None = None, since_ms: int | None = None
     ) -> list[Episode]:
@@ -125,19 +126,19 @@ class SourceStore:
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
     def episode(self, name: str) -> Episode | None:
-        """An episode, or the one that it became a part of, as of `Casebook.episode`."""
+        """An episode, or the one that it became a part of, as of `EpisodeStore.episode`."""
         return self._episode_store.episode(name)
 
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
-        """Episodes as they are now, as of `Casebook.standing`."""
+        """Episodes as they are now, as of `EpisodeStore.standing`."""
         return self._episode_store.standing(episodes)
 
-    @translated
+    @raises_unavailable
     def keep(self, name: str, *, kept: bool = True) -> None:
-        """Have a source never be given up, nor removed for want of episodes; or no more."""
+        """Keep a source even without episodes, or no more."""
         (self._redis.sadd if kept else self._redis.srem)(keys.SOURCES_KEPT, name)
 
-    @translated
+    @raises_unavailable
     def claim(self, space: str, network: str, for_s: float) -> bool:
         """Have a checkpoint make the identities of a feature space for a while; False while another one does."""
         self._redis.set(keys.sources_network(space), network, ex=round(for_s), nx=True)
@@ -146,7 +147,7 @@ class SourceStore:
             self._redis.expire(keys.sources_network(space), round(for_s))
         return bool(own)
 
-    @translated
+    @raises_unavailable
     def edit(
         self,
         group: Group,
@@ -202,7 +203,7 @@ class SourceStore:
         own = [one for one in stored.values() if one.network == network]
         return Drawer(group, network, partition(own), stored, read_members(pipe, self._rows, names))
 
-    @translated
+    @raises_unavailable
     def expire(self, before_ms: int) -> int:
         """Remove from sources the episodes that retention removed, then sources that have none and are not kept.
 

@@ -18,7 +18,9 @@ from pydantic_core import from_json, to_json
 from hub.domain.episodes import Episode, episode_of, episode_row
 from hub.domain.records import from_ms, to_ms
 from hub.store import keys
-from hub.store.events import EventStore, time_index_keys, translated
+from hub.store.client import raises_unavailable
+from hub.store.event_removal import time_index_keys
+from hub.store.events import EventStore
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Mender:
         self._redis = archive.client
         self._rows = archive.rows
 
-    @translated
+    @raises_unavailable
     def mend(self, now: datetime) -> int:
         """Correct events that were captured later than a time.
 

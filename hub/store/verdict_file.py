@@ -31,7 +31,7 @@ class ExportedEvent:
         event: its id.
         space: id of its feature space.
         features: uint8 [frames, dimension] of it.
-        presence: probability of each category that the hub had told.
+        presence: probability of each category that the hub had stated.
     """
 
     event: str
@@ -60,7 +60,7 @@ def with_events(
     for verdict in verdicts:
         name = verdict.match
         if name is None:
-            alert = archive.alert(verdict.alert)
+            alert = archive.alerts.get(verdict.alert)
             name = alert.matches[0].event if alert is not None else ""
         found = archive.fetch([verdict.alert, name]) if name else []
         if len(found) == 2:
@@ -97,7 +97,7 @@ def read_verdicts(path: Path) -> list[ExportedVerdict]:
 
     Raises:
         Unavailable: the file cannot be read.
-        Invalid: a line is not a verdict, told with its number.
+        Invalid: a line is not a verdict; the text names its number.
     """
     made = []
     for number, line in enumerate(read_text(path).split("\n"), 1):

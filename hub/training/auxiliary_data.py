@@ -25,4 +25,4 @@ def versions_of(space_id: str) -> Versions:
 def quiet(reader: DatasetReader) -> list[Dataset]:
     """Quiet streets in a reader's feature space, as a list of one data set or none."""
     count = QUIET.get(reader.space, 0)
-    return [quiet_streets(count, 0, reader.hearing().extractor)] if count else []
+    return [quiet_streets(count, 0, reader.feature_cache().extractor)] if count else []

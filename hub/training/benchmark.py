@@ -49,7 +49,7 @@ class Benchmark:
             raise InvalidError("one clip alone cannot be searched for among others")
 
     def first(self, count: int | None) -> "Benchmark":
-        """The same with at most so many queries, spread evenly; None: all. Halves are searched among their own."""
+        """Return the benchmark with at most `count` queries, evenly spread; None: all."""
         if count is None or count >= len(self.queries):
             return self
         chosen = np.linspace(0, len(self.queries) - 1, count).astype(np.int64)

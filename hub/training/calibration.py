@@ -27,13 +27,13 @@ MATCHES: Final = 10
 MOST_LOST: Final = 0.01
 """About one standard error of the difference of two rankings of a thousand queries."""
 NEARLY: Final = 0.001
-"""Difference of means that a thousand queries do not tell from chance."""
+"""Difference of means within chance for a thousand queries."""
 CUTS: Final = (1, 10, 100)
 QUERIES: Final = 1_200
 """Most clips set aside that are used as queries."""
 
 FEWEST: Final = 200
-"""Queries below which figures tell chance, not choices: then what is known already is kept."""
+"""Fewest queries to choose by; with fewer, the known choice stays."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -52,7 +52,7 @@ class RankingChoice:
 
 
 def choice_of(checkpoint: Checkpoint) -> RankingChoice:
-    """What was chosen for a checkpoint, as its record says; plain tags if it says nothing."""
+    """Return the choice in a checkpoint's record; plain tags if there is none."""
     return RankingChoice(*(float(checkpoint.record.get(name, 0.0)) for name in ("shift", "weight")))
 
 
@@ -107,13 +107,13 @@ def choose(
 ) -> tuple[ScoredPairs, RankingChoice, dict[RankingChoice, list[float]]]:
     """Choose a tagged network's shift, and the weight of what is added to its level.
 
-    What is best is judged by `best_of` the `figures` of each, if there are enough queries to tell.
+    `best_of` chooses by the `figures` of each, if there are enough queries.
 
     Args:
         network: did not learn the queries. Its shift is set.
         queries: clips set aside.
         database: the others.
-        known: what is chosen if there are too few queries to tell.
+        known: the choice if there are too few queries.
 
     Returns:
         All pairs as scored with that choice, the choice, and the figures of each that was tried.

@@ -93,7 +93,7 @@ def measure(
         benchmark: queries and database.
         checkpoint: file of the network.
         baselines: also tags alone, tags plus cosine and the paper's network, as committed.
-        on_query: told after each query of each method.
+        on_query: called after each query of each method.
 
     Raises:
         Invalid: a checkpoint of another feature space, or damaged; no baselines for this space.

@@ -1,14 +1,14 @@
-"""How a feature space does on sensors it never heard: recordings split by sensor, several backbones side by side.
+"""Cross-validation by sensor: quality of a feature space on unseen sensors, compared with other backbones.
 
 1. `folds`: the sensors are divided into four parts; each part's clips are queries once, answered from the others.
 2. `random`, `cosine` of mean embeddings, and linear taggers that learn the database's labels: `logmel`, `yamnet`, and
    `linear` on the feature space that is measured.
-3. `shipped`: the network that ships for the feature space. Over folds it is trained anew each time, by the same
-   recipe, without the fold's sensors: the checkpoint that ships has learnt all of them. Between two folders that you
-   give it is the checkpoint as it ships. By both; also `shipped-kind` and `shipped-source`.
+3. `shipped`: the network that ships for the feature space. Over folds it is trained again each time, by the same
+   recipe, without the fold's sensors, because the shipped checkpoint was trained on all of them. Between two given
+   folders it is the shipped checkpoint. By both; also `shipped-kind` and `shipped-source`.
 4. `halves_over_folds`: the same folds; a clip's first half is the query, answered from all clips' second halves.
 
-The backbone itself heard none of SONYC's sensors.
+The backbone was not trained on any of SONYC's sensors.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -39,20 +39,20 @@ class EmbeddedDataset:
     """The same clips in several feature spaces.
 
     Attributes:
-        ours: in the feature space that is measured.
-        others: by method, in the spaces it is compared with.
+        ours: clips in the measured feature space.
+        others: clips in the compared feature spaces, by method.
     """
 
     ours: Dataset
     others: dict[str, Dataset]
 
     def take(self, mask: npt.NDArray[np.bool_]) -> "EmbeddedDataset":
-        """The clips of a mask."""
+        """Return the clips of a mask."""
         return EmbeddedDataset(self.ours.take(mask), {name: data.take(mask) for name, data in self.others.items()})
 
 
 def embed_dataset(folder: Path, ours: DatasetReader, others: Mapping[str, DatasetReader]) -> EmbeddedDataset:
-    """Hear the recordings of a folder in all feature spaces; each reader as `hub.training.datasets` has it.
+    """Embed the recordings of a folder in all feature spaces, each with its reader.
 
     Raises:
         Unavailable: a file, or a backbone's weights, cannot be opened.
@@ -64,7 +64,7 @@ def embed_dataset(folder: Path, ours: DatasetReader, others: Mapping[str, Datase
 
 
 def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
-    """The sensors in so many parts, each named once.
+    """Divide the sensors into `count` parts.
 
     Raises:
         Invalid: fewer sensors than parts.
@@ -77,7 +77,7 @@ def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
 
 
 def divided(data: Dataset, seed: int = 0, divisions: int = 1) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-    """Every fold of every division: its number, and which clips are asked, bool [n].
+    """Yield every fold of every division: its number, and the mask of its query clips, bool [n].
 
     Args:
         data: all clips.
@@ -90,31 +90,31 @@ def divided(data: Dataset, seed: int = 0, divisions: int = 1) -> Iterator[tuple[
 
 
 def over_folds(
-    heard: EmbeddedDataset, fit: Fit, *, name: str = SHIPPED, seed: int = 0, divisions: int = 1
+    clips: EmbeddedDataset, fit: Fit, *, name: str = SHIPPED, seed: int = 0, divisions: int = 1
 ) -> Iterator[Part]:
-    """One part per fold of each division.
+    """Yield one part per fold of each division.
 
     Args:
-        heard: all clips.
+        clips: all clips.
         fit: trains the network of the feature space.
         name: of this method.
         seed: of the first division and of `random`.
         divisions: ways in which the sensors are divided into folds, each with the next seed.
     """
-    for number, asked in divided(heard.ours, seed, divisions):
-        network = fit(heard.ours.take(~asked))
-        part = between(heard.take(asked), heard.take(~asked), {name: network}, number)
+    for number, asked in divided(clips.ours, seed, divisions):
+        network = fit(clips.ours.take(~asked))
+        part = between(clips.take(asked), clips.take(~asked), {name: network}, number)
         yield replace(part, numbers=np.flatnonzero(asked))
 
 
 def halves_over_folds(
     whole: Dataset, halves: Benchmark, fit: Fit, *, name: str = SHIPPED, seed: int = 0, divisions: int = 1
 ) -> Iterator[Part]:
-    """One part per fold of each division, whose queries are the first halves of the fold's clips.
+    """Yield one part per fold of each division, whose queries are the first halves of the fold's clips.
 
     Args:
         whole: all clips.
-        halves: the same clips in the same order, as `Reader.halves` cuts them.
+        halves: the same clips in the same order, as `DatasetReader.halves` cuts them.
         fit: trains the network of the feature space on whole clips.
         name: of this method.
         seed: of the first division and of `random`.
@@ -130,7 +130,7 @@ def halves_over_folds(
 def between(
     queries: EmbeddedDataset, database: EmbeddedDataset, networks: Mapping[str, Checkpoint], seed: int = 0
 ) -> Part:
-    """Queries of one folder answered from another's clips, by networks as they are, by their names.
+    """Answer the queries of one folder from another's clips, by the given networks.
 
     Raises:
         Invalid: a folder without clips.
@@ -139,9 +139,9 @@ def between(
     methods: dict[str, Rank] = {"random": by_chance(benchmark, seed), "cosine": by_cosine(benchmark)}
     presence: dict[str, npt.NDArray[np.floating]] = {}
     for name, clips in (queries.others | {"linear": queries.ours}).items():
-        learnt = (database.others | {"linear": database.ours})[name]
-        tagger = LinearProbe.of(learnt)
-        methods[name] = by_linear_tagger(Benchmark(clips, learnt), tagger)
+        labelled = (database.others | {"linear": database.ours})[name]
+        tagger = LinearProbe.of(labelled)
+        methods[name] = by_linear_tagger(Benchmark(clips, labelled), tagger)
         presence[name] = tagger.tags(clips)
     part = part_of(benchmark, methods, networks)
     for name, network in networks.items():

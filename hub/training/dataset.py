@@ -181,8 +181,8 @@ def with_domain(data: Dataset) -> Dataset:
 
     Synthetic scenes and single sounds then only help to learn.
     """
-    heard = np.char.startswith(data.groups, "sensor-")
-    return data if data.domain is not None or not heard.any() else replace(data, domain=heard)
+    of_sensors = np.char.startswith(data.groups, "sensor-")
+    return data if data.domain is not None or not of_sensors.any() else replace(data, domain=of_sensors)
 
 
 def assembled(

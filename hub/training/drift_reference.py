@@ -1,4 +1,4 @@
-"""What the clips that a network learnt from are like, for its record: a hub tells how unlike them a place is."""
+"""Statistics of a network's training clips for its record, as the reference for drift detection."""
 
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ from hub.training.dataset import Dataset
 
 
 def add_drift_reference(checkpoint: Checkpoint, clips: Dataset) -> Checkpoint:
-    """A checkpoint whose record tells how presence and embeddings of the clips it learnt from are distributed.
+    """Return the checkpoint with the distribution of presence and embeddings of its training clips in the record.
 
     Args:
         checkpoint: a trained network.
-        clips: what it learnt from; those that are not of its domain are left out.
+        clips: its training clips; those outside its domain are left out.
     """
-    learnt = clips.take(clips.in_domain)
+    in_domain = clips.take(clips.in_domain)
     scorer = Scorer(checkpoint)
-    presence = scorer.presence(scorer.embed(learnt.features))
-    reference = Reference.from_sample(presence, learnt.features, spans=len(learnt))
+    presence = scorer.presence(scorer.embed(in_domain.features))
+    reference = Reference.from_sample(presence, in_domain.features, spans=len(in_domain))
     return replace(checkpoint, record={**checkpoint.record, "reference": reference.document()})

@@ -57,8 +57,8 @@ def fit_members(
         config: the network's shape.
         plan: how to train.
         run: named in each epoch.
-        on_epoch: told after each epoch.
-        on_step: told after each step.
+        on_epoch: called after each epoch.
+        on_step: called after each step.
         measure: gives mAP_8@10 and mAP_7@10 after each epoch.
         state: file, with the member's number appended, that is replaced after each epoch, before `on_epoch`. If it
             is there already, training goes on from it. It stays, for the caller to remove once the network is safe.
@@ -101,8 +101,8 @@ def fit_members(
         members.append(network)
         history += epochs
     if start is not None:
-        for learnt, first in zip(members, split_members(start), strict=True):
-            _draw_back(learnt, first, plan.kept)
+        for trained, first in zip(members, split_members(start), strict=True):
+            _draw_back(trained, first, plan.kept)
     network = stack_members(members).eval()
     _set_projection(network, clips, np.flatnonzero(data.in_domain))
     return network.requires_grad_(False), history
@@ -123,7 +123,7 @@ def _fit_member(
     state: Path | None,
     mark: str,
 ) -> tuple[TaggingEnsemble, list[TaggedEpoch]]:
-    """Train one member; `mark` tells its state from that of another training. See `fit`."""
+    """Train one member; `mark` distinguishes its state from that of another training. See `fit`."""
     torch.manual_seed(seed_of(np.random.default_rng([plan.seed, member])))
     network = TaggingEnsemble(config)
     if start is not None:

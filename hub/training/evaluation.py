@@ -70,7 +70,7 @@ class Evaluation:
             `top` ten of each query, by the curves of matches): how well P(agreement >= s) held.
         sources: per method of a checkpoint with an identity, and kind of pairs: how well P(same source) held.
         queries: how many clips were asked.
-        presence: per method that tags, how well it tells which queries contain a category: AUC by category, of those
+        presence: per method that tags, how well it detects a category in queries: AUC by category, of those
             that some queries contain and some do not.
     """
 
@@ -97,8 +97,8 @@ class Evaluation:
             figures = {"map": row.map, "low": row.low, "high": row.high}
             if row.fine is not None:
                 figures["fine"] = row.fine
-            told = {"method": row.method, "s": row.s, "K": row.K, "queries": row.queries}
-            rows.append(told | {name: round(value, 4) for name, value in figures.items()})
+            entry = {"method": row.method, "s": row.s, "K": row.K, "queries": row.queries}
+            rows.append(entry | {name: round(value, 4) for name, value in figures.items()})
         rows += [found.document() for found in self.recalls]
         calibration: list[dict[str, Any]] = [
             {"method": method, "s": s, "pairs": pairs, "ece": round(kept.error(), 4), "bins": kept.bins()}
@@ -110,10 +110,10 @@ class Evaluation:
             for asked in self.asked
             for (method, pairs), kept in self.sources.items()
         ]
-        told_of: dict[str, Any] = {"presence": self.presence} if self.presence else {}
+        extra: dict[str, Any] = {"presence": self.presence} if self.presence else {}
         if self.asked:
-            told_of["asked"] = [asked.document() for asked in self.asked]
-        return {"results": rows, "calibration": calibration} | told_of
+            extra["asked"] = [asked.document() for asked in self.asked]
+        return {"results": rows, "calibration": calibration} | extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def evaluate_parts(
 
     Args:
         parts: with the same methods; each query is answered from its own part's database.
-        on_query: told after each query of each method, queries numbered through all parts.
+        on_query: called after each query of each method, queries numbered through all parts.
 
     Returns:
         One row per method, s, K and kind of queries of which there are any, and the recall of sources.
@@ -267,10 +267,10 @@ def _watch_kind(
     among = part.benchmark.among(query)
     scores = part.levels.get(method, part.methods[method])(query)
     for s in S:
-        came, said = agreed >= s, calibration.at_least(s)(scores)
-        found.reliability.setdefault((method, s, "all"), Reliability()).add(said[among], came[among])
-        said = calibration.at_least(s, match=True)(scores[top])
-        found.reliability.setdefault((method, s, "top"), Reliability()).add(said, came[top])
+        came, probability = agreed >= s, calibration.at_least(s)(scores)
+        found.reliability.setdefault((method, s, "all"), Reliability()).add(probability[among], came[among])
+        probability = calibration.at_least(s, match=True)(scores[top])
+        found.reliability.setdefault((method, s, "top"), Reliability()).add(probability, came[top])
 
 
 def _watch_source(

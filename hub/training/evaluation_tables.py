@@ -1,4 +1,4 @@
-"""What `evaluate` tells people: tables on the terminal."""
+"""Tables of `evaluate` on the terminal."""
 
 import typer
 from rich.table import Table
@@ -51,7 +51,7 @@ def _show_recalls(found: Evaluation, title: str) -> None:
 
 
 def _show_presence(found: Evaluation) -> None:
-    table = Table(title="how well categories of a query are told (AUC; .5 is chance)")
+    table = Table(title="detection of the categories of a query (AUC; .5 is chance)")
     names = list(dict.fromkeys(name for quality in found.presence.values() for name in quality))
     for column in ("method", *names):
         table.add_column(column)

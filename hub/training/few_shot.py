@@ -87,12 +87,12 @@ class Accuracy:
 
     def document(self) -> dict[str, Any]:
         """As JSON values; figures to four digits."""
-        told: dict[str, Any] = {"method": self.method, "measure": "few-shot", "rule": self.rule}
-        told |= {"examples": self.examples, "fold": self.fold}
+        entry: dict[str, Any] = {"method": self.method, "measure": "few-shot", "rule": self.rule}
+        entry |= {"examples": self.examples, "fold": self.fold}
         if self.examples == 0:
-            told = {"method": self.method, "measure": self.rule, "K": 1, "fold": self.fold}
+            entry = {"method": self.method, "measure": self.rule, "K": 1, "fold": self.fold}
         figures = {"accuracy": self.accuracy, "low": self.low, "high": self.high}
-        return told | {name: round(value, 4) for name, value in figures.items()}
+        return entry | {name: round(value, 4) for name, value in figures.items()}
 
 
 def few_shot(

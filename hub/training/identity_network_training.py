@@ -70,7 +70,7 @@ class IdentityPlan:
             raise InvalidError("weights lie in [0, 100], floors of cosines in [-1, 1)")
 
     def steps_of(self, clips: int) -> int:
-        """Steps of the optimiser for so many clips."""
+        """Return the number of optimiser steps for a number of clips."""
         return self.steps if self.steps is not None else STEPS_OF_MANY * (clips >= MANY)
 
 
@@ -79,7 +79,7 @@ def learn(
     config: IdentityConfig,
     plan: IdentityPlan,
     start: IdentityNetwork | None = None,
-    told: Callable[[float], None] = lambda _: None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> IdentityNetwork:
     """One identity network, in eval mode, gradients off; with one torch thread the same again.
 
@@ -88,7 +88,7 @@ def learn(
         config: its shape.
         plan: how.
         start: where it starts; None: whitening within pairs.
-        told: share done, in [0, 1].
+        progress: called with the share done, in [0, 1].
     """
     rng = np.random.default_rng(plan.seed)
     network = IdentityNetwork(config)
@@ -109,8 +109,8 @@ def learn(
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        told((step + 1) / steps)
-    told(1.0)
+        progress((step + 1) / steps)
+    progress(1.0)
     return network.requires_grad_(requires_grad=False).eval()
 
 

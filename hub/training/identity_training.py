@@ -1,8 +1,8 @@
-"""Teaching a checkpoint its identity, and measuring what it says.
+"""Training of a checkpoint's identity, and its calibration.
 
-Parts of the clips, no group divided, are set aside in turn, until there are queries enough: an identity that learnt
-the others (`identity_learning`) tells for each half of a clip which half is the other. That gives the curves of
-P(same source), and how well it does. Then another learns everything.
+Parts of the clips, no group divided, are set aside in turn until there are enough queries. An identity trained on the
+other clips (`identity_network_training`) searches for the other half of each half of a clip. This gives the curves of
+P(same source) and the quality. The final identity is then trained on all clips.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ from shared.errors import InvalidError
 from shared.feature_space import EARWITNESS_SMALL, VGGISH
 
 FEWEST: Final = 20
-"""Clips that can be learnt from."""
+"""Smallest number of clips to train on."""
 WORTHS: Final = {VGGISH.id: (0.65, 0.75), EARWITNESS_SMALL.id: (0.5, 0.68)}
 """Weight and floor of the feature spaces that ship; of others `WORTH`."""
 _ASKED: Final = 2_000
 """Queries that are enough to measure with."""
 _DATABASE: Final = 5_000
 
-Told = Callable[[str, float], None]
-"""Called with (what is going on, share of it done in [0, 1])."""
+ProgressFn = Callable[[str, float], None]
+"""Called with (current step, share of it done in [0, 1])."""
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
@@ -50,16 +50,16 @@ def teach(
     plan: IdentityPlan | None = None,
     *,
     start: Identity | None = None,
-    told: Told = lambda *_: None,
+    progress: ProgressFn = lambda *_: None,
 ) -> Checkpoint:
-    """The checkpoint with an identity, and in its record how well that does on clips set aside.
+    """Train an identity and return the checkpoint with it; the record states its quality on held-out clips.
 
     Args:
         checkpoint: of any network; an identity that it has is replaced.
-        data: clips like those that will be searched, of its feature space. Labels of categories are not looked at.
+        data: clips like those that will be searched, of its feature space. Labels of categories are not used.
         plan: how; None: `plan_of` the checkpoint.
         start: an identity whose network learning starts from; None: whitening within these clips.
-        told: progress.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
         Invalid: another feature space, too few clips or groups, or a start of another shape.
@@ -79,11 +79,11 @@ def teach(
         if sum(len(own) for _, own in found) >= _ASKED:
             break
 
-        def heard(share: float, number: int = number) -> None:
-            told(f"measuring, part {number + 1} of {plan.parts}", share)
+        def report(share: float, number: int = number) -> None:
+            progress(f"measuring, part {number + 1} of {plan.parts}", share)
 
-        found.append(_cosines(learn(data.take(~aside), config, plan, begin, heard), data, aside, plan.seed))
-    network = learn(data, config, plan, begin, lambda share: told("teaching", share))
+        found.append(_cosines(learn(data.take(~aside), config, plan, begin, report), data, aside, plan.seed))
+    network = learn(data, config, plan, begin, lambda share: progress("training", share))
     most = min(cosines.shape[1] for cosines, _ in found)
     cosines, own = np.concatenate([one[:, :most] for one, _ in found]), np.concatenate([one for _, one in found])
     about = {"plan": asdict(plan), "clips": len(data)} | measure(cosines, own)
@@ -106,8 +106,8 @@ def _cosines(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Of halves of clips set aside with the other halves of all, and which of these is theirs.
 
-    If there are clips of sensors, only they are asked: a single sound of 5 s is heard twice over, which makes its
-    halves the same sound.
+    If there are clips of sensors, only they are queries: a single sound of 5 s is repeated, so that its halves are
+    the same sound.
     """
     sensors = np.char.startswith(data.groups, "sensor-")
     aside = aside & sensors if sensors.any() else aside

@@ -25,7 +25,7 @@ class LinearProbe:
     """Weights of the eight categories.
 
     Attributes:
-        mean: float64 [2 * dimension], of the clips learnt.
+        mean: float64 [2 * dimension], of the training clips.
         deviation: float64 [2 * dimension].
         weight: float64 [2 * dimension, 8].
         bias: float64 [8].
@@ -38,7 +38,7 @@ class LinearProbe:
 
     @classmethod
     def of(cls, data: Dataset) -> "LinearProbe":
-        """Learnt from clips; the same clips give the same tagger."""
+        """Fit the tagger to clips; the same clips give the same tagger."""
         values = _pooled(data)
         mean, deviation = values.mean(dim=0), values.std(dim=0, correction=min(1, len(values) - 1)) + 1e-3
         values, labels = (values - mean) / deviation, torch.from_numpy(data.labels).double()

@@ -4,7 +4,7 @@ For each category and each target clip, some partners are in the same situation 
 the category, or neither does) and as many are in the opposite one (one of the two contains it).
 
 The paper draws 30 + 30 partners once, over all clips (`draw_pairs`). For a large set that is millions of pairs;
-there, draw one or two partners among part of the clips, fresh each epoch (`draw_pooled`): no pair is learnt by heart.
+there, draw one or two partners among part of the clips, fresh each epoch (`draw_pooled`): no pair is fixed.
 
 Source: the paper, section 4.2.
 """

@@ -44,7 +44,7 @@ def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]], c
 
 
 def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]]) -> None:
-    """What came true against what was said, per bin; a perfect calibration is the diagonal.
+    """Plot the share that came true against the predicted probability, per bin; perfect calibration is the diagonal.
 
     Args:
         path: SVG file to write.
@@ -60,7 +60,7 @@ def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]])
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
         sizes = [10 + 90 * (entry["pairs"] / most) ** 0.5 for entry in found]
         axes.scatter([entry["said"] for entry in found], [entry["came"] for entry in found], s=sizes, alpha=0.8)
-        axes.set(title=title, xlabel="probability said", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
+        axes.set(title=title, xlabel="predicted probability", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
         axes.grid(alpha=0.3)
 
     _panels(path, panels, draw, len(panels), legend=False)

@@ -68,7 +68,7 @@ FEEDBACK_TIMES: Final = 5
 """How often each clip that people gave a verdict on is there: it is of the very place the network will serve."""
 
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")
-"""Sensors and fold that never train a shipped checkpoint, so that its card can say how it does on them."""
+"""Sensors and fold that never train a shipped checkpoint, so that its card can state its quality on them."""
 
 FEWEST_HELD: Final = 20
 """Clips held out that a calibration can be measured on."""
@@ -144,7 +144,7 @@ def load_data(
     if started:
         parts += quiet(reader)
     if sources.scenes:
-        parts.append(synthesise(sources.scenes, seed, reader.hearing().extractor, reader.tick))
+        parts.append(synthesise(sources.scenes, seed, reader.feature_cache().extractor, reader.tick))
     if sources.feedback is not None:
         parts.append(load_feedback(sources.feedback, reader.space, FEEDBACK_TIMES))
     data = joined(parts)
@@ -165,8 +165,8 @@ def run_training(
         data: what to learn.
         aside: clips held out; the paper's networks are calibrated on them if they are enough.
         order: what to train.
-        on_epoch: told after each epoch.
-        on_step: told after each step.
+        on_epoch: called after each epoch.
+        on_step: called after each step.
 
     Raises:
         Invalid: too few clips, or a value outside its range.
@@ -215,15 +215,15 @@ def run_training(
     )
     dropout = DROPOUT.get(space.id, USUAL_DROPOUT)
     network: NetworkConfig = replace(variant(order.method, space.id).network, dropout=dropout)
-    learnt = data.take(data.in_domain)
-    trained = train(learnt, network, plan, state=order.state, on_epoch=on_epoch, on_step=on_step)
+    in_domain = data.take(data.in_domain)
+    trained = train(in_domain, network, plan, state=order.state, on_epoch=on_epoch, on_step=on_step)
     if len(aside) < FEWEST_HELD:
         return trained
-    return replace(trained, calibration=calibrate(score_all(trained, aside, learnt), 0.0))
+    return replace(trained, calibration=calibrate(score_all(trained, aside, in_domain), 0.0))
 
 
 def default_initialisation(space_id: str, method: str) -> Checkpoint | None:
-    """The checkpoint that training starts from if nothing else is said: one that knows sounds but no street."""
+    """Return the checkpoint from which training starts by default: one trained on sounds, not on a street."""
     return (
         load(baseline_checkpoint(space_id, "start")) if (space_id, method) == (EARWITNESS_SMALL.id, TAGGED) else None
     )
@@ -245,7 +245,7 @@ def _shortened(plan: TaggedPlan, epochs: int | None) -> TaggedPlan:
 
 
 def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
-    """How well a checkpoint tells which categories a clip contains: AUC per category.
+    """Compute how well a checkpoint tags the categories of a clip: AUC per category.
 
     Categories that all clips or none contain are left out; `pairs` is the AUC of P(both) over all
     categories of random pairs of different clips, against what they truly share.
@@ -268,7 +268,7 @@ def presence_quality(checkpoint: Checkpoint, data: Dataset) -> dict[str, float]:
 
 
 def record_metadata(checkpoint: Checkpoint, sources: Sources, aside: Dataset) -> dict[str, Any]:
-    """What a checkpoint's record says of its data: sources, and quality per group held out."""
+    """Return the data entries of a checkpoint's record: sources, and quality per held-out group."""
     groups = sorted(set(aside.groups.tolist()))
     quality = {group: presence_quality(checkpoint, aside.take(aside.groups == group)) for group in groups}
     return {
@@ -285,9 +285,9 @@ def record_metadata(checkpoint: Checkpoint, sources: Sources, aside: Dataset) ->
 def format_epoch(epoch: Epoch | TaggedEpoch) -> str:
     """One epoch in a line."""
     run = f"{epoch.run} member {epoch.member} " if isinstance(epoch, TaggedEpoch) else ""
-    told = f"{run}{epoch.stage} {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}"
+    text = f"{run}{epoch.stage} {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}"
     if isinstance(epoch, Epoch) and epoch.validation_loss is not None:
-        told += f", validation {epoch.validation_loss:.4f}"
+        text += f", validation {epoch.validation_loss:.4f}"
     if epoch.map_8 is not None and epoch.map_7 is not None:
-        told += f", mAP_8@10 {epoch.map_8:.3f}, mAP_7@10 {epoch.map_7:.3f}"
-    return told
+        text += f", mAP_8@10 {epoch.map_8:.3f}, mAP_7@10 {epoch.map_7:.3f}"
+    return text

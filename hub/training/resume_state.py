@@ -91,5 +91,5 @@ def read(path: Path, run: str) -> ResumeState | None:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InvalidError(f"{path} is not a training state of format {FORMAT}")
     if found["run"] != run:
-        raise InvalidError(f"{path} is of a training with other data, network or plan; remove it to begin anew")
+        raise InvalidError(f"{path} is of a training with other data, network or plan; remove it to start again")
     return ResumeState(found["network"], found["optimiser"], found["history"], found["average"])

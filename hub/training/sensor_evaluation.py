@@ -1,4 +1,4 @@
-"""`evaluate` by sensor: hears recordings in the feature spaces to compare, and trains what has to be trained."""
+"""Evaluation by sensor: embed recordings in the compared feature spaces, and train networks per fold."""
 
 import tempfile
 from collections.abc import Callable
@@ -28,10 +28,10 @@ class SensorEvaluation:
 
     Args:
         space: id of the feature space.
-        weights_dir: VGGish's weights, to hear recordings as VGGish.
-        cache: where features are kept; None: nowhere.
-        tick: told after each clip that is heard.
-        tell: told in words what happens.
+        weights_dir: folder of VGGish's weights, to embed recordings with VGGish.
+        cache: folder in which features are kept; None: not kept.
+        tick: called after each embedded clip.
+        report: called with a line on each step.
 
     Attributes:
         reader: reads folders in that feature space.
@@ -43,26 +43,26 @@ class SensorEvaluation:
         weights_dir: Path,
         cache: Path | None,
         tick: Callable[[], None],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.reader = DatasetReader(space, weights_dir, cache, tick)
         self._tick = tick
-        self._tell = tell
+        self._report = report
         self._beside: list[Dataset] | None = None
         self._fitted: dict[tuple[int, str], Checkpoint] = {}
 
     def over_folds(
         self, folder: Path, checkpoint: Path | None, *, seed: int, divisions: int, on_query: OnQuery
     ) -> Evaluation:
-        """Four folds by sensor; without a checkpoint the shipped network is trained anew in each.
+        """Evaluate four folds by sensor; without a checkpoint the shipped network is trained again in each.
 
         Raises:
             Unavailable: a file cannot be opened.
             Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
-        heard = self._hear(folder, self._learning(checkpoint))
+        clips = self._embed(folder, self._learning(checkpoint))
         name, fit = self._network(checkpoint, seed)
-        parts = over_folds(heard, fit, name=name, seed=seed, divisions=divisions)
+        parts = over_folds(clips, fit, name=name, seed=seed, divisions=divisions)
         return evaluate_parts(parts, on_query=on_query)
 
     def halves(
@@ -88,14 +88,14 @@ class SensorEvaluation:
         """
         name, network = network_of(self.reader.space, checkpoint)
         return evaluate_parts(
-            [between(self._hear(queries), self._hear(database), {name: network})], on_query=on_query
+            [between(self._embed(queries), self._embed(database), {name: network})], on_query=on_query
         )
 
     def _learning(self, checkpoint: Path | None) -> DatasetReader:
         """The reader of clips that a network learns if none is given: with versions of them."""
         return self.reader if checkpoint else replace(self.reader, made=versions_of(self.reader.space))
 
-    def _hear(self, folder: Path, reader: DatasetReader | None = None) -> EmbeddedDataset:
+    def _embed(self, folder: Path, reader: DatasetReader | None = None) -> EmbeddedDataset:
         others = {"logmel": DatasetReader(LOGMEL.id, cache=self.reader.cache, tick=self._tick)}
         with tempfile.TemporaryDirectory(prefix="earwitness-") as made:
             try:
@@ -104,7 +104,7 @@ class SensorEvaluation:
                 space = register_backbone(yamnet(Path(made))).id
                 others["yamnet"] = DatasetReader(space, cache=self.reader.cache, tick=self._tick)
             except (ImportError, UnavailableError) as error:
-                self._tell(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
+                self._report(f"yamnet is left out: {error}; pip install 'earwitness[distil]'")
             return embed_dataset(folder, reader or self.reader, others)
 
     def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
@@ -129,13 +129,13 @@ class SensorEvaluation:
         fitted = recipes.run_training(
             *without(joined([data, *self._beside]), ()),
             recipes.TrainingSpec(method, seed, start=start),
-            on_epoch=lambda epoch: self._tell(recipes.format_epoch(epoch)) if epoch.number == epoch.of else None,
+            on_epoch=lambda epoch: self._report(recipes.format_epoch(epoch)) if epoch.number == epoch.of else None,
             on_step=lambda _stage, _number, _share: None,
         )
-        return self._taught(fitted, data, seed, None if start is None else start.identity)
+        return self._with_identity(fitted, data, seed, None if start is None else start.identity)
 
-    def _taught(self, fitted: Checkpoint, data: Dataset, seed: int, start: Identity | None) -> Checkpoint:
-        """The network with an identity that learnt the same clips, as the `identity` command teaches it.
+    def _with_identity(self, fitted: Checkpoint, data: Dataset, seed: int, start: Identity | None) -> Checkpoint:
+        """Return the network with an identity trained on the same clips, as the `identity` command does.
 
         Its weight is that of the shipped checkpoint's identity, else the usual one of the feature space.
         """
@@ -147,5 +147,5 @@ class SensorEvaluation:
         try:
             return teach(fitted, data, plan, start=start)
         except InvalidError as error:
-            self._tell(f"searches by source are left out: {error}")
+            self._report(f"searches by source are left out: {error}")
             return fitted

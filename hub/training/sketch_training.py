@@ -1,10 +1,10 @@
-"""Teaching a Siamese checkpoint its sketch: vectors whose inner product imitates the pair score.
+"""Training of a Siamese checkpoint's sketch: vectors whose inner product imitates the pair score.
 
 1. Some clips are set aside. The others, half as they are and half recombined, are queries and events.
-2. In blocks of their own clips, the checkpoint scores all queries against all events, once: that is what is learnt.
+2. In blocks of their own clips, the checkpoint scores all queries against all events once. They are the target.
 3. A step takes some queries and some events. Only the top of a ranking matters to a search: the loss is the
    cross-entropy of two softmaxes over events, one of the ranks at a low temperature, one of the inner products.
-4. The clips set aside, recombined anew, tell how many candidates the sketch needs.
+4. Recombinations of the clips set aside show how many candidates the sketch needs.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from shared.taxonomy import COUNT
 
 CANDIDATES: Final = (100, 300, 1_000, 3_000)
 _STEEP: Final = 20.0
-"""Factor of the inner products in their softmax. Only their order matters; begun steep, they are learnt sooner."""
+"""Factor of the inner products in their softmax. Only their order matters; a steep start trains faster."""
 _ASKED: Final = 200
 _ARCHIVE: Final = 30_000
 _Block = tuple[Tensor, Tensor, Tensor]
@@ -38,7 +38,7 @@ _Block = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class SketchPlan:
-    """How to teach a sketch.
+    """Hyperparameters of a sketch.
 
     Attributes:
         seed: fixes all randomness.
@@ -81,12 +81,12 @@ class SketchPlan:
             raise InvalidError("the share set aside lies in (0, 1)")
 
 
-Told = Callable[[str, float], None]
-"""Called with (what is going on, share of it done in [0, 1])."""
+ProgressFn = Callable[[str, float], None]
+"""Called with (current step, share of it done in [0, 1])."""
 
 
 def train_sketch(
-    checkpoint: Checkpoint, features: Features, plan: SketchPlan | None = None, told: Told = lambda *_: None
+    checkpoint: Checkpoint, features: Features, plan: SketchPlan | None = None, progress: ProgressFn = lambda *_: None
 ) -> Checkpoint:
     """The checkpoint with a sketch, and in its record how many candidates it needs.
 
@@ -94,7 +94,7 @@ def train_sketch(
         checkpoint: of a Siamese network; a sketch that it has is replaced.
         features: uint8 [n, frames, dimension] of clips like those that will be searched.
         plan: how.
-        told: progress.
+        progress: called with the current step and its share done, in [0, 1].
 
     Raises:
         Invalid: fewer than 20 clips.
@@ -112,12 +112,12 @@ def train_sketch(
     blocks = []
     for number in range(plan.blocks):
         blocks.append(_block(scorer, known, plan, rng))
-        told("scoring", (number + 1) / plan.blocks)
-    network = _learnt(plan, checkpoint, blocks, told)
-    taught = replace(checkpoint, sketch=network.requires_grad_(False).eval())
-    measured = _measured(Scorer(replace(taught, identity=None)), aside, rng, told)
+        progress("scoring", (number + 1) / plan.blocks)
+    network = _train(plan, checkpoint, blocks, progress)
+    trained = replace(checkpoint, sketch=network.requires_grad_(False).eval())
+    measured = _measured(Scorer(replace(trained, identity=None)), aside, rng, progress)
     record = {**checkpoint.record, "sketch": {"plan": asdict(plan), "clips": len(features), "recall": measured}}
-    return replace(taught, record=record)
+    return replace(trained, record=record)
 
 
 def _clips(features: Features, count: int, rng: np.random.Generator) -> Features:
@@ -134,7 +134,7 @@ def _block(scorer: Scorer, known: Features, plan: SketchPlan, rng: np.random.Gen
     return (torch.from_numpy(queries).half(), torch.from_numpy(events).half(), torch.from_numpy(wanted).half())
 
 
-def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told: Told) -> SketchNetwork:
+def _train(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], progress: ProgressFn) -> SketchNetwork:
     shape = checkpoint.network.config
     network = SketchNetwork(SketchConfig(shape.steps, shape.width, plan.each, plan.hidden, plan.values))
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-3)
@@ -152,17 +152,17 @@ def _learnt(plan: SketchPlan, checkpoint: Checkpoint, blocks: list[_Block], told
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        told("teaching", (step + 1) / plan.steps)
+        progress("training", (step + 1) / plan.steps)
     return network.eval()
 
 
-def _measured(scorer: Scorer, aside: Features, rng: np.random.Generator, told: Told) -> dict[str, float]:
+def _measured(scorer: Scorer, aside: Features, rng: np.random.Generator, progress: ProgressFn) -> dict[str, float]:
     """Recall of the exact ten best among the first candidates of the sketch, by number of candidates."""
     index = MemoryIndex(scorer)
     features = splice_clips(aside, min(_ARCHIVE, 100 * len(aside)), rng)
     index.add([IndexEntry(str(n), "", n, 0.0, (0.0,) * COUNT) for n in range(len(features))], scorer.embed(features))
     queries = [Query(towers, DEPTH) for towers in scorer.embed(aside[:_ASKED])]
-    told("measuring", 0.0)
+    progress("measuring", 0.0)
     positions = [found for found, _ in index.view().measured(scorer, queries)]
-    told("measuring", 1.0)
+    progress("measuring", 1.0)
     return {str(n): round(float(np.mean([(p < n).mean() for p in positions])), 4) for n in CANDIDATES}

@@ -1,6 +1,6 @@
 """How often a search finds the same source again: recall at K, and whether P(same source) holds.
 
-Two clips have the same source if `labels.csv` says so (`same-source`), or if they are the halves of one clip
+Two clips have the same source if `labels.csv` states it (`same-source`), or if they are the halves of one clip
 (`other-half`).
 """
 
@@ -43,9 +43,9 @@ class Found:
 
     def document(self) -> dict[str, Any]:
         """As JSON values; figures to four digits."""
-        told = {"method": self.method, "measure": self.measure, "K": self.K}
+        entry = {"method": self.method, "measure": self.measure, "K": self.K}
         figures = {"recall": self.recall, "low": self.low, "high": self.high}
-        return told | {name: round(value, 4) for name, value in figures.items()}
+        return entry | {name: round(value, 4) for name, value in figures.items()}
 
 
 @dataclass(frozen=True, slots=True)

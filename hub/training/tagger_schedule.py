@@ -99,7 +99,7 @@ class TaggedEpoch:
 
     Attributes:
         run: `validate` while a part is set aside, `final` on everything.
-        member: which of the members learnt, from 1.
+        member: number of the trained member, from 1.
         stage: `pretrain` or `tune`.
         number: from 1.
         of: epochs of this stage.
@@ -124,7 +124,7 @@ Step = Callable[[str, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """A stage; chances float64 [n] say how likely each clip is drawn in it."""
+    """A stage; chances float64 [n] are the probabilities of drawing each clip."""
 
     name: str
     stage: Stage
@@ -161,7 +161,7 @@ def train_stage(
         lesson: the stage.
         number: of the epoch, from 1.
         rng: source of all randomness of this epoch.
-        on_step: told after each step.
+        on_step: called after each step.
 
     Returns:
         The mean loss, in nats.
@@ -174,7 +174,7 @@ def train_stage(
         share = step / len(batches)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(lesson.stage, (number - 1 + share) / lesson.stage.epochs)
-        # Entered anew each step: within, the rounded weights are kept and would not follow the optimiser.
+        # Entered again each step: within, the rounded weights are kept and would not follow the optimiser.
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype(cpu_capabilities()) is torch.bfloat16):
             loss = tagging_loss(network, clips.mixed(batch, rng))
         optimiser.zero_grad()

@@ -31,7 +31,7 @@ from shared.errors import InvalidError
 
 @dataclass(frozen=True, slots=True)
 class FreshPairs:
-    """Pairs drawn anew for each epoch, within pools of clips.
+    """Pairs drawn again for each epoch, within pools of clips.
 
     Attributes:
         pool_clips: clips among which an epoch pairs each clip. Fewer compute fewer towers a batch; more are
@@ -61,8 +61,8 @@ class TrainingPlan:
         batch_pairs: pairs per step. The paper has 128; larger is faster on a CPU.
         learning_rate: of RMSProp.
         partners: each target's partners in the same situation, and as many in the opposite one, per category.
-        fresh: how pairs are drawn anew for each epoch; None draws them once among all clips, as the paper.
-        level_shift: each time a clip is used, all its bytes move by up to so many steps (log-mel: half
+        fresh: how pairs are drawn again for each epoch; None draws them once among all clips, as the paper.
+        level_shift: each time a clip is used, all its bytes move by at most this many steps (log-mel: half
             a dB each), so that the network does not learn a recording's gain. 0 for VGGish.
         validation: share of the clips that chooses the number of epochs; 0 trains `epochs` on everything.
 
@@ -139,8 +139,8 @@ def train(
         data: everything to learn from.
         config: the network's shape.
         plan: how to train.
-        on_epoch: told after each epoch.
-        on_step: told after each batch.
+        on_epoch: called after each epoch.
+        on_step: called after each batch.
         state: file that is replaced after each epoch, before `on_epoch`. If it is there already, training goes
             on from it. It stays, for the caller to remove once the network is safe.
 
@@ -236,7 +236,7 @@ def train_epoch(
         data: the clips.
         batches: pairs of each step.
         shifts: gives each step's `shifts` of `pair_loss`.
-        on_share: told after each step which share of the steps is done.
+        on_share: called after each step with the share of steps done.
 
     Returns:
         The mean loss of the pairs, as of `pair_loss`.

@@ -25,7 +25,7 @@ from hub.training.validation import RetrievalValidation
 
 SET_ASIDE: Final = 0.2
 _STREAM: Final = 7
-"""Tells the split's randomness from that of the stages."""
+"""Separates the random numbers of the split from those of the stages."""
 
 
 def train_tagged(
@@ -50,8 +50,8 @@ def train_tagged(
             instead of being measured. Halves the time.
         start: a network of the same shape whose weights are where learning starts.
         known: shift and weight if too few clips are set aside to choose them.
-        on_epoch: told after each epoch.
-        on_step: told after each step.
+        on_epoch: called after each epoch.
+        on_step: called after each step.
         state: where to keep what is done, so that an interrupted training goes on; as of `fit`, with the run's
             name appended.
 

@@ -68,7 +68,7 @@ def alerts(
 
 
 def _before(parts: WebContext, limit: int, before_ms: int | None) -> list[AlertMessage]:
-    return parts.archive.alerts(limit=limit, before=None if before_ms is None else from_ms(before_ms))
+    return parts.archive.alerts.newest(limit=limit, before=None if before_ms is None else from_ms(before_ms))
 
 
 def _of_alert(alert: AlertMessage) -> Cursor:
@@ -99,7 +99,7 @@ def episodes(
     if place is None and category is None:
         return paginate(one(None, None), _of_episode, limit, after)
     # An index serves each pair of a place and a category: those asked for are merged.
-    places = [place] if place else [sensor.place for sensor in parts.archive.sensors()]
+    places = [place] if place else [sensor.place for sensor in parts.archive.sensors.all()]
     lists = [one(where, what) for where in places for what in ([category] if category else CATEGORIES)]
 
     def merged(n: int, ms: int | None) -> list[Episode]:

@@ -195,14 +195,14 @@ class LiveFeed:
         """What there is to tell of events that came, by position."""
         events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
         recents = self._parts.episode_store.sensor_states(sorted({event.place for event in events.values()}))
-        sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors()} if events else {}
+        sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors.all()} if events else {}
         names = self._parts.name_matcher.names_of(list(events))
         news = []
         for position, name in changes:
             event = events.get(name)
             if event is None:
                 continue
-            alert = self._parts.archive.alert(name)
+            alert = self._parts.archive.alerts.get(name)
             news.append(SseMessage("event", event_view(event, names.get(name)).model_dump_json()))
             if event.place in sensors:
                 news.append(SseMessage("sensor", sensor_view(sensors[event.place]).model_dump_json()))
@@ -224,7 +224,7 @@ class LiveFeed:
 
     def _tell_states(self) -> None:
         """Tell sensors whose announced state is another than before."""
-        sensors = self._parts.archive.sensors()
+        sensors = self._parts.archive.sensors.all()
         changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
         self._states = {sensor.place: sensor.state for sensor in sensors}
         self._put([SseMessage("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
@@ -251,7 +251,7 @@ class LiveFeed:
 
     def _newest(self) -> str:
         try:
-            return self._parts.archive.last_change_id()
+            return self._parts.archive.changes.last_id()
         except UnavailableError:
             return "0-0"
 

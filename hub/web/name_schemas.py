@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.named_sounds import Mode, NamedSound
 from hub.domain.records import StoredEvent
-from hub.store.name_returns import HeardName
+from hub.store.name_returns import NameOccurrences
 from hub.web.schemas import from_ms, presence_of
 from shared.events import LevelUnit
 from shared.messages import Probability, Severity
@@ -78,7 +78,7 @@ def example_view(event: StoredEvent, *, audio: bool, archived: bool) -> ExampleV
     )
 
 
-def name_view(sound: NamedSound, examples: list[ExampleView], heard: HeardName) -> NameView:
+def name_view(sound: NamedSound, examples: list[ExampleView], heard: NameOccurrences) -> NameView:
     """A named sound as the API tells it."""
     last = heard.last
     return NameView(

@@ -76,7 +76,7 @@ def views(parts: WebContext, sounds: Sequence[NamedSound]) -> list[NameView]:
     """Named sounds as the API tells them, with their examples and when they were heard."""
     examples = parts.names.examples([(one.id, event) for one in sounds for event in one.examples])
     archived = {str(event.id) for event in parts.archive.fetch(sorted({event for _, event in examples}))}
-    heard = parts.names.heard([one.id for one in sounds])
+    heard = parts.names.occurrences([one.id for one in sounds])
 
     def example(sound: str, event: str) -> ExampleView | None:
         found = examples.get((sound, event))

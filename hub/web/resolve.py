@@ -33,7 +33,7 @@ def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:
         HTTPException: 404, none of this id.
     """
     EventId.parse(alert_id)
-    found = archive.alert(alert_id)
+    found = archive.alerts.get(alert_id)
     if found is None:
         raise HTTPException(404, f"no alert {alert_id}")
     return found

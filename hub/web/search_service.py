@@ -7,7 +7,7 @@ that is like several pieces is told once, where it is likest.
 from dataclasses import dataclass
 from typing import Final
 
-from hub.alerting.matching import told
+from hub.alerting.matching import match_messages
 from hub.domain.records import StoredEvent
 from hub.search.backend import By, Exclusion, Filter, Query
 from hub.search.retrieval import exclude_recent_from_sensor
@@ -68,7 +68,7 @@ def search_by_event(
         barred = exclude_recent_from_sensor({key}, event.place, event.captured_at, within_s)
     query = Query(parts.retrieval.embed(event.space, event.features), k, barred, chosen, by)
     matches = parts.retrieval.search_all([(event.space, query)])[0]
-    return told(parts.retrieval, event.space, matches, parts.settings.alerts.min_shared_probability)
+    return match_messages(parts.retrieval, event.space, matches, parts.settings.alerts.min_shared_probability)
 
 
 def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[SearchHit]:
@@ -90,7 +90,7 @@ def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: 
     answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
     best: dict[str, SearchHit] = {}
     for number, matches in enumerate(answers):
-        for match in told(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):
+        for match in match_messages(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):
             if match.event not in best or _rank(match) > _rank(best[match.event].match):
                 best[match.event] = SearchHit(match, number * CLIP_S)
     return sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]

@@ -50,7 +50,7 @@ def submit_verdict(parts: WebContext, alert_id: str, said: VerdictInput) -> Verd
 
 def threshold(parts: WebContext, site: str, category: str) -> float:
     """Likeness from which a category raises alerts at a site, in [0, 1]."""
-    own = parts.episode_store.thresholds(site).get(category)
+    own = parts.episode_store.thresholds.of(site).get(category)
     return parts.settings.alerts.default_threshold if own is None else own.value
 
 
@@ -63,6 +63,6 @@ def thresholds(parts: WebContext, site: str) -> list[ThresholdView]:
     """
     if parts.episode_store.observed_range(site) is None:
         raise HTTPException(404, f"nothing was heard of a site {site}")
-    learnt = parts.episode_store.thresholds(site)
+    learnt = parts.episode_store.thresholds.of(site)
     start = parts.settings.alerts.default_threshold
     return [threshold_view(name, learnt.get(name), start) for name in CATEGORIES]

@@ -1,9 +1,10 @@
-"""Feature spaces that are an ONNX file and its description: ours, and those you bring along.
+"""Backbones: feature spaces computed by an ONNX file with a manifest, the shipped one and your own.
 
-| file | what it is |
+| file | content |
 |---|---|
-| `description` | the description: what the file wants and gives |
-| `backbone` | the extractor that runs it |
+| `manifest` | the manifest: input and output of the ONNX file |
+| `onnx_backbone` | the extractor that runs the ONNX file |
+| `benchmark` | the cost of an extractor |
 | `runtime` | ONNX Runtime, its telemetry off |
 | `earwitness-small.toml`, `.onnx`, `.md` | the backbone that ships, and its model card |
 """
@@ -17,17 +18,17 @@ from shared.feature_space import EARWITNESS_SMALL, SHORT_NAMES, SPACES, FeatureS
 from shared.paths import expanded
 
 SMALL_FILE: Final = Path(__file__).parent / "earwitness-small.toml"
-"""Description of the backbone that ships."""
+"""Manifest of the backbone that ships."""
 
 _brought = {EARWITNESS_SMALL.id: SMALL_FILE}
 
 
 def register_backbone(path: Path) -> BackboneManifest:
-    """Make a feature space known by its description, for the whole program; the same file again changes nothing.
+    """Register the feature space of a manifest for the whole program; the same file again changes nothing.
 
     Raises:
-        Unavailable: the description cannot be opened.
-        Invalid: it is not understood, or another feature space has its id.
+        Unavailable: the manifest cannot be opened.
+        Invalid: the manifest is invalid, or another feature space has its id.
     """
     description = read(path)
     register_space(description.space)
@@ -36,42 +37,42 @@ def register_backbone(path: Path) -> BackboneManifest:
 
 
 def resolve_space(name: str) -> FeatureSpace:
-    """A feature space by its short name, its id, or the path of its description, which makes it known.
+    """Return a feature space by its short name, its id, or the path of its manifest, which is then registered.
 
     Raises:
-        Invalid: none of these, or a description that is not understood.
-        Unavailable: the description cannot be opened.
+        Invalid: the name is none of these, or the manifest is invalid.
+        Unavailable: the manifest cannot be opened.
     """
     space_id = SHORT_NAMES.get(name, name)
     if space_id in SPACES:
         return SPACES[space_id]
     if not name.endswith(".toml"):
         raise InvalidError(
-            f"unknown feature space {name!r}; write {', '.join(SHORT_NAMES)}, or the path of a description"
+            f"unknown feature space {name!r}; write {', '.join(SHORT_NAMES)}, or the path of a manifest (.toml)"
         )
     return register_backbone(expanded(Path(name))).space
 
 
 def resolve_manifest(name: str) -> Path:
-    """The description that a name stands for, made known to the program.
+    """Return the path of the manifest that a name identifies, and register its feature space.
 
     Args:
-        name: as `space_named` takes it.
+        name: name as for `resolve_space`.
 
     Raises:
-        Unavailable: the description cannot be opened.
-        Invalid: another name, a feature space that is no backbone, or a description that is not understood.
+        Unavailable: the manifest cannot be opened.
+        Invalid: an unknown name, a feature space without a backbone, or an invalid manifest.
     """
     return manifest_path(resolve_space(name).id)
 
 
 def manifest_path(space_id: str) -> Path:
-    """Where the description of a feature space is.
+    """Return the path of the manifest of a feature space.
 
     Raises:
-        Invalid: none of this id is known.
+        Invalid: no backbone with this id is registered.
     """
     try:
         return _brought[space_id]
     except KeyError:
-        raise InvalidError(f"feature space {space_id!r} is no backbone that was described") from None
+        raise InvalidError(f"feature space {space_id!r} has no backbone: register one by its manifest") from None

@@ -1,4 +1,4 @@
-"""What a feature space costs: time for one clip, and the memory of a process that does nothing else."""
+"""Measure the cost of a feature space: time for one clip, and memory of a process that only extracts."""
 
 import re
 import resource
@@ -14,18 +14,18 @@ from shared.events import CLIP_S
 from shared.extractor import FeatureExtractor
 
 RATE_HZ = 48_000
-"""Sample rate of the clips, as of most microphones: resampling is part of the cost."""
+"""Sample rate of the clips, that of most microphones: resampling is part of the cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingCost:
-    """What was measured.
+    """The measured cost.
 
     Attributes:
         space: id of the feature space.
         ms_per_clip: median time for a clip of 10 s at 48 kHz, in milliseconds.
-        slowest_ms: of the repeats.
-        memory_mb: most memory this process ever had, in megabytes.
+        slowest_ms: longest time for a clip, in milliseconds.
+        memory_mb: peak memory of this process, in megabytes.
     """
 
     space: str
@@ -35,27 +35,28 @@ class EmbeddingCost:
 
 
 def measure(extractor: FeatureExtractor, repeats: int) -> EmbeddingCost:
-    """Time an extractor on noise; what it costs does not depend on what it hears.
+    """Time an extractor on noise; the cost does not depend on the audio.
 
     Args:
-        extractor: set to one thread by whoever made it.
-        repeats: clips, after one that is not counted.
+        extractor: an extractor that runs on one thread.
+        repeats: number of clips, after one that is not counted.
     """
     rng = np.random.default_rng(0)
     clip = (0.1 * rng.standard_normal(int(CLIP_S * RATE_HZ))).astype(np.float32)
     extractor.extract(clip, RATE_HZ)
-    took = []
+    times_ms = []
     for _ in range(repeats):
         started = time.perf_counter()
         extractor.extract(clip, RATE_HZ)
-        took.append(1e3 * (time.perf_counter() - started))
-    return EmbeddingCost(extractor.space.id, round(statistics.median(took), 2), round(max(took), 2), peak_mb())
+        times_ms.append(1e3 * (time.perf_counter() - started))
+    median_ms, slowest_ms = round(statistics.median(times_ms), 2), round(max(times_ms), 2)
+    return EmbeddingCost(extractor.space.id, median_ms, slowest_ms, peak_mb())
 
 
 def peak_mb() -> float:
-    """Most memory this process ever had, in megabytes (10^6 bytes).
+    """Return the peak memory of this process, in megabytes (10^6 bytes).
 
-    Linux tells it in /proc: what `getrusage` tells there includes the process that started this one.
+    On Linux it is read from /proc, because `getrusage` includes the process that started this one.
     Source: getrusage(2), proc(5).
     """
     status = Path("/proc/self/status")

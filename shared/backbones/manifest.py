@@ -1,18 +1,18 @@
-"""The description of a backbone: a small TOML file beside its ONNX file.
+"""The manifest of a backbone: a small TOML file in the folder of its ONNX file.
 
-    id = "yamnet-u8/1"            # name and version; stands for exactly this file
-    model = "yamnet.onnx"         # beside the description
-    sha256 = "..."                # of the model
-    rate_hz = 16000               # sample rate it wants
+    id = "yamnet-u8/1"            # name and version; identifies exactly this file
+    model = "yamnet.onnx"         # ONNX file in the same folder
+    sha256 = "..."                # checksum of the ONNX file
+    rate_hz = 16000               # sample rate of the input
     window = 15600                # samples of one frame
     hop = 15360                   # samples between the starts of two frames
     dimension = 1024              # values per frame
-    low = 0.0                     # what byte 0 of a quantised value stands for
-    high = 4.0                    # and byte 255
-    output = "embedding"          # which output, if not the first
+    low = 0.0                     # value of byte 0 after quantisation
+    high = 4.0                    # value of byte 255
+    output = "embedding"          # name of the output, if not the first
 
-The model takes windows of sound, float32 [n, window] or one at a time as [1, window] or [window], full scale = 1.0,
-and gives float32 [n, dimension].
+The model takes windows of audio, float32 [n, window] or one at a time as [1, window] or [window], full scale = 1.0,
+and returns float32 [n, dimension].
 """
 
 import json
@@ -31,18 +31,18 @@ ID: Final = r"^[a-z0-9][a-z0-9._-]{0,54}/[0-9]{1,4}$"
 
 
 class BackboneManifest(BaseModel):
-    """What a backbone wants and gives.
+    """The input and output of a backbone.
 
     Attributes:
-        id: of its feature space.
-        model: name of the ONNX file, beside the description.
-        sha256: of the ONNX file, hexadecimal.
-        rate_hz: sample rate in Hz.
+        id: id of its feature space.
+        model: name of the ONNX file, in the folder of the manifest.
+        sha256: checksum of the ONNX file, hexadecimal.
+        rate_hz: sample rate of the input in Hz.
         window: samples of one frame.
         hop: samples between the starts of two frames.
         dimension: values per frame.
-        low: what byte 0 of a quantised value stands for.
-        high: what byte 255 stands for.
+        low: value of byte 0 after quantisation.
+        high: value of byte 255 after quantisation.
         output: name of the output; the first if not given.
     """
 
@@ -71,21 +71,21 @@ class BackboneManifest(BaseModel):
 
     @property
     def frames(self) -> int:
-        """Frames in one clip: as many windows as fit."""
+        """Return the number of frames in one clip: the windows that fit."""
         return 1 + (int(CLIP_S * self.rate_hz) - self.window) // self.hop
 
     @property
     def space(self) -> FeatureSpace:
-        """The feature space."""
+        """Return the feature space."""
         return FeatureSpace(self.id, self.frames, self.dimension, self.low, self.high)
 
 
 def read(path: Path) -> BackboneManifest:
-    """Read a description.
+    """Read a manifest.
 
     Raises:
         Unavailable: the file cannot be opened.
-        Invalid: it is not TOML, or a field is missing, unknown or outside its range.
+        Invalid: the file is not TOML, or a field is missing, unknown or outside its range.
     """
     try:
         return BackboneManifest.model_validate(read_toml(path))
@@ -95,7 +95,7 @@ def read(path: Path) -> BackboneManifest:
 
 
 def write(path: Path, description: BackboneManifest) -> None:
-    """Write a description, as `read` takes it."""
+    """Write a manifest that `read` can read."""
     fields = description.model_dump(exclude_none=True)
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]
     path.write_text("".join(lines), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""ONNX Runtime with its telemetry off: the only place that imports it.
+"""ONNX Runtime with its telemetry off. Only this module imports it.
 
-Its releases from 1.29 on look up a host of their maker and write a device id below the home directory, unless this
+Its releases from 1.29 on look up a host of the vendor and write a device id below the home directory, unless this
 variable is set before the import. Source: onnxruntime, docs/Privacy.md.
 """
 

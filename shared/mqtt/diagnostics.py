@@ -1,7 +1,7 @@
-"""Why a broker does not let us in, in words that say what to do; for the `check` of both programs.
+"""Explain why a connection to the broker failed and how to fix it, for the `check` command of both programs.
 
-The connection's own error is seldom enough: with TLS 1.3 a broker that refuses our certificate just goes silent. So
-each layer is tried once more, by itself: the name, the port, the broker's certificate, ours, the login.
+The error of the connection is rarely enough: with TLS 1.3 a broker that refuses our certificate sends no reason. So
+this module tests each layer by itself: the name, the port, the broker's certificate, our certificate, the login.
 Source: RFC 8446, 6.2 (alerts); X509_V_ERR_* of OpenSSL's x509_vfy.h.
 """
 
@@ -20,9 +20,9 @@ NEEDED: Final = "Earwitness needs MQTT 5 over TCP or TLS"
 _SILENT: Final = "does not answer within"
 PATIENCE_S: Final = 5.0
 _PROBE_S: Final = 1.0
-"""How long each further look at a server may take that let nobody in."""
+"""Timeout of each further test of a server that did not accept the connection."""
 _REFUSAL_S: Final = 1.5
-"""How long a broker may take to refuse a certificate; one that takes it waits for our next word."""
+"""Seconds that a broker may take to refuse a certificate; one that accepts it waits for CONNECT."""
 _TIME: Final = rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)"
 _VALIDITY: Final = re.compile(_TIME + rb"(?:\x17\x0d(?P<short>\d{12})Z|\x18\x0f(?P<long>\d{14})Z)")
 _LABEL: Final = 63
@@ -42,50 +42,50 @@ _ALERTS: Final = {
 }
 
 
-def explain_connection_failure(settings: MqttSettings, told: str | None) -> str:
-    """Why a connection failed, and what to do.
+def explain_connection_failure(settings: MqttSettings, reason: str | None) -> str:
+    """Return why a connection failed and how to fix it.
 
     Args:
-        settings: those of the connection.
-        told: what the connection said, if it said anything.
+        settings: settings of the connection.
+        reason: error of the connection; None without one.
     """
     where = f"{settings.host}:{settings.port}"
     try:
         connection = socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S)
-    except (socket.gaierror, UnicodeError):  # the latter of a name that is none: an empty part, one over 63 letters
+    except (socket.gaierror, UnicodeError):  # UnicodeError: a part of the name is empty or too long
         return f"no broker at {where}: {_of_name(settings.host)}"
     except ConnectionRefusedError:
         return f"no broker at {where}: nothing listens there; start it, or correct mqtt.host and mqtt.port"
     except OSError as error:
-        return f"no broker at {where}: no way there ({error}); look at the network and at firewalls"
+        return f"no broker at {where}: the connection failed ({error}); check the network and firewalls"
     with contextlib.closing(connection):
-        found = _found(settings, connection, told)
-    return f"the broker at {where} {found or _of_word(told)}"
+        fault = _test_server(settings, connection, reason)
+    return f"the broker at {where} {fault or _explain_reason(reason)}"
 
 
-def _found(settings: MqttSettings, connection: socket.socket, told: str | None) -> str | None:
-    """What a closer look shows of a server that let nobody in."""
-    if told is not None and _SILENT in told:  # it was waited for already
+def _test_server(settings: MqttSettings, connection: socket.socket, reason: str | None) -> str | None:
+    """Test TLS and HTTP on a server that did not accept the connection; return the fault, or None."""
+    if reason is not None and _SILENT in reason:  # the connection has waited for an answer already
         silent = f"does not answer: {NEEDED}; correct mqtt.host and mqtt.port"
         return silent if settings.tls else _of_http(settings) or silent
     connection.settimeout(_PROBE_S)
     if settings.tls:
         return _of_tls(settings, connection)
-    return _of_plain(settings, connection) or (_of_http(settings) if told is not None and NEEDED in told else None)
+    return _of_plain(settings, connection) or (_of_http(settings) if reason and NEEDED in reason else None)
 
 
-def _of_word(told: str | None) -> str:
-    """What the connection's own word means."""
-    if told is not None and any(word in told.lower() for word in ("not authorized", "user name", "banned")):
-        return f"refuses the login ({told}): correct mqtt.username and mqtt.password_file, or what the broker knows"
-    if told is None or NEEDED in told:
-        said = "it says nothing" if told is None else told.replace(f" ({NEEDED})", "")
-        return f"does not let us in ({said}): {NEEDED}; correct mqtt.port, or take another broker"
-    return f"does not let us in ({told})"
+def _explain_reason(reason: str | None) -> str:
+    """Explain the error of the connection."""
+    if reason is not None and any(word in reason.lower() for word in ("not authorized", "user name", "banned")):
+        return f"refuses the login ({reason}): correct mqtt.username and mqtt.password_file, or the broker's accounts"
+    if reason is None or NEEDED in reason:
+        cause = "no answer" if reason is None else reason.replace(f" ({NEEDED})", "")
+        return f"did not accept the connection ({cause}): {NEEDED}; correct mqtt.port, or use another broker"
+    return f"did not accept the connection ({reason})"
 
 
 def _of_http(settings: MqttSettings) -> str | None:
-    """Whether a web server answers, as it does where MQTT is spoken over websockets."""
+    """Return the fault if a web server answers, as at a port for MQTT over WebSocket."""
     where = (settings.host, settings.port)
     with contextlib.suppress(OSError), socket.create_connection(where, timeout=_PROBE_S) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -95,7 +95,7 @@ def _of_http(settings: MqttSettings) -> str | None:
 
 
 def _of_name(host: str) -> str:
-    """Why a name leads nowhere."""
+    """Explain why a host name has no address."""
     if "://" in host:
         return f"mqtt.host is {host!r}: write the name alone, without {host.partition('://')[0]}://"
     if host.startswith("[") or host.endswith("]"):
@@ -105,11 +105,11 @@ def _of_name(host: str) -> str:
     parts = host.rstrip(".").split(".")
     if host != host.strip() or " " in host or not all(0 < len(part) <= _LABEL for part in parts):
         return f"mqtt.host is {host!r}, which is no host name: no spaces, and 1 to {_LABEL} letters between dots"
-    return f"the name {host} is unknown here; correct mqtt.host, or look at DNS"
+    return f"the name {host} is unknown here; correct mqtt.host, or check DNS"
 
 
 def broker_certificate_expiry(settings: MqttSettings) -> datetime | None:
-    """When the broker's certificate ends; None without TLS, or if it cannot be told now."""
+    """Return when the broker's certificate expires; None without TLS, or if it cannot be read now."""
     if not settings.tls:
         return None
     with contextlib.suppress(OSError, ValueError, InvalidError):
@@ -124,16 +124,16 @@ def broker_certificate_expiry(settings: MqttSettings) -> datetime | None:
 
 
 def client_certificate_expiry(settings: MqttSettings) -> datetime | None:
-    """When our own certificate ends; None without one, or if it cannot be read.
+    """Return when our certificate expires; None without one, or if it cannot be read.
 
-    Source: RFC 5280, 4.1.2.5 (validity: two times, of two digits of the year until 2049, of four from then on).
+    Source: RFC 5280, 4.1.2.5 (validity: two times, with two digits of the year until 2049, with four afterwards).
     """
     if settings.cert_file is None:
         return None
     with contextlib.suppress(OSError, ValueError):
-        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text(encoding="utf-8").strip()))
-        if found is not None:
-            short, long = found["short"], found["long"]
+        validity = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(settings.cert_file.read_text(encoding="utf-8").strip()))
+        if validity is not None:
+            short, long = validity["short"], validity["long"]
             return datetime.strptime((long or b"20" + short).decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     return None
 
@@ -154,7 +154,7 @@ def _of_tls(settings: MqttSettings, connection: socket.socket) -> str | None:
                 return f"refuses our certificate: it {words}"
         return f"does not speak TLS at this port ({error.reason}): correct mqtt.port, or set mqtt.tls = false"
     except OSError as error:
-        return f"ends the connection at once ({error}): is mqtt.port one of TLS?"
+        return f"ends the connection at once ({error}): is mqtt.port a TLS port?"
     return None
 
 
@@ -164,10 +164,10 @@ def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerification
         names = ", ".join(_names(settings)) or "other names"
         return f"has a certificate for {names}, not for {settings.host}: correct mqtt.host, or make a new certificate"
     if error.verify_code == _NOT_YET:
-        return f"has a certificate that is not valid yet: this machine's clock says {now}; set it"
+        return f"has a certificate that is not valid yet: this machine's clock is at {now}; set it"
     if error.verify_code == _EXPIRED:
         return (
-            f"has a certificate that has expired (`earwitness-hub deployment renew DIR`), or this clock is"
+            f"has a certificate that has expired (`earwitness-hub deployment renew DIR`), or this machine's clock is"
             f" wrong: {now}"
         )
     whose = settings.ca_file or "the system's authorities"
@@ -175,7 +175,7 @@ def _of_their_certificate(settings: MqttSettings, error: ssl.SSLCertVerification
 
 
 def _names(settings: MqttSettings) -> list[str]:
-    """For whom the broker's certificate is; it is verified, but for the name."""
+    """Return the names in the broker's certificate, which is verified except for the name."""
     context = tls_context(settings)
     context.check_hostname = False
     with contextlib.suppress(OSError):
@@ -187,12 +187,12 @@ def _names(settings: MqttSettings) -> list[str]:
 
 
 def _of_plain(settings: MqttSettings, connection: socket.socket) -> str | None:
-    """Whether TLS is spoken where none is expected."""
+    """Return the fault if the server speaks TLS although mqtt.tls is false."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is said over this connection
+    context.verify_mode = ssl.CERT_NONE  # this connection carries no data
     try:
         with context.wrap_socket(connection, server_hostname=settings.host):
             return "speaks TLS at this port: set mqtt.tls = true and mqtt.ca_file, or correct mqtt.port"
-    except OSError as error:  # an alert is an answer too: only TLS gives it
+    except OSError as error:  # only TLS sends an alert
         return "speaks TLS at this port: set mqtt.tls = true" if "ALERT" in str(error).upper() else None

@@ -1,4 +1,4 @@
-"""What paho-mqtt 2 lacks: a network thread that never ends in silence, and the size of a message on the wire."""
+"""Additions to paho-mqtt 2: a client that reports the end of its network thread, and the wire size of a message."""
 
 import logging
 from collections.abc import Callable
@@ -10,15 +10,15 @@ log = logging.getLogger(__name__)
 
 
 class SupervisedClient(paho.Client):
-    """paho's client whose network thread never ends in silence.
+    """paho's client, which calls `on_end` whenever its network thread ends.
 
-    A packet that paho cannot read raises in that thread (paho.mqtt.python#704), which nobody would notice.
+    A packet that paho cannot read raises in that thread (paho.mqtt.python#704). paho does not report this.
     """
 
     on_end: Callable[[str], None]
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """Run the connection to its end, then say that it ended."""
+        """Run the connection until it ends, then call `on_end` with the reason."""
         reason = "the connection ended"
         try:
             return super().loop_forever(timeout, retry_first_connection)
@@ -31,7 +31,7 @@ class SupervisedClient(paho.Client):
 
 
 def publish_bytes(topic: str, payload_bytes: int, content_type: str | None = None) -> int:
-    """Return the size in bytes of a QoS 1 message as `Link.publish` sends it.
+    """Return the size in bytes of a QoS 1 message as `MqttSession.publish` sends it.
 
     Source: MQTT 5.0, 3.3 (PUBLISH), 1.5.5 (variable byte integer).
     """

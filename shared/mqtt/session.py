@@ -1,10 +1,10 @@
-"""A thin shell over paho-mqtt 2 for MQTT 5: one connection, kept up; everything that happens becomes a signal.
+"""One MQTT 5 connection over paho-mqtt 2 that reconnects by itself and reports each event as a signal.
 
 1. A supervisor thread connects, waits for the end of the connection, backs off (`shared.backoff`), connects again.
-   Whatever an attempt raises ends this attempt only; so does an exception in paho's network thread.
-2. paho's callbacks run in its network thread and do nothing but hand a signal on (paho.mqtt.python#328).
-3. Messages are acknowledged by hand, in the caller's order, and only on the connection they came on: packet ids
-   are reused by the next one.
+   An exception of an attempt or of paho's network thread ends this attempt only.
+2. paho's callbacks run in its network thread and only emit a signal (paho.mqtt.python#328).
+3. The caller acknowledges messages, in its own order, and only on the connection that delivered them: the next
+   connection reuses packet ids.
 
 Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.2.2.3.3 and
 3.2.2.3.6 (receive maximum and maximum packet size of the broker), 3.14.2.1 (disconnect reason codes), 4.6.0-2.
@@ -51,18 +51,18 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
-"""Largest packet taken where what is under way is limited; the broker drops larger ones.
+"""Maximum packet size that a client with a receive maximum announces; the broker drops larger packets.
 
 Source: MQTT 5.0, 3.1.2.11.4.
 """
 FAILURE: Final = 0x80
-"""Reason codes from here on are failures. Source: MQTT 5.0, 2.4."""
+"""Reason codes from this one on are failures. Source: MQTT 5.0, 2.4."""
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
-"""The broker took a message that nobody has subscribed to, and dropped it. Source: MQTT 5.0, 3.4.2.1."""
+"""The broker dropped a message because it has no subscribers. Source: MQTT 5.0, 3.4.2.1."""
 SESSION_TAKEN_OVER: Final = 0x8E
 """Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
 FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 4.0, 30.0
-"""How long the broker may take to answer CONNECT; twice as long after each attempt without an answer."""
+"""Seconds that the broker may take to answer CONNECT; they double after each attempt without an answer."""
 _OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
 """Unsupported protocol version. Source: MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 3.2.2.2."""
 _NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
@@ -72,12 +72,12 @@ class MqttSession:
     """One MQTT 5 connection with a persistent session.
 
     Args:
-        settings: where the broker is and how to log in.
-        client_id: stable over restarts, so that the broker finds our session again.
-        will: published by the broker if we vanish.
-        receive_maximum: most unacknowledged messages the broker may have under way to us.
-        on_signal: called in the network thread for every signal and must only enqueue; by default signals go
-            to the queue `signals`.
+        settings: address and login of the broker.
+        client_id: id that is stable over restarts, so that the broker finds the session again.
+        will: message that the broker publishes if this client vanishes.
+        receive_maximum: most unacknowledged messages that the broker may have under way to this client.
+        on_signal: function called in the network thread for every signal; it must only enqueue. By default signals
+            go to the queue `signals`.
 
     Raises:
         Invalid: TLS files or a password file that cannot be used.
@@ -99,11 +99,11 @@ class MqttSession:
         self._will = will
         self._receive_maximum = receive_maximum
         self._epoch = 0
-        self._told_end_of = 0
+        self._ended_epoch = 0
         self._up_since_s: float | None = None
         self._end_code: int | None = None
         self._owner_resends = False
-        self._filters: dict[int, str] = {}  # that SUBACK is awaited of, by message id
+        self._filters: dict[int, str] = {}  # awaiting SUBACK, by message id
         self._filters_lock = threading.Lock()
         self._patience_s = FIRST_PATIENCE_S
         self._repeats = Repeats()
@@ -120,30 +120,30 @@ class MqttSession:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is up at this moment."""
+        """Return whether the connection is up now."""
         return self._up.is_set()
 
     def start(self, *, owner_resends: bool = False) -> None:
-        """Begin to connect, in the background, for as long as it takes.
+        """Start to connect in the background, and retry until connected.
 
         Args:
-            owner_resends: the owner keeps what it publishes until it is acknowledged, and sends again what the end of
-                a connection overtook; paho does not. Message ids are never used twice. The owner calls `settled`.
+            owner_resends: whether the owner, and not paho, keeps its messages until they are acknowledged and sends
+                them again after a reconnection. Message ids are never used twice then. The owner calls `settled`.
         """
         self._owner_resends = owner_resends
         self._backoff = Backoff(self._settings.max_reconnect_delay_s, owner_settles=owner_resends)
         self._thread.start()
 
     def settled(self) -> None:
-        """Say that this connection did its work, so that the wait after it is short; see `start`."""
+        """Record that this connection works, so that the wait after it is short; see `start`."""
         self._backoff.settled()
 
     def rival(self) -> None:
-        """Say that another client uses our id, which not every broker tells: the waits grow as after a takeover."""
+        """Record that another client uses this client id; the waits grow as after a takeover."""
         self._backoff.rival()
 
     def stop(self) -> None:
-        """Send DISCONNECT, which cancels the will unless that is `at_stop`, then wait for the threads."""
+        """Send DISCONNECT, which cancels the will unless it is `at_stop`, then wait for the threads."""
         self._stopping.set()
         self._open.set()
         self._close()
@@ -151,12 +151,12 @@ class MqttSession:
             self._thread.join()
 
     def pause(self) -> None:
-        """Disconnect and stay away until `resume`; the broker keeps our session and its messages."""
+        """Disconnect until `resume`; the broker keeps the session and its messages."""
         self._open.clear()
         self._close()
 
     def resume(self) -> None:
-        """End a suspension."""
+        """End a pause."""
         self._open.set()
 
     def publish(
@@ -169,12 +169,11 @@ class MqttSession:
         content_type: str | None = None,
         expiry_s: int | None = None,
     ) -> int:
-        """Hand a message to the network thread.
+        """Pass a message to the network thread.
 
         Returns:
-            The message's id; its `Acknowledged` signal follows once the broker has it. A message that the
-            connection's end overtakes is sent again by paho on the next one, under the same id, unless the owner
-            resends.
+            The message's id; its `Acknowledged` signal follows once the broker has it. If the connection ends before
+            that, paho sends the message again on the next one, under the same id, unless the owner resends.
 
         Raises:
             Unavailable: not connected.
@@ -191,9 +190,9 @@ class MqttSession:
         return int(client.user_data_get()) | mid
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for a subscription; do so after every `Connected`, as the broker may have lost it.
+        """Subscribe to a topic filter; call this after every `Connected`, as the broker may have lost the session.
 
-        Its `Subscribed` follows, with what the broker grants.
+        A `Subscribed` signal follows with the broker's answer.
         """
         with self._filters_lock:
             _, mid = self._client.subscribe(topic_filter, qos=qos)
@@ -201,16 +200,16 @@ class MqttSession:
                 self._filters[mid] = topic_filter
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Give up a subscription; what waits for us already still comes."""
+        """End a subscription; messages that are queued already still arrive."""
         self._client.unsubscribe(topic_filter)
 
     def acknowledge(self, message: Received) -> None:
-        """Tell the broker that a received message is ours now; one of an older connection is left alone."""
+        """Send the PUBACK of a received message; do nothing for a message of an older connection."""
         if message.qos > 0 and message.epoch == self._epoch and self.connected:
             self._client.ack(message.mid, message.qos)
 
     def _make_client(self, first_id: int) -> SupervisedClient:
-        """A client whose message ids are counted from `first_id`, a multiple of 2**16."""
+        """Return a client whose message ids are counted from `first_id`, a multiple of 2**16."""
         settings, will = self._settings, self._will
         client = SupervisedClient(
             CallbackAPIVersion.VERSION2,
@@ -238,7 +237,7 @@ class MqttSession:
     def _supervise(self) -> None:
         while True:
             self._open.wait()
-            self._down.clear()  # before the look at what `stop` and `suspend` set first
+            self._down.clear()  # before reading the flags that `stop` and `pause` set first
             self._answered.clear()
             if self._stopping.is_set():
                 return
@@ -250,9 +249,9 @@ class MqttSession:
                 self._connect_once()
             except OSError as error:
                 self._on_connection_lost(f"cannot reach the broker: {error}")
-            except Exception as error:  # noqa: BLE001 - a host name that is none, a file that is gone, a defect
+            except Exception as error:  # noqa: BLE001 - an invalid host name, a missing file, a defect
                 self._on_connection_lost(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
-            if self._open.is_set():  # else we left on purpose, and return as soon as we are let
+            if self._open.is_set():  # else `pause` ended the connection, and `resume` starts the next one
                 lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
                 taken_over = self._end_code == SESSION_TAKEN_OVER
                 self._stopping.wait(self._backoff.wait_s(lived_s, taken_over=taken_over))
@@ -264,7 +263,7 @@ class MqttSession:
         if self._receive_maximum is not None:
             properties.ReceiveMaximum = self._receive_maximum
             properties.MaximumPacketSize = PACKET_CAP_BYTES
-        if self._owner_resends:  # a client of its own for each connection: paho would send again by itself
+        if self._owner_resends:  # a new client for each connection: paho would resend by itself
             self._client = self._make_client(self._epoch << 16)
         client = self._client
         try:
@@ -281,9 +280,9 @@ class MqttSession:
             client.disconnect(reasoncode=self._farewell)
             client.loop_stop()
         finally:
-            if (left := client.socket()) is not None:  # paho closes it, unless it failed
+            if (open_socket := client.socket()) is not None:  # paho closes it, unless it failed
                 with contextlib.suppress(OSError):
-                    left.close()
+                    open_socket.close()
 
     def _await_answer(self) -> None:
         """Wait until the broker answers CONNECT; end the attempt if it does not in time."""
@@ -301,27 +300,27 @@ class MqttSession:
             self._answered.set()
 
     def _on_connection_lost(self, reason: str, code: int | None = None) -> None:
-        """Tell the end of this connection, once."""
+        """Log and emit the end of this connection, once."""
         self._up.clear()
-        if self._told_end_of == self._epoch:
+        if self._ended_epoch == self._epoch:
             return
-        self._told_end_of = self._epoch
+        self._ended_epoch = self._epoch
         self._end_code = code
         on_purpose = self._stopping.is_set() or not self._open.is_set()
         if on_purpose or (times := self._repeats.times(reason, time.monotonic())) == 1:
             level = logging.INFO if on_purpose else logging.WARNING
             log.log(level, "mqtt connection ended", extra={"reason": reason})
         elif times:
-            log.warning("mqtt connection ended again and again", extra={"reason": reason, "times": times})
+            log.warning("mqtt connection ended repeatedly", extra={"reason": reason, "times": times})
         self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
 
     def _emit(self, signal: MqttEvent) -> None:
         try:
             self._on_signal(signal)
         except Exception:
-            log.exception("a signal of the connection was not taken")
+            log.exception("the handler of a connection signal failed")
 
-    # paho's callbacks: they run in the network thread and only hand signals on.
+    # paho's callbacks: they run in the network thread and only emit signals.
 
     def _on_connect(
         self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, properties: object
@@ -352,11 +351,9 @@ class MqttSession:
     ) -> None:
         if self._up.is_set():
             self._on_connection_lost(str(code), code.value)
-        else:  # as one does that refuses our certificate, or speaks another protocol
+        else:  # such as a broker that refuses the certificate, or one with another protocol
             needed = "" if self._settings.tls else f" ({NEEDED})"
-            self._on_connection_lost(
-                f"the broker ended the connection before it let us in: {code}{needed}", code.value
-            )
+            self._on_connection_lost(f"the broker ended the connection before CONNACK: {code}{needed}", code.value)
         self._answered.set()
         self._down.set()
 

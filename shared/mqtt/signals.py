@@ -1,4 +1,4 @@
-"""What a connection to the broker tells its owner, and what it leaves as its last will."""
+"""The signals of a connection to the broker, and its last will."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ class Connected:
     """The connection is up.
 
     Attributes:
-        session_present: whether the broker kept our session.
-        epoch: which connection it is; they count up from 1.
-        maximum_packet: largest packet in bytes that the broker takes; None if it sets no limit.
-        receive_maximum: most unacknowledged messages that the broker takes; None if it sets no limit.
-        shared_subscriptions: whether the broker has them, as it says. Source: MQTT 5.0, 3.2.2.3.13.
+        session_present: whether the broker kept the session.
+        epoch: number of the connection, from 1.
+        maximum_packet: maximum packet size in bytes that the broker accepts; None without a limit.
+        receive_maximum: most unacknowledged messages that the broker accepts; None without a limit.
+        shared_subscriptions: whether the broker supports shared subscriptions. Source: MQTT 5.0, 3.2.2.3.13.
     """
 
     session_present: bool
@@ -24,7 +24,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The broker's SUBACK: `reason` is the quality of service that it grants, or why it refuses (from 0x80 on)."""
+    """The broker's SUBACK; `reason` is the granted quality of service, or the reason of a refusal (from 0x80 on)."""
 
     topic_filter: str
     reason: int
@@ -42,10 +42,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message for one of our subscriptions; QoS 1 ones wait for `Link.acknowledge`.
+    """A message for one of this client's subscriptions; with QoS 1 it waits for `MqttSession.acknowledge`.
 
-    `received_s` is when it came, on the clock of `time.monotonic`. `expiry_s` is what was left of its message expiry
-    interval when the broker sent it; None if it has none.
+    `received_s` is the time of receipt, on the clock of `time.monotonic`. `expiry_s` is the rest of its message
+    expiry interval when the broker sent it; None if it has none.
     """
 
     topic: str
@@ -61,7 +61,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The broker's PUBACK for a message of ours; `reason` is its MQTT 5 reason code."""
+    """The broker's PUBACK for a published message; `reason` is its MQTT 5 reason code."""
 
     mid: int
     reason: int
@@ -73,7 +73,7 @@ MqttEvent = Connected | Disconnected | Subscribed | Received | Acknowledged
 
 @dataclass(frozen=True, slots=True)
 class LastWill:
-    """What the broker publishes for us if we vanish; `at_stop`: and also when we leave on purpose."""
+    """The message that the broker publishes if this client vanishes; with `at_stop` also if it disconnects."""
 
     topic: str
     payload: bytes

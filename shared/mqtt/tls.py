@@ -1,4 +1,4 @@
-"""TLS of the connection to the broker, from its settings."""
+"""The TLS context of the connection to the broker."""
 
 import ssl
 
@@ -7,7 +7,7 @@ from shared.settings import MqttSettings
 
 
 def tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """What to trust, and by what certificate to be known.
+    """Return the TLS context with the trusted authority and the client certificate of the settings.
 
     Raises:
         Invalid: a file cannot be read, or cannot be used.

@@ -1,7 +1,7 @@
-"""MQTT topics as validated values; no other module spells a topic.
+"""MQTT topics as validated values. Only this module spells topics.
 
-Of sensors `earwitness/v1/<site>/<sensor>/{state,event}`; of hubs `earwitness/v1/<site>/alert`,
-`earwitness/v1/hubs/<hub>/intake` and, where Home Assistant is told,
+Sensors publish on `earwitness/v1/<site>/<sensor>/{state,event}`. Hubs publish on `earwitness/v1/<site>/alert` and
+`earwitness/v1/hubs/<hub>/intake`. With the Home Assistant integration hubs also publish on
 `earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and `earwitness/v1/hubs/<hub>/online`.
 Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.8.2 (shared subscriptions).
 """
@@ -15,7 +15,7 @@ from shared.events import check_name
 ROOT: Final = "earwitness/v1"
 
 HEARTBEAT_SITE: Final = "heartbeat"
-"""The site that heartbeats are of; no sensor may be."""
+"""The site of heartbeats; sensors may not use it."""
 
 SensorKind = Literal["state", "event", "heartbeat"]
 SensorStateKind = Literal["level", "episode", "last-alert"]
@@ -24,7 +24,7 @@ HubKind = Literal["intake", "online"]
 
 @dataclass(frozen=True, slots=True)
 class SensorTopic:
-    """A topic that belongs to one sensor, or, of kind `heartbeat`, to a hub that sends heartbeats.
+    """A topic of one sensor, or with kind `heartbeat`, of a hub that sends heartbeats.
 
     Raises:
         Invalid: a site or sensor that is not a valid id, or a sensor at the site of heartbeats.
@@ -38,7 +38,7 @@ class SensorTopic:
         check_name(self.site, "site")
         check_name(self.sensor, "sensor")
         if (self.site == HEARTBEAT_SITE) != (self.kind == "heartbeat"):
-            raise InvalidError(f"site {HEARTBEAT_SITE!r} is for heartbeats, and they are of no other")
+            raise InvalidError(f"site {HEARTBEAT_SITE!r} is for heartbeats only, and heartbeats use no other site")
 
     def __str__(self) -> str:
         return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
@@ -65,7 +65,7 @@ class SensorTopic:
 
 @dataclass(frozen=True, slots=True)
 class AlertTopic:
-    """Where a site's alerts are published; those of the site of heartbeats, where hubs alone listen.
+    """The topic of a site's alerts; for the site of heartbeats, a topic that only hubs subscribe to.
 
     Raises:
         Invalid: a site that is not a valid id.
@@ -82,7 +82,7 @@ class AlertTopic:
 
 @dataclass(frozen=True, slots=True)
 class SensorStateTopic:
-    """Where a hub tells the newest of a sensor, retained: its level, its last episode, its last alert.
+    """The retained topic on which a hub publishes a sensor's latest level, episode or alert.
 
     Raises:
         Invalid: a site or sensor that is not a valid id.
@@ -102,10 +102,10 @@ class SensorStateTopic:
 
 @dataclass(frozen=True, slots=True)
 class HubTopic:
-    """Where a hub says how it is, retained, and what its last will is told on.
+    """The retained topic of a hub's status, and of its last will.
 
-    `intake`: whether it takes events, `open` or `closed`; `online`: whether it tells Home Assistant, `online` or
-    `offline`.
+    `intake` is `open` while the hub accepts events, else `closed`. `online` is `online` while the hub publishes to
+    Home Assistant, else `offline`.
 
     Raises:
         Invalid: a hub's name that is not a valid id.
@@ -123,17 +123,17 @@ class HubTopic:
 
 INTAKE_OPEN: Final = b"open"
 INTAKE_CLOSED: Final = b"closed"
-"""What is said of an intake."""
+"""Payloads of a hub's `intake` topic."""
 ALL_INTAKES: Final = f"{ROOT}/hubs/+/intake"
 HEARTBEAT_REPLY_TOPIC: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/reply"
-"""Where heartbeats come back to their hubs."""
+"""The topic on which heartbeats return to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"
 ALL_EVENTS: Final = f"{ROOT}/+/+/event"
 ALL_ALERTS: Final = f"{ROOT}/+/alert"
 
 
 def shared_event_subscription(group: str) -> str:
-    """The shared subscription through which hubs of one group divide all events.
+    """Return the shared subscription that distributes all events among the hubs of one group.
 
     Raises:
         Invalid: a group that is not a valid id.
@@ -142,10 +142,10 @@ def shared_event_subscription(group: str) -> str:
 
 
 def shared_beats(group: str, hub: str) -> str:
-    """The shared subscription of a hub's own heartbeats: what comes through it shows that the broker has them.
+    """Return the shared subscription of a hub's own heartbeats. It tests the broker's shared subscriptions.
 
-    Its group is another one than that of events: rumqttd keeps one place in the queue for each group, not for each of
-    its filters, so that events would stand still behind a heartbeat.
+    Its group differs from that of events: rumqttd keeps one position in the queue per group, not per filter, so
+    events would wait behind a heartbeat.
 
     Raises:
         Invalid: a group or a hub that is not a valid id.
@@ -154,7 +154,7 @@ def shared_beats(group: str, hub: str) -> str:
 
 
 def shared(group: str, topic_filter: str) -> str:
-    """A filter as a shared subscription. Source: MQTT 5.0, 4.8.2.
+    """Return a filter as a shared subscription. Source: MQTT 5.0, 4.8.2.
 
     Raises:
         Invalid: a group that is not a valid id.

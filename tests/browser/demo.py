@@ -101,7 +101,7 @@ def fill(settings: HubSettings, *, count: int, days: int, seed: int = 1) -> None
     with HistoryWriter(settings, rng) as writer:
         writer.write(timetable(count, days, until, rng))
         for place in PLACES:
-            writer.archive.update_sensor_state(_state(place, until))
+            writer.archive.sensors.update_state(_state(place, until))
 
 
 def _state(place: str, now: datetime) -> StateMessage:

@@ -65,7 +65,9 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
         hub = Configured(folder / "hub", broker.port, store.url, config)
         hub.start()
         eventually(
-            lambda: archive.client.xlen(keys.ALERTS_DUE) == 0, 60, "the hub has completed the alerts of the history"
+            lambda: archive.client.xlen(keys.ALERTS_PENDING) == 0,
+            60,
+            "the hub has completed the alerts of the history",
         )
         try:
             yield Demo(hub, broker, store)

@@ -45,7 +45,7 @@ def test_there_are_alerts_that_matter(look: Page, demonstration: Demonstration, 
     look.goto(f"/alerts?severity={severity}")
     expect(look.locator("article.alert").first).to_contain_text(severity.capitalize())
     look.goto("/")
-    expect(look.get_by_role("heading", name="Be there next")).to_be_visible()
+    expect(look.get_by_role("heading", name="Expected next")).to_be_visible()
 
 
 def test_an_alert_shows_real_sound_and_plays_it(look: Page, demonstration: Demonstration, screenshots: Path) -> None:
@@ -76,13 +76,13 @@ def test_a_pattern_says_when_to_be_there(look: Page, demonstration: Demonstratio
     assert pattern["regularity"].startswith("weekdays around 07:")
     assert demonstration.get("patterns/demo/street-4/powered-saw")["regularity"].startswith("every other night")
     look.goto("/patterns/demo/street-1/machinery-impact")
-    expect(look.get_by_role("heading", name="When to be there")).to_be_visible()
+    expect(look.get_by_role("heading", name="Expected next")).to_be_visible()
     picture(look, screenshots / "pattern.png", 980)
 
 
 def test_nothing_is_shown_as_an_alarm(look: Page) -> None:
     look.goto("/sensors")
-    expect(look.locator("main")).to_contain_text("All 4 are heard")
+    expect(look.locator("main")).to_contain_text("All 4 are online")
     expect(look.locator("main .bad")).to_have_count(0)
     look.goto("/map")
     for number in range(4):

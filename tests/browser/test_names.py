@@ -71,7 +71,7 @@ def test_a_sound_is_named_seen_to_return_live_and_muted(
     page.get_by_label("At all sites").check()
     page.get_by_role("button", name="Name and watch").click()
     expect(page.locator("h1")).to_contain_text("Bakery saw")
-    expect(page.locator("aside")).to_contain_text("It is one of its examples")
+    expect(page.locator("aside")).to_contain_text("one of its examples")
     expect(page.locator("aside .tag.watched")).to_be_visible()
     page.screenshot(path=screenshots / "named-event.png", full_page=True)
 
@@ -80,7 +80,7 @@ def test_a_sound_is_named_seen_to_return_live_and_muted(
     page.evaluate("window.stayed = true")
     first = heard(street, "schanze/roof", performance(street, example["id"], 1), 1)
     alert = page.locator(f"#alerts article:has(a[href='/alerts/{first}'])")
-    expect(alert).to_contain_text("Bakery saw, heard again", timeout=LIVE_MS)
+    expect(alert).to_contain_text("Bakery saw, detected again", timeout=LIVE_MS)
     expect(alert).to_contain_text("Recurring")
     expect(page.locator(f"#events tr:has(a[href='/events/{first}'])")).to_contain_text("Bakery saw", timeout=LIVE_MS)
     assert page.evaluate("window.stayed") is True
@@ -89,7 +89,7 @@ def test_a_sound_is_named_seen_to_return_live_and_muted(
     page.screenshot(path=screenshots / "named-returned.png", full_page=True)
 
     page.goto(f"/alerts/{first}")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Bakery saw, heard again")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Bakery saw, detected again")
     expect(page.locator("main")).to_contain_text("which is watched")
     page.get_by_role("link", name="Bakery saw").click()
     expect(page.locator("article.named")).to_contain_text("2 times in 2 clips")
@@ -132,9 +132,9 @@ def test_names_are_given_changed_and_removed_without_javascript(chromium: Browse
     expect(rex.locator(".examples li")).to_have_count(1)
     rex.get_by_text("Change or remove").click()
     rex.get_by_label("Name", exact=True).fill("Rex the dog")
-    rex.get_by_label("Needs, % the same source").fill("72.5")
+    rex.get_by_label("Same source, at least %").fill("72.5")
     rex.get_by_label("Severity when watched").select_option("urgent")
-    rex.get_by_role("button", name="Keep").click()
+    rex.get_by_role("button", name="Save").click()
     (told,) = [one for one in got(street, "names")["names"] if one["name"] == "Rex the dog"]
     assert (told["threshold"], told["severity"], told["mode"]) == (0.725, "urgent", "shown")
     page.get_by_text("Change or remove").last.click()
@@ -157,7 +157,7 @@ def test_a_name_that_is_taken_is_refused_in_words(chromium: Browser, street: Dem
     music = page.locator("article.named", has=page.get_by_role("heading", name="Street music", exact=True))
     music.get_by_text("Change or remove").click()
     music.get_by_label("Name", exact=True).fill("BAKERY SAW")
-    music.get_by_role("button", name="Keep").click()
+    music.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("That name is taken")
     expect(page.locator("main")).to_contain_text(f"'{told['name']}' is the name of another sound at all sites")
     context.close()

@@ -108,10 +108,10 @@ def test_every_page_is_readable_for_everyone(
 def test_the_first_page_says_what_happened_and_when_to_be_there(page: Page) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("in 24 hours")
-    expect(page.get_by_role("heading", name="Be there next")).to_be_visible()
+    expect(page.get_by_role("heading", name="Expected next")).to_be_visible()
     expect(page.locator("article.alert").first).to_contain_text("Before")
     expect(page.get_by_text("harbour/fish-hall").first).to_be_visible()
-    expect(page.get_by_text("not heard").first).to_be_visible()
+    expect(page.get_by_text("not online").first).to_be_visible()
 
 
 def test_what_is_published_appears_without_loading_the_page_again(page: Page, city: Demo) -> None:
@@ -140,7 +140,7 @@ def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: De
 def test_an_alert_tells_its_past_its_next_time_and_its_matches(page: Page, alert: dict[str, Any]) -> None:
     page.goto(f"/alerts/{alert['event']}")
     expect(page.get_by_role("heading", name="Where it was before")).to_be_visible()
-    expect(page.get_by_role("heading", name="When to be there")).to_be_visible()
+    expect(page.get_by_role("heading", name="Expected next")).to_be_visible()
     assert page.locator("li.pair").count() == len(alert["matches"])
     expect(page.locator("table.matrix").first).to_contain_text("both")
 
@@ -151,10 +151,10 @@ def test_a_verdict_given_on_the_page_is_kept_and_the_threshold_moves(page: Page,
     page.goto(f"/alerts/{alert['event']}")
     for number in range(page.locator("li.pair").count()):
         page.locator("li.pair").nth(number).get_by_role("button", name="Different").click()
-        expect(page.locator("li.pair").nth(number)).to_contain_text("You said: different")
+        expect(page.locator("li.pair").nth(number)).to_contain_text("Your verdict: different")
     page.get_by_label("Your name").fill("Ada")
     page.locator("aside").get_by_role("button", name="Different").click()
-    expect(page.locator("#said")).to_contain_text("an alert now needs")
+    expect(page.locator("#moved")).to_contain_text("an alert now needs")
     after = got(city, f"sites/{alert['site']}/thresholds")["thresholds"]
     lead = alert["categories"][0]
     own_before, own_after = (next(t for t in many if t["category"] == lead) for many in (before, after))
@@ -193,7 +193,7 @@ def test_a_recording_is_searched(page: Page, tmp_path: Path) -> None:
     page.goto("/search")
     page.locator("input[type=file]").set_input_files(recording(tmp_path))
     page.locator("form[enctype]").get_by_role("button", name="Search").click()
-    expect(page.get_by_role("heading", name="Like ")).to_be_visible()
+    expect(page.get_by_role("heading", name="Similar to ")).to_be_visible()
     expect(page.locator("ol.results li, .empty").first).to_be_visible()
 
 
@@ -210,7 +210,7 @@ def test_what_is_no_recording_is_refused_in_words(chromium: Browser, city: Demo,
 def test_a_search_by_event_has_an_address_and_keeps_to_its_filters(page: Page, event: dict[str, Any]) -> None:
     page.goto("/search")
     form = page.locator("form[method=get].panel")
-    form.get_by_label("Its id").fill(event["id"])
+    form.get_by_label("Event id").fill(event["id"])
     form.get_by_label("Place").select_option("schanze/park")
     form.get_by_role("button", name="Search").click()
     assert event["id"] in page.url
@@ -244,7 +244,7 @@ def test_pages_work_without_javascript(chromium: Browser, city: Demo, alert: dic
     page = context.new_page()
     page.goto(f"/alerts/{alert['event']}")
     page.locator("aside").get_by_role("button", name="Same").click()
-    expect(page.locator("#said")).to_be_visible()
+    expect(page.locator("#moved")).to_be_visible()
     page.goto("/alerts")
     page.get_by_label("What").select_option("music")
     page.get_by_role("button", name="Show").click()

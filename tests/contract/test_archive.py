@@ -15,7 +15,7 @@ from tests.values import NOON, alert, stored
 
 
 def bury(archive: EventStore, payload: bytes = b"?", reason: str = "no") -> None:
-    archive.add_dead_letter(topic="earwitness/v1/a/b/event", payload=payload, reason=reason, received_at=NOON)
+    archive.letters.put(topic="earwitness/v1/a/b/event", payload=payload, reason=reason, received_at=NOON)
 
 
 def test_an_event_comes_back_as_it_was_written(archive: EventStore) -> None:
@@ -68,7 +68,7 @@ def test_a_repeat_changes_nothing(archive: EventStore) -> None:
     assert archive.add(stored(after_s=5)) is WriteState.REPEAT
     assert archive.write_states([stored().id]) == [WriteState.REPEAT]
     assert archive.count() == 1
-    assert [sensor.events for sensor in archive.sensors()] == [1]
+    assert [sensor.events for sensor in archive.sensors.all()] == [1]
     back = archive.get(stored().id)
     assert back is not None
     assert back.captured_at == NOON
@@ -131,58 +131,58 @@ def test_ids_overlook_none_that_stays_while_others_expire(
 
 def test_changes_tell_what_came_and_went_after_a_position(archive: EventStore) -> None:
     archive.add(stored(0))
-    start = archive.last_change_id()
-    assert archive.changes(start) == (start, [])
+    start = archive.changes.last_id()
+    assert archive.changes.since(start) == (start, [])
     archive.add_many([stored(1, after_s=50), stored(0)])
     archive.delete_before(NOON + timedelta(seconds=10))
-    found = archive.changes(start)
+    found = archive.changes.since(start)
     assert found is not None
     position, happened = found
     assert happened == [ChangeRecord(str(stored(1).id), gone=False), ChangeRecord(str(stored(0).id), gone=True)]
-    assert position == archive.last_change_id()
-    first = archive.changes(start, limit=1)
+    assert position == archive.changes.last_id()
+    first = archive.changes.since(start, limit=1)
     assert first is not None
     assert first[1] == happened[:1]
-    assert archive.changes(first[0]) == (position, happened[1:])
+    assert archive.changes.since(first[0]) == (position, happened[1:])
 
 
 def test_changes_that_are_kept_no_more_are_told_as_missed(archive: EventStore, store_url: str) -> None:
-    assert archive.last_change_id() == "0-0"
+    assert archive.changes.last_id() == "0-0"
     archive.add(stored(0))
-    start = archive.last_change_id()
+    start = archive.changes.last_id()
     archive.add_many([stored(seq) for seq in range(1, 500)])
-    assert archive.changes(start) is not None
+    assert archive.changes.since(start) is not None
     client = redis.Redis.from_url(store_url, protocol=2)
     client.xtrim("ew:changes", maxlen=100, approximate=False)
-    assert archive.changes(start) is None
-    assert archive.changes(archive.last_change_id()) is not None
+    assert archive.changes.since(start) is None
+    assert archive.changes.since(archive.changes.last_id()) is not None
     client.delete("ew:changes")
-    assert archive.changes(start) is None
+    assert archive.changes.since(start) is None
 
 
 def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(
     archive: EventStore, store_url: str
 ) -> None:
     archive.add(stored(0))
-    before = archive.last_change_id()
+    before = archive.changes.last_id()
     archive.add(stored(1))
-    position = archive.last_change_id()
+    position = archive.changes.last_id()
     redis.Redis.from_url(store_url, protocol=2).xdel("ew:changes", position)
-    assert archive.changes(before) is not None
-    assert archive.changes(position) is None
+    assert archive.changes.since(before) is not None
+    assert archive.changes.since(position) is None
 
 
 def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
     archive: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.store.events.CHANGES_KEPT", 200)
-    start = archive.last_change_id()
+    monkeypatch.setattr("hub.store.changes.CHANGES_KEPT", 200)
+    start = archive.changes.last_id()
     archive.add_many([stored(seq) for seq in range(150)])
-    found = archive.changes(start)
+    found = archive.changes.since(start)
     assert found is not None
     assert len(found[1]) == 150
     archive.add_many([stored(seq) for seq in range(150, 600)])
-    assert archive.changes(start) is None
+    assert archive.changes.since(start) is None
 
 
 def test_old_events_and_alerts_expire_and_young_ones_stay(archive: EventStore) -> None:
@@ -192,7 +192,7 @@ def test_old_events_and_alerts_expire_and_young_ones_stay(archive: EventStore) -
     gone = archive.delete_before(NOON + timedelta(seconds=200))
     assert gone == {str(stored(0).id): "", str(stored(1).id): ""}
     assert archive.delete_before(NOON + timedelta(seconds=200)) == {}
-    assert (archive.count(), archive.alert_count()) == (2, 0)
+    assert (archive.count(), archive.alerts.count()) == (2, 0)
     assert archive.get(stored(0).id) is None
 
 
@@ -205,22 +205,22 @@ def test_events_of_a_feature_space_that_is_unknown_by_now_expire_too(archive: Ev
 
 def test_dead_letters_keep_topic_payload_and_reason(archive: EventStore) -> None:
     bury(archive, b"\xff\x00", "not CBOR")
-    (letter,) = archive.dead_letters()
-    assert (letter.topic, archive.dead_letter_payload(letter.id), letter.reason, letter.is_complete) == (
+    (letter,) = archive.letters.page()
+    assert (letter.topic, archive.letters.payload(letter.id), letter.reason, letter.is_complete) == (
         "earwitness/v1/a/b/event",
         b"\xff\x00",
         "not CBOR",
         True,
     )
-    archive.remove_dead_letter(letter.id)
-    assert archive.dead_letter_count() == 0
+    archive.letters.remove(letter.id)
+    assert archive.letters.count() == 0
 
 
 def test_a_huge_payload_is_kept_in_part_and_says_so(archive: EventStore) -> None:
     bury(archive, b"x" * 1_000_000)
-    (letter,) = archive.dead_letters()
+    (letter,) = archive.letters.page()
     assert (letter.kept, letter.size, letter.is_complete) == (HEAD_BYTES, 1_000_000, False)
-    assert len(archive.dead_letter_payload(letter.id)) == HEAD_BYTES
+    assert len(archive.letters.payload(letter.id)) == HEAD_BYTES
 
 
 def state(boot: str, what: str) -> StateMessage:
@@ -239,12 +239,12 @@ def state(boot: str, what: str) -> StateMessage:
 
 
 def test_a_late_will_of_an_old_boot_does_not_kill_a_new_session(archive: EventStore) -> None:
-    assert archive.update_sensor_state(state("one", "ready"))
-    assert archive.update_sensor_state(state("two", "ready"))
-    assert not archive.update_sensor_state(state("one", "lost"))
-    assert [sensor.state for sensor in archive.sensors()] == ["ready"]
-    assert archive.update_sensor_state(state("two", "lost"))
-    assert [sensor.state for sensor in archive.sensors()] == ["lost"]
+    assert archive.sensors.update_state(state("one", "ready"))
+    assert archive.sensors.update_state(state("two", "ready"))
+    assert not archive.sensors.update_state(state("one", "lost"))
+    assert [sensor.state for sensor in archive.sensors.all()] == ["ready"]
+    assert archive.sensors.update_state(state("two", "lost"))
+    assert [sensor.state for sensor in archive.sensors.all()] == ["lost"]
 
 
 def test_a_server_that_evicts_is_refused(archive: EventStore, store_url: str) -> None:

@@ -1,8 +1,11 @@
 """The casebook on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,11 +17,13 @@ from hub.alerting.feedback import FeedbackService
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.domain.alert_rule import AlertRule, SearchResult
+from hub.domain.alert_state import AlertState
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH
 from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_map import SensorMap
-from hub.store.episodes import BatchContext, Detection, EpisodeStore
+from hub.store.episode_batch import EpisodeBatch
+from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import EventId, Levels
@@ -86,7 +91,7 @@ def test_one_happening_is_one_episode_with_one_alert(archive: EventStore, episod
     assert told[0].episode == episode.id
     assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
     assert episode_store.episode(episode.id) == episode
-    assert archive.alert_count() == 1
+    assert archive.alerts.count() == 1
 
 
 def test_episodes_are_found_by_time_place_and_category(archive: EventStore, episode_store: EpisodeStore) -> None:
@@ -201,43 +206,43 @@ def test_what_a_site_was_offered_is_kept_and_counts_in_the_days_after(
 ) -> None:
     for hour in range(49):
         conclude(archive, episode_store, [event(hour, MONDAY + timedelta(hours=hour))], others_per_day=1.0)
-    seen: list[BatchContext] = []
-
-    def look(opened: BatchContext) -> list[Detection]:
-        seen.append(opened)
-        return []
-
-    episode_store.update([event(900, MONDAY + timedelta(hours=49))], look)
-    offers = seen[0].offers["demo"]
+    with episode_store.batch() as batch:
+        budget = batch.load([event(900, MONDAY + timedelta(hours=49))], {}, {}).budgets["demo"]
+    offers = budget.offers
     assert offers.since_ms == to_ms(MONDAY)
     counted = [count for counts in (offers.history, offers.today) for key, count in counts.items() if key[0] == "s"]
     assert 40 < sum(counted) <= 49, "one a happening; a day that is over weighs a little less"
-    assert len(seen[0].others["demo"]) in {2, 3}
+    assert len(budget.alerts_ms) in {2, 3}
 
 
 def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStore, store_url: str) -> None:
     """Each judges while the other does: whoever comes second judges again."""
     other = EventStore(store_url)
-    meeting, alerts = threading.Barrier(2, timeout=10), list[AlertMessage | None]()
+    meeting, alerts, loads = threading.Barrier(2, timeout=10), list[AlertMessage | None](), list[int]()
     events = [event(0, MONDAY), event(1, MONDAY + timedelta(seconds=10))]
     archive.add_many(events)
 
     def work(own: EventStore, stored: StoredEvent) -> None:
         tried = 0
 
-        class Meeting(EpisodeStore):
-            def conclude(self, events: object, judge: object) -> list[Detection]:
-                def met(opened: BatchContext) -> list[Detection]:
-                    nonlocal tried
-                    tried += 1
-                    if tried == 1:
-                        meeting.wait()
-                    return judge(opened)  # type: ignore[operator, no-any-return]
+        class Meeting(EpisodeBatch):
+            def load(self, *args: Any) -> AlertState:
+                nonlocal tried
+                tried += 1
+                state = super().load(*args)
+                if tried == 1:
+                    meeting.wait()
+                return state
 
-                return list(super().update(events, met))  # type: ignore[arg-type]
+        class MeetingStore(EpisodeStore):
+            @contextmanager
+            def batch(self) -> Iterator[EpisodeBatch]:
+                with own.client.pipeline(transaction=True) as pipe:
+                    yield Meeting(own, pipe, {})
 
-        judge = AlertDetector(Meeting(own), PLACES, AlertRule(threshold=0.5))
+        judge = AlertDetector(MeetingStore(own), PLACES, AlertRule(threshold=0.5))
         alerts.extend(judge.process([stored], [alike(0.9)]))
+        loads.append(tried)
 
     threads = [threading.Thread(target=work, args=pair) for pair in zip((archive, other), events, strict=True)]
     for thread in threads:
@@ -245,6 +250,7 @@ def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStor
     for thread in threads:
         thread.join(20)
     other.close()
+    assert sorted(loads) == [1, 2], "the second one to commit loads and decides again"
     assert sum(alert is not None for alert in alerts) == 1
     (episode,) = EpisodeStore(archive).episodes()
     assert episode.clips == 2
@@ -260,7 +266,7 @@ def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
         conclude(archive, episode_store, [event(number, at)], float(rng.uniform(0.5, 0.8)))
     assert learner.tune_stale() == ["demo"]
     assert learner.tune_stale() == []
-    learnt = episode_store.thresholds("demo")["dog"]
+    learnt = episode_store.thresholds.of("demo")["dog"]
     assert learnt.episodes == 240
     assert learnt.days == pytest.approx(10, abs=0.1)
     assert learnt.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
@@ -281,7 +287,7 @@ def alerted(archive: EventStore, episode_store: EpisodeStore) -> AlertMessage:
         conclude(
             archive, episode_store, [event(number, MONDAY + timedelta(hours=number))], float(rng.uniform(0.5, 0.8))
         )
-    return archive.alerts(limit=1)[0]
+    return archive.alerts.newest(limit=1)[0]
 
 
 def test_a_verdict_moves_the_threshold_at_once(
@@ -290,7 +296,7 @@ def test_a_verdict_moves_the_threshold_at_once(
     feedback = FeedbackService(archive, episode_store, learner)
     before = learner.tune("demo")["dog"]
     given = feedback.submit(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
-    after = episode_store.thresholds("demo")["dog"]
+    after = episode_store.thresholds.of("demo")["dog"]
     assert after.value > before.value
     assert (after.verdicts, before.verdicts) == (1, 0)
     assert feedback.for_alert(alerted.event) == feedback.verdicts() == feedback.all() == [given]
@@ -298,7 +304,7 @@ def test_a_verdict_moves_the_threshold_at_once(
         alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1)
     )
     assert feedback.all() == [changed], "a later verdict on the same match replaces the earlier one"
-    assert episode_store.thresholds("demo")["dog"].value < after.value
+    assert episode_store.thresholds.of("demo")["dog"].value < after.value
 
 
 def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(

@@ -99,7 +99,7 @@ def test_an_event_of_an_earlier_hub_says_nothing_of_its_clock(archive: EventStor
 
 def test_a_sensor_whose_clock_is_measured_behind_is_archived_by_receipt(archive: EventStore) -> None:
     report(archive, NOW - timedelta(hours=7), waited_s=3_600.0)
-    (known,) = archive.sensors()
+    (known,) = archive.sensors.all()
     assert known.clock_skew_s == pytest.approx(-6 * 3_600)
     late = replace(event(), captured_at=NOW - timedelta(hours=6))
     (kept,) = sent(archive, late)
@@ -108,13 +108,13 @@ def test_a_sensor_whose_clock_is_measured_behind_is_archived_by_receipt(archive:
 
 def test_a_backlog_of_a_sensor_whose_clock_is_right_keeps_its_time(archive: EventStore) -> None:
     report(archive, NOW - timedelta(hours=6), waited_s=6 * 3_600.0)
-    (known,) = archive.sensors()
+    (known,) = archive.sensors.all()
     assert known.clock_skew_s == pytest.approx(0.0)
     late = replace(event(), captured_at=NOW - timedelta(hours=6))
     (kept,) = sent(archive, late)
     assert (kept.captured_at, kept.claimed_at) == (late.captured_at, None)
     report(archive, NOW - timedelta(hours=6), waited_s=None)
-    assert archive.sensors()[0].clock_skew_s == pytest.approx(0.0), "how long that one waited is not known"
+    assert archive.sensors.all()[0].clock_skew_s == pytest.approx(0.0), "how long that one waited is not known"
 
 
 def test_an_event_whose_handling_was_cut_short_keeps_the_time_it_was_archived_with(archive: EventStore) -> None:
@@ -138,7 +138,7 @@ def test_what_comes_long_after_its_capture_is_kept_for_as_long_after_its_receipt
 def test_many_that_are_kept_do_not_hide_those_that_are_due(
     archive: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.store.events._BATCH", 10)
+    monkeypatch.setattr("hub.store.event_removal._BATCH", 10)
     old = [replace(stored(seq), captured_at=NOON - timedelta(days=2_000)) for seq in range(35)]
     archive.add_many([*old, *(stored(seq, after_s=seq - 100) for seq in range(100, 125))])
     gone: dict[str, str] = {}
@@ -192,7 +192,7 @@ def full(archive: EventStore) -> Iterator[EventStore]:
 
 
 def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(full: EventStore) -> None:
-    before = full.last_change_id()
+    before = full.changes.last_id()
     with pytest.raises(UnavailableError, match=r"memory|OOM"):
         full.add(stored(999))
     gone: dict[str, str] = {}
@@ -200,10 +200,10 @@ def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(fu
         gone |= some
     assert len(gone) == 300
     assert full.count() == 0
-    assert full.changes(before) == (before, []), "there was no memory for that"
+    assert full.changes.since(before) == (before, []), "there was no memory for that"
     full.client.config_set("maxmemory", 0)
     full.delete_before(NOON)
-    told = full.changes(before)
+    told = full.changes.since(before)
     assert told is not None
     assert set(told[1]) == {ChangeRecord(name, gone=True) for name in gone}
 
@@ -221,7 +221,7 @@ def test_a_follower_finds_out_what_went_though_nobody_told(
     monkeypatch.setattr("hub.search.follower.COMPARED_EVERY_S", 0.2)
     other, retrieval = EventStore(store_url), Retrieval(SCORERS)
     retrieval.load(full.fetch([str(stored(seq).id) for seq in range(300)]))
-    follower = IndexFollower(other, retrieval, other.last_change_id())
+    follower = IndexFollower(other, retrieval, other.changes.last_id())
     follower.start()
     try:
         while full.delete_before(NOON + timedelta(minutes=1)):
@@ -266,7 +266,7 @@ def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_cli
         handled = line.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent_by))
         about += handled.alert.categories if handled.alert is not None else []
     assert 1 <= len(about) == len(set(about)), "one alert about each category, in the quarter of an hour"
-    (known,) = [sensor for sensor in archive.sensors() if sensor.place == "demo/street-1"]
+    (known,) = [sensor for sensor in archive.sensors.all() if sensor.place == "demo/street-1"]
     assert known.last_captured_at == now[0] - timedelta(seconds=10)
 
 
@@ -342,6 +342,6 @@ def test_what_earlier_hubs_archived_from_the_future_is_put_right_at_a_start(arch
     assert (back.captured_at, back.claimed_at) == (NOON - timedelta(seconds=10), ahead.captured_at)
     page = EventQueries(archive).events(EventFilter(place="demo/street-1"), limit=5).events
     assert [event.id for event in page] == [right.id, ahead.id]
-    assert [alert.captured_at for alert in archive.alerts()] == [back.captured_at]
+    assert [alert.captured_at for alert in archive.alerts.newest()] == [back.captured_at]
     assert {episode.opened_ms for episode in episode_store.episodes()} == {to_ms(back.captured_at)}
     assert len(episode_store.episodes(place="demo/street-1", category="dog")) == 1

@@ -18,4 +18,4 @@ def test_a_message_that_needs_a_damaged_key_is_set_aside_and_stops_no_other(arch
     messages = [(str(SensorTopic("demo", one.id.sensor, "event")), encode_event(one)) for one in sent]
     line = Quarantine(pipeline(archive))
     assert [one.outcome for one in line.process(line.prepare(messages))] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
-    assert [letter.kind for letter in archive.dead_letters()] == ["bug"]
+    assert [letter.kind for letter in archive.letters.page()] == ["bug"]

@@ -120,10 +120,10 @@ def test_a_candidate_threshold_is_put_to_use_only_if_it_does_better(
     assert (code, judged["better"]) == (1, False)
     feedback.submit(alert=alert(31), match=None, verdict="same", now=MONDAY)
     episode_store = EpisodeStore(archive)
-    episode_store.set_thresholds("demo", {"dog": replace(episode_store.thresholds("demo")["dog"], value=0.6)})
+    episode_store.thresholds.set("demo", {"dog": replace(episode_store.thresholds.of("demo")["dog"], value=0.6)})
     code, judged = run(store_url, *line, "dog=0.9")
     assert (code, judged["better"], judged["verdicts"]) == (0, True, 31)
-    assert episode_store.thresholds("demo")["dog"].value == 0.9
+    assert episode_store.thresholds.of("demo")["dog"].value == 0.9
 
 
 def test_a_candidate_network_takes_over_only_if_it_does_better(

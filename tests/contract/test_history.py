@@ -33,7 +33,7 @@ def written(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         {
             "redis": {"url": embedded.redis_url},
             "store": {"audio_dir": tmp_path_factory.mktemp("clips")},
-            "model": {"space": "earwitness-small"},
+            "features": {"space": "earwitness-small"},
         }
     )
     rng = np.random.default_rng(1)
@@ -72,7 +72,7 @@ def test_the_sound_of_every_clip_is_kept_and_each_take_is_stored_once(written: W
 
 def test_what_recurs_has_alerts_and_a_next_window(written: Written) -> None:
     _, archive, _, _ = written
-    voices = [alert for alert in archive.alerts(limit=500) if alert.categories[0] == "human-voice"]
+    voices = [alert for alert in archive.alerts.newest(limit=500) if alert.categories[0] == "human-voice"]
     assert any(alert.severity == "recurring" for alert in voices)
     patterns = RecurrenceService(EpisodeStore(archive), SensorMap({}, 200.0, ZoneInfo("UTC")), 90.0)
     pattern = patterns.pattern(PLACES[0], "human-voice", UNTIL)
@@ -88,7 +88,7 @@ def test_progress_ends_at_all_of_both_steps(written: Written) -> None:
 
 def test_an_interrupt_ends_it_early(embedded: Servers) -> None:
     settings = HubSettings.model_validate(
-        {"redis": {"url": embedded.redis_url}, "model": {"space": "earwitness-small"}}
+        {"redis": {"url": embedded.redis_url}, "features": {"space": "earwitness-small"}}
     )
     rng = np.random.default_rng(1)
     clips = neighbourhood(PLACES, 1, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)

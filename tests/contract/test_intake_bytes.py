@@ -55,12 +55,12 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
     highest = 0.0
 
     def value(name: str) -> float:
-        return metrics.registry.get_sample_value(f"earwitness_hub_intake_{name}") or 0.0
+        return metrics.registry.get_sample_value(f"earwitness_hub_{name}") or 0.0
 
     def paused() -> bool:
         nonlocal highest
-        highest = max(highest, value("queue_bytes"))
-        return value("pauses_total") >= 1
+        highest = max(highest, value("messages_in_flight_bytes"))
+        return value("backpressure_disconnects_total") >= 1
 
     thread = threading.Thread(target=intake.run, daemon=True)
     thread.start()
@@ -77,7 +77,7 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
         eventually(paused, 20, "the hub leaves the broker while there is no room")
         slow.go.set()
         eventually(lambda: paused() and set(slow.done) == set(range(COUNT)), 60, "all is handled")
-        eventually(lambda: value("queue_bytes") == 0, 10, "nothing waits")
+        eventually(lambda: value("messages_in_flight_bytes") == 0, 10, "nothing waits")
     finally:
         slow.go.set()
         link.stop()

@@ -127,8 +127,8 @@ def test_a_retained_message_counts_once_even_after_it_was_removed(archive: Event
 def test_pages_go_on_where_the_last_one_ended(archive: EventStore) -> None:
     for number in range(7):
         put(archive.letters, f"s{number}")
-    first = archive.dead_letters(3)
-    second = archive.dead_letters(10, after=first[-1].id)
+    first = archive.letters.page(3)
+    second = archive.letters.page(10, after=first[-1].id)
     assert [one.topic for one in (*first, *second)] == [topic(f"s{number}") for number in range(7)]
 
 
@@ -139,7 +139,7 @@ def test_ten_thousand_letters_of_one_sensor_stop_nobody(archive: EventStore) -> 
         batch = [(topic("street-1"), unknown)] * 100 + [("nonsense", b"?")] * 100
         assert {one.outcome for one in hub.handle_all(batch)} == {Outcome.DEAD_LETTER}
     assert next(hub.handle_all([message(3, "street-2")])).outcome is Outcome.ARCHIVED
-    counts = [one.kind for one in archive.dead_letters(10_000)]
+    counts = [one.kind for one in archive.letters.page(10_000)]
     assert (counts.count("unsupported"), counts.count("invalid")) == (500, 5)
 
 
@@ -148,15 +148,15 @@ def test_an_event_of_an_unknown_space_is_kept_whole_and_sound_that_is_wrong_is_n
     own = str(SensorTopic("demo", "street-1", "event"))
     space = encode_event(event(1)).replace(b"vggish-pca-u8/1", b"vggish-pca-u8/2")
     list(hub.handle_all([(own, space), (own, b"fLaC" + b"\0" * 500_000)]))
-    unsupported, invalid = archive.dead_letters()
+    unsupported, invalid = archive.letters.page()
     assert (unsupported.kind, unsupported.is_complete) == ("unsupported", True)
-    assert archive.dead_letter_payload(unsupported.id) == space
+    assert archive.letters.payload(unsupported.id) == space
     assert (invalid.kind, invalid.is_complete, invalid.kept) == ("invalid", False, 64 * 1024)
 
 
 @pytest.mark.parametrize("words", ["[/b] [red]", "[link=x]y[/link]", ":smile: [bold", "a\x1b[31m"])
 def test_what_others_sent_is_printed_as_text(archive: EventStore, store_url: str, words: str) -> None:
-    archive.add_dead_letter(topic=words, payload=b"?", reason=words, received_at=NOON)
+    archive.letters.put(topic=words, payload=b"?", reason=words, received_at=NOON)
     chosen = ["--set", f"redis.url={store_url}"]
     told = CliRunner().invoke(app, ["dead-letters", "list", *chosen], env={"COLUMNS": "300"})
     assert told.exit_code == 0, told.output
@@ -170,7 +170,7 @@ def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: 
         put(archive.letters, f"s{number}")
     chosen = ["--set", f"redis.url={store_url}"]
     told = CliRunner().invoke(app, ["dead-letters", "list", "--limit", "2", *chosen], env={"COLUMNS": "300"})
-    assert f"--after {archive.dead_letters(2)[-1].id}" in told.output
+    assert f"--after {archive.letters.page(2)[-1].id}" in told.output
     refused = CliRunner().invoke(app, ["dead-letters", "list", "--after", "x y", *chosen])
     assert refused.exit_code == 2
     assert "not the id of a dead letter" in refused.output
@@ -180,32 +180,32 @@ def test_letters_of_an_earlier_hub_are_listed_read_and_removed(archive: EventSto
     row = {"topic": topic("old"), "payload": b"whole", "size": 5, "reason": "no", "received_ms": 1_780_315_200_000}
     old = archive.client.xadd("ew:dead-letters", row).decode()
     put(archive.letters, "new", b"?")
-    first, second = archive.dead_letters()
-    assert (first.id, first.kind, first.is_complete, archive.dead_letter_payload(old)) == (
+    first, second = archive.letters.page()
+    assert (first.id, first.kind, first.is_complete, archive.letters.payload(old)) == (
         old,
         "invalid",
         True,
         b"whole",
     )
-    archive.remove_dead_letter(old)
-    archive.remove_dead_letter(second.id)
-    assert (archive.dead_letters(), archive.dead_letter_count(), archive.letters.size_bytes()) == ([], 0, 0)
+    archive.letters.remove(old)
+    archive.letters.remove(second.id)
+    assert (archive.letters.page(), archive.letters.count(), archive.letters.size_bytes()) == ([], 0, 0)
 
 
 def test_letters_that_cannot_be_read_hide_none_behind_them(archive: EventStore) -> None:
     spoilt = [archive.client.xadd("ew:dead-letters", {"topic": "?"}).decode() for _ in range(3)]
     put(archive.letters, "new", b"kept")
-    assert [archive.dead_letter_payload(one.id) for one in archive.dead_letters(limit=2)] == [b"kept"]
+    assert [archive.letters.payload(one.id) for one in archive.letters.page(limit=2)] == [b"kept"]
     for letter in spoilt:
-        archive.remove_dead_letter(letter)
-    assert archive.dead_letter_count() == 1
+        archive.letters.remove(letter)
+    assert archive.letters.count() == 1
 
 
 def test_letters_are_removed_from_a_store_without_memory(archive: EventStore) -> None:
     put(archive.letters, "a", b"1")
     archive.client.config_set("maxmemory", 1)
     try:
-        archive.remove_dead_letter(archive.dead_letters()[0].id)
+        archive.letters.remove(archive.letters.page()[0].id)
     finally:
         archive.client.config_set("maxmemory", 0)
-    assert (archive.dead_letter_count(), archive.letters.size_bytes()) == (0, 0)
+    assert (archive.letters.count(), archive.letters.size_bytes()) == (0, 0)

@@ -7,7 +7,8 @@ import pytest
 from pydantic_core import to_json
 
 from hub.domain.episodes import Episode, episode_row
-from hub.domain.records import to_ms, to_redis_hash
+from hub.domain.records import to_ms
+from hub.store.codec import to_redis_hash
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.time_correction import Mender

@@ -119,14 +119,14 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
     assert told.name_probability is not None
     assert told.name_probability >= 0.9
     assert id_of(0) in [match.event for match in told.matches]
-    assert hub.archive.alert(told.event) == told
+    assert hub.archive.alerts.get(told.event) == told
     assert {e.alert for e in hub.episode_store.episodes(limit=500) if e.opened_ms >= to_ms(told.captured_at)} >= {
         told.event
     }
     later = hub.hears(9, 1, 8_000.0)
     assert later is not None
     assert later.name == "Bakery fan"
-    heard = hub.names.heard([sound.id])[sound.id]
+    heard = hub.names.occurrences([sound.id])[sound.id]
     assert (heard.times, heard.clips, heard.place) == (2, 4, "demo/street-1")
     assert heard.last is not None
     assert heard.last.alert == later.event
@@ -173,7 +173,7 @@ def test_a_clip_that_is_handled_twice_raises_its_alert_once(hub: Hub) -> None:
     assert hub.hears(1, 1, 4_000.0) is not None
     hub.archive.client.hdel(f"ew:event:{id_of(1)}", "completed")
     assert hub.hears(1, 1, 4_000.0) is None, "its return has the alert already"
-    assert hub.archive.alert_count() == 1
+    assert hub.archive.alerts.count() == 1
 
 
 def test_every_hub_sees_a_change_without_a_restart(archive: EventStore) -> None:
@@ -332,5 +332,5 @@ def test_rows_that_cannot_be_read_are_left_out(hub: Hub) -> None:
     assert alert is not None
     assert alert.name == "Bakery fan"
     assert set(hub.matcher.sounds()) == {sound.id, horn.id}
-    assert hub.names.heard([sound.id])[sound.id].times == 1
+    assert hub.names.occurrences([sound.id])[sound.id].times == 1
     assert {"name", "example", "returns"} <= set(hub.archive.rows.left_out)

@@ -47,7 +47,7 @@ def test_a_message_waits_until_it_is_done(archive: EventStore) -> None:
     again = outbox.claim("one", left_over=True)
     assert again == taken
     outbox.ack([message.name for message in again])
-    assert (outbox.claim("one", left_over=True), outbox.count(), archive.alert_count()) == ([], 0, 2)
+    assert (outbox.claim("one", left_over=True), outbox.count(), archive.alerts.count()) == ([], 0, 2)
 
 
 def test_hubs_divide_the_messages_and_take_over_what_one_left(archive: EventStore) -> None:
@@ -67,7 +67,7 @@ def test_an_alert_that_expires_is_done_with(archive: EventStore) -> None:
     archive.delete_before(NOON + timedelta(seconds=10))
     assert outbox.claim("one") == []
     assert dispatcher(archive, outbox).dispatch_batch() == 1
-    assert (outbox.count(), archive.client.xlen(keys.ALERTS_DUE)) == (0, 0)
+    assert (outbox.count(), archive.client.xlen(keys.ALERTS_PENDING)) == (0, 0)
 
 
 def test_an_alert_that_cannot_be_read_becomes_a_dead_letter(archive: EventStore) -> None:
@@ -139,7 +139,7 @@ def test_an_alert_is_handed_on_completed_to_all_who_want_it(archive: EventStore)
     assert AlertDispatcher(archive.client, hub="one", addresses=addresses, complete=complete).dispatch_batch() == 2
     assert events(ops.claim("one")) == names(2)
     assert [one.alerts[0].severity for one in urgent.claim("one")] == ["urgent"]
-    assert {one.event: one.severity for one in archive.alerts()} == dict(
+    assert {one.event: one.severity for one in archive.alerts.newest()} == dict(
         zip(names(2), ("notice", "urgent"), strict=True)
     )
     assert known_names(archive.client) == ["ops", "urgent"]
@@ -171,7 +171,9 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventS
     outbox = Outbox(archive.client, "ops")
 
     def while_another_hub_is_faster(one: AlertMessage) -> AlertMessage:
-        archive.client.xclaim(keys.ALERTS_DUE, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_DUE)[0][0]])
+        archive.client.xclaim(
+            keys.ALERTS_PENDING, "publishers", "two", 0, [archive.client.xrange(keys.ALERTS_PENDING)[0][0]]
+        )
         assert dispatcher(archive, outbox, hub="two").dispatch_batch() == 1
         return one
 
@@ -192,7 +194,7 @@ def test_an_alert_that_expires_while_it_is_completed_stays_away(archive: EventSt
         return one
 
     AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], complete=slowly).dispatch_batch()
-    assert (outbox.count(), archive.alerts(), archive.client.exists(f"ew:alert:{names(1)[0]}")) == (0, [], 0)
+    assert (outbox.count(), archive.alerts.newest(), archive.client.exists(f"ew:alert:{names(1)[0]}")) == (0, [], 0)
 
 
 def test_what_the_broker_does_not_have_is_due_or_on_its_way_to_it(archive: EventStore) -> None:
@@ -200,7 +202,7 @@ def test_what_the_broker_does_not_have_is_due_or_on_its_way_to_it(archive: Event
     assert unpublished_alert_count(archive.client) == 3
     outbox = Outbox(archive.client, MQTT)
     dispatcher(archive, outbox).dispatch_batch()
-    assert (archive.client.xlen(keys.ALERTS_DUE), unpublished_alert_count(archive.client)) == (0, 3)
+    assert (archive.client.xlen(keys.ALERTS_PENDING), unpublished_alert_count(archive.client)) == (0, 3)
     outbox.ack([outbox.claim("one", limit=1)[0].name])
     assert unpublished_alert_count(archive.client) == 2
 

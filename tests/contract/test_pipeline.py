@@ -101,7 +101,7 @@ def test_the_matches_of_an_alert_tell_the_source_where_the_model_knows_it(archiv
     matches = [match for one in handled if one.alert for match in one.alert.matches]
     assert matches
     assert {match.same_source is not None for match in matches} == {knows}
-    kept = [match for alert in archive.alerts() for match in alert.matches]
+    kept = [match for alert in archive.alerts.newest() for match in alert.matches]
     assert {match.same_source for match in kept} == {match.same_source for match in matches}
 
 
@@ -114,7 +114,7 @@ def test_a_batch_gives_what_its_messages_give_one_by_one(archive: EventStore, si
     assert ranks(together) == pytest.approx(ranks(one_by_one), abs=1e-3)
     assert [one.alert is not None for one in together] == [False, *[True] * 11]
     assert archive.count() == 12
-    assert unpublished_alert_count(archive.client) == archive.alert_count() == 11
+    assert unpublished_alert_count(archive.client) == archive.alerts.count() == 11
 
 
 def test_bad_messages_states_and_repeats_within_a_batch_are_dealt_with_in_their_place(archive: EventStore) -> None:
@@ -123,15 +123,15 @@ def test_bad_messages_states_and_repeats_within_a_batch_are_dealt_with_in_their_
     kinds = (Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED, Outcome.STATE, Outcome.REPEAT)
     assert [one.outcome for one in handled] == [*kinds, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert archive.count() == 3
-    assert archive.dead_letter_count() == 2
-    assert [sensor.state for sensor in archive.sensors()] == ["ready"]
+    assert archive.letters.count() == 2
+    assert [sensor.state for sensor in archive.sensors.all()] == ["ready"]
     assert next(pipeline(archive).handle_all([message(0)])).outcome is Outcome.REPEAT
 
 
 def test_an_event_of_a_space_without_a_model_is_dead_lettered_alone(archive: EventStore) -> None:
     handled = list(pipeline(archive, Retrieval(SCORERS[1:])).handle_all([state(), message(0), state()]))
     assert [one.outcome for one in handled] == [Outcome.STATE, Outcome.DEAD_LETTER, Outcome.STATE]
-    (letter,) = archive.dead_letters()
+    (letter,) = archive.letters.page()
     assert "no model" in letter.reason
     assert (letter.kind, letter.is_complete) == ("unsupported", True)
 
@@ -150,7 +150,7 @@ def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_
     store.start()
     assert told == [Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert [one.outcome for one in hub.handle_all(batch[len(told) :])] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
-    assert (single.count(), single.dead_letter_count()) == (3, 2)
+    assert (single.count(), single.letters.count()) == (3, 2)
 
 
 def test_a_store_that_goes_away_loses_and_doubles_nothing(single: EventStore, store: Store) -> None:
@@ -168,7 +168,7 @@ def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: 
     first = pipeline(archive)
     list(first.handle_all([message(0)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "queue_completion", lambda *_: (_ for _ in ()).throw(UnavailableError("away")))
+        patch.setattr(archive, "pipeline_mark_processed", lambda *_: (_ for _ in ()).throw(UnavailableError("away")))
         with pytest.raises(UnavailableError):
             list(first.handle_all([message(3)]))
     assert archive.count() == 2
@@ -180,7 +180,7 @@ def test_an_event_cut_short_before_it_was_looked_at_is_looked_at_again(archive: 
 
 def test_hubs_that_follow_see_each_others_events_and_removals(archive: EventStore) -> None:
     one, two = Retrieval(SCORERS), Retrieval(SCORERS)
-    after = archive.last_change_id()
+    after = archive.changes.last_id()
     followers = [IndexFollower(archive, retrieval, after) for retrieval in (one, two)]
     for follower in followers:
         follower.start()
@@ -199,7 +199,7 @@ def test_hubs_that_follow_see_each_others_events_and_removals(archive: EventStor
 def test_a_hub_that_missed_changes_compares_everything(archive: EventStore, store_url: str) -> None:
     writer = pipeline(archive)
     list(writer.handle_all([message(n) for n in range(5)]))
-    stale = archive.last_change_id()
+    stale = archive.changes.last_id()
     reader = Retrieval(SCORERS)
     assert sync_index(archive, reader) == 5
     list(writer.handle_all([message(n) for n in range(5, 9)]))
@@ -218,7 +218,7 @@ def test_an_event_that_this_hub_cannot_read_is_left_out_and_following_goes_on(ar
     reader = Retrieval(SCORERS)
     archive.add(replace(stored(0), space="brought-along/1"))
     assert sync_index(archive, reader) == 0
-    follower = IndexFollower(archive, reader, archive.last_change_id())
+    follower = IndexFollower(archive, reader, archive.changes.last_id())
     follower.start()
     try:
         archive.add_many([stored(1), replace(stored(2), space="brought-along/1"), stored(3)])
@@ -232,7 +232,7 @@ def test_a_store_that_goes_away_is_followed_again_when_it_is_back(store: Store, 
     reader = Retrieval(SCORERS)
     single.add(stored(0))
     assert sync_index(single, reader) == 1
-    follower = IndexFollower(single, reader, single.last_change_id())
+    follower = IndexFollower(single, reader, single.changes.last_id())
     follower.start()
     try:
         store.kill()

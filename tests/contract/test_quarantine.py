@@ -62,15 +62,15 @@ def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archiv
     told = outcomes(hub, range(20))
     assert metrics.registry.get_sample_value("earwitness_hub_messages_quarantined_total") == 1
     assert told == [Outcome.DEAD_LETTER if number == POISON else Outcome.ARCHIVED for number in range(20)]
-    (letter,) = archive.dead_letters()
+    (letter,) = archive.letters.page()
     assert (letter.kind, letter.is_complete) == ("bug", True)
     assert "ZeroDivisionError: a fault of ours" in letter.reason
     assert "Traceback" in letter.reason
-    assert archive.dead_letter_payload(letter.id) == message(POISON)[1]
+    assert archive.letters.payload(letter.id) == message(POISON)[1]
     kept = [one.id.seq for one in archive.events(limit=100)]
     assert sorted(set(kept) - {POISON}) == [number for number in range(20) if number != POISON]
     assert len(kept) == len(set(kept))
-    assert archive.sensors()[0].events == len(kept)
+    assert archive.sensors.all()[0].events == len(kept)
     assert outcomes(hub, [18, 19, 20]) == [Outcome.REPEAT, Outcome.REPEAT, Outcome.ARCHIVED]
 
 
@@ -84,7 +84,7 @@ def test_a_fault_that_does_not_come_again_sets_nothing_aside(archive: EventStore
     for times in range(1, TRIES + 1):
         hub = pipeline(archive, Faulty("add", times=times))
         assert set(outcomes(hub, range(10 * times, 10 * times + 8))) == {Outcome.ARCHIVED}
-    assert archive.dead_letter_count() == 0
+    assert archive.letters.count() == 0
 
 
 @pytest.mark.parametrize("step", ["embed", "add"])
@@ -94,4 +94,4 @@ def test_a_server_that_is_away_is_left_to_the_caller(archive: EventStore, step: 
     with pytest.raises(UnavailableError):
         outcomes(hub, range(10))
     assert set(outcomes(hub, range(10))) == {Outcome.ARCHIVED}
-    assert archive.dead_letter_count() == 0
+    assert archive.letters.count() == 0

@@ -23,7 +23,7 @@ def test_one_name_and_boot_at_two_sites_are_two_events(archive: EventStore) -> N
     for site in ("north", "south"):
         page = EventQueries(archive).events(EventFilter(place=f"{site}/street-1"), limit=10)
         assert [str(found.id) for found in page.events] == [f"{site}.street-1.boot.7"]
-    assert [(sensor.place, sensor.events) for sensor in archive.sensors()] == [
+    assert [(sensor.place, sensor.events) for sensor in archive.sensors.all()] == [
         ("north/street-1", 1),
         ("south/street-1", 1),
     ]

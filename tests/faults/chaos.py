@@ -215,13 +215,13 @@ class Chaos:
         """Compare what was sent with what is archived."""
         archive, sensors = self._archive, self._network.sensors
         ids = [event for page in archive.ids() for event in page]
-        alerts = archive.alerts(limit=1_000_000)
+        alerts = archive.alerts.newest(limit=1_000_000)
         told = Counter((alert.site, alert.sensor, alert.episode) for alert in alerts if alert.episode)
         report.faults, report.kinds = sum(self.struck.values()), dict(sorted(self.struck.items()))
         report.sent = sum(sensor.captured() for sensor in sensors)
-        report.archived, report.dead_letters = len(ids), archive.dead_letter_count()
+        report.archived, report.dead_letters = len(ids), archive.letters.count()
         report.lost = max(0, report.sent - report.archived - report.dead_letters)
-        counted = sum(sensor.events for sensor in archive.sensors())
+        counted = sum(sensor.events for sensor in archive.sensors.all())
         report.doubled = len(ids) - len(set(ids)) + max(0, counted - report.archived)
         report.alerts = len(alerts)
         report.alerts_repeated = sum(times - 1 for times in told.values())
@@ -256,7 +256,7 @@ class Chaos:
     def _look(self) -> None:
         """Note which faults the network has recovered from."""
         try:
-            counts = {sensor.place: sensor.events for sensor in self._archive.sensors()}
+            counts = {sensor.place: sensor.events for sensor in self._archive.sensors.all()}
         except UnavailableError:
             return
         up = [f"{SITE}/{sensor.name}" for sensor in self._network.sensors if sensor.name not in self._current]

@@ -87,8 +87,8 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
         publish(link, topic, payload)
     publish(link, TOPIC, encode_event(event()))
     eventually(lambda: archive.count() == 1, 60, "the good event is archived")
-    eventually(lambda: archive.dead_letter_count() == len(GARBAGE), 60, "all garbage is dead-lettered")
-    by_content = {(one.topic, archive.dead_letter_payload(one.id)): one for one in archive.dead_letters()}
+    eventually(lambda: archive.letters.count() == len(GARBAGE), 60, "all garbage is dead-lettered")
+    by_content = {(one.topic, archive.letters.payload(one.id)): one for one in archive.letters.page()}
     for topic, payload, reason in GARBAGE:
         letter = by_content[topic, kept(payload)]
         assert reason in letter.reason
@@ -104,16 +104,14 @@ def test_garbage_is_dead_lettered_with_the_reason_and_the_hub_goes_on(
 def test_a_dead_letter_can_be_sent_again(broker: Broker, store: Store, hub: HubProcess, link: MqttSession) -> None:
     archive = EventStore(store.url)
     good = event(3)
-    archive.add_dead_letter(
-        topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at
-    )
+    archive.letters.put(topic=TOPIC, payload=encode_event(good), reason="an older hub", received_at=good.captured_at)
     publish(link, TOPIC, b"still bad")
-    eventually(lambda: archive.dead_letter_count() == 2, 30, "both wait")
+    eventually(lambda: archive.letters.count() == 2, 30, "both wait")
     report = json.loads(dead_letters(broker, store, "requeue", "--all", "--json"))
     assert report == {"reinjected": 2, "kept": 0}
     eventually(lambda: archive.get(good.id) is not None, 30, "the good one is archived")
-    eventually(lambda: archive.dead_letter_count() == 1, 30, "the bad one is back")
-    (letter,) = archive.dead_letters()
+    eventually(lambda: archive.letters.count() == 1, 30, "the bad one is back")
+    (letter,) = archive.letters.page()
     dead_letters(broker, store, "remove", letter.id)
-    assert archive.dead_letter_count() == 0
+    assert archive.letters.count() == 0
     assert hub.ready()

@@ -146,12 +146,12 @@ def test_hostile_messages_in_a_loop_stop_nothing(
         assert hub.process is not None
         assert hub.process.poll() is None
         assert hub.metric("earwitness_hub_messages_quarantined_total") == 0
-        kept = {archive.dead_letter_payload(one.id) for one in archive.dead_letters(100_000)}
+        kept = {archive.letters.payload(one.id) for one in archive.letters.page(100_000)}
         assert {payload for _, payload in rows()} <= kept
         hub.stop()
         hub.start()
         assert broken(base) == {}
-        assert {one.place for one in archive.sensors()} >= {f"demo/{sensor}" for sensor in HEALTHY}
+        assert {one.place for one in archive.sensors.all()} >= {f"demo/{sensor}" for sensor in HEALTHY}
     finally:
         hub.stop()
         archive.close()

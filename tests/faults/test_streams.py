@@ -51,8 +51,8 @@ def through_a_fault(
     captured = sum(edge.finish()["captured"] for edge in edges)
     assert captured == SENSORS * EACH
     eventually(lambda: archive.count() == captured, 120, f"{captured} events are archived")
-    assert archive.dead_letter_count() == 0
-    assert sum(sensor.events for sensor in archive.sensors()) == captured
+    assert archive.letters.count() == 0
+    assert sum(sensor.events for sensor in archive.sensors.all()) == captured
     assert {EventId.parse(event).seq for page in archive.ids() for event in page} == set(range(EACH))
     archive.close()
 

@@ -114,7 +114,7 @@ def test_mosquittos_own_limit_is_kept(tmp_path: Path) -> None:
             [f"mqtt.port={broker.port}", f"spool.path={tmp_path / 'edge' / 'spool.db'}", "source.rate_hz=48000"],
         )
         found = {one.what: one for one in run_checks(settings)}
-        assert "it takes messages of up to 300,000 bytes, and a clip at 48000 Hz has up to" in found["broker"].words
+        assert "the broker accepts messages of at most 300,000 bytes, but a clip at 48000 Hz" in found["broker"].words
         assert "1 are set aside" in found["spool"].words
     finally:
         link.stop()

@@ -101,7 +101,7 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, ser
     servers.kill()
     servers.start()
     eventually(lambda: archive.count() == 20, 10, "all events are there again")
-    assert archive.alert_count() == 20
+    assert archive.alerts.count() == 20
     archive.close()
 
 
@@ -130,7 +130,7 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
             f"ew:sensor:{name}", mapping={"last_captured_ms": now + ahead_ms, "last_received_ms": now, "events": 1}
         )
     archive = EventStore(store.url)
-    assert {sensor.place for sensor in archive.sensors()} == {"harbour/fast", "harbour/right"}
+    assert {sensor.place for sensor in archive.sensors.all()} == {"harbour/fast", "harbour/right"}
     archive.close()
     (doubt,) = of_store(store.url, broker.port).doubts
     assert "harbour/fast" in doubt
@@ -182,7 +182,7 @@ def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_writt
     edge = EdgeSettings.model_validate({"mqtt": {"port": 1}, "spool": {"path": tmp_path / "edge" / "spool.db"}})
     spool = next(one for one in examine_edge(edge) if one.what == "spool")
     assert spool.ok
-    assert f"one could be made in {tmp_path}, which belongs to uid {owner}" in spool.words
+    assert f"it can be created in {tmp_path}, which belongs to uid {owner}" in spool.words
     assert list(tmp_path.iterdir()) == []
 
 

@@ -288,7 +288,7 @@ def test_without_a_network_it_says_what_to_do(release: PublishedRelease, mirror:
     with pytest.raises(UnavailableError, match=r"failed 3 times.*refused"):
         download(f"{mirror.url}/file", tmp_path / "part", max_bytes=1, patience=RetryPolicy(3), wait=waits.append)
     assert len(waits) == 2
-    with pytest.raises(UnavailableError, match=r"refused.*give it with --from"):
+    with pytest.raises(UnavailableError, match=r"refused.*pass it with --from"):
         fetch(release, tmp_path)
 
 

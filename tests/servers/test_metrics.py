@@ -297,9 +297,9 @@ def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> Non
         assert found
         assert "heartbeat" not in json.dumps(found)
     archive = EventStore(running.store.url)
-    assert "heartbeat" not in {sensor.place.partition("/")[0] for sensor in archive.sensors()}
+    assert "heartbeat" not in {sensor.place.partition("/")[0] for sensor in archive.sensors.all()}
     assert not archive.client.exists("ew:site:heartbeat")
-    assert archive.dead_letter_count() == 0
+    assert archive.letters.count() == 0
     archive.close()
     assert running.heard
     assert not [topic for topic in running.heard if "heartbeat" in topic]

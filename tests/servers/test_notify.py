@@ -63,15 +63,15 @@ def test_the_check_of_a_signature_in_the_documentation_works(receiver: Receiver)
     webhook(receiver.url).send([alert()], TEXT)
     (posted,) = receiver.posted
     headers = {name.title(): value for name, value in posted.headers.items()}
-    assert names["is_ours"](KEY, headers, posted.body)
-    assert not names["is_ours"](b"another secret", headers, posted.body)
-    assert not names["is_ours"](KEY, headers, posted.body + b" ")
+    assert names["is_genuine"](KEY, headers, posted.body)
+    assert not names["is_genuine"](b"another secret", headers, posted.body)
+    assert not names["is_genuine"](KEY, headers, posted.body + b" ")
     later = {**headers, "Earwitness-Timestamp": str(int(headers["Earwitness-Timestamp"]) + 1)}
-    assert not names["is_ours"](KEY, later, posted.body)
+    assert not names["is_genuine"](KEY, later, posted.body)
     old = Webhook(JsonPoster(receiver.url, timeout_s=5), KEY, now=lambda: datetime.now(UTC) - timedelta(hours=1))
     old.send([alert()], TEXT)
     replayed = {name.title(): value for name, value in receiver.posted[1].headers.items()}
-    assert not names["is_ours"](KEY, replayed, receiver.posted[1].body)
+    assert not names["is_genuine"](KEY, replayed, receiver.posted[1].body)
 
 
 def test_without_a_secret_there_is_no_signature(receiver: Receiver) -> None:
@@ -252,8 +252,12 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
     tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
-    flag_all = ("exclude_same_sensor_s=1", "threshold=0", "min_presence=0", "min_shared=0")
-    settings = [f"flagging.{one}" for one in flag_all]
+    settings = [
+        "search.exclude_same_sensor_s=1",
+        "alerts.default_threshold=0",
+        "alerts.min_category_probability=0",
+        "alerts.min_shared_probability=0",
+    ]
     config = config_of(tmp_path, receiver, store.url)
     hub = TellingHub(tmp_path / "hub", broker.port, store.url, *settings, config=config)
     hub.start()
@@ -264,13 +268,13 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
         for name in ("first", "second"):  # clips of one episode are no matches of each other
             own = (f"sensor.name={name}", "source.max_clips=30")
             EdgeProcess(tmp_path / name, broker.port, *source, *own).finish()
-        eventually(lambda: archive.count() == 60 and archive.alert_count() > 0, 60, "alerts are raised")
-        eventually(lambda: len(receiver.taken) >= archive.alert_count(), 30, "the webhook has them all")
-        eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alert_count(), 30, "all is held")
+        eventually(lambda: archive.count() == 60 and archive.alerts.count() > 0, 60, "alerts are raised")
+        eventually(lambda: len(receiver.taken) >= archive.alerts.count(), 30, "the webhook has them all")
+        eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alerts.count(), 30, "all is held")
         eventually(lambda: Outbox(archive.client, "mqtt").count() == 0, 30, "the broker has them all")
-        assert hub.metric("earwitness_hub_notifications_total") == 2 * archive.alert_count()
+        assert hub.metric("earwitness_hub_notifications_total") == 2 * archive.alerts.count()
         told = [json.loads(posted.body)["alerts"][0]["event"] for posted in receiver.taken]
-        assert sorted(told) == sorted(one.event for one in archive.alerts(limit=100))
+        assert sorted(told) == sorted(one.event for one in archive.alerts.newest(limit=100))
         assert {posted.path for posted in receiver.posted} == {"/hook"}
         assert "https://noise.example/alerts/" in json.loads(receiver.taken[0].body)["page"]
     finally:

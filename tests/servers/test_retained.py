@@ -58,10 +58,10 @@ def test_retained_rubbish_counts_once(tmp_path: Path, mosquitto: Mosquitto, stor
         announce(link, boot)
         hub.start()
         try:  # what is retained comes in one go at the subscription, and this state may not be the last of it
-            eventually(lambda: [s.boot for s in archive.sensors()] == [boot], 30, "the state came")  # noqa: B023
+            eventually(lambda: [s.boot for s in archive.sensors.all()] == [boot], 30, "the state came")  # noqa: B023
             announce(link, f"{boot}-again")
-            eventually(lambda: [s.boot for s in archive.sensors()] == [f"{boot}-again"], 30, "so did all")  # noqa: B023
-            assert archive.dead_letter_count() == len(RUBBISH)
+            eventually(lambda: [s.boot for s in archive.sensors.all()] == [f"{boot}-again"], 30, "so did all")  # noqa: B023
+            assert archive.letters.count() == len(RUBBISH)
             assert hub.metric("earwitness_hub_messages_dead_lettered_total") == (len(RUBBISH) if run == 0 else 0)
         finally:
             hub.stop()

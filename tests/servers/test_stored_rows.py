@@ -29,7 +29,7 @@ def single(store: Store) -> Iterator[EventStore]:
         for seq in range(4):
             sent = event(seq, sensor=sensor, seed=1, after_s=10.0 * seq)
             made.handle(str(SensorTopic("demo", sensor, "event")), encode_event(sent))
-    assert opened.alert_count() >= 2
+    assert opened.alerts.count() >= 2
     yield opened
     opened.close()
 
@@ -70,15 +70,15 @@ def test_rows_that_cannot_be_read_are_left_out_and_counted(single: EventStore) -
     episode_store = EpisodeStore(single)
     shown = {str(one.id) for one in single.events(limit=100)}
     assert len(shown) == 12 - 5
-    alerts = {one.event for one in single.alerts()}
+    alerts = {one.event for one in single.alerts.newest()}
     assert alerts
     assert alerts.isdisjoint(spoilt["alert"])
-    assert len(alerts) == single.alert_count() - 1
+    assert len(alerts) == single.alerts.count() - 1
     assert spoilt["episode"].isdisjoint({one.id for one in episode_store.episodes(limit=1_000)})
-    reports = {sensor.place: sensor.report for sensor in single.sensors()}
+    reports = {sensor.place: sensor.report for sensor in single.sensors.all()}
     assert reports == {f"demo/{sensor}": None for sensor in SENSORS}
     assert episode_store.sensor_states(["demo/street-3"])["demo/street-3"].clips == 0
-    assert episode_store.thresholds("demo") == {}
+    assert episode_store.thresholds.of("demo") == {}
     counts = single.rows.left_out
     assert (counts["event"], counts["alert"], counts["report"], counts["sensor"]) == (6, 1, 2, 1)
     single.events(limit=100)
@@ -98,7 +98,7 @@ def test_events_that_cannot_be_read_expire_like_others(single: EventStore) -> No
     damage(single)
     while single.delete_before(NOON + timedelta(days=1)):
         pass
-    assert single.count() == single.alert_count() == 0
+    assert single.count() == single.alerts.count() == 0
     assert list(single.client.scan_iter("ew:event*")) == []
 
 

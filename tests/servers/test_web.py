@@ -167,7 +167,7 @@ def test_a_verdict_is_kept_and_moves_the_threshold(api: httpx.Client) -> None:
     assert given["verdict"]["author"] == "Ada"
     thresholds = {t["category"]: t for t in got(api, f"/sites/{alert['site']}/thresholds")["thresholds"]}
     own = thresholds[alert["categories"][0]]
-    assert own["value"] == pytest.approx(given["after"])
+    assert own["value"] == pytest.approx(given["threshold_after"])
     assert own["verdicts"] == 1 + len(alert["matches"])
     assert got(api, f"/alerts/{alert['event']}/feedback")["feedback"]
     listed = everything(api, "/feedback", "feedback", limit=2)
@@ -244,7 +244,7 @@ def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> Non
 def test_errors_are_pages_for_people_and_json_for_programs(web: Demo) -> None:
     page = httpx.get(f"{web.url}/alerts/s.a.b.1", headers={"Accept": "text/html"})
     assert page.status_code == 404
-    assert "There is nothing here" in page.text
+    assert "<h1>Not found</h1>" in page.text
     assert httpx.get(f"{web.url}/api/v1/alerts/s.a.b.1").json() == {"detail": "no alert s.a.b.1"}
 
 

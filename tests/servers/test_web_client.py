@@ -31,20 +31,20 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_it_lists_everything_and_finds_what_is_similar(client: Any, web: Demo) -> None:
-    events = list(client.every("events"))
+    events = list(client.list_all("events"))
     assert len(events) == web.archive.count()
-    alert = next(client.every("alerts"))
+    alert = next(client.list_all("alerts"))
     assert len(client.similar(alert["event"], k=3)) == 3
 
 
 def test_it_searches_with_a_recording(client: Any, recording: Path) -> None:
-    assert len(client.heard_before(recording, k=4)) == 4
+    assert len(client.search_recording(recording, k=4)) == 4
 
 
 def test_it_says_whether_an_alert_was_right(client: Any) -> None:
-    alert = next(client.every("alerts"))["event"]
-    assert client.say(alert, "same", by="Ada")["verdict"]["verdict"] == "same"
-    assert any(verdict["alert"] == alert for verdict in client.every("feedback"))
+    alert = next(client.list_all("alerts"))["event"]
+    assert client.submit_verdict(alert, "same", author="Ada")["verdict"]["verdict"] == "same"
+    assert any(verdict["alert"] == alert for verdict in client.list_all("feedback"))
 
 
 def test_it_listens_and_comes_back_to_where_it_was(client: Any, web: Demo) -> None:

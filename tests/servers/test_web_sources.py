@@ -76,7 +76,7 @@ def test_a_source_tells_its_history_and_what_it_sounds_like(client: httpx.Client
 
 
 def test_alerts_tell_their_source(client: httpx.Client, web: Demo) -> None:
-    alerts = web.archive.alerts(limit=500)
+    alerts = web.archive.alerts.newest(limit=500)
     told: list[AlertMessage] = [alert for alert in alerts if alert.source is not None]
     assert told
     for alert in told:

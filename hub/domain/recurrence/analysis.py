@@ -30,9 +30,9 @@ from hub.domain.recurrence.forecast import (
 from shared.errors import InvalidError
 
 MEMORY: Final = 26 * WEEK
-"""Hours looked back at; what happened half a year ago says little about next week."""
+"""Hours looked back at; what happened half a year ago predicts little of next week."""
 FEWEST_DAYS: Final = 3
-"""Below so many different days there is no pattern."""
+"""With fewer different days there is no pattern."""
 MOST_TESTS: Final = 20
 NO_PATTERN: Final = "no clear rhythm"
 
@@ -119,10 +119,10 @@ class RecurrenceSummary:
         times: episodes.
         days: local dates on which one began.
         first_at: when the first began, on the site's clock; None if there was none.
-        last_at: when the last was last heard.
+        last_at: when the last one ended.
         median_duration_s: of an occurrence.
-        profile: float32 [7, 24], from Monday 0:00 local: share of the hours heard in which something happened; NaN
-            where none was heard. Of the last half year, like all that follows.
+        profile: float32 [7, 24], from Monday 0:00 local: share of the observed hours in which something happened; NaN
+            where none was observed. Of the last half year, like all that follows.
         regularity: in words; the rule is `_regularity`'s.
         next: the next likely window; None if none stands out.
         tested: what became of such windows in the last third of the history; None if there was none to judge.
@@ -146,7 +146,7 @@ class History:
     Attributes:
         first: the first hour, since 1970 UTC.
         active: bool [n], something happened.
-        observed: bool [n], the sensor was heard and the hour is over.
+        observed: bool [n], the sensor was online and the hour is over.
         local: int64 [n + 168], hours since 1970 on the site's clock, of the history and the week after it.
     """
 
@@ -162,13 +162,13 @@ class History:
 
 
 def summarise(
-    spans: Sequence[Interval], heard: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0
+    spans: Sequence[Interval], online: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0
 ) -> RecurrenceSummary:
     """What happened so far, in figures and words, and what is likely to come.
 
     Args:
         spans: episodes in any order; what is after `now` is left out.
-        heard: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
+        online: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
         now: aware; windows begin at the next full hour or later.
         zone: the site's.
         pause_ms: longest pause within an occurrence: what follows a pause is no beginning.
@@ -182,7 +182,7 @@ def summarise(
     begun = [Interval(span.opened_ms, min(span.last_ms, now_ms)) for span in spans if span.opened_ms <= now_ms]
     past = merged(begun, pause_ms)
     episodes = np.array([(span.opened_ms, span.last_ms) for span in past], dtype=np.int64).reshape(-1, 2)
-    history = history_of(begun, heard, now_ms // _HOUR_MS, zone)
+    history = history_of(begun, online, now_ms // _HOUR_MS, zone)
     days = len({_at(span.opened_ms, zone).date() for span in past})
     enough = days >= FEWEST_DAYS
     return RecurrenceSummary(
@@ -202,19 +202,19 @@ def _at(ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ms / 1000, zone)
 
 
-def history_of(spans: Sequence[Interval], heard: Ints, present: int, zone: ZoneInfo) -> History:
-    """Hours from the first heard, half a year ago at most, to the present one (since 1970 UTC).
+def history_of(spans: Sequence[Interval], online: Ints, present: int, zone: ZoneInfo) -> History:
+    """Return the hours from the first one with events, at most half a year ago, to the present one.
 
-    An hour in which an episode began or was last heard was evidently heard. The present hour is not over.
+    An hour in which an episode began or ended counts as observed. The present hour is not over.
     """
     opened = np.array([span.opened_ms for span in spans], dtype=np.int64) // _HOUR_MS
     last = np.minimum(np.array([span.last_ms for span in spans], dtype=np.int64) // _HOUR_MS, present)
-    heard = np.concatenate([heard, opened, last])
-    heard = heard[(heard > present - MEMORY) & (heard <= present)]
-    first = int(heard.min(initial=present))
+    hours = np.concatenate([online, opened, last])
+    hours = hours[(hours > present - MEMORY) & (hours <= present)]
+    first = int(hours.min(initial=present))
     n = present - first + 1
     observed = np.zeros(n, dtype=np.bool_)
-    observed[heard - first] = True
+    observed[hours - first] = True
     edges = np.zeros(n + 1, dtype=np.int64)
     np.add.at(edges, np.maximum(opened - first, 0), 1)
     np.add.at(edges, np.maximum(last - first + 1, 0), -1)
@@ -239,7 +239,7 @@ def _shift_s(hour: int, zone: ZoneInfo) -> int:
 
 
 def _profile(history: History) -> npt.NDArray[np.float32]:
-    """Share of the local hours of the week that were active, of those heard: float32 [7, 24], NaN where none was."""
+    """Return the share of active hours, by local hour of the week: float32 [7, 24], NaN where none was observed."""
     at = history.hour_of_week[: len(history.active)]
     hits, counts = (
         np.bincount(at[chosen], minlength=WEEK) for chosen in (history.active, history.observed | history.active)
@@ -271,8 +271,8 @@ def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
     """On which days, and when, in words.
 
     For each three hours of the day and each choice of days (a set of days of the week, or every other day): how much
-    likelier is what was heard if it happens on the chosen days at one rate, 0.6 at least, and on the others at
-    another, 0.25 at most, than if all hours were alike? Each choice pays for the rates it fits and for how many
+    more probable are the observations if it happens on the chosen days at one rate, 0.6 at least, and on the others
+    at another, 0.25 at most, than if all hours were alike? Each choice pays for the rates it fits and for how many
     others there are; the best is named if ten times likelier even so.
 
     The time is the median beginning in those three hours, to the half hour; or, if the hours about them that are half

@@ -1,4 +1,4 @@
-"""Whether something belongs to a rhythm: it comes when it often came before, at hours when it seldom comes else."""
+"""Whether a detection recurs: it comes at hours at which it often came before, and rarely at others."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,15 +12,15 @@ _MOST_DOUBT: Final = 0.05
 """Of there being a rhythm at all at this hour of day."""
 
 
-def attributable_fraction(spans: Sequence[Interval], heard: Ints, now: datetime, zone: ZoneInfo) -> float:
-    """Probability that what is heard now is there because of a rhythm: the attributable fraction.
+def attributable_fraction(spans: Sequence[Interval], online: Ints, now: datetime, zone: ZoneInfo) -> float:
+    """Return the probability that a detection is there because it recurs: the attributable fraction.
 
-    If it is heard in one of ten hours on the whole, and in nine of ten at this hour, then eight of nine times it
+    If it is detected in one of ten hours on the whole, and in nine of ten at this hour, then eight of nine times it
     would not be there but for the rhythm.
 
     Args:
         spans: episodes of the category at the place; what began in the present hour is left out.
-        heard: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
+        online: int64 [h], rising: hours since 1970 UTC in which the sensor reported anything.
         now: aware.
         zone: the site's.
 
@@ -33,7 +33,7 @@ def attributable_fraction(spans: Sequence[Interval], heard: Ints, now: datetime,
     past = [span for span in spans if span.opened_ms // 3_600_000 < present]
     if len({datetime.fromtimestamp(span.opened_ms / 1000, zone).date() for span in past}) < FEWEST_DAYS:
         return 0.0
-    history = history_of(past, heard, present, zone)
+    history = history_of(past, online, present, zone)
     before = len(history.active) - 1
     ahead = forecast(history.active[:before], history.observed[:before], history.hour_of_week[: before + WEEK])
     likely, usual = float(ahead.probability[0]), ahead.base_rate

@@ -1,7 +1,7 @@
 """What the coming week's hours are likely to bring, from the hours that were.
 
-Nobody knows beforehand whether a noise follows the clock, the working week or every other night. So seven simple
-predictors, each a table of counts, foretell every past hour from what came before it; those that did well speak
+It is not known beforehand whether a noise follows the clock, the working week or every other night. So seven simple
+predictors, each a table of counts, predict every past hour from what came before it; those that did well speak
 louder about the hours to come. All of them lean towards the overall rate until they have seen enough.
 
 Source: Hoeting et al. 1999 (Bayesian model averaging); Dawid 1984 (prequential forecasting); Krichevsky and
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 _STRENGTH: Final = 2.0
 """How many hours of evidence the overall rate is worth in each cell of a table."""
 _RARE: Final = 0.05
-"""The overall rate before anything was heard; worth one hour of evidence."""
+"""The overall rate before the first observed hour; counts as one hour of evidence."""
 _PLAIN_PRIOR: Final = 0.9
 """Prior probability that an hour follows nothing but the overall rate: there are many hours to be fooled by."""
 _STATES: Final = 3
@@ -89,7 +89,7 @@ class BacktestResult:
     """How windows that were foretold from part of the history turned out.
 
     Attributes:
-        windows: how many different windows were foretold and heard throughout.
+        windows: how many different windows were predicted, and observed throughout.
         hits: in how many of them something happened.
         expected_by_chance: in how many it would have in as many windows taken anywhere, as long.
     """
@@ -102,9 +102,9 @@ class BacktestResult:
 def forecast(active: Bools, observed: Bools, hour_of_week: Ints) -> Forecast:
     """P(active) of each of the next 168 hours.
 
-    Each predictor's weight is what Bayes' rule says of its log loss over the history, at that hour of day and the
+    Each predictor's weight is what Bayes' rule makes of its log loss over the history, at that hour of day and the
     hours next to it; nine tenths of the prior lie on the overall rate. Beyond the first day, hours that predictors
-    look back at have not been heard; their probabilities stand in, as if independent.
+    look back at were not observed; their probabilities stand in, as if independent.
 
     Yesterday is 24 hours ago, also on the two days of the year when the clock is changed.
 
@@ -140,7 +140,7 @@ def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> ForecastW
 
     The first run, of at most 24 hours, whose hours each have half the probability of the week's best or more. If the
     last hour of the history is active, what follows at once is the same run still, and the next one is taken. Hours
-    of a run are not independent, so whether anything happens in it is foretold anew, from past windows as long. It
+    of a run are not independent, so whether anything happens in it is predicted again, from past windows as long. It
     stands out if that is 0.3 at least, at odds three times those of any window as long, and P(nothing but the overall
     rate) at that hour of day is 5 % at most.
 
@@ -178,7 +178,7 @@ def backtest(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[
         cuts: hours of the history; each is over for what is known then, and something happened in it.
 
     Returns:
-        None if there was no window to judge. One that is foretold twice counts once; one that was not heard
+        None if there was no window to judge. One that is predicted twice counts once; one that was not observed
         throughout does not.
     """
     found: dict[int, tuple[bool, float]] = {}
@@ -194,13 +194,13 @@ def backtest(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[
 
 
 def rolling_any(active: Bools, observed: Bools, hours: int) -> tuple[Bools, Bools]:
-    """Per hour, whether anything happened within so many hours from it, and whether all of them were heard."""
+    """Return per hour whether anything happened within a number of hours, and whether all were observed."""
     unknown = np.zeros(hours, dtype=np.bool_)
-    happened, heard = (
+    happened, observed = (
         np.lib.stride_tricks.sliding_window_view(np.concatenate([of, unknown]), hours)[:-1]
         for of in (active, observed)
     )
-    return np.asarray(happened.any(axis=1)), np.asarray(heard.all(axis=1))
+    return np.asarray(happened.any(axis=1)), np.asarray(observed.all(axis=1))
 
 
 def _but_last(observed: Bools) -> Bools:

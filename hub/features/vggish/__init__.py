@@ -1,4 +1,4 @@
-"""Extract VGGish features, and get VGGish's published weights.
+"""The VGGish feature extractor and its published weights.
 
 `extractor` runs the network; `fetch` downloads (`download`), verifies (`published`) and converts (`convert`) weights.
 """

@@ -1,4 +1,4 @@
-"""VGGish's published weights and the form the hub loads: two safetensors files that name their origin."""
+"""Conversion of VGGish's published weights to two safetensors files that name their origin."""
 
 import hashlib
 import pickle
@@ -19,7 +19,7 @@ _ORIGIN: Final = "origin_sha256"
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal.
+    """Compute the SHA-256 of a file, hexadecimal.
 
     Raises:
         Unavailable: the file cannot be read.
@@ -32,7 +32,7 @@ def sha256(path: Path) -> str:
 
 
 def published_metadata(path: Path) -> str:
-    """SHA-256 of the published file that a converted one was made from; empty if there is no such file."""
+    """Return the SHA-256 of the published file that a converted one was made from; "" if there is no such file."""
     try:
         with safe_open(path, framework="numpy") as file:
             return str((file.metadata() or {}).get(_ORIGIN, ""))
@@ -47,7 +47,7 @@ def read_published(path: Path) -> dict[str, Any]:
         Tensors, or numpy arrays in the PCA's file, by name.
 
     Raises:
-        Invalid: not such a file, or more than data in it.
+        Invalid: the file is not a `.pth` file, or it contains code.
     """
     try:
         with torch.serialization.safe_globals(_numpy_arrays()):
@@ -118,7 +118,7 @@ def _write(tensors: Mapping[str, Tensor], path: Path, origin_sha256: str) -> Pat
 
 
 def _numpy_arrays() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What numpy arrays, which are data, are unpickled with; numpy 1 wrote another name than numpy 2."""
+    """Return the types that unpickling numpy arrays needs; numpy 1 wrote another name than numpy 2."""
     reconstruct = cast("Callable[..., Any]", np.zeros(0).__reduce__()[0])
     return [
         np.ndarray,

@@ -1,9 +1,9 @@
-"""Downloading one file over HTTP: resumes what a broken connection left, retries, and stops at a cap.
+"""Download of one file over HTTP that resumes, retries, and limits the size.
 
-1. What is there already is asked for no more (`Range`); a server that ignores this sends all of it again.
-2. A broken connection, a time-out or a server's own trouble (408, 425, 429, 5xx) is tried again after a
-   full-jitter back-off; any other refusal ends it.
-3. No validator is sent (`If-Range`): the caller compares the checksum, which also catches a file that
+1. The client requests only the missing bytes (`Range`); a server that ignores this sends the whole file.
+2. After a broken connection, a time-out or status 408, 425, 429 or 5xx the client retries with a full-jitter
+   back-off; any other error status ends the download.
+3. The client sends no validator (`If-Range`): the caller compares the checksum, which also detects a file that
    changed on the server in between.
 """
 
@@ -23,23 +23,23 @@ from urllib.parse import urlsplit
 from shared.errors import InvalidError, UnavailableError
 
 Tick = Callable[[int, int | None], None]
-"""Called with the bytes there are, and the bytes there will be if the server tells."""
+"""Called with the bytes received, and the total bytes if the server sends them."""
 
 TIMEOUT_S: Final = 30.0
 """Longest silence of the server."""
 _BLOCK_BYTES: Final = 1 << 18
 _PASSING: Final = frozenset({408, 425, 429, *range(500, 600)})
-"""Answers that may be another the next time. Source: RFC 9110, section 15; RFC 6585; RFC 8470."""
+"""Status codes that are retried. Source: RFC 9110, section 15; RFC 6585; RFC 8470."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a download is tried, and how long it waits in between.
+    """Retries of a download.
 
     Attributes:
-        attempts: tries in all, from 1.
-        first_s: longest wait after the first failure; doubles with each.
-        most_s: longest wait of all.
+        attempts: number of attempts, from 1.
+        first_s: longest wait after the first failure, s; doubles with each failure.
+        most_s: upper limit of any wait, s.
     """
 
     attempts: int = 5
@@ -47,12 +47,12 @@ class RetryPolicy:
     most_s: float = 30.0
 
     def wait_s(self, failures: int, chance: random.Random) -> float:
-        """How long to wait after so many failures (from 1): anything up to the longest (full jitter)."""
+        """Draw the wait after a number of failures (from 1), s: uniform up to the longest (full jitter)."""
         return chance.uniform(0.0, min(self.most_s, self.first_s * 2.0 ** (failures - 1)))
 
 
 class _TransientError(Exception):
-    """This attempt failed, another may not."""
+    """An attempt failed in a way that a retry may fix."""
 
 
 def download(
@@ -64,19 +64,19 @@ def download(
     tick: Tick = lambda _done, _total: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring a file here; what `part` holds already is kept and continued.
+    """Download a file; continue what `part` already contains.
 
     Args:
         url: an http or https address; https is never redirected to http.
-        part: where the bytes are collected; left behind on failure, so that the next call goes on.
-        max_bytes: a longer file is refused.
-        patience: when to give up.
-        tick: told about progress.
-        wait: sleeps for so many seconds.
+        part: file that collects the bytes; kept on failure, so that the next call continues it.
+        max_bytes: a longer file is rejected.
+        patience: the retry policy.
+        tick: called with the progress.
+        wait: sleeps for a time in s.
 
     Raises:
-        Invalid: not an http address, or a file beyond the cap; `part` is removed.
-        Unavailable: the server cannot be reached or refuses, or the disk does.
+        Invalid: the address is not http or https, or the file is longer than `max_bytes`; `part` is then removed.
+        Unavailable: the server cannot be reached or rejects the request, or the file cannot be written.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise InvalidError(f"{url} is not an http or https address")
@@ -86,24 +86,24 @@ def download(
             return _attempt(url, part, max_bytes, tick)
         except _TransientError as error:
             if failures == patience.attempts:
-                raise UnavailableError(f"{url} failed {failures} times, at last with: {error}") from error
+                raise UnavailableError(f"{url} failed {failures} times, the last time with: {error}") from error
         except OSError as error:
             raise UnavailableError(f"cannot write {part}: {error.strerror}") from error
         wait(patience.wait_s(failures, chance))
-    raise InvalidError(f"{patience.attempts} attempts are none")
+    raise InvalidError(f"a download needs at least 1 attempt, not {patience.attempts}")
 
 
 def content_range(status: int, headers: Message, have: int) -> tuple[int, int | None] | None:
-    """What an answer holds of the file, when its first bytes are here already.
+    """Return which part of the file a response contains.
 
     Args:
         status: 200, 206 or 416.
-        headers: of the answer.
-        have: bytes that are here already.
+        headers: headers of the response.
+        have: bytes already received.
 
     Returns:
-        Where the answer's first byte belongs and the file's length (None if the server does not tell), or
-        None if the answer does not continue what is here. Equal numbers: all of it is here.
+        Offset of the first byte in the response and length of the file (None if the server does not send it), or
+        None if the response does not continue the received bytes. Equal numbers: the file is complete.
 
     Source: RFC 9110, sections 14.4, 15.3.7 and 15.5.17.
     """
@@ -121,13 +121,13 @@ def content_range(status: int, headers: Message, have: int) -> tuple[int, int | 
 
 
 def _attempt(url: str, part: Path, max_bytes: int, tick: Tick) -> None:
-    """One request. Errors of the network are `_Broken`, so that `OSError` means the disk."""
+    """Send one request. Network errors become `_TransientError`, so that `OSError` means a disk error."""
     have = part.stat().st_size if part.exists() else 0
     with _ask(url, have) as response:
         there = content_range(response.status or 0, response.headers, have)
         if there is None:
             part.unlink(missing_ok=True)
-            raise _TransientError("what is here already is no beginning of the server's file; it starts over")
+            raise _TransientError("the bytes received before do not match the server's file; the download restarts")
         done, total = there
         if max(done, total or 0) > max_bytes:
             raise _too_long(url, part, max_bytes)
@@ -147,7 +147,7 @@ def _attempt(url: str, part: Path, max_bytes: int, tick: Tick) -> None:
 
 
 def _ask(url: str, have: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
-    """Send the request; what is returned has status 200, 206 or, if something is here already, 416."""
+    """Send the request; return a response of status 200, 206 or, if `have` is positive, 416."""
     headers = {"User-Agent": "earwitness-hub"} | ({"Range": f"bytes={have}-"} if have else {})
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked
     try:
@@ -174,7 +174,7 @@ def _blocks(response: http.client.HTTPResponse | urllib.error.HTTPError) -> Iter
 
 def _too_long(url: str, part: Path, max_bytes: int) -> InvalidError:
     part.unlink(missing_ok=True)
-    return InvalidError(f"{url} is longer than {max_bytes} bytes: it is not the file wanted")
+    return InvalidError(f"{url} is longer than {max_bytes} bytes: it is not the expected file")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

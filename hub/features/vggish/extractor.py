@@ -39,17 +39,17 @@ WIDTH: Final = 128
 NETWORK_FILE: Final = "vggish.safetensors"
 PCA_FILE: Final = "vggish_pca.safetensors"
 INSTALL_HINT: Final = (
-    "run `earwitness-hub weights fetch vggish`, which downloads them once (288 MB), or give it files with --from"
+    "run `earwitness-hub weights fetch vggish`, which downloads them once (288 MB), or pass files with --from"
 )
 
 CLIPS_AT_ONCE: Final = 4
-"""Clips that pass the network together: 105 MB of activations; more are no faster on a CPU."""
+"""Clips per batch of the network: 105 MB of activations; larger batches are no faster on a CPU."""
 
 _BLOCKS: Final = ((64,), (128,), (256, 256), (512, 512))
 
 
 class FrontEnd:
-    """Waveform to log-mel patches.
+    """Converts a waveform to log-mel patches.
 
     Args:
         offset: added to the mel magnitudes before the logarithm.
@@ -62,7 +62,7 @@ class FrontEnd:
         self.bank = torch.from_numpy(bank)
 
     def log_mel(self, clip: Waveform | npt.NDArray[np.float64]) -> Tensor:
-        """Log-mel spectrogram, computed in double precision as in the official release.
+        """Compute the log-mel spectrogram in double precision, as the official release does.
 
         Args:
             clip: float32 or float64 [samples] at 16 kHz, full scale = 1.0; at least one window (400).
@@ -76,7 +76,7 @@ class FrontEnd:
             return torch.log(magnitude @ self.bank + self._offset)
 
     def patches(self, clip: Waveform) -> Tensor:
-        """What the network takes: the log-mel spectrogram in patches; an incomplete last one is dropped.
+        """Return the log-mel spectrogram in patches, the input of the network; drop an incomplete last patch.
 
         Args:
             clip: float32 [samples] at 16 kHz, full scale = 1.0.
@@ -85,7 +85,7 @@ class FrontEnd:
             float32 [patches, 96, 64], natural logarithms; 10 patches for 10 s.
 
         Raises:
-            Invalid: too short for one patch (0.975 s).
+            Invalid: the clip is too short for one patch (0.975 s).
         """
         if clip.size < WINDOW + (PATCH - 1) * HOP:
             raise InvalidError(f"{clip.size} samples at 16 kHz are too short for one patch of VGGish")
@@ -116,10 +116,10 @@ class VggishNetwork(nn.Module):
         )
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Raw embeddings, before PCA.
+        """Compute raw embeddings, before PCA.
 
         Args:
-            patches: float32 [n, 96, 64] log-mel (or whatever dtype the weights have).
+            patches: float32 [n, 96, 64] log-mel (or the dtype of the weights).
 
         Returns:
             The same dtype [n, 128], unbounded: the official layer has no activation (torchvggish adds a ReLU).
@@ -136,12 +136,12 @@ class Pca:
         means: floating [128].
 
     Raises:
-        Invalid: another shape, or values that are not finite.
+        Invalid: the shape is wrong, or values are not finite.
     """
 
     def __init__(self, vectors: npt.NDArray[np.floating], means: npt.NDArray[np.floating]) -> None:
         if vectors.shape != (WIDTH, WIDTH) or means.size != WIDTH:
-            raise InvalidError(f"PCA wants {WIDTH} x {WIDTH} vectors and {WIDTH} means")
+            raise InvalidError(f"PCA needs {WIDTH} x {WIDTH} vectors and {WIDTH} means")
         self._vectors = vectors.astype(np.float64)
         self._means = means.astype(np.float64).ravel()
         if not (np.isfinite(self._vectors).all() and np.isfinite(self._means).all()):
@@ -154,7 +154,7 @@ class Pca:
             raw: floating [n, 128] from the network.
 
         Returns:
-            uint8 [n, 128]; `VGGISH.dequantise` brings them back.
+            uint8 [n, 128]; `VGGISH.dequantise` inverts the quantisation.
 
         Source: `vggish_postprocess.py`: `((clipped + 2) * 255 / 4).astype(uint8)`, which cuts the fraction.
         """
@@ -167,9 +167,9 @@ class Vggish:
     """Extractor of `vggish-pca-u8/1`; see `shared.extractor.Extractor`.
 
     Args:
-        network: with its weights; becomes this extractor's own and is converted to `dtype`.
-        pca: the projection that goes with them.
-        dtype: what the network computes in: float32, exact, or bfloat16. The rest is double precision.
+        network: network with its weights; the extractor takes ownership and converts it to `dtype`.
+        pca: the matching projection.
+        dtype: dtype of the network: float32 (exact) or bfloat16. The rest is double precision.
     """
 
     def __init__(self, network: VggishNetwork, pca: Pca, dtype: torch.dtype = torch.float32) -> None:
@@ -182,7 +182,7 @@ class Vggish:
 
     @property
     def space(self) -> FeatureSpace:
-        """`VGGISH`."""
+        """Return `VGGISH`."""
         return VGGISH
 
     @classmethod
@@ -191,11 +191,11 @@ class Vggish:
 
         Args:
             weights_dir: directory with `vggish.safetensors` and `vggish_pca.safetensors`.
-            dtype: what the network computes in; the best for this processor if not given.
+            dtype: dtype of the network; None: the best for this processor.
 
         Raises:
-            Unavailable: a file is not there or cannot be opened; says how to get it.
-            Invalid: a file holds something else.
+            Unavailable: a file is missing or cannot be opened; the message explains how to get it.
+            Invalid: a file does not contain VGGish's weights.
         """
         tensors = _read(weights_dir / NETWORK_FILE)
         parameters = _read(weights_dir / PCA_FILE)
@@ -209,11 +209,11 @@ class Vggish:
         return cls(network, pca, dtype or best_dtype(cpu_capabilities()))
 
     def extract(self, waveform: Waveform, rate_hz: int) -> Features:
-        """Features of one clip: uint8 [10, 128]; arguments and errors as in the interface."""
+        """Compute the features of one clip: uint8 [10, 128]; arguments and errors as in the interface."""
         return VGGISH.check(self.extract_many([(waveform, rate_hz)])[0])
 
     def extract_many(self, clips: Sequence[Sound]) -> Features:
-        """Features of many clips: uint8 [n, 10, 128]; `CLIPS_AT_ONCE` pass the network together."""
+        """Compute the features of several clips: uint8 [n, 10, 128], in batches of `CLIPS_AT_ONCE`."""
         blocks = [self._raw(clips[at : at + CLIPS_AT_ONCE]) for at in range(0, len(clips), CLIPS_AT_ONCE)]
         raw = np.concatenate([np.empty((0, WIDTH), np.float32), *blocks])
         return self._pca.quantised(raw).reshape(len(clips), *VGGISH.shape)

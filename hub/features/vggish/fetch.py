@@ -1,4 +1,4 @@
-"""Bringing VGGish's weights here: downloaded or from files, verified, converted; nothing is done twice."""
+"""Installation of VGGish's weights: download or copy, verify, convert. A repeated run skips completed steps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from shared.errors import InvalidError, UnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch did.
+    """Result of a fetch.
 
     Attributes:
-        written: converted files, new.
-        present: converted files that were there already.
+        written: converted files that the fetch wrote.
+        present: converted files that existed before.
     """
 
     written: tuple[Path, ...]
@@ -32,21 +32,21 @@ def fetch_vggish(
     patience: RetryPolicy,
     ticks: Callable[[PublishedFile], Tick],
 ) -> Fetched:
-    """Put VGGish's weights where the hub looks for them.
+    """Install VGGish's weights into the folder from which the hub loads them.
 
-    A file that was converted before is left alone; a published file that is complete in `into` is not
-    downloaded again. What was downloaded is removed once it is converted; files that were offered stay.
+    The function skips a file that is already converted, and downloads no published file that is complete in `into`.
+    It removes downloads after conversion, and keeps offered files.
 
     Args:
-        release: what is published, and where.
+        release: the published files and their address.
         into: directory for the result; created if missing.
-        offered: the published files, or directories that hold them; if there are any, nothing is downloaded.
-        patience: when a download gives up.
-        ticks: what to tell about one file's download.
+        offered: the published files, or directories that contain them; if not empty, nothing is downloaded.
+        patience: retry policy of a download.
+        ticks: returns the progress callback of one file's download.
 
     Raises:
         Invalid: a file is not the published one.
-        Unavailable: a file cannot be read, downloaded or written; says what to do.
+        Unavailable: a file cannot be read, downloaded or written; the message names the next step.
     """
     written: list[Path] = []
     present: list[Path] = []
@@ -66,7 +66,7 @@ def fetch_vggish(
 
 
 def _among(offered: Sequence[Path], file: PublishedFile) -> tuple[Path, str]:
-    """The offered file that is the published one, and its SHA-256; a file may have another name."""
+    """Return the offered file that is the published one, under any name, and its SHA-256."""
     candidates = [path / file.name if path.is_dir() else path for path in offered]
     digests = {path: sha256(path) for path in candidates}
     for path, digest in digests.items():
@@ -81,7 +81,7 @@ def _among(offered: Sequence[Path], file: PublishedFile) -> tuple[Path, str]:
 def _downloaded(
     release: PublishedRelease, file: PublishedFile, into: Path, patience: RetryPolicy, tick: Tick
 ) -> tuple[Path, str]:
-    """The published file in `into`, and its SHA-256; downloaded if it is not there."""
+    """Return the published file in `into` and its SHA-256; download it if it is missing."""
     target, part = into / file.name, into / f"{file.name}.part"
     if target.exists() and (digest := sha256(target)).startswith(file.sha256_head):
         return target, digest
@@ -93,8 +93,8 @@ def _downloaded(
         raise UnavailableError(f"cannot write to {into}: {error.strerror}") from error
     except UnavailableError as error:
         raise UnavailableError(
-            f"{error}. Run the same command again: it goes on where it stopped. Where the internet is out of"
-            f" reach, bring {url} by other means and give it with --from, or name a mirror with --url"
+            f"{error}. Run the same command again: it continues where it stopped. Without internet access,"
+            f" copy {url} by other means and pass it with --from, or name a mirror with --url"
         ) from error
     digest = sha256(part)
     if not digest.startswith(file.sha256_head):

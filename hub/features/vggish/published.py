@@ -1,4 +1,4 @@
-"""The publication VGGish's weights come from: which files, and how they are told from others."""
+"""The published files of VGGish's weights, with their checksums."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,10 +9,10 @@ class PublishedFile:
     """One file of a release.
 
     Attributes:
-        name: its name, the last part of its address.
-        sha256_head: how its SHA-256 begins, in hexadecimal. It catches damage and mix-ups; against forgery
-            it is too short, so nothing in the file is ever executed.
-        max_bytes: no more than this is downloaded.
+        name: file name, the last part of its address.
+        sha256_head: first hexadecimal digits of its SHA-256. They detect damage and wrong files, but are too short
+            against forgery, so the hub never executes anything in the file.
+        max_bytes: largest accepted size, bytes.
     """
 
     name: str

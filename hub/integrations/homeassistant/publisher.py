@@ -184,11 +184,10 @@ class HomeAssistantPublisher:
     def _snapshots(self, now: datetime) -> list[SensorSnapshot]:
         """Return the data of each sensor that sent something within `remove_after_days`."""
         after = now - timedelta(days=self._settings.remove_after_days)
-        sensors = [s for s in self._archive.sensors() if s.last_received_at is None or s.last_received_at > after]
-        recents = self._episode_store.sensor_states([sensor.place for sensor in sensors])
+        sensors = [s for s in self._archive.sensors.all() if s.last_received_at is None or s.last_received_at > after]
+        states = self._episode_store.sensor_states([sensor.place for sensor in sensors])
+        recents = {place: state.without_future(to_ms(now + AHEAD)) for place, state in states.items()}
         newest = self._newest([sensor.place for sensor in sensors], now + AHEAD)
-        for recent in recents.values():
-            recent.forget_after(to_ms(now + AHEAD))
         snapshots = (
             self._archive.rows.read(
                 "sensor",
@@ -224,7 +223,7 @@ class HomeAssistantPublisher:
         known |= {(episode.opened_ms, episode.alert) for group in recent.episodes.values() for episode in group}
         for _, event in sorted(known, reverse=True):
             if event.startswith(f"{site}.{sensor}."):
-                alert = self._archive.alert(event)
+                alert = self._archive.alerts.get(event)
                 if alert is not None and not alert.backfilled:
                     return alert
         return None

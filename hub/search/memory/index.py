@@ -19,7 +19,7 @@ from hub.search.memory.sketch_products import columns, kept
 from hub.search.scoring.scorer import Scorer
 
 _SHIFT: Final = 17
-"""An event's position is its chunk's number shifted by so many bits, plus its row."""
+"""Bits of the row in an event's position; the bits above are the number of its segment."""
 _PAGE: Final = 100_000
 _SOME: Final = 1_000
 """Rows that may be gone of any chunk before it is packed."""
@@ -30,7 +30,7 @@ class MemoryIndex:
 
     Args:
         scorer: scores pairs of this space.
-        reach: makes what tells how many candidates a search scores.
+        reach: makes the tuner of the number of candidates that a search scores.
 
     Attributes:
         scorer: scores pairs of this space.
@@ -109,7 +109,7 @@ class MemoryIndex:
 
         Args:
             query: what is sought.
-            between: called between two blocks of events; may wait, or raise to give up.
+            between: called between two blocks of events; may wait, or raise to stop.
 
         Returns:
             Ranks of the exact ten best, the best first.

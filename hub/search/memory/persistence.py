@@ -1,7 +1,7 @@
-"""Snapshots of the in-process index: a file per chunk, so that a start does not compute everything anew.
+"""Snapshots of the in-process index: a file per chunk, so that a start does not compute everything again.
 
-A chunk that is full never changes but for rows that go, and those the archive tells at the start; so only chunks that
-are new or grew are written. A file that cannot be read is left out with a warning: its events come from the archive.
+A full chunk changes only by deleted rows, which the archive lists at the start; so only chunks that are new or grew
+are written. A file that cannot be read is left out with a warning: its events come from the archive.
 """
 
 import json
@@ -67,11 +67,11 @@ class IndexSnapshot:
             raise UnavailableError(f"cannot write the snapshot in {self.folder}: {error}") from error
         return written
 
-    def load(self, told: Callable[[int, int], None] = lambda *_: None) -> int:
+    def load(self, progress: Callable[[int, int], None] = lambda *_: None) -> int:
         """Fill the index from the files that are there.
 
         Args:
-            told: called with (files read, of how many).
+            progress: called with (files read, of how many).
 
         Returns:
             Events loaded.
@@ -85,7 +85,7 @@ class IndexSnapshot:
                 continue
             self._index.load_segment(_number(path), chunk, names)
             self._written[_number(path)] = len(chunk.events)
-            told(done, len(paths))
+            progress(done, len(paths))
         return len(self._index)
 
     def _write(self, number: int, chunk: Segment, count: int, names: list[str]) -> None:

@@ -7,15 +7,16 @@ ranks every event, and scores exactly again whatever may be among the best.
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hub.domain.match import Match
 from hub.domain.presence_matrix import level_of_similarity
-from hub.search.backend import By, Filter, Query
+from hub.search.backend import By, Query
 from hub.search.candidates import DEPTH, TOLERANCE
+from hub.search.memory.exclusion import ExcludedRows, excluded_rows
 from hub.search.memory.segment import Rows, Segment
 from hub.search.memory.sketch_products import Products
 from hub.search.memory.sketch_scan import top_candidates
@@ -66,12 +67,13 @@ class IndexReader:
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
         count = max(candidates, *(query.k for query in queries))
-        barred = self._excluded_rows(queries)
+        excluded = self._excluded(queries)
         rows: list[Rows] = []
         for start in range(0, len(queries), _TOGETHER):
-            some = slice(start, start + _TOGETHER)
-            products = Products(scorer.sketch, np.stack([query.towers for query in queries[some]]), one_by(queries))
-            rows += top_candidates(products, self.chunks, barred[some], count)
+            some = queries[start : start + _TOGETHER]
+            products = Products(scorer.sketch, np.stack([query.towers for query in some]), one_by(queries))
+            parts = [one.part(start, start + len(some)) for one in excluded]
+            rows += top_candidates(products, self.chunks, parts, len(some), count)
         return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
@@ -109,20 +111,21 @@ class IndexReader:
         towers, captured = self._gathered(which, inner)
         asked, k = np.stack([query.towers for query in queries]), max(query.k for query in queries)
         best = best_of_each(scorer, asked, towers, k, captured, one_by(queries))
-        columns = [np.take_along_axis(column, best.rows, axis=1).tolist() for column in (which, inner, captured)]
-        columns.append(level_of_similarity(best.matrices).tolist())
-        columns += [column.tolist() for column in (best.ranks, best.kind, best.cosines)]
-        columns.append(list(best.matrices))
-        return [self._made(query, zip(*own, strict=True)) for query, *own in zip(queries, *columns, strict=True)]
+        columns: list[npt.NDArray[Any]] = [
+            np.take_along_axis(column, best.rows, axis=1) for column in (which, inner, captured)
+        ]
+        columns += [level_of_similarity(best.matrices), best.ranks, best.kind, best.cosines]
+        values = zip(queries, *(column.tolist() for column in columns), best.matrices, strict=True)
+        return [self._made(query, zip(*own, strict=True)) for query, *own in values]
 
     def _made(self, query: Query, rows: Iterable[_Row]) -> list[Match]:
+        chunks, names, excluded = self.chunks, self.names, query.exclusion.events
         made = []
         for number, row, captured, level, rank, kind, cosine, matrix in rows:
-            chunk = self.chunks[number][0]
+            chunk = chunks[number][0]
             event = chunk.events[row]
-            if event not in query.exclusion.events:  # else its chunk was packed after this view was taken
-                place = self.names[chunk.place[row]]
-                made.append(Match(event, place, captured, level, rank, matrix, cosine, kind))
+            if event not in excluded:  # else its chunk was packed after this view was taken
+                made.append(Match(event, names[chunk.place[row]], captured, level, rank, matrix, cosine, kind))
         return made[: query.k]
 
     def measured(
@@ -147,10 +150,10 @@ class IndexReader:
         best = rows[ranks >= exact[-1] - TOLERANCE]
         products = Products(scorer.sketch, query.towers[None], query.by)
         scores = []
-        for (chunk, count), out in zip(self.chunks, self._excluded_rows([query])[0], strict=True):
-            own = products(chunk, count)[:, 0].float().numpy()
-            own[out] = -np.inf
-            scores.append(own)
+        for (chunk, count), excluded in zip(self.chunks, self._excluded([query]), strict=True):
+            products_of_chunk = products(chunk, count)
+            excluded.apply(products_of_chunk)
+            scores.append(products_of_chunk[:, 0].float().numpy())
         joined = np.concatenate(scores)
         places = len(joined) - np.searchsorted(np.sort(joined), joined[best], side="right")
         return np.sort(places)[:DEPTH], exact.tolist()
@@ -160,11 +163,8 @@ class IndexReader:
     ) -> list[Rows]:
         """Rows whose quick rank is at most a margin below the k-th best, of each query."""
         near, first = [_TopK(k, margin) for _ in queries], 0
-        barred = self._excluded_rows(queries)
-        for number, (chunk, count) in enumerate(self.chunks):
-            masks = np.zeros((len(queries), count), dtype=np.bool_)
-            for mask, out in zip(masks, barred, strict=True):
-                mask[out[number]] = True
+        for (chunk, count), excluded in zip(self.chunks, self._excluded(queries), strict=True):
+            masks = excluded.mask(len(queries), count)
             for start in range(0, count, _SCAN):
                 end = min(start + _SCAN, count)
                 half = scorer.precompute(chunk.towers[start:end])
@@ -176,49 +176,9 @@ class IndexReader:
             first += count
         return [kept.rows() for kept in near]
 
-    def _excluded_rows(self, queries: Sequence[Query]) -> list[list[Rows]]:
-        """Rows that are gone, excluded or filtered out, of each query and chunk."""
-        excluded = {event for query in queries for event in query.exclusion.events}
-        found = {event: place for event in excluded if (place := self.where(event)) is not None}
-        return [self._barred_of(query, found) for query in queries]
-
-    def _barred_of(self, query: Query, found: Mapping[str, tuple[Segment, int]]) -> list[Rows]:
-        outcast: dict[int, list[int]] = {}
-        for event in found.keys() & query.exclusion.events:
-            chunk, row = found[event]
-            outcast.setdefault(id(chunk), []).append(row)
-        near = query.exclusion
-        code = None if near.place is None else self.places.get(near.place)
-        since_ms, until_ms = near.around_ms - near.within_ms, near.around_ms + near.within_ms
-        barred: list[Rows] = []
-        for chunk, count in self.chunks:
-            parts = [np.array([row for row in outcast.get(id(chunk), ()) if row < count], dtype=np.int64)]
-            if chunk.deleted_count:
-                parts.append(np.flatnonzero(chunk.deleted[:count]))
-            if code is not None and chunk.first_ms <= until_ms and chunk.last_ms >= since_ms:
-                own = np.flatnonzero(chunk.place[:count] == code)
-                captured = chunk.captured_ms[own]
-                parts.append(own[(captured >= since_ms) & (captured <= until_ms)])
-            if query.filter != Filter():
-                parts.append(np.flatnonzero(self._filtered_out(chunk, count, query.filter)))
-            barred.append(np.concatenate(parts))
-        return barred
-
-    def _filtered_out(self, chunk: Segment, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
-        """Rows that a filter leaves out: bool [count]."""
-        out = np.zeros(count, dtype=np.bool_)
-        if wanted.since_ms is not None:
-            out |= chunk.captured_ms[:count] < wanted.since_ms
-        if wanted.until_ms is not None:
-            out |= chunk.captured_ms[:count] > wanted.until_ms
-        if wanted.places is not None:
-            codes = [code for name in wanted.places if (code := self.places.get(name)) is not None]
-            out |= ~np.isin(chunk.place[:count], codes)
-        if wanted.categories is not None:
-            out |= (chunk.present[:count] & sum(1 << c for c in wanted.categories)) == 0
-        if wanted.min_laeq is not None:
-            out |= chunk.laeq[:count] < wanted.min_laeq
-        return out
+    def _excluded(self, queries: Sequence[Query]) -> list[ExcludedRows]:
+        """Return the rows that are deleted, excluded or filtered out, of each segment."""
+        return excluded_rows(self.chunks, self.places, self.where, queries)
 
     def _located(self, rows: Rows) -> tuple[Rows, Rows]:
         """Number of the chunk, and row in it, of each of some rows."""
@@ -228,6 +188,9 @@ class IndexReader:
 
     def _gathered(self, which: Rows, inner: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
         """Towers float16 [..., steps, width] and times of capture int64 [...] at these chunks and rows in them."""
+        if len(self.chunks) == 1:
+            only = self.chunks[0][0]
+            return only.towers[inner], only.captured_ms[inner]
         towers = np.empty((*which.shape, *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
         captured = np.empty(which.shape, dtype=np.int64)
         for number in np.unique(which):

@@ -17,7 +17,7 @@ from hub.search.memory.segment import Segment
 from hub.search.scoring.sketches import Part, Sketch
 
 _ROWS: Final = 4_096
-"""Products are taken of so many rows or a multiple, for the reason of `round_up`."""
+"""Products are computed for a multiple of this number of rows; see `next_power_of_two`."""
 _RESULTS: Final = 1_048_576
 """Results made at once (4 MB), so that they stay in the processor's caches: each call of a product costs 40 us."""
 _MIDDLE: Final = 128

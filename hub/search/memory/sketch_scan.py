@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hub.search.memory.exclusion import ExcludedRows
 from hub.search.memory.segment import Rows, Segment
 
 _GROUP: Final = 16
@@ -23,7 +24,8 @@ _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 def top_candidates(
     products: Callable[[Segment, int], Tensor],
     chunks: Sequence[tuple[Segment, int]],
-    barred: Sequence[Sequence[Rows]],
+    excluded: Sequence[ExcludedRows],
+    asked: int,
     count: int,
 ) -> list[Rows]:
     """The `count` rows of each query with the highest inner products.
@@ -31,26 +33,26 @@ def top_candidates(
     Args:
         products: of q queries and the first n rows of a chunk, floating [n, q].
         chunks: each with the number of its rows that are looked at.
-        barred: of each of q queries, for each chunk, rows that are left out.
+        excluded: of each chunk, rows that are left out.
+        asked: q, the number of queries.
         count: at least 1.
 
     Returns:
         Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
         highest product first, of equals the first row.
     """
-    asked = len(barred)
     least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
     best = np.empty((asked, 0), dtype=np.float32)
     found: list[_Found] = []
     first = 0
-    for (chunk, size), out in zip(chunks, zip(*barred, strict=True), strict=True):
+    for (chunk, size), out in zip(chunks, excluded, strict=True):
         scores = products(chunk, size)
-        _bar(scores, out)
+        out.apply(scores)
         groups = size // _GROUP  # a group is every `groups`-th row
         parts = scores[: groups * _GROUP].view(_GROUP, groups, asked)
         maxima = parts.amax(dim=0).t().float().contiguous().numpy()
         best = np.concatenate([best, maxima], axis=1)
-        if best.shape[1] >= count:  # the best of so many groups are as many rows
+        if best.shape[1] >= count:  # the best rows of `count` groups are `count` rows
             best = np.partition(best, -count, axis=1)[:, -count:]
             least = np.maximum(least, best[:, 0])
         queries, high = np.nonzero(maxima >= least[:, None])
@@ -62,14 +64,6 @@ def top_candidates(
         found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
         first += size
     return _sorted(found, asked, count)
-
-
-def _bar(scores: Tensor, barred: Sequence[Rows]) -> None:
-    """Set the products of barred rows to -inf."""
-    counts = [len(rows) for rows in barred]
-    if any(counts):
-        queries = np.repeat(np.arange(len(barred)), counts)
-        scores[torch.from_numpy(np.concatenate(barred)), torch.from_numpy(queries)] = -torch.inf
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:

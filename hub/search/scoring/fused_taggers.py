@@ -55,7 +55,7 @@ class FusedTaggers:
         return [(own.contiguous(), offset.contiguous()) for own, offset in made]
 
     def _tags(self, steps: Tensor, first: _Linear, *rest: _Linear) -> Tensor:
-        """What one member says, float32 [B, 8 + fine], of standardised features."""
+        """Return the tags of one member, float32 [B, 8 + fine], of standardised features."""
         weight, bias = first
         wide = steps.shape[-1]
         hidden = linear(steps, weight[:, :wide], bias)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hub.domain.match import Likeness
+from hub.domain.match import MatchProbabilities
 from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.model.checkpoint import Checkpoint
 from hub.model.match_probability import match_probability
@@ -72,7 +72,7 @@ class Scorer:
         block: most events scored exactly at once, from 1.
 
     Attributes:
-        sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
+        sketch: vectors whose inner product imitates the rank; None if the checkpoint has none.
         fingerprint: 16 hex digits that change with the weights, and with what is made of them.
         record: training record of the checkpoint.
         layout: what the arrays of `embed` hold, and where.
@@ -157,7 +157,7 @@ class Scorer:
         return towers
 
     def identity(self, towers: Towers) -> npt.NDArray[np.float32]:
-        """The identities of clips: what tells a source from another of its kind.
+        """Return the identities of clips, which distinguish sources of one kind.
 
         Args:
             towers: float [n, steps, width] from `embed`; n may be 0.
@@ -251,7 +251,7 @@ class Scorer:
         with torch.inference_mode():
             return self._network.attention_weights(*pair)[0].numpy()
 
-    def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
+    def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> MatchProbabilities:
         """Probability that a query and each of its matches are the same kind of sound, per category.
 
         Args:

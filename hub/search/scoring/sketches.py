@@ -1,4 +1,4 @@
-"""Sketches as the search backends use them: numpy in and out, either learnt or read off tags.
+"""Sketches as the search backends use them: numpy in and out, either trained or computed from tags.
 
 Decision: docs/decisions/0008.
 """
@@ -104,7 +104,7 @@ class Sketch:
 
 
 class LearntSketch:
-    """The sketch that a Siamese checkpoint was taught; by kind.
+    """The trained sketch of a Siamese checkpoint; by kind.
 
     Its inner products rise by 2.5 a level, as its teaching compares a softmax of either:
     `hub.training.sketch_training`.

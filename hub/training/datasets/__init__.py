@@ -1,4 +1,4 @@
-"""Reading the data sets that training and evaluation know.
+"""Readers of the data sets for training and evaluation.
 
 | folder | what it holds | groups | module |
 |---|---|---|---|
@@ -40,11 +40,11 @@ class DatasetReader:
 
     Attributes:
         space: id of the feature space.
-        weights_dir: VGGish's weights, to hear recordings as VGGish.
-        cache: where features of recordings are kept; None: nowhere.
-        tick: told after each clip that is heard.
-        made: versions of recordings that are heard beside them, to learn from.
-        half: reads this half of each clip only, as of `hub.training.datasets.halves`; None: whole clips.
+        weights_dir: folder of VGGish's weights, to embed recordings with VGGish.
+        cache: folder in which features of recordings are kept; None: not kept.
+        tick: called after each embedded clip.
+        made: versions of recordings to embed for training as well.
+        half: half of each clip to read, `FIRST` or `SECOND` of `hub.training.datasets.halves`; None: whole clips.
     """
 
     space: str
@@ -55,51 +55,53 @@ class DatasetReader:
     half: int | None = None
 
     def training_set(self, folder: Path) -> Dataset:
-        """What may be learnt from a folder.
+        """Read the training set of a folder.
 
         Raises:
             Unavailable: a file, or VGGish's weights, cannot be opened.
-            Invalid: none of these kinds, embeddings of another space, or damaged.
+            Invalid: the folder is of none of these kinds, of another feature space, or damaged.
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
             return self._cut(load_audioset(folder)[0])
         if (folder / "labels.csv").is_file():
-            return load_recordings(folder, self.hearing())
+            return load_recordings(folder, self.feature_cache())
         if annotation_file(folder):
-            return load_sonyc_ust(folder, self.hearing())[0]
+            return load_sonyc_ust(folder, self.feature_cache())[0]
         if tfrecord_files(folder):
             self._is_vggish(folder)
             return self._cut(load_tfrecords(folder))
         if (folder / FILE).is_file():
             made = load_features(folder)
             if made.space.id != self.space:
-                raise InvalidError(f"{folder} holds features of {made.space.id}; they are of no use for {self.space}")
+                raise InvalidError(
+                    f"{folder} holds features of {made.space.id}, but the feature space is {self.space}"
+                )
             return self._cut(made)
         if esc10_files(folder):
-            return load_esc10(folder, self.hearing())
+            return load_esc10(folder, self.feature_cache())
         raise InvalidError(
             f"{folder} has neither labels.csv, nor annotations.csv, nor AudioSet's npz or tfrecord files, nor"
             " features.npz, nor class directories as ESC-10 has"
         )
 
     def benchmark(self, folder: Path, held_out: Iterable[str], *, each: bool = False) -> Benchmark:
-        """The benchmark in a folder; of your own recordings the held-out sensors are the queries.
+        """Read the benchmark of a folder; for your own recordings, clips of held-out sensors are the queries.
 
         Args:
-            folder: of any kind.
-            held_out: groups whose sensors are the queries where the folder itself does not say which clips are.
-            each: where one of these sensors is not there, every clip is searched for among all the others.
+            folder: folder of any kind.
+            held_out: groups whose sensors are the queries, if the folder does not define the queries.
+            each: if one of these sensors is missing, search every clip among all the others.
 
         Raises:
             Unavailable: a file, or VGGish's weights, cannot be opened.
-            Invalid: the folder is of no kind, or has no held-out sensor.
+            Invalid: the folder is of none of these kinds, or has no held-out sensor.
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
             return load_audioset(folder)[1]
         if annotation_file(folder) and not (folder / "labels.csv").is_file():
-            return load_sonyc_ust(folder, self.hearing())[1]
+            return load_sonyc_ust(folder, self.feature_cache())[1]
         sensors = [name for name in held_out if name.startswith("sensor-")]
         data = self.training_set(folder)
         if not sensors or (each and set(sensors) - set(data.groups.tolist())):
@@ -108,7 +110,7 @@ class DatasetReader:
         return Benchmark(queries=queries, database=database)
 
     def halves(self, folder: Path, held_out: Iterable[str]) -> Benchmark:
-        """First halves of clips that are searched for among second halves of the same clips.
+        """Return the benchmark that searches first halves of clips among second halves of the same clips.
 
         Args:
             folder: of any kind.
@@ -128,8 +130,8 @@ class DatasetReader:
             first, second = (reader.benchmark(folder, held).queries for reader in cut)
         return Benchmark(first, second, other=np.arange(len(first)))
 
-    def hearing(self) -> FeatureCache:
-        """Hears recordings in this feature space.
+    def feature_cache(self) -> FeatureCache:
+        """Open the cache that embeds recordings in this feature space.
 
         Raises:
             Unavailable: VGGish's weights cannot be opened.
@@ -138,9 +140,9 @@ class DatasetReader:
         return FeatureCache(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)
 
     def _cut(self, data: Dataset) -> Dataset:
-        """What is left of clips that were heard already."""
+        """Return the configured half of clips that are already embedded."""
         return data if self.half is None else half_of_features(data, self.half)
 
     def _is_vggish(self, folder: Path) -> None:
         if self.space != VGGISH.id:
-            raise InvalidError(f"{folder} holds VGGish embeddings; they are of no use for {self.space}")
+            raise InvalidError(f"{folder} holds VGGish embeddings, but the feature space is {self.space}")

@@ -19,7 +19,7 @@ EVALUATED: Final = 2_000
 
 
 def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
-    """The AudioSet embeddings: what may be learnt, and the urban benchmark.
+    """Read the AudioSet embeddings: the training set and the urban benchmark.
 
     The training set is all of AudioSet's balanced training split with its 527 labels as finer ones. Its domain is
     the benchmark's database: clips with noise, and music-only and voice-only clips capped. All of AudioSet is
@@ -45,7 +45,7 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
 
 
 def load_evaluation(folder: Path) -> Dataset:
-    """Clips of the evaluation split, from which the benchmark's queries are: at most `EVALUATED`, evenly spread.
+    """Read clips of the evaluation split, from which the benchmark's queries are: at most `EVALUATED`, evenly spread.
 
     Raises:
         Unavailable: the file cannot be opened.

@@ -34,7 +34,7 @@ _QUIET: Final = ("music", "human-voice")
 
 
 def tfrecord_files(folder: Path) -> list[Path]:
-    """The records below a folder, sorted; those in a directory `eval` are never learnt and left out."""
+    """List the records below a folder, sorted, without those in a directory `eval`, which is never trained on."""
     found = files_below(folder, (".tfrecord",)).files
     return [file for file in found if "eval" not in file.relative_to(folder).parts]
 

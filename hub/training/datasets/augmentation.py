@@ -1,7 +1,6 @@
-"""Versions of a recording, to learn from: begun elsewhere, louder or quieter, filtered, in noise.
+"""Augmented versions of a recording for training: shifted in time, louder or quieter, filtered, with noise.
 
-A sensor of another make at another wall hears the same street so. What sounds in a version is what sounds in the
-recording.
+They imitate a different sensor at a different wall. A version has the labels of its recording.
 """
 
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ _LOWEST_HZ: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Which versions are made of each recording.
+    """Number and sample rate of the versions of each recording.
 
     Attributes:
-        count: how many at most; 0 makes none.
-        rate_hz: sample rate that they are made at.
-        total: versions of all recordings of a folder at most: many recordings vary enough by themselves.
+        count: at most this many versions of a recording; 0 makes none.
+        rate_hz: sample rate of the versions, Hz.
+        total: at most this many versions in a folder: many recordings vary enough by themselves.
     """
 
     count: int = 0
@@ -38,7 +37,7 @@ class Versions:
     total: int = 4_096
 
     def of(self, recordings: int) -> int:
-        """How many are made of each of so many recordings."""
+        """Return the number of versions of each of `recordings` recordings."""
         return min(self.count, self.total // max(1, recordings))
 
 
@@ -48,7 +47,7 @@ def version(clip: Waveform, rate_hz: int, rng: np.random.Generator) -> Waveform:
     Args:
         clip: float32 [samples], full scale = 1.0; at least one.
         rate_hz: its sample rate.
-        rng: source of all randomness.
+        rng: random generator.
 
     Returns:
         float32 [samples], in [-1, 1].

@@ -19,15 +19,15 @@ ESC10_CATEGORIES: Final = {
 """Classes of ESC-10 that belong to a category; the others (rain, waves, clock, rooster, fire) are none."""
 
 
-def load_esc10(folder: Path, hearing: FeatureCache) -> Dataset:
-    """ESC-10: one directory per class, named `001 - Dog bark`; the fold is the file name's first digit.
+def load_esc10(folder: Path, cache: FeatureCache) -> Dataset:
+    """Read ESC-10: one directory per class, named `001 - Dog bark`; the fold is the file name's first digit.
 
     Args:
         folder: has the class directories.
-        hearing: hears the clips; those of 5 s are heard twice over.
+        cache: embeds the clips; it repeats those of 5 s.
 
     Raises:
-        Invalid: no class directories with recordings, or a clip is not readable.
+        Invalid: there are no class directories with recordings, or a clip cannot be read.
         Unavailable: a file cannot be opened.
     """
     files = esc10_files(folder)
@@ -36,14 +36,14 @@ def load_esc10(folder: Path, hearing: FeatureCache) -> Dataset:
     features, labels, groups, versions = [], [], [], []
     for file in files:
         category = ESC10_CATEGORIES.get(file.parent.name.partition(" - ")[2])
-        features.append(hearing.features(file))
-        versions.append(hearing.versions(file, len(files)))
+        features.append(cache.features(file))
+        versions.append(cache.versions(file, len(files)))
         labels.append([int(name == category) for name in CATEGORIES])
         groups.append(f"fold-{file.name[0]}")
-    return assembled(hearing.space, features, labels, groups, versions=versions)
+    return assembled(cache.space, features, labels, groups, versions=versions)
 
 
 def esc10_files(folder: Path) -> list[Path]:
-    """Recordings in class directories such as `001 - Dog bark`, sorted; none if it is another folder."""
+    """List the recordings in class directories such as `001 - Dog bark`, sorted; none in another folder."""
     found = (file for file in folder.glob("[0-9]* - */*") if file.suffix.lower() in SUFFIXES)
     return sorted(file for file in found if file.name[0].isdigit())

@@ -1,4 +1,4 @@
-"""Recordings to features, each clip heard once: features are kept on disk under the hash of the recording."""
+"""Cache of features on disk, by the hash of the recording, so that each clip is embedded once."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -21,14 +21,14 @@ NO_VERSIONS: Final = Versions()
 
 
 class FeatureCache:
-    """Hears recordings in one feature space.
+    """Embeds recordings in one feature space and caches the features.
 
     Args:
         extractor: computes the features.
-        cache: directory to keep features in; None keeps none.
-        tick: told after each clip.
-        made: versions of each recording that `versions` hears.
-        half: hears this half of each recording only, as of `hub.training.datasets.halves`; None: the whole.
+        cache: folder of the features; None: not kept.
+        tick: called after each clip.
+        made: versions of each recording that `versions` embeds.
+        half: half of each recording to embed, `FIRST` or `SECOND` of `hub.training.datasets.halves`; None: the whole.
     """
 
     def __init__(
@@ -48,70 +48,70 @@ class FeatureCache:
 
     @property
     def space(self) -> FeatureSpace:
-        """The feature space."""
+        """Return the feature space."""
         return self.extractor.space
 
     def features(self, path: Path) -> Features:
-        """Features of one recording, uint8 [frames, dimension].
+        """Return the features of one recording, uint8 [frames, dimension].
 
         Raises:
             Unavailable: the recording cannot be opened, or the cache not be written.
-            Invalid: it is not readable as sound.
+            Invalid: the recording cannot be decoded.
         """
         suffix = "" if self._half is None else f"-half-{self._half}"
-        found: Features = self._kept(path, suffix, self._heard)[0]
+        found: Features = self._kept(path, suffix, self._embed)[0]
         self.tick()
         return found
 
     def versions(self, path: Path, among: int = 1) -> Features:
-        """Features of versions of one recording, uint8 [v, frames, dimension]; the same of the same recording.
+        """Return features of versions of one recording, uint8 [v, frames, dimension]; they are deterministic.
 
         Args:
             path: the recording.
-            among: recordings that versions are made of: of many, fewer each.
+            among: number of recordings with versions; with many, each has fewer versions.
 
         Raises:
             Unavailable: the recording cannot be opened, or the cache not be written.
-            Invalid: it is not readable as sound.
+            Invalid: the recording cannot be decoded.
         """
         count = self._made.of(among)
         if count == 0:
             return np.empty((0, *self.space.shape), np.uint8)
 
-        def hear(path: Path, digest: str) -> Features:
-            return self._heard_versions(path, digest, count)
+        def embed(path: Path, digest: str) -> Features:
+            return self._embed_versions(path, digest, count)
 
-        return self._kept(path, f"-{count}-at-{self._made.rate_hz}-hz", hear)
+        return self._kept(path, f"-{count}-at-{self._made.rate_hz}-hz", embed)
 
-    def _heard(self, path: Path, _digest: str) -> Features:
-        """Features of the first clip of a recording, or of a half of it, uint8 [1, frames, dimension]."""
+    def _embed(self, path: Path, _digest: str) -> Features:
+        """Embed the first clip of a recording, or a half of it, uint8 [1, frames, dimension]."""
         return _named(path, lambda: self.extractor.extract(*self._part(*_sound(path)))[None])
 
     def _part(self, waveform: Waveform, rate_hz: int) -> Sound:
         return (waveform if self._half is None else half_of_sound(waveform, rate_hz, self._half), rate_hz)
 
-    def _heard_versions(self, path: Path, digest: str, count: int) -> Features:
+    def _embed_versions(self, path: Path, digest: str, count: int) -> Features:
         rate_hz = self._made.rate_hz
         clip = _named(path, lambda: resample_clip(*_sound(path), rate_hz))
         seed = int(digest[:16], 16)
         made = [version(clip, rate_hz, np.random.default_rng([seed, n])) for n in range(count)]
         return self.extractor.extract_many([(one, rate_hz) for one in made])
 
-    def _kept(self, path: Path, suffix: str, hear: Callable[[Path, str], Features]) -> Features:
-        """What is heard of a recording, uint8 [n, frames, dimension], from the cache if it is there."""
+    def _kept(self, path: Path, suffix: str, embed: Callable[[Path, str], Features]) -> Features:
+        """Return features of a recording, uint8 [n, frames, dimension], from the cache if possible."""
         try:
             digest = sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise UnavailableError(f"cannot open {path}: {error.strerror or error}") from error
         if self._cache is None:
-            return hear(path, digest)
+            return embed(path, digest)
         kept = self._cache / digest[:2] / f"{digest}{suffix}.npy"
         try:
-            found = np.load(kept, allow_pickle=False).reshape(-1, *self.space.shape)  # older ones hold one without n
+            found = np.load(kept, allow_pickle=False).reshape(-1, *self.space.shape)  # older files have no n axis
             return np.stack([self.space.check(one) for one in found])
-        except (OSError, ValueError, EOFError):  # not there, or cut short: heard again
+        except (OSError, ValueError, EOFError):  # missing or cut short: embed again
             pass
-        features = hear(path, digest)
+        features = embed(path, digest)
         partial = kept.with_suffix(".partial.npy")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -123,14 +123,14 @@ class FeatureCache:
 
 
 def _sound(path: Path) -> Sound:
-    """The first clip of a recording; an extractor wants a sample more than 10 s to resample."""
+    """Read the first clip of a recording; an extractor needs a sample more than 10 s to resample."""
     return read_file(path, CLIP_S + 1.0)
 
 
-def _named(path: Path, hear: Callable[[], T]) -> T:
-    """Hear a recording; a fault of it names it."""
+def _named(path: Path, embed: Callable[[], T]) -> T:
+    """Embed a recording; an error names the file."""
     try:
-        return hear()
+        return embed()
     except InvalidError as error:
         name = printable(path)
         raise InvalidError(str(error) if name in str(error) else f"{name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Features with labels, as a program made them: one file, `features.npz`."""
+"""Features with labels in one file, `features.npz`."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ FILE: Final = "features.npz"
 
 
 def load_features(folder: Path) -> Dataset:
-    """Clips that were heard already.
+    """Read clips that are already embedded.
 
     Args:
         folder: has `features.npz` with `space` (an id), `features` uint8 [n, frames, dimension], `labels` uint8

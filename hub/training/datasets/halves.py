@@ -1,8 +1,8 @@
-"""Clips cut in two, so that the one half can be searched for with the other: two clips that share their sources.
+"""Clips cut into halves, which share their sources, so that a search for one half can find the other.
 
-The same rule holds for sound and for features that were made of it: a clip is cut in the middle, and each half is
-repeated until it is as long as a clip. Of an odd number of samples or frames, the one in the middle is in neither
-half. Of a recording, both halves are heard anew; of an embedding, VGGish's frames 0 to 4 and 5 to 9 are taken.
+Sound and features follow the same rule: a clip is cut in the middle, and each half is repeated up to the length of a
+clip. With an odd number of samples or frames, the middle one is in neither half. Halves of a recording are embedded
+separately; halves of a VGGish embedding are its frames 0 to 4 and 5 to 9.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ SECOND: Final = 1
 
 
 def half_of_sound(waveform: Waveform, rate_hz: int, half: int) -> Waveform:
-    """One half of the clip at the beginning of a recording; whoever hears it repeats it.
+    """Return one half of the first clip of a recording; the extractor repeats it.
 
     Args:
         waveform: float32 [samples], at least two.
@@ -28,7 +28,7 @@ def half_of_sound(waveform: Waveform, rate_hz: int, half: int) -> Waveform:
         half: `FIRST` or `SECOND`.
 
     Raises:
-        Invalid: fewer samples.
+        Invalid: there are fewer samples.
     """
     clip = waveform[: round(CLIP_S * rate_hz)]
     middle = len(clip) // 2
@@ -38,14 +38,14 @@ def half_of_sound(waveform: Waveform, rate_hz: int, half: int) -> Waveform:
 
 
 def half_of_features(data: Dataset, half: int) -> Dataset:
-    """The same clips, of whose frames only one half is left, repeated up to the space's number of frames.
+    """Return the clips with one half of their frames, repeated up to the space's number of frames.
 
     Args:
         data: of a feature space of at least two frames.
         half: `FIRST` or `SECOND`.
 
     Raises:
-        Invalid: fewer frames.
+        Invalid: there are fewer frames.
     """
     frames = data.space.frames
     middle = frames // 2

@@ -1,4 +1,4 @@
-"""Recordings with a table of labels: SONYC-UST's as we have them, or your own."""
+"""Recordings with a table of labels, such as your own."""
 
 import os
 from dataclasses import replace
@@ -13,46 +13,46 @@ from shared.taxonomy import CATEGORIES
 from shared.text_files import Row, read_table
 
 
-def load_recordings(folder: Path, hearing: FeatureCache) -> Dataset:
-    """Recordings with a table of labels.
+def load_recordings(folder: Path, cache: FeatureCache) -> Dataset:
+    """Read recordings with a table of labels.
 
     Args:
         folder: has `labels.csv` with column `clip`, one column per category (0, 1), and if known `sensor_id` and
             `source` (equal text means the same source). Clips are looked for in `clips/` and beside the table.
-        hearing: hears the clips.
+        cache: embeds the clips.
 
     Raises:
         Unavailable: a file cannot be opened.
-        Invalid: the table is not understood, two rows say different things of one clip, or a clip is not readable;
-            told with the line.
+        Invalid: the table cannot be read, two rows label one clip differently, or a clip cannot be read; the message
+            names the line.
     """
     table = folder / "labels.csv"
     features, labels, groups, versions, sources = [], [], [], [], []
-    said: dict[str, Row] = {}
+    first_rows: dict[str, Row] = {}
     rows = read_table(table, ("clip", *CATEGORIES))
     for row in rows:
         clip = row.cells["clip"]
         where = f"{table}, line {row.line}"
         marks = [_mark(row, name, where) for name in CATEGORIES]
-        if (before := said.setdefault(clip, row)) is not row:
+        if (before := first_rows.setdefault(clip, row)) is not row:
             if before.cells != row.cells:
-                raise InvalidError(f"{where}: {clip} is labelled otherwise in line {before.line}: remove one of them")
+                raise InvalidError(f"{where}: {clip} has other labels in line {before.line}: remove one of them")
             continue
         try:
             path = _inside(folder, clip)
-            features.append(hearing.features(path))
-            versions.append(hearing.versions(path, len(rows)))
+            features.append(cache.features(path))
+            versions.append(cache.versions(path, len(rows)))
         except (InvalidError, UnavailableError) as error:
             raise type(error)(f"{where}: {error}") from error
         labels.append(marks)
         groups.append(f"sensor-{row.cells['sensor_id']}" if row.cells.get("sensor_id") else "")
         sources.append(row.cells.get("source", "").strip())
-    data = assembled(hearing.space, features, labels, groups, versions=versions)
+    data = assembled(cache.space, features, labels, groups, versions=versions)
     return replace(data, sources=np.asarray(sources, dtype=np.str_)) if any(sources) else data
 
 
 def _mark(row: Row, name: str, where: str) -> int:
-    """A label, 0 or 1; a spreadsheet's 1.0 is a 1."""
+    """Return a label, 0 or 1; a spreadsheet's 1.0 is a 1."""
     try:
         mark = float(row.cells[name])
     except ValueError:
@@ -63,7 +63,7 @@ def _mark(row: Row, name: str, where: str) -> int:
 
 
 def _inside(folder: Path, clip: str) -> Path:
-    """Path of a clip in `clips/` or beside the table, never outside the folder."""
+    """Return the path of a clip in `clips/` or beside the table, never outside the folder."""
     for parent in (folder / "clips", folder):
         path = parent / clip
         if os.path.isfile(path) and path.resolve().is_relative_to(folder.resolve()):  # noqa: PTH113 - never raises

@@ -1,8 +1,8 @@
 """SONYC-UST as published: recordings and `annotations.csv`, versions 0.4 to 2.3, several annotators a clip.
 
 How annotators become one label: if the SONYC team agreed on a clip (annotator 0), their annotation holds. Otherwise a
-label is present if at least one annotator heard it. What an annotator was not asked, or could not tell (-1), is not
-a vote.
+label is present if at least one annotator marked it. A label that an annotator was not asked for, or could not
+decide (-1), is not a vote.
 
 How fine becomes coarse: a category is present if it, or any of its finer labels (also `X`, other or unknown), is.
 
@@ -87,8 +87,8 @@ def read_annotations(path: Path) -> Annotations:
     try:
         for clip, annotations in enumerate(clips.values()):
             counted = [row for row in annotations if row.cells["annotator_id"] == _AGREED] or annotations
-            finer[clip] = [_heard(counted, column) for column in fine]
-            labels[clip] = [_heard(counted, coarse[category]) for category in range(COUNT)]
+            finer[clip] = [_is_present(counted, column) for column in fine]
+            labels[clip] = [_is_present(counted, coarse[category]) for category in range(COUNT)]
     except ValueError as error:
         raise InvalidError(f"{path}, {error}") from error
     for column, name in enumerate(fine):
@@ -105,12 +105,12 @@ def read_annotations(path: Path) -> Annotations:
     )
 
 
-def load_sonyc_ust(folder: Path, hearing: FeatureCache) -> tuple[Dataset, Benchmark]:
+def load_sonyc_ust(folder: Path, cache: FeatureCache) -> tuple[Dataset, Benchmark]:
     """SONYC-UST from a folder: the training split to learn, and the paper's benchmark.
 
     Args:
         folder: has the annotations, and the recordings unpacked anywhere below it.
-        hearing: hears the clips.
+        cache: embeds the clips.
 
     Returns:
         The training split with the finer labels and sensors as groups; and a benchmark whose queries are the
@@ -132,19 +132,19 @@ def load_sonyc_ust(folder: Path, hearing: FeatureCache) -> tuple[Dataset, Benchm
             f" {missing[0]}; unpack all of SONYC-UST's audio archives there"
         )
     data = assembled(
-        hearing.space,
-        [hearing.features(recordings[name]) for name in annotations.files.tolist()],
+        cache.space,
+        [cache.features(recordings[name]) for name in annotations.files.tolist()],
         annotations.labels.tolist(),
         [f"sensor-{sensor}" for sensor in annotations.sensors.tolist()],
         annotations.fine.tolist(),
-        [hearing.versions(recordings[name], len(annotations.files)) for name in annotations.files.tolist()],
+        [cache.versions(recordings[name], len(annotations.files)) for name in annotations.files.tolist()],
     )
-    learnt = data.take(annotations.splits == TRAIN)
-    return learnt, Benchmark(data.take(np.isin(annotations.splits, QUERIES)), learnt)
+    training = data.take(annotations.splits == TRAIN)
+    return training, Benchmark(data.take(np.isin(annotations.splits, QUERIES)), training)
 
 
-def _heard(annotations: Iterable[Row], column: str) -> bool:
-    """Whether at least one annotation says that a label is present."""
+def _is_present(annotations: Iterable[Row], column: str) -> bool:
+    """Return whether at least one annotation marks a label as present."""
     values = set()
     for row in annotations:
         cell = row.cells[column]
@@ -159,6 +159,6 @@ def _heard(annotations: Iterable[Row], column: str) -> bool:
 
 
 def positives(annotations: Annotations, split: str) -> dict[str, int]:
-    """How many clips of a split have each category."""
+    """Count the clips of a split per category."""
     present = annotations.labels[annotations.splits == split].sum(axis=0)
     return dict(zip(CATEGORIES, present.tolist(), strict=True))

@@ -32,7 +32,7 @@ def synthesise(count: int, seed: int, extractor: FeatureExtractor, tick: Tick) -
         count: number of scenes.
         seed: from 0.
         extractor: computes the features.
-        tick: told after each scene.
+        tick: called after each scene.
     """
 
     def one(number: int) -> tuple[Features, list[int]]:
@@ -49,7 +49,7 @@ def synthesise(count: int, seed: int, extractor: FeatureExtractor, tick: Tick) -
 def quiet_streets(count: int, seed: int, extractor: FeatureExtractor) -> Dataset:
     """Quiet streets in which nothing happens; the same seed gives the same.
 
-    Networks that learn from few recordings hear events in what is quieter than all of them: nothing told them that
+    Networks trained on few recordings detect events in anything quieter than these: no training clip showed that
     it is none.
 
     Args:

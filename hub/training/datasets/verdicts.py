@@ -1,16 +1,16 @@
-"""What people said of alerts, as clips with labels to learn from.
+"""Training clips with labels from verdicts on alerts.
 
-Labels begin as what the hub had told of an event, and are corrected:
+Labels start as the categories that the hub detected in an event; verdicts correct them:
 
 | verdict | event of the alert | match |
 |---|---|---|
 | same | contains the category | contains the category |
-| wrong-category | contains exactly the categories named; if none were, lacks the category | as told |
+| wrong-category | contains exactly the categories named; if none were, lacks the category | as detected |
 | different | | |
 | ignore | | |
 
-"Different" tells that two clips differ, not which of them lacks what: it moves thresholds and judges candidates, but
-gives no label, and its clips are left out.
+"Different" states that two clips differ, not which of them lacks a category. It adjusts thresholds and judges
+candidates, but gives no label, so its clips are left out.
 """
 
 from pathlib import Path
@@ -30,16 +30,16 @@ GROUP: Final = "feedback"
 
 
 def load_feedback(path: Path, space: str, times: int = 1) -> Dataset:
-    """Clips with labels from a file of verdicts, all of the domain; of one clip the last verdict counts.
+    """Read clips with labels from a file of verdicts, all of the domain; the last verdict on a clip counts.
 
     Args:
         path: as `earwitness-hub feedback export` wrote it.
         space: id of the feature space; clips of others are left out.
-        times: how often each clip is there: so many clips among many others would hardly be heard.
+        times: number of copies of each clip, to give few verdicts weight among many other clips.
 
     Raises:
         Unavailable: the file cannot be read.
-        Invalid: it is damaged, or holds nothing to learn from in this space.
+        Invalid: the file is damaged, or labels no clip of this feature space.
     """
     labelled: dict[str, tuple[Features, Labels]] = {}
     for pair in read_verdicts(path):
@@ -60,7 +60,7 @@ def load_feedback(path: Path, space: str, times: int = 1) -> Dataset:
 def _corrected(pair: ExportedVerdict) -> list[tuple[ExportedEvent, Labels]]:
     verdict = pair.verdict
     column = CATEGORIES.index(verdict.category)
-    event, match = _told(pair.event), _told(pair.match)
+    event, match = _detected(pair.event), _detected(pair.match)
     if verdict.verdict == "same":
         event[column] = match[column] = 1
         return [(pair.event, event), (pair.match, match)]
@@ -73,5 +73,5 @@ def _corrected(pair: ExportedVerdict) -> list[tuple[ExportedEvent, Labels]]:
     return []
 
 
-def _told(event: ExportedEvent) -> Labels:
+def _detected(event: ExportedEvent) -> Labels:
     return (np.asarray(event.presence) >= PRESENCE_THRESHOLD).astype(np.uint8)

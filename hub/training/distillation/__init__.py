@@ -10,5 +10,5 @@
 | the feature space that ships: one ONNX file and its description | `onnx_export` |
 | all steps in order | `pipeline` |
 
-Needs the optional dependencies `distil`, of which nothing is shipped. Decision 0007 says why.
+Needs the optional dependencies `distil`; the product contains none of them. Decision 0007 gives the reasons.
 """

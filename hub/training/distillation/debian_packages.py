@@ -22,7 +22,7 @@ def fetch_packages(into: Path, tick: Callable[[str], None] = lambda _name: None)
 
     Args:
         into: directory that gets one directory per package.
-        tick: told the name of each package that is there.
+        tick: called with the name of each unpacked package.
 
     Returns:
         The directory.

@@ -1,7 +1,7 @@
-"""Distillation: the student learns to say of every mixture what the teacher says of it.
+"""Distillation: train the student to predict the teacher's output for mixtures.
 
 1. `Target` projects the teacher's embedding on its 128 strongest principal components over mixtures.
-2. Block by block, fresh mixtures are heard by the teacher and put in a buffer; the student takes `REPLAY` times as
+2. The teacher embeds fresh mixtures block by block into a buffer. The student takes `REPLAY` times as
    many patches from the buffer at random.
 3. Loss: mean squared error of the components, relative to their variance, plus cross-entropy of all classes.
 """
@@ -30,7 +30,7 @@ BUFFER_BLOCKS: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class DistilPlan:
-    """How long and how.
+    """Hyperparameters of a distillation.
 
     Attributes:
         blocks: blocks of fresh mixtures.
@@ -49,7 +49,7 @@ class DistilPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherProjection:
-    """What the student's 128 values should be: strongest principal components of the teacher's embedding.
+    """The target of the student's 128 values: the strongest principal components of the teacher's embedding.
 
     Attributes:
         mean: float32 [dimension].
@@ -65,7 +65,7 @@ class TeacherProjection:
 
     @classmethod
     def of(cls, embeddings: npt.NDArray[np.float32]) -> "TeacherProjection":
-        """Measured on embeddings float32 [n, dimension]."""
+        """Compute the projection from embeddings float32 [n, dimension]."""
         mean = embeddings.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
         strongest = np.argsort(-values)[:WIDTH]
@@ -79,7 +79,7 @@ class TeacherProjection:
 
 
 class Buffer:
-    """Mixtures and what the teacher said of its classes, the oldest overwritten."""
+    """Ring buffer of mixtures with the teacher's targets and class scores."""
 
     def __init__(self, size: int, classes: int) -> None:
         self._patches = np.empty((size, 96, 64), np.float16)
@@ -93,14 +93,14 @@ class Buffer:
         target: npt.NDArray[np.float32],
         classes: npt.NDArray[np.float32],
     ) -> None:
-        """Put a block in; its length divides the buffer's."""
+        """Add a block; its length divides the buffer's."""
         at = self._added % len(self._patches)
         rows = slice(at, at + len(patches))
         self._patches[rows], self._target[rows], self._classes[rows] = patches, target, classes
         self._added += len(patches)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """`n` patches at random, their targets and probabilities of classes."""
+        """Draw `n` patches at random, with their targets and class probabilities."""
         rows = rng.integers(min(self._added, len(self._patches)), size=n)
         patches, target, classes = (
             torch.from_numpy(kept[rows]).float() for kept in (self._patches, self._target, self._classes)
@@ -120,13 +120,13 @@ def distill(
 
     Args:
         mixer: makes mixtures.
-        drawn: float64 [moments]: how likely each moment is drawn.
-        teacher: says what is to be learnt.
-        plan: how long.
-        on_block: told the number of each block from 1, its mean loss, and the student.
+        drawn: float64 [moments], probability of drawing each moment.
+        teacher: the teacher.
+        plan: hyperparameters.
+        on_block: called with the number of each block from 1, its mean loss, and the student.
 
     Returns:
-        The student in eval mode, and what it was to learn.
+        The student in eval mode, and its target.
     """
     rng = np.random.default_rng(plan.seed)
     torch.manual_seed(plan.seed)
@@ -138,17 +138,17 @@ def distill(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * plan.blocks))
     for number in range(1, plan.blocks + 1):
         mixture = mixer.mix(rng.choice(len(drawn), size=(plan.block, SOURCES), p=drawn), rng)
-        embeddings, classes = teacher.hear(mixture.frames)
+        embeddings, classes = teacher.predict(mixture.frames)
         target = target or TeacherProjection.of(embeddings)
         buffer.add(mixture.patches, target(embeddings), classes)
         student.train()
         total = 0.0
         for _ in range(steps):
-            heard, wanted, said = buffer.draw(plan.batch, rng)
+            patches, wanted, scores = buffer.draw(plan.batch, rng)
             with torch.autocast("cpu", torch.bfloat16):
-                embedding, odds = student(heard)
+                embedding, odds = student(patches)
             loss = nn.functional.mse_loss(embedding.float(), wanted)
-            loss = loss + CLASS_WEIGHT * nn.functional.binary_cross_entropy_with_logits(odds.float(), said)
+            loss = loss + CLASS_WEIGHT * nn.functional.binary_cross_entropy_with_logits(odds.float(), scores)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -1,6 +1,6 @@
-"""Labelled clips of 10 s for the retrieval model: what the teacher says of them, mapped to the eight categories.
+"""Labelled clips of 10 s for the retrieval model: the teacher's classes, mapped to the eight categories.
 
-They teach a retrieval network sounds, not a street: what it then learns of real sensors starts from there.
+They train a retrieval network on sounds, not on a street. Training on real sensors starts from that network.
 
 | clips | sound | categories | finer labels |
 |---|---|---|---|
@@ -27,7 +27,7 @@ from shared.synthetic_scene import make_scene
 from shared.taxonomy import CATEGORIES
 
 PRESENT: Final = 0.3
-"""Score from which a category counts as present: YAMNet says little of what lies under something else."""
+"""Score from which a category counts as present: YAMNet gives masked sounds low scores."""
 SOUGHT: Final = 0.7
 """Share of sources that are drawn for one of the eight categories, each as often."""
 AT_ONCE: Final = 100
@@ -39,7 +39,7 @@ Embed = Callable[[npt.NDArray[np.float32]], Features]
 
 
 class Labeller:
-    """Labels clips with what a teacher says of them.
+    """Labels clips by a teacher.
 
     Args:
         space: the student's feature space.
@@ -57,9 +57,9 @@ class Labeller:
 
         Args:
             clips: ten frames of each of n clips.
-            labels: uint8 [n, 8] of 0 and 1, where they are known; None: what the teacher says.
+            labels: uint8 [n, 8] of 0 and 1, if known; None: labels by the teacher.
         """
-        odds = self.teacher.hear(clips.frames)[1]
+        odds = self.teacher.predict(clips.frames)[1]
         features = self._embed(clips.patches).reshape(-1, *self.space.shape)
         count = (len(features), self.space.frames, -1)
         if labels is None:
@@ -81,7 +81,7 @@ def label_mixtures(
     Args:
         mixer: makes them.
         drawn: float64 [moments], how likely each is drawn.
-        odds: float [moments, classes], what the teacher says of each, in log-odds.
+        odds: float [moments, classes], the teacher's log-odds.
         label: labels the mixtures.
         count: clips, a multiple of 100.
         seed: of the mixing.

@@ -1,7 +1,7 @@
-"""What student and teacher hear of the same sound: mixtures of a bank, coloured noise, or given sound.
+"""Inputs of student and teacher for the same sound: mixtures of a bank, coloured noise, or given sound.
 
-The student hears log-mel patches. A teacher that does so too hears the same ones (`LogMelMixer`, see `mixtures`);
-another hears sound at its own rate (`SoundMixer`, see `sounds`).
+The student takes log-mel patches. A teacher that takes patches gets the same ones (`LogMelMixer`, see `mixtures`);
+any other teacher gets sound at its own rate (`SoundMixer`, see `sound_mixtures`).
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Mixture:
     """The same frames of 0.98 s, one every 0.96 s.
 
     Attributes:
-        patches: what the student hears, float32 [n, 96, 64]: log(mel magnitude + 0.001).
-        frames: what the teacher hears, float32 [n, ...].
+        patches: input of the student, float32 [n, 96, 64]: log(mel magnitude + 0.001).
+        frames: input of the teacher, float32 [n, ...].
     """
 
     patches: Floats
@@ -47,7 +47,7 @@ class Mixer(Protocol):
         ...
 
     def moments(self, which: npt.NDArray[np.int64]) -> Floats:
-        """What the teacher hears of moments of the bank."""
+        """Return the teacher's input for moments of the bank."""
         ...
 
     def mix(
@@ -70,7 +70,7 @@ class Mixer(Protocol):
 
 
 class LogMelMixer:
-    """Mixes patches for a teacher that hears what the student hears; see `Mixer`."""
+    """Mixes patches for a teacher that takes the student's input; see `Mixer`."""
 
     def __init__(self, bank: SpectrogramBank) -> None:
         self.bank: Final = bank
@@ -101,7 +101,7 @@ class LogMelMixer:
 
 
 class SoundMixer:
-    """Mixes sound for a teacher that hears sound; see `Mixer`.
+    """Mixes sound for a teacher that takes sound; see `Mixer`.
 
     Args:
         bank: of sound at the teacher's rate.
@@ -141,7 +141,7 @@ class SoundMixer:
         return self._both(np.pad(sound, (0, max(0, wanted - sound.size)))[None, :wanted], frames)
 
     def _samples(self, frames: int) -> int:
-        """Samples of a clip of so many frames."""
+        """Return the number of samples of a clip of `frames` frames."""
         return PATCH * (frames - 1) * self.rate_hz // 100 + self._length
 
     def _both(self, clips: Floats, frames: int) -> Mixture:
@@ -153,7 +153,7 @@ class SoundMixer:
 
 
 def mixer_of(bank: SpectrogramBank, rate_hz: int | None) -> Mixer:
-    """The mixer for a teacher that hears sound of a rate, or log-mel patches (None)."""
+    """Return the mixer for a teacher that takes sound of a rate, or log-mel patches (None)."""
     return LogMelMixer(bank) if rate_hz is None else SoundMixer(bank, rate_hz)
 
 

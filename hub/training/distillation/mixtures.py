@@ -59,15 +59,15 @@ def mix(
         total[sounding] += _reverberated(np.maximum(magnitude, 0.0), rng)
     lying = np.flatnonzero(rng.random(n) < BED_ODDS)
     total[lying] += _bed(len(lying), rng, frames)
-    return _heard(total, gain_db)
+    return _log_magnitude(total, gain_db)
 
 
 def background(n: int, rng: np.random.Generator, frames: int, gain_db: npt.NDArray[np.floating]) -> Patches:
     """Coloured noise without any source, float32 [n, frames, 64], as `mix` gives it; gain_db floating [n]."""
-    return _heard(_bed(n, rng, frames), gain_db)
+    return _log_magnitude(_bed(n, rng, frames), gain_db)
 
 
-def _heard(magnitude: Patches, gain_db: npt.NDArray[np.floating] | None) -> Patches:
+def _log_magnitude(magnitude: Patches, gain_db: npt.NDArray[np.floating] | None) -> Patches:
     if gain_db is not None:
         magnitude = magnitude * 10.0 ** (gain_db / 20.0)[:, None, None]
     return np.asarray(np.minimum(np.log(magnitude + OFFSET), LOUDEST), dtype=np.float32)

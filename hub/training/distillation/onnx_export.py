@@ -28,7 +28,7 @@ from shared.feature_space import EARWITNESS_SMALL, Features, FeatureSpace
 Array = npt.NDArray[np.generic]
 
 SAMPLES: Final = (PATCH - 1) * HOP + FFT
-"""Samples of one frame; the last 112 are not heard, but the transform wants them."""
+"""Samples of one frame; the last 112 do not affect the result, but the transform needs them."""
 SECONDS: Final = SAMPLES / RATE_HZ
 """Length of one frame."""
 OPSET: Final = 20

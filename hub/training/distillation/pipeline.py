@@ -37,7 +37,7 @@ LABELLED_SCENES: Final = 1200
 LABELLED_EMPTY: Final = 400
 _BLOCK: Final = 4096
 
-Tell = Callable[[str], None]
+ReportFn = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Order:
     Attributes:
         into: where the ONNX file and its description are written.
         folders: further recordings to learn from.
-        leave_out: recordings in them whose name begins so are not heard; "" leaves none out.
+        leave_out: recordings in them whose name begins with this are excluded; "" excludes none.
         teacher: description of the teacher; None: YAMNet.
         space: feature space of the student.
         seconds: of each package or folder that are read at most.
@@ -83,14 +83,14 @@ class Order:
         return description_file(self.into, self.space)
 
 
-def build_backbone(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Path:
+def build_backbone(work: Path, order: Order, plan: DistilPlan, report: ReportFn) -> Path:
     """Make a backbone, and labelled clips to train its retrieval network with.
 
     Args:
         work: where packages, bank, student and labelled clips are kept.
         order: what to make.
         plan: how long to learn.
-        tell: told what happens.
+        report: called with a line on each step.
 
     Returns:
         The description.
@@ -99,11 +99,12 @@ def build_backbone(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Pa
         Unavailable: packages, or a file, cannot be had.
         Invalid: no recordings, a teacher that is not as described, or `work` holds what other arguments made.
     """
-    heard = _recordings(order.folders, order.leave_out)
+    files_of = _recordings(order.folders, order.leave_out)
     threads = torch.get_num_threads()
-    teacher = None if order.teacher is None else Teacher(order.teacher, threads)  # faults are told before the work
+    # Loaded first, so that a faulty teacher is rejected before the work begins.
+    teacher = None if order.teacher is None else Teacher(order.teacher, threads)
     arguments = {
-        "data": sorted(heard),
+        "data": sorted(files_of),
         "leave_out": order.leave_out,
         "plan": asdict(plan),
         "seconds": order.seconds,
@@ -114,11 +115,11 @@ def build_backbone(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Pa
     _stay_with(work / "arguments.json", arguments)
     teacher = Teacher(yamnet_teacher(work), threads) if teacher is None else teacher
     if teacher.unknown:
-        tell(f"the teacher knows no class of {', '.join(teacher.unknown)}")
-    mixer = mixer_of(_bank(work, heard, order.seconds, teacher.rate_hz, plan.seed, tell), teacher.rate_hz)
-    odds = _odds(work / "odds.npy", mixer, teacher, tell)
+        report(f"the teacher has no class of {', '.join(teacher.unknown)}")
+    mixer = mixer_of(_bank(work, files_of, order.seconds, teacher.rate_hz, plan.seed, report), teacher.rate_hz)
+    odds = _odds(work / "odds.npy", mixer, teacher, report)
     drawn = weights(mixer.bank, odds.argmax(axis=1))
-    description = order.description if order.keep else _learnt(work, order, mixer, drawn, teacher, plan, tell)
+    description = order.description if order.keep else _trained(work, order, mixer, drawn, teacher, plan, report)
     embed = PatchEmbedder(description, threads)
     label = Labeller(embed.space, teacher, embed)
     parts = [
@@ -127,28 +128,28 @@ def build_backbone(work: Path, order: Order, plan: DistilPlan, tell: Tell) -> Pa
         empty(mixer, label, LABELLED_EMPTY, plan.seed),
     ]
     save_features(work / "mixtures", joined(parts))
-    tell(f"wrote {description} and {work / 'mixtures'}")
+    report(f"wrote {description} and {work / 'mixtures'}")
     return description
 
 
-def _learnt(
+def _trained(
     work: Path,
     order: Order,
     mixer: Mixer,
     drawn: npt.NDArray[np.float64],
     teacher: Teacher,
     plan: DistilPlan,
-    tell: Tell,
+    report: ReportFn,
 ) -> Path:
-    """Let a student learn, or go on with the one that is kept, and write it."""
+    """Train a student, or load the one in the work folder, and export it."""
     kept = work / "student.safetensors"
     if not kept.exists():
 
         def on_block(number: int, loss: float, _student: Student) -> None:
-            tell(f"block {number} of {plan.blocks}: loss {loss:.4f}")
+            report(f"block {number} of {plan.blocks}: loss {loss:.4f}")
 
         student, target = distill(mixer, drawn, teacher, plan, on_block=on_block)
-        tell(f"the target keeps {target.kept:.1%} of the teacher's variance")
+        report(f"the target keeps {target.kept:.1%} of the teacher's variance")
         with _whole(kept) as partial:
             save_student(partial, student, plan)
     student = load_student(kept)
@@ -162,21 +163,21 @@ def _learnt(
 def _recordings(folders: Iterable[Path], leave_out: str) -> dict[str, list[Path]]:
     found = {}
     for folder in folders:
-        heard = [file for file in recordings(folder) if not leave_out or not file.name.startswith(leave_out)]
-        if not heard:
+        files_of = [file for file in recordings(folder) if not leave_out or not file.name.startswith(leave_out)]
+        if not files_of:
             raise InvalidError(f"no recordings in {folder}")
-        found[str(folder.resolve())] = heard
+        found[str(folder.resolve())] = files_of
     return found
 
 
 def _stay_with(path: Path, arguments: dict[str, Any]) -> None:
-    """Refuse to go on with other arguments: held-out recordings, for one, would be heard after all."""
+    """Reject other arguments than before: they could, for example, include held-out recordings."""
     text = json.dumps(arguments, sort_keys=True)
     try:
         if path.exists():
             if path.read_text(encoding="utf-8") != text:
                 raise InvalidError(
-                    f"{path.parent} holds what other arguments made: remove it, or give another --work"
+                    f"{path.parent} holds results of other arguments: remove it, or pass another --work"
                 )
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,15 +187,15 @@ def _stay_with(path: Path, arguments: dict[str, Any]) -> None:
 
 
 def _bank(
-    work: Path, heard: dict[str, list[Path]], seconds: int, rate_hz: int | None, seed: int, tell: Tell
+    work: Path, files_of: dict[str, list[Path]], seconds: int, rate_hz: int | None, seed: int, report: ReportFn
 ) -> SpectrogramBank:
     path = work / "bank.npz"
     if path.exists():
         return SpectrogramBank.load(path)
-    packages = fetch_packages(work / "packages", lambda name: tell(f"unpacked {name}"))
+    packages = fetch_packages(work / "packages", lambda name: report(f"unpacked {name}"))
     named: list[tuple[str, Iterable[Path]]] = [(name, recordings(packages / name)) for name in sorted(PACKAGES)]
-    named += [(Path(folder).name, files) for folder, files in heard.items()]
-    bank = gather(named, SCENES, seed, lambda name: tell(f"read {name}"), rate_hz=rate_hz, most_s=seconds)
+    named += [(Path(folder).name, files) for folder, files in files_of.items()]
+    bank = gather(named, SCENES, seed, lambda name: report(f"read {name}"), rate_hz=rate_hz, most_s=seconds)
     with _whole(path) as partial:
         bank.save(partial)
     return bank
@@ -202,20 +203,20 @@ def _bank(
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes the file once all of it is there."""
+    """Yield a temporary name; rename it to the file once it is complete."""
     partial = path.with_name(f"partial-{path.name}")
     yield partial
     partial.replace(path)
 
 
-def _odds(path: Path, mixer: Mixer, teacher: Teacher, tell: Tell) -> npt.NDArray[np.float16]:
-    """What the teacher says of every moment, in log-odds: float16 [moments, classes]."""
+def _odds(path: Path, mixer: Mixer, teacher: Teacher, report: ReportFn) -> npt.NDArray[np.float16]:
+    """Return the teacher's log-odds of every moment, float16 [moments, classes]."""
     if not path.exists():
         parts, moments = [], len(mixer.bank.starts)
         for at in range(0, moments, _BLOCK):
             frames = mixer.moments(np.arange(at, min(at + _BLOCK, moments)))
-            parts.append(teacher.hear(frames)[1].astype(np.float16))
-            tell(f"the teacher heard {at + len(frames)} of {moments} moments")
+            parts.append(teacher.predict(frames)[1].astype(np.float16))
+            report(f"the teacher processed {at + len(frames)} of {moments} moments")
         with _whole(path) as partial:
             np.save(partial, np.concatenate(parts))
     found: npt.NDArray[np.float16] = np.load(path)

@@ -1,4 +1,4 @@
-"""Mixtures without end, of sound: as `mixtures` makes patches, for a teacher that hears sound at its own rate.
+"""Mixtures without end, of sound: as `mixtures` makes patches, for a teacher that takes sound at its own rate.
 
 What is drawn for each source: where it begins, its speed (length and pitch), an equaliser, its level, reverberation.
 What is drawn for each mixture: one to three sources, a bed of coloured noise. Equaliser and reverberation are

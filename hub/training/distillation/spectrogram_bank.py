@@ -1,10 +1,10 @@
-"""A bank of recordings to mix from: their frames end to end, and how often each moment is to be heard.
+"""A bank of recordings to mix from: their frames end to end, and how often each moment is drawn.
 
-A frame is 10 ms: 64 log-mel bands, or samples of sound for a teacher that hears sound.
+A frame is 10 ms: 64 log-mel bands, or samples of sound for a teacher that takes sound.
 
 1. A recording is read to `LONGEST_S`, a package to `MOST_S`, so that no game's dialogues outweigh a street.
 2. Sound shorter than one window is followed by silence.
-3. The teacher listens to every second; moments of what it hears seldom are drawn more often (`weights`).
+3. The teacher processes every second; moments of classes that are rare are drawn more often (`weights`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -87,12 +87,12 @@ def gather(
         folders: name and recordings of each package or folder; what cannot be read is left out.
         scenes: synthetic scenes to add.
         seed: of the scenes, and of which recordings of a large package are read.
-        tick: told the name of each package or folder that is read.
+        tick: called with the name of each package or folder that is read.
         rate_hz: of sound; None: the bank is of log-mel frames.
         most_s: about this many seconds of each package or folder are read; None: `MOST_S`.
 
     Raises:
-        Invalid: nothing to hear.
+        Invalid: there are no recordings and no scenes.
     """
     most_s = MOST_S if most_s is None else most_s
     parts: list[Frames] = []
@@ -101,11 +101,11 @@ def gather(
     names: list[str] = []
     at = 0
 
-    def add(name: str, heard: Iterable[Frames | None]) -> None:
+    def add(name: str, recorded: Iterable[Frames | None]) -> None:
         nonlocal at
         seconds = 0.0
         names.append(name)
-        for frames in heard:
+        for frames in recorded:
             if frames is None:
                 continue
             first = list(range(at, at + len(frames) - WINDOW + 1, STEP))
@@ -128,7 +128,7 @@ def gather(
         seeds = [int(number) for number in rng.integers(2**32, size=scenes)]
         add("scenes", pool.map(partial(_scene, rate_hz=rate_hz), seeds, chunksize=8))
     if not parts:
-        raise InvalidError("no recordings that can be heard, and no scenes")
+        raise InvalidError("no recordings that can be decoded, and no scenes")
     return SpectrogramBank(np.concatenate(parts), np.array(starts), np.array(origin), tuple(names))
 
 
@@ -153,11 +153,11 @@ def frames_of(path: Path, rate_hz: int | None = None) -> Frames | None:
 
 
 def weights(bank: SpectrogramBank, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """How often each moment is drawn: seldom classes and small packages more often than their share.
+    """Return how often each moment is drawn: rare classes and small packages more often than their share.
 
     Args:
         bank: the recordings.
-        classes: int64 [moments]: what the teacher hears most of, moment by moment.
+        classes: int64 [moments]: class with the highest score of the teacher, per moment.
 
     Returns:
         float64 [moments], adding up to 1.

@@ -28,7 +28,7 @@ SPREAD: Final = 2.0
 
 
 class Student(nn.Module):
-    """Embedding of a patch, and for training what it says of the teacher's classes.
+    """Network that embeds a patch, and for training predicts the teacher's classes.
 
     Args:
         classes: how many there are; YAMNet has 521.

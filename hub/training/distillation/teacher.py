@@ -1,6 +1,6 @@
 """The teacher: any network that tags sound, as an ONNX file with a description (`description`).
 
-Nothing of it is shipped: what it says is what our network learns.
+The product contains no part of it; its outputs are the training target of our network.
 """
 
 import hashlib
@@ -24,65 +24,65 @@ Floats = npt.NDArray[np.float32]
 _AT_ONCE: Final = 64
 """Inputs that pass the network together, if it takes several."""
 _LEAST: Final = 1e-7
-"""Probabilities are kept so far from 0 and 1 before their log-odds are taken."""
+"""Smallest distance of probabilities from 0 and 1 before conversion to log-odds."""
 _PROBE: Final = 0.1
-"""Deviation of the noise that a teacher hears first, so that what it gives can be checked."""
+"""Standard deviation of the noise that a teacher processes first, so that its output can be checked."""
 
 
 class Teacher:
-    """Hears frames of 0.98 s.
+    """Embeds and tags frames of 0.98 s.
 
     Args:
-        path: the description; the model is beside it.
-        threads: of the processor.
+        path: file of the description; the model is in the same folder.
+        threads: number of threads.
 
     Attributes:
-        description: what it wants and gives.
+        description: its inputs and outputs.
         classes: names of its classes.
         dimension: values of its embedding.
         sha256: of its ONNX file.
 
     Raises:
         Unavailable: a file cannot be opened.
-        Invalid: the description is not understood, or the model is not as it says.
+        Invalid: the description cannot be read, or the model differs from it.
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
         self.description: Final[TeacherDescription] = read(path)
-        told = self.description
-        self.classes: Final = tuple(told.classes)
-        self._columns = columns(told)
-        self._file = path.parent / told.model
+        manifest = self.description
+        self.classes: Final = tuple(manifest.classes)
+        self._columns = columns(manifest)
+        self._file = path.parent / manifest.model
         model = _read(self._file)
         self.sha256: Final = hashlib.sha256(model).hexdigest()
-        if told.sha256 not in {None, self.sha256}:
-            raise InvalidError(f"{self._file} has SHA-256 {self.sha256}, its description says {told.sha256}")
+        if manifest.sha256 not in {None, self.sha256}:
+            raise InvalidError(f"{self._file} has SHA-256 {self.sha256}, its description states {manifest.sha256}")
         self._session = _session(model, self._file, threads)
         self._input, self._at_once, self._flat = self._takes()
         self._check_outputs()
         noise = np.random.default_rng(0).normal(0.0, _PROBE, (1, *self.frame_shape)).astype(np.float32)
-        self.dimension: Final = int(self.hear(noise)[0].shape[1])
+        self.dimension: Final = int(self.predict(noise)[0].shape[1])
         if self.dimension < WIDTH:
             raise InvalidError(
-                f"{self._file}: embedding {told.embedding!r} has {self.dimension} values; a student learns {WIDTH}"
-                " components of it: name an output with more, such as the layer before"
+                f"{self._file}: embedding {manifest.embedding!r} has {self.dimension} values; a student needs"
+                f" at least {WIDTH}: name an output with more, such as the layer before"
             )
 
     @property
     def rate_hz(self) -> int | None:
-        """Sample rate of the sound that it hears; None if it hears log-mel patches."""
+        """Return the sample rate of the sound that it takes; None if it takes log-mel patches."""
         return self.description.rate_hz
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """Shape of one frame as `hear` takes it."""
+        """Return the shape of one frame as `predict` takes it."""
         return (PATCH, BANDS) if self.rate_hz is None else (round(SECONDS * self.rate_hz),)
 
-    def hear(self, frames: Floats) -> tuple[Floats, Floats]:
-        """Embedding and classes of frames.
+    def predict(self, frames: Floats) -> tuple[Floats, Floats]:
+        """Compute embedding and classes of frames.
 
-        A window longer than a frame hears the frame over and over; of shorter windows the embedding is the mean and
-        a class has its highest score.
+        A frame is repeated to fill a longer window. With shorter windows the embedding is their mean and the score of
+        a class is its highest one.
 
         Args:
             frames: float32 [n, 96, 64], log(mel magnitude + 0.001), or float32 [n, samples] of sound; as
@@ -122,35 +122,36 @@ class Teacher:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Categories of which it knows no class."""
+        """Return the categories for which it has no class."""
         return tuple(name for name, of in self._columns.items() if not of)
 
     def _windows(self, frames: Floats) -> Floats:
         """What passes the network: float32 [n, windows of a frame, ...]."""
-        told = self.description
-        if told.window is None:
+        manifest = self.description
+        if manifest.window is None:
             return frames[:, None]
-        if told.window >= frames.shape[1]:
-            times = -(-told.window // frames.shape[1])
-            return np.tile(frames, (1, times))[:, None, : told.window]
-        return np.lib.stride_tricks.sliding_window_view(frames, told.window, axis=1)[:, :: told.hop or told.window]
+        if manifest.window >= frames.shape[1]:
+            times = -(-manifest.window // frames.shape[1])
+            return np.tile(frames, (1, times))[:, None, : manifest.window]
+        hop = manifest.hop or manifest.window
+        return np.lib.stride_tricks.sliding_window_view(frames, manifest.window, axis=1)[:, ::hop]
 
     def _run(self, inputs: Floats) -> tuple[Floats, Floats]:
-        told = self.description
+        manifest = self.description
         taken = np.ascontiguousarray(inputs[0] if self._flat else inputs)
         try:
-            found = self._session.run([told.embedding, told.scores], {self._input: taken})
+            found = self._session.run([manifest.embedding, manifest.scores], {self._input: taken})
         except Exception as error:  # onnxruntime's own have no common base
             raise InvalidError(f"{self._file} does not take {list(taken.shape)}: {error}") from error
         embeddings, scores = (np.asarray(one, np.float32) for one in found)
         if scores.size != len(inputs) * len(self.classes):
             raise InvalidError(
-                f"{self._file}: scores {told.scores!r} are {list(scores.shape)} of {len(inputs)} inputs; the"
+                f"{self._file}: scores {manifest.scores!r} are {list(scores.shape)} of {len(inputs)} inputs; the"
                 f" description names {len(self.classes)} classes"
             )
         if embeddings.size % len(inputs) or not (np.isfinite(embeddings).all() and np.isfinite(scores).all()):
             raise InvalidError(
-                f"{self._file}: embedding {told.embedding!r} or scores are not finite, or not one an input"
+                f"{self._file}: embedding {manifest.embedding!r} or scores are not finite, or not one an input"
             )
         return embeddings.reshape(len(inputs), -1), self._odds(scores.reshape(len(inputs), -1))
 
@@ -160,16 +161,16 @@ class Teacher:
         if float(scores.min()) < 0.0 or float(scores.max()) > 1.0:
             raise InvalidError(
                 f"{self._file}: scores {self.description.scores!r} are {scores.min():.3g} to {scores.max():.3g}"
-                ' and no probabilities; if they are logits, say scores_are = "log-odds"'
+                ' and no probabilities; if they are logits, set scores_are = "log-odds"'
             )
         certain = np.clip(scores, _LEAST, 1.0 - _LEAST)
         return np.asarray(np.log(certain / (1.0 - certain)), np.float32)
 
     def _takes(self) -> tuple[str, int, bool]:
         """Name of the input, how many it takes at once, and whether it is without a batch."""
-        told, taken = self.description, self._session.get_inputs()
-        one = [PATCH, BANDS] if told.window is None else [told.window]
-        wanted = f"{told.takes}: one input, float32 [n, {', '.join(map(str, one))}]"
+        manifest, taken = self.description, self._session.get_inputs()
+        one = [PATCH, BANDS] if manifest.window is None else [manifest.window]
+        wanted = f"{manifest.takes}: one input, float32 [n, {', '.join(map(str, one))}]"
         if len(taken) != 1 or taken[0].type != "tensor(float)":
             given = ", ".join(f"{each.name} {each.type} {each.shape}" for each in taken)
             raise InvalidError(f"{self._file} must take {wanted}; it takes {given}")
@@ -192,7 +193,7 @@ def probabilities(odds: npt.NDArray[np.floating]) -> Floats:
 
 
 def _fits(shape: Sequence[Any], wanted: Sequence[int]) -> bool:
-    """Whether sizes that are known are those that are wanted."""
+    """Return whether sizes that are known are those that are wanted."""
     return all(not isinstance(size, int) or size == want for size, want in zip(shape, wanted, strict=True))
 
 

@@ -68,39 +68,39 @@ def read(path: Path) -> TeacherDescription:
             categories name a class that there is not.
     """
     try:
-        told = TeacherDescription.model_validate(read_toml(path))
+        manifest = TeacherDescription.model_validate(read_toml(path))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'description'}: {e['msg']}" for e in error.errors())
         raise InvalidError(f"{path}: {faults}") from error
-    names = _names(path.parent / told.classes) if isinstance(told.classes, str) else told.classes
+    names = _names(path.parent / manifest.classes) if isinstance(manifest.classes, str) else manifest.classes
     if not names or len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidError(f"{path}: classes: {'named twice: ' + ', '.join(twice) if twice else 'there are none'}")
-    told = told.model_copy(update={"classes": names})
-    _categories(path, told)
-    return told
+    manifest = manifest.model_copy(update={"classes": names})
+    _categories(path, manifest)
+    return manifest
 
 
-def write(path: Path, told: TeacherDescription) -> None:
+def write(path: Path, manifest: TeacherDescription) -> None:
     """Write a description, as `read` takes it."""
-    fields = told.model_dump(exclude_none=True, exclude={"categories"}, mode="json")
+    fields = manifest.model_dump(exclude_none=True, exclude={"categories"}, mode="json")
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def columns(told: TeacherDescription) -> dict[str, list[int]]:
+def columns(manifest: TeacherDescription) -> dict[str, list[int]]:
     """Columns of the scores that belong to each category; none of a category that the teacher does not know."""
-    at = {name: column for column, name in enumerate(told.classes)}
-    if told.categories is None:
+    at = {name: column for column, name in enumerate(manifest.classes)}
+    if manifest.categories is None:
         return {c: [at[name] for name in AUDIOSET_CATEGORIES[c] if name in at] for c in CATEGORIES}
-    return {c: [at[name] for name in told.categories.get(c, ())] for c in CATEGORIES}
+    return {c: [at[name] for name in manifest.categories.get(c, ())] for c in CATEGORIES}
 
 
-def _categories(path: Path, told: TeacherDescription) -> None:
-    for category, names in (told.categories or {}).items():
-        if unknown := sorted(set(names) - set(told.classes)):
+def _categories(path: Path, manifest: TeacherDescription) -> None:
+    for category, names in (manifest.categories or {}).items():
+        if unknown := sorted(set(names) - set(manifest.classes)):
             raise InvalidError(f"{path}: categories.{category}: there is no class {', '.join(unknown)}")
-    if not any(columns(told).values()):
+    if not any(columns(manifest).values()):
         raise InvalidError(f"{path}: none of the classes belongs to a category: name them in a table [categories]")
 
 

@@ -77,7 +77,7 @@ def yamnet_teacher(into: Path) -> Path:
     graph.node("Mul", [value, graph.single(np.array([numbers["class_scores_scale"]]))], name="log-odds")
     graph.append_to(merged)
     merged.graph.output.append(onnx.helper.make_tensor_value_info("log-odds", onnx.TensorProto.FLOAT, [1, CLASSES]))
-    told = TeacherDescription(
+    manifest = TeacherDescription(
         model="yamnet-teacher.onnx",
         takes="log-mel",
         embedding=INNER,
@@ -88,8 +88,8 @@ def yamnet_teacher(into: Path) -> Path:
     path = into / "yamnet-teacher.toml"
     try:
         into.mkdir(parents=True, exist_ok=True)
-        (into / told.model).write_bytes(merged.SerializeToString())
-        teacher_manifest.write(path, told)
+        (into / manifest.model).write_bytes(merged.SerializeToString())
+        teacher_manifest.write(path, manifest)
     except OSError as error:
         raise UnavailableError(f"cannot write to {into}: {error.strerror or error}") from error
     return path

@@ -35,7 +35,7 @@ QUERIES: Final = 200
 SCENES: Final = 1_000
 """Synthetic scenes that the log-mel variants learn beside the recordings."""
 
-Told = Callable[[str], None]
+ReportFn = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,14 @@ class ExperimentRunner:
         work: where trained networks are kept.
         records: where records are kept.
         cache: where features of recordings are kept; None: nowhere.
-        tell: told what is going on.
+        report: called with a line on each step.
     """
 
     folders: dict[str, tuple[Path, ...]]
     work: Path
     records: Path
     cache: Path | None
-    tell: Told
+    report: ReportFn
 
     _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
     _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class ExperimentRunner:
         checkpoint, commands = self._network(experiment)
         began = time.monotonic()
         part = _part(experiment, benchmark.first(experiment.queries), checkpoint)
-        self.tell(f"{experiment.name}: measuring {', '.join(part.methods)}")
+        self.report(f"{experiment.name}: measuring {', '.join(part.methods)}")
         found = evaluate_parts([part])
         record = {
             "space": experiment.space,
@@ -163,12 +163,12 @@ class ExperimentRunner:
     def _run_sources(self, experiment: Experiment) -> None:
         folder = data_of(experiment.method, self.folders[experiment.space])
         if folder is None:
-            self.tell(f"{experiment.name}: left out, as no folder is ESC-10")
+            self.report(f"{experiment.name}: left out, as no folder is ESC-10")
             return
-        self.tell(f"{experiment.name}: measuring")
+        self.report(f"{experiment.name}: measuring")
         began = time.monotonic()
         if experiment.space not in self._benches:
-            bench = SensorEvaluation(experiment.space, Path(), self.cache, lambda: None, self.tell)
+            bench = SensorEvaluation(experiment.space, Path(), self.cache, lambda: None, self.report)
             self._benches[experiment.space] = bench
         found = measure_sources(self._benches[experiment.space], experiment.method, folder)
         record = {
@@ -191,15 +191,15 @@ class ExperimentRunner:
 
     def _benchmark(self, space: str) -> Benchmark:
         if space not in self._benchmarks:
-            self.tell(f"reading {self.folders[space][0]}")
+            self.report(f"reading {self.folders[space][0]}")
             reader = DatasetReader(space, cache=self.cache)
             self._benchmarks[space] = reader.benchmark(self.folders[space][0], recipes.HELD_OUT)
         return self._benchmarks[space]
 
-    def _learnt(self, space: str) -> tuple[Dataset, Dataset]:
+    def _training_data(self, space: str) -> tuple[Dataset, Dataset]:
         if space not in self._data:
             sources = recipes.Sources(self.folders[space], SCENES if space == LOGMEL.id else 0)
-            self.tell(f"reading what {space} learns from")
+            self.report(f"reading the training data of {space}")
             self._data[space] = recipes.load_data(
                 sources, DatasetReader(space, cache=self.cache), recipes.HELD_OUT, 0
             )
@@ -240,13 +240,13 @@ class ExperimentRunner:
                 like=load(first) if alike else None,
                 state=path.with_suffix(".state"),
             )
-            data, aside = self._learnt(experiment.space)
+            data, aside = self._training_data(experiment.space)
             began = time.monotonic()
             made = recipes.run_training(
                 data,
                 aside,
                 order,
-                on_epoch=lambda epoch: self.tell(f"{experiment.name}: {recipes.format_epoch(epoch)}"),
+                on_epoch=lambda epoch: self.report(f"{experiment.name}: {recipes.format_epoch(epoch)}"),
                 on_step=lambda *_: None,
             )
             save(path, replace(made, record={**made.record, "minutes": _minutes(began)}))

@@ -38,7 +38,7 @@ URBAN: Final = """\
 network that ships, over its seeds; `shipped` the committed file itself. `tag-and-compare`, one attention tagger of
 three layers of 512, learns the same clips by the same command and plan, and its shift is chosen likewise; it knows
 the eight categories only. `tag-plus-cosine` adds the cosine of mean embeddings, its weight chosen likewise.
-`paper` is the committed network of the paper's figure 1, which learnt the database clips only.
+`paper` is the committed network of the paper's figure 1, trained on the database clips only.
 """
 SINGLE: Final[tuple[Cell, ...]] = tuple(("single", s, k) for s in (8, 7) for k in (1, 10, 100))
 _OURS: Final = (
@@ -134,7 +134,7 @@ def _variants(records: Sequence[Record], variants: Sequence[str], pictures: Path
 
 
 def _logmel(records: Sequence[Record], pictures: Path) -> Iterator[str]:
-    yield "## Log-mel on sensors never heard\n"
+    yield "## Log-mel on unseen sensors\n"
     held = ", ".join(name for name in HELD_OUT if name.startswith("sensor"))
     yield f"Queries are all clips of {held}, the database those of the other sensors:"
     yield "few clips, so wide intervals."
@@ -171,17 +171,17 @@ def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
     if not found:
         return
     yield "### Calibration of the shipped checkpoint\n"
-    yield "Curves measured on clips of the training split that a network of the same plan had not learnt; here on the"
-    yield "queries of the evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
+    yield "Curves measured on clips outside the training set of a network of the same plan, here on queries of the"
+    yield "evaluation split. `all`: every query with every clip; `top`: the ten best of each query.\n"
     yield "| ranked by | probability | pairs | expected calibration error |"
     yield "|---|---|---|---|"
     for entry in found:
-        said = "P(level = 8)" if entry["s"] == 8 else "P(level >= 7)"
-        yield f"| {entry['method']} | {said} | {entry['pairs']} | {entry['ece']:.4f} |"
+        event = "P(level = 8)" if entry["s"] == 8 else "P(level >= 7)"
+        yield f"| {entry['method']} | {event} | {entry['pairs']} | {entry['ece']:.4f} |"
     shown = [entry for entry in found if entry["method"] == SHIPPED]
     panels = {f"P(level >= {entry['s']}), {entry['pairs']} pairs": entry["bins"] for entry in shown}
     plots.reliability(pictures / "calibration.svg", panels)
-    yield "\n![reliability: share that came true against probability said](results/calibration.svg)\n"
+    yield "\n![reliability: share that came true against predicted probability](results/calibration.svg)\n"
 
 
 def _picture(records: Sequence[Record], methods: Sequence[str], path: Path, text: str) -> Iterator[str]:

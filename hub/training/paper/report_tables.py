@@ -33,10 +33,10 @@ def table(records: Sequence[Record], methods: Iterable[str], cells: Sequence[Cel
     yield f"| method | seeds | {' | '.join(titles)} | fine@10 |"
     yield f"|---|---|{'---|' * (len(cells) + 1)}"
     for method in methods:
-        told = [_told(values(records, method, cell)) for cell in cells]
+        summaries = [_summary(values(records, method, cell)) for cell in cells]
         fine = [row["fine"] for row in of_cell(records, method, ("all", 8, 10)) if "fine" in row]
         seeds = len(of_cell(records, method, cells[0]))
-        yield f"| {method} | {seeds} | {' | '.join(told)} | {_told(fine)} |"
+        yield f"| {method} | {seeds} | {' | '.join(summaries)} | {_summary(fine)} |"
     yield ""
 
 
@@ -63,7 +63,7 @@ def losses(one: str, other: str, gaps: Mapping[str, float]) -> str:
     return f"- `{one}` against `{other}`: {where}."
 
 
-def _told(found: Sequence[float]) -> str:
+def _summary(found: Sequence[float]) -> str:
     """The mean of seeds, and their range if there are several."""
     if not found:
         return ""

@@ -1,9 +1,9 @@
-"""The experiments on sources behind docs/results.md: the other half, sensors never heard, classes from few examples.
+"""The experiments on sources behind docs/results.md: the other half, unseen sensors, classes from few examples.
 
 | experiment | space | what it measures |
 |---|---|---|
 | `halves` | VGGish | the shipped checkpoint on halves of the evaluation split's queries |
-| `sensors` | earwitness-small | kinds, over folds by sensor; network and identity are trained anew in each |
+| `sensors` | earwitness-small | kinds, over folds by sensor; network and identity are trained again in each |
 | `halves` | earwitness-small | the same folds, on halves of the recordings |
 | `few-shot` | earwitness-small | the shipped checkpoint on ESC-10 |
 """

@@ -23,14 +23,14 @@ queries whose own second half is first, or among the first ten, with 95 % interv
 VGGISH_HALVES: Final = """\
 ### VGGish: the other half
 
-{queries:,} clips of the evaluation split, evenly spread; neither network nor identity learnt from that split.
-[Decision 0014](decisions/0014-identity.md) tells how far other lifts and identities get on clips set aside.
+{queries:,} clips of the evaluation split, evenly spread; neither network nor identity was trained on that split.
+[Decision 0014](decisions/0014-identity.md) shows how far other lifts and identities get on clips set aside.
 """
 SENSORS_TEXT: Final = f"""\
-### earwitness-small: sensors never heard
+### earwitness-small: unseen sensors
 
 {{queries}} recordings of twelve sensors in four folds, in {DIVISIONS} divisions; network and identity are trained
-anew in each fold, without the sensors that are asked.
+again in each fold, without the sensors of the queries.
 """
 HALVES_TEXT: Final = """\
 The other half, in the same folds, among the second halves of all {queries} recordings:
@@ -39,15 +39,17 @@ FEW_SHOT_TEXT: Final = f"""\
 ### ESC-10: classes from a few examples
 
 Each of five folds is asked, with examples of the other four; {DRAWS} draws of examples, the same for all methods.
-`nearest-mean`: the class whose examples' mean is nearest; `nearest-example`: that of the nearest example. Nothing
-learnt ESC-10's classes. But its folds 1 to 4 are among the recordings that the backbone `earwitness-small` learnt
-from YAMNet, and the shipped identity from halves of clips, so that figures of all folds flatter. Fold 5 was never
-learnt from, by backbone, network or identity; it is shown beside them.
+`nearest-mean`: the class whose examples' mean is nearest; `nearest-example`: that of the nearest example. No
+model was trained on ESC-10's classes. But its folds 1 to 4 are among the recordings from which the backbone
+`earwitness-small` was distilled from YAMNet, and among those of the shipped identity, which was trained on halves of
+clips, so the figures of all folds are optimistic. Backbone, network and identity were not trained on fold 5, which is
+shown separately.
 """
 CALIBRATION_TEXT: Final = """\
 ### Calibration of P(same source)
 
-Of clips that were not learnt: halves as above. `all`: every query with every clip; `top`: the ten best of each query.
+Clips outside the training set, cut into halves as above. `all`: every query with every clip; `top`: the ten best of
+each query.
 """
 METHODS: Final = ("random", "cosine", "paper", "shipped", "shipped-kind", "shipped-source")
 SENSOR_METHODS: Final = (

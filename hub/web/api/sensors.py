@@ -21,13 +21,13 @@ def routes(parts: WebContext) -> APIRouter:
     @router.get("/sensors", responses=errors(422, 503))
     def sensors() -> SensorList:
         """All sensors, with their last event and announced state."""
-        return SensorList(sensors=[sensor_view(sensor) for sensor in parts.archive.sensors()])
+        return SensorList(sensors=[sensor_view(sensor) for sensor in parts.archive.sensors.all()])
 
     @router.get("/patterns/{site}/{sensor}/{category}", responses=errors(404, 422, 503))
     def pattern(site: Name, sensor: Name, category: Annotated[str, Path(pattern=CATEGORY)]) -> PatternView:
         """How often, when and how regularly a category is heard at a sensor, and when it is likely next."""
         place, now = f"{site}/{sensor}", datetime.now(UTC)
-        if place not in {sensor.place for sensor in parts.archive.sensors()}:
+        if place not in {sensor.place for sensor in parts.archive.sensors.all()}:
             raise HTTPException(404, f"no sensor {place}")
         found = parts.patterns.pattern(place, category, now)
         return pattern_view(place, category, found, parts.patterns.days(place, category, now))

@@ -1,4 +1,4 @@
-"""Alerts: the inbox, one alert with its past and its next time, and what people say of it."""
+"""Pages of alerts: the inbox, and one alert with its past, its expected next time and its verdicts."""
 
 from typing import Annotated, Final
 
@@ -23,7 +23,7 @@ _SEVERITIES: Final[tuple[Severity, ...]] = ("notice", "recurring", "urgent")
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The routes of alerts."""
+    """Return the routes of alerts."""
     router = APIRouter()
     parts = shell.parts
 
@@ -46,7 +46,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             "alerts.html",
             alerts=found,
             next=encode_cursor(following),
-            said={alert.event: state_of(parts.feedback.for_alert(alert.event)) for alert in found},
+            verdicts={alert.event: state_of(parts.feedback.for_alert(alert.event)) for alert in found},
             chosen=wanted,
             sites=parts.episode_store.sites(),
             severities=_SEVERITIES,
@@ -56,7 +56,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     def alert(request: Request, alert_id: str, before: float | None = None) -> HTMLResponse:
         found = get_alert_or_404(parts.archive, alert_id)
         event = get_event_or_404(parts.archive, alert_id)
-        said = {verdict.match: verdict for verdict in parts.feedback.for_alert(alert_id)}
+        verdicts = {verdict.match: verdict for verdict in parts.feedback.for_alert(alert_id)}
         lead = next(iter(found.categories), "")
         return shell.page(
             request,
@@ -67,14 +67,14 @@ def routes(shell: PageRenderer) -> APIRouter:
             audible=audio_path(parts, event) is not None,
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
-            said=said,
+            verdicts=verdicts,
             before=before,
             threshold=threshold(parts, found.site, lead),
             **naming_of(shell, event),
         )
 
-    @router.post("/alerts/{alert_id}/say")
-    def say(  # one form for the alert, one for each match
+    @router.post("/alerts/{alert_id}/verdict")
+    def judge(  # one form for the alert, one for each match
         alert_id: str,
         verdict: Annotated[VerdictKind, Form()],
         match: Annotated[str, Form()] = "",
@@ -85,8 +85,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         given = submit_verdict(
             parts, alert_id, VerdictInput(verdict, match or None, tuple(category), note.strip(), by.strip())
         )
-        there = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
-        return RedirectResponse(f"{there}#said", status_code=303)
+        page = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
+        return RedirectResponse(f"{page}#moved", status_code=303)
 
     return router
 
@@ -96,11 +96,11 @@ def _severity(text: str | None) -> Severity | None:
         if text == known:
             return known
     if text:
-        raise InvalidError(f"unknown severity {text!r}; there are {', '.join(_SEVERITIES)}")
+        raise InvalidError(f"unknown severity {text!r}; use one of {', '.join(_SEVERITIES)}")
     return None
 
 
-def state_of(said: list[Verdict]) -> str:
-    """What people made of an alert, in a word."""
-    whole = next((verdict for verdict in said if verdict.match is None), None)
-    return (whole or said[-1]).verdict if said else ""
+def state_of(verdicts: list[Verdict]) -> str:
+    """Return the verdict on an alert as a whole, else the last one on a match; "" if there is none."""
+    whole = next((verdict for verdict in verdicts if verdict.match is None), None)
+    return (whole or verdicts[-1]).verdict if verdicts else ""

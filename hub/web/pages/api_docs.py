@@ -1,4 +1,4 @@
-"""The API's description, made of its OpenAPI document, without anything from elsewhere."""
+"""Page that describes the API, rendered from its OpenAPI document without external resources."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hub.web.pages.rendering import PageRenderer
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of the description."""
+    """Return the route of the API's description."""
     router = APIRouter()
 
     @router.get("/docs")

@@ -1,4 +1,4 @@
-"""One event: what it sounds and looks like, the happening it belongs to, and what it is like."""
+"""Page of one event: its sound, spectrogram, categories, levels, episodes and similar past events."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,7 +24,7 @@ _SIMILAR: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class ExplainedMatch:
-    """A similar past event beside why it is one."""
+    """A similar past event, and the explanation of the match."""
 
     match: MatchMessage
     event: StoredEvent
@@ -33,7 +33,7 @@ class ExplainedMatch:
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of events."""
+    """Return the route of one event."""
     router = APIRouter()
     parts = shell.parts
 
@@ -43,7 +43,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
         comparable = found.space in parts.retrieval.spaces
         similar = search_by_event(parts, found, _SIMILAR, Filter()) if comparable else []
-        alert = parts.archive.alert(event_id)
+        alert = parts.archive.alerts.get(event_id)
         episodes = _episodes(shell, found)
         return shell.page(
             request,
@@ -59,7 +59,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             sources=parts.sources.members([episode.id for episode in episodes]),
             alike=explained(shell, found, similar),
             alert=alert,
-            said={verdict.match: verdict for verdict in parts.feedback.for_alert(event_id)} if alert else {},
+            verdicts={verdict.match: verdict for verdict in parts.feedback.for_alert(event_id)} if alert else {},
             flagged={match.event for match in alert.matches} if alert else set(),
             before=_neighbour(shell, found),
             **naming_of(shell, found),
@@ -69,7 +69,7 @@ def routes(shell: PageRenderer) -> APIRouter:
 
 
 def naming_of(shell: PageRenderer, event: StoredEvent) -> dict[str, Any]:
-    """What the form wants that names an event: its name, what else it may be, and the names of its site."""
+    """Return the values of the form that names an event: its name, likely names, and the names of its site."""
     parts = shell.parts
     sounds = parts.name_matcher.sounds(at_once=True)
     return {
@@ -81,13 +81,16 @@ def naming_of(shell: PageRenderer, event: StoredEvent) -> dict[str, Any]:
 
 
 def attention_of(shell: PageRenderer, event: StoredEvent) -> list[float]:
-    """What drew attention; nothing of an event whose feature space has no model any more."""
+    """Return the attention to each part of an event; empty if no model serves its feature space."""
     known = event.space in shell.parts.retrieval.spaces
     return shell.parts.explainer.attention(event).tolist() if known else []
 
 
 def explained(shell: PageRenderer, event: StoredEvent, matches: list[MatchMessage]) -> list[ExplainedMatch]:
-    """Matches with their events and why they match; those are left out that are gone or share no kind of sound."""
+    """Return matches with their events and explanations.
+
+    A match is left out if its event is not archived any more or shares no category with `event`.
+    """
     parts = shell.parts
     if event.space not in parts.retrieval.spaces:
         return []
@@ -101,15 +104,15 @@ def explained(shell: PageRenderer, event: StoredEvent, matches: list[MatchMessag
 
 
 def _above_ambient(shell: PageRenderer, event: StoredEvent) -> float | None:
-    """How far an event lies above what its sensor hears nine tenths of the time now."""
+    """Return an event's level above the level that its sensor currently exceeds 90 % of the time, dB."""
     recent = shell.parts.episode_store.sensor_states([event.place])[event.place]
     return recent.above_ambient_db(event.levels.laeq) if recent.unit == event.levels.unit else None
 
 
 def _episodes(shell: PageRenderer, event: StoredEvent) -> list[Episode]:
-    """The episodes that an event belongs to, the clearest first."""
+    """Return the episodes that an event belongs to, the most certain first."""
     at = to_ms(event.captured_at)
-    likely = [name for name, p in zip(CATEGORIES, event.presence, strict=True) if p >= _heard(shell)]
+    likely = [name for name, p in zip(CATEGORIES, event.presence, strict=True) if p >= _continue_threshold(shell)]
     found = [
         episode
         for category in likely
@@ -121,12 +124,12 @@ def _episodes(shell: PageRenderer, event: StoredEvent) -> list[Episode]:
     return sorted(found, key=lambda episode: -episode.peak_presence)
 
 
-def _heard(shell: PageRenderer) -> float:
+def _continue_threshold(shell: PageRenderer) -> float:
     return CONTINUE_RATIO * shell.parts.settings.alerts.min_category_probability
 
 
 def _neighbour(shell: PageRenderer, event: StoredEvent) -> StoredEvent | None:
-    """The clip before at the same sensor."""
+    """Return the previous event of the same sensor."""
     page = shell.parts.catalogue.events(
         EventFilter(place=event.place, until_ms=to_ms(event.captured_at) - 1), limit=1
     )

@@ -1,4 +1,4 @@
-"""What happened lately: the newest alerts, when to be there next, levels, and the newest events; and all events."""
+"""Home page (latest alerts, expected next times, levels, latest events), and the list of all events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _NEXT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class SensorStrip:
-    """A sensor beside what it heard lately."""
+    """A sensor with a chart of its recent levels."""
 
     sensor: Sensor
     strip: StripChart | None
@@ -37,7 +37,7 @@ class SensorStrip:
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The routes of the feed."""
+    """Return the routes of the home page and of the list of events."""
     router = APIRouter()
     parts = shell.parts
 
@@ -47,7 +47,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         recent, _ = alerts(parts, AlertFilter(since=now - _LOOKED_BACK), limit=200)
         newest, following = alerts(parts, AlertFilter(), limit=_ALERTS)
         events = parts.catalogue.events(EventFilter(), limit=_EVENTS)
-        sensors = parts.archive.sensors()
+        sensors = parts.archive.sensors.all()
         return shell.page(
             request,
             "feed.html",
@@ -59,7 +59,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             events=events.events,
             names=parts.name_matcher.names_of([str(event.id) for event in events.events]),
             next=encode_cursor(events.next),
-            heard=_heard(shell, sensors, now),
+            strips=_strips(shell, sensors, now),
             sensors=len(sensors),
             unwell=sum(not sensor_status(sensor, now).is_ok for sensor in sensors),
         )
@@ -79,16 +79,16 @@ def routes(shell: PageRenderer) -> APIRouter:
             first=not after,
             place=wanted.place or "",
             category=wanted.category or "",
-            places=[sensor.place for sensor in parts.archive.sensors()],
+            places=[sensor.place for sensor in parts.archive.sensors.all()],
         )
 
     return router
 
 
 def upcoming_windows(recent: Sequence[AlertMessage], now: datetime) -> list[AlertMessage]:
-    """The alerts that foretell something, by when, each place and category once, as it was foretold last."""
+    """Return the alerts with a forecast that has not ended, the next first: the newest per place and category."""
     latest: dict[tuple[str, str, str], AlertMessage] = {}
-    for alert in reversed(recent):  # the newest last, which stays
+    for alert in reversed(recent):  # the newest comes last and overwrites earlier ones
         if alert.recurrence is not None:
             latest[alert.site, alert.sensor, alert.recurrence.category] = alert
     ahead = [(window.start, alert) for alert in latest.values() if (window := _window(alert)) and window.end > now]
@@ -99,8 +99,8 @@ def _window(alert: AlertMessage) -> ForecastWindow | None:
     return alert.recurrence.next if alert.recurrence else None
 
 
-def _heard(shell: PageRenderer, sensors: Sequence[Sensor], now: datetime) -> list[SensorStrip]:
-    """The sensors that were heard last, by place."""
+def _strips(shell: PageRenderer, sensors: Sequence[Sensor], now: datetime) -> list[SensorStrip]:
+    """Return the sensors with the most recent events, by place."""
     newest = sorted(sensors, key=lambda s: s.last_captured_at or datetime.min.replace(tzinfo=UTC), reverse=True)[
         :_STRIPS
     ]

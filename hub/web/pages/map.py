@@ -1,4 +1,4 @@
-"""The map: a plan of each site's sensors, north up, and a list of those whose position is not known."""
+"""Map page: a plan of each site's sensors, north up, and a list of the sensors without a position."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,14 +12,14 @@ from hub.web.svg import plan
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of the map."""
+    """Return the route of the map."""
     router = APIRouter()
     parts = shell.parts
 
     @router.get("/map")
     def plans(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        sensors = {sensor.place: sensor for sensor in parts.archive.sensors()}
+        sensors = {sensor.place: sensor for sensor in parts.archive.sensors.all()}
         recent, _ = alerts(parts, AlertFilter(since=now - timedelta(days=1)), limit=500)
         counts: dict[str, int] = {}
         for alert in recent:

@@ -1,4 +1,4 @@
-"""Named sounds: what has a name, when it was heard last, and what comes of it; and the forms that name sounds."""
+"""Page of named sounds: examples, last detections and alerts of each; and the forms that name sounds."""
 
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -13,11 +13,11 @@ from hub.web.pages.rendering import PageRenderer
 from shared.errors import InvalidError
 from shared.messages import Severity
 
-_THERE: Final = 303
+_SEE_OTHER: Final = 303
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The routes of named sounds."""
+    """Return the routes of named sounds."""
     router = APIRouter()
     parts = shell.parts
 
@@ -33,7 +33,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         all_sites: Annotated[bool, Form()] = False,
     ) -> RedirectResponse:
         name_event(parts, event, name, mode, all_sites=all_sites)
-        return RedirectResponse(f"/events/{quote(event, safe='')}#name", status_code=_THERE)
+        return RedirectResponse(f"/events/{quote(event, safe='')}#name", status_code=_SEE_OTHER)
 
     @router.post("/sources/{source_id}/name")
     def name_of_source(
@@ -42,8 +42,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         mode: Annotated[Mode, Form()] = "shown",
         all_sites: Annotated[bool, Form()] = False,
     ) -> RedirectResponse:
-        made = name_source(parts, source_id, name, Change(mode=mode), all_sites=all_sites)
-        return RedirectResponse(f"/names#name-{made.id}", status_code=_THERE)
+        sound = name_source(parts, source_id, name, Change(mode=mode), all_sites=all_sites)
+        return RedirectResponse(f"/names#name-{sound.id}", status_code=_SEE_OTHER)
 
     @router.post("/names/{name_id}")
     def treat(  # one form for each button
@@ -56,14 +56,14 @@ def routes(shell: PageRenderer) -> APIRouter:
     ) -> RedirectResponse:
         rest = None if without is None else [one for one in sound_of(parts, name_id).examples if one != without]
         if rest == []:
-            raise InvalidError("this is the last example: give it another one first, or remove the name")
+            raise InvalidError("this is the last example: add another one first, or remove the name")
         threshold = None if percent is None else percent / 100
         change(parts, name_id, Change(name, mode, threshold, severity), rest)
-        return RedirectResponse(f"/names#name-{name_id}", status_code=_THERE)
+        return RedirectResponse(f"/names#name-{name_id}", status_code=_SEE_OTHER)
 
     @router.post("/names/{name_id}/remove")
     def remove(name_id: str) -> RedirectResponse:
         forget(parts, name_id)
-        return RedirectResponse("/names", status_code=_THERE)
+        return RedirectResponse("/names", status_code=_SEE_OTHER)
 
     return router

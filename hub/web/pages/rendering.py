@@ -1,4 +1,4 @@
-"""What all pages share: templates, how times and numbers are written, and the frame around them."""
+"""Render pages: templates, formats of times and numbers, and the frame that all pages share."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from hub.domain.match import PRESENCE_THRESHOLD
-from hub.domain.source_summary import said_of
+from hub.domain.recurrence.analysis import NO_PATTERN
+from hub.domain.source_summary import describe_source
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
 from shared.messages import SourceMessage
@@ -28,10 +29,10 @@ NAMES: Final[Mapping[str, str]] = {
     "human-voice": "Voices",
     "dog": "Dog",
 }
-"""How people call the categories."""
+"""Labels of the categories on pages."""
 _NARROW: Final = "\N{NO-BREAK SPACE}"
 _STRONG: Final = 0.6
-"""Share of the most attention that counts as much."""
+"""Share of the highest attention from which a part counts as strong."""
 _SECTIONS: Final = (
     ("/", "Now"),
     ("/alerts", "Alerts"),
@@ -49,7 +50,7 @@ class PageRenderer:
     """Renders pages.
 
     Args:
-        parts: of the hub.
+        parts: the hub's parts.
     """
 
     def __init__(self, parts: WebContext) -> None:
@@ -71,56 +72,57 @@ class PageRenderer:
             lasting=format_duration,
             percent=percent,
             named=category_label,
-            heard=likely_categories,
+            likely_categories=likely_categories,
             attended=attention_summary,
             plainly=with_category_labels,
             coded=render_backticks,
             level=level,
-            said_of=self.said_of,
+            source_summary=self.source_summary,
         )
+        self._templates.tests.update(regular=is_regular)
         self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=from_ms)
 
     def page(self, request: Request, template: str, **values: Any) -> HTMLResponse:  # noqa: ANN401
-        """A template, filled.
+        """Render a template as a response.
 
         Args:
-            request: that is answered.
-            template: file name.
-            values: that it wants, beside those of the frame.
+            request: the request that is answered.
+            template: file name of the template.
+            values: values of the template, besides those of the frame.
         """
         now = datetime.now(UTC)
         frame = {"path": request.url.path, "now": now, "zone": str(self._zone), "hub": self.parts.settings.hub.name}
-        made = self._templates.get_template(template).render(frame | values)
-        return HTMLResponse(made, headers={"Cache-Control": "no-store"})
+        text = self._templates.get_template(template).render(frame | values)
+        return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
     def local(self, at: datetime) -> datetime:
-        """A time on the hub's clock."""
+        """Return a time in the hub's time zone."""
         return at.astimezone(self._zone)
 
     def when(self, at: datetime) -> Markup:
-        """Day and time: "Fri 5 Jun, 22:14"; with the year if it is another one."""
-        own = self.local(at)
-        year = "" if own.year == datetime.now(self._zone).year else f" {own.year}"
-        return _time(own, f"{own:%a} {own.day} {own:%b}{year}, {own:%H:%M}")
+        """Format day and time, such as "Fri 5 Jun, 22:14"; with the year unless it is the current one."""
+        local = self.local(at)
+        year = "" if local.year == datetime.now(self._zone).year else f" {local.year}"
+        return _time(local, f"{local:%a} {local.day} {local:%b}{year}, {local:%H:%M}")
 
     def clock(self, at: datetime) -> Markup:
-        """Time of day to the second."""
-        own = self.local(at)
-        return _time(own, f"{own:%H:%M:%S}")
+        """Format the time of day to the second."""
+        local = self.local(at)
+        return _time(local, f"{local:%H:%M:%S}")
 
     def day(self, at: datetime | date) -> Markup:
-        """The day alone."""
-        own = self.local(at) if isinstance(at, datetime) else at
-        year = "" if own.year == datetime.now(self._zone).year else f" {own.year}"
-        return Markup('<time datetime="{}">{}</time>').format(f"{own:%Y-%m-%d}", f"{own.day} {own:%b}{year}")
+        """Format the day alone; with the year unless it is the current one."""
+        local = self.local(at) if isinstance(at, datetime) else at
+        year = "" if local.year == datetime.now(self._zone).year else f" {local.year}"
+        return Markup('<time datetime="{}">{}</time>').format(f"{local:%Y-%m-%d}", f"{local.day} {local:%b}{year}")
 
-    def said_of(self, source: SourceMessage, category: str) -> str:
-        """Say which source was heard, how often since when, and its rhythm."""
-        said = said_of(source, category, lambda at: str(self.day(at).striptags()))
-        return said[:1].upper() + said[1:]
+    def source_summary(self, source: SourceMessage, category: str) -> str:
+        """Describe a detected source: its kind, how often since when, and its regularity."""
+        text = describe_source(source, category, lambda at: str(self.day(at).striptags()))
+        return text[:1].upper() + text[1:]
 
     def span(self, start: datetime, end: datetime) -> Markup:
-        """From when to when: "Fri 5 Jun, 22:00 to 01:00"."""
+        """Format a time span, such as "Fri 5 Jun, 22:00 to 01:00"."""
         last = self.local(end)
         return Markup("{} to {}").format(self.when(start), _time(last, f"{last:%H:%M}"))
 
@@ -129,14 +131,19 @@ def _time(at: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), text)
 
 
+def is_regular(regularity: str) -> bool:
+    """Return whether a regularity names a pattern in time."""
+    return regularity != NO_PATTERN
+
+
 def ago(at: datetime, now: datetime) -> str:
-    """How long ago, roughly."""
+    """Format the time since `at`, rounded."""
     past = now - at
     return "just now" if past < timedelta(seconds=20) else f"{format_duration(past.total_seconds())} ago"
 
 
 def format_duration(seconds: float) -> str:
-    """A duration, roughly: "40 s", "12 min", "3 h", "9 days"."""
+    """Format a duration, rounded: "40 s", "12 min", "3 h", "9 days"."""
     for limit, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h")):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
@@ -144,48 +151,48 @@ def format_duration(seconds: float) -> str:
 
 
 def percent(probability: float | None) -> str:
-    """A probability as people read it."""
+    """Format a probability in per cent; None is "unknown"."""
     return "unknown" if probability is None else f"{100 * probability:.0f}{_NARROW}%"
 
 
 def category_label(category: str) -> str:
-    """A category as people call it."""
+    """Return the label of a category."""
     return NAMES.get(category, category)
 
 
 def likely_categories(presence: Sequence[float]) -> list[str]:
-    """Categories that an event likely contains, the likeliest first."""
+    """Return the categories that an event likely contains, the most likely first."""
     likely = [(p, name) for name, p in zip(CATEGORIES, presence, strict=True) if p >= PRESENCE_THRESHOLD]
     return [name for _, name in sorted(likely, reverse=True)]
 
 
 def attention_summary(attention: Sequence[float], duration_s: float) -> str:
-    """Which seconds of a clip drew attention.
+    """Describe which seconds of a clip got the most attention.
 
     Args:
-        attention: of each n-th of the clip, in [0, 1], the most being 1.
-        duration_s: of the clip.
+        attention: attention to each n-th of the clip, in [0, 1]; the highest is 1.
+        duration_s: duration of the clip, in seconds.
     """
     strong = [share >= _STRONG for share in attention]
     if not any(strong) or 2 * sum(strong) > len(strong):
-        return "Attention is spread over the whole clip."
+        return "The model's attention is spread over the whole clip."
     edges = [n for n in range(len(strong) + 1) if [*strong, False][n] != [False, *strong][n]]
     step_s = duration_s / len(strong)
     spans = [
         f"{first * step_s:.0f} to {last * step_s:.0f} s" for first, last in zip(edges[::2], edges[1::2], strict=True)
     ]
-    return f"Most attention went to {', '.join(spans)}: the bright part of the bar below."
+    return f"The model paid most attention to {', '.join(spans)}, the bright part of the bar below."
 
 
 def with_category_labels(sentence: str) -> str:
-    """A sentence about categories with their everyday names."""
+    """Replace the categories in a sentence with their labels."""
     for category, name in sorted(NAMES.items(), key=lambda pair: -len(pair[0])):
         sentence = sentence.replace(f"contained {category}", f"contained {name.lower()}")
     return sentence.replace("%", f"{_NARROW}%")
 
 
 def render_backticks(text: str) -> Markup:
-    """Text in which what stands between backticks is code."""
+    """Render text between backticks as code."""
     parts = [
         Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))
     ]
@@ -193,5 +200,5 @@ def render_backticks(text: str) -> Markup:
 
 
 def level(value: float, unit: str) -> str:
-    """A level, with a minus sign that is one."""
+    """Format a level with its unit and a typographic minus sign."""
     return f"{value:.0f}{_NARROW}{unit}".replace("-", "\N{MINUS SIGN}")

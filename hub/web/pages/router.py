@@ -1,4 +1,4 @@
-"""All pages put together, with what they load, and errors as a page."""
+"""Mount all pages and static files, and render errors as pages."""
 
 from pathlib import Path
 from typing import Final
@@ -28,16 +28,16 @@ from hub.web.query_parameters import known_parameters
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
 _TITLES: Final = {
-    404: "There is nothing here",
+    404: "Not found",
     409: "That name is taken",
-    413: "That is too large",
-    422: "That was not understood",
-    503: "The archive is away",
+    413: "Request too large",
+    422: "Invalid request",
+    503: "The archive is unavailable",
 }
 
 
 def mount_pages(app: FastAPI, parts: WebContext) -> None:
-    """Add all pages, and what they load, to an application."""
+    """Add all pages and their static files to an application."""
     shell = PageRenderer(parts)
     for page in (home, plan, event, alerts, patterns, sources, names, search, sensors, settings, api_docs):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])
@@ -50,16 +50,16 @@ def mount_pages(app: FastAPI, parts: WebContext) -> None:
 
 
 def wants_html(request: Request) -> bool:
-    """Whether who asks is a person with a browser, not a program."""
+    """Return whether a request comes from a browser that wants a page, not from a program."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
 def error_page(
     parts: WebContext, request: Request, code: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """An error as a page."""
-    title = _TITLES.get(code, "That did not work")
-    made = PageRenderer(parts).page(request, "problem.html", title=title, detail=detail, code=code)
-    made.status_code = code
-    made.headers.update(headers or {})
-    return made
+    """Render an error as a page."""
+    title = _TITLES.get(code, "Request failed")
+    page = PageRenderer(parts).page(request, "problem.html", title=title, detail=detail, code=code)
+    page.status_code = code
+    page.headers.update(headers or {})
+    return page

@@ -1,4 +1,4 @@
-"""Search by a past event, at an address that can be passed on, or by a recording."""
+"""Search page: by a past event, at an address that can be shared, or by a recording."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,49 +22,49 @@ _LIKELY: Final = 0.5
 class Result:
     """A match of a search, and its event."""
 
-    found: SearchHit
+    hit: SearchHit
     event: StoredEvent
     audible: bool
 
     @property
     def alike(self) -> bool:
-        """Whether it has a category in common with the query, or more likely than not the source."""
-        match = self.found.match
+        """Return whether it shares a category with the query, or likely its source."""
+        match = self.hit.match
         return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The routes of searches."""
+    """Return the routes of searches."""
     router = APIRouter()
     parts = shell.parts
 
     def page(
         request: Request,
-        found: list[SearchHit] | None,
+        hits: list[SearchHit] | None,
         fields: dict[str, str],
         query: StoredEvent | None = None,
         problem: str = "",
         name: str = "",
     ) -> HTMLResponse:
-        events = parts.archive.fetch([one.match.event for one in found or []])
+        events = parts.archive.fetch([hit.match.event for hit in hits or []])
         by_id = {str(event.id): event for event in events}
         results = [
-            Result(one, by_id[one.match.event], audio_path(parts, by_id[one.match.event]) is not None)
-            for one in found or []
-            if one.match.event in by_id
+            Result(hit, by_id[hit.match.event], audio_path(parts, by_id[hit.match.event]) is not None)
+            for hit in hits or []
+            if hit.match.event in by_id
         ]
-        made = shell.page(
+        response = shell.page(
             request,
             "search.html",
-            results=None if found is None else results,
+            results=None if hits is None else results,
             fields=fields,
             query=query,
             problem=problem,
             recording=name,
-            places=[sensor.place for sensor in parts.archive.sensors()],
+            places=[sensor.place for sensor in parts.archive.sensors.all()],
         )
-        made.status_code = 422 if problem else 200
-        return made
+        response.status_code = 422 if problem else 200
+        return response
 
     @router.get("/search")
     def by_event(
@@ -107,7 +107,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             try:
                 data, fields = await recording_of(form)
                 if not data:
-                    raise InvalidError("choose a recording first")  # noqa: TRY301 - told on the page like any other
+                    raise InvalidError("choose a recording first")  # noqa: TRY301 - the page shows it like any other error
                 asked = read(AudioSearchRequest, {**_filters(fields), **_by(fields), "k": 12})
                 found = await run_in_threadpool(search_by_audio, parts, data, asked.k, asked.filter(), asked.by)
             except InvalidError as error:

@@ -1,4 +1,4 @@
-"""Sensors: who is heard, who is not, how loud it is and how late clips come."""
+"""Page of sensors: state, last receipt, recent levels, delay and backlog of each."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.domain.clocks import told
+from hub.domain.clocks import wording
 from hub.domain.records import Sensor, StoredEvent
 from hub.domain.sensor_status import SensorStatus, sensor_status
 from hub.web.pages.rendering import PageRenderer
@@ -19,7 +19,7 @@ _WORST_FIRST: Final = ("lost", "silent", "stopped", "online")
 
 @dataclass(frozen=True, slots=True)
 class SensorRow:
-    """A sensor as the page tells it."""
+    """A row of the table of sensors."""
 
     sensor: Sensor
     condition: SensorStatus
@@ -30,14 +30,14 @@ class SensorRow:
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of sensors."""
+    """Return the route of sensors."""
     router = APIRouter()
     parts = shell.parts
 
     @router.get("/sensors")
     def sensors(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        known = parts.archive.sensors()
+        known = parts.archive.sensors.all()
         levels = parts.catalogue.levels([sensor.place for sensor in known], _CLIPS)
         last = {event.place: event for event in parts.archive.fetch([s.last_event for s in known if s.last_event])}
         rows = [
@@ -58,8 +58,8 @@ def routes(shell: PageRenderer) -> APIRouter:
 
 
 def _off(sensor: Sensor, tolerance_s: float) -> str:
-    """How far a sensor's clock is off, in words: "2.0 h ahead"; "" if it is not, as far as is known."""
+    """Format how far a sensor's clock is off, such as "2.0 h ahead"; "" if within the tolerance or unknown."""
     skew_s = sensor.clock_skew_s
     if skew_s is None or abs(skew_s) <= tolerance_s:
         return ""
-    return f"{told(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
+    return f"{wording(timedelta(seconds=skew_s))} {'ahead' if skew_s > 0 else 'behind'}"

@@ -1,6 +1,6 @@
-"""Settings as they are in effect, secrets masked, and what each site has learnt."""
+"""Page of the settings in effect, with secrets masked, and of each site's thresholds."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -8,12 +8,21 @@ from fastapi.responses import HTMLResponse
 from hub.web.pages.rendering import PageRenderer
 from hub.web.verdict_service import thresholds
 
+_UNSET: Final = "not set"
 _MASKED: Final = "set, not shown"
 _SECRET: Final = ("password", "secret", "token", "url", "key_file", "password_file")
 
 
+class SettingRow(NamedTuple):
+    """A setting on the page; `shown` is false if `text` stands for a value that is unset or secret."""
+
+    name: str
+    text: str
+    shown: bool = True
+
+
 def routes(shell: PageRenderer) -> APIRouter:
-    """The route of settings."""
+    """Return the route of settings."""
     router = APIRouter()
     parts = shell.parts
 
@@ -36,17 +45,17 @@ def routes(shell: PageRenderer) -> APIRouter:
     return router
 
 
-def flat(group: Any, prefix: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - JSON values
-    """Fields of a group, those of groups within it too, as text; whatever may be secret is masked."""
+def flat(group: Any, prefix: str = "") -> list[SettingRow]:  # noqa: ANN401 - JSON values
+    """Return the fields of a group and of its nested groups as text; values that may be secret are masked."""
     if isinstance(group, dict) and group:
         return [row for name, value in group.items() for row in flat(value, f"{prefix}.{name}" if prefix else name)]
     if isinstance(group, list) and any(isinstance(value, dict) for value in group):
         return [row for number, value in enumerate(group) for row in flat(value, f"{prefix}.{number}")]
     last = prefix.rpartition(".")[2]
     if last in _SECRET:
-        return [(prefix, "not set" if group in (None, "") else _MASKED)]
+        return [SettingRow(prefix, _UNSET if group in (None, "") else _MASKED, shown=False)]
     if group is None or group in ({}, []):
-        return [(prefix, "not set")]
+        return [SettingRow(prefix, _UNSET, shown=False)]
     if isinstance(group, list):
-        return [(prefix, ", ".join(map(str, group)))]
-    return [(prefix, {True: "yes", False: "no"}.get(group, str(group)) if isinstance(group, bool) else str(group))]
+        return [SettingRow(prefix, ", ".join(map(str, group)))]
+    return [SettingRow(prefix, ("yes" if group else "no") if isinstance(group, bool) else str(group))]

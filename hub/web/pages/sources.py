@@ -1,4 +1,4 @@
-"""Sources: the same machine, dog, siren or voice, heard again: what it sounds like, where, when, and when next."""
+"""Pages of sources (one machine, dog, siren or voice): sound, places, history and expected next time."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -6,7 +6,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import NOUNS, ordinal
 from hub.store.source_verdicts import SourceVerdicts
 from hub.web.audio import audio_path
@@ -20,16 +19,16 @@ from shared.errors import InvalidError
 from shared.events import check_name
 
 _ROWS: Final = 30
-_FORETOLD: Final = 8
-"""Rows whose rhythm is told in the list; it takes a moment each."""
+_FORECAST_ROWS: Final = 8
+"""Rows of the list with regularity and forecast; each takes noticeable time to compute."""
 _WEEKS: Final = 13
 _EPISODES: Final = 12
 _OTHERS: Final = 12
-"""Sources that a person may say are the same."""
+"""Sources that the page offers to join."""
 
 
 def routes(shell: PageRenderer) -> APIRouter:
-    """The routes of sources."""
+    """Return the routes of sources."""
     router = APIRouter()
     parts = shell.parts
     verdicts = SourceVerdicts(parts.sources, parts.episode_store)
@@ -43,18 +42,18 @@ def routes(shell: PageRenderer) -> APIRouter:
             parts, limit=_ROWS, after=decode_cursor(after), site=site, category=parse_category(category)
         )
         now = datetime.now(UTC)
-        told = []
+        rows = []
         for number, one in enumerate(page):
-            if number < _FORETOLD:
+            if number < _FORECAST_ROWS:
                 episodes = parts.histories.episodes(one.id, now)
                 pattern = parts.histories.pattern_of(episodes, now)
             else:
                 episodes, pattern = parts.sources.episodes(one.id, limit=PLACES_FROM), None
-            told.append((one, places_of(episodes), pattern))
+            rows.append((one, places_of(episodes), pattern))
         return shell.page(
             request,
             "sources.html",
-            told=told,
+            rows=rows,
             next=encode_cursor(following),
             site=site,
             category=category or None,
@@ -79,7 +78,6 @@ def routes(shell: PageRenderer) -> APIRouter:
             nameable=bool(known.exemplars) and parts.retrieval.knows_sources(group.space),
             phrase=NOUNS[group.category][1],
             ordinal=ordinal(known.pattern.times),
-            rhythmic=known.pattern.regularity != NO_PATTERN,
             pattern=known.pattern,
             week=hours.rows,
             most=hours.most,

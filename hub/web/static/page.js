@@ -1,9 +1,9 @@
-// What pages do beyond HTML: parts marked `data-live` are fetched anew when something of their kinds happens, and a
-// recording can be dropped on the search form. Without this file every page still works, by loading it again.
+// Reload parts of a page that are marked `data-live` when the hub publishes a change of their kinds, and accept a
+// recording that is dropped on the search form. Without this file every page still works; reloading it updates it.
 "use strict";
 
 (() => {
-  const EVERY_MS = 2000; // a page is fetched anew at most so often
+  const EVERY_MS = 2000; // shortest time between two fetches of the page
   const regions = () => [...document.querySelectorAll("[data-live]")];
   const status = document.getElementById("live");
 
@@ -37,7 +37,7 @@
         }
       }
     } catch {
-      // the hub is away for a moment: the next news tries again
+      // the hub does not answer: the next change fetches the page again
     }
   };
 

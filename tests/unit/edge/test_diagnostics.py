@@ -31,7 +31,7 @@ class Microphone:
 
 @pytest.mark.parametrize(
     ("amplitude", "said"),
-    [(0.1, "it hears -20 dBFS (LAeq of ten seconds)"), (0.0, "it hears nothing (LAeq -120 dBFS): look at the cable")],
+    [(0.1, "LAeq of 10 s is -20 dBFS"), (0.0, "it delivers silence (LAeq -120 dBFS): check the cable")],
 )
 def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, said: str) -> None:
     monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(amplitude))

@@ -81,7 +81,7 @@ def test_check_names_what_a_run_names(tmp_path: Path, folder: Path) -> None:
     out, _ = edge("check", folder, tmp_path / "spool.db")
     (source,) = (one for one in json.loads(out)["findings"] if one["what"] == "source")
     assert source["ok"]
-    assert "all of them were tried" in source["words"]
+    assert "all of them were tested" in source["words"]
     assert "3 cannot be read: " in source["words"]
     assert "4 doubtful: " in source["words"]
     for name in ("scipy.wav (", "text.wav (", "nan.wav from 10 s (", "dead.wav (", "cut.flac ("):
@@ -94,5 +94,5 @@ def test_check_fails_where_a_run_could_send_nothing(tmp_path: Path, folder: Path
     out, _ = edge("check", folder, tmp_path / "spool.db")
     (source,) = (one for one in json.loads(out)["findings"] if one["what"] == "source")
     assert not source["ok"]
-    assert "not one of them is readable; 1 cannot be read: " in source["words"]
+    assert "none of them is readable; 1 cannot be read: " in source["words"]
     assert "text.wav" in source["words"]

@@ -87,7 +87,7 @@ def test_home_is_expanded_in_every_path_of_settings(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_home_that_is_unknown_is_told() -> None:
-    with pytest.raises(InvalidError, match=r"~nobody-of-this-name/x: .* set HOME, or write"):
+    with pytest.raises(InvalidError, match=r"~nobody-of-this-name/x: .* set HOME, or give"):
         expanded(Path("~nobody-of-this-name/x"))
     with pytest.raises(InvalidError, match=r"source\.path: .*no home directory"):
         load_settings(EdgeSettings, None, ["source.path=~nobody-of-this-name/x"])
@@ -156,4 +156,4 @@ def test_a_user_without_a_home_is_told_what_to_set() -> None:
     ran = subprocess.run(command, env={**env, **flags}, capture_output=True, text=True, check=False, timeout=120)
     assert "Traceback" not in ran.stderr, ran.stderr
     words = {one["name"]: one["text"] for one in json.loads(ran.stdout)["checks"]}
-    assert "set HOME, or write the whole path" in words["models"]
+    assert "set HOME, or give an absolute path" in words["models"]

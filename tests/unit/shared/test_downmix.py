@@ -43,11 +43,11 @@ def test_the_level_is_that_of_what_was_heard(pair: npt.NDArray[np.float32]) -> N
         (PAIRS["dead right"], ["channel 2 is dead: channel 1 is measured and sent"]),
         (PAIRS["dead left"], ["channel 1 is dead: channel 2 is measured and sent"]),
         (PAIRS["inverted"], ["channel 2 is channel 1 inverted: channel 1 is measured and sent"]),
-        (NONE[:, None], ["there is not one sound in it (digital silence)"]),
-        (stereo(NONE, NONE), ["there is not one sound in it (digital silence)"]),
+        (NONE[:, None], ["it contains digital silence only"]),
+        (stereo(NONE, NONE), ["it contains digital silence only"]),
         (
             np.clip(30 * SOUND[:, None], -4, 4),
-            ["samples reach +12 dB to full scale: levels count them, the sound is sent clipped"],
+            ["samples reach +12 dB to full scale: levels include them, audio is sent clipped"],
         ),
     ],
 )

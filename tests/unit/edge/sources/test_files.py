@@ -172,7 +172,7 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     ):
         assert told in source.description
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(InvalidError, match=r"no recordings .* passed over: 5 \.mp3"):
+    with pytest.raises(InvalidError, match=r"no recordings .* skipped: 5 \.mp3"):
         RecordingSource(tmp_path)
 
 

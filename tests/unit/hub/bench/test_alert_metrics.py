@@ -1,4 +1,4 @@
-"""What alerts are measured by: right by kind, by happening; duplicates, recall, windows; on a truth made by hand."""
+"""What alerts are measured by: right by kind, by source; duplicates, recall, windows; on a truth made by hand."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -50,12 +50,12 @@ def known() -> GroundTruth:
     ]
 
     def clip(at_s: float, sounds: tuple[SourceInstance, ...], *names: str) -> Clip:
-        return Clip(0, at_s, night=False, sounds=sounds, happenings=names)
+        return Clip(0, at_s, night=False, sounds=sounds, sound_events=names)
 
     return GroundTruth(
         start_ms=round(START.timestamp() * 1000),
         places=("bench/street-1", "bench/street-2"),
-        happenings={one.name: one for one in those},
+        sound_events={one.name: one for one in those},
         clips={
             "a": clip(100, (own,), "first"),
             "b": clip(DAY_S + 110, (own,), "second"),
@@ -88,21 +88,21 @@ def test_right_by_kind_is_what_likeness_promises(
     assert measure.category_error(known, told, best=True) == best_match
 
 
-def test_right_by_happening_is_the_same_source_and_the_best_match(known: GroundTruth) -> None:
-    assert measure.right_by_happening(known, alert(0, "b", ["a", "other"]))
+def test_right_by_source_is_the_same_source_and_the_best_match(known: GroundTruth) -> None:
+    assert measure.right_by_source(known, alert(0, "b", ["a", "other"]))
     late = alert(0, "b", ["other", "a"])
-    assert not measure.right_by_happening(known, late)
+    assert not measure.right_by_source(known, late)
     assert measure.same_source(known, late)
     for wrong in (alert(0, "other", ["other"]), alert(0, "b", ["a"], category="dog"), alert(0, "b", ["other"])):
-        assert not measure.right_by_happening(known, wrong)
+        assert not measure.right_by_source(known, wrong)
         assert not measure.same_source(known, wrong)
 
 
 def with_told(known: GroundTruth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> GroundTruth:
-    return GroundTruth(known.start_ms, known.places, known.happenings, known.clips, alerts, episodes)
+    return GroundTruth(known.start_ms, known.places, known.sound_events, known.clips, alerts, episodes)
 
 
-def test_duplicates_are_alerts_beyond_one_per_happening(known: GroundTruth) -> None:
+def test_duplicates_are_alerts_beyond_one_per_sound_event(known: GroundTruth) -> None:
     once = [alert(0, "b", ["a"]), alert(0, "other", ["a"]), alert(0, "quiet", ["a"]), alert(0, "a", ["other"])]
     assert measure.duplicates(with_told(known, once)) == 0
     again = [*once, alert(0, "with-dog", ["a"]), alert(0, "with-two", ["a"])]
@@ -127,9 +127,9 @@ def test_recall_counts_every_occurrence_after_the_first(
         for n, place in enumerate(known.places)
     ]
     found = measure.recall(with_told(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
-    assert (found.occurrences, found.heard_twice) == (1, 1)
-    assert (found.told, found.joined, found.missed, found.by_happening, found.told_once) == expected
-    assert found.by_kind == found.told + found.joined
+    assert (found.occurrences, found.at_two_sensors) == (1, 1)
+    assert (found.alerted, found.joined, found.missed, found.by_source, found.alerted_once) == expected
+    assert found.by_kind == found.alerted + found.joined
 
 
 def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
@@ -143,8 +143,8 @@ def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
 
     alerts = [told(24), told(30), told(47.5), alert(0, "b", ["a"])]
     found = measure.windows(known, alerts, 0, 2 * DAY_S)
-    assert (found.alerts, found.told, found.judged) == (4, 3, 2)
-    assert (found.came_true, found.heard) == (0.5, 0.0)
+    assert (found.alerts, found.stating, found.judged) == (4, 3, 2)
+    assert (found.came_true, found.with_episode) == (0.5, 0.0)
     assert found.stated == pytest.approx(0.8)
     assert found.by_chance == pytest.approx(3 / 48), "the first, the second and the other, each in one hour"
 

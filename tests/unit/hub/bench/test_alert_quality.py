@@ -35,56 +35,56 @@ DAYS = 3
 
 
 @pytest.fixture(scope="module")
-def happenings() -> list[ScenarioEvent]:
+def sound_events() -> list[ScenarioEvent]:
     return generate_scenario(28, 3, np.random.default_rng(7))
 
 
-def planted(happenings: Sequence[ScenarioEvent], source: str) -> list[ScenarioEvent]:
-    return [one for one in happenings if one.planted == source]
+def planted(sound_events: Sequence[ScenarioEvent], source: str) -> list[ScenarioEvent]:
+    return [one for one in sound_events if one.planted == source]
 
 
-def test_the_jackhammer_works_on_most_weekdays_about_seven(happenings: list[ScenarioEvent]) -> None:
-    own = planted(happenings, JACKHAMMER)
+def test_the_jackhammer_works_on_most_weekdays_about_seven(sound_events: list[ScenarioEvent]) -> None:
+    own = planted(sound_events, JACKHAMMER)
     days = [int(one.begin_s // DAY_S) for one in own]
     assert len(set(days)) == len(days)
     assert all(day % 7 < 5 for day in days)
     assert 14 <= len(days) <= 20
     assert all(abs(one.begin_s % DAY_S - 7 * HOUR_S) <= 1_200 for one in own)
     assert all(1_000 <= one.end_s - one.begin_s <= 3_600 for one in own)
-    assert {tuple(sensor for sensor, _ in one.heard) for one in own} == {(0, 1)}
-    assert {sound.character for one in own for _, sound in one.heard} == {own[0].heard[0][1].character}
-    assert all(one.heard[1][1].above_db == FAINT_DB for one in own)
+    assert {tuple(sensor for sensor, _ in one.sources) for one in own} == {(0, 1)}
+    assert {sound.character for one in own for _, sound in one.sources} == {own[0].sources[0][1].character}
+    assert all(one.sources[1][1].above_db == FAINT_DB for one in own)
 
 
-def test_the_saw_runs_every_other_night_about_eleven(happenings: list[ScenarioEvent]) -> None:
-    own = planted(happenings, SAW)
+def test_the_saw_runs_every_other_night_about_eleven(sound_events: list[ScenarioEvent]) -> None:
+    own = planted(sound_events, SAW)
     assert [int(one.begin_s // DAY_S) for one in own] == list(range(0, 28, 2))
     assert all(abs(one.begin_s % DAY_S - 23 * HOUR_S) <= 600 for one in own)
     assert all(one.end_s % DAY_S > 22 * HOUR_S for one in own), "it ends before midnight"
 
 
-def test_work_has_pauses_and_bouts_lie_apart(happenings: list[ScenarioEvent]) -> None:
-    for one in happenings:
+def test_work_has_pauses_and_bouts_lie_apart(sound_events: list[ScenarioEvent]) -> None:
+    for one in sound_events:
         edges = [edge for bout in one.bouts for edge in bout]
         assert edges == sorted(edges)
-    assert np.median([len(one.bouts) for one in planted(happenings, JACKHAMMER)]) > 3
+    assert np.median([len(one.bouts) for one in planted(sound_events, JACKHAMMER)]) > 3
 
 
-def test_all_else_comes_from_other_sources_and_every_noise_once(happenings: list[ScenarioEvent]) -> None:
-    sources = {(one.category, one.heard[0][1].character) for one in happenings if one.planted}
-    noise = [one for one in happenings if one.name.startswith("noise")]
-    characters = [(one.category, one.heard[0][1].character) for one in noise]
+def test_all_else_comes_from_other_sources_and_every_noise_once(sound_events: list[ScenarioEvent]) -> None:
+    sources = {(one.category, one.sources[0][1].character) for one in sound_events if one.planted}
+    noise = [one for one in sound_events if one.name.startswith("noise")]
+    characters = [(one.category, one.sources[0][1].character) for one in noise]
     assert len(set(characters)) == len(characters)
     assert not sources & set(characters)
     assert {one.category for one in noise} == {*CATEGORIES} - {"engine"}
-    a_day = Counter((one.heard[0][0], int(one.name.split("-")[2])) for one in noise)
+    a_day = Counter((one.sources[0][0], int(one.name.split("-")[2])) for one in noise)
     assert len(a_day) == 3 * 28
     assert all(15 <= count <= 25 for count in a_day.values())
 
 
 def test_one_sensor_alone_hears_everything() -> None:
     made = generate_scenario(7, 1, np.random.default_rng(0))
-    assert {sensor for one in made for sensor, _ in one.heard} == {0}
+    assert {sensor for one in made for sensor, _ in one.sources} == {0}
     assert {one.planted for one in made} == {JACKHAMMER, SAW, ""}
 
 
@@ -97,7 +97,7 @@ def test_a_clip_holds_what_sounds_for_half_of_it_and_background_clips_come_anywa
     made = clips([bark, car], 1, 2, np.random.default_rng(0))
     assert [(clip.at_s, clip.sensor) for clip in made] == sorted((clip.at_s, clip.sensor) for clip in made)
     sounding = [clip for clip in made if clip.sounds]
-    assert [(clip.sensor, clip.at_s - 7 * HOUR_S, clip.happenings) for clip in sounding] == [
+    assert [(clip.sensor, clip.at_s - 7 * HOUR_S, clip.sound_events) for clip in sounding] == [
         (0, 0.0, ("bark", "car")),
         (1, 5.0, ("bark",)),
         (0, 10.0, ("bark",)),
@@ -115,7 +115,7 @@ def test_a_clip_holds_what_sounds_for_half_of_it_and_background_clips_come_anywa
 def test_no_two_clips_are_equal_and_louder_sources_make_louder_clips() -> None:
     loud, faint = (SourceInstance("machinery-impact", 5, db, 3) for db in (20.0, 3.0))
     made = [
-        Clip(0, 10.0 * n, night=False, sounds=(sound,), happenings=()) for sound in (loud, faint) for n in range(8)
+        Clip(0, 10.0 * n, night=False, sounds=(sound,), sound_events=()) for sound in (loud, faint) for n in range(8)
     ]
     heard = embed_scenario(made, seed=1)
     assert len({features.tobytes() for features in heard.features}) == 16
@@ -136,9 +136,9 @@ def test_levels_are_those_of_a_full_scale_sine_and_of_its_loudest_part() -> None
 def replayed() -> tuple[AlertQualityReport, GroundTruth]:
     """A street with a fifth of its noise."""
     rng = np.random.default_rng(3)
-    happenings = [one for one in generate_scenario(DAYS, 2, rng) if one.planted or one.name.endswith(("0", "5"))]
-    sent = clips(happenings, DAYS, 2, rng)
-    return alert_figures(Days(DAYS, 3, 2, happenings, sent, embed_scenario(sent, 3, most=2)), HubSettings())
+    sound_events = [one for one in generate_scenario(DAYS, 2, rng) if one.planted or one.name.endswith(("0", "5"))]
+    sent = clips(sound_events, DAYS, 2, rng)
+    return alert_figures(Days(DAYS, 3, 2, sound_events, sent, embed_scenario(sent, 3, most=2)), HubSettings())
 
 
 def test_a_replay_keeps_its_books(replayed: tuple[AlertQualityReport, GroundTruth]) -> None:
@@ -150,20 +150,20 @@ def test_a_replay_keeps_its_books(replayed: tuple[AlertQualityReport, GroundTrut
     assert sum(figures.alerts_of.values()) == figures.alerts
     assert figures.precision_by_kind == pytest.approx(1 - sum(figures.wrong.values()) / figures.alerts)
     assert figures.precision_by_best_match <= figures.precision_by_kind
-    assert figures.recall.told + figures.recall.joined + figures.recall.missed == figures.recall.occurrences
-    assert figures.recall.occurrences == sum(bool(one.planted) for one in truth.happenings.values()) - len(KINDS)
+    assert figures.recall.alerted + figures.recall.joined + figures.recall.missed == figures.recall.occurrences
+    assert figures.recall.occurrences == sum(bool(one.planted) for one in truth.sound_events.values()) - len(KINDS)
     assert {kept.category for kept in figures.thresholds} == {*CATEGORIES}
     assert all(
         0.3 <= kept.threshold <= 0.99 and kept.low <= kept.false_a_day <= kept.high for kept in figures.thresholds
     )
 
 
-def test_no_happening_is_told_twice_and_no_day_brings_more_than_happens(
+def test_no_sound_event_alerts_twice_and_no_day_brings_more_than_happens(
     replayed: tuple[AlertQualityReport, GroundTruth],
 ) -> None:
     figures, truth = replayed
     assert figures.duplicates == 0
-    assert figures.alerts_a_day <= len(truth.happenings) / DAYS
+    assert figures.alerts_a_day <= len(truth.sound_events) / DAYS
     others = [one.captured_at for one in truth.alerts if one.severity == "notice"]
     for number, at in enumerate(others):
         assert (

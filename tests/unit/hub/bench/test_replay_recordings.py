@@ -54,13 +54,13 @@ def test_recordings_come_in_the_order_of_their_times_and_apart(folder: Path) -> 
     assert found[3].labels == {"dog"}
 
 
-def test_alerts_are_told_in_words_beside_what_is_verified(folder: Path) -> None:
+def test_alerts_are_rendered_beside_what_is_verified(folder: Path) -> None:
     figures = recording_figures(folder, HubSettings())
     assert (figures.clips, figures.sensors, figures.days) == (4, 2, 3)
     assert figures.alerts == len(figures.texts) > 0
     assert figures.precision_by_kind == 1.0
     assert all("machinery impact at city/sensor-0" in text.title for text in figures.texts)
-    assert {text.heard for text in figures.texts} == {("machinery-impact",)}
+    assert {text.labels for text in figures.texts} == {("machinery-impact",)}
     assert recording_figures(folder, HubSettings(), only=["sensor-07"]).alerts == 0
 
 

@@ -1,7 +1,7 @@
 """Which of a day's possible alerts the budget takes: those worth most, never too many, and some on a dull day too."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.alert_offers import DAY_MS, KNOWN, Offer, Offers, offers_of, worth
-from hub.domain.alert_pricing import has_budget, price, taken
+from hub.domain.alert_pricing import Budget, decide_offer, has_budget, price
 from shared.taxonomy import CATEGORIES
 
 HOUR = 3_600_000
@@ -28,7 +28,12 @@ BUDGETS = st.sampled_from([0.3, 0.5, 1.0, 2.0, 2.9, 5.0])
 
 
 def took(offers: Offers, told: list[int], at_ms: int, offer: Offer, a_day: float = 2.0) -> bool:
-    return taken(offers, told, [offer], at_ms, a_day, PAUSE)
+    """Decide on an offer, and put the result in the place of the offers and of the times."""
+    taken, budget = decide_offer(Budget(offers, tuple(told)), [offer], at_ms, a_day, PAUSE)
+    told[:] = budget.alerts_ms
+    for field in fields(Offers):
+        setattr(offers, field.name, getattr(budget.offers, field.name))
+    return taken
 
 
 def dog(match_probability: float = 0.9, place: str = "demo/a", **known: float) -> Offer:
@@ -199,7 +204,7 @@ def test_clips_that_come_days_late_are_judged_and_change_no_count() -> None:
 def test_a_clock_that_was_wrong_stops_no_counting() -> None:
     offers = Offers()
     took(offers, [], 900 * DAY_MS, dog())
-    offers.forget_after(9 * DAY_MS)
+    offers = offers.without_future(9 * DAY_MS)
     took(offers, [0, 1], 9 * DAY_MS, dog(), 1.0)
     took(offers, [], 10 * DAY_MS, dog())
     assert offers.day == 10

@@ -120,7 +120,7 @@ def test_a_sound_is_found_by_id_and_by_name() -> None:
     assert find(sounds, f"{2:08x}") == sounds[f"{2:08x}"]
     assert find(sounds, " HORN ").id == f"{3:08x}"
     assert find(sounds, "FAN", "b").id == f"{2:08x}"
-    with pytest.raises(InvalidError, match="say which site"):
+    with pytest.raises(InvalidError, match="name the site"):
         find(sounds, "fan")
     with pytest.raises(InvalidError, match="no sound has the name or id 'door'"):
         find(sounds, "door")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, SiteContext, evaluate, of_others
-from hub.domain.episodes import Episode, Observation, SensorState
+from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, evaluate, of_others
+from hub.domain.alert_state import AlertState
+from hub.domain.episodes import Episode, Observation
 from hub.domain.match import Match
 from hub.domain.sensor_history import History
 from shared.taxonomy import CATEGORIES
@@ -40,12 +41,11 @@ def heard(at_s: int, presence: float) -> Observation:
 
 
 def judged(order: Sequence[Clip]) -> tuple[History, list[Evaluation]]:
-    recent, history = SensorState(), History()
-    around = SiteContext(history=history)
-    answers = [
-        evaluate(RULE, heard(at, p), recent, found(match_probability), around) for at, p, match_probability in order
-    ]
-    return history, answers
+    state, answers = AlertState(), []
+    for at, presence, match_probability in order:
+        answers.append(evaluate(RULE, heard(at, presence), found(match_probability), state))
+        state = answers[-1].state.with_loaded({}, {})
+    return state.history, answers
 
 
 def told(history: History) -> list[tuple[object, ...]]:
@@ -115,13 +115,14 @@ def test_a_match_in_the_clips_own_episode_is_no_match(ago_s: int, counts: bool) 
 
 
 def test_an_alert_is_never_about_its_own_episode() -> None:
-    recent, history = SensorState(), History()
-    around = SiteContext(history=history)
+    state = AlertState()
     for n in range(40):
         clip = heard(10 * n, 0.9)
         similar = found(0.95, 0.93, place="demo/s", at_ms=[0, max(0, 10_000 * n - 200_000)])
-        assert not evaluate(RULE, clip, recent, similar, around).flagged
+        answer = evaluate(RULE, clip, similar, state)
+        assert not answer.flagged
+        state = answer.state
     yesterday = found(0.95, 0.9, place="demo/s", at_ms=[200_000, -86_400_000])
-    answer = evaluate(RULE, heard(400, 0.9), recent, yesterday, around)
+    answer = evaluate(RULE, heard(400, 0.9), yesterday, state)
     assert [match.captured_ms for match, _ in answer.matches] == [-86_400_000]
     assert answer.flagged["dog"] == pytest.approx(0.9)

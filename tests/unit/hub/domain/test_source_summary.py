@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.domain.source_summary import NOUNS, ordinal, said_of
+from hub.domain.source_summary import NOUNS, describe_source, ordinal
 from shared.messages import SourceMessage
 from shared.taxonomy import CATEGORIES
 
@@ -21,17 +21,17 @@ def day(at: datetime) -> str:
 
 
 def test_a_known_source_is_told_with_how_often_since_when_and_its_rhythm() -> None:
-    told = said_of(source(6, regularity="weekdays around 07:00"), "powered-saw", day)
+    told = describe_source(source(6, regularity="weekdays around 07:00"), "powered-saw", day)
     assert told == "this powered saw, the 6th time since 3 November, weekdays around 07:00"
 
 
 def test_a_source_without_a_rhythm_is_told_without_one() -> None:
-    assert said_of(source(2), "dog", day) == "this dog, the 2nd time since 3 November"
-    assert said_of(source(3, regularity=""), "music", day) == "this music, the 3rd time since 3 November"
+    assert describe_source(source(2), "dog", day) == "this dog, the 2nd time since 3 November"
+    assert describe_source(source(3, regularity=""), "music", day) == "this music, the 3rd time since 3 November"
 
 
 def test_a_new_source_is_told_as_new() -> None:
-    assert said_of(source(1, new=True), "machinery-impact", day) == "a machine, not heard here before"
+    assert describe_source(source(1, new=True), "machinery-impact", day) == "a machine, not detected here before"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def series(metrics: HubMetrics, name: str) -> dict[str, float]:
 
 def test_a_sensor_that_is_heard_is_told_with_its_level(archive: EventStore, metrics: HubMetrics) -> None:
     archive.add_many([stored(0), stored(2)])
-    archive.update_sensor_state(state_of("street-1"))
+    archive.sensors.update_state(state_of("street-1"))
     SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(RECEIVED)
     assert series(metrics, "earwitness_sensor_state") == {"street-1": 1.0}
     assert series(metrics, "earwitness_sensor_laeq_decibels") == {"street-1": -40.0}
@@ -66,18 +66,18 @@ def test_what_a_sensor_reports_is_told_and_of_its_spool_only_while_it_is_connect
     end = NOON + timedelta(days=30)
     look = SensorProbe(archive, metrics, most=10, forget_s=DAY_S)
     archive.add(stored(0))
-    archive.update_sensor_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
+    archive.sensors.update_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
     look.run(RECEIVED)
     assert series(metrics, "earwitness_sensor_spool_events") == {"street-1": 7.0}
     assert series(metrics, "earwitness_sensor_spool_used_ratio") == {"street-1": 0.25}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
     assert series(metrics, "earwitness_sensor_certificate_expiry_timestamp_seconds") == {"street-1": end.timestamp()}
-    archive.update_sensor_state(state_of("street-1", "lost"))
+    archive.sensors.update_state(state_of("street-1", "lost"))
     look.run(RECEIVED)
     assert series(metrics, "earwitness_sensor_spool_events") == {}
     assert series(metrics, "earwitness_sensor_spool_used_ratio") == {}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
-    archive.update_sensor_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
+    archive.sensors.update_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
     look.run(RECEIVED)
     assert series(metrics, "earwitness_sensor_certificate_expiry_timestamp_seconds") == {}, "it has none any more"
 
@@ -107,8 +107,8 @@ def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(
 
 
 def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: EventStore, metrics: HubMetrics) -> None:
-    archive.update_sensor_state(state_of("new"))
-    archive.update_sensor_state(state_of("gone", "disconnected"))
+    archive.sensors.update_state(state_of("new"))
+    archive.sensors.update_state(state_of("gone", "disconnected"))
     SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(NOON)
     assert series(metrics, "earwitness_sensor_state") == {"new": 0.0}
     assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {}

@@ -24,7 +24,7 @@ def metrics() -> HubMetrics:
 
 def test_what_is_kept_and_what_waits_is_told(archive: EventStore, metrics: HubMetrics, tmp_path: Path) -> None:
     archive.add_many([stored(0), stored(1, after_s=10)])
-    archive.add_dead_letter(topic="t", payload=b"?", reason="none", received_at=NOON)
+    archive.letters.put(topic="t", payload=b"?", reason="none", received_at=NOON)
     archive.mark_processed([(stored(0).id, alert())])
     outbox = Outbox(archive.client, "desk")
     with archive.client.pipeline() as pipe:

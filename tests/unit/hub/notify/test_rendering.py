@@ -108,7 +108,7 @@ def test_an_inspector_reads_which_source_it_is() -> None:
     known = SHIPPED.text([impact().model_copy(update={"source": source})])
     assert "This machine, the 6th time since 3 Nov, weekdays around 07:00 (83 % probability).\n" in known.body
     new = SHIPPED.text([impact().model_copy(update={"source": source.model_copy(update={"new": True})})])
-    assert "A machine, not heard here before.\n" in new.body
+    assert "A machine, not detected here before.\n" in new.body
 
 
 def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:

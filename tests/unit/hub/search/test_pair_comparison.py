@@ -77,5 +77,5 @@ def test_the_readmes_python_runs_as_it_is_written(
     monkeypatch.chdir(recordings["first"].parent)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(block, str(README), "exec"), {})  # noqa: S102 - our own page
-    assert re.search(r"^level of similarity: \d\.\d\d of 8$", printed.getvalue(), re.MULTILINE)
+    assert re.search(r"^similarity score: \d\.\d\d of 8$", printed.getvalue(), re.MULTILINE)
     assert re.search(r"^machinery-impact: .*\d+%", printed.getvalue(), re.MULTILINE)

@@ -157,4 +157,4 @@ def test_the_template_of_the_documentation_works(tmp_path: Path) -> None:
     (tmp_path / "own.j2").write_text(documented("jinja"))
     text = MessageRenderer(UTC, "http://h", alert=tmp_path / "own.j2").text([alert()])
     assert text.title == "dog in demo (notice)"
-    assert text.body == "Heard by street-1, Mon 1 Jun 12:00.\nhttp://h/alerts/demo.street-1.boot.0"
+    assert text.body == "Recorded by street-1, Mon 1 Jun 12:00.\nhttp://h/alerts/demo.street-1.boot.0"

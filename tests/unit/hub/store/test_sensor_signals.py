@@ -77,9 +77,9 @@ def told(boot: str, highest: int | None, before: tuple[str, int] | None = None) 
 
 
 def test_what_a_power_cut_took_from_the_end_of_a_boot_is_missing_once_the_next_is_heard(archive: EventStore) -> None:
-    archive.update_sensor_state(told("one", None))
+    archive.sensors.update_state(told("one", None))
     archive.add_many([heard(seq, "one") for seq in range(5)])
-    archive.update_sensor_state(told("two", None, before=("one", 8)))
+    archive.sensors.update_state(told("two", None, before=("one", 8)))
     assert hearing(archive).missing == 0, "they may still come"
     archive.add(heard(0, "two"))
     assert hearing(archive).missing == 4
@@ -89,26 +89,26 @@ def test_what_a_power_cut_took_from_the_end_of_a_boot_is_missing_once_the_next_i
 
 
 def test_what_the_sensor_forgot_of_the_boot_before_the_hub_remembers(archive: EventStore) -> None:
-    archive.update_sensor_state(told("one", None))
+    archive.sensors.update_state(told("one", None))
     archive.add_many([heard(seq, "one") for seq in range(5)])
-    archive.update_sensor_state(told("one", 9))
-    archive.update_sensor_state(told("two", None))
-    archive.update_sensor_state(told("two", 3))
+    archive.sensors.update_state(told("one", 9))
+    archive.sensors.update_state(told("two", None))
+    archive.sensors.update_state(told("two", 3))
     archive.add(heard(0, "two"))
     assert hearing(archive).missing == 5
 
 
 def test_what_is_lost_at_the_beginning_of_a_boot_is_missing(archive: EventStore) -> None:
-    archive.update_sensor_state(told("one", None))
+    archive.sensors.update_state(told("one", None))
     archive.add(heard(3, "one"))
     assert hearing(archive).missing == 3
-    archive.update_sensor_state(told("two", 6, before=("one", 3)))
+    archive.sensors.update_state(told("two", 6, before=("one", 3)))
     archive.add_many([heard(seq, "two") for seq in (4, 6, 1)])
     assert hearing(archive).missing == 3 + 4
 
 
 def test_a_hub_that_is_newer_than_the_boot_misses_nothing_before_it(archive: EventStore) -> None:
-    archive.update_sensor_state(told("one", 60_480))
+    archive.sensors.update_state(told("one", 60_480))
     archive.add(heard(60_480, "one"))
     assert hearing(archive).missing == 0
 
@@ -117,7 +117,7 @@ def test_sensors_that_tell_no_numbers_are_counted_as_before(archive: EventStore)
     old = told("one", None).model_dump(mode="json", exclude_unset=True)
     for name in ("first_seq", "highest_seq", "previous_boot", "previous_seq"):
         old["report"].pop(name)
-    archive.update_sensor_state(StateMessage.model_validate(old))
+    archive.sensors.update_state(StateMessage.model_validate(old))
     archive.add_many([heard(seq, "one") for seq in (7, 9)])
     assert hearing(archive).missing == 1
 

@@ -86,7 +86,7 @@ def test_probabilities_are_held_against_what_came_true() -> None:
     assert found.reliability["x", 8, "all"].error() == pytest.approx(0.5 - 1 / 8)
     assert found.reliability["x", 7, "top"].counts.sum() == 64
     # All pairs agree on six categories at least, a clip with itself on all; matches are judged by their own curve.
-    assert found.reliability["x", 7, "top"].said.sum() == 32
+    assert found.reliability["x", 7, "top"].predicted.sum() == 32
     told = found.document()["calibration"]
     assert {(entry["s"], entry["pairs"]) for entry in told} == {(8, "all"), (8, "top"), (7, "all"), (7, "top")}
     assert told[0]["bins"] == [{"pairs": 64, "said": 0.5, "came": 0.125}]

@@ -45,7 +45,7 @@ def untaught() -> Checkpoint:
 
 def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: Checkpoint) -> None:
     told: list[tuple[str, float]] = []
-    taught = teach(untaught, data(), QUICK, told=lambda what, share: told.append((what, share)))
+    taught = teach(untaught, data(), QUICK, progress=lambda what, share: told.append((what, share)))
     assert taught.identity is not None
     assert taught.network is untaught.network
     about = taught.record["identity"]
@@ -55,8 +55,8 @@ def test_a_taught_identity_finds_the_other_half_better_than_a_cosine(untaught: C
     assert about["first"] > cosine + 0.2
     assert about["ten"] >= about["first"]
     assert (about["clips"], taught.record["seed"]) == (120, 3)
-    assert told[-1] == ("teaching", 1.0)
-    assert {what for what, _ in told} == {"teaching", "measuring, part 1 of 2", "measuring, part 2 of 2"}
+    assert told[-1] == ("training", 1.0)
+    assert {what for what, _ in told} == {"training", "measuring, part 1 of 2", "measuring, part 2 of 2"}
 
 
 def test_what_is_taught_is_an_identity_of_whole_steps_with_the_weight_of_the_plan(untaught: Checkpoint) -> None:
@@ -155,5 +155,5 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     )
     assert ran.exit_code == 0, ran.output
     assert "among ten" in ran.output
-    assert "probability said" in (tmp_path / "p.svg").read_text()
+    assert "predicted probability" in (tmp_path / "p.svg").read_text()
     assert load(tmp_path / "b.safetensors").record["identity"]["plan"]["weight"] == 0.5

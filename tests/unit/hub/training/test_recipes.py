@@ -127,7 +127,7 @@ def test_sources_are_gathered_and_groups_held_out(tmp_path: Path) -> None:
     reader = DatasetReader(EARWITNESS_SMALL.id)
     data, aside = recipes.load_data(recipes.Sources((tmp_path / "one", tmp_path / "two"), 2), reader, ["sensor-2"], 4)
     assert (len(data), len(aside)) == (5 + 7 + 2, 0)
-    made = synthesise(2, 4, reader.hearing().extractor, lambda: None)
+    made = synthesise(2, 4, reader.feature_cache().extractor, lambda: None)
     np.testing.assert_array_equal(data.features[-2:], made.features)
     with pytest.raises(InvalidError, match="no data given"):
         recipes.load_data(recipes.Sources(), reader, [], 0)

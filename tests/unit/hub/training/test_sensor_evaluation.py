@@ -176,7 +176,7 @@ def test_people_are_told_how_well_categories_are_told_and_a_figure_is_drawn(
     ran = CliRunner().invoke(app, [*line, "--cache", str(cache)])
     assert ran.exit_code == 0, ran.output
     assert "15 queries" in ran.stdout
-    assert "how well categories of a query are told" in ran.stdout
+    assert "detection of the categories of a query" in ran.stdout
     assert "shipped: expected calibration error of P(level >= 8) on all pairs" in ran.stdout
     assert "yamnet is left out" in ran.stderr
     drawn = plot.read_text()

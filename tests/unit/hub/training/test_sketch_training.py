@@ -42,7 +42,7 @@ def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught:
     told: list[str] = []
     taught = train_sketch(untaught, clips(300), SMALL, lambda what, _share: told.append(what))
     assert taught.sketch is not None
-    assert set(told) == {"scoring", "teaching", "measuring"}
+    assert set(told) == {"scoring", "training", "measuring"}
     scorer = Scorer(taught)
     events, queries = (
         scorer.embed(splice_clips(clips(300), 500, np.random.default_rng(7))),

@@ -178,7 +178,7 @@ def test_probabilities_of_the_same_source_are_held_against_what_came_true() -> N
     }
     assert found.sources["mine", "all"].error() == pytest.approx(0.5 - 1 / 4)
     assert found.sources["mine", "all"].came.sum() == 1
-    assert found.sources["mine", "top"].said.sum() != 2.0, "matches are judged by a curve of their own"
+    assert found.sources["mine", "top"].predicted.sum() != 2.0, "matches are judged by a curve of their own"
     told = [entry for entry in found.document()["calibration"] if "measure" in entry]
     assert {(entry["method"], entry["measure"], entry["pairs"]) for entry in told} == {
         (method, "same-source", pairs) for method in ("mine", "mine-source") for pairs in ("all", "top")
@@ -190,5 +190,5 @@ def test_levels_are_calibrated_by_what_ranks_by_kind_whatever_else_is_added() ->
     known = checkpoint(known=identity(weight=100.0))
     found = evaluate_parts([part_of(Benchmark(data, data), {}, {"mine": known})])
     by_kind, by_both = (found.reliability[name, 8, "all"] for name in ("mine-kind", "mine"))
-    np.testing.assert_array_equal(by_kind.said, by_both.said)
-    assert by_both.said.sum() < 9 * line(np.array([8.0]))[0]
+    np.testing.assert_array_equal(by_kind.predicted, by_both.predicted)
+    assert by_both.predicted.sum() < 9 * line(np.array([8.0]))[0]

@@ -74,7 +74,7 @@ def test_a_table_is_read_as_it_is_meant(folder: Path, data: str | bytes) -> None
         (TABLE[:-9], r"labels\.csv, line 4: 6 cells, the header has 10"),
         (TABLE.replace("clip,", "Clip,"), r"labels\.csv, line 1: there are no columns clip; it has Clip"),
         (TABLE.replace("c1.wav,s,0", "c1.wav,s,yes"), r"labels\.csv, line 3: engine of c1\.wav is 'yes', not 0 or 1"),
-        (table([*ROWS, [*ROWS[0][:2], *ROWS[1][2:]]]), r"line 5: c0\.wav is labelled otherwise in line 2"),
+        (table([*ROWS, [*ROWS[0][:2], *ROWS[1][2:]]]), r"line 5: c0\.wav has other labels in line 2"),
         (table([]), r"labels\.csv has no rows"),
         ("", r"labels\.csv, line 1: there are no columns"),
         (TABLE.replace("c1.wav", "C1.wav"), r"line 3: cannot find 'C1\.wav'"),

@@ -10,7 +10,7 @@ from hub.domain.sensor_map import distance_m
 from hub.domain.sensor_status import SILENT_AFTER, sensor_status
 from hub.store.event_queries import LevelPoint
 from hub.web.pages.rendering import attention_summary, format_duration, percent, with_category_labels
-from hub.web.pages.settings import flat
+from hub.web.pages.settings import SettingRow, flat
 from hub.web.svg import PLAN_WIDTH, STRIP, calendar, heat_class, plan, strip
 
 NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -87,18 +87,18 @@ def test_a_silent_sensor_that_keeps_events_says_so() -> None:
 
 
 def test_what_is_secret_is_never_shown() -> None:
-    shown = dict(flat({"ways": {"a": {"url": "**", "secret": None, "sites": ["x", "y"], "tls": True}}}))
-    assert shown == {
-        "ways.a.url": "set, not shown",
-        "ways.a.secret": "not set",
-        "ways.a.sites": "x, y",
-        "ways.a.tls": "yes",
-    }
+    rows = flat({"ways": {"a": {"url": "**", "secret": None, "sites": ["x", "y"], "tls": True}}})
+    assert rows == [
+        SettingRow("ways.a.url", "set, not shown", shown=False),
+        SettingRow("ways.a.secret", "not set", shown=False),
+        SettingRow("ways.a.sites", "x, y"),
+        SettingRow("ways.a.tls", "yes"),
+    ]
 
 
 def test_attention_in_words() -> None:
     assert attention_summary([0.1, 1.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0], 10.0) == (
-        "Most attention went to 1 to 3 s, 8 to 9 s: the bright part of the bar below."
+        "The model paid most attention to 1 to 3 s, 8 to 9 s, the bright part of the bar below."
     )
     assert "spread" in attention_summary([1.0] * 10, 10.0)
 

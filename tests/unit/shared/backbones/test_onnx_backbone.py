@@ -79,7 +79,7 @@ def test_a_model_that_is_not_the_one_described_is_refused(tmp_path: Path) -> Non
     path = write_backbone(tmp_path)
     model = path.with_suffix(".onnx")
     model.write_bytes(model.read_bytes() + b"\0")
-    with pytest.raises(InvalidError, match="an id stands for one file"):
+    with pytest.raises(InvalidError, match="another id"):
         Backbone(path)
     model.unlink()
     with pytest.raises(UnavailableError, match=r"mine\.onnx"):
@@ -96,7 +96,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"dimension": 3}, r"the model gave \[1, 2\], described is \[1, 3\]"),
+        ({"dimension": 3}, r"the model returned \[1, 2\], its manifest states \[1, 3\]"),
         ({"window": 100}, r"the model does not take \[1, 100\]"),
     ],
 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from hub.search.memory.exclusion import ExcludedRows
 from hub.search.memory.segment import Rows, Segment, empty
 from hub.search.memory.sketch_scan import top_candidates
 
@@ -40,12 +41,24 @@ def test_the_nearest_rows_are_those_that_sorting_finds(queries: int, count: int,
     barred: list[list[Rows]] = [
         [np.flatnonzero(rng.random(rows) < 0.3 * number) for rows in sizes] for number in range(queries)
     ]
-    found = top_candidates(lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, barred, count)
+    deleted = [rng.permutation(rows)[: rows // 10] for rows in sizes]
+    excluded = [
+        ExcludedRows(
+            out,
+            np.repeat(np.arange(queries), [len(rows) for rows in own]),
+            np.concatenate(own),
+        )
+        for out, own in zip(deleted, zip(*barred, strict=True), strict=True)
+    ]
+    barred = [[np.union1d(rows, out) for rows, out in zip(own, deleted, strict=True)] for own in barred]
+    found = top_candidates(
+        lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, excluded, queries, count
+    )
     assert [rows.tolist() for rows in found] == by_sorting(sketches, chunks, barred, count)
 
 
 def test_nothing_is_near_where_nothing_is() -> None:
-    assert [rows.tolist() for rows in top_candidates(lambda _, rows: torch.zeros(rows, 2), [], [[], []], 5)] == [
+    assert [rows.tolist() for rows in top_candidates(lambda _, rows: torch.zeros(rows, 2), [], [], 2, 5)] == [
         [],
         [],
     ]

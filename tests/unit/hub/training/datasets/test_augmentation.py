@@ -72,37 +72,35 @@ def test_versions_of_a_recording_are_heard_once_and_are_of_that_recording(tmp_pa
         scene = make_scene(np.random.default_rng(ord(name)), 16_000, 3.0)
         soundfile.write(tmp_path / f"{name}.wav", scene.waveform, 16_000)
     extractor = load_extractor(EARWITNESS_SMALL.id, Path())
-    hearing = FeatureCache(extractor, cache=tmp_path / "cache", made=Versions(2))
-    first = hearing.versions(tmp_path / "a.wav")
+    cache = FeatureCache(extractor, cache=tmp_path / "cache", made=Versions(2))
+    first = cache.versions(tmp_path / "a.wav")
     assert first.shape == (2, *EARWITNESS_SMALL.shape)
     assert (first[0] != first[1]).any()
-    assert (hearing.versions(tmp_path / "b.wav") != first).any()
+    assert (cache.versions(tmp_path / "b.wav") != first).any()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
-    np.testing.assert_array_equal(hearing.versions(tmp_path / "a.wav"), first)
+    np.testing.assert_array_equal(cache.versions(tmp_path / "a.wav"), first)
     np.testing.assert_array_equal(FeatureCache(extractor, made=Versions(2)).versions(tmp_path / "a.wav"), first)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")} == kept
-    assert hearing.versions(tmp_path / "a.wav", among=4_096).shape == (1, *EARWITNESS_SMALL.shape)
-    assert hearing.features(tmp_path / "a.wav").shape == EARWITNESS_SMALL.shape
+    assert cache.versions(tmp_path / "a.wav", among=4_096).shape == (1, *EARWITNESS_SMALL.shape)
+    assert cache.features(tmp_path / "a.wav").shape == EARWITNESS_SMALL.shape
     assert FeatureCache(extractor).versions(tmp_path / "a.wav").shape == (0, *EARWITNESS_SMALL.shape)
     (tmp_path / "c.wav").write_text("no sound")
     with pytest.raises(InvalidError, match=r"c\.wav"):
-        hearing.versions(tmp_path / "c.wav")
+        cache.versions(tmp_path / "c.wav")
 
 
 def test_features_that_were_kept_without_a_number_of_clips_are_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", make_scene(np.random.default_rng(0), 16_000, 3.0).waveform, 16_000)
     for half in (None, 0):
-        hearing = FeatureCache(
-            load_extractor(EARWITNESS_SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half
-        )
-        first = hearing.features(tmp_path / "a.wav")
+        cache = FeatureCache(load_extractor(EARWITNESS_SMALL.id, Path()), cache=tmp_path / f"cache-{half}", half=half)
+        first = cache.features(tmp_path / "a.wav")
         (kept,) = (tmp_path / f"cache-{half}").rglob("*.npy")
         marked = 255 - first
         for stored in (marked, marked[None]):
             np.save(kept, stored)
-            np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), marked)
+            np.testing.assert_array_equal(cache.features(tmp_path / "a.wav"), marked)
         np.save(kept, marked[:3])
-        np.testing.assert_array_equal(hearing.features(tmp_path / "a.wav"), first)
+        np.testing.assert_array_equal(cache.features(tmp_path / "a.wav"), first)
 
 
 @pytest.mark.parametrize(("recordings", "each"), [(0, 8), (1, 8), (512, 8), (513, 7), (4_096, 1), (4_097, 0)])
@@ -203,7 +201,7 @@ def test_quiet_streets_are_quiet_hold_nothing_and_are_the_same_again() -> None:
     (made,) = auxiliary_data.quiet(reader)
     assert len(made) == auxiliary_data.QUIET[EARWITNESS_SMALL.id]
     assert not made.labels.any()
-    again = quiet_streets(3, 0, reader.hearing().extractor)
+    again = quiet_streets(3, 0, reader.feature_cache().extractor)
     np.testing.assert_array_equal(again.features, made.features[:3])
     assert auxiliary_data.quiet(DatasetReader(VGGISH.id)) == []
     assert auxiliary_data.versions_of(LOGMEL.id) == Versions()

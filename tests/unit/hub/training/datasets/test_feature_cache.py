@@ -19,17 +19,17 @@ class Counting(LogMel):
 
 def test_a_recording_is_heard_once_and_again_if_it_changes_or_the_cache_is_damaged(tmp_path: Path) -> None:
     extractor, ticks, path = Counting(), [], tmp_path / "a.wav"
-    hearing = FeatureCache(extractor, cache=tmp_path / "cache", tick=lambda: ticks.append(1))
+    cache = FeatureCache(extractor, cache=tmp_path / "cache", tick=lambda: ticks.append(1))
     soundfile.write(path, 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
-    first = hearing.features(path)
-    assert np.array_equal(hearing.features(path), first)
+    first = cache.features(path)
+    assert np.array_equal(cache.features(path), first)
     assert (extractor.heard, len(ticks)) == (1, 2)
     (kept,) = (tmp_path / "cache").rglob("*.npy")
     kept.write_bytes(kept.read_bytes()[:200])
-    assert np.array_equal(hearing.features(path), first)
+    assert np.array_equal(cache.features(path), first)
     assert extractor.heard == 2
     soundfile.write(path, 0.1 * np.sin(np.arange(8_000) / 3), 8_000)
-    assert not np.array_equal(hearing.features(path), first)
+    assert not np.array_equal(cache.features(path), first)
     assert extractor.heard == 3
 
 

@@ -154,7 +154,7 @@ def test_a_reader_learns_features_of_its_own_space_only(tmp_path: Path) -> None:
     np.testing.assert_array_equal(DatasetReader(EARWITNESS_SMALL.id).training_set(tmp_path).features, data.features)
     for space in (VGGISH, LOGMEL):
         with pytest.raises(
-            InvalidError, match=f"features of {EARWITNESS_SMALL.id}; they are of no use for {space.id}"
+            InvalidError, match=f"features of {EARWITNESS_SMALL.id}, but the feature space is {space.id}"
         ):
             DatasetReader(space.id).training_set(tmp_path)
 

@@ -97,12 +97,12 @@ def test_it_hears_sound_at_its_rate_and_says_log_odds_whatever_it_gives(tmp_path
     assert (sure.rate_hz, sure.dimension, sure.classes) == (RATE_HZ, 130, CLASSES)
     assert sure.frame_shape == (round(SAMPLES / 16_000 * RATE_HZ),)
     heard = frames(70, sure)
-    embeddings, odds = sure.hear(heard)
+    embeddings, odds = sure.predict(heard)
     assert embeddings.shape == (70, 130)
     assert embeddings.dtype == odds.dtype == np.float32
-    np.testing.assert_allclose(odds, logits.hear(heard)[1], atol=0.02)  # probabilities near 0 are rounded
-    np.testing.assert_allclose(sure.hear(heard[5:6])[0], embeddings[5:6], atol=1e-5)
-    assert [found.shape for found in sure.hear(heard[:0])] == [(0, 130), (0, 3)]
+    np.testing.assert_allclose(odds, logits.predict(heard)[1], atol=0.02)  # probabilities near 0 are rounded
+    np.testing.assert_allclose(sure.predict(heard[5:6])[0], embeddings[5:6], atol=1e-5)
+    assert [found.shape for found in sure.predict(heard[:0])] == [(0, 130), (0, 3)]
 
 
 def test_of_windows_shorter_than_a_frame_it_takes_the_mean_and_the_highest_scores(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_of_windows_shorter_than_a_frame_it_takes_the_mean_and_the_highest_score
     heard = frames(3, teacher)
     parts = [teacher._run(heard[:, at : at + WINDOW]) for at in range(0, heard.shape[1] - WINDOW + 1, 1_000)]
     assert len(parts) == 4
-    embeddings, odds = teacher.hear(heard)
+    embeddings, odds = teacher.predict(heard)
     np.testing.assert_allclose(embeddings, np.mean([part[0] for part in parts], axis=0), atol=1e-5)
     np.testing.assert_allclose(odds, np.max([part[1] for part in parts], axis=0), atol=1e-5)
 
@@ -119,21 +119,21 @@ def test_a_window_longer_than_a_frame_hears_the_frame_over_and_over(tmp_path: Pa
     teacher = Teacher(write(tmp_path, taken=("n", 20_000), window=20_000), threads=1)
     heard = frames(2, teacher)
     looped = np.stack([np.resize(frame, 20_000) for frame in heard])
-    np.testing.assert_allclose(teacher.hear(heard)[0], teacher._run(looped)[0], atol=1e-5)
+    np.testing.assert_allclose(teacher.predict(heard)[0], teacher._run(looped)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("taken", [(1, WINDOW), (WINDOW,)])
 def test_a_teacher_that_takes_one_window_at_a_time_gets_one(tmp_path: Path, taken: tuple[int, ...]) -> None:
     teacher = Teacher(write(tmp_path, taken=taken), threads=1)
     heard = frames(3, teacher)
-    np.testing.assert_allclose(teacher.hear(heard)[0][1:2], teacher.hear(heard[1:2])[0], atol=1e-6)
+    np.testing.assert_allclose(teacher.predict(heard)[0][1:2], teacher.predict(heard[1:2])[0], atol=1e-6)
 
 
 def test_a_teacher_that_hears_patches_gets_what_the_student_hears(tmp_path: Path) -> None:
     path = write(tmp_path, taken=(1, PATCH, BANDS), takes="log-mel", rate_hz=None, window=None)
     teacher = Teacher(path, threads=1)
     assert (teacher.rate_hz, teacher.frame_shape) == (None, (PATCH, BANDS))
-    assert teacher.hear(frames(2, teacher))[1].shape == (2, 3)
+    assert teacher.predict(frames(2, teacher))[1].shape == (2, 3)
 
 
 def test_categories_are_audiosets_unless_they_are_named(tmp_path: Path) -> None:
@@ -165,9 +165,9 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"embedding": "inner"}, r"no output 'inner' \(embedding\); it has embedding, odds, scores"),
         ({"scores": "probs"}, r"no output 'probs' \(scores\)"),
-        ({"scores": "odds"}, 'no probabilities; if they are logits, say scores_are = "log-odds"'),
+        ({"scores": "odds"}, 'no probabilities; if they are logits, set scores_are = "log-odds"'),
         ({"window": 4_001}, r"must take sound: one input, float32 \[n, 4001\]; it takes sound \['n', 4000\]"),
-        ({"width": 100}, "has 100 values; a student learns 128"),
+        ({"width": 100}, "has 100 values; a student needs at least 128"),
         ({"classes": ["Dog", "Siren"]}, "the description names 2 classes"),
         ({"classes": ["Dog", "Dog", "Rain"]}, "named twice: Dog"),
         ({"classes": []}, "there are none"),
@@ -243,7 +243,7 @@ def test_a_teacher_of_ones_own_teaches_a_backbone_of_its_own(
     description = pipeline.build_backbone(tmp_path / "work", order, PLAN, told.append)
     assert description == tmp_path / "made" / "mine.toml"
     assert Backbone(description).space == space
-    assert any(line.startswith("the teacher knows no class of engine, ") for line in told)
+    assert any(line.startswith("the teacher has no class of engine, ") for line in told)
     monkeypatch.setattr("hub.training.datasets.feature_file.get_space", lambda _id: space)
     made = load_features(tmp_path / "work" / "mixtures")
     assert made.fine is not None

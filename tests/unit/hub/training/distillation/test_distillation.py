@@ -226,7 +226,7 @@ def test_what_other_arguments_made_is_not_gone_on_with(
         pipeline.build_backbone(work, pipeline.Order(tmp_path, (sounds / "street",)), TINY, lambda _: None)
     assert (work / "bank.npz").is_file()
     for folders, leave_out in (((sounds / "yard",), ""), ((sounds / "street",), "5-")):
-        with pytest.raises(InvalidError, match="other arguments made"):
+        with pytest.raises(InvalidError, match="results of other arguments"):
             pipeline.build_backbone(work, pipeline.Order(tmp_path, folders, leave_out), TINY, lambda _: None)
 
 

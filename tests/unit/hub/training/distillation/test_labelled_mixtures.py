@@ -21,7 +21,7 @@ Odds = npt.NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def odds(mixer: Mixer, teacher: Teacher) -> Odds:
-    return teacher.hear(mixer.moments(np.arange(len(mixer.bank.starts))))[1]
+    return teacher.predict(mixer.moments(np.arange(len(mixer.bank.starts))))[1]
 
 
 def embed(patches: npt.NDArray[np.float32]) -> Features:
@@ -54,7 +54,7 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
     (patches,) = seen
     assert patches.shape == (1000, 96, 64)
     np.testing.assert_array_equal(data.features[7], embed(patches[70:80]))
-    said = teacher.hear(patches[70:80])[1]
+    said = teacher.predict(patches[70:80])[1]
     np.testing.assert_array_equal(data.labels[7], teacher.categories(said).max(axis=0) > PRESENT)
     assert data.fine is not None
     np.testing.assert_allclose(data.fine[7], probabilities(said).max(axis=0), atol=1e-3)

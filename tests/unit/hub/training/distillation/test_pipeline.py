@@ -30,9 +30,9 @@ class Counting(Teacher):
         super().__init__(path, threads=1)
         self.asked.clear()
 
-    def hear(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def predict(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         self.asked.append(len(frames))
-        return super().hear(frames)
+        return super().predict(frames)
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_the_teacher_hears_every_moment_once_block_by_block(
     assert found.dtype == np.float16
     assert sum(counting.asked) == moments
     assert max(counting.asked) == 30
-    assert told[-1] == f"the teacher heard {moments} of {moments} moments"
-    expected = counting.hear(mixer.moments(np.array([moments - 1])))[1]
+    assert told[-1] == f"the teacher processed {moments} of {moments} moments"
+    expected = counting.predict(mixer.moments(np.array([moments - 1])))[1]
     np.testing.assert_allclose(found[-1], expected[0], rtol=1e-3)
 
     before = len(counting.asked)

@@ -27,7 +27,7 @@ def tone_and_noise() -> list[Waveform]:
 
 def test_it_knows_sounds_by_name(teacher: Teacher) -> None:
     siren, noise = (FrontEnd(OFFSET).patches(sound).numpy() for sound in tone_and_noise())
-    embeddings, odds = teacher.hear(np.concatenate([siren, noise]))
+    embeddings, odds = teacher.predict(np.concatenate([siren, noise]))
     assert embeddings.shape == (len(siren) + len(noise), EMBEDDING)
     assert embeddings.min() >= 0
     names = class_names()
@@ -52,7 +52,7 @@ def test_as_a_feature_space_it_says_what_the_teacher_says(teacher: Teacher, tmp_
     backbone = Backbone(yamnet(tmp_path))
     assert backbone.space == YAMNET
     for sound in tone_and_noise():
-        expected, _ = teacher.hear(FrontEnd(OFFSET).patches(sound).numpy())
+        expected, _ = teacher.predict(FrontEnd(OFFSET).patches(sound).numpy())
         found = backbone.values(sound, RATE_HZ)
         assert found.shape == (10, EMBEDDING)
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
@@ -60,13 +60,13 @@ def test_as_a_feature_space_it_says_what_the_teacher_says(teacher: Teacher, tmp_
 
 def test_patches_are_heard_one_by_one_whatever_is_beside_them(teacher: Teacher) -> None:
     patches = np.concatenate([FrontEnd(OFFSET).patches(sound).numpy()[:2] for sound in tone_and_noise()])
-    embeddings, odds = teacher.hear(patches)
+    embeddings, odds = teacher.predict(patches)
     assert embeddings.dtype == odds.dtype == np.float32
     for row in range(4):
-        alone = teacher.hear(patches[row : row + 1])
+        alone = teacher.predict(patches[row : row + 1])
         np.testing.assert_array_equal(alone[0][0], embeddings[row])
         np.testing.assert_array_equal(alone[1][0], odds[row])
-    nothing = teacher.hear(patches[:0])
+    nothing = teacher.predict(patches[:0])
     assert [found.shape for found in nothing] == [(0, EMBEDDING), (0, CLASSES)]
 
 
@@ -77,7 +77,7 @@ def test_log_odds_are_the_bytes_that_the_untouched_network_gives(teacher: Teache
     patch = FrontEnd(OFFSET).patches(tone_and_noise()[0]).numpy()[:1]
     steps = np.round(patch / numbers["audio_scale"] + numbers["audio_zero_point"])
     (raw,) = session.run(None, {"audio": np.clip(steps, 0, 255).astype(np.uint8)[None]})
-    odds = teacher.hear(patch)[1]
+    odds = teacher.predict(patch)[1]
     assert np.asarray(raw).dtype == np.uint8
     given = odds / numbers["class_scores_scale"] + numbers["class_scores_zero_point"]
     np.testing.assert_allclose(given, np.asarray(raw).reshape(1, -1), atol=1e-3)

@@ -60,7 +60,7 @@ def test_streets_are_closer_to_what_the_teacher_hears_of_them_than_of_others(
 ) -> None:
     sounds = [street(seed, 16_000) for seed in range(4)]
     found = np.stack([backbone.values(sound, 16_000).ravel() for sound in sounds])
-    heard = np.stack([teacher.hear(FrontEnd(OFFSET).patches(sound).numpy())[0].ravel() for sound in sounds])
+    heard = np.stack([teacher.predict(FrontEnd(OFFSET).patches(sound).numpy())[0].ravel() for sound in sounds])
     distances = np.linalg.norm(found[:, None] - heard[None], axis=-1)
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(4))
     assert distances.diagonal().max() < 0.25 * np.linalg.norm(heard, axis=1).min()

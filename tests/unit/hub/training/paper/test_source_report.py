@@ -103,7 +103,7 @@ def test_each_experiment_leaves_a_record_and_the_page_has_its_table(
     page = (tmp_path / "results.md").read_text()
     for title in (
         "### VGGish: the other half",
-        "### earwitness-small: sensors never heard",
+        "### earwitness-small: unseen sensors",
         "The other half, in the same folds, among the second halves of all 30 recordings",
         "### ESC-10: classes from a few examples",
         "### Calibration of P(same source)",

@@ -1,0 +1,91 @@
+"""The state of sensors as they announced it, their clocks, and their newest events."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from hub.domain.records import ClockReading, Sensor
+from hub.store import keys
+from hub.store.client import raises_unavailable
+from hub.store.codec import report_fields, report_of, sensor_from_hash
+from hub.store.rows import Rows
+from hub.store.sensor_signals import numbers_fields
+from shared.messages import StateMessage
+
+
+class SensorStore:
+    """Sensors in the store; safe to use from several threads.
+
+    Args:
+        client: of the store.
+        rows: leaves out what cannot be read.
+    """
+
+    def __init__(self, client: Any, rows: Rows) -> None:  # noqa: ANN401 - the client is untyped
+        self._redis = client
+        self._rows = rows
+
+    @raises_unavailable
+    def update_state(self, state: StateMessage, skew_s: float | None = None) -> bool:
+        """Keep a sensor's announced state; a late `lost` of an earlier boot is ignored.
+
+        Args:
+            state: as announced.
+            skew_s: how far the sensor's clock was ahead of this hub's at the report, in seconds; None if unknown.
+
+        Returns:
+            Whether the state was kept.
+        """
+        place = f"{state.site}/{state.sensor}"
+        names = ("boot", "highest_seq")
+        values = zip(names, self._redis.hmget(keys.sensor(place), names), strict=True)
+        known = {name: value.decode() for name, value in values if value is not None}
+        if state.state == "lost" and known.get("boot", state.boot) != state.boot:
+            return False
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.sadd(keys.SENSORS, place)
+            reported = report_fields(state.report) if state.report is not None else {}
+            measured = {} if skew_s is None else {"clock_skew_s": round(skew_s, 3), "clock_boot": state.boot}
+            announced = {"state": state.state, "boot": state.boot, "software": state.software}
+            fields = {**announced, **reported, **measured, **numbers_fields(state, known)}
+            pipe.hset(keys.sensor(place), mapping=fields)
+            pipe.execute()
+        return True
+
+    @raises_unavailable
+    def clocks(self, places: Sequence[str]) -> dict[str, ClockReading]:
+        """Return the clocks of some sensors by place; those that were not measured are missing."""
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.hmget(keys.sensor(place), "clock_boot", "clock_skew_s")
+        rows = zip(places, pipe.execute(), strict=True)
+        return {
+            place: ClockReading(boot.decode(), float(skew))
+            for place, (boot, skew) in rows
+            if None not in {boot, skew}
+        }
+
+    @raises_unavailable
+    def newest_events(self, places: Sequence[str]) -> list[datetime | None]:
+        """Return when the newest event of each of some sensors was captured; None where there is none."""
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.zrevrange(keys.events_of(place), 0, 0, withscores=True)
+        return [datetime.fromtimestamp(rows[0][1] / 1000, UTC) if rows else None for rows in pipe.execute()]
+
+    @raises_unavailable
+    def all(self) -> list[Sensor]:
+        """Return all sensors that ever sent a message, by name."""
+        places = sorted(name.decode() for name in self._redis.smembers(keys.SENSORS))
+        pipe = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipe.hgetall(keys.sensor(place))
+        read = (self.from_row(place, row) for place, row in zip(places, pipe.execute(), strict=True))
+        return [sensor for sensor in read if sensor is not None]
+
+    def from_row(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
+        """Return a sensor from its hash, without a report that cannot be read; None if nothing can be read."""
+        sensor = self._rows.read("sensor", place, partial(sensor_from_hash, place), row)
+        return sensor and replace(sensor, report=self._rows.read("report", place, report_of, row))
