@@ -1,6 +1,6 @@
 """Take events in, store them, find similar past events, raise alerts, and deliver them.
 
-The way of an event:
+The path of an event:
 
 1. `ingest.consumer` receives a message from the broker and acknowledges it once it is stored.
 2. `ingest.pipeline` decodes it, computes features, and calls the next steps for a batch of messages.
@@ -15,13 +15,13 @@ Layers, highest first; a module imports only from its own folder and from lower 
 | layer | holds |
 |---|---|
 | `cli` | commands, one module per group |
-| `diagnostics`, `sandbox`, `bench`, `training`, `deployment` | programs beside the running hub |
+| `diagnostics`, `sandbox`, `bench`, `training`, `deployment` | programs besides the running hub |
 | `app` | the hub: its parts, opened from settings, started and stopped |
 | `ingest`, `web`, `monitoring`, `integrations` | what runs in a hub |
 | `notify` | delivery of alerts to channels |
 | `alerting` | from matches to alerts |
 | `search` | similar past events |
-| `store` | everything in Redis, and audio files |
+| `store` | data in Redis, and audio files |
 | `features`, `model` | sound to features; networks and checkpoints |
 | `metrics`, `settings`, `runtime` | definitions of metrics, settings, threads and processor |
 | `domain` | values and rules, without I/O |

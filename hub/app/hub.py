@@ -157,7 +157,7 @@ class Hub:
         self._observed = HealthMonitor(
             settings, self._archive, self._episode_store, self._feedback, self._retrieval, self._metrics, self._clock
         )
-        self._ways = NotificationService(
+        self._notifications = NotificationService(
             self._archive.client,
             mqtt=settings.mqtt,
             notify=settings.notify,
@@ -185,7 +185,7 @@ class Hub:
             *self._tidiers,
             *self._intake.workers,
             *self._observed.workers,
-            *self._ways.workers,
+            *self._notifications.workers,
             self._announcer.worker,
             self._recall.worker,
             self._filer.worker,
@@ -202,7 +202,7 @@ class Hub:
         self._metrics.named.labels(sound.treatment.mode).inc()
 
     def _shadow_model(self, path: Path | None) -> ShadowModel | None:
-        """Return the candidate network, if there is one; its verdicts are counted."""
+        """Return the candidate network, if there is one, whose agreement with alerts the hub counts."""
         return None if path is None else ShadowModel(self._archive, Scorer(load(path)), self._count_shadow)
 
     def _count_shadow(self, agrees: bool) -> None:
@@ -248,7 +248,7 @@ class Hub:
             self._recall.start()
         self._observed.start_heartbeat()
         self._filer.worker.start()
-        self._ways.start()
+        self._notifications.start()
         self._announcer.start()
         shorten_switch_interval()
         settle()
@@ -257,7 +257,7 @@ class Hub:
         finally:
             self._stopping.set()
             self._observed.stop_heartbeat()
-            self._ways.stop()
+            self._notifications.stop()
             self._filer.worker.stop()
             self._announcer.stop()
             for tidier in self._tidiers:

@@ -124,16 +124,16 @@ def _id(text: str) -> str:
 
 
 def _select(archive: EventStore, ids: list[str], everything: bool) -> Iterable[DeadLetter]:
-    """The letters named, or all that there are now."""
+    """Return the letters with these ids, or all letters that exist now."""
     if everything == bool(ids):
         raise InvalidError("give ids of dead letters, or --all")
     if everything:
         return _every(archive, archive.letters.count())
     wanted = {_id(one) for one in ids}
-    found = [letter for letter in _every(archive, archive.letters.count()) if letter.id in wanted]
-    if missing := wanted - {letter.id for letter in found}:
+    letters = [letter for letter in _every(archive, archive.letters.count()) if letter.id in wanted]
+    if missing := wanted - {letter.id for letter in letters}:
         raise InvalidError(f"no dead letters {sorted(missing)}")
-    return found
+    return letters
 
 
 def _every(archive: EventStore, most: int) -> Iterator[DeadLetter]:

@@ -126,30 +126,30 @@ def evaluate(
 
         reader = DatasetReader(name, expanded(weights_dir), kept, lambda: bar.advance(task))
         bench = SensorEvaluation(name, expanded(weights_dir), kept, lambda: bar.advance(task), console.print)
-        found: Evaluation | FewShot
+        results: Evaluation | FewShot
         match data, sonyc, database, queries_from:
             case Path(), None, None, None if few_shot:
-                found = few_shot_of(reader, data, checkpoint, seed=seed)
+                results = few_shot_of(reader, data, checkpoint, seed=seed)
             case Path(), None, None, None:
                 benchmark = benchmark_of(reader, data, holdout, halves=halves).first(max_queries)
                 bar.update(answered, total=len(benchmark.queries))
-                found = measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
+                results = measure(benchmark, checkpoint, baselines=baselines, on_query=on_query)
                 searched = f", {len(benchmark.database)} clips"
             case None, Path(), None, None:
                 over = bench.halves if halves else bench.over_folds
-                found = over(sonyc, checkpoint, seed=seed, divisions=repeats, on_query=on_query)
+                results = over(sonyc, checkpoint, seed=seed, divisions=repeats, on_query=on_query)
             case None, None, Path(), Path():
-                found = bench.between(queries_from, database, checkpoint, on_query)
+                results = bench.between(queries_from, database, checkpoint, on_query)
             case _:
                 raise InvalidError(_FOLDERS)
-    if plot is not None and isinstance(found, Evaluation):
-        plots.retrieval(plot, found.curves(), columns=len({row.queries for row in found.rows}))
+    if plot is not None and isinstance(results, Evaluation):
+        plots.retrieval(plot, results.curves(), columns=len({row.queries for row in results.rows}))
     if json_:
-        typer.echo(to_json(found.document()))
-    elif isinstance(found, Evaluation):
-        evaluation_tables.show(found, f"{found.queries} queries{searched}")
+        typer.echo(to_json(results.document()))
+    elif isinstance(results, Evaluation):
+        evaluation_tables.show(results, f"{results.queries} queries{searched}")
     else:
-        evaluation_tables.show_accuracies(found)
+        evaluation_tables.show_accuracies(results)
 
 
 def _check(data: Path | None, sonyc: Path | None, *, halves: bool, few_shot: bool, plot: Path | None) -> None:

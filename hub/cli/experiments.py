@@ -62,7 +62,7 @@ def report(
         for number, experiment in enumerate(planned, 1):
             console.print(f"[{number}/{len(planned)}] {experiment.name}")
             laboratory.run(experiment)
-    records = [found for experiment in planned if (found := laboratory.record(experiment)) is not None]
+    records = [record for experiment in planned if (record := laboratory.record(experiment)) is not None]
     write_results(records, into)
     if json_:
         typer.echo(to_json({"file": str(into / "results.md"), "records": len(records), "planned": len(planned)}))
@@ -83,15 +83,15 @@ def annotations(
     from hub.training.datasets.sonyc_ust import PAPER_PAIRS, TRAIN, positives, read_annotations
     from hub.training.pair_sampling import draw_pairs
 
-    found = read_annotations(file)
-    pairs = draw_pairs(found.labels[found.splits == TRAIN], np.random.default_rng(seed))
+    data = read_annotations(file)
+    pairs = draw_pairs(data.labels[data.splits == TRAIN], np.random.default_rng(seed))
     facts: dict[str, dict[str, Any]] = {
         split: {
-            "clips": int((found.splits == split).sum()),
-            "annotations_per_clip": round(float(found.votes[found.splits == split].mean()), 2),
-            "positives": positives(found, split),
+            "clips": int((data.splits == split).sum()),
+            "annotations_per_clip": round(float(data.votes[data.splits == split].mean()), 2),
+            "positives": positives(data, split),
         }
-        for split in sorted(set(found.splits.tolist()))
+        for split in sorted(set(data.splits.tolist()))
     }
     if json_:
         typer.echo(to_json({"splits": facts, "pairs": len(pairs), "pairs_in_the_paper": PAPER_PAIRS}))

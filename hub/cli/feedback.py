@@ -90,23 +90,23 @@ def give(
     """
     settings = load_hub_settings(config, override)
     archive = build_event_store(settings)
-    found = archive.alerts.get(alert)
-    if found is None:
+    raised = archive.alerts.get(alert)
+    if raised is None:
         raise InvalidError(f"no alert {alert}")
     episode_store = EpisodeStore(archive)
-    lead = found.categories[0] if found.categories else ""
-    before = episode_store.thresholds.of(found.site).get(lead)
+    lead = raised.categories[0] if raised.categories else ""
+    before = episode_store.thresholds.of(raised.site).get(lead)
     sources = SourceVerdicts(SourceStore(archive, episode_store), episode_store)
     feedback = FeedbackService(
         archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store), sources
     )
-    given = feedback.submit(alert=found, match=match, verdict=verdict, categories=category or (), note=note, by=by)
-    after = episode_store.thresholds.of(found.site)[lead]
+    added = feedback.submit(alert=raised, match=match, verdict=verdict, categories=category or (), note=note, by=by)
+    after = episode_store.thresholds.of(raised.site)[lead]
     if json_:
-        typer.echo(to_json({"verdict": given.model_dump(mode="json"), "threshold": after.to_json()}))
+        typer.echo(to_json({"verdict": added.model_dump(mode="json"), "threshold": after.to_json()}))
         return
     earlier = settings.alerts.default_threshold if before is None else before.value
-    typer.echo(f"stored; the threshold of {lead} at {found.site} is now {after.value:.0%} (before: {earlier:.0%})")
+    typer.echo(f"stored; the threshold of {lead} at {raised.site} is now {after.value:.0%} (before: {earlier:.0%})")
 
 
 @app.command()

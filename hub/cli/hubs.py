@@ -24,8 +24,8 @@ def drain_hub(
     Example: earwitness-hub hubs remove hub-2 --config /etc/earwitness/hub.toml
     """
     settings = load_hub_settings(config, [*(override or []), f"hub.name={name}"])
-    handed = redistribute_queue(settings)
+    moved = redistribute_queue(settings)
     if json_:
-        typer.echo(to_json({"hub": settings.hub.name, "handed_over": handed}))
+        typer.echo(to_json({"hub": settings.hub.name, "handed_over": moved}))
     else:
-        typer.echo(f"removed {settings.hub.name}: {handed} events went to the other hubs")
+        typer.echo(f"removed {settings.hub.name}: {moved} events went to the other hubs")

@@ -137,16 +137,16 @@ def dead_list(config: ConfigOption = None, override: SetOption = None, json_: Js
     Example: earwitness-hub notifications dead-letters list --json
     """
     client = _client(load_hub_settings(config, override))
-    found = [(name, letter) for name in known_names(client) for letter in Outbox(client, name).dead()]
+    letters = [(name, letter) for name in known_names(client) for letter in Outbox(client, name).dead()]
     if json_:
-        typer.echo(to_json([_as_json(name, letter) for name, letter in found]))
+        typer.echo(to_json([_as_json(name, letter) for name, letter in letters]))
         return
     table = Table("channel", "id", "failed", "attempts", "alerts", "reason")
-    for name, letter in found:
+    for name, letter in letters:
         alerts = letter.events[0] if len(letter.events) == 1 else f"{len(letter.events)} of a digest"
         at = f"{letter.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(name, letter.id, at, str(letter.attempts), alerts, printable(letter.reason))
-    plain_console().print(table if found else "no dead letters")
+    plain_console().print(table if letters else "no dead letters")
 
 
 def _as_json(name: str, letter: FailedNotification) -> dict[str, object]:

@@ -37,12 +37,12 @@ def reference(
     from hub.training.datasets import DatasetReader
     from hub.training.drift_reference import add_drift_reference
 
-    given = load(checkpoint)
+    model = load(checkpoint)
     with progress(Console(stderr=True)) as bar:
         reading = bar.add_task("reading", total=None)
-        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
+        reader = DatasetReader(model.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
         clips, _ = recipes.load_data(recipes.Sources(tuple(data), 0, None), reader, (), 0)
-        extended = add_drift_reference(given, clips)
+        extended = add_drift_reference(model, clips)
     target = out or checkpoint
     save(target, extended)
     result: dict[str, Any] = {"checkpoint": str(target), "clips": extended.record["reference"]["spans"]}

@@ -45,17 +45,17 @@ def sketch(
     from hub.training.datasets import DatasetReader
     from hub.training.sketch_training import SketchPlan, train_sketch
 
-    given = load(checkpoint)
-    if isinstance(given.network, TaggingEnsemble):
+    model = load(checkpoint)
+    if isinstance(model.network, TaggingEnsemble):
         raise InvalidError(f"{checkpoint} is a tagged network: its tags are its sketch, so no training is needed")
     with progress(Console(stderr=True)) as bar:
         reading = bar.add_task("reading", total=None)
-        reader = DatasetReader(given.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
+        reader = DatasetReader(model.space.id, expanded(weights_dir), cache_of(cache), lambda: bar.advance(reading))
         clips = np.concatenate([reader.training_set(folder).features for folder in data])
         bar.update(reading, total=1, completed=1, description=f"read {len(clips)} clips")
         task = bar.add_task("sketch", total=1.0)
         trained = train_sketch(
-            given,
+            model,
             clips,
             replace(SketchPlan(), values=values, blocks=blocks, steps=steps, seed=seed),
             lambda what, share: bar.update(task, description=what, completed=share),

@@ -110,9 +110,9 @@ class HealthMonitor:
             ],
             lambda at, time_s: metrics.looked.labels(at).set(time_s),
         )
-        self._heart: HeartbeatMonitor | None = None
+        self._heartbeat: HeartbeatMonitor | None = None
         if monitoring.heartbeat_interval_s:
-            self._heart = HeartbeatMonitor(
+            self._heartbeat = HeartbeatMonitor(
                 settings.mqtt,
                 hub=settings.hub.name,
                 space=retrieval.scorers[0].space,
@@ -123,12 +123,12 @@ class HealthMonitor:
     @property
     def workers(self) -> list[Worker]:
         """Workers of probes and heartbeat."""
-        return [self._watch.worker, *([self._heart.worker] if self._heart else [])]
+        return [self._watch.worker, *([self._heartbeat.worker] if self._heartbeat else [])]
 
     @property
     def beats_missing(self) -> bool:
         """Whether heartbeats are sent and do not return."""
-        return self._heart is not None and self._heart.missing
+        return self._heartbeat is not None and self._heartbeat.missing
 
     def start(self) -> None:
         """Start the probes."""
@@ -136,13 +136,13 @@ class HealthMonitor:
 
     def start_heartbeat(self) -> None:
         """Start the heartbeat; the hub receives events from now on."""
-        if self._heart is not None:
-            self._heart.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
 
     def stop_heartbeat(self) -> None:
         """Stop the heartbeat; the hub no longer receives events."""
-        if self._heart is not None:
-            self._heart.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
 
     def stop(self) -> None:
         """Stop the probes."""

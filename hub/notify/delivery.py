@@ -80,7 +80,9 @@ class DeliveryWorker:
         self._look_at = 0.0
         self._attempt = 0
         self.worker = Worker(
-            f"delivery-{outbox.name}", lambda: self.deliver_pending(_WAIT_S), failed=lambda _error: self._take_again()
+            f"delivery-{outbox.name}",
+            lambda: self.deliver_pending(_WAIT_S),
+            failed=lambda _error: self._claim_again(),
         )
 
     def start(self) -> None:
@@ -95,7 +97,7 @@ class DeliveryWorker:
         """Stop; this hub delivers the remaining messages after its next start, or another hub does."""
         self.worker.stop(_GRACE_S)
 
-    def _take_again(self) -> None:
+    def _claim_again(self) -> None:
         """Drop the claimed messages; the outbox keeps them, and the worker claims them again."""
         self._in_flight, self._look_at = {}, 0.0
 

@@ -30,7 +30,7 @@ _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
 
-_HAND_ON: Final = """
+_DISPATCH: Final = """
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('XDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
 if not redis.call('SET', KEYS[2], ARGV[4], 'XX') then return 0 end
@@ -81,9 +81,9 @@ class AlertDispatcher:
         self._addresses = addresses
         self._complete = complete
         self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _TELLERS)
-        self._hand_on = client.register_script(_HAND_ON)
+        self._dispatch = client.register_script(_DISPATCH)
         self._look_at = 0.0
-        self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._look_again())
+        self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._claim_again())
 
     def start(self) -> None:
         """Start dispatching."""
@@ -97,7 +97,7 @@ class AlertDispatcher:
         self.dispatch_batch(_WAIT_S)
         return 0.0
 
-    def _look_again(self) -> None:
+    def _claim_again(self) -> None:
         """Claim again, in the next round, the alerts that were claimed and not dispatched."""
         self._look_at = 0.0
 
@@ -116,10 +116,10 @@ class AlertDispatcher:
         if left_over and len(entries) < _AT_ONCE:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
         if entries:
-            self._hand_all_on(entries)
+            self._dispatch_all(entries)
         return len(entries)
 
-    def _hand_all_on(self, entries: Sequence[Entry]) -> None:
+    def _dispatch_all(self, entries: Sequence[Entry]) -> None:
         events = [fields.get(b"event", b"").decode(errors="replace") for _, fields in entries]
         rows = self._client.mget([keys.alert(event) for event in events])
         gone: list[str] = []
@@ -130,7 +130,7 @@ class AlertDispatcher:
                     gone.append(name)
                     continue
                 outboxes = [address.outbox for address in self._addresses if address.wants(alert)]
-                self._hand_on(
+                self._dispatch(
                     keys=[
                         keys.ALERTS_PENDING,
                         keys.alert(event),
