@@ -19,7 +19,7 @@ def told(archive: EventStore, episode_store: EpisodeStore, now: datetime) -> Sen
     announcer = HomeAssistantPublisher(
         archive, episode_store, settings=HomeAssistantSettings(), mqtt=MqttSettings(), hub="hub-1", public_url=""
     )
-    (one,) = announcer._told(now)
+    (one,) = announcer._snapshots(now)
     return one
 
 
