@@ -87,8 +87,8 @@ def test_an_inspector_reads_what_where_when_how_sure_and_when_again() -> None:
         body="""\
 Thu 26 Nov 07:02, 68 dB, 12 dB above ambient
 82 % probability that it is the same kind of sound as Tue 24 Nov 07:05 at demo/street-1 (and 3 more)
-Detected here 9 times on 9 days since 2 Nov, weekdays around 07:00. Next likely: Mon 30 Nov 07:00-08:00 (88 %; any such \
-hour: 6 %; 7 of 8 earlier forecasts were right)
+Detected here 9 times on 9 days since 2 Nov, weekdays around 07:00. Next likely: Mon 30 Nov 07:00-08:00 (88 %; any \
+such hour: 6 %; 7 of 8 earlier forecasts were right)
 Also detected at demo/street-2 at the same time
 https://noise.example/alerts/demo.street-1.boot.9""",
         page="https://noise.example/alerts/demo.street-1.boot.9",
