@@ -1,7 +1,7 @@
-"""Acknowledges messages once what came of them is on the store's disk: many at a time, in order.
+"""Acknowledge messages once their results are on the store's disk: in batches, in order.
 
-The store writes its disk at least once a second (`appendfsync everysec`), and a message waits for that; those behind
-it are handled meanwhile. At most `ingest.max_in_flight` messages are received and not acknowledged.
+The store syncs its disk at least once a second (`appendfsync everysec`). A message waits for that sync, while the hub
+handles the messages behind it. At most `ingest.max_in_flight` messages are received and not acknowledged.
 """
 
 import logging
@@ -22,11 +22,11 @@ _RETRY_CAP_S: Final = 5.0
 
 
 class DurableAcknowledger:
-    """Takes messages that were handled, and acknowledges them when that is durable.
+    """Acknowledges handled messages once their results are durable.
 
     Args:
-        sync: waits until all that was written before is on disk; raises `Unavailable` if it is not in time.
-        acknowledge: tells the broker.
+        sync: waits until all earlier writes are on disk; raises `Unavailable` if they are not in time.
+        acknowledge: sends an acknowledgement to the broker.
     """
 
     def __init__(self, sync: Callable[[], None], acknowledge: Callable[[Received], None]) -> None:
@@ -34,36 +34,36 @@ class DurableAcknowledger:
         self._acknowledge = acknowledge
         self._waiting: queue.Queue[Received] = queue.Queue()
         self._held: deque[Received] = deque()
-        self._put = 0  # counted by whoever puts
+        self._put = 0  # counted by the caller's thread
         self._done = 0  # counted by the worker
-        self._progress_s = time.monotonic()  # when messages were acknowledged last, or the first one came
+        self._progress_s = time.monotonic()  # time of the last acknowledgement, or of the first waiting message
         self.worker = Worker("acknowledge", self._step, finish=self._finish, cap_s=_RETRY_CAP_S)
 
     @property
     def stalled_s(self) -> float:
-        """For how long messages wait without one being acknowledged, in seconds; 0 if none waits."""
+        """Return the seconds since the last acknowledgement while messages wait; 0 if none waits."""
         return 0.0 if self._put == self._done else time.monotonic() - self._progress_s
 
     def start(self) -> None:
-        """Begin to acknowledge."""
+        """Start to acknowledge."""
         self.worker.start()
 
     def put(self, message: Received) -> None:
-        """Take a message that was handled."""
+        """Queue a handled message."""
         if self._put == self._done:
             self._progress_s = time.monotonic()
         self._put += 1
         self._waiting.put(message)
 
     def stop(self) -> None:
-        """End; what is not on disk by then, the broker sends again."""
+        """Stop; the broker sends messages again whose results are not on disk by then."""
         self.worker.stop()
 
     def _step(self) -> float:
-        """Take what waits, wait for the disk, and acknowledge.
+        """Take the waiting messages, wait for the disk, and acknowledge them.
 
         Raises:
-            Unavailable: it is not on the disk in time; it is held.
+            Unavailable: the results are not on the disk in time; the messages are held.
         """
         self._take()
         if self._held:
@@ -82,7 +82,7 @@ class DurableAcknowledger:
             log.warning("not acknowledged", extra={"reason": str(error), "messages": len(self._held)})
 
     def _take(self) -> None:
-        """Take all that wait; if there are none, wait a while for one."""
+        """Take all waiting messages; if there are none, wait up to `_LOOK_EVERY_S` for one."""
         try:
             if not self._held:
                 self._held.append(self._waiting.get(timeout=_LOOK_EVERY_S))

@@ -1,14 +1,14 @@
-"""Messages from the broker to the pipeline: a bounded queue, two workers, acknowledged in order once archived.
+"""Pass messages from the broker to the pipeline: a bounded queue, two workers, ordered acknowledgement once archived.
 
-The first worker takes what waits, up to `BATCH` messages, and never waits for more: a lone event is not delayed. It
-decodes them and computes their towers, while the second still archives and searches those before.
+The first worker takes the waiting messages, at most `BATCH`, and never waits for more, so a single event is not
+delayed. It decodes them and computes their tower embeddings, while the second archives and searches the batch before.
 
-When `capacity` messages wait, or messages of `capacity_bytes`, the network thread reads no more until there is room,
-so they queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is none for
-long, say the store is away, the hub leaves before the broker takes it for dead, drains the queue and reconnects: the
-broker then sends again what was not acknowledged. Each connection first acknowledges `capacity` messages, so that a
-broker that sends again in one burst cannot stop all progress; but never are more than `capacity_bytes` and one
-message in memory, whatever was acknowledged.
+When `capacity` messages wait, or `capacity_bytes`, the network thread reads no more until there is room, so messages
+queue at the broker. (Its in-flight window alone is no back-pressure: mosquitto#2301.) If there is no room for
+`MAX_BLOCK_S`, such as when the store is unavailable, the hub disconnects before the keep-alive expires, drains the
+queue and reconnects. The broker then sends unacknowledged messages again. Each connection first acknowledges
+`capacity` messages, so that a broker that sends again in one burst cannot stop all progress. At most `capacity_bytes`
+and one message are in memory, whatever was acknowledged.
 """
 
 import logging
@@ -48,29 +48,29 @@ log = logging.getLogger(__name__)
 BATCH: Final = 64
 CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
-"""A batch ends with the message that makes it a fourth of the bytes that may wait."""
+"""A batch ends once it holds a fourth of the bytes that may wait."""
 MAX_BLOCK_S: Final = 3.0
-"""How long the network thread waits for room: less than any keep-alive interval."""
+"""Longest wait of the network thread for room: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
 ASK_AGAIN_S: Final = 30.0
-"""How often a subscription is asked for again that the broker refused: its ACL may be corrected meanwhile."""
+"""Interval at which the hub repeats a subscription that the broker refused: its ACL may have been corrected."""
 
 
 class MqttConsumer:
-    """Takes messages and hands them to the pipeline.
+    """Receives messages and passes them to the pipeline.
 
     Args:
-        settings: where the broker is.
-        client_id: stable, so that the broker keeps our session.
-        group: hubs of one group divide the events among themselves.
+        settings: address and credentials of the broker.
+        client_id: stable client id, so that the broker keeps the session.
+        group: consumer group; its hubs divide the events among themselves.
         capacity: most messages received and not yet handled.
-        capacity_bytes: most bytes of these; one message more is read, as its size is not known before.
+        capacity_bytes: most bytes of these; one more message is read, as its size is not known before.
         pipeline: handles messages.
         metrics: counters.
         hub: name of the hub.
-        beats: whether its heartbeats are taken too.
-        sync: waits until what was archived is on the store's disk, before which nothing is acknowledged; None: a
-            message is acknowledged once the store has it.
+        beats: whether to receive the hub's heartbeats too.
+        sync: waits until all archived events are on the store's disk; messages are acknowledged only after that.
+            None: a message is acknowledged once the store has it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class MqttConsumer:
         self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
         self._shared = shared_event_subscription(group)
         self._shared_beats = shared_beats(group, hub)
-        self._told = str(HubTopic(hub, "intake"))
+        self._intake_topic = str(HubTopic(hub, "intake"))
         self._problem: str | None = None
         self._ask_again_s = math.inf
         self._shared_seen = False
@@ -107,11 +107,11 @@ class MqttConsumer:
         self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
-        self._held: MqttEvent | None = None  # taken from the queue and not yet dealt with
+        self._held: MqttEvent | None = None  # taken from the queue and not yet processed
         self._batch: list[Received] = []  # likewise, and not yet prepared
         self._prepared: queue.Queue[tuple[list[Received], Sequence[PreparedMessage]] | Connected] = queue.Queue()
         self._unfinished: deque[tuple[Received, PreparedMessage]] = deque()
-        self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
+        self._progress_s = time.monotonic()  # time of the last handled message, or of the first waiting one
         self._first = Worker("intake", self._prepare_next, failed=self._note_wait)
         self._second = Worker("finish", self._finish_next, failed=self._note_wait)
         self._stopping = self._first.stopping
@@ -119,7 +119,7 @@ class MqttConsumer:
         self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
         self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
-        metrics.connected.set(math.nan)  # until there is something to connect for
+        metrics.connected.set(math.nan)  # until `run`
         metrics.capacity.set(capacity)
         metrics.queue_bytes.set_function(lambda: max(0, self._offered_bytes - self._taken_bytes))
         metrics.capacity_bytes.set(capacity_bytes)
@@ -127,32 +127,32 @@ class MqttConsumer:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there; a hub that is draining counts as connected."""
+        """Return whether the broker is connected; a hub that drains counts as connected."""
         return self._link.connected or self._suspended.is_set()
 
     @property
     def problem(self) -> str | None:
-        """Why no events come though the broker is there, in words; None if nothing is known."""
+        """Return why the connected broker sends no events, as text; None if no reason is known."""
         return self._problem
 
     @property
     def shared_seen(self) -> bool:
-        """Whether anything came through a shared subscription on this connection."""
+        """Return whether a message came through a shared subscription on this connection."""
         return self._shared_seen
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits or is under way."""
+        """Return whether no message waits or is being handled."""
         return self._offered == self._taken
 
     @property
     def stalled_s(self) -> float:
-        """For how long messages wait without one being handled, or acknowledged, in seconds; 0 if none waits."""
+        """Return the seconds since a message was handled or acknowledged while messages wait; 0 if none waits."""
         handling_s = 0.0 if self.is_idle else time.monotonic() - self._progress_s
         return handling_s if self._durable is None else max(handling_s, self._durable.stalled_s)
 
     def run(self) -> None:
-        """Take messages until `stop`; what was not handled by then stays with the broker."""
+        """Receive messages until `stop`; unhandled messages stay with the broker."""
         limit_torch_to_one_thread()
         self._metrics.connected.set_function(lambda: float(self.connected))
         self._metrics.taking.set(1)
@@ -171,7 +171,7 @@ class MqttConsumer:
             self._link.stop()
 
     def _prepare_next(self) -> float:
-        """Deal with what comes next, unless a batch is waiting for the second worker already."""
+        """Process the next signal, unless a batch already waits for the second worker."""
         if not self._ahead.acquire(timeout=_LOOK_EVERY_S):
             return 0.0
         prepared = False
@@ -190,12 +190,12 @@ class MqttConsumer:
         return 0.0
 
     def stop(self) -> None:
-        """End `run` after the message in hand."""
+        """End `run` after the current message."""
         self._first.wind_down()
         self._second.wind_down()
 
     def _on_mqtt_event(self, signal: MqttEvent) -> None:
-        """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
+        """Enqueue a signal in the network thread, wait for room, and disconnect if there is none."""
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
@@ -220,7 +220,7 @@ class MqttConsumer:
         return self._offered_bytes - self._taken_bytes < self._capacity_bytes
 
     def _notify_room(self) -> None:
-        """Have the network thread look again whether there is room."""
+        """Wake the network thread to check again whether there is room."""
         with self._room:
             self._room.notify()
 
@@ -230,8 +230,8 @@ class MqttConsumer:
             self._link.resume()
 
     def _dispatch(self, first: MqttEvent) -> None:
-        """Deal with a signal; messages that wait behind it become the next batch."""
-        self._held = first  # until it was dealt with
+        """Process a signal; messages that wait behind it become the next batch."""
+        self._held = first  # until it is processed
         match first:
             case Connected():
                 self._prepared.put(first)
@@ -252,9 +252,9 @@ class MqttConsumer:
                 self._held = None
 
     def _answered(self, signal: Subscribed) -> None:
-        """Read what the broker said to a subscription: heartbeats are asked for once it grants events."""
+        """Process the broker's answer to a subscription; subscribe to heartbeats once it grants events."""
         if signal.topic_filter == self._shared_beats and signal.reason >= FAILURE and self._beats is not None:
-            self._link.subscribe(self._beats)  # rights may be given by filter
+            self._link.subscribe(self._beats)  # an ACL may allow this filter only
         if signal.topic_filter != self._shared:
             return
         if (problem := problem_of_grant(signal)) is not None:
@@ -265,29 +265,29 @@ class MqttConsumer:
             log.info("the broker grants events now", extra={"filter": self._shared})
         self._problem, self._ask_again_s = None, math.inf
         if self._beats is not None:
-            self._link.unsubscribe(self._beats)  # an earlier hub's, of the same session
+            self._link.unsubscribe(self._beats)  # of an earlier version of the hub, in the same session
             self._link.subscribe(self._shared_beats)
         else:
-            self._say(b"")
+            self._publish_intake(b"")
 
     def _refused(self, problem: str) -> None:
-        """No events come: no heartbeats either, so that sensors keep what they hear."""
+        """Stop the heartbeats, as no events arrive; sensors then keep their events."""
         if problem != self._problem:
-            log.error("no events are taken", extra={"reason": problem})
+            log.error("the broker sends no events", extra={"reason": problem})
         self._problem = problem
         if self._beats is not None:
             self._link.unsubscribe(self._shared_beats)
             self._link.unsubscribe(self._beats)
         else:
-            self._say(INTAKE_CLOSED)
+            self._publish_intake(INTAKE_CLOSED)
 
-    def _say(self, intake: bytes) -> None:
-        """Say of the intake what heartbeats do not; nothing withdraws what an earlier run said."""
-        with suppress(UnavailableError):  # then there is another connection to say it on
-            self._link.publish(self._told, intake, retain=True)
+    def _publish_intake(self, intake: bytes) -> None:
+        """Publish the state of the intake if the hub has no heartbeats; empty removes that of an earlier run."""
+        with suppress(UnavailableError):  # the next connection publishes it again
+            self._link.publish(self._intake_topic, intake, retain=True)
 
     def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
-        """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
+        """Return the waiting messages, at most `BATCH`, and the signal of another kind that ended the batch."""
         messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
         while len(messages) < BATCH and left > 0:
             try:
@@ -301,7 +301,7 @@ class MqttConsumer:
         return messages, None
 
     def _prepare(self) -> bool:
-        """Prepare the batch, if there is one, for the second worker; tell whether there was."""
+        """Prepare the batch, if there is one, for the second worker; return whether there was one."""
         if not self._batch:
             return False
         waited = [_waited_s(message) for message in self._batch]
@@ -313,7 +313,7 @@ class MqttConsumer:
         return True
 
     def _finish_next(self) -> float:
-        """The second worker: handle what is left of a batch, or else the next."""
+        """Handle the rest of a batch, or the next one, in the second worker."""
         if not self._unfinished:
             try:
                 batch = self._prepared.get(timeout=_LOOK_EVERY_S)
@@ -351,6 +351,6 @@ class MqttConsumer:
 
 
 def _waited_s(message: Received) -> float | None:
-    """How long ago a message was sent to the broker, in seconds, if the broker tells."""
+    """Return the seconds since a message was sent to the broker; None if the broker does not report it."""
     held_s = waited_s(message.expiry_s, retained=message.retain)
     return None if held_s is None else held_s + time.monotonic() - message.received_s

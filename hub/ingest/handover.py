@@ -1,13 +1,14 @@
-"""`earwitness-hub hubs remove`: give what waits for a hub that is gone to the others, and end its session.
+"""`earwitness-hub hubs remove`: redistribute the queued messages of a removed hub, and end its session.
 
-A broker divides events among the sessions of a group, whether their hubs are there or not: the share of one that is
-gone waits for it, and is lost when its session ends. So this takes the hub's place for a while:
+A broker divides events among the sessions of a group, whether their hubs run or not. The share of a removed hub stays
+queued, and is lost when its session ends. So the command takes the hub's place for a while:
 
-1. It connects under the hub's name, and gives up the subscriptions: from then on the others get everything.
-2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
-3. When nothing waits any more, the session is ended, and what the hub said of its intake is withdrawn.
+1. It connects with the hub's client id and unsubscribes, so that the other hubs get all new events.
+2. It publishes the queued events again, each on its topic. It acknowledges an event once the broker has it for
+   another hub.
+3. When no message is queued any more, it ends the session and clears the hub's retained intake state.
 
-If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
+An interruption loses nothing: the rest stays queued, and hubs recognise repeated events by their ids.
 """
 
 import queue
@@ -31,26 +32,26 @@ from shared.mqtt.topics import ALL_STATES, HubTopic, shared_event_subscription
 
 CONNECT_S: Final = 10.0
 QUIET_S: Final = 3.0
-"""When nothing came for so long, nothing waits."""
+"""If no message came for this long, none is queued."""
 AT_ONCE: Final = 16
 
 
 def redistribute_queue(settings: HubSettings) -> int:
-    """Do it.
+    """Redistribute the queued events of the hub in `settings`, and end its session.
 
     Returns:
-        How many events were handed over.
+        Number of redistributed events.
 
     Raises:
         Unavailable: no broker, no other hub, or the hub is running.
-        Invalid: the broker keeps nothing for a hub of this name.
+        Invalid: the broker has no session of a hub of this name.
     """
     name = f"earwitness-hub-{settings.hub.name}"
     link = MqttSession(settings.mqtt, name, receive_maximum=AT_ONCE)
     link.start()
     try:
         if not _connected(link, settings):
-            raise InvalidError(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
+            raise InvalidError(f"the broker has no session of a hub {settings.hub.name!r}: check hub.name")
         link.unsubscribe(shared_event_subscription(settings.ingest.consumer_group))
         link.unsubscribe(ALL_STATES)
         handed = _hand_over_all(link, settings)
@@ -67,25 +68,25 @@ def redistribute_queue(settings: HubSettings) -> int:
 
 
 def _connected(link: MqttSession, settings: HubSettings) -> bool:
-    """Wait for the connection; tell whether the broker had a session of it.
+    """Wait for the connection; return whether the broker had a session of the client.
 
     Raises:
-        Unavailable: there is none in time.
+        Unavailable: no connection in time.
     """
-    told: str | None = None
+    failure: str | None = None
     try:
         match link.signals.get(timeout=CONNECT_S):
             case Connected(session_present=present):
                 return present
-            case Disconnected(reason=told):
+            case Disconnected(reason=failure):
                 pass
     except queue.Empty:
         pass
-    raise UnavailableError(explain_connection_failure(settings.mqtt, told))
+    raise UnavailableError(explain_connection_failure(settings.mqtt, failure))
 
 
 def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:
-    """Publish again what comes, until nothing does; acknowledge in the order in which it came."""
+    """Publish queued events again until none comes; acknowledge them in the order of their receipt."""
     under_way: deque[tuple[int, Received]] = deque()
     answered: set[int] = set()
     handed = 0
@@ -95,20 +96,20 @@ def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:
         except queue.Empty:
             if not under_way:
                 return handed
-            raise UnavailableError("the broker does not answer: nothing is lost, try again") from None
+            raise UnavailableError("the broker does not answer; nothing is lost: try again") from None
         match signal:
             case Disconnected():
                 raise UnavailableError(
-                    f"{settings.hub.name} took its place again: it is running, so stop it first; nothing is lost"
+                    f"the hub {settings.hub.name} is running and reconnected: stop it first; nothing is lost"
                 )
             case Received() if signal.topic.endswith("/event"):
                 mid = link.publish(signal.topic, signal.payload, content_type=EVENT_CONTENT_TYPE)
                 under_way.append((mid, signal))
-            case Received():  # others have states and heartbeats of their own
+            case Received():  # the other hubs receive states and heartbeats themselves
                 link.acknowledge(signal)
             case Acknowledged(mid=mid, reason=reason):
                 if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
-                    raise UnavailableError("no other hub takes events: start one first; nothing is lost")
+                    raise UnavailableError("no other hub receives events: start one first; nothing is lost")
                 answered.add(mid)
         while under_way and under_way[0][0] in answered:
             mid, received = under_way.popleft()

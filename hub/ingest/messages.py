@@ -1,4 +1,4 @@
-"""A message on its way through the pipeline, and what became of it."""
+"""A message in the pipeline, and its outcome."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,7 +15,7 @@ from shared.mqtt.topics import SensorTopic
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """Outcome of a message."""
 
     ARCHIVED = "archived"
     REPEAT = "repeat"
@@ -23,7 +23,7 @@ class Outcome(Enum):
     BEAT = "heartbeat"
     DEAD_LETTER = "dead letter"
     KNOWN = "known"
-    """A retained message that became a dead letter when it came first."""
+    """A retained message that already became a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class HandledMessage:
 
 @dataclass(slots=True, eq=False)
 class PreparedMessage:
-    """A message that is prepared; `event`, `problem` and `traceback` are all None of a state.
+    """A prepared message; `event`, `problem` and `traceback` are all None for a state.
 
     Attributes:
-        retained: whether the broker had kept it and sends it anew at each subscription.
-        traceback: of the unexpected error that handling it raised, if it is to be set aside.
-        waited_s: how long the broker held a state, in seconds; None if that is not known.
+        retained: whether it is a retained message, which the broker sends again at each subscription.
+        traceback: traceback of the unexpected error that the message caused, if it is to become a dead letter.
+        waited_s: time that the broker held a state, in seconds; None if unknown.
     """
 
     topic: str
@@ -58,7 +58,7 @@ class PreparedMessage:
 
 
 def decode_message(topic: str, payload: bytes) -> PreparedMessage:
-    """A message as an item, with its event or with what is wrong with it."""
+    """Decode a message to an item with its event, or with the error."""
     item = PreparedMessage(topic, payload)
     try:
         source = SensorTopic.parse(topic)
@@ -70,6 +70,6 @@ def decode_message(topic: str, payload: bytes) -> PreparedMessage:
 
 
 def event_id(item: PreparedMessage) -> EventId:
-    """The id of the event of an item that has one."""
+    """Return the id of an item's event; the item must have one."""
     assert item.event is not None  # noqa: S101 - only events get here
     return item.event.id

@@ -1,9 +1,8 @@
-"""What the hub does with messages: decode -> features -> archive -> retrieve -> flag -> complete.
+"""Handle messages: decode -> features -> archive -> retrieve -> flag -> complete.
 
-Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
-queries; what comes of each is as if they came one by one. Everything here may be repeated safely: the archive knows
-an event by its id, and an event whose handling was cut short (written, not yet completed) is looked at again when the
-broker sends it again.
+The pipeline handles waiting messages together: one round trip to the store per step, one matrix product for all
+queries. The results are the same as one by one. All steps are idempotent: the archive identifies an event by its id.
+If handling was interrupted (written, not yet completed), the hub continues it when the broker sends the event again.
 """
 
 import logging
@@ -43,7 +42,7 @@ _LOGGED_CHARACTERS: Final = 500
 
 
 def _is_searched(item: PreparedMessage) -> bool:
-    """Whether an event is archived and searched: it is sound, and no heartbeat."""
+    """Return whether an item is to be archived and searched: a valid event, and no heartbeat."""
     sound = item.problem is None and item.traceback is None
     return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
 
@@ -52,16 +51,16 @@ class Pipeline:
     """Handles messages.
 
     Args:
-        archive: where events are written.
+        archive: stores events.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        judge: takes events into episodes, and decides which are worth an alert.
+        judge: adds events to episodes, and decides which raise alerts.
         metrics: counters and timings.
-        clips: where audio is kept, or None to keep none.
-        names: compares events with named sounds; None to name none.
-        tolerance: clocks of sensors may be off by so much; see `hub.domain.clocks`.
-        doubts: reasons to doubt this hub's clock, as far as is known.
-        now: the time, UTC.
+        clips: stores audio; None keeps none.
+        names: compares events with named sounds; None names none.
+        tolerance: largest tolerated clock error of a sensor; see `hub.domain.clocks`.
+        doubts: returns known reasons to doubt this hub's clock.
+        now: returns the time, UTC.
     """
 
     def __init__(
@@ -93,25 +92,25 @@ class Pipeline:
         self._now = now
 
     def handle(self, topic: str, payload: bytes) -> HandledMessage:
-        """`handle_all` of one message."""
+        """Handle one message; see `handle_all`."""
         return next(self.handle_all([(topic, payload)]))
 
     def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[HandledMessage]:
-        """`prepare` and `finish`."""
+        """Prepare and process messages."""
         yield from self.process(self.prepare(messages))
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
-        """Archive, search and tell; a message that is invalid becomes a dead letter.
+        """Archive and search events and raise alerts; an invalid message becomes a dead letter.
 
         Args:
-            items: prepared; others may have been finished since then.
+            items: prepared messages; others may have been processed since their preparation.
 
         Yields:
-            What became of each, in order. If an error interrupts this, the messages whose outcome was told are done
-            with, and the others can be finished again.
+            The outcome of each, in order. After an error, the messages with a yielded outcome are done, the others
+            can be processed again.
 
         Raises:
-            Unavailable: a server is away; nothing is lost if the same items are finished again.
+            Unavailable: a server is unavailable; nothing is lost if the same items are processed again.
         """
         run: dict[EventId, PreparedMessage] = {}
         for item in items:
@@ -127,14 +126,14 @@ class Pipeline:
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
     ) -> list[PreparedMessage]:
-        """Everything that changes nothing: decoding, asking what is known, features and towers.
+        """Run the steps that change no state: decode, look up known events, compute features and towers.
 
         Args:
-            messages: each with its topic.
-            waited_s: how long ago each was sent to the broker, as far as is known.
+            messages: topic and payload of each.
+            waited_s: seconds since each was sent to the broker; None if unknown.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: the store is unavailable.
         """
         with self._stage("decode") as events:
             items = [decode_message(topic, payload) for topic, payload in messages]
@@ -156,7 +155,7 @@ class Pipeline:
 
     @contextmanager
     def _stage(self, name: str, items: Sequence[PreparedMessage] = ()) -> Iterator[list[PreparedMessage]]:
-        """Time a stage; its exemplar is the first event of the items that go through it, or are found in it."""
+        """Time a stage; its exemplar is the first event of `items`, or of those that the stage adds."""
         through, started_s = list(items), time.perf_counter()
         try:
             yield through
@@ -189,10 +188,10 @@ class Pipeline:
             item.towers = own
 
     def _process_non_event(self, item: PreparedMessage) -> HandledMessage:
-        """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
+        """Process a state, a heartbeat, an invalid message, or a repeated event."""
         try:
             if item.traceback is not None:
-                return self._bury(item, item.traceback, "bug")
+                return self._dead_letter(item, item.traceback, "bug")
             if item.problem is not None:
                 raise item.problem
             if item.event is not None and item.event.site == HEARTBEAT_SITE:
@@ -205,11 +204,12 @@ class Pipeline:
                 return HandledMessage(Outcome.REPEAT)
             self._update_sensor_state(item)
         except InvalidError as error:
-            return self._bury(item, str(error), "unsupported" if isinstance(error, UnsupportedError) else "invalid")
+            kind: LetterKind = "unsupported" if isinstance(error, UnsupportedError) else "invalid"
+            return self._dead_letter(item, str(error), kind)
         return HandledMessage(Outcome.STATE)
 
-    def _bury(self, item: PreparedMessage, reason: str, kind: LetterKind) -> HandledMessage:
-        """Keep a message that cannot be taken; one that the broker retains counts once."""
+    def _dead_letter(self, item: PreparedMessage, reason: str, kind: LetterKind) -> HandledMessage:
+        """Store a rejected message as a dead letter; a retained message counts once."""
         pushed_out = self._archive.add_dead_letter(
             topic=item.topic,
             payload=item.payload,
@@ -244,7 +244,7 @@ class Pipeline:
             self._archive.update_sensor_state(state, skew_s)
 
     def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
-        """Archive different events, look for matches, and tell what became of each."""
+        """Archive events with different ids, search for matches, and yield the outcome of each."""
         if not run:
             return
         fresh = [item for item in run if item.known is not WriteState.REPEAT]
@@ -256,10 +256,10 @@ class Pipeline:
         with self._stage("judge", fresh):
             alerts = self._judge.process([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
-        told = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
+        alert_of = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:
-            if event_id(item) in told:
-                yield HandledMessage(Outcome.ARCHIVED, told[event_id(item)])
+            if event_id(item) in alert_of:
+                yield HandledMessage(Outcome.ARCHIVED, alert_of[event_id(item)])
             else:
                 self._metrics.duplicates.inc()
                 yield HandledMessage(Outcome.REPEAT)
@@ -285,7 +285,7 @@ class Pipeline:
         ]
 
     def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """When events are taken to have been captured; see `hub.domain.clocks`."""
+        """Return the believed capture times of events; see `hub.domain.clocks`."""
         late = {
             event.place
             for event in events
@@ -327,7 +327,7 @@ class Pipeline:
         )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:
-        """Matches of each event among those before it."""
+        """Return the matches of each event among earlier ones."""
         if not kept:
             return []
         events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]
@@ -349,7 +349,7 @@ class Pipeline:
                 self._metrics.delivery.observe(event.delivery_s)
 
     def _save_audio(self, event: Event) -> str:
-        """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
+        """Store an event's audio and return its path, or "" without audio; a disk failure does not stop the event."""
         if self._clips is None or not isinstance(event.body, Flac):
             return ""
         try:
@@ -357,7 +357,7 @@ class Pipeline:
         except UnavailableError as error:
             self._metrics.clip_failures.labels("write").inc()
             level = logging.WARNING if self._keeping else logging.DEBUG
-            log.log(level, "events are archived without their sound", extra={"reason": str(error)})
+            log.log(level, "events are archived without their audio", extra={"reason": str(error)})
             self._keeping = False
             return ""
         self._keeping = True

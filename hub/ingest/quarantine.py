@@ -1,8 +1,8 @@
-"""Sets aside a message whose handling raises an error that nobody expected, so that it stops nothing else.
+"""Quarantine a message whose handling raises an unexpected error, so that it does not stop the others.
 
-An error of a batch is looked for in its messages: each is tried by itself, twice, and one that fails both times
-becomes a dead letter of the kind `bug`, with the traceback. The others go on as ever. `Unavailable` and `Busy` are no
-errors of a message, and are left to the caller.
+If a batch fails, the quarantine handles each of its messages by itself, twice. A message that fails both times
+becomes a dead letter of the kind `bug`, with the traceback. The others are handled as usual. `Unavailable` and
+`Overloaded` are no errors of a message, so they go to the caller.
 """
 
 import logging
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 TRIES: Final = 2
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class BatchHandler(Protocol):
-    """What handles messages: `Pipeline`."""
+    """A handler of messages, such as `Pipeline`."""
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
@@ -30,15 +30,15 @@ class BatchHandler(Protocol):
         ...
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
-        """See `Pipeline.finish`."""
+        """See `Pipeline.process`."""
         ...
 
 
 class Quarantine:
-    """Handles messages as a handler does, but for those that it cannot.
+    """Handles messages with a handler, and quarantines those that make it fail.
 
     Args:
-        handler: does the work; an item with a `traceback` it sets aside.
+        handler: handles messages; it stores an item with a `traceback` as a dead letter.
     """
 
     def __init__(self, handler: BatchHandler) -> None:
@@ -50,30 +50,30 @@ class Quarantine:
         """Prepare a batch.
 
         Args:
-            messages: each with its topic.
-            waited_s: how long the broker held each, in seconds; see `Pipeline.prepare`.
+            messages: topic and payload of each.
+            waited_s: see `Pipeline.prepare`.
 
         Raises:
-            Unavailable: a server is away.
+            Unavailable: a server is unavailable.
         """
         try:
             return self._handler.prepare(messages, waited_s)
         except (UnavailableError, OverloadedError):
             raise
         except Exception:
-            log.exception("a batch could not be prepared: its messages are tried one by one")
+            log.exception("preparing a batch failed: trying its messages one by one")
         held = waited_s or [None] * len(messages)
         return [self._prepared(message, own) for message, own in zip(messages, held, strict=True)]
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
-        """Finish a batch.
+        """Process a batch.
 
         Yields:
-            What became of each, in order.
+            The outcome of each, in order.
 
         Raises:
-            Unavailable: a server is away; what was not told can be finished again.
-            Busy: there is no room.
+            Unavailable: a server is unavailable; items without a yielded outcome can be processed again.
+            Overloaded: there is no room.
         """
         done = 0
         try:
@@ -83,30 +83,30 @@ class Quarantine:
         except (UnavailableError, OverloadedError):
             raise
         except Exception:
-            log.exception("a batch could not be handled: its messages are tried one by one")
+            log.exception("handling a batch failed: trying its messages one by one")
         for item in items[done:]:
             yield self._finished(item)
 
     def _prepared(self, message: tuple[str, bytes], waited_s: float | None) -> PreparedMessage:
-        made, failure = _tried(lambda: self._handler.prepare([message], [waited_s])[0])
-        return made if made is not None else PreparedMessage(*message, traceback=failure)
+        item, failure = _tried(lambda: self._handler.prepare([message], [waited_s])[0])
+        return item if item is not None else PreparedMessage(*message, traceback=failure)
 
     def _finished(self, item: PreparedMessage) -> HandledMessage:
-        made, failure = _tried(lambda: next(iter(self._handler.process([item]))))
-        if made is not None:
-            return made
+        handled, failure = _tried(lambda: next(iter(self._handler.process([item]))))
+        if handled is not None:
+            return handled
         item.traceback = failure
         return next(iter(self._handler.process([item])))
 
 
-def _tried(make: Callable[[], Made]) -> tuple[Made | None, str]:
-    """What comes of trying, or the traceback of the last try."""
+def _tried(make: Callable[[], Result]) -> tuple[Result | None, str]:
+    """Return the result of at most `TRIES` tries, or the traceback of the last one."""
     failure = ""
     for _ in range(TRIES):
         try:
             return make(), ""
         except (UnavailableError, OverloadedError):
             raise
-        except Exception:  # noqa: BLE001 - it is told in the dead letter
+        except Exception:  # noqa: BLE001 - the dead letter holds the traceback
             failure = traceback.format_exc()
     return None, failure
