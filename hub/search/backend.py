@@ -1,4 +1,4 @@
-"""What a search is asked and what it answers; and what every search backend can do."""
+"""Search queries, filters and index entries; and the protocol of search backends."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ import numpy.typing as npt
 from hub.domain.match import PRESENCE_THRESHOLD, Match
 
 Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
-"""What `Scorer.embed` gives of clips, float [n, steps, width]: tower outputs, and identities beside them."""
+"""Output of `Scorer.embed` for clips, float [n, steps, width]: tower embeddings, and identities if there are any."""
 
 
 class By(StrEnum):
-    """What a search ranks events by.
+    """Criterion of a ranking.
 
-    By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
-    the identities, so the same source first. By `BOTH`: the rank by kind plus what that cosine is worth, which is
-    nothing up to a floor. A model that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
+    `KIND`: the level of similarity and the affinity; the same kind of sound comes first. `SOURCE`: the cosine of the
+    identities; the same source comes first. `BOTH`: the rank by kind plus the worth of that cosine, which is 0 up to
+    a floor. A model without identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
     """
 
     KIND = "kind"
@@ -29,13 +29,13 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What a backend keeps of an event beside its towers.
+    """The values of an event that a backend keeps, besides its towers.
 
     Attributes:
-        event: its id, as text.
+        event: id of the event.
         place: `site/sensor`.
-        captured_ms: when it was captured, ms since 1970 UTC.
-        laeq: its level, in the unit that its sensor reports.
+        captured_ms: time of capture, ms since 1970 UTC.
+        laeq: level, in the unit that the sensor reports.
         presence: probability of each category, 8 values.
     """
 
@@ -46,13 +46,13 @@ class IndexEntry:
     presence: tuple[float, ...]
 
     def categories(self) -> tuple[int, ...]:
-        """Which categories are present, as positions in `shared.taxonomy.CATEGORIES`."""
+        """Return the present categories, as positions in `shared.taxonomy.CATEGORIES`."""
         return tuple(i for i, p in enumerate(self.presence) if p >= PRESENCE_THRESHOLD)
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Events that must not match: the query itself, and clips of its own sensor close to it in time."""
+    """Events that must not match: the query itself, and clips of its sensor close to it in time."""
 
     events: frozenset[str] = frozenset()
     place: str | None = None
@@ -62,14 +62,14 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are looked at; all by default.
+    """A filter of the searched events; all pass by default.
 
     Attributes:
-        since_ms: captured at this time or later, ms since 1970 UTC.
-        until_ms: captured at this time or before.
-        places: of one of these `site/sensor`.
-        categories: with at least one of these categories present, as positions in the taxonomy.
-        min_laeq: at least this loud.
+        since_ms: earliest time of capture, ms since 1970 UTC.
+        until_ms: latest time of capture, ms since 1970 UTC.
+        places: allowed places, `site/sensor`.
+        categories: positions in the taxonomy; at least one of these categories must be present.
+        min_laeq: lowest level.
     """
 
     since_ms: int | None = None
@@ -85,10 +85,10 @@ class Query:
 
     Attributes:
         towers: float [steps, width], the scorer's `embed` of the query's features.
-        k: most matches wanted, at least 1.
-        exclusion: what must not match.
-        filter: what is looked at.
-        by: what events are ranked by.
+        k: most matches to return, at least 1.
+        exclusion: events that must not match.
+        filter: filter of the searched events.
+        by: criterion of the ranking.
     """
 
     towers: npt.NDArray[np.float32]
@@ -99,16 +99,16 @@ class Query:
 
 
 class Backend(Protocol):
-    """Where the events of one feature space are kept and found; safe to use from several threads."""
+    """Keeps and finds the events of one feature space; safe to use from several threads."""
 
     def __len__(self) -> int: ...
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events are kept."""
+        """Return for each event whether it is kept."""
         ...
 
     def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:
-        """Keep events; one that is there already changes nothing.
+        """Keep events; an event that is already kept changes nothing.
 
         Args:
             entries: n events.
@@ -117,16 +117,16 @@ class Backend(Protocol):
         ...
 
     def remove(self, events: Iterable[str]) -> None:
-        """Forget events; one that is not there changes nothing."""
+        """Remove events; an unknown event changes nothing."""
         ...
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
-        """The most similar events of each query, the best by `Scorer.rank` first; of equals the newest first."""
+        """Return the most similar events of each query, the best by `Scorer.rank` first, of equals the newest."""
         ...
 
 
 def rows_by(queries: Sequence[Query]) -> dict[By, list[int]]:
-    """Which queries are ranked by what."""
+    """Group queries by criterion; return their positions."""
     rows: dict[By, list[int]] = {}
     for row, query in enumerate(queries):
         rows.setdefault(query.by, []).append(row)

@@ -1,4 +1,4 @@
-"""How many candidates a search scores exactly, so that it finds what an exact scan would."""
+"""Tune how many candidates a search scores exactly, to reach a recall against an exact scan."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ from shared.errors import InvalidError
 
 DEPTH: Final = 10
 TOLERANCE: Final = 0.01
-"""An event counts as one of the ten best if its exact rank is at most so far below the tenth's."""
+"""An event counts as one of the ten best if its exact rank is at most this far below the tenth's."""
 _GROWTH: Final = (1.0, 1.4)
 _DOUBLINGS: Final = 11
 _MEMORY: Final = 200
@@ -20,12 +20,12 @@ _ENOUGH: Final = 16
 
 
 class CandidateTuner:
-    """The number of candidates, chosen from measurements; safe to use from several threads.
+    """Chooses the number of candidates from measurements; safe to use from several threads.
 
     Args:
-        target: recall@10 that is wanted, in (0, 1].
-        least: candidates at least, from 10: few measurements cannot vouch for few candidates.
-        start: candidates until enough was measured, from 10; by default the least.
+        target: target of recall@10, in (0, 1].
+        least: lowest number of candidates, at least 10: few measurements cannot justify fewer.
+        start: number of candidates before there are enough measurements, at least 10; by default `least`.
 
     Raises:
         Invalid: a value outside its range.
@@ -43,14 +43,14 @@ class CandidateTuner:
 
     @property
     def candidates(self) -> int:
-        """How many events are scored exactly per search."""
+        """Return the number of events that a search scores exactly."""
         return self._candidates
 
     def observe(self, positions: npt.NDArray[np.int64]) -> None:
-        """Learn from one query that was also scanned exactly.
+        """Add the measurement of one query that was also scanned exactly.
 
         Args:
-            positions: int64, the places in the sketch's order, from 0, of the events among the exact ten best.
+            positions: int64, positions from 0 in the sketch's order of the events among the exact ten best.
         """
         with self._lock:
             self._measured.append(np.sort(positions)[:DEPTH])
@@ -58,7 +58,7 @@ class CandidateTuner:
                 self._candidates = next((n for n in self._sizes if self._sure(n) >= self._target), self._sizes[-1])
 
     def recall(self) -> float | None:
-        """Mean recall@10 of what was measured, at the candidates in use; None before the first measurement."""
+        """Return the mean measured recall@10 at the current candidates; None before the first measurement."""
         with self._lock:
             return self._recall(self._candidates) if self._measured else None
 
@@ -66,7 +66,7 @@ class CandidateTuner:
         return float(self._shares(candidates).mean())
 
     def _sure(self, candidates: int) -> float:
-        """Mean recall less its standard error, so that queries to come find as much."""
+        """Return the mean recall minus its standard error, so that later queries reach it too."""
         shares = self._shares(candidates)
         return float(shares.mean() - shares.std() / np.sqrt(len(shares)))
 

@@ -1,4 +1,4 @@
-"""Archived events as search backends take them."""
+"""Convert archived events to index entries."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from hub.search.backend import IndexEntry
 
 
 def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
-    """Which events are of which feature space."""
+    """Group events by feature space; return their positions."""
     rows: dict[str, list[int]] = {}
     for i, event in enumerate(events):
         rows.setdefault(event.space, []).append(i)
@@ -15,7 +15,7 @@ def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
 
 
 def entry_of(event: StoredEvent) -> IndexEntry:
-    """What a backend keeps of an archived event beside its towers."""
+    """Return the index entry of an archived event."""
     return IndexEntry(
         event=str(event.id),
         place=event.place,

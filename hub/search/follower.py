@@ -1,7 +1,7 @@
-"""Keeping this process's index equal to the archive, whoever writes to it.
+"""Keep this process's index equal to the archive, whichever hub writes to it.
 
-At the start `reconcile` brings the index, empty or from a snapshot, to what the archive holds. From then on a
-`Follower` reads the archive's stream of changes, so that hubs that share the events see each other's.
+At the start `build_index` brings the index, empty or from a snapshot, to the state of the archive. From then on an
+`IndexFollower` reads the archive's stream of changes, so that hubs with a common archive see each other's events.
 """
 
 import logging
@@ -24,30 +24,30 @@ log = logging.getLogger(__name__)
 
 _BATCH: Final = 1_000
 _EVERY_S: Final = 0.25
-"""Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
+"""Interval of reading changes: this hub has added its own by then, and sees those of others within a second."""
 COMPARED_EVERY_S: Final = 60.0
-"""The numbers of events here and in the archive are compared so often: a full store cannot tell what it removed."""
-_TOLD_EVERY_S: Final = 5.0
+"""Interval of comparing the event counts of index and archive: a full store removes events without a change."""
+_LOGGED_EVERY_S: Final = 5.0
 
 Progress = Callable[[int, int], None]
-"""Called with (events read, of how many)."""
+"""Called with (events read, events in total)."""
 
 
-def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None = None) -> int:
-    """Bring what can be found to what is archived; events that this hub cannot read are left out (`hub.store.rows`).
+def sync_index(archive: EventStore, retrieval: Retrieval, progress: Progress | None = None) -> int:
+    """Make the index equal to the archive, without events that this hub cannot read (`hub.store.rows`).
 
     Args:
-        archive: what there is.
-        retrieval: missing events are added, others removed.
-        told: progress; by default a line in the log every five seconds.
+        archive: the event store.
+        retrieval: missing events are added to it, events that are not archived are removed.
+        progress: receives the progress; by default it is logged every five seconds.
 
     Returns:
-        Events that were added.
+        Number of added events.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
-    told = told or _log_now_and_then(time.monotonic())
+    progress = progress or _log_progress(time.monotonic())
     total, seen, added = archive.count(), 0, 0
     archived: set[str] = set()
     with ThreadPoolExecutor(torch.get_num_threads(), "reconcile", initializer=limit_torch_to_one_thread) as pool:
@@ -59,10 +59,10 @@ def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None 
             load = partial(_load, archive, retrieval)
             for batch, loaded in zip(batches, pool.map(load, batches), strict=True):
                 seen, added = seen + len(batch), added + loaded
-                told(min(total, seen), total)
+                progress(min(total, seen), total)
             if not retrieval.is_remote:
                 archived.update(page)
-            told(min(total, seen), total)
+            progress(min(total, seen), total)
     gone = [event for event in retrieval.ids() if event not in archived]
     for start in range(0, len(gone), _BATCH):
         some = gone[start : start + _BATCH]
@@ -72,13 +72,13 @@ def sync_index(archive: EventStore, retrieval: Retrieval, told: Progress | None 
 
 
 def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[IndexSnapshot] = ()) -> str:
-    """Make the whole archive findable: from snapshots as far as they go, the rest from the archive.
+    """Index the whole archive: load snapshots, then read the rest from the archive.
 
     Returns:
-        The archive's position from which on changes are not known yet.
+        The archive's position after which changes are not indexed yet.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     started = time.monotonic()
     after = archive.last_change_id()
@@ -99,30 +99,30 @@ def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[I
 
 
 def _load(archive: EventStore, retrieval: Retrieval, events: list[str]) -> int:
-    """Make archived events findable: how many are now."""
+    """Index archived events; return how many could be indexed."""
     stored = archive.fetch(events)
     return len(stored) - retrieval.load(stored)
 
 
-def _log_now_and_then(last: float) -> Progress:
-    def told(done: int, of: int) -> None:
+def _log_progress(last: float) -> Progress:
+    def progress(done: int, of: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= _TOLD_EVERY_S:
+        if time.monotonic() - last >= _LOGGED_EVERY_S:
             last = time.monotonic()
             log.info("reading the archive", extra={"events": done, "of": of})
 
-    return told
+    return progress
 
 
 class IndexFollower:
-    """Adds what other hubs archive, and removes what they remove, in a thread of its own.
+    """Adds events that other hubs archive, and removes those that they remove, in its own thread.
 
-    An event that this hub cannot read, as another hub was told of more feature spaces, is left out.
+    It skips an event that this hub cannot read, such as one of a feature space that only another hub has.
 
     Args:
-        archive: whose changes are followed.
-        retrieval: kept equal to it.
-        after: the position from which on changes are not known yet, from `Archive.position`.
+        archive: the event store whose changes are followed.
+        retrieval: kept equal to the archive.
+        after: position after which changes are not indexed yet, from `build_index`.
     """
 
     def __init__(self, archive: EventStore, retrieval: Retrieval, after: str) -> None:
@@ -130,24 +130,24 @@ class IndexFollower:
         self._retrieval = retrieval
         self._after = after
         self._compare_at = 0.0
-        self._excess: int | None = None  # events here less those in the archive, when compared last
+        self._excess: int | None = None  # indexed minus archived events, at the last comparison
         self._lost = False  # whether changes could not be read
         self.worker = Worker("follow", self._step, failed=self._lose)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow."""
         self.worker.start()
 
     def stop(self) -> None:
-        """End after the changes in hand."""
+        """Stop after the current changes."""
         self.worker.stop()
 
     def _lose(self, error: Exception) -> None:
-        """Give up changes that cannot be read or acted on, as they would fail again."""
+        """Skip changes that cannot be read or applied, as they would fail again."""
         self._lost = self._lost or not isinstance(error, UnavailableError)
 
     def _step(self) -> float:
-        """Read some changes and act on them; the wait until the next step in seconds."""
+        """Read and apply some changes; return the wait until the next step, in seconds."""
         changes = None if self._lost else self._archive.changes(self._after, limit=_BATCH)
         if changes is None:
             log.warning("changes were missed: comparing with the whole archive")
@@ -170,7 +170,7 @@ class IndexFollower:
         return 0.0 if len(happened) == _BATCH else _EVERY_S
 
     def _compare(self) -> None:
-        """Remove what the archive has no more, if twice in a row there was as much too much here."""
+        """Remove events that the archive no longer has, if the same excess was found twice in a row."""
         self._compare_at = time.monotonic() + COMPARED_EVERY_S
         excess = len(self._retrieval) - self._archive.count()
         if excess > 0 and excess == self._excess:

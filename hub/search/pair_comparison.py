@@ -1,4 +1,4 @@
-"""Compare two recordings with a checkpoint: what a search of the hub does, for one pair and without a store."""
+"""Compare two recordings with a checkpoint, as a search of the hub does, but for one pair and without a store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Comparison:
         both: by category, the probability that both contain it, in [0, 1].
         match_probability: by category, the calibrated probability that both are this kind of sound, in [0, 1].
         same_source: the calibrated probability that both come from the same source (the same machine, dog, siren,
-            voice), in [0, 1]; None if the checkpoint knows no sources.
+            voice), in [0, 1]; None if the checkpoint does not distinguish sources.
         matrix: the presence matrix, float32 [8, 3]: P(both), P(neither), P(one) of each category.
     """
 
@@ -42,7 +42,7 @@ class Comparer:
 
     Args:
         checkpoint: the network and its calibration.
-        extractor: turns sound into the features that the network was trained on.
+        extractor: turns audio into the features that the network was trained on.
 
     Raises:
         Invalid: the extractor serves another feature space.
@@ -56,11 +56,11 @@ class Comparer:
 
     @classmethod
     def shipped(cls) -> Self:
-        """Load the network and the backbone that ship for sound, `earwitness-small`."""
+        """Load the shipped network and backbone for audio, `earwitness-small`."""
         return cls(load(default_checkpoint(EARWITNESS_SMALL.id)), load_extractor(EARWITNESS_SMALL.id, Path()))
 
     def compare(self, first: Path, second: Path) -> Comparison:
-        """Compare two recordings: wav, flac or ogg; of each the first 10 s, a shorter one is repeated.
+        """Compare the first 10 s of two recordings (wav, flac or ogg); a shorter one is repeated.
 
         Raises:
             Invalid: a file is no recording, or its sample rate is outside [1,000, 384,000] Hz.

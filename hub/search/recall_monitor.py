@@ -1,4 +1,4 @@
-"""Watching how close searches come to an exact scan: some live queries are scanned exactly when there is time."""
+"""Measure the recall of searches: scan some live queries exactly when the hub is idle."""
 
 import logging
 import queue
@@ -19,29 +19,29 @@ _PAUSE_S: Final = 0.05
 
 
 class _StoppedError(Exception):
-    """The watch was stopped in the middle of a scan."""
+    """The monitor was stopped during a scan."""
 
 
 class RecallMonitor:
-    """Scans sampled queries exactly, in a thread of its own, whenever the hub has nothing else to do.
+    """Scans sampled queries exactly, in its own thread, while the hub is idle.
 
     Args:
-        share: of the queries that is sampled, in [0, 1].
-        idle: whether there is nothing else to do.
-        told: called after each scan with the index, and how far the last match found ranked below the exact one.
+        share: share of the queries to sample, in [0, 1].
+        idle: returns whether the hub is idle.
+        measured: called after each scan with the index, and by how much the last match ranked below the exact one.
     """
 
     def __init__(
-        self, share: float, idle: Callable[[], bool], told: Callable[[MemoryIndex, float], None] = lambda *_: None
+        self, share: float, idle: Callable[[], bool], measured: Callable[[MemoryIndex, float], None] = lambda *_: None
     ) -> None:
         self._share = share
         self._idle = idle
-        self._told = told
+        self._measured = measured
         self._queue: queue.Queue[tuple[MemoryIndex, Query, list[Match]]] = queue.Queue(_WAITING)
         self.worker = Worker("recall", self._step)
 
     def sample(self, index: MemoryIndex, query: Query, matches: list[Match]) -> None:
-        """Sample a query that was answered; never waits. Without a sketch every search is exact already."""
+        """Sample an answered query without waiting. Without a sketch every search is exact already."""
         if index.scorer.sketch is not None and random.random() < self._share:  # noqa: S311 - a sample, no secret
             try:
                 self._queue.put_nowait((index, query, matches))
@@ -49,11 +49,11 @@ class RecallMonitor:
                 return
 
     def start(self) -> None:
-        """Begin to scan."""
+        """Start to scan."""
         self.worker.start()
 
     def stop(self) -> None:
-        """End, in the middle of a scan if need be."""
+        """Stop, if necessary during a scan."""
         self.worker.stop()
 
     def _step(self) -> float:
@@ -64,7 +64,7 @@ class RecallMonitor:
             return 0.0
         if best and matches:
             last = min(len(best), len(matches)) - 1
-            self._told(index, max(0.0, best[last] - matches[last].rank))
+            self._measured(index, max(0.0, best[last] - matches[last].rank))
         return 0.0
 
     def _between(self) -> None:

@@ -1,8 +1,8 @@
-"""The search backend for more events than one process holds: the Redis Query Engine (RediSearch 2).
+"""Search backend for more events than one process holds: the Redis Query Engine (RediSearch 2).
 
-Each event is one hash beside the archive. The server keeps an index over the sketches and over what filters ask for,
-and answers each search with the closest sketches; their towers come along and have the last word here. One index per
-feature space and network, so that hubs with different networks share a server.
+Each event is one hash besides the archive. The server keeps an index over the sketches and the fields of filters. It
+answers a search with the closest sketches and their towers, which this module scores exactly. There is one index per
+feature space and network, so that hubs with different networks can share a server.
 
 Decision: docs/decisions/0009. Source: https://redis.io/docs/latest/develop/ai/search-and-query/query/vector-search/.
 """
@@ -28,7 +28,7 @@ from hub.store.client import UnfitStoreError, connect, meaning
 from shared.errors import InvalidError, UnavailableError
 
 _BATCH: Final = 1_000
-"""Commands sent at once, so that neither side holds more than a few MB of them."""
+"""Commands sent at once, so that client and server hold at most a few MB of them."""
 _Command = tuple[str | bytes | int, ...]
 _SPECIAL: Final = re.compile(r"[^a-zA-Z0-9]")
 _NO_MODULE: Final = (
@@ -37,24 +37,25 @@ _NO_MODULE: Final = (
     "`search.backend = memory`."
 )
 _CLUSTER: Final = (
-    "redis.url is one node of a cluster, which the hub does not talk to: give the one address in front of all shards "
-    "(Redis Enterprise has it), or a server that is no cluster, or set `search.backend = memory`."
+    "redis.url is one node of a cluster, which the hub does not support: use the one address in front of all shards "
+    "(Redis Enterprise has it), use a server that is no cluster, or set `search.backend = memory`."
 )
-_NO_SKETCH: Final = "this checkpoint has no sketch: teach one with `earwitness-hub checkpoint train-sketch`"
+_NO_SKETCH: Final = "this checkpoint has no sketch: train one with `earwitness-hub checkpoint train-sketch`"
 
 
 class RedisSearchBackend:
-    """All events of one feature space, kept by a server with the query engine; a `Backend`.
+    """Keeps all events of one feature space on a server with the query engine; a `Backend`.
 
     Args:
-        url: as `redis.Redis.from_url` takes it; database 0.
+        url: address, as for `redis.Redis.from_url`; database 0.
         scorer: scores pairs of this space; its checkpoint has a sketch.
-        candidates: asked at each search: how many of the closest sketches are scored exactly, at least 1.
-        timeout_s: longest wait for one answer.
+        candidates: returns how many of the closest sketches a search scores exactly, at least 1.
+        timeout_s: longest wait for one answer, in seconds.
+        ca_file: certificates of the authorities that are trusted for TLS; None for the system's.
 
     Raises:
-        Invalid: no sketch, an address that is none, another database than 0, one node of a cluster, or a server
-            without the query engine.
+        Invalid: no sketch, an invalid address, another database than 0, one node of a cluster, or a server without
+            the query engine.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class RedisSearchBackend:
         self.scorer = scorer
         self._sketch = scorer.sketch
         self._candidates = candidates
-        # Longer than our own patience: past its limit (else 500 ms) the server answers "nothing", without an error.
+        # Longer than the client's timeout: past its limit (else 500 ms) the server answers "nothing", not an error.
         self._limit_ms = int(2_000 * timeout_s)
         self._name = keys.search_index(scorer.space.id, scorer.fingerprint)
         self._prefix = keys.vector(scorer.space.id, scorer.fingerprint, "")
@@ -81,7 +82,7 @@ class RedisSearchBackend:
                 self._create()
         except UnfitStoreError as error:
             raise InvalidError(str(error)) from error
-        except UnavailableError:  # a server that is away is waited for, and asked again
+        except UnavailableError:  # each later call tries again
             pass
 
     def close(self) -> None:
@@ -90,11 +91,11 @@ class RedisSearchBackend:
 
     def __len__(self) -> int:
         with self._translated():
-            told = self._redis.execute_command("FT.INFO", self._name)
-        return int(told[told.index(b"num_docs") + 1])
+            info = self._redis.execute_command("FT.INFO", self._name)
+        return int(info[info.index(b"num_docs") + 1])
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """See `Backend.known`.
+        """See `Backend.contains`.
 
         Raises:
             Unavailable: the server does not answer.
@@ -127,7 +128,7 @@ class RedisSearchBackend:
         self._pipelined(("DEL", self._prefix + event) for event in events)
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
-        """See `Backend.search`; exact among the `candidates` closest sketches, or more if more matches are wanted.
+        """See `Backend.search`; exact among the `candidates` closest sketches, or more if `k` is higher.
 
         Raises:
             Unavailable: the server does not answer, or not in time.
@@ -150,7 +151,7 @@ class RedisSearchBackend:
         return found
 
     def _command(self, query: Query, sketch: npt.NDArray[np.float32], candidates: int) -> _Command:
-        """One FT.SEARCH; excluded events may be among what it finds, so it asks for as many more."""
+        """Return an FT.SEARCH command; it asks for more results by the number of excluded events."""
         most = max(query.k, candidates) + len(query.exclusion.events)
         text = f"({_clauses(query.filter, query.exclusion)})=>[KNN {most} @sketch $q AS distance]"
         asked = ("FT.SEARCH", self._name, text, "PARAMS", 2, "q", np.asarray(sketch, dtype="<f4").tobytes())
@@ -161,7 +162,7 @@ class RedisSearchBackend:
         )
 
     def _best(self, query: Query, answers: Sequence[list[Any]]) -> list[Match]:
-        """The best of what the server found, in one or two answers, by their exact ranks."""
+        """Return the best matches of the server's one or two answers, by exact rank."""
         known: dict[str, tuple[str, str, int, bytes]] = {}
         for key, values in (pair for answer in answers for pair in zip(answer[1::2], answer[2::2], strict=True)):
             event = key.decode()[len(self._prefix) :]
@@ -188,7 +189,7 @@ class RedisSearchBackend:
         ]
 
     def _pipelined(self, commands: Iterable[_Command]) -> list[Any]:
-        """Answers of many commands, in few round trips."""
+        """Return the answers of many commands, in few round trips."""
         answers: list[Any] = []
         pipe = self._redis.pipeline(transaction=False)
         with self._translated():
@@ -199,7 +200,7 @@ class RedisSearchBackend:
             return answers + list(pipe.execute())
 
     def _create(self) -> None:
-        """Make the search index unless it is there; whoever comes second finds it made."""
+        """Create the search index unless it exists; another hub may have created it."""
         try:
             self._redis.execute_command(
                 *("FT.CREATE", self._name, "ON", "HASH", "PREFIX", 1, self._prefix, "SCHEMA"),
@@ -208,18 +209,18 @@ class RedisSearchBackend:
                 *("place", "TAG", "CASESENSITIVE", "captured", "NUMERIC", "laeq", "NUMERIC", "category", "TAG"),
             )
         except redis.ResponseError as error:
-            told = str(error).lower()
-            if "already exists" in told:
+            text = str(error).lower()
+            if "already exists" in text:
                 return
-            if "unknown command" in told:
+            if "unknown command" in text:
                 raise InvalidError(_NO_MODULE) from error
-            if "db != 0" in told:
+            if "db != 0" in text:
                 raise InvalidError("the query engine serves database 0 only: end redis.url with /0") from error
             raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the client's errors into ours; a search index that the server lost is made again."""
+        """Translate the client's errors; create a search index again that the server lost."""
         try:
             yield
         except MovedError as error:
@@ -228,20 +229,20 @@ class RedisSearchBackend:
             if _lost(error):
                 with self._translated():
                     self._create()
-                raise UnavailableError("the query engine: its search index was lost and is made again now") from error
+                raise UnavailableError("the query engine lost its search index; the hub created it again") from error
             raise meaning(error, "the query engine") from error
 
 
 def _lost(error: redis.RedisError) -> bool:
-    """Whether the server says that it has no such search index."""
-    told = str(error).lower()
-    return "no such index" in told or "unknown index name" in told
+    """Return whether the error means that the server has no such search index."""
+    text = str(error).lower()
+    return "no such index" in text or "unknown index name" in text
 
 
 def _hash(
     entry: IndexEntry, towers: npt.NDArray[np.float16], sketch: npt.NDArray[np.float32]
 ) -> Iterator[str | bytes | int]:
-    """Fields and values of an event's hash."""
+    """Yield fields and values of an event's hash."""
     yield from ("sketch", np.asarray(sketch, dtype="<f4").tobytes())
     yield from ("towers", np.asarray(towers, dtype="<f2").tobytes())
     yield from ("presence", np.asarray(entry.presence, dtype="<f4").tobytes())
@@ -251,12 +252,12 @@ def _hash(
 
 
 def _matches_nothing(wanted: Filter) -> bool:
-    """Whether a filter lets nothing pass, whatever there is."""
+    """Return whether no event can pass a filter."""
     return wanted.places == frozenset() or wanted.categories == frozenset()
 
 
 def _clauses(wanted: Filter, exclusion: Exclusion) -> str:
-    """Which events are looked at, in the engine's query language."""
+    """Return filter and exclusion in the engine's query language."""
     parts = []
     if wanted.since_ms is not None or wanted.until_ms is not None:
         since = "-inf" if wanted.since_ms is None else wanted.since_ms
@@ -275,11 +276,11 @@ def _clauses(wanted: Filter, exclusion: Exclusion) -> str:
 
 
 def _any_of(field: str, values: Sequence[str]) -> str:
-    """A clause: the tag is one of these; everything but letters and digits is escaped."""
+    """Return a clause that a tag is one of some values; escape all but letters and digits."""
     escaped = (_SPECIAL.sub(lambda found: "\\" + found[0], value) for value in values)
     return f"@{field}:{{{'|'.join(escaped)}}}"
 
 
 def _number(value: float) -> str:
-    """A number as the query language reads it: without an exponent, and exactly this float."""
+    """Format a number for the query language: without an exponent, and exactly this float."""
     return np.format_float_positional(value, trim="-")

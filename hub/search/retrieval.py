@@ -1,4 +1,4 @@
-"""Similar past events across feature spaces: one scorer and one backend per space, never compared to each other."""
+"""Find similar past events: one scorer and one backend per feature space; spaces are never compared to each other."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,12 +23,12 @@ Answered = Callable[[MemoryIndex, Query, list[Match]], None]
 
 
 class Retrieval:
-    """Finds similar past events in whichever feature space an event is.
+    """Finds similar past events in the feature space of an event.
 
     Args:
-        scorers: one per feature space.
-        backend: makes the backend of a scorer; the in-process index by default.
-        answered: told of every query that an in-process index answered.
+        scorers: one scorer per feature space.
+        backend: creates the backend of a scorer; the in-process index by default.
+        answered: called with every query that an in-process index answered.
     """
 
     def __init__(
@@ -43,29 +43,29 @@ class Retrieval:
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """Ids of the feature spaces that have a model."""
+        """Return the ids of the feature spaces that have a model."""
         return tuple(self._scorers)
 
     @property
     def scorers(self) -> tuple[Scorer, ...]:
-        """The models, one per feature space."""
+        """Return the scorers, one per feature space."""
         return tuple(self._scorers.values())
 
     @property
     def indexes(self) -> tuple[MemoryIndex, ...]:
-        """The backends that are in this process, and so must be filled at the start and follow the archive."""
+        """Return the in-process backends; they must be filled at the start and follow the archive."""
         return tuple(backend for backend in self._backends.values() if isinstance(backend, MemoryIndex))
 
     @property
     def is_remote(self) -> bool:
-        """Whether the events are kept outside this process, where all hubs find them."""
+        """Return whether a server outside this process keeps the events, for all hubs."""
         return not self.indexes
 
     def __len__(self) -> int:
         return sum(len(backend) for backend in self._backends.values())
 
     def embed(self, space: str, features: Features) -> npt.NDArray[np.float32]:
-        """Tower output float32 [steps, width] of one clip's features, uint8 [frames, dimension].
+        """Compute the towers, float32 [steps, width], of one clip's features, uint8 [frames, dimension].
 
         Raises:
             Invalid: no model for this space, or features of another shape.
@@ -74,7 +74,7 @@ class Retrieval:
         return towers
 
     def embed_all(self, space: str, features: Features) -> npt.NDArray[np.float32]:
-        """Tower output float32 [n, steps, width] of clips' features, uint8 [n, frames, dimension].
+        """Compute the towers, float32 [n, steps, width], of clips' features, uint8 [n, frames, dimension].
 
         Raises:
             Invalid: no model for this space, or features of another shape.
@@ -83,7 +83,7 @@ class Retrieval:
         return towers
 
     def presence_all(self, space: str, towers: Towers) -> list[tuple[float, ...]]:
-        """Probability of each category in each clip, as of `Scorer.presence`.
+        """Return the probability of each category in each clip; see `Scorer.presence`.
 
         Raises:
             Unsupported: no model for this space.
@@ -91,25 +91,25 @@ class Retrieval:
         return [tuple(float(p) for p in row) for row in self._scorer(space).presence(towers)]
 
     def known(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events can be found."""
+        """Return for each event whether it is indexed."""
         answers = [backend.contains(events) for backend in self._backends.values()]
         return [any(each) for each in zip(*answers, strict=True)]
 
     def ids(self) -> Iterator[str]:
-        """All events that are kept in this process."""
+        """Iterate over the ids of all events that this process keeps."""
         for index in self.indexes:
             yield from itertools.chain.from_iterable(index.ids())
 
     def add_all(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> None:
-        """Make events findable, given their towers [steps, width]; one that is there already changes nothing."""
+        """Index events with their towers [steps, width]; an event that is already indexed changes nothing."""
         for space, rows in by_space(events).items():
             self._backends[space].add([entry_of(events[i]) for i in rows], np.stack([towers[i] for i in rows]))
 
     def load(self, events: Sequence[StoredEvent]) -> int:
-        """Make archived events findable, a batch at a time.
+        """Index a batch of archived events.
 
         Returns:
-            How many could not be, for want of a model of their space.
+            Number of events that were not indexed, as their feature space has no model.
         """
         left_out = 0
         for space, rows in by_space(events).items():
@@ -121,7 +121,7 @@ class Retrieval:
         return left_out
 
     def embeddings_to_store(self, space: str, towers: Towers) -> StoredEmbeddings | None:
-        """The towers, float [steps, width], of one event as they are archived; None if they are not worth their room.
+        """Return one event's towers, float [steps, width], as archived; None if they are too large to be archived.
 
         Raises:
             Unsupported: no model for this space.
@@ -134,7 +134,7 @@ class Retrieval:
         )
 
     def _archived(self, scorer: Scorer, events: Sequence[StoredEvent]) -> npt.NDArray[np.float16]:
-        """Towers float16 [n, steps, width] of archived events; what this network did not leave there is computed."""
+        """Return towers, float16 [n, steps, width], of archived events; compute those that are not stored."""
         made = np.empty((len(events), *scorer.tower_shape), dtype=np.float16)
         missing = []
         for number, event in enumerate(events):
@@ -150,13 +150,13 @@ class Retrieval:
         return made
 
     def remove(self, events: Iterable[str]) -> None:
-        """Forget events."""
+        """Remove events from the index."""
         ids = list(events)
         for backend in self._backends.values():
             backend.remove(ids)
 
     def search_all(self, requests: Sequence[tuple[str, Query]]) -> list[list[Match]]:
-        """The most similar events of each query in its feature space, best first.
+        """Return the most similar events of each query in its feature space, best first.
 
         Raises:
             Unsupported: no model for a space, or a search by source where the model has no identity.
@@ -176,11 +176,11 @@ class Retrieval:
         return answers
 
     def match_probability(self, space: str, matches: Sequence[Match], min_shared: float = 0.0) -> Likeness:
-        """Probability that a query of this space and each of its matches are the same kind of sound.
+        """Return the probability that a query of this space and each of its matches are the same kind of sound.
 
         Args:
             space: id of the feature space.
-            matches: n of them.
+            matches: n matches.
             min_shared: lowest P(both) of a category that counts as shared.
 
         Returns:
@@ -195,11 +195,11 @@ class Retrieval:
         return np.where(matrices[:, :, BOTH] >= min_shared, match_probability, np.float32(0.0))
 
     def identity(self, space: str, towers: Towers) -> npt.NDArray[np.float32]:
-        """The identities of clips, as of `Scorer.identity`: float32 [n, values], of length 1.
+        """Return the identities of clips, float32 [n, values], of length 1; see `Scorer.identity`.
 
         Args:
             space: id of the feature space.
-            towers: float [n, steps, width], as of `embed_all`; n may be 0.
+            towers: float [n, steps, width], from `embed_all`; n may be 0.
 
         Raises:
             Unsupported: no model for this space.
@@ -207,7 +207,7 @@ class Retrieval:
         return self._scorer(space).identity(towers)
 
     def identities(self, events: Sequence[StoredEvent]) -> npt.NDArray[np.float32]:
-        """The identities of archived events of one feature space: float32 [n, values], of length 1; n is not 0.
+        """Return the identities of n > 0 archived events of one feature space: float32 [n, values], of length 1.
 
         Raises:
             Unsupported: no model for this space.
@@ -216,7 +216,7 @@ class Retrieval:
         return scorer.identity(self._archived(scorer, events))
 
     def same_source(self, space: str, matches: Sequence[Match]) -> npt.NDArray[np.float32]:
-        """Probability that a query of this space and each of its matches come from the same source.
+        """Return the probability that a query of this space and each of its matches come from the same source.
 
         Returns:
             float32 [n], in [0, 1]; 0 if the model has no identity.
@@ -228,7 +228,7 @@ class Retrieval:
         return self._scorer(space).same_source(cosines)
 
     def same_sources(self, space: str, matches: Sequence[Match]) -> list[float | None]:
-        """`same_source` as it is told to others: None each if the model has no identity.
+        """Return `same_source` as a list, of None if the model has no identity.
 
         Raises:
             Unsupported: no model for this space.
@@ -238,11 +238,11 @@ class Retrieval:
         return [float(p) for p in self.same_source(space, matches)]
 
     def knows_sources(self, space: str) -> bool:
-        """Whether the model of this space, if there is one, has an identity."""
+        """Return whether this space has a model with an identity."""
         return space in self._scorers and self._scorers[space].identities.known
 
     def compare(self, event: StoredEvent, others: Sequence[StoredEvent]) -> list[Match]:
-        """An event and each of some others of its feature space, in their order, scored exactly.
+        """Score an event exactly with each of some others of its feature space, in their order.
 
         Raises:
             Invalid: no model for its space.
@@ -269,7 +269,7 @@ class Retrieval:
         ]
 
     def attention(self, event: StoredEvent, other: StoredEvent) -> npt.NDArray[np.float32]:
-        """How much each time step of an event weighs in each category, paired with another: float32 [steps, 8].
+        """Return the weight of each time step of an event in each category, paired with another: float32 [steps, 8].
 
         Raises:
             Invalid: no model for its space.
@@ -277,7 +277,7 @@ class Retrieval:
         return self._scorer(event.space).attention(event.features, other.features)
 
     def similar(self, event: StoredEvent, k: int, exclusion: Exclusion, by: By = By.BOTH) -> list[Match]:
-        """The k events most similar to an archived one.
+        """Return the k events most similar to an archived one.
 
         Raises:
             Invalid: no model for its space.
@@ -290,14 +290,14 @@ class Retrieval:
             return self._scorers[space]
         except KeyError:
             raise UnsupportedError(
-                f"no model for feature space {space!r}; there is one for {list(self._scorers)}"
+                f"no model for feature space {space!r}; this hub has models for {list(self._scorers)}"
             ) from None
 
 
 def exclude_recent_from_sensor(
     events: Iterable[str], place: str, captured_at: datetime, within_s: float
 ) -> Exclusion:
-    """Bar some events, the query among them, and its own sensor's clips within some seconds of it."""
+    """Exclude some events, such as the query, and the clips of its sensor within some seconds of it."""
     return Exclusion(
         events=frozenset(events),
         place=place,

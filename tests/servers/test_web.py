@@ -167,7 +167,7 @@ def test_a_verdict_is_kept_and_moves_the_threshold(api: httpx.Client) -> None:
     assert given["verdict"]["author"] == "Ada"
     thresholds = {t["category"]: t for t in got(api, f"/sites/{alert['site']}/thresholds")["thresholds"]}
     own = thresholds[alert["categories"][0]]
-    assert own["value"] == pytest.approx(given["after"])
+    assert own["value"] == pytest.approx(given["threshold_after"])
     assert own["verdicts"] == 1 + len(alert["matches"])
     assert got(api, f"/alerts/{alert['event']}/feedback")["feedback"]
     listed = everything(api, "/feedback", "feedback", limit=2)

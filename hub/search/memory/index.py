@@ -1,7 +1,7 @@
-"""The in-process index of one feature space: every archived event, found by sketch and scored exactly.
+"""In-process index of one feature space: all archived events, found by sketch and scored exactly.
 
-Writers append rows or mark them as gone, under a lock that is held for moments; a search works without it on the rows
-that were there when it began.
+Writers append rows or mark them as deleted, under a lock that they hold briefly. A search needs no lock: it works on
+the rows that existed when it began.
 """
 
 import threading
@@ -19,22 +19,22 @@ from hub.search.memory.sketch_products import columns, kept
 from hub.search.scoring.scorer import Scorer
 
 _SHIFT: Final = 17
-"""An event's position is its chunk's number shifted by so many bits, plus its row."""
+"""Bits of the row in an event's position; the higher bits hold the number of its chunk."""
 _PAGE: Final = 100_000
 _SOME: Final = 1_000
-"""Rows that may be gone of any chunk before it is packed."""
+"""Deleted rows that any chunk may have before it is compacted."""
 
 
 class MemoryIndex:
-    """All events of one feature space; a `Backend`.
+    """Keeps all events of one feature space in memory; a `Backend`.
 
     Args:
         scorer: scores pairs of this space.
-        reach: makes what tells how many candidates a search scores.
+        reach: creates the tuner of the number of candidates; by default one that starts at the scorer's candidates.
 
     Attributes:
         scorer: scores pairs of this space.
-        reaches: how many candidates a search scores, for each thing to search by.
+        reaches: the tuner of each criterion of a ranking.
     """
 
     def __init__(self, scorer: Scorer, reach: Callable[[], CandidateTuner] | None = None) -> None:
@@ -52,11 +52,11 @@ class MemoryIndex:
         return len(self._where)
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events are there."""
+        """Return for each event whether it is indexed."""
         return [event in self._where for event in events]
 
     def ids(self) -> Iterator[list[str]]:
-        """All events, in pages."""
+        """Yield the ids of all events, in pages."""
         with self._lock:
             everything = list(self._where)
         for start in range(0, len(everything), _PAGE):
@@ -81,7 +81,7 @@ class MemoryIndex:
                     self._where[entry.event] = (number << _SHIFT) | row
 
     def remove(self, events: Iterable[str]) -> None:
-        """See `Backend.remove`; a chunk is packed once most of it is gone."""
+        """See `Backend.remove`; a chunk is compacted once most of its rows are deleted."""
         with self._lock:
             for event in events:
                 position = self._where.pop(event, None)
@@ -101,15 +101,15 @@ class MemoryIndex:
         return [found[row] for row in range(len(queries))]
 
     def exact(self, query: Query) -> list[Match]:
-        """The best of one query, all events ranked."""
+        """Return the best matches of one query; rank all events."""
         return self.view().exact(self.scorer, query)
 
     def measure(self, query: Query, between: Callable[[], None] = lambda: None) -> list[float]:
-        """Scan all events for one query, to learn how many candidates find its ten best.
+        """Scan all events for one query, to measure how many candidates find its ten best.
 
         Args:
-            query: what is sought.
-            between: called between two blocks of events; may wait, or raise to give up.
+            query: the query.
+            between: called between two blocks of events; may wait, or raise to stop the scan.
 
         Returns:
             Ranks of the exact ten best, the best first.
@@ -117,7 +117,7 @@ class MemoryIndex:
         return self.measure_all([query], between)[0]
 
     def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
-        """`measure` for many queries, all by the same, in one scan."""
+        """Measure many queries with the same criterion in one scan; see `measure`."""
         view = self.view()
         if not view.chunks:
             return [[] for _ in queries]
@@ -128,7 +128,7 @@ class MemoryIndex:
         return [ranks for _, ranks in measured]
 
     def view(self) -> IndexReader:
-        """The index as it is now."""
+        """Return a reader of the index in its current state."""
         with self._lock:
             chunks = [(chunk, len(chunk.events)) for chunk in self._chunks.values()]
         return IndexReader(
@@ -136,21 +136,21 @@ class MemoryIndex:
         )
 
     def chunks(self) -> dict[int, tuple[Segment, int]]:
-        """Chunks by number, each with the rows it has now; for snapshots."""
+        """Return the chunks by number, each with its current number of rows; for snapshots."""
         with self._lock:
             return {number: (chunk, len(chunk.events)) for number, chunk in self._chunks.items()}
 
     def names(self) -> list[str]:
-        """`site/sensor` of each place code."""
+        """Return the `site/sensor` of each place code."""
         with self._lock:
             return list(self._names)
 
     def load_segment(self, number: int, chunk: Segment, names: Sequence[str]) -> None:
-        """Take in a chunk from a snapshot; of events that are there already the first stays.
+        """Add a chunk from a snapshot; its events that are already indexed are skipped.
 
         Args:
-            number: its number; larger than those adopted before.
-            chunk: filled.
+            number: number of the chunk, larger than those added before.
+            chunk: the filled chunk.
             names: `site/sensor` of its place codes.
         """
         with self._lock:
@@ -181,7 +181,7 @@ class MemoryIndex:
         return code
 
     def _open_chunk(self) -> tuple[int, Segment]:
-        """The last chunk, or a new one if it is full."""
+        """Return the last chunk, or a new one if it is full."""
         if self._chunks:
             number = next(reversed(self._chunks))
             if self._chunks[number].free_rows:
@@ -191,7 +191,7 @@ class MemoryIndex:
         return number, self._chunks[number]
 
     def _compact(self, number: int) -> None:
-        """Move what is left of a chunk into a new one; searches under way keep the old."""
+        """Copy the remaining rows of a chunk into a new one; running searches keep the old one."""
         old = self._chunks.pop(number)
         rows = [row for row in range(len(old.events)) if not old.deleted[row]]
         if not rows:

@@ -1,7 +1,7 @@
-"""Snapshots of the in-process index: a file per chunk, so that a start does not compute everything anew.
+"""Snapshots of the in-process index: a file per chunk, so that a start does not compute everything again.
 
-A chunk that is full never changes but for rows that go, and those the archive tells at the start; so only chunks that
-are new or grew are written. A file that cannot be read is left out with a warning: its events come from the archive.
+In a full chunk only deletions change, and a start takes those from the archive. So only new and grown chunks are
+written. A file that cannot be read is skipped with a warning: its events come from the archive.
 """
 
 import json
@@ -28,11 +28,11 @@ _KEY: Final = "earwitness"
 
 
 class IndexSnapshot:
-    """The snapshot of one index.
+    """Saves and loads the snapshot of one index.
 
     Args:
-        folder: where snapshots are; each feature space and network has a folder of its own in it.
-        index: what is saved and loaded.
+        folder: folder of the snapshots; each feature space and network has a subfolder.
+        index: the index to save and load.
     """
 
     def __init__(self, folder: Path, index: MemoryIndex) -> None:
@@ -42,13 +42,13 @@ class IndexSnapshot:
         self._written: dict[int, int] = {}
 
     def save(self) -> int:
-        """Write what is new since the last time.
+        """Write the chunks that changed since the last call.
 
         Returns:
-            How many files were written.
+            Number of written files.
 
         Raises:
-            Unavailable: a file cannot be written; what was there before stays.
+            Unavailable: a file cannot be written; existing files stay.
         """
         chunks = self._index.chunks()
         names = self._index.names()
@@ -67,25 +67,25 @@ class IndexSnapshot:
             raise UnavailableError(f"cannot write the snapshot in {self.folder}: {error}") from error
         return written
 
-    def load(self, told: Callable[[int, int], None] = lambda *_: None) -> int:
-        """Fill the index from the files that are there.
+    def load(self, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+        """Fill the index from the existing files.
 
         Args:
-            told: called with (files read, of how many).
+            progress: called with (files read, files in total).
 
         Returns:
-            Events loaded.
+            Number of loaded events.
         """
         paths = sorted(self.folder.glob("chunk-*.safetensors"), key=_number)
         for done, path in enumerate(paths, 1):
             try:
                 chunk, names = self._read(path)
             except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-                log.warning("snapshot file left out", extra={"path": str(path), "reason": str(error)})
+                log.warning("snapshot file skipped", extra={"path": str(path), "reason": str(error)})
                 continue
             self._index.load_segment(_number(path), chunk, names)
             self._written[_number(path)] = len(chunk.events)
-            told(done, len(paths))
+            progress(done, len(paths))
         return len(self._index)
 
     def _write(self, number: int, chunk: Segment, count: int, names: list[str]) -> None:
@@ -103,7 +103,7 @@ class IndexSnapshot:
             document = json.loads((file.metadata() or {})[_KEY])
             count = int(document["rows"])
             if document["format"] != _FORMAT or document["fingerprint"] != scorer.fingerprint or count > ROWS:
-                raise ValueError("it is of another network or program")
+                raise ValueError("the file is of another network or program version")
             chunk = empty(scorer.tower_shape, columns(scorer.sketch))
             for name in _COLUMNS:
                 getattr(chunk, name)[:count] = file.get_tensor(name).numpy()
@@ -113,9 +113,9 @@ class IndexSnapshot:
         if len(events) != count or len(set(events)) != count:
             raise ValueError(f"{len(events)} events for {count} rows")
         if not np.all(chunk.place[:count] < len(document["places"])):
-            raise ValueError("a row of an unknown place")
+            raise ValueError("a row has an unknown place")
         if [own.dtype for own in sketches] != [own.dtype for own in chunk.sketches]:
-            sketches = kept(scorer.sketch, chunk.towers[:count])  # of another program or processor
+            sketches = kept(scorer.sketch, chunk.towers[:count])  # of another version or processor
         for target, own in zip(chunk.sketches, sketches, strict=True):
             target[:count] = own
         chunk.note_times(0, count)
@@ -124,7 +124,7 @@ class IndexSnapshot:
 
 
 def _sketch(part: int) -> str:
-    """Name of the column of a part of the sketch."""
+    """Return the name of the column of a part of the sketch."""
     return f"sketch-{part}"
 
 

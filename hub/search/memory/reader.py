@@ -1,7 +1,7 @@
-"""The index as one search sees it: what was there when the search began.
+"""State of the index that one search sees: the rows that existed when the search began.
 
-A search looks at all sketches, keeps the `candidates` closest in one pass, and scores those exactly. An exact scan
-ranks every event, and scores exactly again whatever may be among the best.
+A search compares all sketches in one pass, keeps the `candidates` closest, and scores those exactly. An exact scan
+ranks all events quickly, then scores exactly all that may be among the best.
 """
 
 import itertools
@@ -23,26 +23,26 @@ from hub.search.scoring.scorer import Probabilities, Scorer
 from hub.search.scoring.top_k import best_of_each
 
 _GATHERED: Final = 4_000_000
-"""Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
+"""Most bytes of towers gathered at once for several queries, so that they stay in the processor's caches."""
 _Row = tuple[int, int, int, float, float, float, float, Probabilities]
-"""Chunk, row in it, when it was captured, level, rank, rank by kind, cosine of identities, and presence matrix."""
+"""Chunk, row in it, time of capture, level, rank, rank by kind, cosine of identities, and presence matrix."""
 
 _TOGETHER: Final = 64
 """Most queries of one scan of sketches."""
 
 _SCAN: Final = 2_048
-"""Events ranked at once by an exact scan: between two such blocks it can be paused."""
+"""Events ranked at once by an exact scan; the scan can pause between two such blocks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexReader:
-    """Some chunks, and how many rows of each.
+    """Searches chunks, each up to a number of rows.
 
     Attributes:
-        chunks: each with the rows it had.
+        chunks: the chunks, each with its number of rows.
         places: code of each `site/sensor`.
         names: `site/sensor` of each code.
-        where: chunk and row of an event, None if it is not there.
+        where: returns chunk and row of an event; None if it is not indexed.
     """
 
     chunks: Sequence[tuple[Segment, int]]
@@ -54,14 +54,14 @@ class IndexReader:
         return sum(count for _, count in self.chunks)
 
     def search(self, scorer: Scorer, queries: Sequence[Query], candidates: int) -> list[list[Match]]:
-        """The best of each query: of its `candidates` closest sketches, scored exactly.
+        """Return the best matches of each query: score its `candidates` closest sketches exactly.
 
-        Without a sketch, or with no more events than candidates, everything is scored.
+        Without a sketch, or with at most `candidates` events, all events are scored.
 
         Args:
-            scorer: scores.
-            queries: at least one, all by the same.
-            candidates: at least 1.
+            scorer: scores pairs.
+            queries: at least one query, all with the same criterion.
+            candidates: number of candidates, at least 1.
         """
         if scorer.sketch is None or len(self) <= candidates:
             return [self.exact(scorer, query) for query in queries]
@@ -75,18 +75,18 @@ class IndexReader:
         return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
-        """The best of one query among all events.
+        """Return the best matches of one query among all events.
 
         Args:
-            scorer: scores.
-            query: what is sought.
+            scorer: scores pairs.
+            query: the query.
             between: called between two blocks of events.
         """
         near = self._near(scorer, [query], query.k, 2 * scorer.tolerance_of(query.by), between)
         return self.matches(scorer, [query], near)[0]
 
     def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
-        """The best of some rows of each query, scored exactly; of equals the newest first."""
+        """Return the best of some rows of each query, scored exactly; of equals the newest first."""
         made: list[list[Match]] = []
         for alike, part in itertools.groupby(zip(queries, rows, strict=True), key=lambda pair: len(pair[1])):
             pairs = list(part)
@@ -98,11 +98,11 @@ class IndexReader:
 
     @property
     def _bytes(self) -> int:
-        """Of one event's towers."""
+        """Return the size of one event's towers, in bytes."""
         return int(self.chunks[0][0].towers[0].nbytes)
 
     def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Rows) -> list[list[Match]]:
-        """`matches` of rows int64 [q, n]."""
+        """Return the matches of rows int64 [q, n]; see `matches`."""
         if not rows.size:
             return [[] for _ in queries]
         which, inner = self._located(rows)
@@ -120,7 +120,7 @@ class IndexReader:
         for number, row, captured, level, rank, kind, cosine, matrix in rows:
             chunk = self.chunks[number][0]
             event = chunk.events[row]
-            if event not in query.exclusion.events:  # else its chunk was packed after this view was taken
+            if event not in query.exclusion.events:  # else its chunk was compacted after this reader was created
                 place = self.names[chunk.place[row]]
                 made.append(Match(event, place, captured, level, rank, matrix, cosine, kind))
         return made[: query.k]
@@ -128,7 +128,7 @@ class IndexReader:
     def measured(
         self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
     ) -> list[tuple[Rows, list[float]]]:
-        """Where the sketch places the exact ten best among all events, of each query; all by the same.
+        """Return the sketch's positions of each query's exact ten best; all queries have the same criterion.
 
         Returns:
             Positions int64 [10], from 0, ascending, of the first ten that rank at most `TOLERANCE` below the exact
@@ -158,7 +158,7 @@ class IndexReader:
     def _near(
         self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
     ) -> list[Rows]:
-        """Rows whose quick rank is at most a margin below the k-th best, of each query."""
+        """Return the rows of each query whose quick rank is at most a margin below the k-th best."""
         near, first = [_TopK(k, margin) for _ in queries], 0
         barred = self._excluded_rows(queries)
         for number, (chunk, count) in enumerate(self.chunks):
@@ -177,7 +177,7 @@ class IndexReader:
         return [kept.rows() for kept in near]
 
     def _excluded_rows(self, queries: Sequence[Query]) -> list[list[Rows]]:
-        """Rows that are gone, excluded or filtered out, of each query and chunk."""
+        """Return the deleted, excluded or filtered-out rows of each query and chunk."""
         excluded = {event for query in queries for event in query.exclusion.events}
         found = {event: place for event in excluded if (place := self.where(event)) is not None}
         return [self._barred_of(query, found) for query in queries]
@@ -205,7 +205,7 @@ class IndexReader:
         return barred
 
     def _filtered_out(self, chunk: Segment, count: int, wanted: Filter) -> npt.NDArray[np.bool_]:
-        """Rows that a filter leaves out: bool [count]."""
+        """Return the mask of rows that do not pass a filter: bool [count]."""
         out = np.zeros(count, dtype=np.bool_)
         if wanted.since_ms is not None:
             out |= chunk.captured_ms[:count] < wanted.since_ms
@@ -221,13 +221,13 @@ class IndexReader:
         return out
 
     def _located(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Number of the chunk, and row in it, of each of some rows."""
+        """Return the number of the chunk and the row in it of each row."""
         starts = np.cumsum([0, *(count for _, count in self.chunks)])
         which = np.searchsorted(starts, rows, side="right") - 1
         return which, rows - starts[which]
 
     def _gathered(self, which: Rows, inner: Rows) -> tuple[npt.NDArray[np.float16], Rows]:
-        """Towers float16 [..., steps, width] and times of capture int64 [...] at these chunks and rows in them."""
+        """Return towers float16 [..., steps, width] and times of capture int64 [...] of rows in chunks."""
         towers = np.empty((*which.shape, *self.chunks[0][0].towers.shape[1:]), dtype=np.float16)
         captured = np.empty(which.shape, dtype=np.int64)
         for number in np.unique(which):
@@ -238,17 +238,17 @@ class IndexReader:
 
 
 def one_by(queries: Sequence[Query]) -> By:
-    """What some queries are ranked by, at least one, all by the same."""
+    """Return the criterion of one or more queries, which all have the same."""
     (by,) = {query.by for query in queries}
     return by
 
 
 class _TopK:
-    """The rows with the highest scores of a stream of blocks, in one pass.
+    """Keeps the rows with the highest scores of a stream of blocks, in one pass.
 
     Args:
-        count: how many are kept at least.
-        margin: also kept is what lies at most so far below the last of them.
+        count: number of highest rows to keep.
+        margin: rows at most this far below the last of them are kept too.
     """
 
     def __init__(self, count: int, margin: float) -> None:
@@ -259,7 +259,7 @@ class _TopK:
         self._least = float(np.finfo(np.float32).min)
 
     def offer(self, scores: npt.NDArray[np.float32], first: int) -> None:
-        """Take in one block, whose first row has the number `first`; rows that score -inf are left out."""
+        """Add one block, whose first row has the number `first`; skip rows that score -inf."""
         new = np.flatnonzero(scores >= self._least)
         self._scores = np.concatenate([self._scores, scores[new]])
         self._rows = np.concatenate([self._rows, new + first])
@@ -267,7 +267,7 @@ class _TopK:
             self._cut()
 
     def rows(self) -> Rows:
-        """The rows kept."""
+        """Return the kept rows."""
         self._cut()
         return self._rows
 

@@ -1,7 +1,7 @@
-"""Up to 65,536 events of the in-process index, column by column.
+"""A chunk of at most 65,536 events of the in-process index, by column.
 
-Rows are only appended or marked as gone, so that a search works on the rows that were there when it began. Memory is
-taken by the system as rows fill it, not when a chunk is made.
+Rows are only appended or marked as deleted, so that a search can work on the rows that existed when it began. The
+system allocates memory as rows fill it, not when the chunk is created.
 """
 
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ class Segment:
 
     Attributes:
         towers: float16 [ROWS, steps, width].
-        sketches: of each part of the sketch [ROWS, width], as of `hub.search.memory.sketch_products`; none without a
-        sketch. captured_ms: int64 [ROWS].
+        sketches: each part of the sketch, [ROWS, width], as of `hub.search.memory.sketch_products`; none without one.
+        captured_ms: int64 [ROWS].
         place: int32 [ROWS], a code of the index.
         laeq: float32 [ROWS].
         present: uint8 [ROWS], one bit per category.
-        gone: bool [ROWS].
-        events: ids of the rows filled so far.
-        lost: how many of them are gone.
-        first_ms: no row was captured before.
-        last_ms: no row was captured after.
+        deleted: bool [ROWS].
+        events: ids of the filled rows.
+        deleted_count: number of deleted rows.
+        first_ms: earliest time of capture.
+        last_ms: latest time of capture.
     """
 
     towers: npt.NDArray[np.float16]
@@ -53,13 +53,13 @@ class Segment:
 
     @property
     def free_rows(self) -> int:
-        """Rows that are still free."""
+        """Return the number of free rows."""
         return ROWS - len(self.events)
 
     def append(
         self, entries: Sequence[IndexEntry], places: Sequence[int], towers: Towers, sketches: Sequence[Tensor]
     ) -> None:
-        """Fill the next rows; there must be room for them."""
+        """Fill the next rows; at most `free_rows`."""
         first, end = len(self.events), len(self.events) + len(entries)
         self.towers[first:end] = towers
         for own, made in zip(self.sketches, sketches, strict=True):
@@ -73,20 +73,20 @@ class Segment:
         self.events.extend(entry.event for entry in entries)
 
     def note_times(self, first: int, end: int) -> None:
-        """Widen the times of capture by those of rows just filled."""
+        """Extend `first_ms` and `last_ms` by the rows just filled."""
         if end > first:
             times = self.captured_ms[first:end]
             self.first_ms = min(self.first_ms, int(times.min()))
             self.last_ms = max(self.last_ms, int(times.max()))
 
     def mark_deleted(self, row: int) -> None:
-        """Mark a row as gone."""
+        """Mark a row as deleted."""
         self.deleted[row] = True
         self.deleted_count += 1
 
 
 def empty(tower_shape: tuple[int, int], sketch: Sequence[tuple[int, torch.dtype]]) -> Segment:
-    """A chunk without rows; of each part of the sketch its width and its dtype are given."""
+    """Return a chunk without rows; `sketch` gives width and dtype of each part of the sketch."""
     return Segment(
         towers=np.empty((ROWS, *tower_shape), dtype=np.float16),
         sketches=[torch.empty(ROWS, width, dtype=dtype) for width, dtype in sketch],

@@ -1,7 +1,7 @@
-"""Sketches as the in-process index keeps them, and the inner products of some queries with all of them.
+"""Sketches of the in-process index, and the inner products of queries with all of them.
 
-Where the processor multiplies bytes, a part whose limits are known is kept in bytes: a quarter of what float32 takes,
-and so a quarter of the time, since a scan reads all of it. Else a part is kept in the processor's best dtype.
+Where the processor multiplies bytes, a part with known limits is kept in bytes: a quarter of the memory of float32,
+and a quarter of the time, since a scan reads all of it. Otherwise a part is kept in the processor's best dtype.
 """
 
 from typing import Final
@@ -17,9 +17,9 @@ from hub.search.memory.segment import Segment
 from hub.search.scoring.sketches import Part, Sketch
 
 _ROWS: Final = 4_096
-"""Products are taken of so many rows or a multiple, for the reason of `round_up`."""
+"""Products are computed for multiples of this many rows, as are those of `next_power_of_two`."""
 _RESULTS: Final = 1_048_576
-"""Results made at once (4 MB), so that they stay in the processor's caches: each call of a product costs 40 us."""
+"""Results computed at once (4 MB), so that they stay in the processor's caches; each call costs 40 us."""
 _MIDDLE: Final = 128
 """The byte that stands for 0."""
 _STEPS: Final = 127
@@ -27,22 +27,22 @@ _STEPS: Final = 127
 
 
 def columns(sketch: Sketch | None) -> list[tuple[int, torch.dtype]]:
-    """Width and dtype of what is kept of each part; none without a sketch."""
+    """Return width and dtype of each kept part; none without a sketch."""
     return [] if sketch is None else [(part.width, _dtype(part)) for part in sketch.parts]
 
 
 def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
-    """What is kept of events, float [n, steps, width]: of each part [n, width], as of `columns`."""
+    """Encode events, float [n, steps, width]: each part as [n, width], with the dtypes of `columns`."""
     return [] if sketch is None else [_encoded(part, towers) for part in sketch.parts]
 
 
 class Products:
-    """The ranks of some queries and events as sketches imitate them, off by a constant of each query.
+    """Approximates the ranks of queries and events by sketches, up to a constant of each query.
 
     Args:
-        sketch: of queries and events.
-        towers: of the queries, float [q, steps, width], q at least 1; as many as a scan can keep in the caches.
-        by: what events are ranked by.
+        sketch: sketch of queries and events.
+        towers: towers of the queries, float [q, steps, width], q at least 1; as many as fit into the caches.
+        by: criterion of the ranking.
     """
 
     def __init__(self, sketch: Sketch, towers: Towers, by: By) -> None:
@@ -53,7 +53,7 @@ class Products:
         self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
 
     def __call__(self, chunk: Segment, count: int) -> Tensor:
-        """Of the first `count` rows of a chunk: floating [count, q]."""
+        """Return the products of the first `count` rows of a chunk: floating [count, q]."""
         rows = -(-count // _ROWS) * _ROWS
         at_once = max(_ROWS, _RESULTS // next_power_of_two(self._count) // _ROWS * _ROWS)
         made = torch.empty(rows, next_power_of_two(self._count))
@@ -70,7 +70,7 @@ class Products:
 
 
 class _Factor:
-    """The product of one part of events with queries."""
+    """Multiplies one part of events with queries."""
 
     def __init__(self, part: Part, number: int, towers: Towers, factor: float) -> None:
         queries = factor * torch.from_numpy(part.of_queries(towers))
@@ -84,7 +84,7 @@ class _Factor:
             self._queries = queries.to(_dtype(part))
 
     def __call__(self, chunk: Segment, start: int, end: int, floor: float | None = None) -> Tensor:
-        """Of some rows: floating [end - start, at least q]; with a floor, how far above that, 0 where below."""
+        """Return products of rows, floating [end - start, at least q]; with a floor, max(0, product - floor)."""
         rows = chunk.sketches[self._number][start:end]
         if self._bytes:
             return product(rows, self._packed, above=None if floor is None else self._zero + floor)
@@ -106,5 +106,5 @@ def _encoded(part: Part, towers: Towers) -> Tensor:
 
 
 def _steps(part: Part) -> Tensor:
-    """How much a byte more is, of each value: float32 [width]."""
+    """Return the value of one step of a byte, for each value: float32 [width]."""
     return torch.from_numpy(np.asarray(part.limits, dtype=np.float32)) / _STEPS

@@ -1,6 +1,6 @@
-"""The rows whose sketches come closest to those of some queries, in one pass over all chunks.
+"""Find the rows whose sketches are closest to those of queries, in one pass over all chunks.
 
-Most rows are never looked at one by one: a group whose best is too low is left out as a whole.
+Most rows are never compared one by one: a group whose best product is too low is skipped as a whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,10 +14,10 @@ from torch import Tensor
 from hub.search.memory.segment import Rows, Segment
 
 _GROUP: Final = 16
-"""Rows whose best stands for them all."""
+"""Rows of a group, which is represented by its best product."""
 
 _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
-"""Queries, rows and products, of as many pairs as there are."""
+"""Queries, rows and products of pairs, each [pairs]."""
 
 
 def top_candidates(
@@ -26,17 +26,17 @@ def top_candidates(
     barred: Sequence[Sequence[Rows]],
     count: int,
 ) -> list[Rows]:
-    """The `count` rows of each query with the highest inner products.
+    """Return the `count` rows of each query with the highest inner products.
 
     Args:
-        products: of q queries and the first n rows of a chunk, floating [n, q].
-        chunks: each with the number of its rows that are looked at.
-        barred: of each of q queries, for each chunk, rows that are left out.
-        count: at least 1.
+        products: returns the products of q queries and the first n rows of a chunk, floating [n, q].
+        chunks: the chunks, each with its number of rows.
+        barred: for each of q queries and each chunk, the rows to skip.
+        count: number of rows, at least 1.
 
     Returns:
-        Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
-        highest product first, of equals the first row.
+        For each query int64 [count], or fewer if there are fewer: rows numbered through all chunks; the highest
+        product first, of equals the first row.
     """
     asked = len(barred)
     least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
@@ -50,7 +50,7 @@ def top_candidates(
         parts = scores[: groups * _GROUP].view(_GROUP, groups, asked)
         maxima = parts.amax(dim=0).t().float().contiguous().numpy()
         best = np.concatenate([best, maxima], axis=1)
-        if best.shape[1] >= count:  # the best of so many groups are as many rows
+        if best.shape[1] >= count:  # the best of `count` groups are `count` rows
             best = np.partition(best, -count, axis=1)[:, -count:]
             least = np.maximum(least, best[:, 0])
         queries, high = np.nonzero(maxima >= least[:, None])
@@ -73,7 +73,7 @@ def _bar(scores: Tensor, barred: Sequence[Rows]) -> None:
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
-    """The best `count` rows of each query."""
+    """Return the best `count` rows of each query."""
     if not found:
         return [np.empty(0, dtype=np.int64) for _ in range(queries)]
     whose, rows, values = (np.concatenate(column) for column in zip(*found, strict=True))

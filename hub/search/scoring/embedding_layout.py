@@ -1,7 +1,7 @@
-"""Where a clip's tower output and its identity lie in the one array that everything passes around.
+"""Layout of a clip's tower output and identity in one array.
 
-Of a network with one step, the identity's values are the last columns of its row. Of a network with several, they
-fill further rows, the last of them padded with zeros.
+With a network of one step, the identity's values are the last columns of its row. With several steps, they fill
+further rows, and the last row is padded with zeros.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Layout:
     """The layout of one clip's array.
 
     Attributes:
-        steps: rows of the network's tower output.
-        width: columns of it.
-        values: values of the identity; 0 without one.
+        steps: number of rows of the network's tower output.
+        width: number of columns of the tower output.
+        values: number of values of the identity; 0 without one.
     """
 
     steps: int
@@ -34,17 +34,17 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of the array."""
+        """Return the shape of the array."""
         if self.steps == 1:
             return (1, self.width + self.values)
         return (self.steps + -(-self.values // self.width), self.width)
 
     def network(self, towers: Floats) -> Floats:
-        """The network's own tower output, a view [..., steps, width]."""
+        """Return the network's tower output, a view [..., steps, width]."""
         return towers[..., : self.steps, : self.width]
 
     def identity(self, towers: Floats) -> Floats:
-        """The identity, [..., values]; of length 1, but for rounding."""
+        """Return the identity, [..., values]; of length 1, except for rounding."""
         if self.steps == 1:
             return towers[..., 0, self.width :]
         rows = towers[..., self.steps :, :]
@@ -60,10 +60,10 @@ class Layout:
             towers[:, self.steps :] = padded.reshape(len(towers), -1, self.width)
 
     def archived(self, towers: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int8]]:
-        """What the archive keeps of one clip's array, [*shape].
+        """Convert one clip's array, [*shape], to the form of the archive.
 
         Returns:
-            The network's own output, float16 [steps * width]; the identity, int8 [values], in steps of 1 / 127.
+            The network's output, float16 [steps * width]; the identity, int8 [values], in steps of 1 / 127.
         """
         own = towers.astype(np.float32)
         identity = np.rint(self.identity(own) * STEPS).astype(np.int8)
@@ -72,7 +72,7 @@ class Layout:
     def from_archive(
         self, network: npt.NDArray[np.float16], identity: npt.NDArray[np.int8]
     ) -> npt.NDArray[np.float32] | None:
-        """One clip's array, float32 [*shape], of what `archived` gave; None if that is of another layout."""
+        """Return one clip's array, float32 [*shape], from the output of `archived`; None if its layout differs."""
         if network.size != self.steps * self.width or identity.size != self.values:
             return None
         towers = np.zeros((1, *self.shape), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""The towers of a tagged network, laid out for speed: batch normalisation folded in, in the processor's best dtype.
+"""Fast towers of a tagged network: batch normalisation is folded in, products use the processor's best dtype.
 
-The members run one after the other, so that what one works on stays in the processor's caches.
+The members run one after the other, so that the data of one stays in the processor's caches.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ from hub.runtime.precision import best_dtype, cpu_capabilities, next_power_of_tw
 from hub.search.scoring.int8 import fold_batch_norm, linears
 
 TOLERANCE: Final = 0.02
-"""Tags from bfloat16 are at most so far from the network's own (of real clips .004 at most)."""
+"""Largest error of tags from bfloat16 (real clips: at most .004)."""
 
 _LARGEST: Final = 80.0
 """Logits of attention are clipped here, so that their exponentials stay finite."""
@@ -23,11 +23,11 @@ _Linear = tuple[Tensor, Tensor]
 
 
 class FusedTaggers:
-    """What `TaggedNetwork.tower` gives, faster.
+    """Computes the output of the tower of a tagged network, faster.
 
     Args:
-        network: in eval mode.
-        dtype: of the products; by default bfloat16 where the processor multiplies it, else float32.
+        network: the network, in eval mode.
+        dtype: dtype of the products; by default bfloat16 where the processor multiplies it, else float32.
     """
 
     def __init__(self, network: TaggingEnsemble, dtype: torch.dtype | None = None) -> None:
@@ -41,7 +41,7 @@ class FusedTaggers:
         self._members = list(zip(*parts, strict=True))
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Towers float32 [B, 1, 8 + profile] of dequantised features, float32 [B, frames, dimension]."""
+        """Compute towers float32 [B, 1, 8 + profile] of dequantised features, float32 [B, frames, dimension]."""
         count = len(features)
         features = nn.functional.pad(features, (0, 0, 0, 0, 0, next_power_of_two(count) - count))
         steps = self._network.tagger.standardise(features).to(self._dtype)
@@ -49,17 +49,17 @@ class FusedTaggers:
         return self._network.compressed(tags[:count].clamp_(LEAST, 1.0 - LEAST))
 
     def _apart(self, weight: Tensor, bias: Tensor) -> list[_Linear]:
-        """A layer of all members as one of each."""
+        """Split a layer of all members into one per member."""
         count = self._network.config.members
         made = zip(weight.to(self._dtype).chunk(count), bias.to(self._dtype).chunk(count), strict=True)
         return [(own.contiguous(), offset.contiguous()) for own, offset in made]
 
     def _tags(self, steps: Tensor, first: _Linear, *rest: _Linear) -> Tensor:
-        """What one member says, float32 [B, 8 + fine], of standardised features."""
+        """Compute the tags of one member, float32 [B, 8 + fine], of standardised features."""
         weight, bias = first
         wide = steps.shape[-1]
         hidden = linear(steps, weight[:, :wide], bias)
-        if weight.shape[1] > wide:  # the mean of all steps is the same at each: its product is taken once
+        if weight.shape[1] > wide:  # the mean is the same at all steps: compute its product once
             hidden += linear(steps.float().mean(dim=1, keepdim=True).to(steps.dtype), weight[:, wide:])
         hidden.relu_()
         *layers, presence, attention = rest

@@ -1,7 +1,7 @@
-"""The pair network, laid out for speed: batch normalisation folded in, each clip's half of the first layer apart.
+"""Fast pair network: batch normalisation is folded in, each clip's half of the first layer is computed separately.
 
-`Pairs` is exact, in float32. `QuickPairs` is what a scan of many events uses: the first layer's product in 8-bit
-integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones (how fast: `bench score`). It needs a
+`ExactPairScorer` is exact, in float32. `Int8PairScorer` scans many events: the first layer's product in 8-bit
+integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones (speed: `bench score`). It needs a
 processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
 """
 
@@ -19,7 +19,7 @@ from hub.runtime.precision import best_dtype, cpu_capabilities
 from shared.taxonomy import COUNT
 
 TOLERANCE: Final = 0.12
-"""Ranks of `QuickPairs` are at most so far from exact ones, in categories of 8 (measured: `bench score`)."""
+"""Largest error of ranks of `Int8PairScorer`, in categories of 8 (measured: `bench score`)."""
 
 BLOCK: Final = 1024
 """Events per step of a quick scan: the working set (12 MB) stays in the processor's caches."""
@@ -27,13 +27,13 @@ BLOCK: Final = 1024
 _ROWS: Final = 32
 """Outputs of the last product: 8 categories x (both, neither, attention), padded."""
 _CODES: Final = 254.0
-"""Largest code of an event's half; 255 is left to rounding."""
+"""Largest code of an event's half; 255 is reserved for rounding."""
 _LARGEST: Final = 80.0
 """Logits are clipped here, so that their exponentials stay finite."""
 
 
 class ExactPairScorer:
-    """The pair part of a Siamese network in eval mode, exact."""
+    """Computes the pair part of a Siamese network in eval mode, exactly."""
 
     def __init__(self, network: SiameseNetwork) -> None:
         self._network = network
@@ -48,7 +48,7 @@ class ExactPairScorer:
             ]
 
     def __call__(self, query: Tensor | None, events: Tensor) -> Tensor:
-        """Presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
+        """Return presence matrices float32 [B, 8, 3] of a query [1, S, W], or None for each event with itself."""
         hidden = self._event(events)
         hidden += self._query(events if query is None else query)
         hidden.relu_()
@@ -60,13 +60,13 @@ class ExactPairScorer:
             matrix = f.mean(dim=1)
         else:
             matrix = (self._network.attention(hidden).softmax(dim=1).unsqueeze(2) * f).sum(dim=1)
-        # Rounding may carry a certain row past 1, which is no probability.
+        # Rounding may raise a probability above 1.
         return matrix.transpose(1, 2).clamp(max=1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantisedHalf:
-    """Events' half of the first pair layer, in 8 bits: `low + step * codes`.
+    """The events' half of the first pair layer, in 8 bits: `low + step * codes`.
 
     Attributes:
         codes: uint8 [S, n, P].
@@ -82,11 +82,11 @@ class QuantisedHalf:
 class Int8PairScorer:
     """Ranks one query against many events, in 8 bits.
 
-    With e an event's half and q the query's, relu(e + q) = max(e, -q) + q: so a pair costs one maximum of bytes
-    before the product, and all that depends on the query alone becomes a bias.
+    With e an event's half and q the query's, relu(e + q) = max(e, -q) + q. So a pair costs one maximum of bytes
+    before the product, and all terms of the query alone become a bias.
 
     Args:
-        network: a single-model with two pair layers, in eval mode; see `serves`.
+        network: a single-model network with two pair layers, in eval mode; see `is_supported`.
     """
 
     tolerance = TOLERANCE
@@ -107,12 +107,12 @@ class Int8PairScorer:
 
     @staticmethod
     def is_supported(network: SiameseNetwork) -> bool:
-        """Whether this network and this processor can be served."""
+        """Return whether the class supports this network on this processor."""
         config = network.config
         return config.models == 1 and len(config.pair) == 2 and bytes_multiply()
 
     def precompute(self, towers: Tensor) -> QuantisedHalf:
-        """Events' half of the first pair layer.
+        """Compute the events' half of the first pair layer.
 
         Args:
             towers: float32 [n, S, W], n at least 1.
@@ -128,11 +128,11 @@ class Int8PairScorer:
         return QuantisedHalf(codes, low, 1.0 / scale)
 
     def ranks(self, query: Tensor, events: QuantisedHalf) -> Tensor:
-        """Level of similarity float32 [n] of a query float32 [S, W] and each event, within `TOLERANCE`."""
+        """Return levels of similarity, float32 [n], of a query float32 [S, W] and each event, within `TOLERANCE`."""
         own = torch.nn.functional.linear(query, self._query, self._shift)
         threshold = ((-own - events.low) / events.step).round_().clamp_(0, 255)
         reached = threshold * events.step + events.low
-        # Below the threshold an event's unit is 0; a query below the lowest code lifts all of them alike.
+        # Below the threshold an event's unit is 0; a query below the lowest code raises all of them equally.
         lift = (own + events.low).clamp_(min=0.0) - reached + events.low
         matrix = packed(self._weight * events.step)
         floor = (-self._bias - torch.nn.functional.linear(lift, self._weight)).to(self._dtype)
@@ -155,7 +155,9 @@ class Int8PairScorer:
 
 
 def _level(logits: Tensor, bias: Tensor, out: Tensor) -> None:
-    """Level of similarity float32 [n] from logits [32, S, n] against `one`, and attention; overwrites the logits.
+    """Write the level of similarity, float32 [n], from logits [32, S, n] against `one` and attention to `out`.
+
+    It overwrites the logits.
 
     Source: the paper, equation (1) and section 3.1.
     """
@@ -180,7 +182,7 @@ def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
 
 
 def linears(layers: nn.Sequential) -> list[tuple[BlockDiagonalLinear, StepNorm]]:
-    """The linear layer and the normalisation of each `Layer`, in order; ReLU and dropout are left to the caller."""
+    """Return the linear layer and the normalisation of each `Layer`, in order, without ReLU and dropout."""
     return [
         (cast("BlockDiagonalLinear", layer[0]), cast("StepNorm", layer[1]))
         for layer in cast("Iterable[Layer]", layers)
@@ -188,7 +190,7 @@ def linears(layers: nn.Sequential) -> list[tuple[BlockDiagonalLinear, StepNorm]]
 
 
 def fold_batch_norm(linear: BlockDiagonalLinear, norm: StepNorm) -> tuple[Tensor, Tensor]:
-    """A linear layer with the batch normalisation after it multiplied in, as in eval mode.
+    """Fold a batch normalisation in eval mode into the linear layer before it.
 
     Returns:
         Weight float32 [out, wide] and bias float32 [out].
@@ -204,7 +206,7 @@ def _applied(weight: Tensor, bias: Tensor | None, blocks: int) -> Callable[[Tens
 
 
 def byte_product(wide: int, out: int) -> Callable[[Tensor], Tensor] | None:
-    """A product of bytes [n, wide] with some matrix, float32 [n, out]; None where bytes are not multiplied fast."""
+    """Return a product of bytes [n, wide] with a matrix, float32 [n, out]; None without a fast product of bytes."""
     if not bytes_multiply():
         return None
     matrix = packed(torch.rand(out, wide) - 0.5)

@@ -1,4 +1,4 @@
-"""What ranks one query against many events: the quick pair network, a tagged network's products, or all exactly."""
+"""Rank one query against many events: by the fast pair network, a tagged network's products, or exactly."""
 
 from typing import Any, Protocol
 
@@ -14,19 +14,19 @@ class Ranker(Protocol):
     """Ranks one query against many events."""
 
     tolerance: float
-    """Ranks are at most so far from exact ones."""
+    """Largest error of ranks."""
 
-    def precompute(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
-        """What can be computed of events, float32 [n, S, W], before the query is known."""
+    def precompute(self, towers: Tensor) -> Any:  # noqa: ANN401 - the ranker's own type
+        """Compute what ranks need of events, float32 [n, S, W], before the query is known."""
         ...
 
     def ranks(self, query: Tensor, events: Any) -> Tensor:  # noqa: ANN401
-        """Ranks float32 [n] of a query float32 [S, W] and the events of `half`."""
+        """Return ranks float32 [n] of a query float32 [S, W] and events from `precompute`."""
         ...
 
 
 class TagRanker:
-    """Level plus affinity of a tagged network: two products of matrices."""
+    """Ranks by level plus affinity of a tagged network: two matrix products."""
 
     tolerance = 1e-4
 
@@ -34,11 +34,11 @@ class TagRanker:
         self._weight = float(network.weight)
 
     def precompute(self, towers: Tensor) -> Tensor:
-        """See `Ranker`; also of [q, n, S, W]."""
+        """See `Ranker`; also for [q, n, S, W]."""
         return towers[..., 0, :]
 
     def ranks(self, query: Tensor, events: Tensor) -> Tensor:
-        """See `Ranker`; also [q, n] of queries [q, S, W], each with n events of its own."""
+        """See `Ranker`; also [q, n] for queries [q, S, W], each with its n events."""
         signs, profile = 2.0 * query[..., 0, :COUNT] - 1.0, query[..., 0, COUNT:]
         levels = (events[..., :COUNT] @ signs[..., None])[..., 0]
         levels += COUNT / 2 - signs.sum(dim=-1, keepdim=True) / 2
@@ -47,7 +47,7 @@ class TagRanker:
 
 
 class ExactRanker:
-    """Level of similarity by the exact pair network, where nothing quicker serves."""
+    """Ranks by the level of similarity of the exact pair network, where no faster ranker is supported."""
 
     tolerance = 1e-4
 

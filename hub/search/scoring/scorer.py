@@ -1,10 +1,10 @@
-"""Pair scoring with one checkpoint: exact, and quick with an exact last word.
+"""Score pairs with one checkpoint, exactly or quickly.
 
-An event is kept as its tower output (of a network without towers, as its standardised features), with its identity
-beside it if the checkpoint has one. `score` gives exact presence matrices. `ranks` orders many events at once: of a
-Siamese network within a tolerance of the exact ranks, of a tagged network, which has no pair layers, as exactly as
-float32 goes. `hub.search.scoring.top_k` ranks quickly, then scores exactly whatever may be among the best.
-numpy in and out; torch is inside.
+An event is kept as its tower output (standardised features for a network without towers), plus its identity if the
+checkpoint has one. `score` returns exact presence matrices. `ranks` ranks many events at once: with a Siamese network
+within a tolerance of the exact ranks; with a tagged network, which has no pair layers, with the precision of float32.
+`hub.search.scoring.top_k` ranks quickly, then scores exactly all that may be among the best. Inputs and outputs are
+numpy arrays; torch is used inside.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from hub.search.scoring.fused_taggers import FusedTaggers
 from hub.search.scoring.identities import Identities
 from hub.search.scoring.int8 import ExactPairScorer, Int8PairScorer
 from hub.search.scoring.rankers import ExactRanker, Ranker, TagRanker
-from hub.search.scoring.sketches import Cosine, LearntSketch, Sketch, TagSketch
+from hub.search.scoring.sketches import Cosine, Sketch, TagSketch, TrainedSketch
 from shared.errors import InvalidError
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import COUNT
@@ -39,24 +39,24 @@ Cosines = npt.NDArray[np.float32]
 Ranks = npt.NDArray[np.float32]
 
 _LAYOUT: Final = b"2"
-"""To be changed with whatever makes other towers or sketches of the same weights."""
+"""Change this when the same weights give other towers or sketches."""
 
 BLOCK: Final = 256
-"""Events scored exactly at once: keeps the working set (10 MB for ten steps) near the processor's caches."""
+"""Events scored exactly at once: the working set (10 MB for ten steps) stays near the processor's caches."""
 
 _CLIPS: Final = 64
-"""Clips whose towers are computed at once, for the caches' sake."""
+"""Clips whose towers are computed at once, so that they stay in the caches."""
 
 _LIKE_EXACT: Final = 1e-4
-"""Cosines of identities are so close to exact ones, whatever the order of summation."""
+"""Largest error of cosines of identities, for any order of summation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """What `Scorer.ranks` can know of n events before there is a query.
+    """Values of n events that `Scorer.ranks` needs and that do not depend on the query.
 
     Attributes:
-        kind: as the ranker wants it.
+        kind: output of the ranker's `precompute`.
         identity: float32 [n, values].
     """
 
@@ -68,16 +68,16 @@ class Scorer:
     """Scores queries against events with one checkpoint.
 
     Args:
-        checkpoint: what to score with.
-        block: most events scored exactly at once, from 1.
+        checkpoint: the network to score with.
+        block: most events scored exactly at once, at least 1.
 
     Attributes:
-        sketch: vectors whose inner product imitates the rank; None if the checkpoint was not taught one.
-        fingerprint: 16 hex digits that change with the weights, and with what is made of them.
+        sketch: vectors whose inner product approximates the rank; None if the checkpoint has no trained sketch.
+        fingerprint: 16 hex digits that change with the weights, and with the computation of towers and sketches.
         record: training record of the checkpoint.
-        layout: what the arrays of `embed` hold, and where.
-        identities: what the checkpoint knows of sources.
-        tolerance: `ranks` by kind are at most so far from exact ones.
+        layout: layout of the arrays of `embed`.
+        identities: identities of sources.
+        tolerance: largest error of `ranks` by kind.
 
     Raises:
         Invalid: a block below 1.
@@ -93,8 +93,8 @@ class Scorer:
         self.identities = Identities(checkpoint.identity)
         self.layout = Layout(self._network.config.steps, self._network.config.width, self.identities.values)
         self._tagged = self._network if isinstance(self._network, TaggingEnsemble) else None
-        own: LearntSketch | TagSketch | None = (
-            None if checkpoint.sketch is None else LearntSketch(checkpoint.sketch, self.layout)
+        own: TrainedSketch | TagSketch | None = (
+            None if checkpoint.sketch is None else TrainedSketch(checkpoint.sketch, self.layout)
         )
         self._ranker: Ranker
         if isinstance(self._network, TaggingEnsemble):
@@ -115,23 +115,23 @@ class Scorer:
 
     @property
     def space(self) -> FeatureSpace:
-        """The feature space whose features `embed` takes."""
+        """Return the feature space of the features that `embed` accepts."""
         return self._space
 
     @property
     def tower_shape(self) -> tuple[int, int]:
-        """Shape of what `embed` gives of one event: (steps, width)."""
+        """Return the shape of one event's output of `embed`: (steps, width)."""
         return self.layout.shape
 
     @property
     def stores_embeddings(self) -> bool:
-        """Whether what is archived of `embed` takes at most half the bytes of features, and so is kept."""
+        """Return whether archived embeddings are worth their room: at most half the bytes of features."""
         towers = self.layout.steps * self.layout.width * np.dtype(np.float16).itemsize
         frames, dimension = self._space.shape
         return 2 * (towers + self.layout.values) <= frames * dimension
 
     def embed(self, features: Features) -> npt.NDArray[np.float32]:
-        """Compute what the index keeps of each event.
+        """Compute the towers of events, with their identities.
 
         Args:
             features: uint8 [n, frames, dimension] of this feature space; n may be 0.
@@ -144,7 +144,7 @@ class Scorer:
         """
         if features.dtype != np.uint8 or features.shape[1:] != self._space.shape:
             raise InvalidError(
-                f"{self._space.id} wants uint8 [n, {self._space.frames}, {self._space.dimension}],"
+                f"{self._space.id} needs uint8 [n, {self._space.frames}, {self._space.dimension}],"
                 f" got {features.dtype} {list(features.shape)}"
             )
         towers = np.empty((len(features), *self.tower_shape), dtype=np.float32)
@@ -157,7 +157,7 @@ class Scorer:
         return towers
 
     def identity(self, towers: Towers) -> npt.NDArray[np.float32]:
-        """The identities of clips: what tells a source from another of its kind.
+        """Return the identities of clips, which distinguish sources of the same kind.
 
         Args:
             towers: float [n, steps, width] from `embed`; n may be 0.
@@ -173,10 +173,10 @@ class Scorer:
         return np.asarray(made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
     def cosines(self, query: Towers, events: Towers) -> Cosines:
-        """Cosine of the identities of a query and each event.
+        """Return the cosine of the identities of a query and each event.
 
         Args:
-            query: float [steps, width] from `embed`; or [q, steps, width], each with n events of its own.
+            query: float [steps, width] from `embed`; or [q, steps, width], each with its n events.
             events: float [n, steps, width] from `embed`, n may be 0; or [q, n, steps, width].
 
         Returns:
@@ -187,11 +187,11 @@ class Scorer:
             return self.identities.cosines(own[..., 0, :], theirs).numpy()
 
     def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool = True) -> npt.NDArray[np.float32]:
-        """P(same source) of cosines, as calibrated.
+        """Return the calibrated P(same source) for cosines.
 
         Args:
-            cosines: floating [n], of identities.
-            match: whether they are of a query and its best matches, which are there partly by luck; else of any pair.
+            cosines: floating [n], cosines of identities.
+            match: true for a query and its best matches, whose cosines are partly high by chance; else any pairs.
 
         Returns:
             float32 [n], in [0, 1]; 0 if the checkpoint has no identity.
@@ -199,7 +199,7 @@ class Scorer:
         return self.identities.same_source(cosines, match=match)
 
     def score(self, query: Towers, events: Towers) -> Probabilities:
-        """Presence matrices of one query paired with each event, exactly as the network gives them.
+        """Return the exact presence matrices of one query paired with each event.
 
         Args:
             query: float [steps, width] from `embed`.
@@ -218,13 +218,13 @@ class Scorer:
     def rank(
         self, query: Towers, events: Towers, matrices: Probabilities, by: By = By.KIND
     ) -> npt.NDArray[np.float32]:
-        """What events are ranked by; see `By`. By kind: the level of similarity, and a tagged network's affinity too.
+        """Return the exact ranks of events; see `By`. By kind: the level of similarity, plus affinity if tagged.
 
         Args:
             query: float [steps, width] from `embed`.
             events: float [n, steps, width] from `embed`.
             matrices: float32 [n, 8, 3], their `score`.
-            by: what is asked for.
+            by: criterion of the ranking.
 
         Returns:
             float32 [n], the higher the more similar.
@@ -238,11 +238,11 @@ class Scorer:
         return self.identities.ranks(by, levels, self.cosines(query, events))
 
     def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
-        """How much each time step of a query weighs in each category, paired with an event.
+        """Return the weight of each time step of a query in each category, paired with an event.
 
         Args:
             query: uint8 [frames, dimension] of this feature space.
-            event: the same.
+            event: uint8 [frames, dimension] of this feature space.
 
         Returns:
             float32 [steps, 8]; sums to 1 over the steps, which divide the clip evenly.
@@ -252,19 +252,19 @@ class Scorer:
             return self._network.attention_weights(*pair)[0].numpy()
 
     def match_probability(self, ranks: npt.NDArray[np.float32], matrices: Probabilities) -> Likeness:
-        """Probability that a query and each of its matches are the same kind of sound, per category.
+        """Return the probability that a query and each of its matches are the same kind of sound, per category.
 
         Args:
-            ranks: float32 [n], of the matches.
+            ranks: float32 [n], ranks of the matches.
             matrices: float32 [n, 8, 3], their presence matrices.
 
         Returns:
-            float32 [n, 8], as of `hub.model.match_probability`.
+            float32 [n, 8]; see `hub.model.match_probability`.
         """
         return match_probability(self._calibration, ranks, matrices)
 
     def precompute(self, events: Towers) -> Half:
-        """What `ranks` can know of events before there is a query; for `ranks` only.
+        """Compute what `ranks` needs of events before the query is known.
 
         Args:
             events: float [n, steps, width] from `embed`, n at least 1.
@@ -274,12 +274,12 @@ class Scorer:
             return Half(self._ranker.precompute(self.layout.network(towers)), self.layout.identity(towers))
 
     def ranks(self, query: Towers, half: Half, by: By = By.KIND) -> Ranks:
-        """Ranks of one query and many events, within `tolerance_of(by)` of the exact ones.
+        """Return the ranks of one query and many events, within `tolerance_of(by)` of the exact ones.
 
         Args:
             query: float [steps, width] from `embed`.
-            half: of n events, from `half`.
-            by: what is asked for; as of `rank`.
+            half: n events from `precompute`.
+            by: criterion of the ranking; see `rank`.
 
         Returns:
             float32 [n], the higher the more similar.
@@ -294,11 +294,11 @@ class Scorer:
         return self.identities.ranks(by, *self.kind_and_cosines(query, half))
 
     def kind_and_cosines(self, query: Towers, half: Half) -> tuple[Ranks, Cosines]:
-        """Ranks by kind as of `ranks`, and cosines of the identities, of one query and many events.
+        """Return ranks by kind as `ranks` does, and cosines of the identities, of one query and many events.
 
         Args:
-            query: float [steps, width] from `embed`; of a tagged network also [q, steps, width].
-            half: of n events, from `half`; or of [q, n].
+            query: float [steps, width] from `embed`; for a tagged network also [q, steps, width].
+            half: n events from `precompute`; or [q, n] events.
 
         Returns:
             float32 [n] or [q, n] each.
@@ -309,21 +309,21 @@ class Scorer:
             return self._ranker.ranks(self.layout.network(own), half.kind).numpy(), cosines.numpy()
 
     def tolerance_of(self, by: By) -> float:
-        """Ranks by this, as of `ranks`, are at most so far from exact ones."""
+        """Return the largest error of `ranks` by a criterion."""
         return _LIKE_EXACT if by is By.SOURCE else self.tolerance
 
     @property
     def candidates(self) -> int:
-        """How many events with the closest sketches a search scores at least; without a sketch it scores all."""
+        """Return the lowest number of events that a search scores exactly; without a sketch it scores all."""
         return DEPTH if self.sketch is None else self.sketch.candidates
 
     @property
     def tagged(self) -> bool:
-        """Whether the network tags clips, so that their presence comes with their towers."""
+        """Return whether the network tags clips, so that towers contain the presence."""
         return self._tagged is not None
 
     def implied(self, queries: Towers, events: Towers) -> Probabilities:
-        """Presence matrices of many queries, each with n events of its own, as a tagged network's tags imply them.
+        """Return the presence matrices of many queries, each with its n events, from a tagged network's tags.
 
         Args:
             queries: float [q, steps, width] from `embed`.
@@ -337,7 +337,7 @@ class Scorer:
             return presence_from_tags(own, theirs).numpy()
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
-        """Affinity of each query and event, as of `TaggedNetwork.affinity`; 0 of other networks.
+        """Return the affinity of each query and event of a tagged network; 0 for other networks.
 
         Args:
             queries: float [q, steps, width] from `embed`.
@@ -353,9 +353,9 @@ class Scorer:
         return np.asarray(np.square(np.clip(own @ theirs.T, 0.0, 1.0)), dtype=np.float32)
 
     def presence(self, towers: Towers) -> npt.NDArray[np.float32]:
-        """Probability that each event contains each category.
+        """Return the probability that each event contains each category.
 
-        A tagged network tags each clip (its shift, which serves comparing, is taken back); of another network it is
+        With a tagged network it is the tag, without the shift that serves comparisons. With another network it is
         P(both) of the event paired with itself.
 
         Args:
@@ -375,7 +375,7 @@ class Scorer:
 
     def _check(self, towers: Towers, what: str) -> None:
         if towers.ndim != 3 or towers.shape[1:] != self.tower_shape:
-            raise InvalidError(f"{what} want towers of {list(self.tower_shape)} each, got {list(towers.shape)}")
+            raise InvalidError(f"{what} need towers of {list(self.tower_shape)} each, got {list(towers.shape)}")
 
     def _in_blocks(self, query: Towers | None, events: Towers) -> Probabilities:
         """Score blocks against one query, or each event against itself."""
@@ -389,12 +389,12 @@ class Scorer:
 
 
 def _single(towers: Towers) -> Tensor:
-    """Towers as float32: by torch, which takes a hundredth of numpy's time."""
+    """Convert towers to float32, with torch, which takes a hundredth of numpy's time."""
     return torch.from_numpy(np.require(towers, requirements="W")).float()
 
 
 def _implied(query: Tensor | None, events: Tensor) -> Tensor:
-    """Presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W], or None for each event with itself."""
+    """Return presence matrices float32 [B, 8, 3] from the tags of a query [1, 1, W]; None: each event with itself."""
     tags = events[:, 0, :COUNT]
     return presence_from_tags(tags if query is None else query[:, 0, :COUNT], tags)
 

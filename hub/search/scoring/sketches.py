@@ -1,4 +1,4 @@
-"""Sketches as the search backends use them: numpy in and out, either learnt or read off tags.
+"""Sketches for search backends, either trained or derived from tags; numpy in and out.
 
 Decision: docs/decisions/0008.
 """
@@ -23,47 +23,46 @@ VALUES: Final = 64
 """Most values of a tagged network's sketch."""
 
 _SLOPE: Final = 1.5
-"""Of the square between 1/2 and 1, where the cosines of similar clips lie."""
+"""Slope of the square between 1/2 and 1, where the cosines of similar clips lie."""
 _BLOCK: Final = 4096
 
 
 class Part(Protocol):
-    """A part of a sketch: vectors whose inner product imitates a part of the rank of a pair."""
+    """A part of a sketch: vectors whose inner product approximates a part of the rank of a pair."""
 
     @property
     def width(self) -> int:
-        """Values of one vector."""
+        """Return the number of values of one vector."""
         ...
 
     @property
     def limits(self) -> Sketches | None:
-        """The largest that each value of an event can be, without its sign, float32 [width]; None if not known."""
+        """Return the largest magnitude of each value of an event, float32 [width]; None if unknown."""
         ...
 
     def of_queries(self, towers: Towers) -> Sketches:
-        """Vectors of queries, float [n, steps, width]: float32 [n, self.width]."""
+        """Return the vectors, float32 [n, self.width], of queries, float [n, steps, width]."""
         ...
 
     def of_events(self, towers: Towers) -> Sketches:
-        """Vectors of events, float [n, steps, width]: float32 [n, self.width]."""
+        """Return the vectors, float32 [n, self.width], of events, float [n, steps, width]."""
         ...
 
 
 class Sketch:
-    """Vectors whose inner products imitate the rank of a pair, by kind, source or both: the larger, the more similar.
+    """Vectors whose inner products approximate the rank of a pair, by kind, source or both.
 
     Args:
-        kind: imitates the rank by kind.
+        kind: approximates the rank by kind.
         cosine: the cosine of the identities; None without identities.
 
     Attributes:
-        parts: one after the other.
-        width: values of all parts.
-        candidates: how many of the closest events are scored exactly at least, so that hardly any of the ten best is
-            missed.
+        parts: the parts, one after the other.
+        width: number of values of all parts.
+        candidates: lowest number of closest events that are scored exactly, so that few of the ten best are missed.
     """
 
-    def __init__(self, kind: "LearntSketch | TagSketch", cosine: "Cosine | None") -> None:
+    def __init__(self, kind: "TrainedSketch | TagSketch", cosine: "Cosine | None") -> None:
         self.kind = kind
         self.cosine = cosine
         self.parts: tuple[Part, ...] = (kind,) if cosine is None else (kind, cosine)
@@ -71,17 +70,17 @@ class Sketch:
         self.candidates = kind.candidates
 
     def of_queries(self, towers: Towers, by: By = By.KIND) -> list[Sketches]:
-        """Sketches of queries, for a search engine that knows inner products only.
+        """Return sketches of queries, for a search engine that supports inner products only.
 
-        By both, what a cosine is worth is the larger of 0 and a straight line. So is the rank the larger of two inner
-        products, and the best events are among the closest to one or the other sketch.
+        By both, the worth of a cosine is the larger of 0 and a straight line. So the rank is the larger of two inner
+        products, and the best events are among the closest to either sketch.
 
         Args:
             towers: float [n, steps, width].
-            by: what events are ranked by.
+            by: criterion of the ranking.
 
         Returns:
-            One sketch of each query, or two: float32 [n, self.width] each.
+            One sketch per query, or two: float32 [n, self.width] each.
         """
         kind = self.kind.of_queries(towers)
         if self.cosine is None:
@@ -99,18 +98,18 @@ class Sketch:
         return [np.concatenate(part, axis=1) for part in parts]
 
     def of_events(self, towers: Towers) -> Sketches:
-        """Sketches of events, float [n, steps, width]: float32 [n, self.width]."""
+        """Return the sketches, float32 [n, self.width], of events, float [n, steps, width]."""
         return np.concatenate([part.of_events(towers) for part in self.parts], axis=1)
 
 
-class LearntSketch:
-    """The sketch that a Siamese checkpoint was taught; by kind.
+class TrainedSketch:
+    """Trained sketch of a Siamese checkpoint; by kind.
 
-    Its inner products rise by 2.5 a level, as its teaching compares a softmax of either:
+    Its inner products rise by 2.5 per level, as the training compares a softmax of both:
     `hub.training.sketch_training`.
 
     Attributes:
-        level: how many levels an inner product of 1 is.
+        level: levels per inner product of 1.
     """
 
     candidates = 1_000
@@ -140,11 +139,11 @@ class LearntSketch:
 
 
 class TagSketch:
-    """The sketch of a tagged network: the level as it is, the affinity made linear; by kind.
+    """Sketch of a tagged network: the exact level, plus the affinity made linear; by kind.
 
-    The level of two clips' tags a and b is 4 + sum (2a - 1)(2b - 1) / 2: an inner product already. The affinity, the
-    square of a cosine, is imitated by the cosine of the profiles' leading values, which hold the most, times the
-    square's slope between cosines of 1/2 and 1.
+    The level of two clips' tags a and b is 4 + sum (2a - 1)(2b - 1) / 2, which is an inner product. The affinity is
+    the square of a cosine. The sketch approximates it by the cosine of the profiles' leading values, which hold the
+    most, times the square's slope between cosines of 1/2 and 1.
     """
 
     candidates = 200
@@ -171,15 +170,15 @@ class TagSketch:
 
 
 class Cosine:
-    """The identities themselves.
+    """The identities as a part of a sketch.
 
     Args:
-        layout: of the towers.
-        identities: what a cosine is worth.
+        layout: layout of the towers.
+        identities: gives the worth of a cosine.
 
     Attributes:
-        floor: cosine up to which it is worth nothing.
-        slope: how much its worth rises with it above.
+        floor: cosine up to which its worth is 0.
+        slope: slope of the worth above the floor.
     """
 
     def __init__(self, layout: Layout, identities: Identities) -> None:

@@ -1,6 +1,6 @@
-"""The best of some events, ranked quickly, and scored exactly where it matters.
+"""Find the best events: rank all quickly, and score exactly those that may be among the best.
 
-The answer is that of scoring everything exactly, at a small part of the cost.
+The result is the same as that of scoring all events exactly, at a small part of the cost.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,22 +16,22 @@ from hub.search.scoring.scorer import Cosines, Half, Probabilities, Ranks, Score
 Join = Callable[[list[npt.NDArray[Any]]], npt.NDArray[Any]]
 
 _FIRST: Final = 64
-"""Events scored exactly to know how good the k-th best is at least."""
+"""Events scored exactly to find a lower bound of the k-th best rank."""
 
 _QUICK: Final = 1_024
-"""Events whose halves are made at once: what is in between (5 MB) stays in the processor's caches."""
+"""Events precomputed at once: the intermediate values (5 MB) stay in the processor's caches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Best:
-    """The best m events of a query, the best first; or of q queries, each array with a first axis more.
+    """The best m events of a query, the best first; or of q queries, each array with an additional first axis.
 
     Attributes:
-        rows: int64 [m], which they are.
-        ranks: float32 [m], what they are ordered by.
-        matrices: float32 [m, 8, 3], their presence matrices.
-        kind: float32 [m], their ranks by kind.
-        cosines: float32 [m], of the identities.
+        rows: int64 [m], rows of the events.
+        ranks: float32 [m], ranks by which they are sorted.
+        matrices: float32 [m, 8, 3], presence matrices.
+        kind: float32 [m], ranks by kind.
+        cosines: float32 [m], cosines of the identities.
     """
 
     rows: npt.NDArray[np.int64]
@@ -41,12 +41,12 @@ class Best:
     cosines: Cosines
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Best":
-        """Some of them, in another order."""
+        """Return some of the events, in the given order."""
         return Best(self.rows[rows], self.ranks[rows], self.matrices[rows], self.kind[rows], self.cosines[rows])
 
     @classmethod
     def joined(cls, parts: Sequence["Best"], join: Join = np.concatenate) -> "Best":
-        """Several, one after the other or as `join` has it."""
+        """Join several, by default one after the other."""
         return cls(
             join([part.rows for part in parts]),
             join([part.ranks for part in parts]),
@@ -66,19 +66,19 @@ def best(
     half: Half | None = None,
     newest: npt.NDArray[np.int64] | None = None,
 ) -> Best:
-    """The k events most similar to a query, exactly.
+    """Return the k events most similar to a query, exactly.
 
     Args:
-        scorer: scores.
+        scorer: scores pairs.
         query: float [steps, width] from `Scorer.embed`.
         events: float [n, steps, width] from `Scorer.embed`; n may be 0.
-        k: at least 1.
-        by: what events are ranked by.
-        half: of the events, from `Scorer.half`, if it is known already.
-        newest: of equals the one with the largest number comes first, int64 [n]; by default the first row.
+        k: number of events, at least 1.
+        by: criterion of the ranking.
+        half: the events' half from `Scorer.precompute`; None to compute it here.
+        newest: int64 [n]; of equals the event with the largest number comes first, by default the first row.
 
     Returns:
-        min(k, n) of them.
+        The best min(k, n) events.
 
     Raises:
         Unsupported: by source, and the checkpoint has no identity.
@@ -99,15 +99,15 @@ def best(
 def best_of_each(
     scorer: Scorer, queries: Towers, events: Towers, k: int, newest: npt.NDArray[np.int64], by: By
 ) -> Best:
-    """`best` of many queries, each of n events of its own; of a tagged network all are ranked at once.
+    """Return the best of many queries, each among its n events; with a tagged network, rank all at once.
 
     Args:
-        scorer: scores.
+        scorer: scores pairs.
         queries: float [q, steps, width] from `Scorer.embed`, q at least 1.
         events: float [q, n, steps, width] from `Scorer.embed`; n may be 0.
-        k: at least 1.
-        newest: int64 [q, n], as of `best`.
-        by: what events are ranked by.
+        k: number of events, at least 1.
+        newest: int64 [q, n]; see `best`.
+        by: criterion of the ranking.
     """
     if not scorer.tagged:
         asked = zip(queries, events, newest, strict=True)
@@ -127,7 +127,7 @@ def best_of_each(
 
 
 def exactly(scorer: Scorer, query: Towers, events: Towers, rows: npt.NDArray[np.int64], by: By) -> Best:
-    """Some rows of events, in their order, scored exactly."""
+    """Score some rows of events exactly, in their order."""
     own = events[rows]
     matrices, cosines = scorer.score(query, own), scorer.cosines(query, own)
     kind = scorer.rank(query, own, matrices)
@@ -135,13 +135,13 @@ def exactly(scorer: Scorer, query: Towers, events: Towers, rows: npt.NDArray[np.
 
 
 def _quickly(scorer: Scorer, query: Towers, events: Towers, by: By) -> Ranks:
-    """Ranks within the tolerance, halves made on the way."""
+    """Return ranks within the tolerance; precompute the events in blocks."""
     parts = (events[start : start + _QUICK] for start in range(0, len(events), _QUICK))
     return np.concatenate([scorer.ranks(query, scorer.precompute(part), by) for part in parts])
 
 
 def _sort_top_k(ranks: Ranks, newest: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
-    """Rows of the k highest ranks; of equals those with the largest number first."""
+    """Return the rows of the k highest ranks; of equals those with the largest number first."""
     rows = np.arange(len(ranks))
     if k < len(ranks):
         rows = np.flatnonzero(ranks >= np.partition(ranks, -k)[-k])

@@ -12,7 +12,7 @@ from hub.model.checkpoint import Checkpoint, default_checkpoint, load, save
 from hub.model.siamese import NetworkConfig, SiameseNetwork
 from hub.model.sketch import SketchConfig, SketchNetwork
 from hub.search.scoring.scorer import Scorer
-from hub.search.scoring.sketches import LearntSketch
+from hub.search.scoring.sketches import TrainedSketch
 from hub.training.sketch_training import SketchPlan, train_sketch
 from shared.errors import InvalidError
 from shared.feature_space import VGGISH
@@ -48,7 +48,7 @@ def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught:
         scorer.embed(splice_clips(clips(300), 500, np.random.default_rng(7))),
         scorer.embed(clips(300)[:20]),
     )
-    sketch = LearntSketch(taught.sketch, scorer.layout)
+    sketch = TrainedSketch(taught.sketch, scorer.layout)
     imitated = sketch.of_queries(queries) @ sketch.of_events(events).T
     half = scorer.precompute(events)
     exact = np.stack([scorer.ranks(query, half) for query in queries])
