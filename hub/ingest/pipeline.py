@@ -357,7 +357,7 @@ class Pipeline:
         except UnavailableError as error:
             self._metrics.clip_failures.labels("write").inc()
             level = logging.WARNING if self._keeping else logging.DEBUG
-            log.log(level, "events are archived without their audio", extra={"reason": str(error)})
+            log.log(level, "events are archived without their sound", extra={"reason": str(error)})
             self._keeping = False
             return ""
         self._keeping = True

@@ -19,11 +19,9 @@ def known_parameters(request: Request) -> None:
     if not isinstance(route, APIRoute) or not request.query_params:
         return
     known = sorted(_names(route.dependant))
-    if strange := sorted(set(request.query_params) - set(known)):
-        there_are = f"known are {', '.join(known)}" if known else "this address has none"
-        raise InvalidError(
-            f"unknown parameters {', '.join(repr(name[:_SHOWN]) for name in strange[:4])}; {there_are}"
-        )
+    if unknown := sorted(set(request.query_params) - set(known)):
+        hint = f"known are {', '.join(known)}" if known else "this address has none"
+        raise InvalidError(f"unknown parameters {', '.join(repr(name[:_SHOWN]) for name in unknown[:4])}; {hint}")
 
 
 def _names(dependant: Dependant) -> set[str]:

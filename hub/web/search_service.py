@@ -87,7 +87,7 @@ def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: 
     sounds = split_into_clips(*decode_upload(data))
     space = parts.extractor.space.id
     towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
-    answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
+    answers = parts.retrieval.search_all([(space, Query(tower, k, filter=chosen, by=by)) for tower in towers])
     best: dict[str, SearchHit] = {}
     for number, matches in enumerate(answers):
         for match in told(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):

@@ -97,8 +97,8 @@ def routes(parts: WebContext) -> APIRouter:
         """Find the events most similar to an archived one (JSON), or to a recording (multipart field `recording`)."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
-            asked = read(EventSearchRequest, await _json(request))
-            return await run_in_threadpool(_by_event, parts, asked)
+            wanted = read(EventSearchRequest, await _json(request))
+            return await run_in_threadpool(_by_event, parts, wanted)
         if kind == "multipart/form-data":
             async with request.form(max_files=1, max_fields=10) as form:
                 data, fields = await recording_of(form)
@@ -148,14 +148,14 @@ async def _json(request: Request) -> Any:  # noqa: ANN401
         raise InvalidError("the body is not JSON") from error
 
 
-def _by_event(parts: WebContext, asked: EventSearchRequest) -> SearchHitList:
-    event = get_event_or_404(parts.archive, asked.event)
-    found = search_by_event(parts, event, asked.k, asked.filters.filter(), by=asked.by)
+def _by_event(parts: WebContext, wanted: EventSearchRequest) -> SearchHitList:
+    event = get_event_or_404(parts.archive, wanted.event)
+    found = search_by_event(parts, event, wanted.k, wanted.filters.filter(), by=wanted.by)
     return SearchHitList(matches=[_view(SearchHit(match)) for match in found])
 
 
-def _by_sound(parts: WebContext, data: bytes, asked: AudioSearchRequest) -> SearchHitList:
-    matches = search_by_audio(parts, data, asked.k, asked.filter(), asked.by)
+def _by_sound(parts: WebContext, data: bytes, wanted: AudioSearchRequest) -> SearchHitList:
+    matches = search_by_audio(parts, data, wanted.k, wanted.filter(), wanted.by)
     return SearchHitList(matches=[_view(found) for found in matches])
 
 
@@ -173,9 +173,9 @@ def _body() -> dict[str, Any]:
     form = AudioSearchRequest.model_json_schema()
     form["properties"] = {**_FILE, **form["properties"]}
     form["required"] = ["recording"]
-    asked = EventSearchRequest.model_json_schema()
-    asked["properties"]["filters"] = Filters.model_json_schema()
-    for schema in (form, asked):
+    query = EventSearchRequest.model_json_schema()
+    query["properties"]["filters"] = Filters.model_json_schema()
+    for schema in (form, query):
         schema["properties"]["by"] = {
             "type": "string",
             "enum": list(By),
@@ -185,5 +185,5 @@ def _body() -> dict[str, Any]:
         schema.pop("$defs", None)
     return {
         "required": True,
-        "content": {"application/json": {"schema": asked}, "multipart/form-data": {"schema": form}},
+        "content": {"application/json": {"schema": query}, "multipart/form-data": {"schema": form}},
     }
