@@ -37,7 +37,7 @@ from hub.ingest.subscription import LITERAL
 from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load
-from hub.monitoring.clocks import ClockLook
+from hub.monitoring.clocks import ClockProbe
 from hub.monitoring.monitor import HealthMonitor
 from hub.notify.service import NotificationService
 from hub.runtime.health_probes import Probes, ended, stalled
@@ -90,7 +90,7 @@ class Hub:
         folder = settings.search.snapshot_dir
         self._snapshots = [IndexSnapshot(folder, index) for index in self._retrieval.indexes] if folder else []
         self._recall = self._recall_monitor(settings.search.recall_sample_rate)
-        self._clock = ClockLook(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
+        self._clock = ClockProbe(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
         self._clips = AudioFileStore(settings.store.audio_dir) if settings.store.audio_dir else None
         self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
         self._episode_store = EpisodeStore(self._archive)

@@ -12,7 +12,7 @@ from hub.store.events import EventStore
 log = logging.getLogger(__name__)
 
 
-class ClockLook:
+class ClockProbe:
     """Compares this hub's clock with others, and keeps the reasons to doubt it.
 
     Args:

@@ -23,8 +23,9 @@ from hub.domain.psi import Reference, decile_histogram, psi
 from hub.domain.records import to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -193,20 +194,20 @@ class DriftProbe:
         episodes = self._episode_store.episodes(limit=SAMPLE, since_ms=since_ms, before_ms=until_ms)
         return decile_histogram(np.array([[episode.max_match_probability] for episode in episodes]).reshape(-1, 1))
 
-    @translated
+    @raises_unavailable
     def _known(self, key: str, now_ms: int) -> tuple[int, Any]:
         """Return the time from which a network is in use, in ms, and the reference or None."""
         self._redis.hsetnx(key, "since_ms", now_ms)
         since, reference = self._redis.hmget(key, "since_ms", "reference")
         return int(since), None if reference is None else json.loads(reference)
 
-    @translated
+    @raises_unavailable
     def _store_reference_once(self, key: str, reference: object) -> Any:  # noqa: ANN401 - JSON values
         """Store a reference unless another hub did, and return the stored one."""
         self._redis.hsetnx(key, "reference", json.dumps(reference))
         return json.loads(self._redis.hget(key, "reference"))
 
-    @translated
+    @raises_unavailable
     def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> EventSample:
         """Return the events of a feature space among `among` events captured between two times, evenly spread."""
         before = int(self._redis.zcount(keys.EVENTS, "-inf", f"({since_ms}"))

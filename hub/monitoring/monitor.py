@@ -9,7 +9,7 @@ import numpy as np
 from hub.alerting.feedback import FeedbackService
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.certificates import CertificateProbe
-from hub.monitoring.clocks import ClockLook
+from hub.monitoring.clocks import ClockProbe
 from hub.monitoring.drift import DriftProbe, MonitoredModel
 from hub.monitoring.heartbeat import HeartbeatMonitor
 from hub.monitoring.sensors import SensorProbe
@@ -78,7 +78,7 @@ class HealthMonitor:
         feedback: FeedbackService,
         retrieval: Retrieval,
         metrics: HubMetrics,
-        clock: ClockLook,
+        clock: ClockProbe,
     ) -> None:
         monitoring = settings.monitoring
         folders = {"clips": settings.store.audio_dir, "snapshots": settings.search.snapshot_dir}
@@ -100,13 +100,13 @@ class HealthMonitor:
         )
         self._watch = ProbeScheduler(
             [
-                ScheduledProbe(StoreProbe(archive, metrics, written), monitoring.interval_s),
-                ScheduledProbe(clock, monitoring.interval_s),
-                ScheduledProbe(sensors, monitoring.interval_s),
-                ScheduledProbe(IndexProbe(retrieval.indexes, metrics), monitoring.interval_s),
-                ScheduledProbe(VerdictProbe(archive, feedback, metrics), monitoring.interval_s),
-                ScheduledProbe(drift, monitoring.drift_interval_s),
-                ScheduledProbe(CertificateProbe(settings.mqtt, metrics), _HOUR_S),
+                ScheduledProbe("store", StoreProbe(archive, metrics, written), monitoring.interval_s),
+                ScheduledProbe("clock", clock, monitoring.interval_s),
+                ScheduledProbe("sensor", sensors, monitoring.interval_s),
+                ScheduledProbe("index", IndexProbe(retrieval.indexes, metrics), monitoring.interval_s),
+                ScheduledProbe("verdict", VerdictProbe(archive, feedback, metrics), monitoring.interval_s),
+                ScheduledProbe("drift", drift, monitoring.drift_interval_s),
+                ScheduledProbe("certificate", CertificateProbe(settings.mqtt, metrics), _HOUR_S),
             ],
             lambda at, time_s: metrics.looked.labels(at).set(time_s),
         )

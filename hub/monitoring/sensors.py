@@ -15,7 +15,8 @@ from hub.domain.records import Sensor
 from hub.domain.sensor_status import SensorStatus, sensor_status
 from hub.metrics.definitions import STATES, HubMetrics
 from hub.store import keys
-from hub.store.events import EventStore, translated
+from hub.store.client import raises_unavailable
+from hub.store.events import EventStore
 from hub.store.sensor_signals import NOTHING, SignalStats, parse_signal_stats
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +92,7 @@ class SensorProbe:
         """Drop the metrics of all sensors."""
         self._export([])
 
-    @translated
+    @raises_unavailable
     def _read(self, now: datetime) -> list[SensorReading]:
         places = sorted(name.decode() for name in self._redis.smembers(keys.SENSORS))
         pipe = self._redis.pipeline(transaction=False)

@@ -12,7 +12,8 @@ from hub.metrics.definitions import HubMetrics
 from hub.notify.dispatcher import unpublished_alert_count
 from hub.notify.outbox import Outbox, known_names
 from hub.store import keys
-from hub.store.events import EventStore, translated
+from hub.store.client import raises_unavailable
+from hub.store.events import EventStore
 
 _PAGE: Final = 100
 _LATE_LOOKED_AT: Final = 5_000
@@ -91,7 +92,7 @@ class StoreProbe:
                     return float(at_ms)
         return math.nan
 
-    @translated
+    @raises_unavailable
     def _ask(self) -> None:
         metrics = self._metrics
         memory, kept = self._redis.info("memory"), self._redis.info("persistence")

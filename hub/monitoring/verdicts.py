@@ -9,7 +9,8 @@ from hub.alerting.feedback import FeedbackService
 from hub.domain.records import to_ms
 from hub.metrics.definitions import VERDICTS, HubMetrics
 from hub.store import keys
-from hub.store.events import EventStore, translated
+from hub.store.client import raises_unavailable
+from hub.store.events import EventStore
 
 JUDGED_MS: Final = 30 * 86_400_000
 """Age of the verdicts that measure the calibration of match probabilities, in ms."""
@@ -57,7 +58,7 @@ class VerdictProbe:
     def on_store_unavailable(self) -> None:
         """Keep the last values."""
 
-    @translated
+    @raises_unavailable
     def _signature(self, now: datetime) -> str:
         """Return a text that changes with every new verdict, and once a day."""
         newest = self._redis.zrange(keys.VERDICT_TIMES, -1, -1, withscores=True)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from hub.notify.outbox import EVENTS, Outbox
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.consumer_group import ConsumerGroup, Entry
-from hub.store.events import translated
 from shared.errors import InvalidError, UnavailableError
 from shared.messages import AlertMessage
 from shared.worker import Worker
@@ -101,7 +101,7 @@ class AlertDispatcher:
         """Claim again, in the next round, the alerts that were claimed and not dispatched."""
         self._look_at = 0.0
 
-    @translated
+    @raises_unavailable
     def dispatch_batch(self, wait_s: float = 0.0) -> int:
         """Dispatch pending alerts; wait at most `wait_s` seconds for the first.
 

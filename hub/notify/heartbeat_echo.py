@@ -5,7 +5,7 @@ from typing import Any, Final
 from hub.notify.dispatcher import MQTT
 from hub.notify.outbox import Outbox
 from hub.store import keys
-from hub.store.events import translated
+from hub.store.client import raises_unavailable
 from shared.events import Event
 from shared.messages import AlertMessage, MatchMessage
 
@@ -47,7 +47,7 @@ class HeartbeatResponder:
         self._redis = client
         self._outbox = Outbox(client, MQTT)
 
-    @translated
+    @raises_unavailable
     def put(self, event: Event) -> None:
         """Queue the answer to a heartbeat.
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from hub.domain.records import from_ms, to_ms
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.consumer_group import IDLE_S, ConsumerGroup, Entry
-from hub.store.events import translated
 from shared.messages import AlertMessage
 
 CONSUMER_GROUP: Final = "couriers"
@@ -108,7 +108,7 @@ class Outbox:
         pipe.xadd(self.key, {EVENTS: " ".join(events), **({"digest": "1"} if digest else {})})
         pipe.sadd(keys.OUTBOXES, self.name)
 
-    @translated
+    @raises_unavailable
     def claim(
         self, hub: str, *, limit: int = 100, wait_s: float = 0.1, left_over: bool = False, idle_s: float = IDLE_S
     ) -> list[Notification]:
@@ -140,7 +140,7 @@ class Outbox:
             self._done(gone)
         return messages
 
-    @translated
+    @raises_unavailable
     def extend_lease(self, hub: str, name: str) -> bool:
         """Return whether this hub still holds a message; if so, restart its idle time.
 
@@ -149,7 +149,7 @@ class Outbox:
         """
         return self._stream.keep(hub, name)
 
-    @translated
+    @raises_unavailable
     def ack(self, names: Sequence[str], *, counted: Iterable[str] = (), at: datetime | None = None) -> None:
         """Record that at least one message was sent.
 
@@ -174,17 +174,17 @@ class Outbox:
                 pipe.hdel(self._tries, "reason", "at")
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def sent_last_24h(self, now: datetime) -> int:
         """Return the number of alerts sent individually in the last 24 hours."""
         return int(self._client.zcount(self._sent, f"({to_ms(now - _DAY)}", "+inf"))
 
-    @translated
+    @raises_unavailable
     def count(self) -> int:
         """Return the number of messages to send, with those in flight."""
         return self._stream.count()
 
-    @translated
+    @raises_unavailable
     def defer_to_digest(self, message: Notification, at: datetime) -> None:
         """Hold the alerts of a message until `flush_digest`, and finish the message.
 
@@ -198,18 +198,18 @@ class Outbox:
             pipe.zadd(self._held, dict.fromkeys(message.events, to_ms(at)), nx=True)
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def held_count(self) -> int:
         """Return the number of held alerts."""
         return int(self._client.zcard(self._held))
 
-    @translated
+    @raises_unavailable
     def held_since(self) -> datetime | None:
         """Return the time from which the oldest held alert waits; None if none is held."""
         first = self._client.zrange(self._held, 0, 0, withscores=True)
         return from_ms(str(int(first[0][1])).encode()) if first else None
 
-    @translated
+    @raises_unavailable
     def flush_digest(self) -> int:
         """Combine the held alerts into one message; of several hubs, the first call does it.
 
@@ -218,7 +218,7 @@ class Outbox:
         """
         return int(self._release(keys=[self.key, self._held], args=[DIGEST_LIMIT, EVENTS]))
 
-    @translated
+    @raises_unavailable
     def note_failure(self, name: str, reason: str, at: datetime) -> int:
         """Record a failed attempt.
 
@@ -230,13 +230,13 @@ class Outbox:
             pipe.hset(self._tries, mapping={"reason": reason, "at": to_ms(at)})
             return int(pipe.execute()[0])
 
-    @translated
+    @raises_unavailable
     def trouble(self) -> LastFailure | None:
         """Return the failure of the last attempt; None if it succeeded."""
         reason, at = self._client.hmget(self._tries, "reason", "at")
         return LastFailure(reason.decode("utf-8", "replace"), from_ms(at)) if reason and at else None
 
-    @translated
+    @raises_unavailable
     def move_to_dead_letters(self, message: Notification, reason: str, attempts: int) -> None:
         """Turn a message into a dead letter, for an operator.
 
@@ -255,7 +255,7 @@ class Outbox:
             pipe.xadd(self._dead, row, maxlen=DEAD_KEPT, approximate=True)
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def dead(self, limit: int = DEAD_KEPT) -> list[FailedNotification]:
         """Return at most `limit` dead letters, oldest first."""
         return [
@@ -270,12 +270,12 @@ class Outbox:
             for name, row in self._client.xrange(self._dead, count=limit)
         ]
 
-    @translated
+    @raises_unavailable
     def dead_count(self) -> int:
         """Return the number of dead letters."""
         return int(self._client.xlen(self._dead))
 
-    @translated
+    @raises_unavailable
     def requeue(self, letters: Sequence[FailedNotification]) -> None:
         """Queue dead letters again, after all messages that wait now."""
         with self._client.pipeline(transaction=True) as pipe:
@@ -284,7 +284,7 @@ class Outbox:
                 pipe.xdel(self._dead, letter.id)
             pipe.execute()
 
-    @translated
+    @raises_unavailable
     def remove(self, letters: Sequence[FailedNotification]) -> None:
         """Remove dead letters for good."""
         with self._client.pipeline(transaction=False) as pipe:  # a full store refuses transactions

@@ -27,9 +27,17 @@ class Probe(Protocol):
 
 @dataclass(slots=True)
 class ScheduledProbe:
-    """A probe and its interval, in seconds."""
+    """A probe and when it runs.
 
-    look: Probe
+    Attributes:
+        name: value of the metric label `probe`, which alerting rules and dashboards select.
+        probe: what runs.
+        interval_s: time from one run to the next, in seconds.
+        due_s: monotonic time of the next run, in seconds.
+    """
+
+    name: str
+    probe: Probe
     interval_s: float
     due_s: float = field(default=0.0)
 
@@ -38,18 +46,18 @@ class ProbeScheduler:
     """Runs probes one after another until it is stopped.
 
     Args:
-        looks: probes with their intervals.
+        probes: probes with their names and intervals.
         seen: called after each successful run with the name of the probe and the time, in seconds since 1970 UTC.
         now: returns the current time, UTC.
     """
 
     def __init__(
         self,
-        looks: Sequence[ScheduledProbe],
+        probes: Sequence[ScheduledProbe],
         seen: Callable[[str, float], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._looks = looks
+        self._probes = probes
         self._seen = seen
         self._now = now
         self.worker = Worker("health", self._step)
@@ -64,7 +72,7 @@ class ProbeScheduler:
 
     def _step(self) -> float:
         self.run_due(time.monotonic())
-        return max(0.0, min(one.due_s for one in self._looks) - time.monotonic())
+        return max(0.0, min(one.due_s for one in self._probes) - time.monotonic())
 
     def run_due(self, now_s: float) -> None:
         """Run the probes that are due.
@@ -72,18 +80,18 @@ class ProbeScheduler:
         Args:
             now_s: monotonic time, in seconds.
         """
-        for one in self._looks:
+        for one in self._probes:
             if now_s < one.due_s or self.worker.stopping.is_set():
                 continue
             one.due_s = now_s + one.interval_s
             now = self._now()
             try:
-                one.look.run(now)
+                one.probe.run(now)
             except UnavailableError as error:
-                log.warning("probe failed", extra={"at": type(one.look).__name__, "reason": str(error)})
-                one.look.on_store_unavailable()
+                log.warning("probe failed", extra={"probe": one.name, "reason": str(error)})
+                one.probe.on_store_unavailable()
             except Exception:  # our bug; the hub must work without this probe
-                log.exception("probe failed", extra={"at": type(one.look).__name__})
-                one.look.on_store_unavailable()
+                log.exception("probe failed", extra={"probe": one.name})
+                one.probe.on_store_unavailable()
             else:
-                self._seen(type(one.look).__name__.removesuffix("Probe").lower(), now.timestamp())
+                self._seen(one.name, now.timestamp())

@@ -27,8 +27,6 @@ from shared.errors import UnavailableError
 from shared.events import EventId
 from shared.messages import AlertMessage
 
-translated = raises_unavailable
-
 _PAGE: Final = 10_000
 _LATE_MS: Final = 86_400_000
 """An event that arrived more than this time after its capture is kept by the time of its receipt."""

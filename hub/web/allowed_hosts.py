@@ -1,8 +1,8 @@
-"""Under which names the hub answers: the defence against DNS rebinding.
+"""Decide which names in `Host` the hub answers: the defence against DNS rebinding.
 
-A page of another site may give its own name this hub's address, and the operator's browser then takes the hub for a
-part of that site. Its requests bear that name in `Host`, so a name that is not the hub's is refused. An address in
-`Host` is answered: a browser that was told the address itself is on the hub's own origin, and probes ask by address.
+Another site can point its own name at this hub's address. The operator's browser then treats the hub as a part of
+that site. Such a request has that name in `Host`, so the hub rejects names that are not its own. The hub accepts
+addresses in `Host`: a browser that uses the address is on the hub's own origin, and probes use addresses.
 Source: RFC 9110, 7.2 (Host), 15.5.20 (421 Misdirected Request); RFC 6761, 6.3 (localhost).
 """
 
@@ -18,12 +18,12 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::[0-9]{0,5}
 
 
 def own_names(bound: str, public_url: str, further: Iterable[str]) -> frozenset[str]:
-    """Return the names under which this hub answers, in lower case.
+    """Return the names that this hub answers to, in lower case.
 
     Args:
-        bound: address or name that it listens on.
-        public_url: its pages as people reach them.
-        further: names of the setting `web.allowed_hosts`.
+        bound: address or name that the hub listens on.
+        public_url: public address of the hub's pages.
+        further: names from the setting `web.allowed_hosts`.
     """
     machine = socket.gethostname()
     names = {"localhost", machine, machine.partition(".")[0], f"{machine.partition('.')[0]}.local", bound, *further}
@@ -31,11 +31,11 @@ def own_names(bound: str, public_url: str, further: Iterable[str]) -> frozenset[
 
 
 def answered(host: str | None, names: frozenset[str]) -> bool:
-    """Return whether a request with this `Host` is answered; one without any comes from no browser.
+    """Return whether the hub answers a request with this `Host`; a request without `Host` comes from no browser.
 
     Args:
-        host: the header, with or without a port.
-        names: of `own_names`.
+        host: value of the header, with or without a port; None if it is missing.
+        names: names from `own_names`.
     """
     if not host or ANY in names:
         return True

@@ -23,21 +23,21 @@ from hub.web.pages import router as pages
 from hub.web.query_parameters import known_parameters
 from shared.errors import InvalidError, UnavailableError
 
-_ABOUT = """A network of noise sensors that remembers what it heard.
+_ABOUT = """Earwitness archives the events of a network of noise sensors and finds similar past events.
 
-Lists are in pages: ask again with `after` = `next` until `next` is null; a page may be short. Times are UTC, levels
-dB or dBFS. Requests that change something need the header `X-Earwitness`, whatever it says."""
+The API returns lists in pages: repeat the request with `after` = `next` until `next` is null. A page may be short.
+Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value."""
 
 
 class LiveView(BaseModel):
-    """Whether the process works; if not, a restart helps."""
+    """Liveness of the process; a restart helps if `live` is false."""
 
     live: bool
     reasons: list[str]
 
 
 class HealthView(BaseModel):
-    """Whether the hub can do its work; `ok` is `ready`."""
+    """Health of the hub; `ok` equals `ready`."""
 
     ok: bool
     live: bool
@@ -51,7 +51,11 @@ class HealthView(BaseModel):
 
 
 def create_app(parts: WebContext) -> FastAPI:
-    """The hub's web application over its parts."""
+    """Create the hub's web application.
+
+    Args:
+        parts: the hub's parts; the live feed adds its worker to `parts.workers`.
+    """
     feed = LiveFeed(parts)
     parts.workers.append(feed.worker)
 
@@ -86,37 +90,37 @@ def _add_operator_routes(app: FastAPI, parts: WebContext) -> None:
     @app.get(
         "/healthz/live",
         response_model=LiveView,
-        responses={503: {"model": LiveView, "description": "a thread that must live ended"}},
+        responses={503: {"model": LiveView, "description": "a required thread ended"}},
         tags=["operation"],
     )
     async def live() -> JSONResponse:
-        """200 if the process works, 503 if a restart would help; asks no other server."""
+        """Answer 200 if the process works, 503 if a restart would help; contact no other server."""
         faults = parts.probes.faults()
         return JSONResponse({"live": not faults, "reasons": faults}, status_code=503 if faults else 200)
 
     def healthz() -> JSONResponse:
-        """200 if the hub does its work: broker and store are there, events are archived; 503 and reasons if not."""
+        """Answer 200 if the hub works: broker and store are available, events are archived; else 503 and reasons."""
         report = parts.health()
-        told = {"ok": report.ready, "ready": report.ready, **asdict(report)}
-        return JSONResponse(told, status_code=200 if report.ready else 503)
+        answer = {"ok": report.ready, "ready": report.ready, **asdict(report)}
+        return JSONResponse(answer, status_code=200 if report.ready else 503)
 
     for path, name in (("/healthz", "healthz"), ("/healthz/ready", "ready")):
         app.get(
             path,
             name=name,
             response_model=HealthView,
-            responses={503: {"model": HealthView, "description": "not ready; `reasons` say why"}},
+            responses={503: {"model": HealthView, "description": "not ready, for the reasons in `reasons`"}},
             tags=["operation"],
         )(healthz)
 
     @app.get("/metrics", include_in_schema=False)
     def prometheus(request: Request) -> Response:
-        told, content_type = expose(parts.metrics.registry, request.headers.get("accept"))
-        return Response(told, headers={"Content-Type": content_type})
+        text, content_type = expose(parts.metrics.registry, request.headers.get("accept"))
+        return Response(text, headers={"Content-Type": content_type})
 
 
 def _add_answers_to_errors(app: FastAPI, parts: WebContext) -> None:
-    """Every error has one shape, `detail` in words; who asks for a page is answered with one."""
+    """Answer errors as JSON with the reason in `detail`, or as a page if the client asks for HTML."""
 
     def answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
         if pages.wants_html(request):
@@ -144,7 +148,7 @@ def _add_answers_to_errors(app: FastAPI, parts: WebContext) -> None:
 
 
 def _methods(app: FastAPI, path: str) -> str:
-    """What a path of the API may be asked; the router would tell of the first of its routes alone."""
+    """Return the methods of an API path; the router reports those of the path's first route only."""
     for template, operations in app.openapi()["paths"].items():
         if compile_path(template)[0].fullmatch(path):
             return ", ".join(sorted(method.upper() for method in operations))

@@ -1,4 +1,4 @@
-"""The sound of an event, where it was kept: the FLAC file that the sensor sent."""
+"""The audio file of an event: the FLAC file that the sensor sent, if the hub kept it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hub.web.context import WebContext
 
 
 def audio_path(parts: WebContext, event: StoredEvent) -> Path | None:
-    """The file of an event's sound; None if there is none."""
+    """Return the path of an event's audio file; None if there is none."""
     root = parts.settings.store.audio_dir
     if root is None or not event.clip:
         return None
@@ -18,16 +18,16 @@ def audio_path(parts: WebContext, event: StoredEvent) -> Path | None:
 
 
 def get_audio_or_404(parts: WebContext, event: StoredEvent) -> Path:
-    """The file of an event's sound.
+    """Return the path of an event's audio file.
 
     Raises:
-        HTTPException: 404, there is none; says why.
+        HTTPException: 404, there is none; the detail gives the reason.
     """
     path = audio_path(parts, event)
     if path is not None:
         return path
     if parts.settings.store.audio_dir is None:
-        raise HTTPException(404, "no sound is kept here: store.audio_dir is not set")
+        raise HTTPException(404, "this hub keeps no audio: store.audio_dir is not set")
     if not event.clip:
-        raise HTTPException(404, f"the sound of {event.id} was not kept: its sensor sent numbers, or the disk failed")
-    raise HTTPException(404, f"the sound of {event.id} is not on the disk any more")
+        raise HTTPException(404, f"the audio of {event.id} was not kept: its sensor sent none, or the disk failed")
+    raise HTTPException(404, f"the audio of {event.id} is no longer on the disk")

@@ -1,4 +1,4 @@
-"""What the web application is made of: the hub's parts it reads, and how the hub says that it is well."""
+"""The hub's parts that the web application uses, and the hub's health."""
 
 import threading
 from collections.abc import Callable
@@ -26,15 +26,15 @@ from shared.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class HealthStatus:
-    """What `/healthz` tells: whether the hub can do its work.
+    """The hub's health, as `/healthz` reports it.
 
     Attributes:
-        broker: connected and granting events, or draining before it connects again.
-        store: it answers.
-        events: events archived; 0 if the store is away.
-        dead_letters: dead letters that wait; 0 if the store is away.
-        retention: "ok", or why nothing is removed by age.
-        live: whether the process works; if not, a restart helps.
+        broker: whether the broker is connected and the subscription granted, or the hub drains before it reconnects.
+        store: whether the store answers.
+        events: number of archived events; 0 if the store is unavailable.
+        dead_letters: number of stored dead letters; 0 if the store is unavailable.
+        retention: "ok", or why the hub removes nothing by age.
+        live: whether the process works; a restart helps if not.
         reasons: why the hub is not ready, in sentences.
     """
 
@@ -48,33 +48,33 @@ class HealthStatus:
 
     @property
     def ready(self) -> bool:
-        """Broker and store are both there, and nothing else is wrong."""
+        """Return whether broker and store are available and there is no other reason against."""
         return self.broker and self.store and not self.reasons
 
 
 @dataclass(frozen=True)
 class WebContext:
-    """The hub's parts that pages and API are made of.
+    """The hub's parts that pages and API use.
 
     Attributes:
-        archive: events, alerts, sensors.
+        archive: events, alerts and sensors.
         episode_store: episodes and thresholds.
         retrieval: finds similar events.
         extractor: turns an uploaded recording into features.
         metrics: counters and timings.
-        health: asked anew by every caller of `/healthz`.
-        settings: all of them, for the page that shows them.
-        feedback: takes verdicts.
-        patterns: what recurs.
-        sources: which episodes are of one machine, dog, siren or voice.
-        histories: what recurs of one source.
-        explainer: why events match.
-        places: where sensors are, and what time it is there.
-        names: sounds that people gave names to.
-        name_matcher: which of them an event is.
-        stopping: set when the hub ends: what waits for news ends then.
-        probes: what `/healthz/live` goes by.
-        workers: threads that must live; the live feed adds its own.
+        health: computes the health; every request of `/healthz` calls it.
+        settings: the hub's settings, for the page of settings.
+        feedback: stores verdicts.
+        patterns: recurrence of a category at a sensor.
+        sources: episodes by source (one machine, dog, siren or voice).
+        histories: recurrence of one source.
+        explainer: explains why events match.
+        places: positions and time zone of sensors.
+        names: named sounds.
+        name_matcher: finds the named sound of an event.
+        stopping: set when the hub stops; streams end then.
+        probes: faults that `/healthz/live` reports.
+        workers: threads that must run; the live feed adds its own.
     """
 
     archive: EventStore
@@ -98,5 +98,5 @@ class WebContext:
 
     @cached_property
     def catalogue(self) -> EventQueries:
-        """Lists of the archive's events."""
+        """Return the queries for lists of events."""
         return EventQueries(self.archive)

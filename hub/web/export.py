@@ -1,4 +1,4 @@
-"""Rows of the archive as CSV or JSON lines, page by page, so that nothing large is ever held.
+"""Write rows of the archive as CSV or JSON lines, page by page, in bounded memory.
 
 A cell that a spreadsheet would take for a formula begins with an apostrophe. Source: OWASP, CSV injection.
 """
@@ -20,7 +20,7 @@ _RISKY: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_cell(value: object) -> object:
-    """A value as a CSV cell: lists are joined by semicolons, text that looks like a formula is made plain."""
+    """Return a value as a CSV cell: join lists by semicolons, prefix text that looks like a formula."""
     if isinstance(value, list):
         value = "; ".join(map(str, value))
     if isinstance(value, str) and value.lstrip(" ").startswith(_RISKY):
@@ -29,28 +29,28 @@ def csv_cell(value: object) -> object:
 
 
 def csv_lines(columns: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
-    """A header and rows as CSV (RFC 4180)."""
+    """Yield a header and rows as CSV lines (RFC 4180)."""
     yield _line(columns)
     for row in rows:
         yield _line([csv_cell(row.get(name)) for name in columns])
 
 
 def json_lines(rows: Iterator[Row]) -> Iterator[str]:
-    """Rows as JSON, one a line."""
+    """Yield rows as JSON, one per line."""
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def iterate_pages(fetch: Callable[[Cursor | None], tuple[Sequence[Item], Cursor | None]]) -> Iterator[Item]:
-    """All items of a list, the first page fetched at once, so that what is wrong is told before an answer begins."""
+    """Iterate over all items of a list; fetch the first page at once, so that errors are raised before an answer."""
     items, following = fetch(None)
 
     def rest() -> Iterator[Item]:
         yield from items
         after = following
         while after is not None:
-            found, after = fetch(after)
-            yield from found
+            page, after = fetch(after)
+            yield from page
 
     return rest()
 

@@ -1,4 +1,4 @@
-"""Lists that pages and API show alike: alerts, episodes and what people said, filtered and in pages."""
+"""Lists that both pages and API show: alerts, episodes and verdicts, filtered and in pages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from shared.taxonomy import CATEGORIES
 
 _BATCH: Final = 200
 LOOKED_AT: Final = 2_000
-"""Alerts that one request looks at; a page may be short of alerts and yet have a next one."""
+"""Most alerts that one request reads; a page may be short and still have a next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Which alerts are listed; all by default."""
+    """A filter of alerts; all pass by default."""
 
     site: str | None = None
     place: str | None = None
@@ -31,7 +31,7 @@ class AlertFilter:
     since: datetime | None = None
 
     def matches(self, alert: AlertMessage) -> bool:
-        """Whether an alert is one of them."""
+        """Return whether an alert passes."""
         return (
             self.site in {None, alert.site}
             and self.place in {None, f"{alert.site}/{alert.sensor}"}
@@ -43,10 +43,10 @@ class AlertFilter:
 def alerts(
     parts: WebContext, wanted: AlertFilter, *, limit: int, after: Cursor | None = None
 ) -> tuple[list[AlertMessage], Cursor | None]:
-    """A page of alerts, newest first, and where the next one begins.
+    """Return a page of alerts, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     chosen: list[AlertMessage] = []
     looked_at = 0
@@ -84,10 +84,10 @@ def episodes(
     place: str | None = None,
     category: str | None = None,
 ) -> tuple[list[Episode], Cursor | None]:
-    """A page of episodes, newest first, and where the next one begins.
+    """Return a page of episodes, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     since_ms = None if since is None else to_ms(since)
 
@@ -98,7 +98,7 @@ def episodes(
 
     if place is None and category is None:
         return paginate(one(None, None), _of_episode, limit, after)
-    # An index serves each pair of a place and a category: those asked for are merged.
+    # Redis has one index per pair of place and category: merge those that the filter asks for.
     places = [place] if place else [sensor.place for sensor in parts.archive.sensors.all()]
     lists = [one(where, what) for where in places for what in ([category] if category else CATEGORIES)]
 
@@ -114,10 +114,10 @@ def _of_episode(episode: Episode) -> Cursor:
 
 
 def verdicts(parts: WebContext, *, limit: int, after: Cursor | None = None) -> tuple[list[Verdict], Cursor | None]:
-    """A page of what people said, newest first, and where the next one begins.
+    """Return a page of verdicts, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
 
     def before(n: int, ms: int | None) -> list[Verdict]:

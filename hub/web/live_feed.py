@@ -1,10 +1,12 @@
-"""What happens, told live to any number of pages: server-sent events, read from the archive's stream of changes.
+"""Push changes live to any number of clients: server-sent events, read from the event store's stream of changes.
 
-1. While anybody listens, one thread reads that stream, whichever hub writes it. An event is told once it was judged,
-   with the episodes it belongs to, its alert, and its sensor as they are then; each change's position is the id of
-   its last message.
-2. Each client has a queue of its own; one that does not keep up is let go, and comes back with the id it saw last.
-3. What a client missed is read from the same stream; if that is too much, it is told to load anew (`reset`).
+1. While a client is connected, one thread reads that stream, whichever hub writes it. The feed sends an event once a
+   hub has judged it, with its episodes, its alert and its sensor as they are then. The id of a change's last message
+   is the change's position in the stream.
+2. Each client has its own queue. The feed disconnects a client that does not keep up. The client reconnects with the
+   last id that it received.
+3. The feed reads what a client missed from the same stream. If that is too much, it sends `reset`, and the client
+   reloads.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from pydantic import ValidationError
 from hub.domain.delivery_policy import is_news
 from hub.domain.records import StoredEvent, to_ms
 from hub.store import keys
-from hub.store.events import translated
+from hub.store.client import raises_unavailable
 from hub.web.context import WebContext
 from hub.web.schemas import episode_view, event_view, sensor_view
 from shared.errors import UnavailableError
@@ -31,39 +33,39 @@ from shared.worker import Worker
 _BLOCK_MS: Final = 200
 _BATCH: Final = 256
 _JUDGED_WITHIN_S: Final = 5.0
-"""An event that no hub has judged by then is told as it is."""
+"""After this time the feed sends an event that no hub has judged as it is."""
 _SENSORS_EVERY_S: Final = 2.0
 _RETRY_CAP_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 _QUEUE: Final = 2_000
 MISSED: Final = 1_000
-"""Most changes that are told again to a client that comes back."""
+"""Most changes that are sent again to a client that reconnects."""
 
 
 @dataclass(frozen=True, slots=True)
 class SseMessage:
-    """One server-sent event; `position` is there if everything up to it was told."""
+    """One server-sent event; `position` is set if everything up to it was sent."""
 
     kind: str
     data: str
     position: str | None = None
 
     def text(self) -> str:
-        """As it is sent. Source: WHATWG HTML, 9.2.6."""
+        """Return the message as sent. Source: WHATWG HTML, 9.2.6."""
         name = f"id: {self.position}\n" if self.position else ""
         return f"{name}event: {self.kind}\ndata: {self.data}\n\n"
 
 
 @dataclass(eq=False)
 class SseClient:
-    """Who listens: a queue in a loop of its own; None ends it."""
+    """A connected client: a queue in its event loop; None in the queue ends the stream."""
 
     loop: asyncio.AbstractEventLoop
     joined_at: str
     queue: "asyncio.Queue[SseMessage | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
 
     def put(self, news: Iterable[SseMessage | None]) -> None:
-        """Add to the queue, from any thread; a full one ends instead."""
+        """Add to the queue from any thread; if it is full, end the stream instead."""
 
         def add() -> None:
             for one in news:
@@ -79,10 +81,10 @@ class SseClient:
 
 
 class LiveFeed:
-    """Tells clients what happens.
+    """Sends changes to clients.
 
     Args:
-        parts: of the hub; clients are let go soon after `parts.stopping` is set.
+        parts: the hub's parts; the feed disconnects all clients soon after `parts.stopping` is set.
     """
 
     def __init__(self, parts: WebContext) -> None:
@@ -91,7 +93,7 @@ class LiveFeed:
         self._clients: set[SseClient] = set()
         self._lock = threading.Lock()
         self._joined = threading.Event()
-        self._told_to = "0-0"
+        self._sent_to = "0-0"
         self._states: dict[str, str] = {}
         self._waiting: deque[tuple[str, str, float]] = deque()
         self._read_to = "0-0"
@@ -99,14 +101,14 @@ class LiveFeed:
         self.worker = Worker("feed", self._step, failed=self._reset, cap_s=_RETRY_CAP_S)
 
     def start(self) -> None:
-        """Begin to read."""
-        self._told_to = self._read_to = self._newest()
+        """Start to read the stream of changes."""
+        self._sent_to = self._read_to = self._newest()
         self.worker.start()
 
     def join(self, loop: asyncio.AbstractEventLoop) -> SseClient:
-        """Listen from now on."""
+        """Connect a client; it receives all changes from now on."""
         with self._lock:
-            client = SseClient(loop, self._told_to)
+            client = SseClient(loop, self._sent_to)
             if self._parts.stopping.is_set():
                 client.queue.put_nowait(None)
             self._clients.add(client)
@@ -114,16 +116,16 @@ class LiveFeed:
         return client
 
     def leave(self, client: SseClient) -> None:
-        """Listen no more."""
+        """Disconnect a client."""
         with self._lock:
             self._clients.discard(client)
 
-    @translated
+    @raises_unavailable
     def replay(self, after: str, upto: str) -> list[SseMessage]:
-        """What happened after one position, up to another.
+        """Return the messages after one position, up to another; `reset` if they are too many or not stored any more.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: the store is unavailable.
         """
         rows = self._redis.xrange(keys.CHANGES, f"({after}", upto, count=MISSED + 1)
         oldest = self._redis.xrange(keys.CHANGES, count=1)
@@ -138,7 +140,7 @@ class LiveFeed:
             return 0.0
         if self._idle():
             self._waiting.clear()
-            self._read_to = self._told_to
+            self._read_to = self._sent_to
             self._joined.wait(_LOOK_EVERY_S)
             return 0.0
         rows = self._changes(self._read_to)
@@ -147,16 +149,16 @@ class LiveFeed:
         self._read_to = rows[-1][0] if rows else self._read_to
         self._broadcast(self._waiting, self._read_to)
         if now >= self._sensors_at:
-            self._tell_states()
+            self._send_states()
             self._sensors_at = now + _SENSORS_EVERY_S
         return 0.0
 
     def _reset(self, error: Exception) -> None:
-        """Leave out what cannot be told, as it would fail again: clients are told to load anew."""
+        """Skip changes that cannot be sent, as they would fail again, and make clients reload."""
         if not isinstance(error, UnavailableError):
             self._waiting.clear()
-            self._told_to = self._read_to = self._newest()
-            self._put([SseMessage("reset", "{}", self._told_to)])
+            self._sent_to = self._read_to = self._newest()
+            self._put([SseMessage("reset", "{}", self._sent_to)])
 
     def _put(self, news: Iterable[SseMessage | None]) -> None:
         with self._lock:
@@ -164,18 +166,18 @@ class LiveFeed:
                 client.put(news)
 
     def _idle(self) -> bool:
-        """Whether nobody listens; whoever comes then hears what happens from now on."""
+        """Return whether no client is connected; a client that connects later receives changes from then on."""
         self._joined.clear()
         if self._clients:
             return False
         newest = self._newest()
         with self._lock:
             if not self._clients:
-                self._told_to = newest
+                self._sent_to = newest
             return not self._clients
 
     def _broadcast(self, waiting: "deque[tuple[str, str, float]]", read_to: str) -> None:
-        """Tell those that were judged, in order, and forget them."""
+        """Send the waiting events that were judged, in order, and remove them from `waiting`."""
         ready: list[tuple[str, str]] = []
         if waiting:
             judged = self._judged([event for _, event, _ in list(waiting)[:_BATCH]])
@@ -187,12 +189,12 @@ class LiveFeed:
                 waiting.popleft()
         news = self._news(ready) if ready and self._clients else []
         with self._lock:
-            self._told_to = ready[-1][0] if waiting and ready else self._told_to if waiting else read_to
+            self._sent_to = ready[-1][0] if waiting and ready else self._sent_to if waiting else read_to
             for client in self._clients:
                 client.put(news)
 
     def _news(self, changes: Sequence[tuple[str, str]]) -> list[SseMessage]:
-        """What there is to tell of events that came, by position."""
+        """Return the messages about added events, in order of position."""
         events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
         recents = self._parts.episode_store.sensor_states(sorted({event.place for event in events.values()}))
         sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors.all()} if events else {}
@@ -215,30 +217,30 @@ class LiveFeed:
 
     def _of_episodes(self, event: StoredEvent, recents: dict[str, Any]) -> list[SseMessage]:
         start_ms = to_ms(event.captured_at)
-        own = [episode for many in recents[event.place].episodes.values() for episode in many]
+        episodes = [episode for many in recents[event.place].episodes.values() for episode in many]
         return [
             SseMessage("episode", episode_view(episode).model_dump_json())
-            for episode in own
+            for episode in episodes
             if episode.opened_ms <= start_ms < episode.last_ms
         ]
 
-    def _tell_states(self) -> None:
-        """Tell sensors whose announced state is another than before."""
+    def _send_states(self) -> None:
+        """Send the sensors whose announced state has changed."""
         sensors = self._parts.archive.sensors.all()
         changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
         self._states = {sensor.place: sensor.state for sensor in sensors}
         self._put([SseMessage("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
 
-    @translated
+    @raises_unavailable
     def _changes(self, after: str) -> list[tuple[str, str]]:
-        """Positions and events that came after one, waited for a moment; "" of an event that went."""
+        """Return positions and added events after one, waiting up to `_BLOCK_MS`; "" for a removed event."""
         answer = self._redis.xread({keys.CHANGES: after}, count=_BATCH, block=_BLOCK_MS)
         rows = answer[0][1] if answer else []
         return [(name.decode(), row.get(b"added", b"").decode()) for name, row in rows]
 
-    @translated
+    @raises_unavailable
     def _judged(self, events: Sequence[str]) -> list[bool]:
-        """Whether events were judged, and their alerts completed."""
+        """Return for each event whether a hub judged it and completed its alert."""
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
             pipe.hget(keys.event(event), "completed")
@@ -257,7 +259,7 @@ class LiveFeed:
 
 
 def _is_complete(alert: bytes) -> bool:
-    """Whether a stored alert was completed; one that cannot be read will not be."""
+    """Return whether a stored alert is complete; an unreadable one counts as complete, as it never will be."""
     try:
         return AlertMessage.model_validate_json(alert).recurrence is not None
     except ValidationError:
@@ -265,7 +267,7 @@ def _is_complete(alert: bytes) -> bool:
 
 
 def hello_message(position: str) -> SseMessage:
-    """What a client is told first, so that it can come back from there."""
+    """Return the first message to a client; the client can reconnect from its position."""
     return SseMessage("hello", json.dumps({"position": position}), position)
 
 

@@ -1,10 +1,11 @@
-"""What every answer carries and every request must keep to, around the whole application.
+"""Security headers of all answers, and checks of all requests.
 
-- Nothing from elsewhere is loaded, framed or run: a strict Content-Security-Policy.
-- A request that changes something comes from the hub's own page (its `Origin` is the hub) or carries the header
-  `X-Earwitness`, which no other site's page can send without being asked. Source: OWASP, cross-site request forgery.
-- A request names the hub in `Host` (`hub.web.allowed_hosts`).
-- A body is cut off at its cap while it arrives.
+- A strict Content-Security-Policy forbids to load, frame or run anything from other origins.
+- A request that changes data must come from the hub's own page (its `Origin` is the hub) or have the header
+  `X-Earwitness`. Another site's page cannot send it without a preflight request. Source: OWASP, cross-site request
+  forgery.
+- A request must name the hub in `Host` (`hub.web.allowed_hosts`).
+- The middleware rejects a body over its cap while it arrives.
 """
 
 from typing import Final
@@ -22,7 +23,7 @@ HEADER: Final = "X-Earwitness"
 BODY_CAP_BYTES: Final = UPLOAD_CAP_BYTES + 64 * 1024
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OTHER_HOST: Final = (
-    "this hub does not answer under the name in Host: ask by its address, or add the name to web.allowed_hosts or"
+    "the name in Host is not a name of this hub: use the hub's address, or add the name to web.allowed_hosts or"
     " web.public_url"
 )
 HEADERS: Final = {
@@ -36,11 +37,11 @@ HEADERS: Final = {
 
 
 class SecurityMiddleware:
-    """Wraps an application.
+    """Wraps an application with security headers and request checks.
 
     Args:
-        app: what is wrapped.
-        names: under which the hub answers; see `hub.web.allowed_hosts`.
+        app: the wrapped application.
+        names: names that the hub answers to; see `hub.web.allowed_hosts`.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -65,25 +66,25 @@ class SecurityMiddleware:
             await JSONResponse({"detail": _OTHER_HOST}, status_code=421)(scope, receive, guarded)
             return
         if scope["method"] not in SAFE and not is_same_origin(headers):
-            refused = f"send the header {HEADER}, or ask from the hub's own page"
+            refused = f"send the header {HEADER}, or use the hub's own page"
             await JSONResponse({"detail": refused}, status_code=403)(scope, receive, guarded)
             return
         await self._app(scope, _capped(receive), guarded)
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Whether a request comes from the hub's own page, or from a program that says so."""
+    """Return whether a request comes from the hub's own page or has the header `X-Earwitness`."""
     origin = headers.get("origin")
     if HEADER in headers:
         return True
     try:
         return origin is not None and urlsplit(origin).netloc == headers.get("host")
-    except ValueError:  # no address
+    except ValueError:  # not a URL
         return False
 
 
 def _capped(receive: Receive) -> Receive:
-    """Receive a body up to its cap."""
+    """Wrap `receive` to reject a body over its cap."""
     taken = 0
 
     async def capped() -> Message:
@@ -91,7 +92,7 @@ def _capped(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > BODY_CAP_BYTES:
-            raise HTTPException(413, f"more than {UPLOAD_CAP_BYTES // 2**20} MB were sent")
+            raise HTTPException(413, f"the request is larger than {UPLOAD_CAP_BYTES // 2**20} MB")
         return message
 
     return capped

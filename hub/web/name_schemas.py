@@ -1,4 +1,4 @@
-"""What the API tells of named sounds, and how it is made of what the hub keeps."""
+"""API representations of named sounds, and their conversion from stored values."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from shared.messages import Probability, Severity
 
 
 class ExampleView(BaseModel):
-    """An example of a named sound: a copy of an event, which outlasts it."""
+    """An example of a named sound: a copy of an event. It stays when retention removes the event."""
 
     event: str
     site: str
@@ -25,43 +25,43 @@ class ExampleView(BaseModel):
     level_unit: LevelUnit
     space: str
     presence: dict[str, Probability]
-    audio: bool = Field(description="whether a copy of its sound is there")
+    audio: bool = Field(description="whether a copy of its audio is stored")
     archived: bool = Field(description="whether the event itself is still in the archive")
 
 
 class NameView(BaseModel):
-    """A sound that has a name, its examples, and when it was heard.
+    """A named sound, its examples, and when it was detected.
 
     `mode`: `shown` only shows the name; `watched` raises an alert of `severity` whenever the sound returns; `muted`
-    raises no alert of it. An event has the name from P(same source) = `threshold` on.
+    raises no alert for it. An event gets the name if P(same source) is at least `threshold`.
     """
 
     id: str
     name: str
-    site: str | None = Field(description="where it is looked for; null: at all sites")
+    site: str | None = Field(description="site at which the hub looks for it; null: all sites")
     mode: Mode
     threshold: Probability
     severity: Severity
-    author: str = Field(description="who named it; empty if not told")
-    source: str | None = Field(description="source that the name was given to; null if it was given to events")
+    author: str = Field(description="name of the person who named it; empty if unknown")
+    source: str | None = Field(description="source that was named; null if events were named")
     made_at: datetime
     examples: list[ExampleView]
-    times: int = Field(description="how often it returned since it has its name")
-    clips: int = Field(description="in how many clips it was heard since then")
-    last_heard_at: datetime | None = Field(description="end of the last clip in which it was heard")
-    last_place: str | None = Field(description="where that was, `site/sensor`")
+    times: int = Field(description="number of returns since it was named")
+    clips: int = Field(description="number of clips with it since it was named")
+    last_heard_at: datetime | None = Field(description="end of the last clip in which it was detected")
+    last_place: str | None = Field(description="place of that clip, `site/sensor`")
     last_event: str | None = Field(description="first event of the latest return")
     last_alert: str | None = Field(description="alert of the latest return")
 
 
 class NameList(BaseModel):
-    """All named sounds, by name."""
+    """All named sounds, sorted by name."""
 
     names: list[NameView]
 
 
 def example_view(event: StoredEvent, *, audio: bool, archived: bool) -> ExampleView:
-    """An example as the API tells it."""
+    """Return the API representation of an example."""
     return ExampleView(
         event=str(event.id),
         site=event.site,
@@ -78,9 +78,9 @@ def example_view(event: StoredEvent, *, audio: bool, archived: bool) -> ExampleV
     )
 
 
-def name_view(sound: NamedSound, examples: list[ExampleView], heard: NameOccurrences) -> NameView:
-    """A named sound as the API tells it."""
-    last = heard.last
+def name_view(sound: NamedSound, examples: list[ExampleView], returns: NameOccurrences) -> NameView:
+    """Return the API representation of a named sound."""
+    last = returns.last
     return NameView(
         id=sound.id,
         name=sound.name,
@@ -92,10 +92,10 @@ def name_view(sound: NamedSound, examples: list[ExampleView], heard: NameOccurre
         source=sound.source or None,
         made_at=from_ms(sound.made_ms),
         examples=examples,
-        times=heard.times,
-        clips=heard.clips,
+        times=returns.times,
+        clips=returns.clips,
         last_heard_at=last and from_ms(last.until_ms),
-        last_place=heard.place or None,
+        last_place=returns.place or None,
         last_event=last and last.event,
         last_alert=(last.alert or None) if last else None,
     )

@@ -1,4 +1,4 @@
-"""Naming sounds: what API and page do alike."""
+"""Create, change, list and remove named sounds, for API and pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shared.messages import Severity
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a person wants to be another; None of what stays."""
+    """A requested change of a named sound; None keeps a value."""
 
     name: str | None = None
     mode: Mode | None = None
@@ -27,7 +27,7 @@ class Change:
     severity: Severity | None = None
 
     def of(self, before: Treatment) -> Treatment:
-        """The treatment with what changes."""
+        """Return the treatment with the changes applied."""
         return Treatment(
             mode=self.mode or before.mode,
             threshold=before.threshold if self.threshold is None else self.threshold,
@@ -36,11 +36,11 @@ class Change:
 
 
 def sound_of(parts: WebContext, sound_id: str) -> NamedSound:
-    """A named sound, as it is now.
+    """Return a named sound as it is now.
 
     Raises:
-        HTTPException: 404, none of this id.
-        Unavailable: the store is away.
+        HTTPException: 404, no named sound of this id.
+        Unavailable: the store is unavailable.
     """
     found = parts.name_matcher.sounds(at_once=True).get(sound_id)
     if found is None:
@@ -49,11 +49,11 @@ def sound_of(parts: WebContext, sound_id: str) -> NamedSound:
 
 
 def example_of(parts: WebContext, sound_id: str, event_id: str) -> StoredEvent:
-    """The copy of an example.
+    """Return an example of a named sound.
 
     Raises:
         HTTPException: 404, no such named sound or example.
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     sound_of(parts, sound_id)
     found = parts.names.examples([(sound_id, event_id)]).get((sound_id, event_id))
@@ -63,20 +63,20 @@ def example_of(parts: WebContext, sound_id: str, event_id: str) -> StoredEvent:
 
 
 def named(parts: WebContext, site: str | None = None) -> list[NameView]:
-    """The named sounds that are looked for at a site, or all; by name.
+    """Return the named sounds of a site, or all, sorted by name.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if site is None or one.serves(site)]
     return views(parts, sorted(sounds, key=lambda one: (folded(one.name), one.site)))
 
 
 def views(parts: WebContext, sounds: Sequence[NamedSound]) -> list[NameView]:
-    """Named sounds as the API tells them, with their examples and when they were heard."""
+    """Return the API representations of named sounds, with their examples and returns."""
     examples = parts.names.examples([(one.id, event) for one in sounds for event in one.examples])
     archived = {str(event.id) for event in parts.archive.fetch(sorted({event for _, event in examples}))}
-    heard = parts.names.occurrences([one.id for one in sounds])
+    returns = parts.names.occurrences([one.id for one in sounds])
 
     def example(sound: str, event: str) -> ExampleView | None:
         found = examples.get((sound, event))
@@ -85,7 +85,7 @@ def views(parts: WebContext, sounds: Sequence[NamedSound]) -> list[NameView]:
         return example_view(found, audio=audio_path(parts, found) is not None, archived=event in archived)
 
     return [
-        name_view(one, [made for event in one.examples if (made := example(one.id, event))], heard[one.id])
+        name_view(one, [view for event in one.examples if (view := example(one.id, event))], returns[one.id])
         for one in sounds
     ]
 
@@ -104,13 +104,13 @@ def add(
 
     Raises:
         Invalid: a name or number of events that is not allowed, or events of several sites.
-        HTTPException: 404, no such event; 409, a name that is given already, or no room for it.
-        Unavailable: the store is away.
+        HTTPException: 404, no such event; 409, the name is taken, or there are too many names.
+        Unavailable: the store is unavailable.
     """
     for event in dict.fromkeys(events):
         parts.name_matcher.check(get_event_or_404(parts.archive, event).space)
     try:
-        made = parts.names.add(
+        sound = parts.names.add(
             name,
             list(dict.fromkeys(events)),
             site=ALL_SITES if all_sites else None,
@@ -121,42 +121,42 @@ def add(
         )
     except NameTakenError as error:
         raise HTTPException(409, str(error)) from error
-    parts.name_matcher.sounds(at_once=True)  # this hub knows it when the answer is there, others soon after
-    return made
+    parts.name_matcher.sounds(at_once=True)  # this hub matches it before it answers, other hubs soon after
+    return sound
 
 
 def name_source(
     parts: WebContext, source_id: str, name: str, change: Change, *, all_sites: bool = False, by: str = ""
 ) -> NamedSound:
-    """Name a source: its exemplars become the examples, and it is kept for as long as it has its name.
+    """Name a source: its exemplars become the examples. The hub keeps the source while it has the name.
 
     Raises:
-        Invalid: a name that is not allowed, or none of the source's events is left.
-        HTTPException: 404, no such source; 409, a name that is given already, or no room for it.
-        Unavailable: the store is away.
+        Invalid: a name that is not allowed, or the archive holds none of the source's events any more.
+        HTTPException: 404, no such source; 409, the name is taken, or there are too many names.
+        Unavailable: the store is unavailable.
     """
-    own, events = examples_of(parts.sources, parts.archive, source_of(parts, source_id).id)
-    made = add(parts, name, events, change, all_sites=all_sites, by=by, source=own)
-    parts.sources.keep(own)
-    return made
+    current_id, events = examples_of(parts.sources, parts.archive, source_of(parts, source_id).id)
+    sound = add(parts, name, events, change, all_sites=all_sites, by=by, source=current_id)
+    parts.sources.keep(current_id)
+    return sound
 
 
 def of_source(parts: WebContext, source_id: str) -> list[NamedSound]:
-    """The names that a source has, the oldest first.
+    """Return the named sounds of a source, the oldest first.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if one.source]
     return [one for one in sounds if (stored := parts.sources.get(one.source)) and stored.id == source_id]
 
 
 def remove(parts: WebContext, sound_id: str) -> None:
-    """Forget a named sound.
+    """Remove a named sound.
 
     Raises:
         HTTPException: 404, no such named sound.
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     sound_of(parts, sound_id)
     forget(parts.names, parts.sources, sound_id)
@@ -166,15 +166,15 @@ def change(parts: WebContext, sound_id: str, wanted: Change, events: Sequence[st
     """Change a named sound.
 
     Args:
-        parts: of the hub.
-        sound_id: of the named sound.
-        wanted: what changes.
-        events: all its examples from now on; None if they stay.
+        parts: the hub's parts.
+        sound_id: id of the named sound.
+        wanted: the values to change.
+        events: ids of all its examples from now on; None keeps them.
 
     Raises:
         Invalid: a name or number of events that is not allowed.
-        HTTPException: 404, no such named sound or event; 409, a name that is given already.
-        Unavailable: the store is away.
+        HTTPException: 404, no such named sound or event; 409, the name is taken.
+        Unavailable: the store is unavailable.
     """
     present = sound_of(parts, sound_id)
     ids = None if events is None else list(dict.fromkeys(events))
@@ -182,18 +182,18 @@ def change(parts: WebContext, sound_id: str, wanted: Change, events: Sequence[st
         if event not in present.examples:
             parts.name_matcher.check(get_event_or_404(parts.archive, event).space)
     try:
-        made = parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
+        sound = parts.names.change(sound_id, name=wanted.name, treatment=wanted.of, examples=ids)
     except NameTakenError as error:
         raise HTTPException(409, str(error)) from error
     parts.name_matcher.sounds(at_once=True)
-    return made
+    return sound
 
 
 def name_event(parts: WebContext, event_id: str, name: str, mode: Mode, *, all_sites: bool = False) -> NamedSound:
-    """Name a sound by one event, or make the event an example of the sound that has this name at its site.
+    """Name a sound by one event, or add the event as an example to the sound that has this name at its site.
 
     Raises:
-        As of `add` and `change`.
+        The errors of `add` and `change`.
     """
     event, wanted = get_event_or_404(parts.archive, event_id), folded(tidy(name))
     known = parts.name_matcher.sounds(at_once=True).values()
@@ -204,10 +204,10 @@ def name_event(parts: WebContext, event_id: str, name: str, mode: Mode, *, all_s
 
 
 def likely(parts: WebContext, event: StoredEvent) -> list[Likely]:
-    """The named sounds that an event may be, the likeliest first.
+    """Return the named sounds that an event may be, the most likely first.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     if event.space not in parts.retrieval.spaces:
         return []

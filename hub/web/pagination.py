@@ -1,6 +1,6 @@
-"""Where the next page of a list begins, as text that clients hand back unread.
+"""Cursors of lists: where the next page begins, as opaque text that clients send back.
 
-Lists are ordered by time, newest first, and by id among equals; a cursor is the time and id of a page's last item.
+Lists are sorted by time, newest first, then by id. A cursor is the time and id of a page's last item.
 """
 
 import re
@@ -13,24 +13,24 @@ from shared.errors import InvalidError
 Item = TypeVar("Item")
 
 FORM: Final = r"[0-9]{1,13}~[a-z0-9.|-]{0,450}"
-"""What `text_of` makes."""
+"""Regular expression of the text of `encode_cursor`."""
 
 
 def encode_cursor(cursor: Cursor | None) -> str | None:
-    """A cursor as the API tells it; None stays None."""
+    """Return a cursor as text; None stays None."""
     return None if cursor is None else f"{cursor.ms}~{cursor.id}"
 
 
 def decode_cursor(text: str | None) -> Cursor | None:
-    """A cursor from `text_of`; None, or nothing, is the beginning.
+    """Return the cursor of a text from `encode_cursor`; None or "" is the beginning.
 
     Raises:
-        Invalid: text that `text_of` did not make.
+        Invalid: the text is not from `encode_cursor`.
     """
     if not text:
         return None
     if not re.fullmatch(FORM, text):
-        raise InvalidError("`after` is not what an earlier answer gave as `next`")
+        raise InvalidError("`after` is not a cursor: send the `next` of an earlier answer")
     ms, _, name = text.partition("~")
     return Cursor(int(ms), name)
 
@@ -41,25 +41,25 @@ def paginate(
     limit: int,
     after: Cursor | None,
 ) -> tuple[list[Item], Cursor | None]:
-    """A page of a list that can only be asked for "so many, before this time".
+    """Return a page of a list whose store only supports "at most n items before this time".
 
     Args:
-        fetch: given how many and a time in ms (None: the newest), the newest items before it, newest first.
-        place_of: an item's cursor.
-        limit: most items.
-        after: where the page begins.
+        fetch: returns at most n items before a time in ms (None: the newest), newest first.
+        place_of: returns an item's cursor.
+        limit: most items of the page.
+        after: cursor of the item before the page; None for the first page.
 
     Returns:
-        The items, and where the next page begins; None at the end.
+        The items, and the cursor of the next page; None at the end.
     """
     extra = 16
     while True:
         wanted = limit + extra if after else limit
-        found = fetch(wanted + 1, after.ms + 1 if after else None)
+        fetched = fetch(wanted + 1, after.ms + 1 if after else None)
         fresh = sorted(
-            (item for item in found if after is None or place_of(item) < after), key=place_of, reverse=True
+            (item for item in fetched if after is None or place_of(item) < after), key=place_of, reverse=True
         )
-        if len(fresh) > limit or len(found) <= wanted:
+        if len(fresh) > limit or len(fetched) <= wanted:
             page = list(fresh[:limit])
             return page, place_of(page[-1]) if len(fresh) > limit else None
-        extra *= 4  # more items than that share one instant
+        extra *= 4  # more than `extra` items have the same time

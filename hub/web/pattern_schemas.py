@@ -1,4 +1,4 @@
-"""What the API tells of patterns: what comes back, when, and when next."""
+"""API representations of patterns: what recurs, when, and when it is expected next."""
 
 import math
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from hub.domain.recurrence.analysis import RecurrenceSummary
 
 
 class WindowView(BaseModel):
-    """When it is likely next, against how likely any window of that length is."""
+    """The next expected window: its probability, and that of any window of the same length."""
 
     start: datetime
     end: datetime
@@ -18,7 +18,7 @@ class WindowView(BaseModel):
 
 
 class TestedView(BaseModel):
-    """How earlier forecasts did: windows foretold, those that came true, and how many chance would have hit."""
+    """Test of earlier forecasts: forecast windows, those that came true, and the number expected by chance."""
 
     windows: int
     hits: int
@@ -26,22 +26,22 @@ class TestedView(BaseModel):
 
 
 class RhythmView(BaseModel):
-    """How often, how regularly, and when next."""
+    """Recurrence: how often, how regularly, and when next."""
 
     times: int
     days: int
     median_duration_s: float
     regularity: str
     profile: list[list[float | None]] = Field(
-        description="share of hours with it, [7][24] from Monday 0:00 local; null where nothing was heard"
+        description="share of hours with it, [7][24] from Monday 0:00 local; null where the sensor was offline"
     )
     next: WindowView | None
     tested: TestedView | None
-    calendar: dict[date, float] = Field(description="hours of each local day in which it was heard")
+    calendar: dict[date, float] = Field(description="hours with it, by local day")
 
 
 class PatternView(RhythmView):
-    """How often, how regularly, and when next a category is heard at a sensor."""
+    """Recurrence of a category at a sensor."""
 
     site: str
     sensor: str
@@ -50,45 +50,45 @@ class PatternView(RhythmView):
     last_at: datetime | None
 
 
-def rhythm_view(found: RecurrenceSummary, calendar: dict[date, float]) -> RhythmView:
-    """A pattern's rhythm as the API tells it."""
+def rhythm_view(summary: RecurrenceSummary, calendar: dict[date, float]) -> RhythmView:
+    """Return the API representation of a recurrence."""
     return RhythmView(
-        times=found.times,
-        days=found.days,
-        median_duration_s=found.median_duration_s,
-        regularity=found.regularity,
-        profile=profile_rows(found),
-        next=window_view(found),
-        tested=tested_view(found),
+        times=summary.times,
+        days=summary.days,
+        median_duration_s=summary.median_duration_s,
+        regularity=summary.regularity,
+        profile=profile_rows(summary),
+        next=window_view(summary),
+        tested=tested_view(summary),
         calendar=calendar,
     )
 
 
-def pattern_view(place: str, category: str, found: RecurrenceSummary, calendar: dict[date, float]) -> PatternView:
-    """A pattern as the API tells it."""
+def pattern_view(place: str, category: str, summary: RecurrenceSummary, calendar: dict[date, float]) -> PatternView:
+    """Return the API representation of the recurrence of a category at a sensor."""
     site, _, sensor = place.partition("/")
     return PatternView(
         site=site,
         sensor=sensor,
         category=category,
-        first_at=found.first_at,
-        last_at=found.last_at,
-        **dict(rhythm_view(found, calendar)),
+        first_at=summary.first_at,
+        last_at=summary.last_at,
+        **dict(rhythm_view(summary, calendar)),
     )
 
 
-def profile_rows(found: RecurrenceSummary) -> list[list[float | None]]:
-    """A pattern's profile, [7][24]; None where nothing was heard."""
-    return [[None if math.isnan(p) else p for p in row] for row in found.profile.tolist()]
+def profile_rows(summary: RecurrenceSummary) -> list[list[float | None]]:
+    """Return a pattern's profile, [7][24]; None where the sensor was offline."""
+    return [[None if math.isnan(p) else p for p in row] for row in summary.profile.tolist()]
 
 
-def window_view(found: RecurrenceSummary) -> WindowView | None:
-    """The next window of a pattern; None if no time stands out."""
-    window = found.next
+def window_view(summary: RecurrenceSummary) -> WindowView | None:
+    """Return the next expected window of a pattern; None if no time stands out."""
+    window = summary.next
     return None if window is None else WindowView(**{name: getattr(window, name) for name in WindowView.model_fields})
 
 
-def tested_view(found: RecurrenceSummary) -> TestedView | None:
-    """How earlier forecasts did; None if there was none to judge."""
-    tested = found.tested
+def tested_view(summary: RecurrenceSummary) -> TestedView | None:
+    """Return the test of earlier forecasts; None if none could be tested."""
+    tested = summary.tested
     return None if tested is None else TestedView(**{name: getattr(tested, name) for name in TestedView.model_fields})

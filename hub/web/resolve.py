@@ -1,4 +1,4 @@
-"""One event, alert or episode by its id, or the error that says there is none."""
+"""Look up an event, alert or episode by its id, or raise a 404; parse places and categories."""
 
 from fastapi import HTTPException
 
@@ -13,11 +13,11 @@ from shared.taxonomy import CATEGORIES
 
 
 def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
-    """An archived event.
+    """Return an archived event.
 
     Raises:
         Invalid: not an event id.
-        HTTPException: 404, none of this id.
+        HTTPException: 404, no event of this id.
     """
     event = archive.get(EventId.parse(event_id))
     if event is None:
@@ -26,41 +26,41 @@ def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
 
 
 def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:
-    """An alert, by the id of its event.
+    """Return an alert by the id of its event.
 
     Raises:
         Invalid: not an event id.
-        HTTPException: 404, none of this id.
+        HTTPException: 404, no alert of this id.
     """
     EventId.parse(alert_id)
-    found = archive.alerts.get(alert_id)
-    if found is None:
+    alert = archive.alerts.get(alert_id)
+    if alert is None:
         raise HTTPException(404, f"no alert {alert_id}")
-    return found
+    return alert
 
 
 def get_episode_or_404(parts: WebContext, episode_id: str) -> Episode:
-    """An episode.
+    """Return an episode.
 
     Raises:
         Invalid: not an episode id.
-        HTTPException: 404, none of this id.
+        HTTPException: 404, no episode of this id.
     """
     event, _, number = episode_id.rpartition(".")
     EventId.parse(event)
     if number not in {str(n) for n in range(len(CATEGORIES))}:
         raise InvalidError(f"{episode_id!r} is not an episode id (site.sensor.boot.seq.number)")
-    found = parts.episode_store.episode(episode_id)
-    if found is None:
+    episode = parts.episode_store.episode(episode_id)
+    if episode is None:
         raise HTTPException(404, f"no episode {episode_id}")
-    return found
+    return episode
 
 
 def parse_place(text: str | None) -> str | None:
-    """A place, `site/sensor`; nothing stays None.
+    """Return a checked place, `site/sensor`; None if `text` is empty.
 
     Raises:
-        Invalid: another form.
+        Invalid: not of this form.
     """
     if not text:
         return None
@@ -71,11 +71,11 @@ def parse_place(text: str | None) -> str | None:
 
 
 def parse_category(text: str | None) -> str | None:
-    """A category of the taxonomy; nothing stays None.
+    """Return a checked category of the taxonomy; None if `text` is empty.
 
     Raises:
-        Invalid: another word.
+        Invalid: not a category.
     """
     if text and text not in CATEGORIES:
-        raise InvalidError(f"unknown category {text!r}; there are {', '.join(CATEGORIES)}")
+        raise InvalidError(f"unknown category {text!r}; use one of {', '.join(CATEGORIES)}")
     return text or None

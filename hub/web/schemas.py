@@ -1,4 +1,4 @@
-"""What the API tells of things, and how it is made of what the hub keeps. Times are UTC; levels are dB."""
+"""API representations of events, episodes, alerts, thresholds and sensors. Times are UTC; levels are in dB."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ EVENT_EXAMPLE = "demo.street-1.5f2c.17"
 
 
 class ErrorResponse(BaseModel):
-    """Why a request was not answered."""
+    """An error: why the hub rejected a request."""
 
     detail: str = Field(examples=[f"no event {EVENT_EXAMPLE}"])
 
@@ -60,34 +60,34 @@ class EventView(BaseModel):
     laeq: float
     lafmax: float
     level_unit: LevelUnit
-    rate_hz: int | None = Field(description="sample rate of the capture, Hz; null of events of earlier hubs")
-    clock: ClockStatus = Field(description="what the sensor said of its clock")
+    rate_hz: int | None = Field(description="sample rate of the capture, Hz; null for events of earlier hubs")
+    clock: ClockStatus = Field(description="status of the sensor's clock, as the sensor reported it")
     claimed_at: datetime | None = Field(
-        description="capture time by the sensor's clock, where it is not believed and `captured_at` is of the receipt"
+        description="capture time by the sensor's clock, if implausible; `captured_at` is then the time of receipt"
     )
     backfilled: bool = Field(description="whether it is a replay of an old recording")
     space: str
     presence: dict[str, Probability]
-    audio: bool = Field(description="whether its sound was kept")
-    name: str | None = Field(description="of the named sound that it is, as far as it was known when it was judged")
+    audio: bool = Field(description="whether its audio was kept")
+    name: str | None = Field(description="name of its named sound, as known when the hub judged the event")
 
 
 class EventList(BaseModel):
-    """Events, newest first; ask again with `after` = `next` for older ones. The end is where `next` is null."""
+    """Events, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
 
     events: list[EventView]
     next: str | None
 
 
 class SimilarList(BaseModel):
-    """Similar past events, most similar first, and why: shared categories with P(both)."""
+    """Similar past events, most similar first, each with the shared categories and P(both)."""
 
     event: str
     matches: list[MatchMessage]
 
 
 class PresenceRowView(BaseModel):
-    """One category of a presence matrix: probability that both, neither or one of two events contain it."""
+    """One category of a presence matrix: probability that both, neither or exactly one of two events contain it."""
 
     category: str
     both: float
@@ -96,24 +96,24 @@ class PresenceRowView(BaseModel):
 
 
 class ExplanationView(BaseModel):
-    """Why two events match: the presence matrix, how sure, what would break the match, what drew attention."""
+    """Explanation of a match: presence matrix, probabilities, counterfactuals and attention."""
 
     event: str
     match: str
-    top_category: str = Field(description="category in which they are likest; empty if they share none")
+    top_category: str = Field(description="shared category with the highest match probability, or empty")
     match_probability: float = Field(description="probability that they are the same kind of sound")
     same_source: float | None = Field(
-        description="probability that they come from the same source; null if the model knows no sources"
+        description="probability that they come from the same source; null if the model does not distinguish sources"
     )
-    threshold: float = Field(description="likeness that an alert needs here")
+    threshold: float = Field(description="match probability that an alert needs at the event's site")
     categories: list[PresenceRowView]
-    counterfactuals: list[str] = Field(description="what would have to differ")
-    attention: list[float] = Field(description="attention that each n-th of the event drew, in [0, 1]")
-    match_attention: list[float] = Field(description="the same of the match")
+    counterfactuals: list[str] = Field(description="differences that would prevent the match")
+    attention: list[float] = Field(description="the model's attention to each n-th of the event, in [0, 1]")
+    match_attention: list[float] = Field(description="the model's attention to each n-th of the match, in [0, 1]")
 
 
 class EpisodeView(BaseModel):
-    """One happening of one category at one sensor, from its first clip to its last."""
+    """One sound event of one category at one sensor, from its first clip to its last."""
 
     id: str
     site: str
@@ -126,40 +126,40 @@ class EpisodeView(BaseModel):
     match_probability: float = Field(
         description="highest probability of being the same kind of sound as a past event"
     )
-    peak_event: str = Field(description="event in which the category is surest")
-    peak_presence: float = Field(description="how sure, in [0, 1]")
+    peak_event: str = Field(description="event with the highest probability of the category")
+    peak_presence: float = Field(description="that probability, in [0, 1]")
     alert: str | None = Field(description="alert that it raised or belongs to")
 
 
 class EpisodeList(BaseModel):
-    """Episodes, the newest first; ask again with `after` = `next`."""
+    """Episodes, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
 
     episodes: list[EpisodeView]
     next: str | None
 
 
 class AlertList(BaseModel):
-    """Alerts, newest first; ask again with `after` = `next`."""
+    """Alerts, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
 
     alerts: list[AlertMessage]
     next: str | None
 
 
 class VerdictList(BaseModel):
-    """What people said, newest first; ask again with `after` = `next`."""
+    """Verdicts, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
 
     feedback: list[Verdict]
     next: str | None
 
 
 class ThresholdView(BaseModel):
-    """From which likeness a category raises alerts at a site, and what that is expected to cost."""
+    """Match probability from which a category raises alerts at a site, and the expected alerts per day."""
 
     category: str
     value: float
-    learnt: bool = Field(description="whether the site has learnt it; else it is the setting")
+    learnt: bool = Field(description="whether the hub tuned it for the site; false: the setting applies")
     false_alerts_per_day: float
-    low: float = Field(description="of false alerts a day, lower end of a 90 % interval")
+    low: float = Field(description="lower end of a 90 % interval of false alerts per day")
     high: float
     alerts_per_day: float
     episodes: int
@@ -175,7 +175,7 @@ class ThresholdList(BaseModel):
 
 
 class VerdictResult(BaseModel):
-    """A verdict that was kept, and how it moved the threshold of its category."""
+    """A stored verdict, and the threshold of its category before and after it."""
 
     verdict: Verdict
     threshold_before: float
@@ -183,16 +183,16 @@ class VerdictResult(BaseModel):
 
 
 class ReportView(BaseModel):
-    """How a sensor keeps up, as it told last: how full its spool was, what it dropped, and what is wrong with it."""
+    """A sensor's last report: how full its spool was, what it dropped, and its faults."""
 
     at: datetime
     waiting: int
     spool: float
     dropped: int
     certificate_end: datetime | None
-    set_aside: int = Field(description="events kept in its spool that the broker cannot take")
-    spool_lost: int = Field(description="events that a damaged spool lost since the sensor was started")
-    taken_over: int = Field(description="how often since then another client with its name ended its connection")
+    set_aside: int = Field(description="events in its spool that the broker rejects")
+    spool_lost: int = Field(description="events that a damaged spool lost since the sensor started")
+    taken_over: int = Field(description="times since then that another client with its name ended its connection")
     source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
 
 
@@ -213,13 +213,13 @@ class SensorView(BaseModel):
 
 
 class SensorList(BaseModel):
-    """All sensors that ever spoke."""
+    """All sensors that ever sent a message."""
 
     sensors: list[SensorView]
 
 
 def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView:
-    """An event as the API tells it, with the named sound that it is."""
+    """Return the API representation of an event, with the name of its named sound."""
     return EventView(
         id=str(event.id),
         site=event.site,
@@ -242,12 +242,12 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView
 
 
 def presence_of(event: StoredEvent) -> dict[str, float]:
-    """Probability of each category in an event, by name."""
+    """Return the probability of each category in an event, by name."""
     return {name: min(1.0, max(0.0, p)) for name, p in zip(CATEGORIES, event.presence, strict=True)}
 
 
 def episode_view(episode: Episode) -> EpisodeView:
-    """An episode as the API tells it."""
+    """Return the API representation of an episode."""
     site, _, sensor = episode.place.partition("/")
     return EpisodeView(
         id=episode.id,
@@ -266,7 +266,7 @@ def episode_view(episode: Episode) -> EpisodeView:
 
 
 def why_view(event: StoredEvent, match: StoredEvent, why: MatchExplanation) -> ExplanationView:
-    """An explanation as the API tells it."""
+    """Return the API representation of an explanation."""
     return ExplanationView(
         event=str(event.id),
         match=str(match.id),
@@ -284,25 +284,25 @@ def why_view(event: StoredEvent, match: StoredEvent, why: MatchExplanation) -> E
     )
 
 
-def threshold_view(category: str, learnt: Threshold | None, start: float) -> ThresholdView:
-    """A threshold as the API tells it; where none is learnt, the setting."""
-    own = learnt or Threshold(start)
+def threshold_view(category: str, tuned: Threshold | None, default: float) -> ThresholdView:
+    """Return the API representation of a threshold; the default applies if none is tuned."""
+    threshold = tuned or Threshold(default)
     return ThresholdView(
         category=category,
-        value=own.value,
-        learnt=learnt is not None,
-        false_alerts_per_day=own.false_alerts_per_day,
-        low=own.low,
-        high=own.high,
-        alerts_per_day=own.alerts_per_day,
-        episodes=int(own.episodes),
-        days=own.days,
-        verdicts=int(own.verdicts),
+        value=threshold.value,
+        learnt=tuned is not None,
+        false_alerts_per_day=threshold.false_alerts_per_day,
+        low=threshold.low,
+        high=threshold.high,
+        alerts_per_day=threshold.alerts_per_day,
+        episodes=int(threshold.episodes),
+        days=threshold.days,
+        verdicts=int(threshold.verdicts),
     )
 
 
 def sensor_view(sensor: Sensor) -> SensorView:
-    """A sensor as the API tells it."""
+    """Return the API representation of a sensor."""
     site, _, name = sensor.place.partition("/")
     return SensorView(
         site=site,
@@ -318,5 +318,5 @@ def sensor_view(sensor: Sensor) -> SensorView:
 
 
 def from_ms(ms: int) -> datetime:
-    """The time that is so many ms after 1970."""
+    """Return the time `ms` milliseconds after 1970-01-01 UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC)

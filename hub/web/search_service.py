@@ -1,7 +1,7 @@
-"""Searches that people make: by an archived event, or by a recording they bring.
+"""Search by an archived event or by an uploaded recording.
 
-A recording of up to a minute is heard in pieces of ten seconds, as sensors hear; each piece is a query, and an event
-that is like several pieces is told once, where it is likest.
+The hub cuts a recording of at most 60 s into clips of 10 s, as sensors do. Each clip is a query. An event that
+matches several clips is returned once, with the clip that it matches best.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024
 LONGEST_S: Final = 60.0
 _FORMATS: Final = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
 _LAST_PIECE_S: Final = 2.0
-"""A rest shorter than this is no piece of its own."""
+"""A rest at most this long is no clip of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class SearchHit:
     """A match of a search, and where in the query it was found.
 
     Attributes:
-        match: as told to others.
-        at_s: where the piece of the recording begins that it is like, in seconds; 0 of an event.
+        match: the match, as the API returns it.
+        at_s: start of the recording's matching clip, in seconds; 0 for a query by event.
     """
 
     match: MatchMessage
@@ -48,18 +48,18 @@ def search_by_event(
     by: By = By.BOTH,
     own_recent_clips: bool = False,
 ) -> list[MatchMessage]:
-    """The events most similar to an archived one, the best first.
+    """Return the events most similar to an archived one, the most similar first.
 
     Args:
-        parts: of the hub.
-        event: what is looked for.
-        k: most matches.
-        chosen: which events are looked at.
-        by: what they are ranked by.
-        own_recent_clips: also clips of the same sensor close in time.
+        parts: the hub's parts.
+        event: the query.
+        k: most matches to return.
+        chosen: filter of the searched events.
+        by: criterion of the ranking.
+        own_recent_clips: whether to include clips of the same sensor close in time.
 
     Raises:
-        Invalid: no model for its feature space; by source, and the model knows no sources.
+        Invalid: no model for its feature space, or `by` is the source and the model does not distinguish sources.
     """
     key = str(event.id)
     within_s = 0.0 if own_recent_clips else parts.settings.search.exclude_same_sensor_s
@@ -72,22 +72,22 @@ def search_by_event(
 
 
 def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[SearchHit]:
-    """The events most similar to a recording, the best first.
+    """Return the events most similar to a recording, the most similar first.
 
     Args:
-        parts: of the hub.
-        data: a wav, flac or ogg file.
-        k: most matches.
-        chosen: which events are looked at.
-        by: what they are ranked by.
+        parts: the hub's parts.
+        data: content of a wav, flac or ogg file.
+        k: most matches to return.
+        chosen: filter of the searched events.
+        by: criterion of the ranking.
 
     Raises:
-        Invalid: not such a file, or one that is too long, damaged or empty; or the model cannot rank by source.
+        Invalid: not such a file; it is too long, damaged or empty; or the model cannot rank by source.
     """
     sounds = split_into_clips(*decode_upload(data))
     space = parts.extractor.space.id
     towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
-    answers = parts.retrieval.search_all([(space, Query(own, k, filter=chosen, by=by)) for own in towers])
+    answers = parts.retrieval.search_all([(space, Query(tower, k, filter=chosen, by=by)) for tower in towers])
     best: dict[str, SearchHit] = {}
     for number, matches in enumerate(answers):
         for match in match_messages(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):
@@ -97,23 +97,23 @@ def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: 
 
 
 def decode_upload(data: bytes) -> tuple[Waveform, int]:
-    """A recording as float32 [samples], mono, and its rate in Hz; it is decoded no further than it may last.
+    """Decode a recording to float32 [samples], mono, and its rate in Hz; decode at most `LONGEST_S`.
 
     Raises:
-        Invalid: see `like_recording`.
+        Invalid: not a wav, flac or ogg file, too long, damaged or empty.
     """
     if len(data) > UPLOAD_CAP_BYTES:
-        raise InvalidError(f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
+        raise InvalidError(f"the recording is larger than {UPLOAD_CAP_BYTES // 2**20} MB")
     try:
         recording = of_bytes(data, _FORMATS)
         most = min(MAX_SAMPLES // recording.channels, round(LONGEST_S * recording.rate_hz))
         return read_whole(recording, most), recording.rate_hz
     except InvalidError as error:
-        raise InvalidError(f"the recording: {error}; send wav, flac or ogg of up to {LONGEST_S:.0f} s") from error
+        raise InvalidError(f"the recording: {error}; send wav, flac or ogg of at most {LONGEST_S:.0f} s") from error
 
 
 def split_into_clips(waveform: Waveform, rate_hz: int) -> list[Sound]:
-    """A recording cut into clips of ten seconds; a short rest goes without a clip of its own."""
+    """Cut a recording into clips of 10 s; drop a rest of at most `_LAST_PIECE_S`."""
     step = round(CLIP_S * rate_hz)
     starts = [0, *range(step, len(waveform) - round(_LAST_PIECE_S * rate_hz), step)]
     return [(waveform[start : start + step], rate_hz) for start in starts]
@@ -127,7 +127,7 @@ def filter_of(
     category: int | None = None,
     min_laeq: float | None = None,
 ) -> Filter:
-    """Which events a search looks at; all by default."""
+    """Return the filter of a search; all events pass by default."""
     return Filter(
         since_ms=since_ms,
         until_ms=until_ms,

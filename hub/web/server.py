@@ -1,4 +1,4 @@
-"""The web server: uvicorn in a thread of its own."""
+"""Web server: uvicorn in its own thread."""
 
 import threading
 
@@ -10,15 +10,15 @@ from shared.sockets import listeners
 
 
 class Server:
-    """uvicorn in a thread of its own, on sockets that are bound here, where a failure can still be told.
+    """Runs uvicorn in its own thread, on sockets that the constructor binds, so that it can raise an error.
 
     Args:
-        app: what is served.
-        host: address or name to bind; of a name, all its addresses.
+        app: the application to serve.
+        host: address or name to bind; a name binds all its addresses.
         port: port to bind.
 
     Raises:
-        Unavailable: they cannot be bound.
+        Unavailable: host and port cannot be bound.
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
@@ -32,10 +32,10 @@ class Server:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": sockets}, name="web", daemon=True)
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish open requests and end."""
+        """Finish open requests and stop."""
         self._server.should_exit = True
         self._thread.join(timeout=5.0)

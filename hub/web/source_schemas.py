@@ -1,4 +1,4 @@
-"""What pages and API tell of sources."""
+"""Sources with their history, for pages and API, and their API representations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from hub.web.schemas import from_ms
 SOURCE_EXAMPLE: Final = "4f2a9c01d7"
 EXEMPLARS: Final = 4
 PLACES_FROM: Final = 50
-"""Episodes, the newest, by which the places of a source in a list are told."""
+"""Newest episodes from which a list takes the places of a source."""
 
 
 class SourceView(BaseModel):
@@ -29,25 +29,25 @@ class SourceView(BaseModel):
     id: str = Field(examples=[SOURCE_EXAMPLE])
     site: str
     category: str
-    space: str = Field(description="feature space of its episodes; sources of two are never compared")
+    space: str = Field(description="feature space of its episodes; sources of different spaces are never compared")
     first_at: datetime = Field(description="when its first episode began")
     last_at: datetime = Field(description="when its latest episode began")
-    episodes: int = Field(description="how many of them are kept")
-    places: list[str] = Field(description="where it was heard lately, as `site/sensor`, most often first")
+    episodes: int = Field(description="number of its archived episodes")
+    places: list[str] = Field(description="recent places, as `site/sensor`, the most frequent first")
 
 
 class SourceList(BaseModel):
-    """Sources, the one that was heard last first; ask again with `after` = `next`."""
+    """Sources, the most recent first. For older ones repeat the request with `after` = `next`; null at the end."""
 
     sources: list[SourceView]
     next: str | None
 
 
 class SourceDetail(RhythmView, SourceView):
-    """A source with its history; what pauses for half an hour at most is one time (`alerts.cooldown_s`)."""
+    """A source with its history; `times` counts episodes at most `alerts.cooldown_s` apart once."""
 
     exemplars: list[str] = Field(description="events that sound most like it")
-    different: list[str] = Field(description="sources that a person said are others")
+    different: list[str] = Field(description="sources that a person marked as different")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +56,10 @@ class Known:
 
     Attributes:
         stored: the source.
-        episodes: the newest first.
-        pattern: of them.
-        calendar: hours of each local day.
-        exemplars: events that sound most like it.
+        episodes: its episodes, the newest first.
+        pattern: recurrence of the episodes.
+        calendar: hours with the source, by local day.
+        exemplars: ids of the events that sound most like it.
     """
 
     stored: StoredSource
@@ -70,36 +70,36 @@ class Known:
 
 
 def source_of(parts: WebContext, name: str) -> StoredSource:
-    """A source by its id, or by that of one that became a part of it.
+    """Return a source by its id, or by the id of a source that was joined to it.
 
     Raises:
         HTTPException: 404, there is none.
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
-    found = parts.sources.get(name)
-    if found is None:
+    source = parts.sources.get(name)
+    if source is None:
         raise HTTPException(404, f"no source {name}")
-    return found
+    return source
 
 
 def known_of(parts: WebContext, name: str) -> Known:
-    """A source with its history, by its id.
+    """Return a source with its history, by its id.
 
     Raises:
         HTTPException: 404, there is none.
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     stored, now = source_of(parts, name), datetime.now(UTC)
     episodes = parts.histories.episodes(stored.id, now)
     members = parts.sources.members([episode.id for episode in episodes[:PLACES_FROM]])
     near = exemplars(stored.source, list(members.values()), 2 * EXEMPLARS)
-    there = {str(event.id) for event in parts.archive.fetch([member.clip for member in near])}
+    archived = {str(event.id) for event in parts.archive.fetch([member.clip for member in near])}
     return Known(
         stored,
         episodes,
         parts.histories.pattern_of(episodes, now),
         parts.histories.days_of(episodes),
-        [member.clip for member in near if member.clip in there][:EXEMPLARS],
+        [member.clip for member in near if member.clip in archived][:EXEMPLARS],
     )
 
 
@@ -111,10 +111,10 @@ def sources(
     site: str | None = None,
     category: str | None = None,
 ) -> tuple[list[StoredSource], Cursor | None]:
-    """A page of sources, the one that was heard last first, and where the next one begins.
+    """Return a page of sources, the most recent first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is away.
+        Unavailable: the store is unavailable.
     """
     before = None if after is None else (after.ms, after.id)
     found = parts.sources.newest(limit=limit + 1, before=before, site=site, category=category)
@@ -123,7 +123,7 @@ def sources(
 
 
 def places_of(episodes: Sequence[Episode]) -> list[str]:
-    """Where episodes were heard, most often first."""
+    """Return the places of episodes, the most frequent first."""
     counts: dict[str, int] = {}
     for episode in episodes:
         counts[episode.place] = counts.get(episode.place, 0) + 1
@@ -131,7 +131,7 @@ def places_of(episodes: Sequence[Episode]) -> list[str]:
 
 
 def source_view(parts: WebContext, stored: StoredSource) -> SourceView:
-    """A source as the API tells it in a list."""
+    """Return the API representation of a source in a list."""
     return _view(stored, places_of(parts.sources.episodes(stored.id, limit=PLACES_FROM)))
 
 
@@ -149,7 +149,7 @@ def _view(stored: StoredSource, places: list[str]) -> SourceView:
 
 
 def source_detail(known: Known) -> SourceDetail:
-    """A source with its history as the API tells it."""
+    """Return the API representation of a source with its history."""
     return SourceDetail(
         **dict(_view(known.stored, places_of(known.episodes))),
         **dict(rhythm_view(known.pattern, known.calendar)),

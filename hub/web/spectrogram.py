@@ -1,8 +1,7 @@
-"""Pictures of events as PNG: the spectrogram of the sound that was kept, else the numbers that the hub compares.
+"""Draw events as PNG: the spectrogram of the kept audio, else the features that the hub compares.
 
-A spectrogram is log-mel power, low pitch at the bottom, one column each 20 ms; at most the
-loudest 70 dB of it. Numbers are
-drawn as a fingerprint: time to the right, one row each value of the feature space.
+A spectrogram shows log-mel power, at most the loudest 70 dB, with low frequencies at the bottom and one column per
+20 ms. Features are drawn with time to the right and one row per value of the feature space.
 """
 
 import io
@@ -21,7 +20,7 @@ Values = npt.NDArray[np.float32]
 """[bands, columns], the lowest band first, in [0, 1]."""
 
 VERSION: Final = "1"
-"""Changes with what is drawn, so that no browser shows an old picture."""
+"""Change this with the drawing, so that no browser shows a cached old picture."""
 RATE_HZ: Final = 22_050
 WINDOW: Final = 1_024
 HOP: Final = 441
@@ -39,11 +38,11 @@ _STOPS: Final = (
     (0.90, (238, 203, 121)),
     (1.00, (255, 244, 214)),
 )
-"""From silence to the loudest: night blue over the hub's green to lamp light, of rising lightness throughout."""
+"""Colour map from silence to the loudest: dark blue, green, yellow, with increasing lightness."""
 
 
 def spectrogram(waveform: Waveform, rate_hz: int) -> Values:
-    """Log-mel power of a sound, its loudest 70 dB scaled to [0, 1].
+    """Return the log-mel power of a waveform, its loudest 70 dB scaled to [0, 1].
 
     Args:
         waveform: float32 [samples], full scale = 1.0, not empty.
@@ -67,10 +66,10 @@ def spectrogram(waveform: Waveform, rate_hz: int) -> Values:
 
 
 def fingerprint(space: str, features: Features) -> Values:
-    """An event's features as a picture: log-mel power is drawn as such, other numbers as they are.
+    """Return an event's features as values in [0, 1]: log-mel power scaled as a spectrogram, others divided by 255.
 
     Args:
-        space: id of their feature space.
+        space: id of the feature space.
         features: uint8 [frames, dimension].
     """
     if space == LOGMEL.id:
@@ -79,7 +78,7 @@ def fingerprint(space: str, features: Features) -> Values:
 
 
 def png(values: Values, *, width: int, height: int, smooth: bool) -> bytes:
-    """Values as a PNG of so many pixels, the lowest band at the bottom; smoothed, or in sharp cells."""
+    """Encode values as a PNG of width x height pixels, the lowest band at the bottom; smoothed, or in sharp cells."""
     pixels = _coloured(values[::-1])
     method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
     image = Image.fromarray(pixels).resize((width, height), method).quantize(128)
@@ -89,7 +88,7 @@ def png(values: Values, *, width: int, height: int, smooth: bool) -> bytes:
 
 
 def _scaled(decibels: npt.NDArray[np.float32]) -> Values:
-    """Decibels as [0, 1], the loudest being 1: what lies between it and the median takes most of the scale."""
+    """Scale decibels to [0, 1], the loudest being 1; values between the median and the loudest take most of it."""
     top = float(decibels.max())
     room = min(SHOWN_DB, max(_LEAST_DB, _OVER_MEDIAN * (top - float(np.median(decibels)))))
     return np.asarray(np.clip((decibels - top) / room + 1.0, 0.0, 1.0), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Geometry of the drawings on pages: plain numbers, which templates turn into SVG."""
+"""Geometry of the drawings on pages: numbers that templates turn into SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _LEAST_RANGE_DB: Final = 10.0
 _LEAST_PLAN_M: Final = 200.0
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 STEPS: Final = 5
-"""Shades of heat beside none."""
+"""Heat shades, besides that of zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class StripChart:
     """A level over time.
 
     Attributes:
-        points: of a polyline, in the box of `STRIP`.
+        points: points of a polyline, in the box of `STRIP`.
         low: lowest level, dB.
         high: highest level, dB.
         last: the newest level, dB.
-        since_ms: when it begins, ms since 1970 UTC.
+        since_ms: time of the first point, ms since 1970 UTC.
     """
 
     points: str
@@ -41,7 +41,7 @@ class StripChart:
 
 
 def strip(levels: Sequence[LevelPoint]) -> StripChart | None:
-    """A strip chart of levels, oldest first; None of fewer than two."""
+    """Return a strip chart of levels, oldest first; None for fewer than two."""
     if len(levels) < 2:
         return None
     width, height = STRIP
@@ -58,7 +58,7 @@ def strip(levels: Sequence[LevelPoint]) -> StripChart | None:
 
 
 def heat_class(share: float | None, most: float) -> str:
-    """CSS class of a cell: `unknown`, or `heat-0` to `heat-5` up to the most."""
+    """Return the CSS class of a cell: `unknown`, or `heat-0` to `heat-5` for shares up to `most`."""
     if share is None or math.isnan(share):
         return "unknown"
     if share <= 0 or most <= 0:
@@ -68,7 +68,7 @@ def heat_class(share: float | None, most: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """An hour of the week: how often it is heard then."""
+    """An hour of the week: share of such hours with the sound, and its shade."""
 
     share: float | None
     shade: str
@@ -79,7 +79,7 @@ class Week:
     """The hours of the week.
 
     Attributes:
-        rows: the days by name, each with its 24 hours.
+        rows: names of the days, each with its 24 hours.
         most: highest share of an hour, in [0, 1].
     """
 
@@ -88,7 +88,7 @@ class Week:
 
 
 def week(profile: Sequence[Sequence[float]]) -> Week:
-    """The hours of the week from shares in [0, 1], [7][24] from Monday 0:00; NaN where nothing was heard."""
+    """Return the hours of the week from shares in [0, 1], [7][24] from Monday 0:00; NaN where there is no data."""
     most = max((p for row in profile for p in row if not math.isnan(p)), default=0.0)
     rows = [
         (day, [Cell(None if math.isnan(p) else p, heat_class(p, most)) for p in row])
@@ -107,7 +107,7 @@ class Day:
 
 
 def calendar(hours: Mapping[date, float], last: date, weeks: int) -> list[list[Day | None]]:
-    """Days in rows by day of the week, columns by week, the last one ending with `last`."""
+    """Return days in rows by day of the week and columns by week; the last column ends with `last`."""
     monday = last - timedelta(days=last.weekday() + 7 * (weeks - 1))
     most = max(hours.values(), default=0.0)
     rows: list[list[Day | None]] = []
@@ -127,11 +127,11 @@ class SiteMap:
     """A plan of sensors, north up.
 
     Attributes:
-        width: of the drawing.
-        height: of the drawing.
-        dots: where each place is.
+        width: width of the drawing.
+        height: height of the drawing.
+        dots: x and y of each place.
         scale: length of the scale bar in the drawing.
-        scale_m: what it stands for, in metres.
+        scale_m: length that the scale bar stands for, in metres.
     """
 
     width: int
@@ -142,7 +142,7 @@ class SiteMap:
 
     @property
     def lines(self) -> tuple[list[float], list[float]]:
-        """Where a grid as wide as the scale bar is drawn: across and down."""
+        """Return the x and the y of the lines of a grid as wide as the scale bar."""
         return (
             [round(self.scale * n, 1) for n in range(1, int(self.width / self.scale) + 1)],
             [round(self.scale * n, 1) for n in range(1, int(self.height / self.scale) + 1)],
@@ -150,17 +150,17 @@ class SiteMap:
 
 
 def plan(positions: Mapping[str, Position]) -> SiteMap | None:
-    """A plan of places by latitude and longitude, in the plane about their middle; None of none."""
+    """Return a plan of places by latitude and longitude, projected at their centre; None for no places."""
     if not positions:
         return None
     lats, lons = zip(*positions.values(), strict=True)
     lat, lon = (min(lats) + max(lats)) / 2, (min(lons) + max(lons)) / 2
     metres = {
         place: (
-            EARTH_M * math.radians(own[1] - lon) * math.cos(math.radians(lat)),
-            EARTH_M * math.radians(own[0] - lat),
+            EARTH_M * math.radians(position[1] - lon) * math.cos(math.radians(lat)),
+            EARTH_M * math.radians(position[0] - lat),
         )
-        for place, own in positions.items()
+        for place, position in positions.items()
     }
     across = max(_LEAST_PLAN_M, 2 * max(abs(x) for x, _ in metres.values()))
     along = max(_LEAST_PLAN_M, 2 * max(abs(y) for _, y in metres.values()))
@@ -176,6 +176,6 @@ def plan(positions: Mapping[str, Position]) -> SiteMap | None:
 
 
 def _round_length(longest_m: float) -> int:
-    """The longest of 1, 2, 5, 10, ... metres that fits."""
+    """Return the longest of 1, 2, 5, 10, ... metres that fits."""
     power = 10 ** math.floor(math.log10(max(1.0, longest_m)))
     return int(max(step * power for step in (1, 2, 5) if step * power <= max(1.0, longest_m)))

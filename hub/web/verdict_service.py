@@ -1,4 +1,4 @@
-"""Taking what a person says of an alert, and telling how the threshold moved."""
+"""Store verdicts on alerts, and report how they move thresholds."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from shared.taxonomy import CATEGORIES
 
 @dataclass(frozen=True, slots=True)
 class VerdictInput:
-    """What a person says; see `hub.domain.verdicts.Verdict`."""
+    """A person's verdict; see `hub.domain.verdicts.Verdict`."""
 
     verdict: VerdictKind
     match: str | None = None
@@ -22,26 +22,26 @@ class VerdictInput:
     author: str = ""
 
 
-def submit_verdict(parts: WebContext, alert_id: str, said: VerdictInput) -> VerdictResult:
-    """Keep a verdict on an alert or one of its matches, and tell how the category's threshold moved.
+def submit_verdict(parts: WebContext, alert_id: str, given: VerdictInput) -> VerdictResult:
+    """Store a verdict on an alert or one of its matches; return it with the threshold before and after.
 
     Raises:
-        Invalid: an alert without such a match, or an unknown category.
-        HTTPException: 404, no such alert.
-        Unavailable: the store is away.
+        Invalid: an unknown category.
+        HTTPException: 404, no such alert or match.
+        Unavailable: the store is unavailable.
     """
     alert = get_alert_or_404(parts.archive, alert_id)
-    if said.match is not None and said.match not in {match.event for match in alert.matches}:
-        raise HTTPException(404, f"alert {alert_id} has no match {said.match}")
+    if given.match is not None and given.match not in {match.event for match in alert.matches}:
+        raise HTTPException(404, f"alert {alert_id} has no match {given.match}")
     category = next(iter(alert.categories), "")
     before = threshold(parts, alert.site, category)
     verdict = parts.feedback.submit(
         alert=alert,
-        match=said.match,
-        verdict=said.verdict,
-        categories=said.categories,
-        note=said.note,
-        by=said.author,
+        match=given.match,
+        verdict=given.verdict,
+        categories=given.categories,
+        note=given.note,
+        by=given.author,
     )
     return VerdictResult(
         verdict=verdict, threshold_before=before, threshold_after=threshold(parts, alert.site, category)
@@ -49,20 +49,20 @@ def submit_verdict(parts: WebContext, alert_id: str, said: VerdictInput) -> Verd
 
 
 def threshold(parts: WebContext, site: str, category: str) -> float:
-    """Likeness from which a category raises alerts at a site, in [0, 1]."""
-    own = parts.episode_store.thresholds.of(site).get(category)
-    return parts.settings.alerts.default_threshold if own is None else own.value
+    """Return the match probability from which a category raises alerts at a site, in [0, 1]."""
+    tuned = parts.episode_store.thresholds.of(site).get(category)
+    return parts.settings.alerts.default_threshold if tuned is None else tuned.value
 
 
 def thresholds(parts: WebContext, site: str) -> list[ThresholdView]:
-    """All thresholds of a site.
+    """Return all thresholds of a site.
 
     Raises:
-        HTTPException: 404, no such site was ever heard.
-        Unavailable: the store is away.
+        HTTPException: 404, no sensor of this site ever sent an event.
+        Unavailable: the store is unavailable.
     """
     if parts.episode_store.observed_range(site) is None:
-        raise HTTPException(404, f"nothing was heard of a site {site}")
-    learnt = parts.episode_store.thresholds.of(site)
-    start = parts.settings.alerts.default_threshold
-    return [threshold_view(name, learnt.get(name), start) for name in CATEGORIES]
+        raise HTTPException(404, f"no event of a site {site}")
+    tuned = parts.episode_store.thresholds.of(site)
+    default = parts.settings.alerts.default_threshold
+    return [threshold_view(name, tuned.get(name), default) for name in CATEGORIES]

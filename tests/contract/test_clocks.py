@@ -18,7 +18,7 @@ from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
-from hub.monitoring.clocks import ClockLook
+from hub.monitoring.clocks import ClockProbe
 from hub.search.follower import IndexFollower
 from hub.search.retrieval import Retrieval
 from hub.store.episodes import EpisodeStore
@@ -159,9 +159,9 @@ def test_what_an_earlier_hub_kept_from_the_future_goes_by_its_receipt(archive: E
     assert set(archive.delete_before(NOON + timedelta(seconds=1), NOW)) == {str(ahead.id)}
 
 
-def look(archive: EventStore, ahead: timedelta = timedelta(0)) -> ClockLook:
+def look(archive: EventStore, ahead: timedelta = timedelta(0)) -> ClockProbe:
     metrics = HubMetrics(CollectorRegistry())
-    return ClockLook(archive, metrics, timedelta(minutes=2), now=lambda: datetime.now(UTC) + ahead)
+    return ClockProbe(archive, metrics, timedelta(minutes=2), now=lambda: datetime.now(UTC) + ahead)
 
 
 def test_a_hub_whose_clock_is_ahead_of_the_stores_may_not_remove_anything(archive: EventStore) -> None:

@@ -81,7 +81,7 @@ def test_without_another_hub_nothing_is_handed_over_and_nothing_is_lost(mosquitt
     sent = heard(mosquitto, range(5))
     code, printed = leave(mosquitto, "gone")
     assert code == 1
-    assert "no other hub takes events: start one first" in printed
+    assert "no other hub receives events: start one first" in printed
     with connected(mosquitto, "earwitness-hub-gone") as back:
         assert drained(back) == sent
 
@@ -90,7 +90,7 @@ def test_a_name_that_no_hub_had_is_no_success(broker: Broker) -> None:
     subscribed(broker, "hub-two")
     code, printed = leave(broker, "hub-tow")
     assert code != 0
-    assert "keeps nothing for a hub 'hub-tow': is hub.name right?" in printed
+    assert "has no session of a hub 'hub-tow': check hub.name" in printed
 
 
 def test_a_hub_that_runs_is_not_put_out(broker: Broker) -> None:

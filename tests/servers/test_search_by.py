@@ -79,7 +79,7 @@ def test_matches_are_in_the_order_asked_for_and_tell_both_probabilities(url: str
         assert [match["same_source"] for match in without] == [None] * (EACH - 1)
         refused = http.get(f"/api/v1/events/{unknown}/similar", params={"by": "source"})
         assert refused.status_code == 422
-        assert "knows no sources" in refused.json()["detail"]
+        assert "does not distinguish sources" in refused.json()["detail"]
         assert http.get(f"/api/v1/events/{known}/similar", params={"by": "colour"}).status_code == 422
 
         page = http.get("/search", params={"event": known, "by": "source"})
@@ -87,5 +87,5 @@ def test_matches_are_in_the_order_asked_for_and_tell_both_probabilities(url: str
         assert '<option value="source" selected>' in page.text
         assert "same source" in page.text
         refused = http.get("/search", params={"event": unknown, "by": "source"})
-        assert (refused.status_code, "knows no sources" in refused.text) == (422, True)
+        assert (refused.status_code, "does not distinguish sources" in refused.text) == (422, True)
         assert 'by="source"' in http.get("/metrics").text

@@ -29,8 +29,9 @@ from hub.integrations.homeassistant.discovery import (
 )
 from hub.settings import HomeAssistantSettings
 from hub.store import keys
+from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore, translated
+from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.events import Levels
 from shared.messages import JSON_CONTENT_TYPE, AlertMessage
@@ -99,7 +100,7 @@ class HomeAssistantPublisher:
         self._refused = False
         self.worker = Worker("homeassistant", self._work, finish=self._end)
 
-    @translated
+    @raises_unavailable
     def start(self) -> None:
         """Start publishing, or start removing the devices if discovery was turned off; otherwise do nothing.
 
@@ -134,7 +135,7 @@ class HomeAssistantPublisher:
         while self._under_way and self._link.connected and time.monotonic() < until:
             self._handle_signals(0.1)
 
-    @translated
+    @raises_unavailable
     def _is_leader(self) -> bool:
         """Renew the lease, and return whether this hub holds it."""
         now = time.monotonic()
@@ -146,7 +147,7 @@ class HomeAssistantPublisher:
             self._renew_at = now + LEASE_S / 3
         return self._holding
 
-    @translated
+    @raises_unavailable
     def _release_lease(self) -> None:
         self._release(keys=[keys.HOME_ASSISTANT_HOLDER], args=[self._hub])
 
@@ -228,7 +229,7 @@ class HomeAssistantPublisher:
                     return alert
         return None
 
-    @translated
+    @raises_unavailable
     def _newest(self, places: Iterable[str], until: datetime) -> dict[str, tuple[str, list[bytes]]]:
         """Return the id and fields of the last event until a time, for each sensor that has one."""
         names = list(places)
@@ -241,16 +242,16 @@ class HomeAssistantPublisher:
         rows = zip(newest.items(), pipe.execute(), strict=True)
         return {place: (event, row) for (place, event), row in rows if None not in row}
 
-    @translated
+    @raises_unavailable
     def _noted(self) -> set[str]:
         return {topic.decode() for topic in self._redis.smembers(keys.HOME_ASSISTANT_TOPICS)}
 
-    @translated
+    @raises_unavailable
     def _note(self, topics: Iterable[str]) -> None:
         if names := list(topics):
             self._redis.sadd(keys.HOME_ASSISTANT_TOPICS, *names)
 
-    @translated
+    @raises_unavailable
     def _untrack_topic(self, topic: str) -> None:
         self._redis.srem(keys.HOME_ASSISTANT_TOPICS, topic)
 

@@ -1,4 +1,4 @@
-"""Alerts, and what people say of them."""
+"""API of alerts and the verdicts on them."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ Note = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class VerdictRequest(BaseModel):
-    """What a person says of an alert, or of one match of it."""
+    """A person's verdict on an alert, or on one of its matches."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -30,12 +30,12 @@ class VerdictRequest(BaseModel):
 
     verdict: VerdictKind
     match: str | None = Field(
-        None, pattern=EVENT, description="event of the match; the alert as a whole if not given"
+        None, pattern=EVENT, description="event of the match; leave it out for the alert as a whole"
     )
     categories: list[str] = Field(
         [],
         max_length=len(CATEGORIES),
-        description="what was really heard, of `wrong-category`",
+        description="the right categories, for `wrong-category`",
         json_schema_extra={"items": {"type": "string", "enum": list(CATEGORIES)}},
     )
     note: Note = ""
@@ -43,13 +43,13 @@ class VerdictRequest(BaseModel):
 
 
 class AlertVerdictRequest(VerdictRequest):
-    """The same, with the alert it is about."""
+    """A person's verdict, with the id of its alert."""
 
     alert: str = Field(pattern=EVENT)
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of alerts and feedback."""
+    """Return the routes of alerts and feedback."""
     router = APIRouter(tags=["alerts"])
 
     @router.get("/alerts", responses=errors(422, 503))
@@ -60,42 +60,42 @@ def routes(parts: WebContext) -> APIRouter:
         site: Site = None,
         place: Place = None,
         category: Category = None,
-        severity: Annotated[Severity | None, Query(description="of this severity")] = None,
+        severity: Annotated[Severity | None, Query(description="only alerts of this severity")] = None,
     ) -> AlertList:
-        """Alerts, newest first."""
+        """List alerts, newest first."""
         wanted = AlertFilter(site, place, category, severity, since)
         found, following = listed(parts, wanted, limit=limit, after=decode_cursor(after))
         return AlertList(alerts=found, next=encode_cursor(following))
 
     @router.get("/alerts/{alert_id}", responses=errors(404, 422, 503))
     def alert(alert_id: EventIdPath) -> AlertMessage:
-        """One alert; its id is that of its event."""
+        """Return one alert; its id is that of its event."""
         return get_alert_or_404(parts.archive, alert_id)
 
     @router.get("/alerts/{alert_id}/feedback", responses=errors(404, 422, 503))
     def alert_feedback(alert_id: EventIdPath) -> VerdictList:
-        """What people said of an alert and its matches."""
+        """List the verdicts on an alert and its matches."""
         get_alert_or_404(parts.archive, alert_id)
         return VerdictList(feedback=parts.feedback.for_alert(alert_id), next=None)
 
     @router.post("/alerts/{alert_id}/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def judge_alert(alert_id: EventIdPath, saying: VerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
-        """Say whether an alert, or a match of it, was right; the site's threshold moves at once."""
-        return submit_verdict(parts, alert_id, _said(saying))
+    def judge_alert(alert_id: EventIdPath, given: VerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
+        """Submit a verdict on an alert, or on one of its matches; the site's threshold moves at once."""
+        return submit_verdict(parts, alert_id, _input(given))
 
     @router.get("/feedback", responses=errors(422, 503))
     def feedback(limit: Limit = 50, after: After = None) -> VerdictList:
-        """What people said of all alerts, newest first."""
+        """List the verdicts on all alerts, newest first."""
         found, following = verdicts(parts, limit=limit, after=decode_cursor(after))
         return VerdictList(feedback=found, next=encode_cursor(following))
 
     @router.post("/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def give_feedback(saying: AlertVerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
-        """The same as of one alert, which is named in the body."""
-        return submit_verdict(parts, saying.alert, _said(saying))
+    def give_feedback(given: AlertVerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
+        """Submit a verdict on the alert that the body names."""
+        return submit_verdict(parts, given.alert, _input(given))
 
     return router
 
 
-def _said(saying: VerdictRequest) -> VerdictInput:
-    return VerdictInput(saying.verdict, saying.match, tuple(saying.categories), saying.note, saying.author)
+def _input(given: VerdictRequest) -> VerdictInput:
+    return VerdictInput(given.verdict, given.match, tuple(given.categories), given.note, given.author)

@@ -1,4 +1,4 @@
-"""Episodes: each one happening of one category at one sensor."""
+"""API of episodes: each is one sound event of one category at one sensor."""
 
 from fastapi import APIRouter
 
@@ -11,14 +11,14 @@ from hub.web.schemas import EpisodeList, EpisodeView, episode_view
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of episodes."""
+    """Return the routes of episodes."""
     router = APIRouter(prefix="/episodes", tags=["episodes"])
 
     @router.get("", responses=errors(422, 503))
     def episodes(
         limit: Limit = 50, after: After = None, since: Since = None, place: Place = None, category: Category = None
     ) -> EpisodeList:
-        """Episodes, the one that began last first."""
+        """List episodes, the one that began last first."""
         found, following = listed(
             parts, limit=limit, after=decode_cursor(after), since=since, place=place, category=category
         )
@@ -26,7 +26,7 @@ def routes(parts: WebContext) -> APIRouter:
 
     @router.get("/{episode_id}", responses=errors(404, 422, 503))
     def episode(episode_id: EpisodeName) -> EpisodeView:
-        """One episode."""
+        """Return one episode."""
         return episode_view(get_episode_or_404(parts, episode_id))
 
     return router

@@ -1,4 +1,4 @@
-"""Events: lists, one, what is similar and why, its sound and its picture."""
+"""API of events: lists, one event, similar events, explanations, audio and spectrogram."""
 
 import hashlib
 from typing import Annotated, Any, Final
@@ -42,18 +42,18 @@ Answers = dict[int | str, dict[str, Any]]
 _CACHED: Final = "private, max-age=86400"
 PICTURE: Final[Answers] = {
     200: {"content": {"image/png": {}}, "description": "the picture"},
-    304: {"description": "as before"},
+    304: {"description": "the picture has not changed"},
 }
 AUDIO: Final[Answers] = {
     200: {"content": {"audio/flac": {}}, "description": "the FLAC file"},
     206: {"content": {"audio/flac": {}, "multipart/byteranges": {}}, "description": "the parts asked for by `Range`"},
     416: {"content": {"text/plain": {}}, "description": "a `Range` beyond the file"},
-    400: {"content": {"text/plain": {}}, "description": "a `Range` that is not understood"},
+    400: {"content": {"text/plain": {}}, "description": "an invalid `Range`"},
 }
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of events."""
+    """Return the routes of events."""
     router = APIRouter(prefix="/events", tags=["events"])
 
     @router.get("", responses=errors(422, 503))
@@ -68,16 +68,16 @@ def routes(parts: WebContext) -> APIRouter:
         clock: Clock = None,
         backfilled: Backfilled = None,
     ) -> EventList:
-        """Archived events, newest first."""
+        """List archived events, newest first."""
         wanted = EventFilter(_ms(since), _ms(until), place, category, min_laeq, clock, backfilled)
         page = parts.catalogue.events(wanted, limit=limit, after=decode_cursor(after))
         names = parts.name_matcher.names_of([str(event.id) for event in page.events])
-        told = [event_view(event, names.get(str(event.id))) for event in page.events]
-        return EventList(events=told, next=encode_cursor(page.next))
+        views = [event_view(event, names.get(str(event.id))) for event in page.events]
+        return EventList(events=views, next=encode_cursor(page.next))
 
     @router.get("/{event_id}", responses=errors(404, 422, 503))
     def event(event_id: EventIdPath) -> EventView:
-        """One event."""
+        """Return one event."""
         return event_view(
             get_event_or_404(parts.archive, event_id), parts.name_matcher.names_of([event_id]).get(event_id)
         )
@@ -96,7 +96,7 @@ def routes(parts: WebContext) -> APIRouter:
             bool, Query(description="include clips of the same sensor close in time")
         ] = False,
     ) -> SimilarList:
-        """Similar events of the archive, most similar first, with the categories both likely contain."""
+        """List the most similar archived events, most similar first, with the categories that both likely contain."""
         number = None if category is None else CATEGORIES.index(category)
         chosen = filter_of(since_ms=_ms(since), until_ms=_ms(until), place=place, category=number, min_laeq=min_laeq)
         found = get_event_or_404(parts.archive, event_id)
@@ -107,39 +107,39 @@ def routes(parts: WebContext) -> APIRouter:
     def why(
         event_id: EventIdPath, match: Annotated[str, Query(pattern=EVENT, description="another event")]
     ) -> ExplanationView:
-        """Why another event matches this one, category by category, and what would have to differ."""
+        """Explain why another event matches this one, by category, and which differences would prevent the match."""
         first, second = get_event_or_404(parts.archive, event_id), get_event_or_404(parts.archive, match)
         return why_view(first, second, parts.explainer.explain(first, second))
 
     @router.get("/{event_id}/audio", response_class=FileResponse, responses={**AUDIO, **errors(404, 422, 503)})
     def audio(event_id: EventIdPath) -> FileResponse:
-        """The event's sound, if it was kept."""
+        """Return the event's audio, if the hub kept it."""
         return sound_file(parts, get_event_or_404(parts.archive, event_id))
 
     @router.get(
         "/{event_id}/spectrogram.png", response_class=Response, responses={**PICTURE, **errors(404, 422, 503)}
     )
     def picture(event_id: EventIdPath, request: Request, width: Width = 800, height: Height = 192) -> Response:
-        """The event's spectrogram; where no sound was kept, the numbers that the hub compares, over time."""
+        """Return the event's spectrogram; without audio, a picture of the features over time."""
         return picture_of(parts, get_event_or_404(parts.archive, event_id), request, width, height)
 
     return router
 
 
 def sound_file(parts: WebContext, event: StoredEvent) -> FileResponse:
-    """Answer with an event's sound.
+    """Return an event's audio file as a response.
 
     Raises:
-        HTTPException: 404, there is none; says why.
+        HTTPException: 404, there is none; the detail gives the reason.
     """
     return FileResponse(get_audio_or_404(parts, event), media_type="audio/flac", headers={"Cache-Control": _CACHED})
 
 
 def picture_of(parts: WebContext, event: StoredEvent, request: Request, width: int, height: int) -> Response:
-    """Answer with an event's picture, or that it is as before."""
-    heard = audio_path(parts, event) is not None
-    named = f"{VERSION} {event.id} {heard} {width} {height}"
-    tag = f'"{hashlib.sha256(named.encode()).hexdigest()[:24]}"'
+    """Return an event's picture as a response; 304 if the client has it."""
+    audible = audio_path(parts, event) is not None
+    version = f"{VERSION} {event.id} {audible} {width} {height}"
+    tag = f'"{hashlib.sha256(version.encode()).hexdigest()[:24]}"'
     headers = {"ETag": tag, "Cache-Control": _CACHED}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -1,4 +1,4 @@
-"""Everything as CSV or JSON lines, streamed page by page."""
+"""Export events, alerts and verdicts as CSV or JSON lines, streamed page by page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -75,7 +75,7 @@ def _media(what: str, rows: str) -> dict[int | str, dict[str, Any]]:
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of exports."""
+    """Return the routes of exports."""
     router = APIRouter(prefix="/export", tags=["export"])
 
     @router.get("/events.{form}", response_class=StreamingResponse, responses=_media("events", "newest first"))
@@ -88,7 +88,7 @@ def routes(parts: WebContext) -> APIRouter:
         clock: Clock = None,
         backfilled: Backfilled = None,
     ) -> StreamingResponse:
-        """Events with levels and the probability of each category."""
+        """Export events with levels and the probability of each category."""
         wanted = EventFilter(_ms(since), _ms(until), place, category, clock=clock, backfilled=backfilled)
 
         def page(after: Cursor | None) -> tuple[Sequence[EventView], Cursor | None]:
@@ -96,29 +96,29 @@ def routes(parts: WebContext) -> APIRouter:
             names = parts.name_matcher.names_of([str(event.id) for event in found.events])
             return [event_view(event, names.get(str(event.id))) for event in found.events], found.next
 
-        return _sent("events", form, _EVENT, (_event_row(event) for event in iterate_pages(page)))
+        return _response("events", form, _EVENT, (_event_row(event) for event in iterate_pages(page)))
 
     @router.get("/alerts.{form}", response_class=StreamingResponse, responses=_media("alerts", "newest first"))
     def export_alerts(
         form: Format, since: Since = None, site: Site = None, place: Place = None, category: Category = None
     ) -> StreamingResponse:
-        """Alerts, one a row; as JSON lines, whole."""
+        """Export alerts, one per row; JSON lines hold all fields."""
         wanted = AlertFilter(site=site, place=place, category=category, since=since)
         found = iterate_pages(lambda after: alerts(parts, wanted, limit=_PAGE, after=after))
         if form == "jsonl":
-            return _sent("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
-        return _sent("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
+            return _response("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
+        return _response("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
 
     @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
     def export_feedback(form: Format) -> StreamingResponse:
-        """What people said, one verdict a row."""
+        """Export verdicts, one per row."""
         found = iterate_pages(lambda after: verdicts(parts, limit=_PAGE, after=after))
-        return _sent("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
+        return _response("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
 
     return router
 
 
-def _sent(name: str, form: Format, columns: tuple[str, ...], rows: Iterator[Row]) -> StreamingResponse:
+def _response(name: str, form: Format, columns: tuple[str, ...], rows: Iterator[Row]) -> StreamingResponse:
     lines = csv_lines(columns, rows) if form == "csv" else json_lines(rows)
     headers = {"Content-Disposition": f'attachment; filename="earwitness-{name}.{form}"'}
     return StreamingResponse(lines, media_type=MEDIA_TYPES[form], headers=headers)

@@ -1,4 +1,4 @@
-"""Named sounds: sounds that people gave names to, to be told of them or not."""
+"""API of named sounds: sounds that people name, to get alerts of them or none."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ class NewSourceName(BaseModel):
     """A name for a source, whose exemplars become the examples of the named sound.
 
     `mode`: `shown` only shows the name; `watched` raises an alert of `severity` whenever the sound returns; `muted`
-    raises no alert of it. An event has the name from P(same source) = `threshold` on.
+    raises no alert for it. An event gets the name if P(same source) is at least `threshold`.
     """
 
     model_config = ConfigDict(
@@ -34,18 +34,18 @@ class NewSourceName(BaseModel):
     )
 
     name: _Name
-    all_sites: bool = Field(False, description="look for it at all sites, not only where it was heard")
+    all_sites: bool = Field(False, description="look for it at all sites, not only at the site of its examples")
     mode: Mode = "shown"
     threshold: Probability = THRESHOLD
     severity: Severity = "recurring"
-    author: str = Field("", max_length=64, pattern=r"^[^\x00]*$", description="who names it")
+    author: str = Field("", max_length=64, pattern=r"^[^\x00]*$", description="name of the person who names it")
 
 
 class NewName(NewSourceName):
     """A name for the sound of one to five events.
 
     `mode`: `shown` only shows the name; `watched` raises an alert of `severity` whenever the sound returns; `muted`
-    raises no alert of it. An event has the name from P(same source) = `threshold` on.
+    raises no alert for it. An event gets the name if P(same source) is at least `threshold`.
     """
 
     model_config = ConfigDict(
@@ -57,13 +57,13 @@ class NewName(NewSourceName):
 
 
 class NameChange(BaseModel):
-    """What is to be another of a named sound; what is not given stays."""
+    """A change of a named sound; fields that are left out stay."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"mode": "muted"}})
 
     name: _Name | None = None
     events: _Events | None = Field(
-        None, description="all its examples from now on: those that it has, and events of the archive"
+        None, description="ids of all its examples from now on: present examples, or events of the archive"
     )
     mode: Mode | None = None
     threshold: Probability | None = None
@@ -71,12 +71,12 @@ class NameChange(BaseModel):
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of named sounds."""
+    """Return the routes of named sounds."""
     router, every = APIRouter(prefix="/names"), APIRouter(tags=["names"])
 
     @router.get("", responses=errors(422, 503))
     def names(site: Site = None) -> NameList:
-        """All named sounds, by name, with their examples and when they were heard last."""
+        """List all named sounds by name, with their examples and last detections."""
         return NameList(names=named(parts, site))
 
     @router.post("", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
@@ -93,18 +93,18 @@ def routes(parts: WebContext) -> APIRouter:
 
     @router.get("/{name_id}", responses=errors(404, 422, 503))
     def name(name_id: NameId) -> NameView:
-        """One named sound."""
+        """Return one named sound."""
         return views(parts, [sound_of(parts, name_id)])[0]
 
     @router.patch("/{name_id}", responses=errors(400, 403, 404, 409, 413, 422, 503))
     def change_name(name_id: NameId, wanted: NameChange, _ours: CsrfHeader = None) -> NameView:
-        """Change a named sound: watch it, mute it, call it something else, give it other examples."""
+        """Change a named sound: watch it, mute it, rename it, or replace its examples."""
         given = Change(wanted.name, wanted.mode, wanted.threshold, wanted.severity)
         return views(parts, [change(parts, name_id, given, wanted.events)])[0]
 
     @router.delete("/{name_id}", status_code=204, responses=errors(403, 404, 422, 503))
     def remove_name(name_id: NameId, _ours: CsrfHeader = None) -> None:
-        """Forget a named sound, its examples, and when it was heard; events and alerts stay."""
+        """Remove a named sound, its examples and its returns; events and alerts stay."""
         remove(parts, name_id)
 
     @router.get(
@@ -113,7 +113,7 @@ def routes(parts: WebContext) -> APIRouter:
         responses={**AUDIO, **errors(404, 422, 503)},
     )
     def example_audio(name_id: NameId, event_id: EventIdPath) -> FileResponse:
-        """The sound of an example, if it was kept; it outlasts the event."""
+        """Return the audio of an example, if the hub kept it; it stays when retention removes the event."""
         return sound_file(parts, example_of(parts, name_id, event_id))
 
     @router.get(
@@ -124,7 +124,7 @@ def routes(parts: WebContext) -> APIRouter:
     def example_picture(
         name_id: NameId, event_id: EventIdPath, request: Request, width: Width = 800, height: Height = 192
     ) -> Response:
-        """The spectrogram of an example; it outlasts the event."""
+        """Return the spectrogram of an example; it stays when retention removes the event."""
         return picture_of(parts, example_of(parts, name_id, event_id), request, width, height)
 
     every.include_router(router)

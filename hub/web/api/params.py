@@ -1,4 +1,4 @@
-"""Parameters and errors that several resources share, as OpenAPI describes them."""
+"""Parameters and errors that several resources share, with their OpenAPI descriptions."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from shared.events import ClockStatus
 from shared.messages import EARLIEST, LAST
 from shared.taxonomy import CATEGORIES
 
-BY: Final = "what events are ranked by: the kind of sound, its source (the same machine, dog, siren, voice), or both"
+BY: Final = "criterion of the ranking: kind of sound, source (the same machine, dog, siren or voice), or both"
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
@@ -26,57 +26,59 @@ CATEGORY: Final = "^(" + "|".join(CATEGORIES) + ")$"
 
 
 def _written_out(value: object) -> object:
-    """Times as RFC 3339 has them; pydantic alone would also take seconds since 1970."""
+    """Check that a time has the form of RFC 3339; pydantic alone would also accept seconds since 1970."""
     if isinstance(value, str) and not re.fullmatch(_TIME, value, re.IGNORECASE):
         raise ValueError("write a time with its zone, like 2026-06-01T12:00:00Z")
     return value
 
 
 def _nearest(at: datetime) -> datetime:
-    """The time, or the nearest that an event may have: any time is a fair bound of a list."""
+    """Return the nearest time that an event can have, so that any time is a valid bound of a list."""
     try:
         return min(max(at.astimezone(UTC), EARLIEST), LAST)
     except OverflowError:  # years 1 and 9999 with an offset
         return EARLIEST if at.year == MINYEAR else LAST
 
 
-Limit = Annotated[int, Query(ge=1, le=500, description="most items returned")]
+Limit = Annotated[int, Query(ge=1, le=500, description="most items to return")]
 After = Annotated[
-    str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: what comes after it")
+    str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: return the page after it")
 ]
 Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_nearest)]
-Since = Annotated[Time | None, Query(description="at this time or later", examples=["2026-06-01T00:00:00Z"])]
-Until = Annotated[Time | None, Query(description="at this time or before", examples=["2026-06-02T00:00:00Z"])]
-Place = Annotated[str | None, Query(pattern=PLACE, description="of this `site/sensor`", examples=["demo/street-1"])]
-Site = Annotated[str | None, Query(pattern=NAME, description="of this site", examples=["demo"])]
-Category = Annotated[str | None, Query(pattern=CATEGORY, description="of this category", examples=["music"])]
-Clock = Annotated[ClockStatus | None, Query(description="with this status of the sensor's clock")]
+Since = Annotated[Time | None, Query(description="only at this time or later", examples=["2026-06-01T00:00:00Z"])]
+Until = Annotated[Time | None, Query(description="only at this time or earlier", examples=["2026-06-02T00:00:00Z"])]
+Place = Annotated[
+    str | None, Query(pattern=PLACE, description="only of this `site/sensor`", examples=["demo/street-1"])
+]
+Site = Annotated[str | None, Query(pattern=NAME, description="only of this site", examples=["demo"])]
+Category = Annotated[str | None, Query(pattern=CATEGORY, description="only of this category", examples=["music"])]
+Clock = Annotated[ClockStatus | None, Query(description="only with this status of the sensor's clock")]
 Backfilled = Annotated[
-    bool | None, Query(description="true: only replays of old recordings; false: only what was heard live")
+    bool | None, Query(description="true: only replays of old recordings; false: only live captures")
 ]
 EventIdPath = Annotated[str, Path(pattern=EVENT, description="id of an event", examples=[EVENT_EXAMPLE])]
 EpisodeName = Annotated[str, Path(pattern=EPISODE, description="id of an episode", examples=[f"{EVENT_EXAMPLE}.3"])]
 Ranked = Annotated[By, Query(description=BY)]
-Matches = Annotated[int, Query(ge=1, le=100, description="most matches returned")]
+Matches = Annotated[int, Query(ge=1, le=100, description="most matches to return")]
 Width = Annotated[int, Query(ge=16, le=1600, description="pixels")]
 Height = Annotated[int, Query(ge=16, le=600, description="pixels")]
 CsrfHeader = Annotated[
     str | None,
-    Header(alias=HEADER, description="any text; must be there unless the hub's own page asks"),
+    Header(alias=HEADER, description="any text; required unless the request comes from the hub's own page"),
 ]
 
 _TEXTS: Final[Mapping[int, str]] = {
-    400: "a body that cannot be read",
-    403: f"asked from elsewhere without the header `{HEADER}`",
-    404: "there is none",
-    409: "a name that is given already, or for which there is no room",
-    413: "more than the cap was sent",
-    415: "a body of another kind",
-    422: "a parameter or body that is not understood, or that does not fit",
-    503: "the store is away; try again after `Retry-After` seconds",
+    400: "the body cannot be read",
+    403: f"the request comes from another site and has no header `{HEADER}`",
+    404: "not found",
+    409: "the name is taken, or there are too many names",
+    413: "the body is too large",
+    415: "the body has an unsupported media type",
+    422: "a parameter or the body is invalid",
+    503: "the store is unavailable; repeat the request after `Retry-After` seconds",
 }
 
 
 def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Error answers as OpenAPI documents them."""
+    """Return the OpenAPI documentation of error answers."""
     return {code: {"model": ErrorResponse, "description": _TEXTS[code]} for code in codes}

@@ -1,4 +1,4 @@
-"""Search by an archived event, as JSON, or by a recording, as an upload."""
+"""API of searches: by an archived event (JSON), or by a recording (upload)."""
 
 import json
 from typing import Annotated, Any, Final, TypeVar
@@ -23,18 +23,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Filters(BaseModel):
-    """Which events a search looks at; all by default."""
+    """A filter of the searched events; all pass by default."""
 
     model_config = ConfigDict(extra="forbid")
 
     since: Time | None = None
     until: Time | None = None
-    place: str | None = Field(None, pattern=PLACE, description="of this `site/sensor`")
-    category: str | None = Field(None, pattern=CATEGORY, description="likely containing this category")
+    place: str | None = Field(None, pattern=PLACE, description="only of this `site/sensor`")
+    category: str | None = Field(None, pattern=CATEGORY, description="only events that likely contain this category")
     min_laeq: float | None = Field(None, ge=-200, le=200, description="at least this loud, dB")
 
     def filter(self) -> Filter:
-        """As a search takes it."""
+        """Return the filter of the search."""
         return filter_of(
             since_ms=None if self.since is None else to_ms(self.since),
             until_ms=None if self.until is None else to_ms(self.until),
@@ -45,7 +45,7 @@ class Filters(BaseModel):
 
 
 def _coerce_int(value: object) -> object:
-    """10.0 is an integer too, as JSON Schema has it; "10" is none."""
+    """Convert 10.0 to an integer, as JSON Schema allows; leave others, such as "10", for pydantic to reject."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -59,31 +59,33 @@ class EventSearchRequest(BaseModel):
 
     event: str = Field(pattern=EVENT)
     filters: Filters = Filters()
-    k: Annotated[int, BeforeValidator(_coerce_int)] = Field(10, ge=1, le=100, description="most matches", strict=True)
+    k: Annotated[int, BeforeValidator(_coerce_int)] = Field(
+        10, ge=1, le=100, description="most matches to return", strict=True
+    )
     by: By = Field(By.BOTH, description=BY)
 
 
 class AudioSearchRequest(Filters):
-    """The fields of an upload beside the recording itself."""
+    """The fields of an upload besides the recording."""
 
-    k: int = Field(10, ge=1, le=100, description="most matches")
+    k: int = Field(10, ge=1, le=100, description="most matches to return")
     by: By = Field(By.BOTH, description=BY)
 
 
 class SearchHitView(MatchMessage):
-    """A match of a search; `at_s` is where in the recording its likest piece begins, in seconds."""
+    """A match of a search; `at_s` is the start of the recording's most similar clip, in seconds."""
 
     at_s: float = 0.0
 
 
 class SearchHitList(BaseModel):
-    """What a search found, most similar first."""
+    """The matches of a search, most similar first."""
 
     matches: list[SearchHitView]
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The route of searches."""
+    """Return the route of searches."""
     router = APIRouter(tags=["search"])
 
     @router.post(
@@ -95,8 +97,8 @@ def routes(parts: WebContext) -> APIRouter:
         """Find the events most similar to an archived one (JSON), or to a recording (multipart field `recording`)."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
-            asked = read(EventSearchRequest, await _json(request))
-            return await run_in_threadpool(_by_event, parts, asked)
+            wanted = read(EventSearchRequest, await _json(request))
+            return await run_in_threadpool(_by_event, parts, wanted)
         if kind == "multipart/form-data":
             async with request.form(max_files=1, max_fields=10) as form:
                 data, fields = await recording_of(form)
@@ -107,25 +109,26 @@ def routes(parts: WebContext) -> APIRouter:
 
 
 async def recording_of(form: FormData) -> tuple[bytes, dict[str, str]]:
-    """The upload of a form, and its other fields that are not empty.
+    """Return the upload of a form, and its other fields that are not empty.
 
     Raises:
-        Invalid: no upload, or one over the cap.
+        Invalid: no upload.
+        HTTPException: 413, the upload is too large.
     """
     upload = form.get("recording")
     if not isinstance(upload, UploadFile):
         raise InvalidError("the field `recording` must hold a file")
     data = await upload.read(UPLOAD_CAP_BYTES + 1)
     if len(data) > UPLOAD_CAP_BYTES:
-        raise HTTPException(413, f"the recording is over the cap of {UPLOAD_CAP_BYTES // 2**20} MB")
+        raise HTTPException(413, f"the recording is larger than {UPLOAD_CAP_BYTES // 2**20} MB")
     return data, {name: value for name, value in form.items() if isinstance(value, str) and value}
 
 
-def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - whatever was sent
-    """Fields as a model.
+def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - unchecked input
+    """Validate fields as a model.
 
     Raises:
-        Invalid: they do not fit; says which and why.
+        Invalid: the fields do not fit the model; the text names them and the reasons.
     """
     try:
         return kind.model_validate(fields)
@@ -134,7 +137,7 @@ def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - whatever wa
 
 
 def format_validation_errors(errors_: Any) -> str:  # noqa: ANN401 - pydantic's and FastAPI's
-    """The first few faults in words, without the values that were sent."""
+    """Format the first four validation errors, without the rejected values."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors_[:4])
 
 
@@ -142,17 +145,17 @@ async def _json(request: Request) -> Any:  # noqa: ANN401
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise InvalidError("the body is no JSON") from error
+        raise InvalidError("the body is not JSON") from error
 
 
-def _by_event(parts: WebContext, asked: EventSearchRequest) -> SearchHitList:
-    event = get_event_or_404(parts.archive, asked.event)
-    found = search_by_event(parts, event, asked.k, asked.filters.filter(), by=asked.by)
+def _by_event(parts: WebContext, wanted: EventSearchRequest) -> SearchHitList:
+    event = get_event_or_404(parts.archive, wanted.event)
+    found = search_by_event(parts, event, wanted.k, wanted.filters.filter(), by=wanted.by)
     return SearchHitList(matches=[_view(SearchHit(match)) for match in found])
 
 
-def _by_sound(parts: WebContext, data: bytes, asked: AudioSearchRequest) -> SearchHitList:
-    matches = search_by_audio(parts, data, asked.k, asked.filter(), asked.by)
+def _by_sound(parts: WebContext, data: bytes, wanted: AudioSearchRequest) -> SearchHitList:
+    matches = search_by_audio(parts, data, wanted.k, wanted.filter(), wanted.by)
     return SearchHitList(matches=[_view(found) for found in matches])
 
 
@@ -161,18 +164,18 @@ def _view(found: SearchHit) -> SearchHitView:
 
 
 _FILE: Final = {
-    "recording": {"type": "string", "format": "binary", "description": "wav, flac or ogg, to 60 s, 20 MB"}
+    "recording": {"type": "string", "format": "binary", "description": "wav, flac or ogg, at most 60 s and 20 MB"}
 }
 
 
 def _body() -> dict[str, Any]:
-    """The request's two forms, with their schemas written out."""
+    """Return the OpenAPI description of the request's two bodies."""
     form = AudioSearchRequest.model_json_schema()
     form["properties"] = {**_FILE, **form["properties"]}
     form["required"] = ["recording"]
-    asked = EventSearchRequest.model_json_schema()
-    asked["properties"]["filters"] = Filters.model_json_schema()
-    for schema in (form, asked):
+    query = EventSearchRequest.model_json_schema()
+    query["properties"]["filters"] = Filters.model_json_schema()
+    for schema in (form, query):
         schema["properties"]["by"] = {
             "type": "string",
             "enum": list(By),
@@ -182,5 +185,5 @@ def _body() -> dict[str, Any]:
         schema.pop("$defs", None)
     return {
         "required": True,
-        "content": {"application/json": {"schema": asked}, "multipart/form-data": {"schema": form}},
+        "content": {"application/json": {"schema": query}, "multipart/form-data": {"schema": form}},
     }

@@ -1,4 +1,4 @@
-"""What is known of places: sensors, patterns, and the thresholds of sites."""
+"""API of sensors, patterns at sensors, and thresholds of sites."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,17 +15,17 @@ Name = Annotated[str, Path(pattern=NAME)]
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of sensors, patterns and sites."""
+    """Return the routes of sensors, patterns and sites."""
     router = APIRouter(tags=["places"])
 
     @router.get("/sensors", responses=errors(422, 503))
     def sensors() -> SensorList:
-        """All sensors, with their last event and announced state."""
+        """List all sensors, with their last event and announced state."""
         return SensorList(sensors=[sensor_view(sensor) for sensor in parts.archive.sensors.all()])
 
     @router.get("/patterns/{site}/{sensor}/{category}", responses=errors(404, 422, 503))
     def pattern(site: Name, sensor: Name, category: Annotated[str, Path(pattern=CATEGORY)]) -> PatternView:
-        """How often, when and how regularly a category is heard at a sensor, and when it is likely next."""
+        """Return how often, when and how regularly a category recurs at a sensor, and when it is expected next."""
         place, now = f"{site}/{sensor}", datetime.now(UTC)
         if place not in {sensor.place for sensor in parts.archive.sensors.all()}:
             raise HTTPException(404, f"no sensor {place}")
@@ -34,7 +34,7 @@ def routes(parts: WebContext) -> APIRouter:
 
     @router.get("/sites/{site}/thresholds", responses=errors(404, 422, 503))
     def thresholds(site: Name) -> ThresholdList:
-        """From which likeness each category raises alerts at a site, and what that is expected to cost."""
+        """Return the match probability that each category needs for an alert at a site, and the expected alerts."""
         return ThresholdList(site=site, thresholds=of_site(parts, site))
 
     return router

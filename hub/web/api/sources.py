@@ -1,4 +1,4 @@
-"""Sources: episodes that one machine, dog, siren or voice made."""
+"""API of sources: episodes that one machine, dog, siren or voice made."""
 
 from typing import Annotated, Final
 
@@ -26,7 +26,7 @@ SourceName = Annotated[str, Path(pattern=SOURCE, description="id of a source", e
 
 
 class Joining(BaseModel):
-    """Which other source is the same."""
+    """A source that is the same as another one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,7 +34,7 @@ class Joining(BaseModel):
 
 
 class Leaving(BaseModel):
-    """Which episode is of another source."""
+    """An episode that comes from another source."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,40 +42,40 @@ class Leaving(BaseModel):
 
 
 def routes(parts: WebContext) -> APIRouter:
-    """The routes of sources."""
+    """Return the routes of sources."""
     router = APIRouter(prefix="/sources", tags=["sources"])
     verdicts = SourceVerdicts(parts.sources, parts.episode_store)
 
     @router.get("", name="sources", responses=errors(422, 503))
     def listed(limit: Limit = 50, after: After = None, site: Site = None, category: Category = None) -> SourceList:
-        """Sources, the one that was heard last first."""
+        """List sources, the most recent first."""
         found, following = sources(parts, limit=limit, after=decode_cursor(after), site=site, category=category)
         return SourceList(sources=[source_view(parts, one) for one in found], next=encode_cursor(following))
 
     @router.get("/{source_id}", responses=errors(404, 422, 503))
     def source(source_id: SourceName) -> SourceDetail:
-        """One source: its history, its rhythm, and when it is likely next; that of a source it became a part of."""
+        """Return a source with its history and forecast; if it was joined to another, return that one."""
         return source_detail(known_of(parts, source_id))
 
     @router.get("/{source_id}/episodes", responses=errors(404, 422, 503))
     def source_episodes(source_id: SourceName, limit: Limit = 50) -> EpisodeList:
-        """The newest episodes of a source, newest first."""
+        """List the newest episodes of a source, newest first."""
         found = parts.sources.episodes(source_of(parts, source_id).id, limit=limit)
         return EpisodeList(episodes=[episode_view(episode) for episode in found], next=None)
 
     @router.post("/{source_id}/join", responses=errors(400, 403, 404, 413, 422, 503))
     def join_sources(source_id: SourceName, joining: Joining, _ours: CsrfHeader = None) -> SourceDetail:
-        """Say that two sources are the same: they become one, which is told."""
+        """Join two sources that are the same; return the joined source."""
         first, second = source_of(parts, source_id), source_of(parts, joining.source)
         return source_detail(known_of(parts, verdicts.join(first.id, second.id)))
 
     @router.post("/{source_id}/leave", responses=errors(400, 403, 404, 413, 422, 503))
     def leave_source(source_id: SourceName, leaving: Leaving, _ours: CsrfHeader = None) -> SourceDetail:
-        """Say that an episode is of another source: it leaves, and its own source is told."""
-        own = source_of(parts, source_id)
+        """Remove an episode that comes from another source; return the episode's new source."""
+        source = source_of(parts, source_id)
         member = parts.sources.members([leaving.episode]).get(leaving.episode)
-        if member is None or member.source != own.id:
-            raise HTTPException(404, f"source {own.id} has no episode {leaving.episode}")
+        if member is None or member.source != source.id:
+            raise HTTPException(404, f"source {source.id} has no episode {leaving.episode}")
         verdicts.leave(leaving.episode)
         return source_detail(known_of(parts, parts.sources.members([leaving.episode])[leaving.episode].source))
 

@@ -1,4 +1,4 @@
-"""The live stream: server-sent events, from now on or from where a client had come to."""
+"""API of the live stream: server-sent events, from now on or from a client's last position."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def routes(feed: LiveFeed) -> APIRouter:
-    """The route of the live stream."""
+    """Return the route of the live stream."""
     router = APIRouter(tags=["stream"])
 
     @router.get(
@@ -25,18 +25,18 @@ def routes(feed: LiveFeed) -> APIRouter:
         responses={
             200: {
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
-                "description": "server-sent events `event`, `episode`, `alert`, `sensor`, each with the JSON that its"
-                " resource has; `hello` first; `reset` if more was missed than is told again",
+                "description": "server-sent events `event`, `episode`, `alert`, `sensor`, each with the JSON of its"
+                " resource; `hello` comes first; `reset` asks to reload, if the client missed too much",
             },
             **errors(422, 503),
         },
     )
     async def stream(
         last_event_id: Annotated[
-            str | None, Header(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="the last `id` that was seen")
+            str | None, Header(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="the last `id` that was received")
         ] = None,
     ) -> StreamingResponse:
-        """What happens, as it happens. A comment line every 15 s keeps the connection open."""
+        """Stream changes as they happen. A comment line every 15 s keeps the connection open."""
         client = feed.join(asyncio.get_running_loop())
         try:
             first: list[SseMessage] = []
@@ -45,24 +45,24 @@ def routes(feed: LiveFeed) -> APIRouter:
         except BaseException:
             feed.leave(client)
             raise
-        return StreamingResponse(_told(feed, client, first), media_type="text/event-stream", headers=_HEADERS)
+        return StreamingResponse(_messages(feed, client, first), media_type="text/event-stream", headers=_HEADERS)
 
     return router
 
 
-async def _told(feed: LiveFeed, client: SseClient, first: list[SseMessage]) -> AsyncIterator[str]:
+async def _messages(feed: LiveFeed, client: SseClient, first: list[SseMessage]) -> AsyncIterator[str]:
     try:
         yield "retry: 2000\n\n"
-        for news in [*first, hello_message(client.joined_at)]:
-            yield news.text()
+        for message in [*first, hello_message(client.joined_at)]:
+            yield message.text()
         while True:
             try:
-                told = await asyncio.wait_for(client.queue.get(), _HEARTBEAT_S)
+                queued = await asyncio.wait_for(client.queue.get(), _HEARTBEAT_S)
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
-            if told is None:
+            if queued is None:
                 return
-            yield told.text()
+            yield queued.text()
     finally:
         feed.leave(client)

@@ -32,7 +32,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         return shell.page(
             request,
             "map.html",
-            plans={site: plan(own) for site, own in sites.items()},
+            plans={site: plan(places) for site, places in sites.items()},
             conditions={place: sensor_status(sensor, now) for place, sensor in sensors.items()},
             counts=counts,
             elsewhere=[sensor for place, sensor in sensors.items() if place not in positions],

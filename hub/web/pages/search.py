@@ -91,9 +91,9 @@ def routes(shell: PageRenderer) -> APIRouter:
             return page(request, None, fields)
         try:
             filters = {"filters": _filters(fields)} | _by(fields)
-            asked = read(EventSearchRequest, {"event": fields["event"].strip(), "k": 12} | filters)
-            query = get_event_or_404(parts.archive, asked.event)
-            found = search_by_event(parts, query, asked.k, asked.filters.filter(), by=asked.by)
+            wanted = read(EventSearchRequest, {"event": fields["event"].strip(), "k": 12} | filters)
+            query = get_event_or_404(parts.archive, wanted.event)
+            found = search_by_event(parts, query, wanted.k, wanted.filters.filter(), by=wanted.by)
         except InvalidError as error:
             return page(request, None, fields, problem=str(error))
         return page(request, [SearchHit(match) for match in found], fields, query=query)
@@ -108,8 +108,8 @@ def routes(shell: PageRenderer) -> APIRouter:
                 data, fields = await recording_of(form)
                 if not data:
                     raise InvalidError("choose a recording first")  # noqa: TRY301 - the page shows it like any other error
-                asked = read(AudioSearchRequest, {**_filters(fields), **_by(fields), "k": 12})
-                found = await run_in_threadpool(search_by_audio, parts, data, asked.k, asked.filter(), asked.by)
+                wanted = read(AudioSearchRequest, {**_filters(fields), **_by(fields), "k": 12})
+                found = await run_in_threadpool(search_by_audio, parts, data, wanted.k, wanted.filter(), wanted.by)
             except InvalidError as error:
                 return await run_in_threadpool(page, request, None, fields, None, str(error), name)
             return await run_in_threadpool(page, request, found, fields, None, "", name)

@@ -63,9 +63,9 @@ def routes(shell: PageRenderer) -> APIRouter:
     @router.get("/sources/{source_id}", response_model=None)
     def source(request: Request, source_id: str) -> HTMLResponse | RedirectResponse:
         known, now = known_of(parts, source_id), datetime.now(UTC)
-        own, group = known.stored, known.stored.group
-        if own.id != source_id:
-            return RedirectResponse(f"/sources/{own.id}", status_code=303)
+        stored, group = known.stored, known.stored.group
+        if stored.id != source_id:
+            return RedirectResponse(f"/sources/{stored.id}", status_code=303)
         hours = week(known.pattern.profile.tolist())
         places = places_of(known.episodes)
         positions = {place: at for place in places if (at := parts.places.positions.get(place)) is not None}
@@ -73,8 +73,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         return shell.page(
             request,
             "source.html",
-            source=own,
-            names=of_source(parts, own.id),
+            source=stored,
+            names=of_source(parts, stored.id),
             nameable=bool(known.exemplars) and parts.retrieval.knows_sources(group.space),
             phrase=NOUNS[group.category][1],
             ordinal=ordinal(known.pattern.times),
@@ -88,17 +88,17 @@ def routes(shell: PageRenderer) -> APIRouter:
             episodes=known.episodes[:_EPISODES],
             places=[(place, sum(e.place == place for e in known.episodes)) for place in places],
             plan=plan(positions),
-            others=[one for one in others if one.id != own.id and one.group == group][:_OTHERS],
+            others=[one for one in others if one.id != stored.id and one.group == group][:_OTHERS],
         )
 
     @router.post("/sources/{source_id}/leave")
     def leave(source_id: str, episode: Annotated[str, Form(max_length=256)]) -> RedirectResponse:
-        own = source_of(parts, source_id)
+        stored = source_of(parts, source_id)
         member = parts.sources.members([episode]).get(episode)
-        if member is None or member.source != own.id:
-            raise InvalidError(f"source {own.id} has no episode {episode}")
+        if member is None or member.source != stored.id:
+            raise InvalidError(f"source {stored.id} has no episode {episode}")
         verdicts.leave(episode)
-        return RedirectResponse(f"/sources/{own.id}", status_code=303)
+        return RedirectResponse(f"/sources/{stored.id}", status_code=303)
 
     @router.post("/sources/{source_id}/join")
     def join(source_id: str, source: Annotated[str, Form(max_length=64)]) -> RedirectResponse:

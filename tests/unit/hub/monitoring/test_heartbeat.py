@@ -63,7 +63,11 @@ def test_looks_are_taken_when_they_are_due_and_one_that_fails_stops_no_other() -
     away, broken, well = Recording(UnavailableError("away")), Recording(ValueError("bug")), Recording()
     seen = list[str]()
     watch = ProbeScheduler(
-        [ScheduledProbe(away, 10.0), ScheduledProbe(broken, 10.0), ScheduledProbe(well, 30.0)],
+        [
+            ScheduledProbe("away", away, 10.0),
+            ScheduledProbe("broken", broken, 10.0),
+            ScheduledProbe("well", well, 30.0),
+        ],
         seen=lambda at, _: seen.append(at),
         now=lambda: datetime.now(UTC),
     )
@@ -71,4 +75,4 @@ def test_looks_are_taken_when_they_are_due_and_one_that_fails_stops_no_other() -
         watch.run_due(now_s)
     assert [len(one.seen) for one in (away, broken, well)] == [2, 2, 1]
     assert [one.lost_count for one in (away, broken, well)] == [2, 2, 0]
-    assert seen == ["recording"], "only a look that could be taken counts"
+    assert seen == ["well"], "only a probe that succeeded counts, under its own name"
