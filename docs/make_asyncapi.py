@@ -109,7 +109,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Earwitness on MQTT",
             "version": version("earwitness"),
-            "description": "What sensors and hubs tell each other, and what everybody may hear. Operations are the"
+            "description": "Messages between sensors and hubs, and messages for any client. Operations are the"
             " hub's. Made by `python docs/make_asyncapi.py`; do not edit.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -125,19 +125,23 @@ def document() -> dict[str, Any]:
         "channels": {
             "events": channel(named(ALL_EVENTS), "event", "Clips of a sensor, or their embeddings."),
             "states": channel(named(ALL_STATES), "state", "A sensor's state; also its last will."),
-            "checks": channel(f"{OWN}/check", "check", "What `earwitness-edge check` tries; nobody listens."),
+            "checks": channel(
+                f"{OWN}/check", "check", "Test message of `earwitness-edge check`; no client subscribes."
+            ),
             "alerts": channel(named(ALL_ALERTS), "alert", "Alerts of a site."),
             "levels": channel(f"{OWN}/level", "level", "A sensor's newest level."),
             "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
             "lastAlerts": channel(f"{OWN}/last-alert", "lastAlert", "A sensor's last alert."),
-            "online": channel(f"{ROOT}/hubs/{{hub}}/online", "online", "Whether a hub tells; also its last will."),
+            "online": channel(
+                f"{ROOT}/hubs/{{hub}}/online", "online", "Whether a hub publishes; also its last will."
+            ),
             "intake": channel(
                 f"{ROOT}/hubs/{{hub}}/intake", "intake", "Whether a hub takes events; also its last will."
             ),
             "beats": channel(
                 f"{ROOT}/{HEARTBEAT_SITE}/{{hub}}/heartbeat", "event", "Heartbeats, each to its own hub."
             ),
-            "beatsTold": channel(HEARTBEAT_REPLY_TOPIC, "alert", "Where heartbeats come back to their hubs."),
+            "beatReplies": channel(HEARTBEAT_REPLY_TOPIC, "alert", "Where heartbeats come back to their hubs."),
             "discovery": channel(
                 "{prefix}/device/earwitness_{site}_{sensor}/config", "device", "A sensor, for Home Assistant."
             ),
@@ -149,23 +153,27 @@ def document() -> dict[str, Any]:
                 f"Hubs divide events among themselves: `{shared_event_subscription('hubs')}`.",
                 retain=False,
             ),
-            "noteStates": operation("receive", "states", "Every hub hears of every state.", retain=True),
-            "raiseAlerts": operation("send", "alerts", "One alert per happening.", retain=False),
-            "tellIntake": operation(
-                "send", "intake", "Sensors keep what they hear while every intake is closed.", retain=True
+            "noteStates": operation("receive", "states", "Every hub receives every state.", retain=True),
+            "raiseAlerts": operation("send", "alerts", "One alert per sound event.", retain=False),
+            "publishIntake": operation(
+                "send", "intake", "Sensors keep their events while every intake is closed.", retain=True
             ),
             "sendBeats": operation("send", "beats", "A hub watches itself.", retain=False),
             "takeBeats": operation("receive", "beats", "Taken as events are, and kept nowhere.", retain=False),
-            "tellBeats": operation("send", "beatsTold", "By the way that alerts go.", retain=False),
-            "hearBeats": operation("receive", "beatsTold", "The time it took is a metric.", retain=False),
+            "replyToBeats": operation("send", "beatReplies", "On the path of alerts.", retain=False),
+            "receiveBeats": operation("receive", "beatReplies", "The time it took is a metric.", retain=False),
             **{
                 name: operation("send", where, f"{text}, if `homeassistant.discovery` is on.", retain=True)
                 for name, where, text in (
-                    ("tellLevels", "levels", "Told while clips come"),
-                    ("tellEpisodes", "episodes", "Told when it changes"),
-                    ("tellLastAlerts", "lastAlerts", "Told once it is complete"),
-                    ("tellOnline", "online", "Told by the hub that tells the others"),
-                    ("announceDevices", "discovery", "Told when it changes, and cleared when the sensor is gone"),
+                    ("publishLevels", "levels", "Published while clips arrive"),
+                    ("publishEpisodes", "episodes", "Published when it changes"),
+                    ("publishLastAlerts", "lastAlerts", "Published once it is complete"),
+                    ("publishOnline", "online", "Published by the hub that publishes the others"),
+                    (
+                        "announceDevices",
+                        "discovery",
+                        "Published when it changes, and cleared when the sensor is removed",
+                    ),
                 )
             },
         },

@@ -220,7 +220,7 @@ def as_json(sound: NamedSound, detected: NameOccurrences | None = None) -> dict[
     return document | {
         "times": detected.times,
         "clips": detected.clips,
-        "last_heard_at": None if last is None else _time(last.until_ms).isoformat(),
+        "last_detected_at": None if last is None else _time(last.until_ms).isoformat(),
         "last_place": detected.place or None,
         "last_event": None if last is None else last.event,
         "last_alert": None if last is None else last.alert or None,

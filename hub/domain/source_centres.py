@@ -35,7 +35,7 @@ class Centres:
         """Add a source, or replace it."""
         rows = self._rows.setdefault(source.id, [])
         while len(rows) > len(source.centres):
-            self._give_up(rows.pop())
+            self._release_row(rows.pop())
         while len(rows) < len(source.centres):
             rows.append(self._row(source.centres[0]))
         for row, centre in zip(rows, source.centres, strict=True):
@@ -47,7 +47,7 @@ class Centres:
     def remove(self, source: str) -> None:
         """Remove a source."""
         for row in self._rows.pop(source):
-            self._give_up(row)
+            self._release_row(row)
 
     def nearest(self, identity: Vector, barred: Iterable[str] = (), *, kept: bool = True) -> Nearest:
         """Find the source with the highest P(same source), as of `hub.domain.sources.nearest`.
@@ -82,7 +82,7 @@ class Centres:
             self._free = list(range(count + _MORE - 1, count - 1, -1))
         return self._free.pop()
 
-    def _give_up(self, row: int) -> None:
+    def _release_row(self, row: int) -> None:
         self._penalty[row] = -np.inf
         self._kept[row] = False
         self._free.append(row)

@@ -90,7 +90,7 @@ class MqttConsumer:
         self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
         self._shared = shared_event_subscription(group)
         self._shared_beats = shared_beats(group, hub)
-        self._told = str(HubTopic(hub, "intake"))
+        self._intake_topic = str(HubTopic(hub, "intake"))
         self._problem: str | None = None
         self._ask_again_s = math.inf
         self._shared_seen = False
@@ -268,7 +268,7 @@ class MqttConsumer:
             self._link.unsubscribe(self._beats)  # an earlier hub's, of the same session
             self._link.subscribe(self._shared_beats)
         else:
-            self._say(b"")
+            self._publish_intake(b"")
 
     def _refused(self, problem: str) -> None:
         """Request no heartbeats while no events come, so that sensors keep their events."""
@@ -279,12 +279,12 @@ class MqttConsumer:
             self._link.unsubscribe(self._shared_beats)
             self._link.unsubscribe(self._beats)
         else:
-            self._say(INTAKE_CLOSED)
+            self._publish_intake(INTAKE_CLOSED)
 
-    def _say(self, intake: bytes) -> None:
+    def _publish_intake(self, intake: bytes) -> None:
         """Publish the state of the intake; a retained state of an earlier run is replaced."""
         with suppress(UnavailableError):  # the next connection publishes it
-            self._link.publish(self._told, intake, retain=True)
+            self._link.publish(self._intake_topic, intake, retain=True)
 
     def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
         """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""

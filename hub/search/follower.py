@@ -27,7 +27,7 @@ _EVERY_S: Final = 0.25
 """Changes are read so often: by then this hub has added its own, and those of others are seen within a second."""
 COMPARED_EVERY_S: Final = 60.0
 """Interval, in seconds, of comparing the numbers of events: a full store cannot record what it removed."""
-_TOLD_EVERY_S: Final = 5.0
+_LOG_INTERVAL_S: Final = 5.0
 
 Progress = Callable[[int, int], None]
 """Called with (events read, of how many)."""
@@ -107,7 +107,7 @@ def _load(archive: EventStore, retrieval: Retrieval, events: list[str]) -> int:
 def _log_now_and_then(last: float) -> Progress:
     def log_progress(done: int, of: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= _TOLD_EVERY_S:
+        if time.monotonic() - last >= _LOG_INTERVAL_S:
             last = time.monotonic()
             log.info("reading the archive", extra={"events": done, "of": of})
 

@@ -48,7 +48,7 @@ class NameView(BaseModel):
     examples: list[ExampleView]
     times: int = Field(description="number of returns since it was named")
     clips: int = Field(description="number of clips with it since it was named")
-    last_heard_at: datetime | None = Field(description="end of the last clip in which it was detected")
+    last_detected_at: datetime | None = Field(description="end of the last clip in which it was detected")
     last_place: str | None = Field(description="place of that clip, `site/sensor`")
     last_event: str | None = Field(description="first event of the latest return")
     last_alert: str | None = Field(description="alert of the latest return")
@@ -94,7 +94,7 @@ def name_view(sound: NamedSound, examples: list[ExampleView], returns: NameOccur
         examples=examples,
         times=returns.times,
         clips=returns.clips,
-        last_heard_at=last and from_ms(last.until_ms),
+        last_detected_at=last and from_ms(last.until_ms),
         last_place=returns.place or None,
         last_event=last and last.event,
         last_alert=(last.alert or None) if last else None,

@@ -157,7 +157,7 @@ class ThresholdView(BaseModel):
 
     category: str
     value: float
-    learnt: bool = Field(description="whether the hub tuned it for the site; false: the setting applies")
+    tuned: bool = Field(description="whether the hub tuned it for the site; false: the setting applies")
     false_alerts_per_day: float
     low: float = Field(description="lower end of a 90 % interval of false alerts per day")
     high: float
@@ -290,7 +290,7 @@ def threshold_view(category: str, tuned: Threshold | None, default: float) -> Th
     return ThresholdView(
         category=category,
         value=threshold.value,
-        learnt=tuned is not None,
+        tuned=tuned is not None,
         false_alerts_per_day=threshold.false_alerts_per_day,
         low=threshold.low,
         high=threshold.high,

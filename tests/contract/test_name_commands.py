@@ -49,7 +49,7 @@ def test_a_sound_is_named_watched_muted_and_removed(run: Any) -> None:
     assert listed == watched | {
         "times": 1,
         "clips": 1,
-        "last_heard_at": listed["last_heard_at"],
+        "last_detected_at": listed["last_detected_at"],
         "last_place": "demo/street-1",
         "last_event": id_of(7),
         "last_alert": id_of(7),

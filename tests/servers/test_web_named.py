@@ -43,7 +43,7 @@ def test_a_sound_is_named_changed_and_removed(api: httpx.Client, example: dict[s
         "shown",
         "Ada",
     )
-    assert (made["times"], made["clips"], made["last_heard_at"]) == (0, 0, None)
+    assert (made["times"], made["clips"], made["last_detected_at"]) == (0, 0, None)
     (shown,) = made["examples"]
     assert {name: shown[name] for name in ("event", "laeq", "presence", "audio", "archived")} == {
         "event": example["id"],

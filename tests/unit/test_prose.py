@@ -7,7 +7,6 @@ import io
 import re
 import tokenize
 import tomllib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -110,29 +109,12 @@ def scan_area(area: str) -> list[Finding]:
     ]
 
 
-@cache
-def load_remaining() -> dict[str, int]:
-    """Return how many words to avoid are still in a file, of each file that was not rewritten yet."""
-    data = tomllib.loads((Path(__file__).parent / "prose_remaining.toml").read_text(encoding="utf-8"))
-    return {str(path): int(count) for path, count in data["remaining"].items()}
-
-
 @pytest.mark.parametrize("area", AREAS)
 def test_code_and_documents_use_plain_words(area: str) -> None:
     _, allowed = load_list()
     assert files(area)
     findings = [one for one in scan_area(area) if not any(rule.covers(one.path, one.word) for rule in allowed)]
-    counts = Counter(one.path for one in findings)
-    findings = [one for one in findings if counts[one.path] > load_remaining().get(one.path, 0)]
     assert not findings, "\n" + "\n".join(map(str, findings))
-
-
-def test_the_list_of_files_that_were_not_rewritten_yet_only_shrinks() -> None:
-    _, allowed = load_list()
-    for path, count in load_remaining().items():
-        found = scan(path, (ROOT / path).read_text(encoding="utf-8"))
-        left = sum(not any(rule.covers(one.path, one.word) for rule in allowed) for one in found)
-        assert left == count, f"{path}: {left} words to avoid: write this number, or no line for 0"
 
 
 def test_every_exception_has_a_reason_and_is_needed() -> None:
