@@ -281,7 +281,7 @@ def _doubts(settings: EdgeSettings) -> str:
         ("this sensor's", client_certificate_expiry(settings.mqtt)),
     ):
         if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
-            doubts += f"; {whose} certificate ends on {ends:%Y-%m-%d}"
+            doubts += f"; {whose} certificate expires on {ends:%Y-%m-%d}"
     if clock_status() != "synchronised":
         doubts += "; the clock, which stamps events, may be wrong: systemd-timesyncd does not report synchronisation"
     return doubts

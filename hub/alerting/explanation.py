@@ -39,7 +39,8 @@ class MatchExplanation:
         categories: the presence matrix, in the taxonomy's order.
         lead: category of their highest match probability; "" if they share none.
         match_probability: probability that they are the same kind of sound, in [0, 1].
-        same_source: probability that they come from the same source, in [0, 1]; None if the model knows no sources.
+        same_source: probability that they come from the same source, in [0, 1]; None if the model does not
+            distinguish sources.
         threshold: match probability that an alert about `lead` needs at the event's site.
         breaks: sentences on what would have to differ to break the match.
         frames: float32 [n], in [0, 1]: how much attention each n-th of the event drew, the most being 1.

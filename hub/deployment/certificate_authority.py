@@ -96,7 +96,7 @@ class Authority:
             own = x509.load_pem_x509_certificate(certificate.read_bytes())
             crl = x509.load_pem_x509_crl(revoked.read_bytes())
         except OSError as error:
-            raise InvalidError(f"cannot read the authority's {error.filename}: {error.strerror}") from error
+            raise InvalidError(f"the authority's {error.filename} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError) as error:
             raise InvalidError(f"the authority in {certificate.parent} is damaged: {error}") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):

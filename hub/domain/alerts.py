@@ -21,7 +21,8 @@ def build_alert(
 ) -> AlertMessage | None:
     """Return the alert for an event that was flagged; None if it was not.
 
-    `same_source` is P(same source) of matches, by their events' ids; none where the model knows no sources.
+    `same_source` is P(same source) of matches, by their events' ids; none where the model does not distinguish
+    sources.
     """
     if not judged.flagged:
         return None

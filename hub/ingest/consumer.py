@@ -273,7 +273,7 @@ class MqttConsumer:
     def _refused(self, problem: str) -> None:
         """Request no heartbeats while no events come, so that sensors keep their events."""
         if problem != self._problem:
-            log.error("no events are taken", extra={"reason": problem})
+            log.error("the broker sends no events", extra={"reason": problem})
         self._problem = problem
         if self._beats is not None:
             self._link.unsubscribe(self._shared_beats)

@@ -43,14 +43,14 @@ def redistribute_queue(settings: HubSettings) -> int:
 
     Raises:
         Unavailable: no broker, no other hub, or the hub is running.
-        Invalid: the broker keeps nothing for a hub of this name.
+        Invalid: the broker has no session of a hub of this name.
     """
     name = f"earwitness-hub-{settings.hub.name}"
     link = MqttSession(settings.mqtt, name, receive_maximum=AT_ONCE)
     link.start()
     try:
         if not _connected(link, settings):
-            raise InvalidError(f"the broker keeps nothing for a hub {settings.hub.name!r}: is hub.name right?")
+            raise InvalidError(f"the broker has no session of a hub {settings.hub.name!r}: check hub.name")
         link.unsubscribe(shared_event_subscription(settings.ingest.consumer_group))
         link.unsubscribe(ALL_STATES)
         handed = _hand_over_all(link, settings)
@@ -108,7 +108,7 @@ def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:
                 link.acknowledge(signal)
             case Acknowledged(mid=mid, reason=reason):
                 if reason >= FAILURE or reason == NO_MATCHING_SUBSCRIBERS:
-                    raise UnavailableError("no other hub takes events: start one first; nothing is lost")
+                    raise UnavailableError("no other hub receives events: start one first; nothing is lost")
                 answered.add(mid)
         while under_way and under_way[0][0] in answered:
             mid, received = under_way.popleft()

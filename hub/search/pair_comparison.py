@@ -26,7 +26,7 @@ class Comparison:
         both: by category, the probability that both contain it, in [0, 1].
         match_probability: by category, the calibrated probability that both are this kind of sound, in [0, 1].
         same_source: the calibrated probability that both come from the same source (the same machine, dog, siren,
-            voice), in [0, 1]; None if the checkpoint knows no sources.
+            voice), in [0, 1]; None if the checkpoint does not distinguish sources.
         matrix: the presence matrix, float32 [8, 3]: P(both), P(neither), P(one) of each category.
     """
 

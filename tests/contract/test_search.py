@@ -170,7 +170,7 @@ def test_a_search_by_source_needs_an_identity(backend: Backend, towers: Towers, 
     if By.SOURCE in WAYS[model]:
         assert backend.search([query])[0][0].event == entry(3).event
     else:
-        with pytest.raises(UnsupportedError, match="by kind, or by both"):
+        with pytest.raises(UnsupportedError, match="by kind or both"):
             backend.search([query])
 
 

@@ -280,7 +280,7 @@ def test_a_sensors_own_certificate_that_ends_soon_is_told(founded: Founded, serv
     edge = EdgeSettings.model_validate({"sensor": {"site": "harbour", "name": "street-1"}, "mqtt": mqtt})
     (broker,) = (one for one in examine_edge(edge) if one.what == "broker")
     assert broker.ok
-    assert "this sensor's certificate ends on" in broker.words
+    assert "this sensor's certificate expires on" in broker.words
 
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])

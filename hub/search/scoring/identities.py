@@ -83,4 +83,4 @@ class Identities:
             Unsupported: by source, and there is no identity.
         """
         if by is By.SOURCE and not self.known:
-            raise UnsupportedError("this feature space's model knows no sources: search by kind, or by both")
+            raise UnsupportedError("this feature space's model does not distinguish sources: search by kind or both")

@@ -87,5 +87,5 @@ def test_a_model_without_identities_tells_no_source_and_is_not_searched_by_it() 
     towers = retrieval.embed(VGGISH.id, OWN.features)
     ((match,),) = retrieval.search_all([(VGGISH.id, Query(towers, 1))])
     assert (match.identity, retrieval.same_sources(VGGISH.id, [match])) == (0.0, [None])
-    with pytest.raises(UnsupportedError, match="knows no sources"):
+    with pytest.raises(UnsupportedError, match="does not distinguish sources"):
         retrieval.search_all([(VGGISH.id, Query(towers, 1, by=By.SOURCE))])

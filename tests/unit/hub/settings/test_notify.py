@@ -117,7 +117,7 @@ def test_a_name_belongs_to_one_way(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('[notify.apprise.chat]\nurl = "nonsense://hidden"', "notify.apprise.chat: its url is not one that Apprise"),
+        ('[notify.apprise.chat]\nurl = "nonsense://hidden"', "notify.apprise.chat: Apprise does not know this url"),
         (
             '[notify.webhooks.ops]\nurl = "http://a"\nsecret_file = "none"',
             "notify.webhooks.ops: cannot read secret_f",
