@@ -144,6 +144,7 @@ def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_
     batch = [message(0), bad, message(1), bad, message(2)]
     handled = hub.handle_all(batch)
     told = [next(handled).outcome for _ in range(3)]
+    single.wait_for_disk()
     store.kill()
     with pytest.raises(UnavailableError):
         next(handled)
@@ -235,6 +236,7 @@ def test_a_store_that_goes_away_is_followed_again_when_it_is_back(store: Store, 
     follower = IndexFollower(single, reader, single.changes.last_id())
     follower.start()
     try:
+        single.wait_for_disk()
         store.kill()
         store.start()
         single.add(stored(1))

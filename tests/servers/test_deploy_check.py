@@ -85,11 +85,15 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
     for command in refused:
         with pytest.raises(redis.exceptions.NoPermissionError):
             command()
-    password = (founded.folder / "redis.operator.password").read_text().strip()
-    operator = redis.Redis(port=port, username="operator", password=password, protocol=2)
+    operator = as_operator(founded)
     assert operator.config_get("appendonly") == {"appendonly": "yes"}
     health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - anybody may ask
     assert health.ping()
+
+
+def as_operator(founded: Founded) -> redis.Redis:
+    password = (founded.folder / "redis.operator.password").read_text().strip()
+    return redis.Redis(port=founded.ports["redis"], username="operator", password=password, protocol=2)
 
 
 def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, servers: FoundedStore) -> None:
@@ -98,6 +102,8 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, ser
     events = [stored(seq) for seq in range(20)]
     archive.add_many(events)
     archive.mark_processed([(event.id, alert(str(event.id))) for event in events])
+    operator = as_operator(founded)
+    eventually(lambda: operator.info("persistence")["aof_buffer_length"] == 0, 60, "Redis's file holds them")
     servers.kill()
     servers.start()
     eventually(lambda: archive.count() == 20, 10, "all events are there again")

@@ -166,6 +166,7 @@ def test_the_plain_configurations_start_a_broker_and_a_store(tmp_path: Path) -> 
     started = subprocess.Popen([store.executable, *plain], stdout=subprocess.DEVNULL)
     broker.start()
     broker.stop()
+    eventually(store.ready, 60, "the store answers, so that it ends in order when asked to")
     started.terminate()
     assert started.wait(20) == 0
 
