@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hub.model.tagger import TaggedConfig, TaggingEnsemble
+from hub.runtime.int8_products import bytes_multiply
 from hub.search.scoring.fused_taggers import TOLERANCE, FusedTaggers
 
 ONE = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5)
@@ -13,7 +14,18 @@ ONE = TaggedConfig(10, 128, trunk=(16, 12), fine=9, profile=5)
     "config",
     [ONE, replace(ONE, members=3), replace(ONE, context=False), replace(ONE, trunk=(8,), fine=0, profile=0)],
 )
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, TOLERANCE)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [
+        (torch.float32, 1e-5),
+        (torch.bfloat16, TOLERANCE),
+        pytest.param(
+            torch.uint8,
+            TOLERANCE,
+            marks=pytest.mark.skipif(not bytes_multiply(), reason="this processor multiplies no bytes"),
+        ),
+    ],
+)
 def test_towers_are_the_network_s_own(config: TaggedConfig, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(1)
     network = TaggingEnsemble(config)
