@@ -38,8 +38,8 @@ def top_candidates(
         count: at least 1.
 
     Returns:
-        Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other; the
-        highest product first, of equals the first row.
+        Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other,
+        ascending; of equal products the first rows.
     """
     least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
     best = np.empty((asked, 0), dtype=np.float32)
@@ -55,15 +55,28 @@ def top_candidates(
         if best.shape[1] >= count:  # the best rows of `count` groups are `count` rows
             best = np.partition(best, -count, axis=1)[:, -count:]
             least = np.maximum(least, best[:, 0])
-        queries, high = np.nonzero(maxima >= least[:, None])
-        values = parts[:, torch.from_numpy(high), torch.from_numpy(queries)].float().numpy()
-        part, pair = np.nonzero(values >= least[queries])
+        queries, high = _where(maxima >= least[:, None])
+        values = _taken(parts.reshape(_GROUP, groups * asked), high * asked + queries)
+        part, pair = _where(values >= least[queries])
         found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
         values = scores[groups * _GROUP :].float().numpy()
         rows, queries = np.nonzero(values >= least)
         found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
         first += size
     return _sorted(found, asked, count)
+
+
+def _where(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    """`np.nonzero` of a matrix, faster."""
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return rows, columns
+
+
+def _taken(values: Tensor, columns: Rows) -> npt.NDArray[np.float32]:
+    """Some columns of a floating matrix, by numpy, which takes a quarter of PyTorch's time; bfloat16 as its bits."""
+    bits = values.view(torch.int16) if values.dtype == torch.bfloat16 else values
+    taken = torch.from_numpy(np.take(bits.numpy(), columns, axis=1))
+    return taken.view(values.dtype).float().numpy()
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
@@ -78,7 +91,9 @@ def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
 
 
 def _highest(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
+    """The `count` rows with the highest scores, ascending; of equals the first."""
     if len(rows) > count:
-        kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-        rows, scores = rows[kept], scores[kept]
-    return rows[np.lexsort((rows, -scores))[:count]]
+        least = np.partition(scores, -count)[-count]
+        above, equal = rows[scores > least], rows[scores == least]
+        rows = np.concatenate([above, np.sort(equal)[: count - len(above)]])
+    return np.sort(rows)

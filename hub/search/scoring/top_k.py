@@ -116,7 +116,7 @@ def best_of_each(
         )
     kind, cosines = scorer.kind_and_cosines(queries, scorer.precompute(events))
     ranks = scorer.identities.ranks(by, kind, cosines)
-    rows = np.lexsort((-newest, -ranks))[:, :k]
+    rows = _sort_each(ranks, newest, k)
     return Best(
         rows=rows,
         ranks=np.take_along_axis(ranks, rows, axis=1),
@@ -138,6 +138,15 @@ def _quickly(scorer: Scorer, query: Towers, events: Towers, by: By) -> Ranks:
     """Ranks within the tolerance, halves made on the way."""
     parts = (events[start : start + _QUICK] for start in range(0, len(events), _QUICK))
     return np.concatenate([scorer.ranks(query, scorer.precompute(part), by) for part in parts])
+
+
+def _sort_each(ranks: Ranks, newest: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+    """Rows [q, k] of the k highest ranks in each row of a matrix; of equals those with the largest number first."""
+    rows = np.argsort(-ranks, axis=1)
+    best = np.take_along_axis(ranks, rows[:, : k + 1], axis=1)
+    if (best[:, 1:] == best[:, :-1]).any():  # rare, and takes ten times as long
+        rows = np.lexsort((-newest, -ranks))
+    return rows[:, :k]
 
 
 def _sort_top_k(ranks: Ranks, newest: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:

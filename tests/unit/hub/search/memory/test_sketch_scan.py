@@ -27,7 +27,7 @@ def by_sorting(
     for own, out in zip(products, barred, strict=True):
         own[np.concatenate([start + rows for start, rows in zip(starts[:-1], out, strict=True)])] = -np.inf
         order = np.argsort(-own, kind="stable")
-        found.append(order[: min(count, int(np.isfinite(own).sum()))].tolist())
+        found.append(sorted(order[: min(count, int(np.isfinite(own).sum()))].tolist()))
     return found
 
 
