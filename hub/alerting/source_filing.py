@@ -87,19 +87,16 @@ class SourceFiler:
         self._start = self._start + left if more else 0
         return _REST * (time.monotonic() - began_s) if more else _EVERY_S
 
-    def catch_up(self, episode: str | None = None) -> None:
-        """File all episodes that are due, but those that hubs with another checkpoint file.
+    def catch_up(self, episode: str) -> None:
+        """File an episode, if it is due, and those of its site and category among the last that are due before it.
 
-        Args:
-            episode: only those of its site and category.
+        Hubs with another checkpoint file those of their feature space.
 
         Raises:
             Unavailable: the store is away; nothing is lost.
         """
-        start = 0
-        while names := self._store.due(start, AT_ONCE):
-            chosen = names if episode is None else [name for name in names if _compared(name) == _compared(episode)]
-            start += len(names) - len(chosen) + (self.file(chosen) if chosen else 0)
+        due = self._store.due_until(episode, AT_ONCE)
+        self.file([name for name in due if _compared(name) == _compared(episode)])
 
     def file(self, names: Sequence[str]) -> int:
         """File episodes, or forget what they were filed as if they are no more.

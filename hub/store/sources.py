@@ -92,6 +92,15 @@ class SourceStore:
         return [name.decode() for name in self._redis.zrange(keys.SOURCES_DUE, start, start + limit - 1)]
 
     @raises_unavailable
+    def due_until(self, episode: str, limit: int) -> list[str]:
+        """Episodes that are to be filed up to one of them, the last few, the oldest first; [] if that is not due."""
+        last = self._redis.zrank(keys.SOURCES_DUE, episode)
+        if last is None:
+            return []
+        found = self._redis.zrange(keys.SOURCES_DUE, max(0, last + 1 - limit), last)
+        return [name.decode() for name in found]
+
+    @raises_unavailable
     def forget_due(self, episodes: Iterable[str]) -> None:
         """Have some episodes be due no more: their source cannot be found any more."""
         if names := list(episodes):

@@ -60,7 +60,9 @@ class World:
 
     def files(self) -> None:
         """File all that is due."""
-        self.filer.catch_up()
+        left = 0
+        while due := self.store.due(left, 256):
+            left += self.filer.file(due)
 
     def groups(self) -> set[frozenset[str]]:
         """Which episodes are of one source, as every key of the store has it."""
@@ -121,6 +123,21 @@ def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPat
     assert world.archive.client.zcard(keys.SOURCES_DUE) == 6
     assert world.filer.step() == 1.0
     assert {one.source.size for one in world.store.newest()} == {35}
+
+
+def test_an_alert_waits_for_no_more_episodes_than_are_filed_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 4)
+    world.hears(*(heard(n, 0, at(0) + timedelta(hours=n)) for n in range(10)))
+    due = world.store.due(0, 20)
+    world.filer.catch_up(due[7])
+    assert world.store.due(0, 20) == [*due[:4], *due[8:]]
+    assert {one.source.size for one in world.store.newest()} == {4}
+    world.filer.catch_up(due[7])
+    assert len(world.store.due(0, 20)) == 6
+    world.files()
+    assert {one.source.size for one in world.store.newest()} == {10}
 
 
 def edited(world: World, count: int, work: Callable[[Drawer], None], most: int = 200) -> set[frozenset[str]]:
