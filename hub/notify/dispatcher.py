@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MQTT: Final = "mqtt"
 """Name of the MQTT channel, which is always enabled."""
-_TELLERS: Final = "publishers"
+_CONSUMER_GROUP: Final = "publishers"
 _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
@@ -80,7 +80,7 @@ class AlertDispatcher:
         self._hub = hub
         self._addresses = addresses
         self._complete = complete
-        self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _TELLERS)
+        self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _CONSUMER_GROUP)
         self._dispatch = client.register_script(_DISPATCH)
         self._look_at = 0.0
         self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._claim_again())
@@ -138,7 +138,7 @@ class AlertDispatcher:
                         *(outbox.key for outbox in outboxes),
                     ],
                     args=[
-                        *(_TELLERS, name, event, alert.model_dump_json(), EVENTS),
+                        *(_CONSUMER_GROUP, name, event, alert.model_dump_json(), EVENTS),
                         *(outbox.name for outbox in outboxes),
                     ],
                     client=pipe,
