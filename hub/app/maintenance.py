@@ -24,7 +24,7 @@ class Maintenance:
     Args:
         settings: all settings.
         retention: removes old data.
-        clock: says whether clocks allow removal.
+        clock: decides whether clocks allow removal.
         tuner: of thresholds.
         snapshots: of the indexes in memory.
     """
