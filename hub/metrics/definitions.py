@@ -35,6 +35,8 @@ class HubMetrics(SensorMetrics):
         self._hub()
         self._search()
         self._store()
+        self._sensors()
+        self._models()
         ProcessCollector(registry=registry)
 
     def bind_recall(self, space: str, by: str, search: MeasuredSearch) -> None:

@@ -3,10 +3,6 @@
 import math
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-)
-
 from hub.metrics.collectors import MetricGroup
 
 SENSOR: Final = ("site", "sensor")
@@ -20,11 +16,6 @@ class SensorMetrics(MetricGroup):
     Args:
         registry: registry of the metrics.
     """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__(registry)
-        self._sensors()
-        self._models()
 
     def _sensors(self) -> None:
         self.sensors_left_out = self._gauge(
