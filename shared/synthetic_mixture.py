@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.audio import Waveform
-from shared.synthetic_scene import CEILING, background, render_source
+from shared.synthetic_scene import CEILING, render_source
+from shared.synthetic_sounds import background
 
 CLIP_S: Final = 10
 

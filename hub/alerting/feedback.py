@@ -15,6 +15,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.json_rows import encode
 from hub.store.source_verdicts import SourceVerdicts
 from shared.errors import InvalidError
 from shared.messages import AlertMessage
@@ -107,7 +108,7 @@ class FeedbackService:
     @raises_unavailable
     def _keep(self, given: Verdict) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.VERDICTS, given.subject, given.model_dump_json())
+            pipe.hset(keys.VERDICTS, given.subject, encode(given.model_dump(mode="json")))
             pipe.zadd(keys.VERDICT_TIMES, {given.subject: to_ms(given.at)})
             pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from hub.domain.alert_state import RecurrenceKey
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
-from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, summarise
+from hub.domain.recurrence.analysis import RecurrenceSummary, summarise
 from hub.domain.recurrence.attribution import attributable_fraction
+from hub.domain.recurrence.history import Interval
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
 from shared.taxonomy import CATEGORIES

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from hub.alerting.recurrence import LONGEST_DAYS, MAX_EPISODES, hours_by_day
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
-from hub.domain.recurrence.analysis import Interval, RecurrenceSummary, merged, summarise
+from hub.domain.recurrence.analysis import RecurrenceSummary, summarise
+from hub.domain.recurrence.history import Interval, merged
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
 from hub.store.sources import SourceStore

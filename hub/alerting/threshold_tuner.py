@@ -1,10 +1,10 @@
 """Estimate each site's thresholds again: as its history grows, and at once after a verdict."""
 
-import json
 from dataclasses import replace
 from typing import Final
 
 from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
+from hub.domain.verdicts import Verdict
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
@@ -39,6 +39,7 @@ class ThresholdTuner:
         cooldown_s: float = 1_800.0,
     ) -> None:
         self._redis = archive.client
+        self._rows = archive.rows
         self._episode_store = episode_store
         self._budget = max_false_alerts_per_day
         self._start = start
@@ -100,10 +101,8 @@ class ThresholdTuner:
     def _verdicts(self, site: str) -> dict[str, list[tuple[float, bool]]]:
         """Return the verdicts on whether the hub was right at a site, by category: match probability and truth."""
         made: dict[str, list[tuple[float, bool]]] = {}
-        for row in self._redis.hvals(keys.VERDICTS):
-            given = json.loads(row)
-            if given["site"] == site and given["verdict"] != "ignore":
-                made.setdefault(given["category"], []).append(
-                    (given["match_probability"], given["verdict"] == "same")
-                )
+        for subject, row in self._redis.hgetall(keys.VERDICTS).items():
+            given = self._rows.read("verdict", subject.decode(), Verdict.model_validate_json, row)
+            if given is not None and given.site == site and given.hub_was_right is not None:
+                made.setdefault(given.category, []).append((given.match_probability, given.hub_was_right))
         return made

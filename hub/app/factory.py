@@ -1,20 +1,29 @@
-"""Build the components of a hub from settings, for `hub.app.hub` and the hub's commands.
+"""Build the components of a hub from settings, for `hub.app.hub`, the hub's commands, replays and tests.
 
 PyTorch takes a second to import. Functions that open networks import it, so that other commands start fast.
+Components that handle events need it always: `hub.app.event_factory` builds these.
 """
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from hub.alerting.feedback import FeedbackService
+from hub.alerting.recurrence import RecurrenceService
+from hub.alerting.source_recurrence import SourceHistories
 from hub.alerting.threshold_tuner import ThresholdTuner
 from hub.domain.alert_rule import AlertRule
 from hub.domain.sensor_map import SensorMap
 from hub.search.backend import Backend
 from hub.settings import AlertsSettings, HubSettings, SitesSettings
+from hub.store.audio_files import AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.named_sounds import NamedSounds
 from hub.store.sensor_signals import SilenceThresholds
+from hub.store.source_verdicts import SourceVerdicts
+from hub.store.sources import SourceStore
 from shared.backbones import register_backbone, resolve_space
 from shared.errors import InvalidError
 from shared.extractor import FeatureExtractor
@@ -26,6 +35,37 @@ if TYPE_CHECKING:
     from hub.search.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a hub keeps.
+
+    Attributes:
+        events: events and alerts.
+        episodes: of events.
+        sources: of episodes.
+        audio: audio files; None if the hub keeps none.
+        names: named sounds.
+    """
+
+    events: EventStore
+    episodes: EpisodeStore
+    sources: SourceStore
+    audio: AudioFileStore | None
+    names: NamedSounds
+
+    @classmethod
+    def of(cls, events: EventStore, audio: AudioFileStore | None = None) -> "Stores":
+        """Return all stores of the Redis server of an event store."""
+        episodes = EpisodeStore(events)
+        return cls(events, episodes, SourceStore(events, episodes), audio, NamedSounds(events, audio))
+
+
+def build_stores(settings: HubSettings) -> Stores:
+    """Return the stores of these settings, without connecting to Redis."""
+    folder = settings.store.audio_dir
+    return Stores.of(build_event_store(settings), AudioFileStore(folder) if folder else None)
 
 
 def build_event_store(settings: HubSettings) -> EventStore:
@@ -103,17 +143,32 @@ def build_alert_rule(settings: HubSettings) -> AlertRule:
     )
 
 
-def build_threshold_tuner(
-    settings: AlertsSettings, archive: EventStore, episode_store: EpisodeStore
-) -> ThresholdTuner:
+def build_threshold_tuner(settings: AlertsSettings, stores: Stores) -> ThresholdTuner:
     """Return the threshold tuner of these settings."""
     return ThresholdTuner(
-        archive,
-        episode_store,
+        stores.events,
+        stores.episodes,
         max_false_alerts_per_day=settings.max_false_alerts_per_day,
         start=settings.default_threshold,
         history_days=settings.threshold_history_days,
         cooldown_s=settings.cooldown_s,
+    )
+
+
+def build_feedback(stores: Stores, tuner: ThresholdTuner) -> FeedbackService:
+    """Return the service that takes verdicts; they also join and part sources."""
+    return FeedbackService(stores.events, stores.episodes, tuner, SourceVerdicts(stores.sources, stores.episodes))
+
+
+def build_recurrence(settings: HubSettings, stores: Stores, places: SensorMap) -> RecurrenceService:
+    """Return the service that finds when categories recur."""
+    return RecurrenceService(stores.episodes, places, settings.store.retention_days, settings.alerts.cooldown_s)
+
+
+def build_source_histories(settings: HubSettings, stores: Stores, places: SensorMap) -> SourceHistories:
+    """Return the service that finds when sources recur."""
+    return SourceHistories(
+        stores.sources, stores.episodes, places, settings.store.retention_days, settings.alerts.cooldown_s
     )
 
 

@@ -2,71 +2,55 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
-from hub.alerting.enrichment import AlertEnricher
 from hub.alerting.explanation import MatchExplainer
-from hub.alerting.feedback import FeedbackService
 from hub.alerting.name_matching import NameMatcher
-from hub.alerting.recurrence import RecurrenceService
-from hub.alerting.shadow import ShadowModel
-from hub.alerting.source_enrichment import SourceCompleter
-from hub.alerting.source_filing import SourceFiler
-from hub.alerting.source_recurrence import SourceHistories
+from hub.app.event_factory import (
+    build_completion,
+    build_detector,
+    build_enricher,
+    build_shadow_model,
+    build_source_filer,
+)
 from hub.app.factory import (
     build_alert_rule,
-    build_event_store,
     build_extractor,
+    build_feedback,
+    build_recurrence,
     build_retrieval,
     build_sensor_map,
+    build_source_histories,
+    build_stores,
     build_threshold_tuner,
 )
+from hub.app.health import HubHealth
+from hub.app.maintenance import Maintenance
+from hub.app.recall import monitor_recall
 from hub.app.retention import Retention
-from hub.domain.named_sounds import NamedSound
-from hub.domain.sources import SourceRule
 from hub.ingest.consumer import MqttConsumer
 from hub.ingest.pipeline import Pipeline
-from hub.ingest.subscription import LITERAL
 from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.metrics.definitions import HubMetrics
-from hub.model.checkpoint import load
 from hub.monitoring.clocks import ClockProbe
 from hub.monitoring.monitor import HealthMonitor
 from hub.notify.service import NotificationService
-from hub.runtime.health_probes import Probes, ended, stalled
-from hub.runtime.time_limit import Bounded
 from hub.runtime.torch_threads import settle, shorten_switch_interval
 from hub.search.follower import IndexFollower, build_index
 from hub.search.memory.persistence import IndexSnapshot
-from hub.search.recall_monitor import RecallMonitor
-from hub.search.scoring.scorer import Scorer
 from hub.settings import HubSettings
-from hub.store.audio_files import AudioFileStore
 from hub.store.client import hinted
-from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
-from hub.store.named_sounds import NamedSounds
-from hub.store.source_verdicts import SourceVerdicts
-from hub.store.sources import SourceStore
 from hub.store.time_correction import Mender
 from hub.web.app import create_app
 from hub.web.context import HealthStatus, WebContext
 from hub.web.server import Server
 from shared.errors import UnavailableError
-from shared.worker import Worker, every
 
 log = logging.getLogger(__name__)
-
-TIDY_EVERY_S: Final = 60.0
-ASKED_S: Final = 2.0
-"""Maximum wait for Redis in a health request, in seconds; external probes time out after a few seconds."""
 
 
 class Hub:
@@ -82,67 +66,68 @@ class Hub:
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._archive = build_event_store(settings)
+        self._metrics = HubMetrics(CollectorRegistry())
+        self._stores = build_stores(settings)
+        self._archive = self._stores.events
         self._retrieval = build_retrieval(settings)
         self._extractor, reason = build_extractor(settings, self._retrieval)
         log.info(reason)
-        self._metrics = HubMetrics(CollectorRegistry())
+        self._places = build_sensor_map(settings.sites)
+        self._clock = ClockProbe(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
+        self._name_matcher = NameMatcher(self._stores.names, self._retrieval)
+        tuner = build_threshold_tuner(settings.alerts, self._stores)
+        self._feedback = build_feedback(self._stores, tuner)
+        self._intake = self._build_consumer()
+        self._recall = monitor_recall(
+            settings.search.recall_sample_rate, self._retrieval, self._metrics, self._intake
+        )
+        self._build_alerting()
         folder = settings.search.snapshot_dir
         self._snapshots = [IndexSnapshot(folder, index) for index in self._retrieval.indexes] if folder else []
-        self._recall = self._recall_monitor(settings.search.recall_sample_rate)
-        self._clock = ClockProbe(self._archive, self._metrics, timedelta(seconds=settings.clock.tolerance_s))
-        self._clips = AudioFileStore(settings.store.audio_dir) if settings.store.audio_dir else None
-        self._numbers = Bounded(self._archive.numbers, ASKED_S, "the store")
-        self._episode_store = EpisodeStore(self._archive)
-        self._names = NamedSounds(self._archive, self._clips)
-        self._name_matcher = NameMatcher(self._names, self._retrieval)
-        self._sources = SourceStore(self._archive, self._episode_store)
-        self._retention = Retention(
-            self._archive, self._episode_store, self._sources, self._retrieval, self._clips, self._metrics
+        retention = Retention(
+            *(self._archive, self._stores.episodes, self._stores.sources),
+            *(self._retrieval, self._stores.audio, self._metrics),
         )
-        self._places = build_sensor_map(settings.sites)
-        self._patterns = RecurrenceService(
-            self._episode_store, self._places, settings.store.retention_days, settings.alerts.cooldown_s
+        self._maintenance = Maintenance(settings, retention, self._clock, tuner, self._snapshots)
+        self._observed = HealthMonitor(
+            *(settings, self._archive, self._stores.episodes, self._feedback),
+            *(self._retrieval, self._metrics, self._clock),
         )
-        alerts, rule = settings.alerts, build_alert_rule(settings)
-        self._learner = build_threshold_tuner(alerts, self._archive, self._episode_store)
-        self._feedback = FeedbackService(
-            self._archive, self._episode_store, self._learner, SourceVerdicts(self._sources, self._episode_store)
-        )
-        self._explainer = MatchExplainer(self._retrieval, self._episode_store, rule)
-        self._completer = AlertEnricher(
-            self._episode_store,
-            self._patterns,
-            self._places,
-            rule,
-            urgent_above_ambient_db=alerts.urgent_above_ambient_db,
-            shadow=self._shadow_model(settings.model.shadow_checkpoint),
-        )
-        self._filer = SourceFiler(
+        self._announcer = HomeAssistantPublisher(
             self._archive,
-            self._sources,
-            self._retrieval,
-            SourceRule(settings.sources.min_same_source_probability),
-            self._metrics,
+            self._stores.episodes,
+            settings=settings.homeassistant,
+            mqtt=settings.mqtt,
+            hub=settings.hub.name,
+            public_url=settings.web.public_url,
         )
-        self._histories = SourceHistories(
-            self._sources, self._episode_store, self._places, settings.store.retention_days, alerts.cooldown_s
-        )
-        sourced = SourceCompleter(self._filer, self._sources, self._histories)
+        self._workers = [
+            *self._maintenance.workers,
+            *self._intake.workers,
+            *self._observed.workers,
+            *self._notifications.workers,
+            self._announcer.worker,
+            self._recall.worker,
+            self._filer.worker,
+        ]
+        self._health = HubHealth(settings, self._archive, self._intake, self._observed, self._workers)
+        self._metrics.worker_restarts.set_function(self._health.restarts)
+
+    def _build_consumer(self) -> MqttConsumer:
+        """Return the consumer of events, with its pipeline."""
+        settings = self._settings
         pipeline = Pipeline(
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=AlertDetector(
-                self._episode_store, self._places, rule, settings.store.retention_days, self._count_name
-            ),
+            judge=build_detector(settings, self._stores, self._places, self._metrics),
             metrics=self._metrics,
-            clips=self._clips,
+            clips=self._stores.audio,
             names=self._name_matcher,
             tolerance=timedelta(seconds=settings.clock.tolerance_s),
-            doubts=lambda: self._clock.doubts,
+            doubts=self._clock.current_doubts,
         )
-        self._intake = MqttConsumer(
+        return MqttConsumer(
             settings=settings.mqtt,
             client_id=f"earwitness-hub-{settings.hub.name}",
             group=settings.ingest.consumer_group,
@@ -152,11 +137,18 @@ class Hub:
             metrics=self._metrics,
             hub=settings.hub.name,
             beats=settings.monitoring.heartbeat_interval_s > 0,
-            sync=self._archive.wait_for_disk if settings.redis.durable == "local" else None,
+            durable=self._archive if settings.redis.durable == "local" else None,
         )
-        self._observed = HealthMonitor(
-            settings, self._archive, self._episode_store, self._feedback, self._retrieval, self._metrics, self._clock
-        )
+
+    def _build_alerting(self) -> None:
+        """Build what completes, explains and sends alerts."""
+        settings, stores = self._settings, self._stores
+        self._patterns = build_recurrence(settings, stores, self._places)
+        self._histories = build_source_histories(settings, stores, self._places)
+        self._explainer = MatchExplainer(self._retrieval, stores.episodes, build_alert_rule(settings))
+        self._filer = build_source_filer(settings, stores, self._retrieval, self._metrics)
+        shadow = build_shadow_model(settings, stores, self._metrics)
+        enricher = build_enricher(settings, stores, self._places, self._patterns, shadow)
         self._notifications = NotificationService(
             self._archive.client,
             mqtt=settings.mqtt,
@@ -165,48 +157,8 @@ class Hub:
             public_url=settings.web.public_url,
             hub=settings.hub.name,
             metrics=self._metrics,
-            complete=lambda alert: sourced.complete(self._completer.enrich(alert)),
+            completion=build_completion(stores, enricher, self._filer, self._histories),
         )
-        self._announcer = HomeAssistantPublisher(
-            self._archive,
-            self._episode_store,
-            settings=settings.homeassistant,
-            mqtt=settings.mqtt,
-            hub=settings.hub.name,
-            public_url=settings.web.public_url,
-        )
-        self._tidiers = [
-            Worker("retention", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.expire))),
-            Worker("clips", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.sweep)), cap_s=TIDY_EVERY_S),
-            Worker("learning", every(TIDY_EVERY_S, self._learn)),
-            Worker("snapshots", every(settings.search.snapshot_interval_s, self._save)),
-        ]
-        self._workers = [
-            *self._tidiers,
-            *self._intake.workers,
-            *self._observed.workers,
-            *self._notifications.workers,
-            self._announcer.worker,
-            self._recall.worker,
-            self._filer.worker,
-        ]
-        self._metrics.worker_restarts.set_function(
-            lambda: {(worker.name,): float(worker.restarts) for worker in self._workers}
-        )
-        self._probes = Probes()
-        self._probes.add("threads", lambda: ended(self._workers), live=True)
-        self._probes.add("broker", self._away)
-        self._probes.add("archiving", lambda: stalled(self._intake.stalled_s, settings.monitoring.stalled_after_s))
-
-    def _count_name(self, sound: NamedSound) -> None:
-        self._metrics.named.labels(sound.treatment.mode).inc()
-
-    def _shadow_model(self, path: Path | None) -> ShadowModel | None:
-        """Return the candidate network, if there is one, whose agreement with alerts the hub counts."""
-        return None if path is None else ShadowModel(self._archive, Scorer(load(path)), self._count_shadow)
-
-    def _count_shadow(self, agrees: bool) -> None:
-        self._metrics.shadow.labels("yes" if agrees else "no").inc()
 
     def run(self) -> None:
         """Run until `stop`: serve HTTP, wait for Redis, load the index, receive events.
@@ -218,7 +170,7 @@ class Hub:
             Unavailable: the web address cannot be bound, or Redis failed while the index was loaded.
         """
         server = Server(create_app(self._web_context()), self._settings.web.host, self._settings.web.port)
-        self._metrics.indexed.set_function(lambda: len(self._retrieval))
+        self._metrics.indexed.set_function(self._retrieval.__len__)
         server.start()
         self._observed.start()
         try:
@@ -239,8 +191,7 @@ class Hub:
     def _run_ingest(self, after: str) -> None:
         """Receive events until `stop`; `after` is the position in the change log up to which the index is loaded."""
         EventQueries(self._archive).backfill_indexes()
-        for tidier in self._tidiers:
-            tidier.start()
+        self._maintenance.start()
         follower = None if self._retrieval.is_remote else IndexFollower(self._archive, self._retrieval, after)
         if follower is not None:
             self._workers.append(follower.worker)
@@ -260,20 +211,17 @@ class Hub:
             self._notifications.stop()
             self._filer.worker.stop()
             self._announcer.stop()
-            for tidier in self._tidiers:
-                tidier.wind_down()
-            for tidier in self._tidiers:
-                tidier.stop()
+            self._maintenance.stop()
             if follower is not None:
                 follower.stop()
                 self._recall.stop()
-            self._save()
+            self._maintenance.save_snapshots()
 
     def _web_context(self) -> WebContext:
         """Return the components that pages and API use."""
         return WebContext(
             archive=self._archive,
-            episode_store=self._episode_store,
+            episode_store=self._stores.episodes,
             retrieval=self._retrieval,
             extractor=self._extractor,
             metrics=self._metrics,
@@ -281,14 +229,14 @@ class Hub:
             settings=self._settings,
             feedback=self._feedback,
             patterns=self._patterns,
-            sources=self._sources,
+            sources=self._stores.sources,
             histories=self._histories,
             explainer=self._explainer,
             places=self._places,
-            names=self._names,
+            names=self._stores.names,
             name_matcher=self._name_matcher,
             stopping=self._stopping,
-            probes=self._probes,
+            probes=self._health.probes,
             workers=self._workers,
         )
 
@@ -299,32 +247,7 @@ class Hub:
 
     def health(self) -> HealthStatus:
         """Return the current state of the hub's connections."""
-        reasons = self._probes.reasons()
-        try:
-            (events, dead_letters), store = self._numbers(), True
-        except UnavailableError as error:
-            events, dead_letters, store = 0, 0, False
-            reasons.append(hinted(str(error), self._settings.redis.url.get_secret_value()))
-        refusal = self._intake.problem
-        no_events = self._observed.beats_missing and not self._intake.shared_seen
-        if refusal is None and no_events and self._intake.connected:
-            refusal = LITERAL
-        if refusal is not None:
-            reasons.append(refusal)
-        return HealthStatus(
-            broker=self._intake.connected and refusal is None,
-            store=store,
-            events=events,
-            dead_letters=dead_letters,
-            retention=self._clock.doubts.retention or "ok",
-            live=not self._probes.faults(),
-            reasons=tuple(reasons),
-        )
-
-    def _away(self) -> str:
-        mqtt = self._settings.mqtt
-        at = f"{mqtt.host}:{mqtt.port}"
-        return "" if self._intake.connected else f"The hub is not connected to the broker at {at}."
+        return self._health.status()
 
     def _wait_for_store(self) -> None:
         wait_s = 0.5
@@ -340,33 +263,3 @@ class Hub:
                 for doubt in fitness.doubts:
                     log.warning("Redis may lose events", extra={"store": fitness.name, "reason": doubt})
                 return
-
-    def _recall_monitor(self, share: float) -> RecallMonitor:
-        """Return the monitor that measures the recall of searches and exports it."""
-        for index in self._retrieval.indexes:
-            for by in index.scorer.identities.ways:
-                self._metrics.bind_recall(index.scorer.space.id, by, index.reaches[by])
-        watch = RecallMonitor(
-            share,
-            lambda: self._intake.is_idle,
-            lambda index, gap: self._metrics.gap.labels(index.scorer.space.id).set(gap),
-        )
-        self._retrieval.on_answer = watch.sample
-        return watch
-
-    def _save(self) -> None:
-        for snapshot in self._snapshots:
-            try:
-                written = snapshot.save()
-            except UnavailableError as error:
-                log.warning("snapshot not written", extra={"reason": str(error)})
-            else:
-                log.info("snapshot written", extra={"folder": str(snapshot.folder), "files": written})
-
-    def _remove_old(self, remove: Callable[[datetime], None]) -> None:
-        if self._clock.may_remove():
-            remove(datetime.now(UTC) - timedelta(days=self._settings.store.retention_days))
-
-    def _learn(self) -> None:
-        for site in self._learner.tune_stale():
-            log.info("thresholds tuned", extra={"site": site})

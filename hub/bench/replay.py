@@ -14,17 +14,17 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
 from hub.alerting.enrichment import AlertEnricher
 from hub.alerting.feedback import FeedbackService
-from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.app.event_factory import build_detector, build_enricher
 from hub.app.factory import (
-    build_alert_rule,
-    build_event_store,
     build_extractor,
+    build_feedback,
+    build_recurrence,
     build_retrieval,
     build_sensor_map,
+    build_stores,
     build_threshold_tuner,
 )
 from hub.domain.records import to_ms
@@ -141,28 +141,21 @@ def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterato
     """
     with embedded_servers() as servers, contextlib.ExitStack() as stack:
         redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})
-        archive = build_event_store(settings.model_copy(update={"redis": redis}))
-        stack.callback(archive.close)
+        stores = build_stores(settings.model_copy(update={"redis": redis}))
+        stack.callback(stores.events.close)
         retrieval = build_retrieval(settings)
         extractor, _ = build_extractor(settings, retrieval)
-        alerts, rule, places = settings.alerts, build_alert_rule(settings), build_sensor_map(settings.sites)
-        episode_store = EpisodeStore(archive)
-        learner = build_threshold_tuner(alerts, archive, episode_store)
-        completer = AlertEnricher(
-            episode_store,
-            RecurrenceService(episode_store, places, settings.store.retention_days, alerts.cooldown_s),
-            places,
-            rule,
-            urgent_above_ambient_db=alerts.urgent_above_ambient_db,
-        )
+        places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
+        learner = build_threshold_tuner(settings.alerts, stores)
+        completer = build_enricher(settings, stores, places, build_recurrence(settings, stores, places))
         now: list[datetime] = [datetime.now().astimezone()]
         pipeline = Pipeline(
-            archive=archive,
+            archive=stores.events,
             retrieval=retrieval,
             extractor=extractor,
-            judge=AlertDetector(episode_store, places, rule),
-            metrics=HubMetrics(CollectorRegistry()),
+            judge=build_detector(settings, stores, places, metrics),
+            metrics=metrics,
             now=lambda: now[0],
         )
-        feedback = FeedbackService(archive, episode_store, learner)
-        yield ReplayHub(archive, episode_store, pipeline, learner, completer, feedback, now, verdict)
+        feedback = build_feedback(stores, learner)
+        yield ReplayHub(stores.events, stores.episodes, pipeline, learner, completer, feedback, now, verdict)

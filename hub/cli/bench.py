@@ -1,45 +1,33 @@
 """The hub's commands `bench ...`. Each imports its modules when it runs, so that `--help` is fast."""
 
-import json
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hub.bench.scenario import PERFORMANCES
+from hub.cli.bench_options import (
+    CheckpointOption,
+    DataOption,
+    HubCheckpointOption,
+    checkpoint_settings,
+    installed_yamnet,
+    measured_checkpoint,
+    print_figures,
+    progress_bar,
+)
 from hub.cli.options import JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.training import plots
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import UnavailableError
-from shared.feature_space import SHORT_NAMES, VGGISH
 
 if TYPE_CHECKING:
-    from hub.model.checkpoint import Checkpoint
+    pass
 
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="folder with VGGish embeddings (train.npz, eval_dev.npz) to fill archives with; random if not given",
-        show_default=False,
-    ),
-]
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option(help="checkpoint to measure; the paper's network for VGGish if not given", show_default=False),
-]
-
-HubCheckpointOption = Annotated[
-    Path | None,
-    typer.Option(help="checkpoint for VGGish that the hub uses; the shipped one if not given", show_default=False),
-]
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed, memory and alert quality on this machine.")
 
@@ -61,7 +49,7 @@ def embed(
     from hub.bench.embedding_cost import costs
 
     with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
-        names = spaces or ["logmel", "earwitness-small", *_yamnet(Path(folder)), "vggish"]
+        names = spaces or ["logmel", "earwitness-small", *installed_yamnet(Path(folder)), "vggish"]
         measured = costs(names, repeats)
     if json_:
         typer.echo(to_json([asdict(cost) for cost in measured]))
@@ -90,8 +78,8 @@ def score(
     """
     from hub.bench.scoring_throughput import score_figures
 
-    figures = asdict(score_figures(_checkpoint(checkpoint), data, events, queries, repeats))
-    _print_figures("one query against many events", figures, json_)
+    figures = asdict(score_figures(measured_checkpoint(checkpoint), data, events, queries, repeats))
+    print_figures("one query against many events", figures, json_)
 
 
 @app.command()
@@ -117,9 +105,9 @@ def search(
         from hub.bench.search_latency import search_figures  # the hub does not depend on FAISS
     except ImportError as error:
         raise UnavailableError(f"{error}: pip install faiss-cpu") from error
-    with _progress() as progress:
+    with progress_bar() as progress:
         figures = search_figures(
-            _checkpoint(checkpoint),
+            measured_checkpoint(checkpoint),
             data,
             events=events,
             queries=queries,
@@ -134,7 +122,7 @@ def search(
         if references:
             lines["FAISS flat, 128-D means"] = [(events, figures.faiss_flat_median_ms)]
         plots.costs(plot, lines, "events in the archive", "milliseconds, two cores")
-    _print_figures(f"search among {events:,} events", asdict(figures), json_)
+    print_figures(f"search among {events:,} events", asdict(figures), json_)
 
 
 @app.command()
@@ -162,12 +150,12 @@ def ingest(
     from hub.bench.ingest_throughput import ingest_figures
 
     chosen = (f"redis.durable={'local' if durable else 'no'}", f"ingest.max_in_flight={capacity}")
-    settings = (*_checkpoints(checkpoint), *chosen)
-    with _progress() as progress:
+    settings = (*checkpoint_settings(checkpoint), *chosen)
+    with progress_bar() as progress:
         figures = ingest_figures(
             data, archive=archive, seconds=seconds, rate=rate, settings=settings, progress=progress
         )
-    _print_figures("ingest", asdict(figures), json_)
+    print_figures("ingest", asdict(figures), json_)
 
 
 @app.command("startup")
@@ -186,9 +174,9 @@ def start(
     """
     from hub.bench.startup_time import start_figures
 
-    with _progress() as progress:
-        figures = start_figures(data, events=events, settings=_checkpoints(checkpoint), progress=progress)
-    _print_figures("start", asdict(figures), json_)
+    with progress_bar() as progress:
+        figures = start_figures(data, events=events, settings=checkpoint_settings(checkpoint), progress=progress)
+    print_figures("start", asdict(figures), json_)
 
 
 @app.command()
@@ -213,12 +201,12 @@ def alerts(
     from hub.bench.alert_plot import draw
     from hub.bench.alert_quality import alert_figures, generate_days
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         drawn = generate_days(days, seed, sensors, performances, progress)
         figures, truth = alert_figures(drawn, load_hub_settings(None, override), feedback=feedback, progress=progress)
     if plot is not None:
         draw(plot, truth)
-    _print_figures(f"alerts of {days} days", figures.document(), json_)
+    print_figures(f"alerts of {days} days", figures.document(), json_)
 
 
 @app.command()
@@ -237,14 +225,14 @@ def replay(
     """
     from hub.bench.replay_recordings import recording_figures
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         figures = recording_figures(folder, load_hub_settings(None, override), only or (), progress)
     if json_:
         typer.echo(to_json(figures.document()))
         return
     for text in figures.texts:
         typer.echo(f"{text}\n")
-    _print_figures(
+    print_figures(
         "alerts of recordings", {name: of for name, of in figures.document().items() if name != "texts"}, json_
     )
 
@@ -264,9 +252,9 @@ def pages(
     """
     from hub.bench.page_latency import page_figures
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         figures = page_figures(events=events, repeats=repeats, progress=progress)
-    _print_figures("pages", asdict(figures), json_)
+    print_figures("pages", asdict(figures), json_)
 
 
 @app.command()
@@ -292,58 +280,3 @@ def vggish(
     for one in measured:
         table.add_row(one.precision, str(one.clips), f"{one.clips_per_s:.2f}", f"{one.times_reference:.1f}")
     plain_console().print(table)
-
-
-def _checkpoint(path: Path | None) -> "Checkpoint":
-    from hub.model.checkpoint import baseline_checkpoint, load
-
-    return load(baseline_checkpoint(VGGISH.id, "paper") if path is None else path)
-
-
-def _checkpoints(path: Path | None) -> tuple[str, ...]:
-    """Return the setting for this VGGish checkpoint, with the shipped checkpoints of other feature spaces."""
-    if path is None:
-        return ()
-    from hub.model.checkpoint import default_checkpoint
-
-    others = [str(default_checkpoint(space)) for space in SHORT_NAMES.values() if space != VGGISH.id]
-    return (f"model.checkpoints={json.dumps([str(path.resolve()), *others])}",)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """Show a progress bar on standard error; yield a function of (name of the step, share done in [0, 1])."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
-
-
-def _print_figures(title: str, figures: dict[str, Any], json_: bool) -> None:
-    if json_:
-        typer.echo(to_json(figures))
-        return
-    table = Table("figure", "value", title=title)
-    for name, value in figures.items():
-        if isinstance(value, list | dict):
-            for row in [value] if isinstance(value, dict) else value:
-                table.add_row(name, ", ".join(f"{key} {_short(one)}" for key, one in row.items()))
-        else:
-            table.add_row(name, _short(value))
-    plain_console().print(table)
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _yamnet(into: Path) -> list[str]:
-    """Return YAMNet's description if the extra `distil` is installed, otherwise an empty list."""
-    try:
-        from hub.training.distillation.yamnet import yamnet
-
-        return [str(yamnet(into))]
-    except ImportError:
-        return []

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from hub.alerting.feedback import FeedbackService
-from hub.app.factory import build_event_store, build_retrieval, build_threshold_tuner
+from hub.app.factory import build_feedback, build_retrieval, build_stores, build_threshold_tuner
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.domain.records import StoredEvent
 from hub.domain.verdicts import Verdict, VerdictKind
 from hub.settings import HubSettings
-from hub.store.episodes import EpisodeStore
-from hub.store.source_verdicts import SourceVerdicts
-from hub.store.sources import SourceStore
 from hub.store.verdict_file import with_events, write_verdicts
 from shared.command_line import to_json
 from shared.console import plain_console
@@ -47,11 +43,8 @@ def list_(
     Example: earwitness-hub feedback list --limit 10
     """
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    episode_store = EpisodeStore(archive)
-    verdicts = FeedbackService(
-        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
-    ).verdicts(limit=limit)
+    stores = build_stores(settings)
+    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).verdicts(limit=limit)
     if json_:
         typer.echo(to_json([verdict.model_dump(mode="json") for verdict in verdicts]))
         return
@@ -89,19 +82,15 @@ def give(
     Example: earwitness-hub feedback add harbour.street-1.b3.120 different --match harbour.street-2.b1.7
     """
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    raised = archive.alerts.get(alert)
+    stores = build_stores(settings)
+    raised = stores.events.alerts.get(alert)
     if raised is None:
         raise InvalidError(f"no alert {alert}")
-    episode_store = EpisodeStore(archive)
     lead = raised.categories[0] if raised.categories else ""
-    before = episode_store.thresholds.of(raised.site).get(lead)
-    sources = SourceVerdicts(SourceStore(archive, episode_store), episode_store)
-    feedback = FeedbackService(
-        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store), sources
-    )
+    before = stores.episodes.thresholds.of(raised.site).get(lead)
+    feedback = build_feedback(stores, build_threshold_tuner(settings.alerts, stores))
     added = feedback.submit(alert=raised, match=match, verdict=verdict, categories=category or (), note=note, by=by)
-    after = episode_store.thresholds.of(raised.site)[lead]
+    after = stores.episodes.thresholds.of(raised.site)[lead]
     if json_:
         typer.echo(to_json({"verdict": added.model_dump(mode="json"), "threshold": after.to_json()}))
         return
@@ -122,12 +111,9 @@ def export(
     Example: earwitness-hub feedback export feedback.jsonl
     """
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    episode_store = EpisodeStore(archive)
-    verdicts = FeedbackService(
-        archive, episode_store, build_threshold_tuner(settings.alerts, archive, episode_store)
-    ).all()
-    count = write_verdicts(out, with_events(archive, verdicts))
+    stores = build_stores(settings)
+    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).all()
+    count = write_verdicts(out, with_events(stores.events, verdicts))
     typer.echo(to_json({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
 
 
@@ -137,7 +123,7 @@ def thresholds(config: ConfigOption = None, override: SetOption = None, json_: J
 
     Example: earwitness-hub thresholds list --config hub.toml
     """
-    episode_store = EpisodeStore(build_event_store(load_hub_settings(config, override)))
+    episode_store = build_stores(load_hub_settings(config, override)).episodes
     sites = {site: episode_store.thresholds.of(site) for site in episode_store.sites()}
     if json_:
         document = {s: {c: t.to_json() for c, t in tuned.items()} for s, tuned in sites.items()}
@@ -199,21 +185,19 @@ def _compare(
     json_: bool,
 ) -> None:
     from hub.alerting.shadow import compare_thresholds
-    from hub.model.checkpoint import load
+    from hub.app.event_factory import build_scorer
     from hub.search.retrieval import Retrieval
-    from hub.search.scoring.scorer import Scorer
 
-    archive = build_event_store(settings)
-    episode_store = EpisodeStore(archive)
-    learner = build_threshold_tuner(settings.alerts, archive, episode_store)
-    verdicts = [v for v in FeedbackService(archive, episode_store, learner).all() if v.hub_was_right is not None]
+    stores = build_stores(settings)
+    learner = build_threshold_tuner(settings.alerts, stores)
+    verdicts = [v for v in build_feedback(stores, learner).all() if v.hub_was_right is not None]
     if checkpoint is not None:
-        pairs = list(with_events(archive, verdicts))
-        judgement = _networks(build_retrieval(settings), Retrieval([Scorer(load(checkpoint))]), pairs)
+        pairs = list(with_events(stores.events, verdicts))
+        judgement = _networks(build_retrieval(settings), Retrieval([build_scorer(checkpoint)]), pairs)
     else:
         category, value = _threshold(threshold)
         relevant = [v for v in verdicts if (v.site, v.category) == (site, category)]
-        tuned = episode_store.thresholds.of(site).get(category)
+        tuned = stores.episodes.thresholds.of(site).get(category)
         present = settings.alerts.default_threshold if tuned is None else tuned.value
         judgement = compare_thresholds(
             [v.match_probability for v in relevant], [bool(v.hub_was_right) for v in relevant], present, value

@@ -7,17 +7,11 @@ import typer
 from rich.table import Table
 
 from hub.alerting.source_naming import examples_of, forget
-from hub.app.factory import build_event_store
+from hub.app.factory import build_stores
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.domain.named_sounds import ALL_SITES, THRESHOLD, Mode, NamedSound, Treatment, find
 from hub.domain.records import to_ms
-from hub.settings import HubSettings
-from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore
 from hub.store.name_returns import NameOccurrences
-from hub.store.named_sounds import NamedSounds
-from hub.store.sources import SourceStore
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import InvalidError
@@ -73,9 +67,8 @@ def add(
     if (event is None) == (source is None):
         raise InvalidError("give either --event, at most five times, or --source")
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    names = _names(settings, archive)
-    sources = SourceStore(archive, EpisodeStore(archive))
+    stores = build_stores(settings)
+    archive, names, sources = stores.events, stores.names, stores.sources
     known, events = "", list(dict.fromkeys(event or ()))
     if source is not None:
         known, events = examples_of(sources, archive, source)
@@ -110,7 +103,7 @@ def list_(
     Example: earwitness-hub names list --site harbour
     """
     settings = load_hub_settings(config, override)
-    names = _names(settings, build_event_store(settings))
+    names = build_stores(settings).names
     sounds = [one for one in names.all().values() if site is None or one.serves(site)]
     occurrences = names.occurrences([one.id for one in sounds])
     if json_:
@@ -141,7 +134,7 @@ def watch(
     Example: earwitness-hub names watch "bakery fan" --threshold 0.7 --severity urgent
     """
     settings = load_hub_settings(config, override)
-    names = _names(settings, build_event_store(settings))
+    names = build_stores(settings).names
 
     def treated(before: Treatment) -> Treatment:
         return Treatment(
@@ -170,7 +163,7 @@ def mute(
     Example: earwitness-hub names mute "bakery fan"
     """
     settings = load_hub_settings(config, override)
-    names = _names(settings, build_event_store(settings))
+    names = build_stores(settings).names
 
     def treated(before: Treatment) -> Treatment:
         return Treatment(
@@ -195,8 +188,8 @@ def remove(
     Example: earwitness-hub names remove "bakery fan"
     """
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    names, sources = _names(settings, archive), SourceStore(archive, EpisodeStore(archive))
+    stores = build_stores(settings)
+    names, sources = stores.names, stores.sources
     _print_result(forget(names, sources, find(names.all(), name, site).id), "removed", json_=json_)
 
 
@@ -225,11 +218,6 @@ def as_json(sound: NamedSound, detected: NameOccurrences | None = None) -> dict[
         "last_event": None if last is None else last.event,
         "last_alert": None if last is None else last.alert or None,
     }
-
-
-def _names(settings: HubSettings, archive: EventStore) -> NamedSounds:
-    folder = settings.store.audio_dir
-    return NamedSounds(archive, None if folder is None else AudioFileStore(folder))
 
 
 def _print_result(sound: NamedSound, what: str, *, json_: bool) -> None:

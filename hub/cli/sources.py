@@ -8,10 +8,9 @@ import typer
 from rich.table import Table
 
 from hub.alerting.source_recurrence import SourceHistories
-from hub.app.factory import build_event_store, build_sensor_map
+from hub.app.factory import build_sensor_map, build_source_histories, build_stores
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.settings import HubSettings
-from hub.store.episodes import EpisodeStore
 from hub.store.source_rows import StoredSource
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
@@ -46,8 +45,7 @@ def list_(
     if category is not None and category not in CATEGORIES:
         raise InvalidError(f"unknown category {category!r}; use one of {', '.join(CATEGORIES)}")
     settings = load_hub_settings(config, override)
-    archive = build_event_store(settings)
-    found = SourceStore(archive, EpisodeStore(archive)).newest(limit=limit, site=site, category=category)
+    found = build_stores(settings).sources.newest(limit=limit, site=site, category=category)
     if json_:
         typer.echo(to_json([_document(one) for one in found]))
         return
@@ -151,12 +149,9 @@ def leave(
 
 
 def _opened(settings: HubSettings) -> tuple[SourceStore, SourceHistories, SourceVerdicts]:
-    archive = build_event_store(settings)
-    episode_store = EpisodeStore(archive)
-    store = SourceStore(archive, episode_store)
-    places, days = build_sensor_map(settings.sites), settings.store.retention_days
-    histories = SourceHistories(store, episode_store, places, days, settings.alerts.cooldown_s)
-    return store, histories, SourceVerdicts(store, episode_store)
+    stores = build_stores(settings)
+    histories = build_source_histories(settings, stores, build_sensor_map(settings.sites))
+    return stores.sources, histories, SourceVerdicts(stores.sources, stores.episodes)
 
 
 def _source(store: SourceStore, name: str) -> StoredSource:

@@ -13,7 +13,7 @@ episode are one offer, worth as much as the best of them.
 import math
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -215,30 +215,6 @@ class Offers:
         for name in keys:
             self.today[name] = self.today.get(name, 0.0) + 1.0
         self.changed = True
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "since": self.since_ms,
-            "day": self.day,
-            "days": round(self.days, 4),
-            "history": {key: round(count, 3) for key, count in self.history.items()},
-            "today": self.today,
-            "open": {
-                key: [offer.first_ms, offer.last_ms, round(offer.worth, 4), *offer.sort]
-                for key, offer in self.open.items()
-            },
-        }
-
-
-def offers_of(document: dict[str, Any]) -> Offers:
-    """Offers from `Offers.document`."""
-    history, today = ({str(key): float(n) for key, n in document[name].items()} for name in ("history", "today"))
-    opened = {
-        str(key): OpenOffer(int(row[0]), int(row[1]), float(row[2]), Sort(int(row[3]), bool(row[4]), int(row[5])))
-        for key, row in document["open"].items()
-    }
-    return Offers(int(document["since"]), int(document["day"]), float(document["days"]), history, today, opened)
 
 
 def worth(offers: Offers, offer: Offer) -> float:

@@ -7,10 +7,9 @@ arrives late needs earlier episodes, too: see `hub.domain.sensor_history`.
 Times are ms since 1970 UTC; levels are LAeq in the sensor's unit.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from shared.taxonomy import CATEGORIES
 
@@ -254,36 +253,3 @@ def overlapping_elsewhere(episode: Episode, others: Sequence[Episode], gap_ms: i
         and other.place != episode.place
         and other.overlaps(episode.opened_ms, episode.last_ms, gap_ms)
     ]
-
-
-episode_row: Final[Callable[[Episode], tuple[Any, ...]]] = attrgetter(*Episode.__dataclass_fields__)
-"""Return an episode as JSON values, in the order of its fields."""
-
-
-def episode_of(row: Sequence[Any]) -> Episode:
-    """Return an episode from `episode_row`; values that a newer version adds at the end are ignored."""
-    return Episode(*row[: len(Episode.__dataclass_fields__)])
-
-
-def recent_document(recent: SensorState) -> dict[str, Any]:
-    """Return a sensor's state as JSON values."""
-    return {
-        "episodes": [episode_row(e) for own in recent.episodes.values() for e in own],
-        "calls": {name: [call.alert, call.from_ms, call.until_ms] for name, call in recent.calls.items()},
-        "ambient": [round(recent.ambient, 2), recent.unit, recent.clips],
-        "hour": recent.hour,
-        "newest": recent.newest_ms,
-    }
-
-
-def recent_of(document: Mapping[str, Any]) -> SensorState:
-    """Return a sensor's state from `recent_document`."""
-    recent = SensorState(calls={name: ActiveAlert(*row[:3]) for name, row in document["calls"].items()})
-    for row in document["episodes"]:
-        episode = episode_of(row)
-        recent.episodes.setdefault(episode.category, []).append(episode)
-    recent.ambient, recent.unit, recent.clips = document["ambient"][:3]
-    recent.hour = document["hour"]
-    opened = (e.opened_ms for known in recent.episodes.values() for e in known)
-    recent.newest_ms = document["newest"] if "newest" in document else max(opened, default=0)
-    return recent

@@ -9,7 +9,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from shared.errors import UnavailableError
 from shared.mqtt.signals import Received
@@ -21,16 +21,28 @@ _LOOK_EVERY_S: Final = 0.2
 _RETRY_CAP_S: Final = 5.0
 
 
+class DurableStore(Protocol):
+    """A store that reports when what it took is on its disk."""
+
+    def wait_for_disk(self) -> None:
+        """Wait until all that was written before is on disk.
+
+        Raises:
+            Unavailable: it is not on disk in time.
+        """
+        ...
+
+
 class DurableAcknowledger:
     """Takes messages that were handled, and acknowledges them when that is durable.
 
     Args:
-        sync: waits until all that was written before is on disk; raises `Unavailable` if it is not in time.
+        store: in which handled messages were written.
         acknowledge: sends the acknowledgement to the broker.
     """
 
-    def __init__(self, sync: Callable[[], None], acknowledge: Callable[[Received], None]) -> None:
-        self._sync = sync
+    def __init__(self, store: DurableStore, acknowledge: Callable[[Received], None]) -> None:
+        self._store = store
         self._acknowledge = acknowledge
         self._waiting: queue.Queue[Received] = queue.Queue()
         self._held: deque[Received] = deque()
@@ -67,7 +79,7 @@ class DurableAcknowledger:
         """
         self._take()
         if self._held:
-            self._sync()
+            self._store.wait_for_disk()
         while self._held:
             self._acknowledge(self._held[0])
             self._held.popleft()

@@ -17,13 +17,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from hub.domain.clocks import waited_s
-from hub.ingest.acknowledgement import DurableAcknowledger
+from hub.ingest.acknowledgement import DurableAcknowledger, DurableStore
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.ingest.quarantine import BatchHandler, Quarantine
 from hub.ingest.subscription import problem_of_connection, problem_of_grant
@@ -69,8 +69,8 @@ class MqttConsumer:
         metrics: counters.
         hub: name of the hub.
         beats: whether its heartbeats are taken too.
-        sync: waits until what was archived is on the store's disk, before which nothing is acknowledged; None: a
-            message is acknowledged once the store has it.
+        durable: store on whose disk an event must be before its message is acknowledged; None: a message is
+            acknowledged once the store has it.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class MqttConsumer:
         metrics: HubMetrics,
         hub: str,
         beats: bool,
-        sync: Callable[[], None] | None = None,
+        durable: DurableStore | None = None,
     ) -> None:
         self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
         self._shared = shared_event_subscription(group)
@@ -116,7 +116,7 @@ class MqttConsumer:
         self._second = Worker("finish", self._finish_next, failed=self._note_wait)
         self._stopping = self._first.stopping
         self._link = MqttSession(settings, client_id, receive_maximum=capacity, on_signal=self._on_mqtt_event)
-        self._durable = DurableAcknowledger(sync, self._link.acknowledge) if sync is not None else None
+        self._durable = DurableAcknowledger(durable, self._link.acknowledge) if durable is not None else None
         self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
         metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
         metrics.connected.set(math.nan)  # until there is something to connect for

@@ -6,83 +6,23 @@ zeros from the start. `earwitness_hub_` describes this process. `earwitness_stor
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from hub.domain.named_sounds import MODES
+from hub.metrics.collectors import MeasuredSearch
+from hub.metrics.sensor_definitions import VERDICTS, SensorMetrics
 
-SENSOR: Final = ("site", "sensor")
-STATES: Final = ("online", "silent", "stopped", "lost")
-VERDICTS: Final = ("same", "different", "wrong-category", "ignore")
 EXEMPLAR_LONGEST: Final = 100
 """Maximum characters of an exemplar's value; OpenMetrics allows 128 with the label's name."""
 
 
-class SnapshotMetric(Collector):
-    """A gauge or counter whose series are replaced together, so that no series of removed objects remains.
-
-    Args:
-        name: name without `_total`.
-        text: help text.
-        labels: label names.
-        registry: registry of the metric.
-        counter: whether its values only rise.
-    """
-
-    def __init__(
-        self, name: str, text: str, labels: Iterable[str], registry: CollectorRegistry, *, counter: bool = False
-    ) -> None:
-        self._name, self._text, self._labels = name, text, tuple(labels)
-        self._kind = CounterMetricFamily if counter else GaugeMetricFamily
-        self._rows: Callable[[], Mapping[tuple[str, ...], float]] = dict
-        registry.register(self)
-
-    def replace_all(self, rows: Mapping[tuple[str, ...], float]) -> None:
-        """Replace all series by these, keyed by label values."""
-        snapshot = dict(rows)
-        self._rows = lambda: snapshot
-
-    def set_function(self, rows: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
-        """Compute the series at each scrape."""
-        self._rows = rows
-
-    def describe(self) -> Iterable[Metric]:
-        """Yield the metric without series."""
-        yield self._kind(self._name, self._text, labels=self._labels)
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the metric with its current series."""
-        family = self._kind(self._name, self._text, labels=self._labels)
-        for labels, value in self._rows().items():
-            family.add_metric(labels, value)
-        yield family
-
-
-class MeasuredSearch(Protocol):
-    """A search that counts its candidates and measures its recall."""
-
-    @property
-    def candidates(self) -> int:
-        """Number of events scored exactly per search."""
-        ...
-
-    def recall(self) -> float | None:
-        """Return the mean recall@10 at that number, in [0, 1]; None before the first measurement."""
-        ...
-
-
-class HubMetrics:
+class HubMetrics(SensorMetrics):
     """The hub's metrics.
 
     Args:
@@ -91,7 +31,7 @@ class HubMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # no rule or dashboard uses them
-        self.registry = registry
+        super().__init__(registry)
         self._hub()
         self._search()
         self._store()
@@ -284,105 +224,6 @@ class HubMetrics:
         self.store_dead = self._listed(
             "store_notification_dead_letters", "Messages that a channel could not send", "channel"
         )
-
-    def _sensors(self) -> None:
-        self.sensors_left_out = self._gauge(
-            "store_sensors_unexported",
-            "Sensors without their own metrics, because `monitoring.max_sensor_series` is reached",
-        )
-        self.sensor_state = self._listed(
-            "sensor_state", "1 for the current state of a sensor, else 0", *SENSOR, "state"
-        )
-        self.sensor_last_event = self._listed(
-            "sensor_last_event_timestamp_seconds", "Time at which an event of a sensor was last received", *SENSOR
-        )
-        self.sensor_events = self._listed("sensor_events", "Events received from a sensor", *SENSOR, counter=True)
-        self.sensor_missing = self._listed(
-            "sensor_events_missing",
-            "Events that a sensor numbered and the hub has not received",
-            *SENSOR,
-        )
-        self.sensor_skew = self._listed(
-            "sensor_clock_skew_seconds",
-            "Last measured difference of a sensor's clock to the hub's; negative if it is behind",
-            *SENSOR,
-        )
-        self.sensor_delay = self._listed(
-            "sensor_last_delivery_delay_seconds",
-            "From the start of a sensor's last clip to its receipt, while the sensor is online",
-            *SENSOR,
-        )
-        self.sensor_level = self._listed(
-            "sensor_laeq_decibels", "LAeq of a sensor's last clip, while the sensor is online", *SENSOR, "unit"
-        )
-        self.sensor_sound = self._listed(
-            "sensor_last_signal_timestamp_seconds",
-            "Time at which a sensor's level was last above that of a dead microphone",
-            *SENSOR,
-        )
-        self.sensor_varied = self._listed(
-            "sensor_last_level_change_timestamp_seconds", "Time at which a sensor's level last changed", *SENSOR
-        )
-        self.sensor_waiting = self._listed(
-            "sensor_spool_events", "Last reported number of events in a sensor's spool, while connected", *SENSOR
-        )
-        self.sensor_spool = self._listed(
-            "sensor_spool_used_ratio", "Last reported share of a sensor's spool in use, while connected", *SENSOR
-        )
-        self.sensor_dropped = self._listed(
-            "sensor_clips_dropped", "Clips that a sensor dropped because its spool was full", *SENSOR, counter=True
-        )
-        self.sensor_certificate_end = self._listed(
-            "sensor_certificate_expiry_timestamp_seconds", "Expiry time of a sensor's certificate", *SENSOR
-        )
-
-    def _models(self) -> None:
-        self.presence_psi = self._listed(
-            "model_presence_psi",
-            "Population stability index of a category's presence, against the first days here or the training data",
-            "space",
-            "category",
-            "reference",
-        )
-        self.embedding_psi = self._listed(
-            "model_embedding_psi", "Population stability index of embeddings against the same", "space", "reference"
-        )
-        self.match_probability_psi = self._listed(
-            "model_match_probability_psi", "Population stability index of episodes' match probabilities"
-        )
-        self.presence_share = self._listed(
-            "model_presence_ratio", "Share of recent events in which a category is detected", "space", "category"
-        )
-        self.trained_share = self._listed(
-            "model_training_presence_ratio", "Share of training clips that contain a category", "space", "category"
-        )
-        self.drift_events = self._listed("model_drift_events", "Events of the last measurement of drift", "space")
-        self.reference_events = self._listed(
-            "model_reference_events", "Events of a drift reference", "space", "reference"
-        )
-        self.stated = self._gauge(
-            "model_mean_predicted_probability",
-            "Mean match probability of alerts with a verdict in the last 30 days; NaN if none",
-        )
-        self.right = self._gauge(
-            "model_observed_precision",
-            "Share of alerts judged right in the last 30 days; should be close to the mean match probability",
-        )
-        for gauge in (self.stated, self.right):
-            gauge.set(math.nan)
-        self.judged = self._gauge("model_alerts_with_verdict", "Alerts with a verdict in the last 30 days")
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"earwitness_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"earwitness_{name}", text, labels, registry=self.registry)
-
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"earwitness_{name}", text, labels, buckets=buckets, registry=self.registry)
-
-    def _listed(self, name: str, text: str, *labels: str, counter: bool = False) -> SnapshotMetric:
-        return SnapshotMetric(f"earwitness_{name}", text, labels, self.registry, counter=counter)
 
 
 def exemplar(event: object) -> dict[str, str] | None:

@@ -35,6 +35,10 @@ class ClockProbe:
         self._now = now
         self.doubts = Doubts()
 
+    def current_doubts(self) -> Doubts:
+        """Return the doubts of the last run."""
+        return self.doubts
+
     @property
     def trusted(self) -> bool:
         """Whether there is no reason to doubt this hub's clock."""

@@ -9,7 +9,6 @@ before.
 To build a new reference, for example after sensors were moved, delete its key (`hub.store.keys`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import from_json
 
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.psi import Reference, decile_histogram, psi
@@ -26,6 +26,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.json_rows import encode
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -199,13 +200,13 @@ class DriftProbe:
         """Return the time from which a network is in use, in ms, and the reference or None."""
         self._redis.hsetnx(key, "since_ms", now_ms)
         since, reference = self._redis.hmget(key, "since_ms", "reference")
-        return int(since), None if reference is None else json.loads(reference)
+        return int(since), None if reference is None else _reference_of(reference)
 
     @raises_unavailable
     def _store_reference_once(self, key: str, reference: object) -> Any:  # noqa: ANN401 - JSON values
         """Store a reference unless another hub did, and return the stored one."""
-        self._redis.hsetnx(key, "reference", json.dumps(reference))
-        return json.loads(self._redis.hget(key, "reference"))
+        self._redis.hsetnx(key, "reference", encode({"reference": reference}))
+        return _reference_of(self._redis.hget(key, "reference"))
 
     @raises_unavailable
     def _sample(self, space: FeatureSpace, since_ms: int, until_ms: int, among: int = SAMPLE) -> EventSample:
@@ -237,3 +238,9 @@ class DriftProbe:
             np.array(features, dtype=np.uint8).reshape(-1, *space.shape),
             len(spans),
         )
+
+
+def _reference_of(row: bytes) -> Any:  # noqa: ANN401 - JSON values
+    """Return a reference from its row; earlier hubs wrote it alone."""
+    document = from_json(row)
+    return document["reference"] if isinstance(document, dict) and "v" in document else document

@@ -80,6 +80,7 @@ class HealthMonitor:
         metrics: HubMetrics,
         clock: ClockProbe,
     ) -> None:
+        self.clock = clock
         monitoring = settings.monitoring
         folders = {"clips": settings.store.audio_dir, "snapshots": settings.search.snapshot_dir}
         written = {name: folder for name, folder in folders.items() if folder is not None}

@@ -13,7 +13,8 @@ from typing import Final
 
 from hub.domain.records import Sensor
 from hub.domain.sensor_status import SensorStatus, sensor_status
-from hub.metrics.definitions import STATES, HubMetrics
+from hub.metrics.definitions import HubMetrics
+from hub.metrics.sensor_definitions import STATES
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.events import EventStore

@@ -7,7 +7,8 @@ from typing import Final
 
 from hub.alerting.feedback import FeedbackService
 from hub.domain.records import to_ms
-from hub.metrics.definitions import VERDICTS, HubMetrics
+from hub.metrics.definitions import HubMetrics
+from hub.metrics.sensor_definitions import VERDICTS
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.events import EventStore

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MQTT: Final = "mqtt"
 """Name of the MQTT channel, which is always enabled."""
-_TELLERS: Final = "publishers"
+_CONSUMER_GROUP: Final = "publishers"
 _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
 _LEFT_OVER_EVERY_S: Final = 30.0
@@ -41,12 +41,25 @@ end
 return 1
 """
 
-Complete = Callable[[AlertMessage], AlertMessage]
+
+class Completion(Protocol):
+    """Completes alerts before they are dispatched."""
+
+    def complete(self, alert: AlertMessage) -> AlertMessage:
+        """Return the alert with recurrence, source and more; it may be called again for the same alert.
+
+        Raises:
+            Unavailable: Redis does not answer; the dispatcher tries again.
+        """
+        ...
 
 
-def identity(alert: AlertMessage) -> AlertMessage:
-    """Return the alert unchanged."""
-    return alert
+class NoCompletion:
+    """Leaves alerts as the store has them."""
+
+    def complete(self, alert: AlertMessage) -> AlertMessage:
+        """Return the alert unchanged."""
+        return alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +77,8 @@ class AlertDispatcher:
         client: Redis client.
         hub: name of this hub, which claims alerts under it.
         addresses: outboxes and their predicates.
-        complete: adds recurrence, source and more to an alert; may be called again for the same alert. After
-            `Unavailable` the dispatcher retries; after any other error it dispatches the alert unchanged.
+        completion: completes alerts; after any error but `Unavailable` the dispatcher dispatches the alert unchanged.
+            None: no completion.
     """
 
     def __init__(
@@ -74,13 +87,13 @@ class AlertDispatcher:
         *,
         hub: str,
         addresses: Sequence[Route],
-        complete: Complete = identity,
+        completion: Completion | None = None,
     ) -> None:
         self._client = client
         self._hub = hub
         self._addresses = addresses
-        self._complete = complete
-        self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _TELLERS)
+        self._completion = completion or NoCompletion()
+        self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _CONSUMER_GROUP)
         self._dispatch = client.register_script(_DISPATCH)
         self._look_at = 0.0
         self.worker = Worker("dispatcher", self._work, failed=lambda _error: self._claim_again())
@@ -138,7 +151,7 @@ class AlertDispatcher:
                         *(outbox.key for outbox in outboxes),
                     ],
                     args=[
-                        *(_TELLERS, name, event, alert.model_dump_json(), EVENTS),
+                        *(_CONSUMER_GROUP, name, event, alert.model_dump_json(), EVENTS),
                         *(outbox.name for outbox in outboxes),
                     ],
                     client=pipe,
@@ -154,7 +167,7 @@ class AlertDispatcher:
             log.error("alert cannot be read", extra={"event": event, "faults": error.error_count()})  # noqa: TRY400
             return None
         try:
-            return self._complete(alert)
+            return self._completion.complete(alert)
         except InvalidError as error:
             log.warning("alert sent without completion", extra={"event": event, "reason": str(error)})
         except UnavailableError:

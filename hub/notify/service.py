@@ -1,6 +1,6 @@
 """Build the notification channels of a hub from settings, start and stop them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from hub.notify.channels.mqtt import MqttAlertPublisher
 from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
 from hub.notify.delivery import DeliveryWorker
-from hub.notify.dispatcher import MQTT, AlertDispatcher, Complete, Route, identity
+from hub.notify.dispatcher import MQTT, AlertDispatcher, Completion, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
 from hub.notify.rendering import MessageRenderer
@@ -102,8 +102,21 @@ def rules_of(one: ChannelSettings, zone: ZoneInfo) -> DeliveryPolicy:
     )
 
 
-def _wants(rules: DeliveryPolicy, late_after_s: float) -> Callable[[AlertMessage], bool]:
-    return lambda alert: is_news(alert, late_after_s) and rules.accepts(alert)
+@dataclass(frozen=True, slots=True)
+class NewsFilter:
+    """Selects the alerts for a channel.
+
+    Attributes:
+        late_after_s: age from which an alert is no news, in seconds.
+        policy: of the channel; None accepts every alert.
+    """
+
+    late_after_s: float
+    policy: DeliveryPolicy | None = None
+
+    def accepts(self, alert: AlertMessage) -> bool:
+        """Return whether the channel sends this alert."""
+        return is_news(alert, self.late_after_s) and (self.policy is None or self.policy.accepts(alert))
 
 
 def _wording(one: ChannelSettings, public_url: str, zone: ZoneInfo) -> MessageRenderer:
@@ -137,7 +150,7 @@ class NotificationService:
         public_url: URL of the hub's pages for browsers.
         hub: name of this hub.
         metrics: the hub's metrics.
-        complete: completes an alert before it is sent; see `AlertDispatcher`.
+        completion: completes an alert before it is sent; see `AlertDispatcher`.
 
     Raises:
         Invalid: settings that cannot be used.
@@ -153,17 +166,17 @@ class NotificationService:
         public_url: str,
         hub: str,
         metrics: HubMetrics,
-        complete: Complete = identity,
+        completion: Completion | None = None,
     ) -> None:
         broker = Outbox(client, MQTT)
-        addresses = [Route(broker, lambda alert: is_news(alert, notify.late_after_s))]
+        addresses = [Route(broker, NewsFilter(notify.late_after_s).accepts)]
         publisher = MqttAlertPublisher(
             outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
         )
         self._parts: list[MqttAlertPublisher | DeliveryWorker | AlertDispatcher] = [publisher]
         for channel in build_channels(notify, zone, public_url):
             outbox = Outbox(client, channel.name)
-            addresses.append(Route(outbox, _wants(channel.rules, notify.late_after_s)))
+            addresses.append(Route(outbox, NewsFilter(notify.late_after_s, channel.rules).accepts))
             delivery_worker = DeliveryWorker(
                 outbox=outbox,
                 notifier=channel.notifier,
@@ -174,7 +187,7 @@ class NotificationService:
                 expire_after_s=notify.expire_after_s,
             )
             self._parts.append(delivery_worker)
-        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, complete=complete))
+        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, completion=completion))
 
     @property
     def workers(self) -> list[Worker]:

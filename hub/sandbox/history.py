@@ -14,13 +14,12 @@ from typing import Final, Self
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
+from hub.app.event_factory import build_detector
 from hub.app.factory import (
-    build_alert_rule,
-    build_event_store,
     build_extractor,
     build_retrieval,
     build_sensor_map,
+    build_stores,
     build_threshold_tuner,
 )
 from hub.ingest.messages import Outcome, PreparedMessage
@@ -30,7 +29,6 @@ from hub.sandbox.neighbourhood import HistoryClip, batches
 from hub.sandbox.rendered_clips import Sounds, Take, render
 from hub.settings import HubSettings
 from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId, Flac, Levels
@@ -90,20 +88,20 @@ class HistoryWriter:
 
     def __init__(self, settings: HubSettings, rng: np.random.Generator) -> None:
         self._rng = rng
-        self.archive: EventStore = build_event_store(settings)
+        stores = build_stores(settings)
+        self.archive: EventStore = stores.events
         self._retrieval = build_retrieval(settings)
         self._extractor, _ = build_extractor(settings, self._retrieval)
-        episode_store = EpisodeStore(self.archive)
-        self._learner = build_threshold_tuner(settings.alerts, self.archive, episode_store)
+        self._learner = build_threshold_tuner(settings.alerts, stores)
         audio_dir = settings.store.audio_dir
-        places = build_sensor_map(settings.sites)
+        places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
         self._received_at = datetime.now(places.timezone)
         self._pipeline = Pipeline(
             archive=self.archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=AlertDetector(episode_store, places, build_alert_rule(settings), settings.store.retention_days),
-            metrics=HubMetrics(CollectorRegistry()),
+            judge=build_detector(settings, stores, places, metrics),
+            metrics=metrics,
             clips=LinkedClips(audio_dir) if audio_dir else None,
             now=lambda: self._received_at,
         )

@@ -1,4 +1,7 @@
-"""Events and sensors as the fields of Redis hashes."""
+"""Events and sensors as the fields of Redis hashes.
+
+Fields have names, so the rules of `hub.store.json_rows` hold: `v` is the version, and unknown fields are ignored.
+"""
 
 from collections.abc import Sequence
 from typing import Final, get_args
@@ -14,6 +17,7 @@ from hub.domain.records import (
     from_ms,
     to_ms,
 )
+from hub.store.json_rows import VERSION
 from shared.errors import InvalidError
 from shared.events import ClockStatus, EventId, Levels
 from shared.feature_space import get_space
@@ -46,6 +50,7 @@ _CLOCKS: Final[tuple[ClockStatus, ...]] = get_args(ClockStatus)
 def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     """Return an event as the fields of its hash."""
     fields: dict[str, str | bytes] = {
+        "v": str(VERSION),
         "site": event.site,
         "captured_ms": str(to_ms(event.captured_at)),
         "received_ms": str(to_ms(event.received_at)),
@@ -150,6 +155,7 @@ def report_fields(report: SensorReport) -> dict[str, str | int | float]:
     """Return a report as fields of its sensor's hash."""
     end = report.certificate_end
     return {
+        "v": VERSION,
         "reported_ms": to_ms(report.at),
         "waiting": report.waiting,
         "spool": report.spool,

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, get_args
 from hub.domain.records import from_ms, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
+from hub.store.json_rows import VERSION
 from hub.store.rows import Rows
 from shared.errors import InvalidError
 from shared.mqtt.topics import SensorTopic
@@ -175,6 +176,7 @@ class DeadLetters:
         kept = payload[:HEAD_BYTES] if kind == "invalid" else payload
         reason = reason[-REASON_CHARACTERS:]
         fields = {
+            "v": VERSION,
             "kind": kind,
             "topic": topic.encode("utf-8", "replace")[:TOPIC_BYTES],
             "size": len(payload),

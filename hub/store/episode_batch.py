@@ -10,21 +10,22 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import redis
-from pydantic_core import from_json, to_json
 
-from hub.domain.alert_offers import Offers, offers_of
+from hub.domain.alert_offers import Offers
 from hub.domain.alert_pricing import Budget
 from hub.domain.alert_state import AlertState, RecurrenceKey
 from hub.domain.detection import Detection
-from hub.domain.episodes import SensorState, recent_document, recent_of
+from hub.domain.episodes import SensorState
 from hub.domain.named_returns import NameLog
 from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_history import History, Span
 from hub.store import keys
+from hub.store.budget_rows import decode_alert_times, decode_offers, encode_alert_times, encode_offers
 from hub.store.client import raises_unavailable
+from hub.store.episode_rows import decode_state, encode_state
 from hub.store.events import EventStore
 from hub.store.name_returns import load_returns, queue_names
-from hub.store.sensor_history import checked, load_spans, queue
+from hub.store.sensor_history import load_spans, queue
 from hub.store.site_thresholds import thresholds_from
 
 _ALERTS_KEPT: Final = 1_000
@@ -84,8 +85,8 @@ class EpisodeBatch:
         self._pipe.watch(*watched)
         rows = iter(self._pipe.mget([*watched, *(keys.thresholds(site) for site in sites)]))
         sensors = {place: self._state_from(place, next(rows)) for place in places}
-        alerts = {site: self._rows.read("others", site, _times_of, next(rows)) or () for site in sites}
-        offers = {site: self._rows.read("offers", site, _offers_of, next(rows)) or Offers() for site in sites}
+        alerts = {site: self._rows.read("others", site, decode_alert_times, next(rows)) or () for site in sites}
+        offers = {site: self._rows.read("offers", site, decode_offers, next(rows)) or Offers() for site in sites}
         thresholds = {
             site: {name: threshold.value for name, threshold in thresholds_from(self._rows, site, next(rows)).items()}
             for site in sites
@@ -119,7 +120,7 @@ class EpisodeBatch:
         known = self._cache.get(place)
         if known is not None and known[0] == row:
             return known[1].without_future(self._now_ms)
-        return (self._rows.read("recent", place, state_of, row) or SensorState()).without_future(self._now_ms)
+        return (self._rows.read("recent", place, decode_state, row) or SensorState()).without_future(self._now_ms)
 
     @raises_unavailable
     def commit(self, detections: Sequence[Detection], state: AlertState) -> bool:
@@ -142,7 +143,7 @@ class EpisodeBatch:
         queue_names(pipe, state.names)
         if due := _due_for_sources(detections, state.history):
             pipe.zadd(keys.SOURCES_DUE, due)
-        rows = {place: to_json(recent_document(state.sensors[place])) for place in self._places}
+        rows = {place: encode_state(state.sensors[place]) for place in self._places}
         pipe.mset({keys.recent(place): row for place, row in rows.items()})
         self._queue_spans_of_sites(detections)
         self._queue_budgets(state)
@@ -159,9 +160,9 @@ class EpisodeBatch:
     def _queue_budgets(self, state: AlertState) -> None:
         for site, budget in state.budgets.items():
             if len(budget.alerts_ms) > len(self._loaded.budgets[site].alerts_ms):
-                self._pipe.set(keys.other_alerts(site), to_json(sorted(budget.alerts_ms)[-_ALERTS_KEPT:]))
+                self._pipe.set(keys.other_alerts(site), encode_alert_times(sorted(budget.alerts_ms)[-_ALERTS_KEPT:]))
             if budget.offers.changed:
-                self._pipe.set(keys.alert_offers(site), to_json(budget.offers.document()))
+                self._pipe.set(keys.alert_offers(site), encode_offers(budget.offers))
 
     def _queue_spans_of_sites(self, detections: Sequence[Detection]) -> None:
         times: dict[str, list[int]] = {}
@@ -193,27 +194,6 @@ def _due_for_sources(detections: Sequence[Detection], history: History) -> dict[
             if clearer or episode.id in history.moved or episode.id in grown:
                 due[episode.id] = episode.opened_ms
     return due
-
-
-def state_of(row: bytes) -> SensorState:
-    """Return a sensor's state from its row.
-
-    Raises:
-        ValueError: the row is something else, or a time in it cannot be shown.
-    """
-    state = recent_of(from_json(row))
-    for episodes in state.episodes.values():
-        for episode in episodes:
-            checked(episode)
-    return state
-
-
-def _times_of(row: bytes) -> tuple[int, ...]:
-    return tuple(int(ms) for ms in from_json(row))
-
-
-def _offers_of(row: bytes) -> Offers:
-    return offers_of(from_json(row))
 
 
 def year_of(ms: int) -> int:

@@ -7,14 +7,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import redis
-from pydantic_core import from_json, to_json
 
-from hub.domain.episodes import ActiveAlert, Episode, SensorState, recent_document
+from hub.domain.episodes import ActiveAlert, Episode, SensorState
 from hub.store import keys
 from hub.store.client import raises_unavailable
-from hub.store.episode_batch import EpisodeBatch, StateCache, first_hour, state_of, year_of
+from hub.store.episode_batch import EpisodeBatch, StateCache, first_hour, year_of
+from hub.store.episode_rows import decode_episode_or_id, decode_state, encode_state
 from hub.store.events import EventStore
-from hub.store.sensor_history import episode_from, expire_traces
+from hub.store.sensor_history import expire_traces
 from hub.store.site_thresholds import SiteThresholds
 from shared.taxonomy import CATEGORIES
 
@@ -49,12 +49,12 @@ class EpisodeStore:
         return {place: self._state_from(place, row) for place, row in zip(places, rows, strict=True)}
 
     def _state_from(self, place: str, row: bytes | None) -> SensorState:
-        return self._rows.read("recent", place, state_of, row) or SensorState()
+        return self._rows.read("recent", place, decode_state, row) or SensorState()
 
     @raises_unavailable
     def episode(self, name: str) -> Episode | None:
         """Return an episode by its id, or by the id of one that became a part of it; None if there is none."""
-        row = self._rows.read("episode", name, _episode_or_id, self._redis.get(keys.episode(name)))
+        row = self._rows.read("episode", name, decode_episode_or_id, self._redis.get(keys.episode(name)))
         return self.episode(row) if isinstance(row, str) else row
 
     @raises_unavailable
@@ -103,12 +103,16 @@ class EpisodeStore:
             names: ids of episodes; those that were removed are missing in the result.
         """
         rows = self._redis.mget([keys.episode(name) for name in names]) if names else []
-        read = {n: self._rows.read("episode", n, _episode_or_id, row) for n, row in zip(names, rows, strict=True)}
+        read = {
+            n: self._rows.read("episode", n, decode_episode_or_id, row) for n, row in zip(names, rows, strict=True)
+        }
         return {name: row for name, row in read.items() if row is not None}
 
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([keys.episode(name) for name in ids]) if ids else []
-        read = (self._rows.read("episode", name, _episode_or_id, row) for name, row in zip(ids, rows, strict=True))
+        read = (
+            self._rows.read("episode", name, decode_episode_or_id, row) for name, row in zip(ids, rows, strict=True)
+        )
         return [row for row in read if isinstance(row, Episode)]  # else it was merged after its id was read
 
     @raises_unavailable
@@ -155,7 +159,7 @@ class EpisodeStore:
                     state = self._state_from(place, pipe.get(keys.recent(place)))
                     state.calls[category] = ActiveAlert(alert, from_ms, until_ms)
                     pipe.multi()
-                    pipe.set(keys.recent(place), to_json(recent_document(state)))
+                    pipe.set(keys.recent(place), encode_state(state))
                     pipe.execute()
                 except redis.WatchError:
                     continue
@@ -195,9 +199,3 @@ class EpisodeStore:
                 return due
             start += len(ids)
         return []
-
-
-def _episode_or_id(row: bytes) -> Episode | str:
-    """Return an episode, or the id of the one that it became a part of."""
-    document = from_json(row)
-    return document if isinstance(document, str) else episode_from(row)

@@ -1,6 +1,7 @@
 """Define the key of everything that the hub keeps in Redis. No other module spells a key.
 
-`place` is `site/sensor`. Times are ms since 1970 UTC; a time index is a sorted set of ids by such a time.
+All JSON has the form of `hub.store.json_rows`. `place` is `site/sensor`. Times are ms since 1970 UTC. A time index is
+a sorted set of ids by such a time.
 
 | key | type | content |
 |---|---|---|
@@ -17,9 +18,9 @@
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
-| `ew:sensor-state:<place>` | string | JSON of `Recent`: the open episodes of a sensor |
+| `ew:sensor-state:<place>` | string | JSON of a `SensorState`: the latest episodes of a sensor |
 | `ew:active-hours:<place>:<year>` | string | bitmap of the UTC hours of a year with events of a sensor |
-| `ew:episode:<episode>` | string | JSON of an episode; of one that became a part of another, the other's id |
+| `ew:episode:<episode>` | string | JSON of an episode; of one that became a part of another, that one's id |
 | `ew:episodes` | sorted set | time index of all episodes, by opening |
 | `ew:episodes:<place>:<category>` | sorted set | time index of a sensor's episodes of a category |
 | `ew:traces:<place>:<category>` | sorted set | JSON of what events without an episode leave behind, by begin |
@@ -31,7 +32,7 @@
 | `ew:offers:<site>` | string | JSON of the `Offers` to a site's alert budget |
 | `ew:thresholds:<site>` | string | JSON of a site's estimated thresholds |
 | `ew:pinned:<site>` | hash | category to the threshold that a person set |
-| `ew:source:<source>` | string | JSON of a source; of one that became a part of another, the other's id |
+| `ew:source:<source>` | string | JSON of a source; of one that became a part of another, that one's id |
 | `ew:source:<source>:episodes` | sorted set | time index of a source's episodes |
 | `ew:sources` | sorted set | all sources, by the time they were last detected |
 | `ew:sources:<site>:<category>:<space>` | sorted set | the same of a group |

@@ -6,13 +6,16 @@ hash then is the id of its named sound.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from hub.domain.named_returns import NameLog, Return, Returns
 from hub.store import keys
+from hub.store.json_rows import Record, encode
 from hub.store.rows import Rows
+
+_RETURN: Final = Record(Return)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +48,37 @@ def load_returns(client: Any, rows: Rows, named: Mapping[str, Collection[str]]) 
     for place, sound in pairs:
         pipe.hget(keys.named_sound_returns(place), sound)
     stored = zip(pairs, pipe.execute(), strict=True)
-    read = {pair: rows.read("returns", " ".join(pair), returns_of, row) for pair, row in stored}
+    read = {pair: rows.read("returns", " ".join(pair), decode_returns, row) for pair, row in stored}
     return {pair: returns for pair, returns in read.items() if returns is not None}
 
 
 def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
     """Keep what changed in the returns, and which events have names."""
     for (place, sound), returns in names.changed.items():
-        pipe.hset(keys.named_sound_returns(place), sound, to_json(_document(returns)))
+        pipe.hset(keys.named_sound_returns(place), sound, encode_returns(returns))
     for event, sound in names.names.items():
         pipe.hset(keys.event(event), "name", sound)
 
 
-def returns_of(row: bytes) -> Returns:
-    """Returns from their row.
+def encode_returns(returns: Returns) -> bytes:
+    """Return the returns of a named sound at a sensor as a row."""
+    kept = [_RETURN.values(one) for one in returns.kept]
+    return encode({"times": returns.times, "clips": returns.clips, "fields": _RETURN.names, "kept": kept})
+
+
+def decode_returns(row: bytes) -> Returns:
+    """Return the returns of a named sound from their row.
 
     Raises:
-        ValueError: the row is something else.
+        KeyError, TypeError, ValueError: the row is something else.
     """
-    times, clips, kept = from_json(row)[:3]
-    made = [Return(int(one[0]), int(one[1]), int(one[2]), str(one[3]), str(one[4])) for one in kept]
-    return Returns(int(times), int(clips), tuple(made))
-
-
-def _document(returns: Returns) -> list[object]:
-    kept = [[one.from_ms, one.until_ms, one.clips, one.event, one.alert] for one in returns.kept]
-    return [returns.times, returns.clips, kept]
+    document = from_json(row)
+    if isinstance(document, list):  # of an earlier hub
+        document = dict(zip(("times", "clips", "kept"), document, strict=False))
+    read = _RETURN.reader(document.get("fields"))
+    kept = (read(values) for values in document["kept"])
+    made = tuple(Return(int(r.from_ms), int(r.until_ms), int(r.clips), str(r.event), str(r.alert)) for r in kept)
+    return Returns(int(document["times"]), int(document["clips"]), made)
 
 
 def _together(before: NameOccurrences, place: str, own: Returns) -> NameOccurrences:
@@ -98,7 +106,7 @@ def occurrences_of(
         pipe.hmget(keys.named_sound_returns(place), list(made))
     for place, own in zip(places, pipe.execute(), strict=True):
         for sound, row in zip(made, own, strict=True):
-            found = rows.read("returns", f"{place} {sound}", returns_of, row)
+            found = rows.read("returns", f"{place} {sound}", decode_returns, row)
             if found is not None:
                 made[sound] = _together(made[sound], place, found)
     return made

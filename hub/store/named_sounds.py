@@ -22,6 +22,7 @@ from hub.store.audio_files import AudioFileStore
 from hub.store.client import raises_unavailable
 from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
 from hub.store.events import EventStore
+from hub.store.json_rows import encode
 from hub.store.name_returns import NameOccurrences, occurrences_of
 from shared.errors import InvalidError, UnavailableError
 
@@ -236,7 +237,7 @@ class NamedSounds:
                     kept = kept or [replace(event, clip=self._keep_clip(key, event)) for event in fresh]
                     old = set(before[key].examples) - set(made.examples) if key in before else set[str]()
                     pipe.multi()
-                    pipe.hset(keys.NAMED_SOUNDS, key, _SOUND.dump_json(made))
+                    pipe.hset(keys.NAMED_SOUNDS, key, encode(_SOUND.dump_python(made, mode="json")))
                     for event in kept:
                         pipe.hset(keys.named_sound_example(key, str(event.id)), mapping=to_redis_hash(event))
                         pipe.hset(keys.event(str(event.id)), "name", key)

@@ -1,18 +1,23 @@
 """Earlier episodes and traces in the store, for clips that arrive late; see `hub.domain.sensor_history`.
 
-The key of an episode that became a part of another holds the other's id, as JSON text, for a year.
+The row of an episode that became a part of another names the other one, for a year.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import from_json, to_json
-
-from hub.domain.episodes import Episode, episode_of, episode_row
-from hub.domain.records import LATEST_MS
+from hub.domain.episodes import Episode
 from hub.domain.sensor_history import History, Key, Span, SpanRows, Trace
 from hub.domain.thresholds import MIN_THRESHOLD
 from hub.store import keys
+from hub.store.episode_rows import (
+    decode_trace,
+    decode_valid_episode,
+    encode_episode,
+    encode_trace,
+    encode_unversioned_trace,
+)
+from hub.store.json_rows import encode_merged
 from hub.store.rows import Rows
 
 _AT_ONCE: Final = 64
@@ -40,7 +45,7 @@ def load_spans(client: Any, rows: Rows, spans: Collection[Span]) -> dict[Span, S
         episodes = [episode for name in ids if (episode := read.get(name)) is not None]
         if len(ids) == _AT_ONCE and all(episode.last_ms >= span.from_ms for episode in episodes):
             episodes += _earlier(client, rows, span)
-        traces = (rows.read("trace", member.decode(errors="replace"), _trace_from, member) for member in members)
+        traces = (rows.read("trace", member.decode(errors="replace"), decode_trace, member) for member in members)
         loaded[span] = SpanRows(
             [episode for episode in episodes if episode.last_ms >= span.from_ms],
             [trace for trace in traces if trace is not None],
@@ -66,34 +71,10 @@ def _episodes(client: Any, rows: Rows, ids: Sequence[bytes]) -> dict[bytes, Epis
     names = list(dict.fromkeys(ids))
     stored = client.mget([keys.episode(name.decode()) for name in names]) if names else []
     read = {
-        name: rows.read("episode", name.decode(), episode_from, row) for name, row in zip(names, stored, strict=True)
+        name: rows.read("episode", name.decode(), decode_valid_episode, row)
+        for name, row in zip(names, stored, strict=True)
     }
     return {name: episode for name, episode in read.items() if episode is not None}
-
-
-def episode_from(row: bytes) -> Episode:
-    """An episode from its row.
-
-    Raises:
-        ValueError: the row is something else, or its times cannot be shown.
-    """
-    return checked(episode_of(from_json(row)))
-
-
-def checked(episode: Episode) -> Episode:
-    """The episode, if its times can be shown.
-
-    Raises:
-        ValueError: a time outside the years 1970 to 9998.
-    """
-    for ms in (episode.opened_ms, episode.last_ms):
-        if not 0 <= ms < LATEST_MS:
-            raise ValueError("a time outside the years 1970 to 9998")
-    return episode
-
-
-def _trace_from(member: bytes) -> Trace:
-    return Trace(*from_json(member))
 
 
 def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
@@ -102,7 +83,7 @@ def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
     likely: dict[str, dict[str, str]] = {}
     rows: dict[str, bytes] = {}
     for episode in history.changed.values():
-        rows[keys.episode(episode.id)] = to_json(episode_row(episode))
+        rows[keys.episode(episode.id)] = encode_episode(episode)
         if episode.id in history.moved:
             for index in (keys.EPISODES, keys.episodes_of(episode.place, episode.category)):
                 opened.setdefault(index, {})[episode.id] = episode.opened_ms
@@ -116,7 +97,7 @@ def queue(pipe: Any, history: History) -> None:  # noqa: ANN401
     if rows:
         pipe.mset(rows)
     for episode in history.merged.values():
-        pipe.set(keys.episode(episode.id), to_json(history.into[episode.id]), ex=_NAMED_FOR_S)
+        pipe.set(keys.episode(episode.id), encode_merged(history.into[episode.id]), ex=_NAMED_FOR_S)
         pipe.zrem(keys.EPISODES, episode.id)
         pipe.zrem(keys.episodes_of(episode.place, episode.category), episode.id)
         pipe.hdel(keys.match_probabilities(episode.site, episode.category), episode.id)
@@ -130,16 +111,13 @@ def _queue_traces(
 ) -> None:
     for key, traces in came.items():
         if traces:
-            pipe.zadd(keys.traces(*key), {_member(trace): trace.start_ms for trace in traces.values()})
+            pipe.zadd(keys.traces(*key), {encode_trace(trace): trace.start_ms for trace in traces.values()})
     for key, traces in absorbed.items():
         if traces:
-            pipe.zrem(keys.traces(*key), *(_member(trace) for trace in traces.values()))
+            members = [form(trace) for trace in traces.values() for form in (encode_trace, encode_unversioned_trace)]
+            pipe.zrem(keys.traces(*key), *members)
 
 
 def expire_traces(pipe: Any, place: str, category: str, before_ms: int) -> None:  # noqa: ANN401
     """Remove traces from before a time."""
     pipe.zremrangebyscore(keys.traces(place, category), "-inf", f"({before_ms}")
-
-
-def _member(trace: Trace) -> bytes:
-    return to_json([trace.event, trace.start_ms, trace.end_ms, trace.laeq, trace.presence, trace.match_probability])

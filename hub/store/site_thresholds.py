@@ -1,19 +1,21 @@
 """The alert thresholds of each site, and the match probabilities that they are estimated from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, fields
+from dataclasses import astuple
+from dataclasses import fields as fields_of
 from typing import Final
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from hub.domain.thresholds import Threshold
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.events import EventStore
+from hub.store.json_rows import encode
 from hub.store.rows import Rows
 from shared.taxonomy import CATEGORIES
 
-_FIELDS: Final = frozenset(field.name for field in fields(Threshold))
+_FIELDS: Final = frozenset(field.name for field in fields_of(Threshold))
 
 
 class SiteThresholds:
@@ -36,7 +38,7 @@ class SiteThresholds:
     def set(self, site: str, thresholds: Mapping[str, Threshold]) -> None:
         """Put thresholds to use, from the next event on."""
         document = {category: threshold.to_json() for category, threshold in thresholds.items()}
-        self._redis.set(keys.thresholds(site), to_json(document))
+        self._redis.set(keys.thresholds(site), encode({"thresholds": document}))
 
     @raises_unavailable
     def match_probabilities(self, site: str, since_ms: int, cooldown_ms: int) -> dict[str, list[float]]:
@@ -90,10 +92,12 @@ def _sensor_of(episode: bytes) -> bytes:
 
 
 def _thresholds_of(row: bytes) -> dict[str, Threshold]:
-    """Return thresholds from their row; fields that a newer version adds are ignored."""
+    """Return thresholds from their row; earlier hubs wrote the categories alone."""
+    document = from_json(row)
+    of_categories = document["thresholds"] if "v" in document else document
     thresholds = {
-        category: Threshold(**{name: value for name, value in document.items() if name in _FIELDS})
-        for category, document in from_json(row).items()
+        category: Threshold(**{name: value for name, value in fields.items() if name in _FIELDS})
+        for category, fields in of_categories.items()
     }
     if not all(isinstance(value, int | float) for one in thresholds.values() for value in astuple(one)):
         raise TypeError("a threshold that is not made of numbers")

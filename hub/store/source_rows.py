@@ -3,16 +3,20 @@
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from hub.domain.sources import Centre, Member, Source, Vector
+from hub.store.json_rows import encode, merged_into
 from shared.taxonomy import CATEGORIES
 
 _STEPS: Final = 127
 """Identities are multiples of 1 / 127, so that a signed byte holds a value. Source: `hub.model.identity`."""
+_MEMBER: Final = itemgetter("source", "centre", "clip", "network", "identity", "probability", "fixed")
+_CENTRE: Final = itemgetter("id", "total", "size")
 
 
 class Group(NamedTuple):
@@ -57,14 +61,16 @@ class StoredMember(NamedTuple):
 def source_row(stored: StoredSource) -> bytes:
     """A source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
     source = stored.source
-    return to_json(
+    return encode(
         {
             **stored.group._asdict(),
             "network": stored.network,
             "first_ms": stored.first_ms,
             "last_ms": source.last_ms,
             "apart": sorted(source.apart),
-            "centres": [[c.id, _text(c.total.astype("<f4").tobytes()), c.size] for c in source.centres],
+            "centres": [
+                {"id": c.id, "total": _text(c.total.astype("<f4").tobytes()), "size": c.size} for c in source.centres
+            ],
         }
     )
 
@@ -79,12 +85,12 @@ def source_or_name(name: str, row: bytes) -> StoredSource | str:
         KeyError, TypeError, ValueError: the row is something else.
     """
     values = from_json(row)
-    if isinstance(values, str):
-        return values
+    if (into := merged_into(values)) is not None:
+        return into
     group = Group(values["site"], values["category"], values["space"])
     centres = tuple(
         Centre(own, np.frombuffer(b64decode(total), dtype="<f4").astype(np.float32), int(size))
-        for own, total, size in values["centres"]
+        for own, total, size in map(_centre, values["centres"])
     )
     if group.category not in CATEGORIES or not centres or any(c.size < 1 for c in centres):
         raise ValueError("no source")
@@ -96,29 +102,39 @@ def member_row(stored: StoredMember) -> bytes:
     """An episode of a source as JSON."""
     member = stored.member
     identity = np.rint(member.identity * _STEPS).astype(np.int8).tobytes()
-    return to_json(
-        [
-            member.source,
-            member.centre,
-            member.clip,
-            stored.network,
-            _text(identity),
-            round(member.probability, 4),
-            member.fixed,
-        ]
+    return encode(
+        {
+            "source": member.source,
+            "centre": member.centre,
+            "clip": member.clip,
+            "network": stored.network,
+            "identity": _text(identity),
+            "probability": round(member.probability, 4),
+            "fixed": member.fixed,
+        }
     )
 
 
 def member_of(episode: str, row: bytes) -> StoredMember:
-    """An episode of a source from its row; what a newer version adds at the end is ignored.
+    """An episode of a source from its row.
 
     Raises:
-        TypeError, ValueError: the row is something else.
+        KeyError, TypeError, ValueError: the row is something else.
     """
-    source, centre, clip, network, identity, probability, fixed = from_json(row)[:7]
+    document = from_json(row)
+    if isinstance(document, list):  # of an earlier hub
+        source, centre, clip, network, identity, probability, fixed = document[:7]
+    else:
+        source, centre, clip, network, identity, probability, fixed = _MEMBER(document)
     values: Vector = np.frombuffer(b64decode(identity), dtype=np.int8).astype(np.float32) / np.float32(_STEPS)
     member = Member(episode, source, centre, clip, values, float(probability), bool(fixed))
     return StoredMember(member, network)
+
+
+def _centre(fields: Any) -> tuple[str, str, int]:  # noqa: ANN401 - any JSON value
+    """Return id, sum and size of a centre; earlier hubs kept them as a list."""
+    own, total, size = fields[:3] if isinstance(fields, list) else _CENTRE(fields)
+    return own, total, size
 
 
 def _text(data: bytes) -> str:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from pydantic_core import to_json
-
 from hub.domain.source_partition import Partition
 from hub.domain.sources import Member
 from hub.store import keys
+from hub.store.json_rows import encode_merged
 from hub.store.rows import Rows
 from hub.store.source_rows import (
     Group,
@@ -68,7 +67,7 @@ def queue(pipe: Any, drawer: Drawer) -> None:  # noqa: ANN401 - the client is un
         pipe.zunionstore(target, [target, keys.source_episodes(name)], aggregate="MIN")
     queue_removal(pipe, group, [*partition.into, *sorted(partition.gone)], set(lost) - drawer.filed.keys())
     for name in partition.into:
-        pipe.set(keys.source(name), to_json(partition.resolved(name)), ex=_NAMED_FOR_S)
+        pipe.set(keys.source(name), encode_merged(partition.resolved(name)), ex=_NAMED_FOR_S)
     _queue_episodes(pipe, drawer, opened)
     if partition.changed:
         changed = [partition.sources[name] for name in sorted(partition.changed)]

@@ -15,10 +15,11 @@ from typing import Any, Final
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from hub.domain.episodes import Episode, episode_of, episode_row
+from hub.domain.episodes import Episode
 from hub.domain.records import from_ms, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
+from hub.store.episode_rows import decode_episode, encode_episode
 from hub.store.event_removal import time_index_keys
 from hub.store.events import EventStore
 
@@ -113,7 +114,7 @@ class Mender:
             pipe.zadd(keys.EPISODES, {name: at_ms})
             moved = self._rows.read("episode", name, partial(_moved, at_ms, now_ms), row)
             if moved is not None:
-                pipe.set(keys.episode(name), to_json(episode_row(moved)))
+                pipe.set(keys.episode(name), encode_episode(moved))
                 pipe.zadd(keys.episodes_of(moved.place, moved.category), {name: at_ms})
         pipe.execute()
         return done
@@ -133,6 +134,6 @@ def _retimed(at_ms: int, alert: bytes) -> bytes:
 
 
 def _moved(at_ms: int, now_ms: int, row: bytes) -> Episode:
-    episode = episode_of(from_json(row))
+    episode = decode_episode(row)
     length_ms = min(episode.last_ms - episode.opened_ms, now_ms - at_ms)
     return replace(episode, opened_ms=at_ms, last_ms=at_ms + length_ms)

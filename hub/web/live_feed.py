@@ -25,7 +25,8 @@ from hub.domain.records import StoredEvent, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.web.context import WebContext
-from hub.web.schemas import episode_view, event_view, sensor_view
+from hub.web.schemas import episode_view, event_view
+from hub.web.sensor_schemas import sensor_view
 from shared.errors import UnavailableError
 from shared.messages import AlertMessage
 from shared.worker import Worker

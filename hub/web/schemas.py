@@ -1,6 +1,5 @@
 """API representations of events, episodes, alerts, thresholds and sensors. Times are UTC; levels are in dB."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.alerting.explanation import MatchExplanation
 from hub.domain.episodes import Episode
 from hub.domain.named_sounds import NamedSound
-from hub.domain.records import Sensor, StoredEvent
+from hub.domain.records import StoredEvent
 from hub.domain.thresholds import Threshold
 from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
@@ -182,42 +181,6 @@ class VerdictResult(BaseModel):
     threshold_after: float
 
 
-class ReportView(BaseModel):
-    """A sensor's last report: how full its spool was, what it dropped, and its faults."""
-
-    at: datetime
-    waiting: int
-    spool: float
-    dropped: int
-    certificate_end: datetime | None
-    set_aside: int = Field(description="events in its spool that the broker rejects")
-    spool_lost: int = Field(description="events that a damaged spool lost since the sensor started")
-    taken_over: int = Field(description="times since then that another client with its name ended its connection")
-    source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
-
-
-class SensorView(BaseModel):
-    """A sensor, its last event, the state it announced and its last report."""
-
-    site: str
-    sensor: str
-    state: str
-    events: int
-    last_event: str
-    last_captured_at: datetime | None
-    last_received_at: datetime | None
-    clock_skew_s: float | None = Field(
-        description="how far its clock is ahead of the hub's, in seconds; below 0 if it is behind; null if not known"
-    )
-    report: ReportView | None
-
-
-class SensorList(BaseModel):
-    """All sensors that ever sent a message."""
-
-    sensors: list[SensorView]
-
-
 def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView:
     """Return the API representation of an event, with the name of its named sound."""
     return EventView(
@@ -298,22 +261,6 @@ def threshold_view(category: str, tuned: Threshold | None, default: float) -> Th
         episodes=int(threshold.episodes),
         days=threshold.days,
         verdicts=int(threshold.verdicts),
-    )
-
-
-def sensor_view(sensor: Sensor) -> SensorView:
-    """Return the API representation of a sensor."""
-    site, _, name = sensor.place.partition("/")
-    return SensorView(
-        site=site,
-        sensor=name,
-        state=sensor.state,
-        events=sensor.events,
-        last_event=sensor.last_event,
-        last_captured_at=sensor.last_captured_at,
-        last_received_at=sensor.last_received_at,
-        clock_skew_s=sensor.clock_skew_s,
-        report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )
 
 

@@ -148,10 +148,8 @@ def _of_tls(settings: MqttSettings, connection: socket.socket) -> str | None:
     except TimeoutError:
         return None
     except ssl.SSLError as error:
-        reason = str(error.reason or error).upper()
-        for alert, words in _ALERTS.items():
-            if alert in reason:
-                return f"refuses our certificate: it {words}"
+        if (words := _ALERTS.get(_alert_of(error))) is not None:
+            return f"refuses our certificate: it {words}"
         return f"does not speak TLS at this port ({error.reason}): correct mqtt.port, or set mqtt.tls = false"
     except OSError as error:
         return f"ends the connection at once ({error}): is mqtt.port a TLS port?"
@@ -194,5 +192,15 @@ def _of_plain(settings: MqttSettings, connection: socket.socket) -> str | None:
     try:
         with context.wrap_socket(connection, server_hostname=settings.host):
             return "speaks TLS at this port: set mqtt.tls = true and mqtt.ca_file, or correct mqtt.port"
-    except OSError as error:  # only TLS sends an alert
-        return "speaks TLS at this port: set mqtt.tls = true" if "ALERT" in str(error).upper() else None
+    except ssl.SSLError as error:  # only TLS sends an alert
+        return "speaks TLS at this port: set mqtt.tls = true" if _alert_of(error) else None
+    except OSError:
+        return None
+
+
+def _alert_of(error: ssl.SSLError) -> str:
+    """Return the name of the alert that the server sent, such as `UNKNOWN_CA`; "" if it sent none.
+
+    Source: OpenSSL's sslerr.h; its reasons have the form `TLSV1_ALERT_UNKNOWN_CA`.
+    """
+    return (error.reason or "").partition("_ALERT_")[2]

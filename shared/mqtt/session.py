@@ -1,7 +1,7 @@
 """One MQTT 5 connection over paho-mqtt 2 that reconnects by itself and reports each event as a signal.
 
-1. A supervisor thread connects, waits for the end of the connection, backs off (`shared.backoff`), connects again.
-   An exception of an attempt or of paho's network thread ends this attempt only.
+1. A worker (`shared.worker`) connects, waits for the end of the connection, backs off (`shared.backoff`), connects
+   again. An exception of an attempt or of paho's network thread ends this attempt only.
 2. paho's callbacks run in its network thread and only emit a signal (paho.mqtt.python#328).
 3. The caller acknowledges messages, in its own order, and only on the connection that delivered them: the next
    connection reuses packet ids.
@@ -31,6 +31,7 @@ from shared.mqtt.paho_client import SupervisedClient, publish_bytes
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, LastWill, MqttEvent, Received, Subscribed
 from shared.mqtt.tls import tls_context
 from shared.settings import MqttSettings
+from shared.worker import Worker
 
 __all__ = [
     "FAILURE",
@@ -113,8 +114,8 @@ class MqttSession:
         self._answered = threading.Event()
         self._open = threading.Event()
         self._open.set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._supervise, name="mqtt-link", daemon=True)
+        self._worker = Worker("mqtt-link", self._run_connection)
+        self._stopping = self._worker.stopping
         self._client = self._make_client(0)
         self._farewell = ReasonCode(PacketTypes.DISCONNECT, _WITH_WILL if will and will.at_stop else _NORMALLY)
 
@@ -132,7 +133,7 @@ class MqttSession:
         """
         self._owner_resends = owner_resends
         self._backoff = Backoff(self._settings.max_reconnect_delay_s, owner_settles=owner_resends)
-        self._thread.start()
+        self._worker.start()
 
     def settled(self) -> None:
         """Record that this connection works, so that the wait after it is short; see `start`."""
@@ -144,11 +145,10 @@ class MqttSession:
 
     def stop(self) -> None:
         """Send DISCONNECT, which cancels the will unless it is `at_stop`, then wait for the threads."""
-        self._stopping.set()
+        self._worker.wind_down()
         self._open.set()
         self._close()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._worker.stop()
 
     def pause(self) -> None:
         """Disconnect until `resume`; the broker keeps the session and its messages."""
@@ -234,27 +234,25 @@ class MqttSession:
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         return client
 
-    def _supervise(self) -> None:
-        while True:
-            self._open.wait()
-            self._down.clear()  # before reading the flags that `stop` and `pause` set first
-            self._answered.clear()
-            if self._stopping.is_set():
-                return
-            if not self._open.is_set():
-                continue
-            self._epoch += 1
-            self._up_since_s = self._end_code = None
-            try:
-                self._connect_once()
-            except OSError as error:
-                self._on_connection_lost(f"cannot reach the broker: {error}")
-            except Exception as error:  # noqa: BLE001 - an invalid host name, a missing file, a defect
-                self._on_connection_lost(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
-            if self._open.is_set():  # else `pause` ended the connection, and `resume` starts the next one
-                lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
-                taken_over = self._end_code == SESSION_TAKEN_OVER
-                self._stopping.wait(self._backoff.wait_s(lived_s, taken_over=taken_over))
+    def _run_connection(self) -> float:
+        """Wait until connections are allowed, and run one until it ends; return the seconds to wait after it."""
+        self._open.wait()
+        self._down.clear()  # before reading the flags that `stop` and `pause` set first
+        self._answered.clear()
+        if self._stopping.is_set() or not self._open.is_set():
+            return 0.0
+        self._epoch += 1
+        self._up_since_s = self._end_code = None
+        try:
+            self._connect_once()
+        except OSError as error:
+            self._on_connection_lost(f"cannot reach the broker: {error}")
+        except Exception as error:  # noqa: BLE001 - an invalid host name, a missing file, a defect
+            self._on_connection_lost(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
+        if not self._open.is_set():  # `pause` ended the connection, and `resume` starts the next one
+            return 0.0
+        lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
+        return self._backoff.wait_s(lived_s, taken_over=self._end_code == SESSION_TAKEN_OVER)
 
     def _connect_once(self) -> None:
         """Connect and return when the connection has ended."""

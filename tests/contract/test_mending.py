@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic_core import to_json
 
-from hub.domain.episodes import Episode, episode_row
+from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
 from hub.store.codec import to_redis_hash
+from hub.store.episode_rows import encode_episode
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.time_correction import Mender
@@ -63,7 +63,7 @@ def test_an_episode_is_put_right_though_a_start_ended_before_it_came_to_that(arc
     archive.add(stored(2))
     episode_store = EpisodeStore(archive)
     episode = Episode(f"{stored(2).id}.4", "demo/street-1", "dog", AHEAD_MS, AHEAD_MS + 10_000)
-    archive.client.set(f"ew:episode:{episode.id}", to_json(episode_row(episode)))
+    archive.client.set(f"ew:episode:{episode.id}", encode_episode(episode))
     for index in ("ew:episodes", "ew:episodes:demo/street-1:dog"):
         archive.client.zadd(index, {episode.id: AHEAD_MS})
     Mender(archive).mend(NOW)

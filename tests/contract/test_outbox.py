@@ -1,6 +1,7 @@
 """Outboxes and the teller on every store: nothing is lost, nothing is handed on twice, whoever dies."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -29,6 +30,13 @@ def filled(archive: EventStore, count: int) -> Outbox:
     outbox = Outbox(archive.client, "ops")
     assert dispatcher(archive, outbox).dispatch_batch() == count
     return outbox
+
+
+@dataclass(frozen=True)
+class Completing:
+    """Completes alerts by a function."""
+
+    complete: Callable[[AlertMessage], AlertMessage]
 
 
 def dispatcher(archive: EventStore, *outboxes: Outbox, hub: str = "one") -> AlertDispatcher:
@@ -136,7 +144,12 @@ def test_an_alert_is_handed_on_completed_to_all_who_want_it(archive: EventStore)
         return one.model_copy(update={"severity": "urgent"}) if one.event.endswith("1") else one
 
     addresses = [Route(ops), Route(urgent, lambda one: one.severity == "urgent")]
-    assert AlertDispatcher(archive.client, hub="one", addresses=addresses, complete=complete).dispatch_batch() == 2
+    assert (
+        AlertDispatcher(
+            archive.client, hub="one", addresses=addresses, completion=Completing(complete)
+        ).dispatch_batch()
+        == 2
+    )
     assert events(ops.claim("one")) == names(2)
     assert [one.alerts[0].severity for one in urgent.claim("one")] == ["urgent"]
     assert {one.event: one.severity for one in archive.alerts.newest()} == dict(
@@ -155,7 +168,7 @@ def test_an_alert_that_cannot_be_completed_is_told_as_it_is_and_never_lost(
     def complete(_one: AlertMessage) -> AlertMessage:
         raise trouble
 
-    failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], complete=complete)
+    failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], completion=Completing(complete))
     if told:
         failing.dispatch_batch()
     else:
@@ -179,7 +192,7 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventS
 
     addresses = [Route(outbox)]
     AlertDispatcher(
-        archive.client, hub="one", addresses=addresses, complete=while_another_hub_is_faster
+        archive.client, hub="one", addresses=addresses, completion=Completing(while_another_hub_is_faster)
     ).dispatch_batch()
     assert outbox.count() == 1
 
@@ -193,7 +206,9 @@ def test_an_alert_that_expires_while_it_is_completed_stays_away(archive: EventSt
         archive.delete_before(NOON + timedelta(seconds=10))
         return one
 
-    AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], complete=slowly).dispatch_batch()
+    AlertDispatcher(
+        archive.client, hub="one", addresses=[Route(outbox)], completion=Completing(slowly)
+    ).dispatch_batch()
     assert (outbox.count(), archive.alerts.newest(), archive.client.exists(f"ew:alert:{names(1)[0]}")) == (0, [], 0)
 
 

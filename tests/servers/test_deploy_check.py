@@ -15,7 +15,8 @@ from edge.diagnostics import run_checks as examine_edge
 from edge.settings import EdgeSettings
 from hub.app.factory import build_event_store
 from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
-from hub.diagnostics import CheckResult, run_checks
+from hub.diagnostics import run_checks
+from hub.diagnostics.result import CheckResult
 from hub.settings import HubSettings
 from hub.store.events import EventStore
 from shared.errors import InvalidError

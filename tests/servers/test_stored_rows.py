@@ -55,7 +55,7 @@ def damage(archive: EventStore) -> dict[str, set[str]]:
     store.set(f"ew:alert:{oldest}", json.dumps(older | {"mood": "good"}))
     episode = store.zrange("ew:episodes", 0, 0)[0].decode()
     row = json.loads(store.get(f"ew:episode:{episode}"))
-    row[3] = int(DIGITS)
+    row["opened_ms"] = int(DIGITS)
     store.set(f"ew:episode:{episode}", json.dumps(row))
     store.set("ew:sensor-state:demo/street-3", b'{"episodes": 7}')
     store.set("ew:thresholds:demo", b'{"dog": {"value": "high"}}')

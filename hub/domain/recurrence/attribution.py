@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from hub.domain.recurrence.analysis import FEWEST_DAYS, Interval, history_of
+from hub.domain.recurrence.analysis import FEWEST_DAYS
 from hub.domain.recurrence.forecast import WEEK, Ints, forecast
+from hub.domain.recurrence.history import Interval, history_of
 
 _MOST_DOUBT: Final = 0.05
 """Of there being a rhythm at all at this hour of day."""

@@ -10,7 +10,8 @@ from hub.training.dataset import Dataset, assembled
 from shared.events import CLIP_S
 from shared.extractor import FeatureExtractor
 from shared.feature_space import Features
-from shared.synthetic_scene import background, make_scene
+from shared.synthetic_scene import make_scene
+from shared.synthetic_sounds import background
 from shared.taxonomy import CATEGORIES, COUNT
 
 SCENE_RATES_HZ: Final = (22_050, 22_050, 22_050, 48_000)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, HTTPException, Path
 from hub.web.api.params import CATEGORY, NAME, errors
 from hub.web.context import WebContext
 from hub.web.pattern_schemas import PatternView, pattern_view
-from hub.web.schemas import SensorList, ThresholdList, sensor_view
+from hub.web.schemas import ThresholdList
+from hub.web.sensor_schemas import SensorList, sensor_view
 from hub.web.verdict_service import thresholds as of_site
 
 Name = Annotated[str, Path(pattern=NAME)]

@@ -154,7 +154,7 @@ CASES = [
         *(1_600, ({"certificate": "broker"},), (1_400,)),
     ),
     Case(
-        "EarwitnessLookStale",
+        "EarwitnessProbeStale",
         {
             'earwitness_hub_probe_success_timestamp_seconds{probe="store"}': "0+60x10 600x30",
             "earwitness_store_up": "1x40",
@@ -162,7 +162,7 @@ CASES = [
         *(20, ({**HUB, "probe": "store"},), (12,)),
     ),
     Case(
-        "EarwitnessLookStale",
+        "EarwitnessProbeStale",
         {
             'earwitness_hub_probe_success_timestamp_seconds{probe="store"}': "0+60x10 600x30",
             "earwitness_store_up": "0x40",
@@ -241,7 +241,9 @@ CASES = [
     Case(
         "EarwitnessMessagesQuarantined", {"earwitness_hub_messages_quarantined_total": "0x5 1x100"}, 8, ({},), (4, 70)
     ),
-    Case("EarwitnessAlertsNotTold", {"earwitness_store_alerts_unpublished": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)),
+    Case(
+        "EarwitnessAlertsUnpublished", {"earwitness_store_alerts_unpublished": "0x9 1 0x5 2x40"}, 45, ({},), (12, 20)
+    ),
     Case(
         "EarwitnessNotifierFailing",
         {
@@ -338,7 +340,13 @@ CASES = [
         {'earwitness_model_embedding_psi{space="vggish", reference="deployment"}': "0.1x10 0.4x500"},
         *(400, ({"space": "vggish", "reference": "deployment"},), (300,)),
     ),
-    Case("EarwitnessLikenessDrift", {"earwitness_model_match_probability_psi": "0.1x10 0.4x500"}, 400, ({},), (300,)),
+    Case(
+        "EarwitnessMatchProbabilityDrift",
+        {"earwitness_model_match_probability_psi": "0.1x10 0.4x500"},
+        400,
+        ({},),
+        (300,),
+    ),
     Case(
         "EarwitnessCalibrationOff",
         {

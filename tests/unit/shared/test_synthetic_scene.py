@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from shared.errors import InvalidError
-from shared.synthetic_scene import GENERATORS, Signal, SoundCast, make_scene, mix_scene, render_source
+from shared.synthetic_scene import SoundCast, make_scene, mix_scene, render_source
+from shared.synthetic_sounds import GENERATORS
+from shared.synthetic_waveforms import Signal
 from shared.taxonomy import CATEGORIES
 
 

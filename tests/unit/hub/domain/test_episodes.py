@@ -1,5 +1,4 @@
 import itertools
-import json
 
 import pytest
 from hypothesis import given
@@ -7,13 +6,10 @@ from hypothesis import strategies as st
 
 from hub.domain.episodes import (
     AMBIENT_CLIPS,
-    ActiveAlert,
     Episode,
     Observation,
     SensorState,
     overlapping_elsewhere,
-    recent_document,
-    recent_of,
 )
 from shared.taxonomy import CATEGORIES
 
@@ -104,10 +100,3 @@ def test_simultaneous_is_the_same_category_elsewhere_at_the_same_time() -> None:
     linked = [at("demo/b", "dog", 150, 160), at("demo/c", "dog", 250, 260)]
     others = [at("demo/a", "dog", 100, 200), at("demo/b", "music", 100, 200), at("demo/b", "dog", 261, 270)]
     assert overlapping_elsewhere(own, [*linked, *others], GAP) == linked
-
-
-def test_what_a_sensor_did_lately_survives_being_written() -> None:
-    recent = SensorState(calls={"dog": ActiveAlert("s.b.0", 0, 5)})
-    for seq in range(30):
-        recent.observe(clip(seq, 100 * seq, {"dog": 0.9, "music": 0.5}), 0.5, GAP)
-    assert recent_of(json.loads(json.dumps(recent_document(recent)))) == recent

@@ -14,11 +14,12 @@ def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() 
     faults: list[Exception] = [ValueError("an answer of another form"), UnavailableError("away"), TypeError("again")]
     told: list[int] = []
 
-    def sync() -> None:
-        if faults:
-            raise faults.pop(0)
+    class Disk:
+        def wait_for_disk(self) -> None:
+            if faults:
+                raise faults.pop(0)
 
-    durable = DurableAcknowledger(sync, lambda message: told.append(message.mid))
+    durable = DurableAcknowledger(Disk(), lambda message: told.append(message.mid))
     durable.start()
     for mid in range(5):
         durable.put(received(mid))
@@ -31,11 +32,12 @@ def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() 
 def test_messages_that_wait_for_the_disk_are_told_as_stalled_and_what_is_durable_at_the_end_is_acknowledged() -> None:
     away, told = [True], list[int]()
 
-    def sync() -> None:
-        if away:
-            raise UnavailableError("the disk is full")
+    class Disk:
+        def wait_for_disk(self) -> None:
+            if away:
+                raise UnavailableError("the disk is full")
 
-    durable = DurableAcknowledger(sync, lambda message: told.append(message.mid))
+    durable = DurableAcknowledger(Disk(), lambda message: told.append(message.mid))
     durable.put(received(1))
     durable.start()
     eventually(lambda: durable.worker.waits > 0, 10, "it is tried")

@@ -6,13 +6,11 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.feedback import FeedbackService
-from hub.app.factory import build_threshold_tuner
+from hub.app.factory import Stores, build_feedback, build_threshold_tuner
 from hub.domain.verdicts import VerdictKind
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.verdicts import VerdictProbe
 from hub.settings import AlertsSettings
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from tests.values import NOON, alert
 
@@ -23,10 +21,8 @@ def value(metrics: HubMetrics, name: str, **labels: str) -> float | None:
 
 def test_how_sure_alerts_were_is_told_beside_how_often_they_were_right(archive: EventStore) -> None:
     metrics = HubMetrics(CollectorRegistry())
-    episode_store = EpisodeStore(archive)
-    feedback = FeedbackService(
-        archive, episode_store, build_threshold_tuner(AlertsSettings(), archive, episode_store)
-    )
+    stores = Stores.of(archive)
+    feedback = build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))
     look = VerdictProbe(archive, feedback, metrics)
     look.run(NOON)
     assert math.isnan(value(metrics, "model_mean_predicted_probability") or 0.0)

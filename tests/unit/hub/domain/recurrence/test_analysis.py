@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.alerting.enrichment import recurrence_message
-from hub.domain.recurrence.analysis import NO_PATTERN, Interval, RecurrenceSummary, merged, summarise
+from hub.domain.recurrence.analysis import NO_PATTERN, RecurrenceSummary, summarise
 from hub.domain.recurrence.forecast import Ints
+from hub.domain.recurrence.history import Interval, merged
 from shared.errors import InvalidError
 
 VIENNA = ZoneInfo("Europe/Vienna")

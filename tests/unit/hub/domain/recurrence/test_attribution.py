@@ -3,8 +3,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hub.domain.recurrence.analysis import Interval
 from hub.domain.recurrence.attribution import attributable_fraction
+from hub.domain.recurrence.history import Interval
 
 ZONE = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2026, 9, 7, tzinfo=ZONE)

@@ -25,7 +25,8 @@ from hub.training.mixup import VERSION_ODDS, MixupBatchSource
 from hub.training.soft_labels import with_finer
 from shared.errors import InvalidError
 from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
-from shared.synthetic_scene import background, make_scene
+from shared.synthetic_scene import make_scene
+from shared.synthetic_sounds import background
 from shared.taxonomy import CATEGORIES
 
 BLOWS = [CATEGORIES.index("machinery-impact"), CATEGORIES.index("non-machinery-impact")]

@@ -1,0 +1,28 @@
+"""Complete an alert before it is dispatched, in two steps: recurrence and severity, then its source."""
+
+from dataclasses import dataclass
+
+from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.source_enrichment import SourceCompleter
+from shared.messages import AlertMessage
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCompletion:
+    """Completes alerts for the dispatcher.
+
+    Attributes:
+        enricher: adds recurrence, linked episodes and severity.
+        sources: adds the source of the episode.
+    """
+
+    enricher: AlertEnricher
+    sources: SourceCompleter
+
+    def complete(self, alert: AlertMessage) -> AlertMessage:
+        """Return the alert with all that the hub knows about it; the same for a repeated call.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        return self.sources.complete(self.enricher.enrich(alert))
