@@ -17,6 +17,7 @@ from edge.spool import Spool
 from shared.errors import InvalidError, OverloadedError, UnavailableError
 from shared.events import EventId
 from shared.extractor import FeatureExtractor
+from shared.levels.meter import LevelMeter
 from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
 
@@ -85,6 +86,7 @@ class Capture:
         self._due_s = time.monotonic()
         self._taken = 0
         self._full = False
+        self._meter: LevelMeter | None = None
         self.tally = CaptureStats()
 
     def run(self, stop: Flag) -> None:
@@ -157,7 +159,7 @@ class Capture:
                 captured_at=captured_at,
                 clock=clock_at(captured_at) if self._source.live else "unknown",
                 backfilled=self._backfilled,
-                full_scale_db_spl=self._settings.levels.full_scale_db_spl,
+                meter=self._meter_for(item),
                 extractor=self._extractor,
             )
             payload = encode_event(event)
@@ -177,6 +179,16 @@ class Capture:
             self.tally.highest_seq = event_id.seq
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
+
+    def _meter_for(self, item: AudioClip | EmbeddingClip) -> LevelMeter | None:
+        """Return the meter for a clip. It keeps its state only if the clip follows the one before."""
+        if isinstance(item, EmbeddingClip):
+            return None
+        if self._meter is None or self._meter.rate_hz != item.rate_hz:
+            self._meter = LevelMeter(item.rate_hz, self._settings.levels.full_scale_db_spl)
+        elif not item.continues:
+            self._meter.restart()
+        return self._meter
 
     def _stamp(self) -> datetime:
         """Return the capture time of the replay's current clip."""

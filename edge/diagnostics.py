@@ -22,7 +22,7 @@ from edge.sources import AudioClip, Source, open_source
 from edge.spool import Spool
 from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.events import CLIP_S
-from shared.levels import measure
+from shared.levels.meter import measure
 from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry, explain_connection_failure
 from shared.mqtt.session import (

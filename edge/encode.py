@@ -8,7 +8,7 @@ from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import FeatureExtractor
-from shared.levels import FLOOR_DBFS, measure
+from shared.levels.meter import FLOOR_DBFS, LevelMeter
 
 VGGISH_RATE_HZ: Final = 16_000
 """Sample rate of VGGish's input audio. Source: AudioSet release of VGGish."""
@@ -24,6 +24,7 @@ def encode(
     clock: ClockStatus = "unknown",
     backfilled: bool = False,
     full_scale_db_spl: float | None = None,
+    meter: LevelMeter | None = None,
     extractor: FeatureExtractor | None = None,
 ) -> Event:
     """Return the event of one clip. Audio becomes 16-bit FLAC or an embedding; an embedding is kept.
@@ -38,7 +39,8 @@ def encode(
             range of events is replaced by the nearest one inside.
         clock: whether the sensor's clock could be trusted.
         backfilled: whether the clip is a replay of an old recording.
-        full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
+        full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS. It applies to a new meter only.
+        meter: measures the levels and the clip before it if there is no gap; None measures with a new meter.
         extractor: computes the embedding to send; None sends audio.
 
     Raises:
@@ -61,7 +63,7 @@ def encode(
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
-        levels=measure(item.waveform, item.rate_hz, full_scale_db_spl),
+        levels=(meter or LevelMeter(item.rate_hz, full_scale_db_spl)).measure(item.waveform).levels,
         body=_body(resample(item.waveform, item.rate_hz, rate_hz), rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,

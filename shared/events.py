@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from shared.errors import InvalidError
 from shared.feature_space import Features, get_space
+from shared.levels.values import LevelDetails
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """Pattern of a site, sensor or boot id (architecture: wire contract)."""
@@ -85,6 +86,7 @@ class Levels:
         laeq: equivalent continuous A-weighted level, an energy mean.
         lafmax: highest A-weighted level with the Fast time weighting (125 ms).
         unit: `dBFS` until the sensor is calibrated, then `dB` (re 20 µPa).
+        details: further levels; None if the sensor did not measure them.
 
     Raises:
         Invalid: a level that is not finite or is outside [-200, 200].
@@ -95,6 +97,7 @@ class Levels:
     laeq: float
     lafmax: float
     unit: LevelUnit = "dBFS"
+    details: LevelDetails | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("laeq", self.laeq), ("lafmax", self.lafmax)):

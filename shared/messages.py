@@ -8,6 +8,7 @@ hub accepts messages of newer sensors and rows that a newer hub stored. A change
 increments `VERSION`. A program rejects messages with a version that it does not know.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from shared.errors import InvalidError, UnsupportedError
 from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
 from shared.feature_space import get_space
+from shared.levels.values import MOST_BANDS, LevelDetails
 from shared.mqtt.topics import SensorTopic
 from shared.taxonomy import CATEGORIES
 
@@ -67,6 +69,7 @@ EndTime = Annotated[AwareDatetime, AfterValidator(_end_in_utc)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """A number of items. Source: RFC 8259, 6 (integers that every program can read)."""
 Decibels = Annotated[float, Field(ge=-200.0, le=200.0)]
+DetailDecibels = Annotated[float, Field(ge=-250.0, le=250.0)]
 ItemId = Annotated[str, Field(max_length=256)]
 """Id of an event, an episode or an alert, or a sensor key (`site/sensor`)."""
 CategoryName = Annotated[str, Field(max_length=64)]
@@ -82,6 +85,37 @@ class Message(BaseModel):
     model_config = ConfigDict(
         extra="ignore", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
     )
+
+
+class LevelDetailsMessage(Message):
+    """Levels of one clip beyond LAeq and LAFmax, in the event's `level_unit`.
+
+    `lceq`, `lzeq`: equivalent continuous levels. `lafmin`: lowest Fast level. `lasmax`, `laimax`: highest Slow and
+    Impulse level. `laieq`: energy mean of the Impulse level. `lcpeak`: C-weighted peak. `lae`: sound exposure level.
+    `l1` to `l95`: Fast levels exceeded 1 to 95 percent of the time. `bands`: third-octave bands from 20 Hz upwards;
+    bands above the range of the sample rate are missing. `overload`: a sample reached full scale. `under_range`: the
+    Fast level fell below the linear range. `ambient`: running ambient level, the Fast level exceeded nine tenths of
+    the last minutes.
+    """
+
+    lceq: DetailDecibels
+    lzeq: DetailDecibels
+    lafmin: DetailDecibels
+    lasmax: DetailDecibels
+    laimax: DetailDecibels
+    laieq: DetailDecibels
+    lcpeak: DetailDecibels
+    lae: DetailDecibels
+    l1: DetailDecibels
+    l5: DetailDecibels
+    l10: DetailDecibels
+    l50: DetailDecibels
+    l90: DetailDecibels
+    l95: DetailDecibels
+    bands: tuple[DetailDecibels, ...] = Field(default=(), max_length=MOST_BANDS)
+    overload: bool = False
+    under_range: bool = False
+    ambient: DetailDecibels | None = None
 
 
 class EventMessage(Message):
@@ -103,6 +137,7 @@ class EventMessage(Message):
     laeq: Decibels
     lafmax: Decibels
     level_unit: LevelUnit
+    level_details: LevelDetailsMessage | None = None
     flac: bytes | None = Field(default=None, min_length=4, strict=True)
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
@@ -139,6 +174,7 @@ def encode_event(event: Event) -> bytes:
             "laeq": event.levels.laeq,
             "lafmax": event.levels.lafmax,
             "level_unit": event.levels.unit,
+            **({} if event.levels.details is None else {"level_details": asdict(event.levels.details)}),
             **body,
         }
     )
@@ -170,9 +206,15 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         backfilled=message.backfilled,
         duration_s=message.duration_s,
         rate_hz=message.rate_hz,
-        levels=Levels(laeq=message.laeq, lafmax=message.lafmax, unit=message.level_unit),
+        levels=_levels(message),
         body=_body(message),
     )
+
+
+def _levels(message: EventMessage) -> Levels:
+    details = message.level_details
+    known = None if details is None else LevelDetails(**details.model_dump())
+    return Levels(laeq=message.laeq, lafmax=message.lafmax, unit=message.level_unit, details=known)
 
 
 def _body(message: EventMessage) -> Flac | Embedding:

@@ -95,15 +95,17 @@ def items_of(path: Path) -> Iterator[SourceItem]:
     try:
         with opened(path) as recording:
             length = round(CLIP_S * recording.rate_hz)
-            number = -1
+            number, follows = -1, False
             for number, samples in enumerate(whole_clips(recording.blocks(length), recording.rate_hz)):
                 origin = f"{name} from {number * CLIP_S:.0f} s"
                 if not np.isfinite(samples).all():
                     yield UnreadableClip(origin, "it contains samples that are not finite numbers (NaN or infinity)")
+                    follows = False
                     continue
                 check_samples(samples)
                 yield from doubts([*recording.faults, *channel_faults(samples), *_rate_faults(recording.rate_hz)])
-                yield AudioClip(loudest(samples), recording.rate_hz, origin=origin)
+                yield AudioClip(loudest(samples), recording.rate_hz, origin=origin, continues=follows)
+                follows = samples.shape[1] == 1  # of several channels, another one may be the loudest next
             yield from doubts(recording.faults)
             if number < 0:
                 yield UnreadableClip(name, "it contains no samples")

@@ -101,7 +101,7 @@ class MicrophoneSource:
             if status.input_overflow:
                 lost.set()
 
-        clipper = ClipAssembler(round(CLIP_S * self._rate_hz))
+        clipper, continues = ClipAssembler(round(CLIP_S * self._rate_hz)), False
         try:
             with portaudio.InputStream(
                 device=self._device,
@@ -114,9 +114,11 @@ class MicrophoneSource:
                 while not stop.is_set():
                     for clip in clipper.add(_next_block(blocks)):
                         began = datetime.now(UTC) - timedelta(seconds=CLIP_S)
-                        yield AudioClip(clip, self._rate_hz, began)
+                        yield AudioClip(clip, self._rate_hz, began, continues=continues)
+                        continues = True
                     if lost.is_set():
                         lost.clear()
+                        continues = False
                         log.warning("microphone lost samples", extra={"device": self._device})
         except portaudio.PortAudioError as error:
             raise UnavailableError(f"the microphone failed: {error}") from error

@@ -19,12 +19,14 @@ class AudioClip:
         rate_hz: sample rate in Hz.
         captured_at: start of the clip (UTC) if the source is live; None if the agent stamps it.
         origin: recording of the clip and its position in it, for logs; None if it is not from a recording.
+        continues: whether the clip follows the one before it without a gap.
     """
 
     waveform: Waveform
     rate_hz: int
     captured_at: datetime | None = None
     origin: str | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

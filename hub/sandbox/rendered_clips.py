@@ -10,7 +10,7 @@ from shared.audio import encode_flac
 from shared.events import Flac, Levels
 from shared.extractor import FeatureExtractor
 from shared.feature_space import Features
-from shared.levels import measure
+from shared.levels.meter import measure
 from shared.synthetic_mixture import RATE_HZ, SourceInstance, render_clip
 
 BACKGROUNDS: Final = 6

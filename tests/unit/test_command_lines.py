@@ -15,6 +15,7 @@ from hub.cli import app as hub_app
 
 PROGRAMS = {"earwitness-edge": edge_app, "earwitness-hub": hub_app}
 WITHOUT_JSON = {
+    "earwitness-edge conformance": "prints a Markdown page",
     "earwitness-edge config show": "prints a settings file, which is for machines as it is",
     "earwitness-hub serve": "prints nothing; it logs, as JSON with log.format = json",
 }

@@ -131,15 +131,16 @@ def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, emb
     assert "hush" not in out
 
 
-def test_bench_tells_what_embeddings_would_cost_this_sensor(tmp_path: Path) -> None:
+def test_bench_tells_what_levels_clips_and_embeddings_cost_this_sensor(tmp_path: Path) -> None:
     code, out, _ = finished("bench", "--json", "--repeats", "2", cwd=tmp_path)
     cost = json.loads(out)
     assert (code, cost["space"]) == (0, "earwitness-small-u8/1")
-    assert 0 < cost["ms_per_clip"] <= cost["slowest_ms"]
-    assert cost["memory_mb"] <= 200
+    assert cost["levels_realtime_factor"] >= cost["clip_realtime_factor"] > 1
+    assert cost["embedding_realtime_factor"] > 1
+    assert 20 < cost["clip_peak_mb"] <= cost["embedding_peak_mb"] <= 400
     code, out, _ = finished("bench", "--repeats", "1", cwd=tmp_path)
     assert code == 0
-    assert "ms a clip" in out
+    assert "times real time" in out
     code, _, err = finished("bench", "--set", "features.space=logmel", cwd=tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert "logmel" in err

@@ -6,7 +6,7 @@ import pytest
 
 from shared.downmix import channel_faults, check_samples, loudest
 from shared.errors import InvalidError
-from shared.levels import measure
+from shared.levels.meter import measure
 
 RATE_HZ = 8_000
 SOUND = np.random.default_rng(1).normal(0, 0.1, RATE_HZ).astype(np.float32)
