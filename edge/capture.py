@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Final
 
+from edge.calibration.in_force import open_calibration
 from edge.clock import clock_at
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
@@ -62,6 +63,14 @@ class Capture:
         boot: id of this run.
         spooled: callback after every event that was put in the spool, on the worker's thread.
         extractor: computes the embeddings to send; None sends audio.
+
+    Attributes:
+        tally: counters of this run.
+        calibration: calibration and correction of this sensor.
+
+    Raises:
+        Invalid: the correction file is no correction.
+        Unavailable: the correction file or the history of calibrations cannot be read.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class Capture:
         self._taken = 0
         self._full = False
         self.tally = CaptureStats()
+        self.calibration: Final = open_calibration(settings)
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -124,6 +134,7 @@ class Capture:
             exc_info=None if known else error,
         )
         self.tally.failure = reason
+        self.calibration.reset()
         self._spooled()
 
     def _capture_clips(self, stop: Flag) -> None:
@@ -157,7 +168,7 @@ class Capture:
                 captured_at=captured_at,
                 clock=clock_at(captured_at) if self._source.live else "unknown",
                 backfilled=self._backfilled,
-                full_scale_db_spl=self._settings.levels.full_scale_db_spl,
+                calibration=self.calibration,
                 extractor=self._extractor,
             )
             payload = encode_event(event)
