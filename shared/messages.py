@@ -327,8 +327,9 @@ class AlertMessage(Message):
     `delay_s` is the time from the end of the clip to its receipt. `calibration` is the calibration of the sensor and
     `calibration_age_days` its age at `captured_at`; both are null if the sensor reported none. `episode` is the
     episode of the event; `linked` are simultaneous episodes of nearby sensors. `above_ambient_db` is LAeq above the
-    level that is exceeded nine tenths of the time. The hub adds `recurrence`, `source` (if the model identifies sources), `linked`, `severity` and
-    `shadow_probability` (the match probability of a candidate network) before it sends the alert.
+    level that is exceeded nine tenths of the time. The hub adds `recurrence`, `source` (if the model identifies
+    sources), `linked`, `severity` and `shadow_probability` (the match probability of a candidate network) before it
+    sends the alert.
 
     `name` is given if the event is a named sound, with its id `name_id`. `name_probability` is P(same source) of the
     event and the closest example. `watched` is true if the alert was raised because a watched sound returned: such an

@@ -39,6 +39,9 @@ class EventView(BaseModel):
                 "laeq": 71.3,
                 "lafmax": 84.0,
                 "level_unit": "dB",
+                "calibration": "2026-05-20-1f3c5a",
+                "calibrated_at": "2026-05-20T09:14:50Z",
+                "calibration_age_days": 12.5,
                 "rate_hz": 48000,
                 "clock": "synchronised",
                 "claimed_at": None,
@@ -60,6 +63,13 @@ class EventView(BaseModel):
     laeq: float
     lafmax: float
     level_unit: LevelUnit
+    calibration: str | None = Field(
+        description="id of the sensor's calibration; null if it was never calibrated, or calibrated by hand"
+    )
+    calibrated_at: datetime | None = Field(description="time of that calibration, by the sensor's clock")
+    calibration_age_days: float | None = Field(
+        description="age of that calibration at the capture, in days; null if it is not known"
+    )
     rate_hz: int | None = Field(description="sample rate of the capture, Hz; null for events of earlier hubs")
     clock: ClockStatus = Field(description="status of the sensor's clock, as the sensor reported it")
     claimed_at: datetime | None = Field(
@@ -209,6 +219,11 @@ class SensorView(BaseModel):
     clock_skew_s: float | None = Field(
         description="how far its clock is ahead of the hub's, in seconds; below 0 if it is behind; null if not known"
     )
+    level_unit: LevelUnit | None = Field(
+        description="unit of the levels of its last event: dBFS if it was never calibrated; null without an event"
+    )
+    calibration: str | None = Field(description="id of the calibration of its last event; null if it has none")
+    calibrated_at: datetime | None = Field(description="time of that calibration, by the sensor's clock")
     report: ReportView | None
 
 
@@ -230,6 +245,9 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
+        calibration=event.calibration and event.calibration.id,
+        calibrated_at=event.calibration and event.calibration.at,
+        calibration_age_days=event.calibration_age_days,
         rate_hz=event.rate_hz or None,
         clock=event.clock,
         claimed_at=event.claimed_at,
@@ -301,8 +319,9 @@ def threshold_view(category: str, tuned: Threshold | None, default: float) -> Th
     )
 
 
-def sensor_view(sensor: Sensor) -> SensorView:
-    """Return the API representation of a sensor."""
+def sensor_view(sensor: Sensor, last: StoredEvent | None) -> SensorView:
+    """Return the API representation of a sensor, with the unit and calibration of its last event."""
+    calibration = None if last is None else last.calibration
     site, _, name = sensor.place.partition("/")
     return SensorView(
         site=site,
@@ -313,6 +332,9 @@ def sensor_view(sensor: Sensor) -> SensorView:
         last_captured_at=sensor.last_captured_at,
         last_received_at=sensor.last_received_at,
         clock_skew_s=sensor.clock_skew_s,
+        level_unit=None if last is None else last.levels.unit,
+        calibration=None if calibration is None else calibration.id,
+        calibrated_at=None if calibration is None else calibration.at,
         report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )
 
