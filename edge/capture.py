@@ -93,6 +93,7 @@ class Capture:
         self._backfilled = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
+        self._delivered_s = self._due_s
         self._full = False
         self.tally = CaptureStats()
         self.calibration: Final = open_calibration(settings)
@@ -137,6 +138,14 @@ class Capture:
         self.calibration.reset()
         self._spooled()
 
+    def _delivers(self) -> None:
+        """Log the end of a gap of a live source: how long it delivered nothing."""
+        if self.tally.failure:
+            gap_s = round(time.monotonic() - self._delivered_s, 1)
+            log.warning("the source delivers again", extra={"without_a_clip_s": gap_s})
+        self.tally.failure = ""
+        self._delivered_s = time.monotonic()
+
     def _capture_clips(self, stop: Flag) -> None:
         for item in self._source.clips(stop):
             if isinstance(item, UnreadableClip):
@@ -149,7 +158,7 @@ class Capture:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
-            self.tally.failure = ""
+            self._delivers()
             self._process_clip(item, stop)
             self._taken += 1
             if stop.is_set() or self._taken == self._settings.source.max_clips:
