@@ -138,6 +138,7 @@ class Agent:
                 "place": f"{self._settings.sensor.site}/{self._settings.sensor.name}",
                 "boot": self._boot,
                 "source": self._source.description,
+                "levels": self._capture.calibration.description,
                 "backlog": self._spool.pending(),
             },
         )

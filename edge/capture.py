@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Final
 
+from edge.calibration.in_force import open_calibration
 from edge.clock import clock_at
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
@@ -63,6 +64,14 @@ class Capture:
         boot: id of this run.
         spooled: callback after every event that was put in the spool, on the worker's thread.
         extractor: computes the embeddings to send; None sends audio.
+
+    Attributes:
+        tally: counters of this run.
+        calibration: calibration and correction of this sensor.
+
+    Raises:
+        Invalid: the correction file is no correction.
+        Unavailable: the correction file or the history of calibrations cannot be read.
     """
 
     def __init__(
@@ -85,9 +94,11 @@ class Capture:
         self._backfilled = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
+        self._delivered_s = self._due_s
         self._full = False
         self._meter: LevelMeter | None = None
         self.tally = CaptureStats()
+        self.calibration: Final = open_calibration(settings)
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -126,7 +137,16 @@ class Capture:
             exc_info=None if known else error,
         )
         self.tally.failure = reason
+        self.calibration.reset()
         self._spooled()
+
+    def _delivers(self) -> None:
+        """Log the end of a gap of a live source: how long it delivered nothing."""
+        if self.tally.failure:
+            gap_s = round(time.monotonic() - self._delivered_s, 1)
+            log.warning("the source delivers again", extra={"without_a_clip_s": gap_s})
+        self.tally.failure = ""
+        self._delivered_s = time.monotonic()
 
     def _capture_clips(self, stop: Flag) -> None:
         for item in self._source.clips(stop):
@@ -140,7 +160,7 @@ class Capture:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
-            self.tally.failure = ""
+            self._delivers()
             self._process_clip(item, stop)
             self._taken += 1
             if stop.is_set() or self._taken == self._settings.source.max_clips:
@@ -160,6 +180,7 @@ class Capture:
                 clock=clock_at(captured_at) if self._source.live else "unknown",
                 backfilled=self._backfilled,
                 meter=self._meter_for(item),
+                calibration=self.calibration,
                 extractor=self._extractor,
             )
             payload = encode_event(event)
@@ -185,9 +206,10 @@ class Capture:
         if isinstance(item, EmbeddingClip):
             return None
         if self._meter is None or self._meter.rate_hz != item.rate_hz:
-            self._meter = LevelMeter(item.rate_hz, self._settings.levels.full_scale_db_spl)
+            self._meter = LevelMeter(item.rate_hz, self.calibration.full_scale_db_spl)
         elif not item.continues:
             self._meter.restart()
+            self.calibration.reset()
         return self._meter
 
     def _stamp(self) -> datetime:

@@ -4,8 +4,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 from pydantic import BaseModel
@@ -13,6 +12,8 @@ from rich.console import Console
 
 from edge.agent import Agent
 from edge.bench import measure_cost
+from edge.calibrate_command import calibrate
+from edge.command_options import AsJson, Config, Overrides, fail, read_settings
 from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from shared.backbones import resolve_manifest
@@ -20,7 +21,7 @@ from shared.command_line import prepare, to_json
 from shared.errors import EarwitnessError, InvalidError
 from shared.feature_space import EARWITNESS_SMALL
 from shared.logging import configure_logging
-from shared.settings import load_settings, unknown_env_vars
+from shared.settings import unknown_env_vars
 from shared.settings_file import render_settings_file
 
 app = typer.Typer(
@@ -33,27 +34,17 @@ app = typer.Typer(
 configuration = typer.Typer(no_args_is_help=True, help="Settings files.", rich_markup_mode="rich")
 app.add_typer(configuration, name="config")
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with one table per group.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="GROUP.FIELD=VALUE",
-        help="Override one setting; may be repeated.",
-    ),
-]
 IMPORTANT: Final = {
     "sensor": ("site", "name"),
     "mqtt": ("host", "port"),
     "source": ("kind", "device", "rate_hz"),
     "features": ("space",),
     "levels": ("full_scale_db_spl",),
+    "calibration": ("correction",),
     "spool": ("path", "max_bytes"),
     "log": ("level", "format"),
 }
 """Settings that `config show` prints as comments when they are not set."""
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 @app.command()
@@ -83,7 +74,7 @@ def run(
         EARWITNESS_EDGE_MQTT__HOST=hub.local earwitness-edge run --config edge.toml
         --set source.kind=microphone --set levels.full_scale_db_spl=114
     """
-    settings = _settings(config, overrides)
+    settings = read_settings(config, overrides)
     configure_logging(settings.log)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -91,7 +82,7 @@ def run(
     try:
         summary = Agent(settings).run(stop, drain_s)
     except EarwitnessError as error:
-        _fail(str(error), 2 if isinstance(error, InvalidError) else 1)
+        fail(str(error), 2 if isinstance(error, InvalidError) else 1)
     if as_json:
         typer.echo(to_json(asdict(summary)))
 
@@ -104,14 +95,14 @@ def config_(config: Config = None, overrides: Overrides = None) -> None:
 
         earwitness-edge config show --set sensor.name=corner --set mqtt.host=broker.example > edge.toml
     """
-    settings = _settings(config, overrides)
+    settings = read_settings(config, overrides)
     values = {name: _set_in(getattr(settings, name)) for name in type(settings).model_fields}
     typer.echo(render_settings_file(EdgeSettings, values, IMPORTANT), nl=False)
 
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and test the source, the features, the spool and the broker.
+    """Print the effective settings, and test source, calibration, features, spool and broker.
 
     Exits with 0 if a run would work, 1 if a test failed (the output explains the fix), 2 if the settings are
     invalid.
@@ -120,7 +111,7 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
 
         earwitness-edge check --config edge.toml --set source.kind=microphone
     """
-    settings = _settings(config, overrides)
+    settings = read_settings(config, overrides)
     configure_logging(settings.log.model_copy(update={"level": "error"}))
     unknown = unknown_env_vars(EdgeSettings)
     findings = run_checks(settings)
@@ -163,13 +154,13 @@ def bench(
 
         earwitness-edge bench --json
     """
-    settings = _settings(config, overrides)
+    settings = read_settings(config, overrides)
     space = settings.features.space or EARWITNESS_SMALL.id
     try:
         resolve_manifest(space)
         cost = measure_cost(space, repeats)
     except EarwitnessError as error:
-        _fail(str(error), 2 if isinstance(error, InvalidError) else 1)
+        fail(str(error), 2 if isinstance(error, InvalidError) else 1)
     if as_json:
         typer.echo(to_json(asdict(cost)))
         return
@@ -196,6 +187,9 @@ def conformance() -> None:
     typer.echo(page(), nl=False)
 
 
+app.command()(calibrate)
+
+
 def main() -> None:
     """Run `earwitness-edge`, also as `python -m edge`."""
     app(prepare(sys.argv[1:]), prog_name="earwitness-edge")
@@ -203,15 +197,3 @@ def main() -> None:
 
 def _set_in(group: BaseModel) -> dict[str, object]:
     return {name: getattr(group, name) for name in group.model_fields_set}
-
-
-def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:
-    try:
-        return load_settings(EdgeSettings, config, overrides or [])
-    except InvalidError as error:
-        _fail(str(error), 2)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"earwitness-edge: {message}", err=True)
-    sys.exit(code)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from edge.calibration.in_force import open_calibration
 from edge.clock import clock_status
 from edge.extractor import open_extractor
 from edge.publisher import TAKEN_OVER
@@ -53,7 +54,7 @@ class CheckResult:
     """The result of one test.
 
     Attributes:
-        what: `source`, `features`, `spool` or `broker`.
+        what: `source`, `calibration`, `features`, `spool` or `broker`.
         ok: whether it works.
         words: the result, or what is wrong and how to fix it.
     """
@@ -64,9 +65,10 @@ class CheckResult:
 
 
 def run_checks(settings: EdgeSettings) -> list[CheckResult]:
-    """Test the source, the features, the spool and the broker; return one result each."""
+    """Test the source, the calibration, the features, the spool and the broker; return one result each."""
     tries: list[tuple[str, Callable[[EdgeSettings], str]]] = [
         ("source", _try_source),
+        ("calibration", _try_calibration),
         ("features", _try_features),
         ("spool", _try_spool),
         ("broker", _try_broker),
@@ -100,6 +102,10 @@ def _measure_microphone(source: Source) -> str:
                 return f"it delivers silence (LAeq {level:.0f} dBFS): check the cable and `alsamixer` (F4, capture)"
             return f"LAeq of 10 s is {level:.0f} dBFS"
     raise UnavailableError(f"{source.description} delivers nothing")
+
+
+def _try_calibration(settings: EdgeSettings) -> str:
+    return open_calibration(settings).description
 
 
 def _try_features(settings: EdgeSettings) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from edge.calibration.in_force import LevelCalibration
 from edge.clock import within_wire
 from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
@@ -23,8 +24,8 @@ def encode(
     captured_at: datetime,
     clock: ClockStatus = "unknown",
     backfilled: bool = False,
-    full_scale_db_spl: float | None = None,
     meter: LevelMeter | None = None,
+    calibration: LevelCalibration | None = None,
     extractor: FeatureExtractor | None = None,
 ) -> Event:
     """Return the event of one clip. Audio becomes 16-bit FLAC or an embedding; an embedding is kept.
@@ -39,8 +40,9 @@ def encode(
             range of events is replaced by the nearest one inside.
         clock: whether the sensor's clock could be trusted.
         backfilled: whether the clip is a replay of an old recording.
-        full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS. It applies to a new meter only.
         meter: measures the levels and the clip before it if there is no gap; None measures with a new meter.
+        calibration: makes sound pressure levels of samples; None reports dBFS. Its full scale applies to a new meter
+            only.
         extractor: computes the embedding to send; None sends audio.
 
     Raises:
@@ -58,15 +60,18 @@ def encode(
             backfilled=backfilled,
         )
     rate_hz = flac_rate(item.rate_hz)
+    calibration = calibration or LevelCalibration()
+    measured = calibration.corrected(item.waveform, item.rate_hz)
     return Event(
         id=event_id,
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
-        levels=(meter or LevelMeter(item.rate_hz, full_scale_db_spl)).measure(item.waveform).levels,
+        levels=(meter or LevelMeter(item.rate_hz, calibration.full_scale_db_spl)).measure(measured).levels,
         body=_body(resample(item.waveform, item.rate_hz, rate_hz), rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,
+        calibration=calibration.record,
     )
 
 

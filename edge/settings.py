@@ -104,7 +104,23 @@ class LevelSettings(SettingsGroup):
         None,
         ge=0,
         le=190,
-        description="dB SPL (re 20 µPa) of a 0 dBFS sine at this microphone; levels are in dBFS if not given",
+        description="dB SPL (re 20 µPa) of a 0 dBFS sine at this microphone. It wins over the history of"
+        " calibrations; if neither is given, levels are in dBFS",
+    )
+
+
+class CalibrationSettings(SettingsGroup):
+    """The history of calibrations, and the correction of the microphone's frequency response."""
+
+    history: Path | None = Field(
+        None,
+        description="JSON lines that `calibrate` writes; the sensor uses the last one. If not given: next to the"
+        " spool, its name with .calibrations.jsonl instead of .db",
+    )
+    correction: Path | None = Field(
+        None,
+        description="CSV of the microphone or its housing: frequency_hz, and correction_db (added to levels) or"
+        " response_db (subtracted), relative to 1 kHz",
     )
 
 
@@ -162,6 +178,7 @@ class EdgeSettings(BaseSettings):
     source: SourceSettings = SourceSettings()
     features: FeatureSettings = FeatureSettings()
     levels: LevelSettings = LevelSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
     spool: SpoolSettings = SpoolSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
@@ -169,6 +186,10 @@ class EdgeSettings(BaseSettings):
     def spool_path(self) -> Path:
         """Return the path of the spool's file: `spool.path`, or one per sensor under the current folder."""
         return self.spool.path or Path("earwitness-spool") / f"{self.sensor.site}-{self.sensor.name}.db"
+
+    def calibration_path(self) -> Path:
+        """Return the path of the history of calibrations: `calibration.history`, or a file next to the spool."""
+        return self.calibration.history or self.spool_path().with_suffix(".calibrations.jsonl")
 
     def client_id(self) -> str:
         """Return the MQTT client id. It is stable because the broker keeps a session under it."""

@@ -106,6 +106,32 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibration by which a sensor's levels are sound pressure levels.
+
+    Attributes:
+        id: its id in the sensor's history.
+        at: when it was made, by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST).
+
+    Raises:
+        Invalid: a value outside its range.
+    """
+
+    id: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        check_name(self.id, "calibration id")
+        if self.at.tzinfo is None or not EARLIEST <= self.at < LATEST:
+            raise InvalidError(f"calibration time {self.at.isoformat()} needs a time zone and a year in 1970 to 2199")
+
+    def age_days(self, at: datetime) -> float | None:
+        """Return its age at a time, in days; None if the time is before it (one of the two clocks was wrong)."""
+        days = (at - self.at).total_seconds() / 86_400.0
+        return round(days, 3) if days >= 0.0 else None
+
+
+@dataclass(frozen=True, slots=True)
 class Flac:
     """The audio of a clip, as the bytes of a mono FLAC file.
 
@@ -163,6 +189,8 @@ class Event:
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
         levels: sound levels, measured at the full rate.
         body: audio of the clip, or its embedding.
+        calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
+            calibrated by hand, or has an earlier version.
 
     Raises:
         Invalid: a value outside its range.
@@ -176,6 +204,7 @@ class Event:
     body: Flac | Embedding
     clock: ClockStatus = "unknown"
     backfilled: bool = False
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:

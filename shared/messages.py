@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import InvalidError, UnsupportedError
-from shared.events import ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
+from shared.events import Calibration, ClockStatus, Embedding, Event, EventId, Flac, Levels, LevelUnit
 from shared.feature_space import get_space
 from shared.levels.values import MOST_BANDS, LevelDetails
 from shared.mqtt.topics import SensorTopic
@@ -121,7 +121,8 @@ class LevelDetailsMessage(Message):
 class EventMessage(Message):
     """One event as sent. It is self-contained, so that it can be spooled, replayed, dead-lettered and archived.
 
-    Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space.
+    Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `calibration`
+    is the id of the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
     """
 
     version: Literal[1] = VERSION
@@ -138,6 +139,8 @@ class EventMessage(Message):
     lafmax: Decibels
     level_unit: LevelUnit
     level_details: LevelDetailsMessage | None = None
+    calibration: NamePattern | None = None
+    calibrated_at: Instant | None = None
     flac: bytes | None = Field(default=None, min_length=4, strict=True)
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
@@ -150,6 +153,12 @@ class EventMessage(Message):
             raise ValueError("an embedding needs its feature space, and audio must not name one")
         return self
 
+    @model_validator(mode="after")
+    def _dated_calibration(self) -> "EventMessage":
+        if (self.calibration is None) != (self.calibrated_at is None):
+            raise ValueError("calibration and calibrated_at must be given together")
+        return self
+
 
 def encode_event(event: Event) -> bytes:
     """Encode an event as a CBOR message (RFC 8949)."""
@@ -159,6 +168,9 @@ def encode_event(event: Event) -> bytes:
             body = {"flac": data}
         case Embedding(space, features):
             body = {"space": space, "embedding": features.tobytes()}
+    if event.calibration is not None:
+        at = event.calibration.at.astimezone(UTC).isoformat()
+        body |= {"calibration": event.calibration.id, "calibrated_at": at}
     return cbor2.dumps(
         {
             "version": VERSION,
@@ -208,6 +220,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         rate_hz=message.rate_hz,
         levels=_levels(message),
         body=_body(message),
+        calibration=_calibration(message),
     )
 
 
@@ -215,6 +228,12 @@ def _levels(message: EventMessage) -> Levels:
     details = message.level_details
     known = None if details is None else LevelDetails(**details.model_dump())
     return Levels(laeq=message.laeq, lafmax=message.lafmax, unit=message.level_unit, details=known)
+
+
+def _calibration(message: EventMessage) -> Calibration | None:
+    if message.calibration is None or message.calibrated_at is None:
+        return None
+    return Calibration(message.calibration, message.calibrated_at)
 
 
 def _body(message: EventMessage) -> Flac | Embedding:
@@ -347,10 +366,12 @@ class AlertMessage(Message):
 
     `categories` are the categories of the alert, the most probable first. `match_probability` is the probability of
     the first one, `threshold` the minimum at this site. `backfilled` is true for a replay of old recordings.
-    `delay_s` is the time from the end of the clip to its receipt. `episode` is the episode of the event; `linked` are
-    simultaneous episodes of nearby sensors. `above_ambient_db` is LAeq above the level that is exceeded nine tenths
-    of the time. The hub adds `recurrence`, `source` (if the model identifies sources), `linked`, `severity` and
-    `shadow_probability` (the match probability of a candidate network) before it sends the alert.
+    `delay_s` is the time from the end of the clip to its receipt. `calibration` is the calibration of the sensor and
+    `calibration_age_days` its age at `captured_at`; both are null if the sensor reported none. `episode` is the
+    episode of the event; `linked` are simultaneous episodes of nearby sensors. `above_ambient_db` is LAeq above the
+    level that is exceeded nine tenths of the time. The hub adds `recurrence`, `source` (if the model identifies
+    sources), `linked`, `severity` and `shadow_probability` (the match probability of a candidate network) before it
+    sends the alert.
 
     `name` is given if the event is a named sound, with its id `name_id`. `name_probability` is P(same source) of the
     event and the closest example. `watched` is true if the alert was raised because a watched sound returned: such an
@@ -367,6 +388,8 @@ class AlertMessage(Message):
     laeq: Decibels
     lafmax: Decibels
     level_unit: LevelUnit
+    calibration: NamePattern | None = None
+    calibration_age_days: float | None = Field(default=None, ge=0.0, le=100_000.0)
     presence: dict[CategoryName, Probability] = Field(max_length=len(CATEGORIES))
     matches: list[MatchMessage] = Field(min_length=1, max_length=100)
     categories: list[CategoryName] = Field(default_factory=list, max_length=len(CATEGORIES))

@@ -42,7 +42,8 @@ class Needed:
         """Return the path of the program or the file name of the library, or None where it is missing."""
         if self.kind == "program":
             return shutil.which(self.name) or shutil.which(self.name, path=os.pathsep.join(SYSTEM_FOLDERS))
-        found = ctypes.util.find_library(self.name)
+        plugins = Path("/usr/lib").glob(f"*/alsa-lib/lib{self.name}.so")
+        found = ctypes.util.find_library(self.name) or next(map(str, plugins), None)
         try:
             return found if found and ctypes.CDLL(found) else None
         except OSError:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hub.domain.records import StoredEmbeddings, StoredEvent
-from shared.events import Embedding, Event, EventId, Flac, Levels
+from shared.events import Calibration, Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import VGGISH
 from shared.messages import AlertMessage, MatchMessage
 
@@ -32,6 +32,7 @@ events = st.builds(
     body=st.one_of(embeddings, flacs),
     clock=st.sampled_from(["synchronised", "unsynchronised", "unknown"]),
     backfilled=st.booleans(),
+    calibration=st.none() | st.builds(Calibration, id=names, at=st.just(NOON)),
 )
 
 

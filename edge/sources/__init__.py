@@ -7,7 +7,7 @@ stamps its own clips and cannot wait.
 from edge.settings import EdgeSettings
 from edge.sources.embeddings import EmbeddingSource
 from edge.sources.files import RecordingSource
-from edge.sources.microphone import MicrophoneSource
+from edge.sources.microphone import DEFAULT_RATE_HZ, MicrophoneSource
 from edge.sources.protocol import AudioClip, Doubtful, EmbeddingClip, Source, SourceItem, UnreadableClip
 from edge.sources.synthetic import SyntheticSource
 from shared.errors import InvalidError
@@ -40,7 +40,7 @@ def open_source(settings: EdgeSettings) -> Source:
             rate_hz=source.rate_hz or 22_050,
         )
     if source.kind == "microphone":
-        return MicrophoneSource(device=source.device, rate_hz=source.rate_hz or 48_000)
+        return MicrophoneSource(device=source.device, rate_hz=source.rate_hz or DEFAULT_RATE_HZ)
     if source.path is None:
         raise InvalidError(f"source.kind = {source.kind} needs source.path")
     if source.kind == "files":

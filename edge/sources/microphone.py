@@ -1,15 +1,18 @@
 """A microphone as a source: PortAudio through sounddevice, which is imported only when it is used.
 
 1. `clips` opens the device, so a sensor whose microphone is missing runs and tries again.
-2. PortAudio's callback copies blocks into a queue and does nothing else.
+2. PortAudio's callback copies blocks into a queue with the time of their arrival, and does nothing else.
 3. `ClipAssembler` joins blocks into clips of 10 s without gaps.
-4. A device that fails or delivers nothing for `SILENT_S` is `Unavailable`; the agent opens it again.
+4. A device that ends, fails or delivers nothing for `SILENT_S` is `Unavailable`, once the sound before is taken; the
+   agent opens it again. The list of devices is then read again, so a device may come back under another name.
 """
 
+import contextlib
 import importlib
 import logging
 import queue
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event as Flag
 from typing import Any, Final
@@ -23,11 +26,68 @@ from shared.events import CLIP_S
 
 log = logging.getLogger(__name__)
 
+DEFAULT_RATE_HZ: Final = 48_000
 BLOCK_S: Final = 0.1
 SILENT_S: Final = 5.0
 """A device that delivers no block for this many seconds has failed."""
 QUEUE_S: Final = 60.0
 """Seconds of audio that may wait for a slow disk before blocks are dropped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Samples (float32 [any]), the time at which the last of them arrived, UTC, and whether none was lost before."""
+
+    samples: Waveform
+    arrived_at: datetime
+    continues: bool = True
+
+
+class _Recorder:
+    """The queue between PortAudio's thread and the capture thread.
+
+    Args:
+        device: name of the device, for logs.
+    """
+
+    def __init__(self, device: str | int | None) -> None:
+        self._device = device
+        self._blocks: queue.Queue[_Block | None] = queue.Queue(maxsize=int(QUEUE_S / BLOCK_S) + 1)
+        self._lost = Flag()
+        self._finished = Flag()
+
+    def keep(self, samples: Any, _frames: int, _time: Any, status: Any) -> None:  # noqa: ANN401 - untyped library
+        """Take a block from PortAudio."""
+        try:
+            self._blocks.put_nowait(_Block(np.array(samples[:, 0], dtype=np.float32), datetime.now(UTC)))
+        except queue.Full:
+            self._lost.set()
+        if status.input_overflow:
+            self._lost.set()
+
+    def finish(self) -> None:
+        """Take PortAudio's notice that the stream has ended."""
+        self._finished.set()
+        with contextlib.suppress(queue.Full):  # the reader then finds the flag when the queue is empty
+            self._blocks.put_nowait(None)
+
+    def next_block(self) -> _Block:
+        """Return the next block.
+
+        Raises:
+            Unavailable: the stream has ended, or the device delivers nothing.
+        """
+        continues = not self._lost.is_set()
+        if not continues:
+            self._lost.clear()
+            log.warning("microphone lost samples", extra={"device": self._device})
+        try:
+            block = None if self._finished.is_set() and self._blocks.empty() else self._blocks.get(timeout=SILENT_S)
+        except queue.Empty:
+            raise UnavailableError(f"the microphone delivered nothing for {SILENT_S:.0f} s") from None
+        if block is None:
+            raise UnavailableError("the microphone was removed, or its sound server has stopped")
+        return replace(block, continues=continues)
 
 
 class ClipAssembler:
@@ -37,6 +97,11 @@ class ClipAssembler:
         self._samples = samples
         self._held: list[Waveform] = []
         self._size = 0
+
+    @property
+    def held(self) -> int:
+        """Return the number of samples that wait for the rest of their clip."""
+        return self._size
 
     def add(self, block: Waveform) -> list[Waveform]:
         """Add a block (float32 [any]); return the clips that it completes, each float32 [samples]."""
@@ -59,8 +124,8 @@ class MicrophoneSource:
 
     def __init__(self, *, device: str | None, rate_hz: int) -> None:
         self._device = int(device) if device is not None and device.isdecimal() else device
-        self._rate_hz = rate_hz
         self._opened = False
+        self.rate_hz: Final = rate_hz
         self.description = f"microphone {device or '(default)'} at {rate_hz} Hz"
 
     def _open(self) -> Any:  # noqa: ANN401 - sounddevice ships no types
@@ -71,10 +136,10 @@ class MicrophoneSource:
                 portaudio._terminate()  # noqa: SLF001 - sounddevice has no public way to list devices again
                 portaudio._initialize()  # noqa: SLF001
             self._opened = True
-            portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=self._rate_hz)
+            portaudio.check_input_settings(device=self._device, channels=1, dtype="float32", samplerate=self.rate_hz)
         except (portaudio.PortAudioError, ValueError) as error:
             raise UnavailableError(
-                f"no input device {'(default)' if self._device is None else self._device} at {self._rate_hz} Hz:"
+                f"no input device {'(default)' if self._device is None else self._device} at {self.rate_hz} Hz:"
                 f" {error}; `python -m sounddevice` lists the devices, set source.device and source.rate_hz"
             ) from error
         return portaudio
@@ -82,53 +147,52 @@ class MicrophoneSource:
     def clips(self, stop: Flag) -> Iterator[SourceItem]:
         """Yield clips of 10 s as they are recorded, stamped with the time of their first sample.
 
-        The stamp is the arrival time of the last block minus 10 s. It follows the system's clock and not the drift of
-        the sound card. It is late by the device's latency, about 0.1 s.
+        The stamp is the arrival time of the clip's last block minus the duration of the sound since the clip began.
+        It follows the system's clock and not the drift of the sound card, and does not depend on when the clip is
+        processed. It is late by the device's latency, about 0.1 s.
 
         Raises:
-            Unavailable: PortAudio is not installed, or the device is missing, refuses the rate, failed, or delivers
-                nothing.
+            Unavailable: PortAudio is not installed, or the device is missing, refuses the rate, ended, failed, or
+                delivers nothing.
         """
+        clipper, continues = ClipAssembler(round(CLIP_S * self.rate_hz)), False
+        for block in self._record(stop):
+            continues = continues and block.continues
+            clips = clipper.add(block.samples)
+            held_s = clipper.held / self.rate_hz
+            for number, clip in enumerate(clips):
+                began = block.arrived_at - timedelta(seconds=held_s + CLIP_S * (len(clips) - number))
+                yield AudioClip(
+                    clip, self.rate_hz, block.arrived_at - timedelta(seconds=since_s), continues=continues
+                )
+                continues = True
+
+    def blocks(self, stop: Flag) -> Iterator[Waveform]:
+        """Yield blocks of about `BLOCK_S` (float32 [samples]) as they are recorded.
+
+        Raises:
+            Unavailable: see `clips`.
+        """
+        for block in self._record(stop):
+            yield block.samples
+
+    def _record(self, stop: Flag) -> Iterator[_Block]:
         portaudio = self._open()
-        blocks: queue.Queue[Waveform] = queue.Queue(maxsize=int(QUEUE_S / BLOCK_S))
-        lost = Flag()
-
-        def keep(samples: Any, _frames: int, _time: Any, status: Any) -> None:  # noqa: ANN401 - untyped library
-            try:
-                blocks.put_nowait(np.array(samples[:, 0], dtype=np.float32))
-            except queue.Full:
-                lost.set()
-            if status.input_overflow:
-                lost.set()
-
-        clipper, continues = ClipAssembler(round(CLIP_S * self._rate_hz)), False
+        recorder = _Recorder(self._device)
         try:
             with portaudio.InputStream(
                 device=self._device,
                 channels=1,
                 dtype="float32",
-                samplerate=self._rate_hz,
-                blocksize=round(BLOCK_S * self._rate_hz),
-                callback=keep,
+                samplerate=self.rate_hz,
+                blocksize=round(BLOCK_S * self.rate_hz),
+                callback=recorder.keep,
+                finished_callback=recorder.finish,
             ):
                 while not stop.is_set():
-                    for clip in clipper.add(_next_block(blocks)):
-                        began = datetime.now(UTC) - timedelta(seconds=CLIP_S)
-                        yield AudioClip(clip, self._rate_hz, began, continues=continues)
-                        continues = True
-                    if lost.is_set():
-                        lost.clear()
-                        continues = False
-                        log.warning("microphone lost samples", extra={"device": self._device})
+                    yield recorder.next_block()
         except portaudio.PortAudioError as error:
             raise UnavailableError(f"the microphone failed: {error}") from error
-
-
-def _next_block(blocks: "queue.Queue[Waveform]") -> Waveform:
-    try:
-        return blocks.get(timeout=SILENT_S)
-    except queue.Empty:
-        raise UnavailableError(f"the microphone delivered nothing for {SILENT_S:.0f} s") from None
 
 
 def _portaudio() -> Any:  # noqa: ANN401 - sounddevice ships no types

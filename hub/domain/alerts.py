@@ -37,6 +37,8 @@ def build_alert(
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
+        calibration=event.calibration.id if event.calibration is not None else None,
+        calibration_age_days=event.calibration_age_days,
         presence=dict(zip(CATEGORIES, event.presence, strict=True)),
         matches=[
             build_match(match, rule.min_shared, match_probability, same_source.get(match.event))

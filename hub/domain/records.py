@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.events import ClockStatus, EventId, Levels
+from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import Features
 from shared.messages import LATEST
 
@@ -52,6 +52,7 @@ class StoredEvent:
         clock: the state of its clock as the sensor reported it.
         backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
+        calibration: of the sensor, as it reported it; None without one, and of events that earlier hubs archived.
     """
 
     id: EventId
@@ -68,6 +69,7 @@ class StoredEvent:
     clock: ClockStatus = "unknown"
     backfilled: bool = False
     rate_hz: int = 0
+    calibration: Calibration | None = None
 
     @property
     def site(self) -> str:
@@ -83,6 +85,11 @@ class StoredEvent:
     def delivery_s(self) -> float:
         """From its end to its receipt, in seconds; below 0 if the sensor's clock is ahead."""
         return (self.received_at - self.captured_at).total_seconds() - self.duration_s
+
+    @property
+    def calibration_age_days(self) -> float | None:
+        """The age of its calibration when it was captured, in days; None if that is not known."""
+        return None if self.calibration is None else self.calibration.age_days(self.captured_at)
 
 
 @dataclass(frozen=True, slots=True)

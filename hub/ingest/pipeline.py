@@ -324,6 +324,7 @@ class Pipeline:
             clock=event.clock,
             backfilled=event.backfilled,
             rate_hz=event.rate_hz,
+            calibration=event.calibration,
         )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:

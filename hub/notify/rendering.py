@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from hub.domain.calibration import describe_calibration
 from hub.domain.source_summary import describe_source
 from shared.errors import InvalidError, UnavailableError
 from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
@@ -166,6 +167,7 @@ class MessageRenderer:
             "kinds": category_phrase,
             "place": place,
             "percent": percent,
+            "calibration_summary": _calibration_summary,
             "sensor_names": sensor_names,
             "grouped": grouped,
             "length_in_words": length,
@@ -234,6 +236,13 @@ def _line(error: Exception) -> str:
     """Return the line of the template that raised an error; Jinja's frames have the line numbers of the template."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
     return str(frames[-1].lineno) if frames else "?"
+
+
+def _calibration_summary(alert: AlertMessage) -> str:
+    """Return how old the calibration of an alert's level is; "" if the level is in dB and the age is not known."""
+    if alert.level_unit == "dB" and alert.calibration_age_days is None:
+        return ""
+    return describe_calibration(alert.level_unit, alert.calibration_age_days)
 
 
 def _samples() -> tuple[list[AlertMessage], ...]:

@@ -19,7 +19,7 @@ from hub.domain.records import (
 )
 from hub.store.json_rows import VERSION
 from shared.errors import InvalidError
-from shared.events import ClockStatus, EventId, Levels
+from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
 from shared.messages import SensorReport
 from shared.taxonomy import CATEGORIES
@@ -41,6 +41,8 @@ FIELDS: Final = (
     "clock",
     "backfilled",
     "rate_hz",
+    "calibration",
+    "calibrated_ms",
 )
 """Fields of an event's hash, in the order of `from_redis_hash`; an event may lack those from `towers` on."""
 _NEEDED: Final = FIELDS.index("towers")
@@ -69,6 +71,9 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     }
     if event.claimed_at is not None:
         fields["claimed_ms"] = str(to_ms(event.claimed_at))
+    if event.calibration is not None:
+        fields["calibration"] = event.calibration.id
+        fields["calibrated_ms"] = str(to_ms(event.calibration.at))
     return fields
 
 
@@ -81,7 +86,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     """
     if row[0] is None:
         return None
-    needed, (towers, claimed, clock, backfilled, rate) = row[:_NEEDED], row[_NEEDED:]
+    needed, (towers, claimed, clock, backfilled, rate, calibration, calibrated) = row[:_NEEDED], row[_NEEDED:]
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -104,6 +109,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
         clock=next((one for one in _CLOCKS if clock == one.encode()), "unknown"),
         backfilled=backfilled == b"1",
         rate_hz=int(rate or 0),
+        calibration=Calibration(calibration.decode(), from_ms(calibrated)) if calibration and calibrated else None,
     )
 
 

@@ -25,6 +25,7 @@ from hub.domain.records import StoredEvent, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.web.context import WebContext
+from hub.web.resolve import last_events
 from hub.web.schemas import episode_view, event_view
 from hub.web.sensor_schemas import sensor_view
 from shared.errors import UnavailableError
@@ -208,7 +209,7 @@ class LiveFeed:
             alert = self._parts.archive.alerts.get(name)
             news.append(SseMessage("event", event_view(event, names.get(name)).model_dump_json()))
             if event.place in sensors:
-                news.append(SseMessage("sensor", sensor_view(sensors[event.place]).model_dump_json()))
+                news.append(SseMessage("sensor", sensor_view(sensors[event.place], event).model_dump_json()))
             news += self._of_episodes(event, recents)
             if alert is not None and is_news(alert, self._parts.settings.notify.late_after_s):
                 news.append(SseMessage("alert", alert.model_dump_json()))
@@ -230,7 +231,9 @@ class LiveFeed:
         sensors = self._parts.archive.sensors.all()
         changed = [s for s in sensors if self._states.get(s.place, s.state) != s.state]
         self._states = {sensor.place: sensor.state for sensor in sensors}
-        self._put([SseMessage("sensor", sensor_view(sensor).model_dump_json()) for sensor in changed])
+        last = last_events(self._parts.archive, changed)
+        views = [sensor_view(sensor, last.get(sensor.place)) for sensor in changed]
+        self._put([SseMessage("sensor", view.model_dump_json()) for view in views])
 
     @raises_unavailable
     def _changes(self, after: str) -> list[tuple[str, str]]:

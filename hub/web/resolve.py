@@ -1,9 +1,11 @@
-"""Look up an event, alert or episode by its id, or raise a 404; parse places and categories."""
+"""Look up an event, alert, episode or last event by id, or raise a 404; parse places and categories."""
+
+from collections.abc import Iterable
 
 from fastapi import HTTPException
 
 from hub.domain.episodes import Episode
-from hub.domain.records import StoredEvent
+from hub.domain.records import Sensor, StoredEvent
 from hub.store.events import EventStore
 from hub.web.context import WebContext
 from shared.errors import InvalidError
@@ -54,6 +56,11 @@ def get_episode_or_404(parts: WebContext, episode_id: str) -> Episode:
     if episode is None:
         raise HTTPException(404, f"no episode {episode_id}")
     return episode
+
+
+def last_events(archive: EventStore, sensors: Iterable[Sensor]) -> dict[str, StoredEvent]:
+    """Return the last event of each of some sensors by place; a sensor without an archived event is missing."""
+    return {event.place: event for event in archive.fetch([one.last_event for one in sensors if one.last_event])}
 
 
 def parse_place(text: str | None) -> str | None:

@@ -38,6 +38,9 @@ class EventView(BaseModel):
                 "laeq": 71.3,
                 "lafmax": 84.0,
                 "level_unit": "dB",
+                "calibration": "2026-05-20-1f3c5a",
+                "calibrated_at": "2026-05-20T09:14:50Z",
+                "calibration_age_days": 12.5,
                 "rate_hz": 48000,
                 "clock": "synchronised",
                 "claimed_at": None,
@@ -59,6 +62,13 @@ class EventView(BaseModel):
     laeq: float
     lafmax: float
     level_unit: LevelUnit
+    calibration: str | None = Field(
+        description="id of the sensor's calibration; null if it was never calibrated, or calibrated by hand"
+    )
+    calibrated_at: datetime | None = Field(description="time of that calibration, by the sensor's clock")
+    calibration_age_days: float | None = Field(
+        description="age of that calibration at the capture, in days; null if it is not known"
+    )
     rate_hz: int | None = Field(description="sample rate of the capture, Hz; null for events of earlier hubs")
     clock: ClockStatus = Field(description="status of the sensor's clock, as the sensor reported it")
     claimed_at: datetime | None = Field(
@@ -193,6 +203,9 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
+        calibration=event.calibration and event.calibration.id,
+        calibrated_at=event.calibration and event.calibration.at,
+        calibration_age_days=event.calibration_age_days,
         rate_hz=event.rate_hz or None,
         clock=event.clock,
         claimed_at=event.claimed_at,

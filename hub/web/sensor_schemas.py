@@ -5,7 +5,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from hub.domain.records import Sensor
+from hub.domain.records import Sensor, StoredEvent
+from shared.events import LevelUnit
 
 
 class ReportView(BaseModel):
@@ -35,6 +36,11 @@ class SensorView(BaseModel):
     clock_skew_s: float | None = Field(
         description="how far its clock is ahead of the hub's, in seconds; below 0 if it is behind; null if not known"
     )
+    level_unit: LevelUnit | None = Field(
+        description="unit of the levels of its last event: dBFS if it was never calibrated; null without an event"
+    )
+    calibration: str | None = Field(description="id of the calibration of its last event; null if it has none")
+    calibrated_at: datetime | None = Field(description="time of that calibration, by the sensor's clock")
     report: ReportView | None
 
 
@@ -44,8 +50,9 @@ class SensorList(BaseModel):
     sensors: list[SensorView]
 
 
-def sensor_view(sensor: Sensor) -> SensorView:
-    """Return the API representation of a sensor."""
+def sensor_view(sensor: Sensor, last: StoredEvent | None) -> SensorView:
+    """Return the API representation of a sensor, with the unit and calibration of its last event."""
+    calibration = None if last is None else last.calibration
     site, _, name = sensor.place.partition("/")
     return SensorView(
         site=site,
@@ -56,5 +63,8 @@ def sensor_view(sensor: Sensor) -> SensorView:
         last_captured_at=sensor.last_captured_at,
         last_received_at=sensor.last_received_at,
         clock_skew_s=sensor.clock_skew_s,
+        level_unit=None if last is None else last.levels.unit,
+        calibration=None if calibration is None else calibration.id,
+        calibrated_at=None if calibration is None else calibration.at,
         report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Path
 from hub.web.api.params import CATEGORY, NAME, errors
 from hub.web.context import WebContext
 from hub.web.pattern_schemas import PatternView, pattern_view
+from hub.web.resolve import last_events
 from hub.web.schemas import ThresholdList
 from hub.web.sensor_schemas import SensorList, sensor_view
 from hub.web.verdict_service import thresholds as of_site
@@ -22,7 +23,9 @@ def routes(parts: WebContext) -> APIRouter:
     @router.get("/sensors", responses=errors(422, 503))
     def sensors() -> SensorList:
         """List all sensors, with their last event and announced state."""
-        return SensorList(sensors=[sensor_view(sensor) for sensor in parts.archive.sensors.all()])
+        known = parts.archive.sensors.all()
+        last = last_events(parts.archive, known)
+        return SensorList(sensors=[sensor_view(sensor, last.get(sensor.place)) for sensor in known])
 
     @router.get("/patterns/{site}/{sensor}/{category}", responses=errors(404, 422, 503))
     def pattern(site: Name, sensor: Name, category: Annotated[str, Path(pattern=CATEGORY)]) -> PatternView:

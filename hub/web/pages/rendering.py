@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from hub.domain.calibration import describe_calibration
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import describe_source
@@ -77,6 +78,7 @@ class PageRenderer:
             plainly=with_category_labels,
             coded=render_backticks,
             level=level,
+            calibrated=describe_calibration,
             source_summary=self.source_summary,
         )
         self._templates.tests.update(regular=is_regular)

@@ -11,6 +11,7 @@ from hub.domain.clocks import wording
 from hub.domain.records import Sensor, StoredEvent
 from hub.domain.sensor_status import SensorStatus, sensor_status
 from hub.web.pages.rendering import PageRenderer
+from hub.web.resolve import last_events
 from hub.web.svg import StripChart, strip
 
 _CLIPS: Final = 60
@@ -27,6 +28,7 @@ class SensorRow:
     last: StoredEvent | None
     placed: bool
     clock_off: str
+    calibration_age_days: float | None
 
 
 def routes(shell: PageRenderer) -> APIRouter:
@@ -39,7 +41,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         now = datetime.now(UTC)
         known = parts.archive.sensors.all()
         levels = parts.catalogue.levels([sensor.place for sensor in known], _CLIPS)
-        last = {event.place: event for event in parts.archive.fetch([s.last_event for s in known if s.last_event])}
+        last = last_events(parts.archive, known)
         rows = [
             SensorRow(
                 sensor=sensor,
@@ -48,6 +50,7 @@ def routes(shell: PageRenderer) -> APIRouter:
                 last=last.get(sensor.place),
                 placed=sensor.place in parts.places.positions,
                 clock_off=_off(sensor, parts.settings.clock.tolerance_s),
+                calibration_age_days=_calibration_age_days(last.get(sensor.place), now),
             )
             for sensor in known
         ]
@@ -55,6 +58,11 @@ def routes(shell: PageRenderer) -> APIRouter:
         return shell.page(request, "sensors.html", rows=rows)
 
     return router
+
+
+def _calibration_age_days(last: StoredEvent | None, now: datetime) -> float | None:
+    """Return the present age of the calibration of a sensor's last event, in days; None if it is not known."""
+    return None if last is None or last.calibration is None else last.calibration.age_days(now)
 
 
 def _off(sensor: Sensor, tolerance_s: float) -> str:

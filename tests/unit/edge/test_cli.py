@@ -123,6 +123,7 @@ def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, emb
     assert code == 1
     assert {finding["what"]: finding["ok"] for finding in report["findings"]} == {
         "source": True,
+        "calibration": True,
         "features": True,
         "spool": True,
         "broker": False,

@@ -5,13 +5,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from edge.calibration.in_force import LevelCalibration
 from edge.encode import UNKNOWN_LEVELS, encode
 from edge.sources import AudioClip, EmbeddingClip
 from shared.audio import decode_flac
 from shared.backbones import SMALL_FILE
 from shared.backbones.onnx_backbone import Backbone
 from shared.errors import InvalidError
-from shared.events import Embedding, EventId, Flac, Levels
+from shared.events import Calibration, Embedding, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL, VGGISH
 from shared.messages import decode_event, encode_event
 from tests.values import NOON
@@ -51,7 +52,12 @@ def test_a_live_clips_own_time_wins() -> None:
 
 def test_calibration_reaches_the_event() -> None:
     clip = AudioClip(np.ones(8_000, dtype=np.float32), 8_000)
-    assert encode(clip, ID, captured_at=NOON, full_scale_db_spl=110.0).levels.unit == "dB"
+    record = Calibration("2026-11-30-1f3c5a", NOON - timedelta(days=12))
+    event = encode(clip, ID, captured_at=NOON, calibration=LevelCalibration(110.0, record))
+    assert event.levels.unit == "dB"
+    assert event.levels.laeq == pytest.approx(encode(clip, ID, captured_at=NOON).levels.laeq + 110.0)
+    assert event.calibration == record
+    assert decode_event(encode_event(event)) == event
 
 
 @pytest.mark.parametrize("levels", [None, Levels(-30.0, -20.0)])

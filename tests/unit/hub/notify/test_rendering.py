@@ -95,6 +95,12 @@ https://noise.example/alerts/demo.street-1.boot.9""",
     )
 
 
+def test_an_inspector_reads_how_old_the_calibration_of_the_level_is() -> None:
+    calibrated = {"calibration": "2026-11-14-1f3c5a", "calibration_age_days": 12.4}
+    text = SHIPPED.text([impact().model_copy(update=calibrated)])
+    assert text.body.splitlines()[0] == "Thu 26 Nov 07:02, 68 dB, 12 dB above ambient, calibrated 12 days before"
+
+
 def test_an_inspector_reads_which_source_it_is() -> None:
     source = SourceMessage(
         id="4f2a9c01d7",
@@ -115,7 +121,7 @@ def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:
     assert SHIPPED.text([alert()]) == RenderedMessage(
         title="dog at demo/street-1, 14:00",
         body="""\
-Mon 1 Jun 14:00, -40 dBFS
+Mon 1 Jun 14:00, -40 dBFS, never calibrated
 Similar to Mon 1 Jun 14:00 at demo/street-2: similarity score 7.5 of 8
 https://noise.example/alerts/demo.street-1.boot.0""",
         page="https://noise.example/alerts/demo.street-1.boot.0",
