@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from edge.clock import within_wire
+from edge.sound_filter import SoundFilter
 from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
@@ -25,6 +26,7 @@ def encode(
     backfilled: bool = False,
     full_scale_db_spl: float | None = None,
     extractor: FeatureExtractor | None = None,
+    sound: SoundFilter | None = None,
 ) -> Event:
     """Return the event of one clip. Audio becomes 16-bit FLAC or an embedding; an embedding is kept.
 
@@ -40,6 +42,7 @@ def encode(
         backfilled: whether the clip is a replay of an old recording.
         full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
         extractor: computes the embedding to send; None sends audio.
+        sound: selects the audio to send next to the embedding; None sends none.
 
     Raises:
         Invalid: samples that are not finite, or a rate that events do not allow.
@@ -56,15 +59,17 @@ def encode(
             backfilled=backfilled,
         )
     rate_hz = flac_rate(item.rate_hz)
+    waveform = resample(item.waveform, item.rate_hz, rate_hz)
     return Event(
         id=event_id,
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
         levels=measure(item.waveform, item.rate_hz, full_scale_db_spl),
-        body=_body(resample(item.waveform, item.rate_hz, rate_hz), rate_hz, extractor),
+        body=_body(waveform, rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,
+        sound=None if extractor is None or sound is None else sound.select(waveform, rate_hz),
     )
 
 

@@ -160,9 +160,10 @@ class Event:
         rate_hz: sample rate of the capture in Hz, in [1,000, 384,000].
         levels: sound levels, measured at the full rate.
         body: audio of the clip, or its embedding.
+        sound: audio of the clip next to its embedding; None if the sensor keeps it back.
 
     Raises:
-        Invalid: a value outside its range.
+        Invalid: a value outside its range, or `sound` next to a body that is audio itself.
     """
 
     id: EventId
@@ -173,8 +174,11 @@ class Event:
     body: Flac | Embedding
     clock: ClockStatus = "unknown"
     backfilled: bool = False
+    sound: Flac | None = None
 
     def __post_init__(self) -> None:
+        if self.sound is not None and not isinstance(self.body, Embedding):
+            raise InvalidError("only an event with an embedding has sound next to it")
         if self.captured_at.tzinfo is None:
             raise InvalidError("captured_at needs a time zone")
         if not EARLIEST <= self.captured_at < LATEST:
@@ -188,6 +192,11 @@ class Event:
     def site(self) -> str:
         """Return the site's name."""
         return self.id.site
+
+    @property
+    def audio(self) -> Flac | None:
+        """Return the audio of the clip, as the body or next to an embedding; None without."""
+        return self.body if isinstance(self.body, Flac) else self.sound
 
     @property
     def place(self) -> str:
