@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Final
@@ -12,14 +12,15 @@ from edge.calibration.in_force import open_calibration
 from edge.clock import clock_at
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
+from edge.selection import ByteBudget, Selection
 from edge.settings import EdgeSettings
+from edge.sound_filter import open_sound_filter
 from edge.sources import AudioClip, Doubtful, EmbeddingClip, Source, UnreadableClip
 from edge.spool import Spool
 from shared.errors import InvalidError, OverloadedError, UnavailableError
-from shared.events import EventId
+from shared.events import Event, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
-from shared.messages import encode_event
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class CaptureStats:
         last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
         highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
         failure: reason why a live source delivers nothing; empty while it delivers.
+        sound_over_budget: clips whose audio was left out because the bandwidth budget was used up.
+        features_over_budget: clips whose embedding was left out for this reason.
+        speech_removed_s: length of the clips whose audio was withheld because of speech, in seconds.
     """
 
     captured: int = 0
@@ -52,6 +56,9 @@ class CaptureStats:
     last_captured_s: float = 0.0
     highest_seq: int = -1
     failure: str = ""
+    sound_over_budget: int = 0
+    features_over_budget: int = 0
+    speech_removed_s: float = 0.0
 
 
 class Capture:
@@ -70,7 +77,7 @@ class Capture:
         calibration: calibration and correction of this sensor.
 
     Raises:
-        Invalid: the correction file is no correction.
+        Invalid: the correction file is no correction, or the settings need a speech detector that is not installed.
         Unavailable: the correction file or the history of calibrations cannot be read.
     """
 
@@ -89,6 +96,11 @@ class Capture:
         self._boot = boot
         self._spooled = spooled
         self._extractor = extractor
+        self._sound = open_sound_filter(settings)
+        self._selection = Selection(settings.send)
+        self._budget = ByteBudget(
+            settings.send.max_bytes_per_hour, settings.send.max_bytes_per_day, now_s=time.monotonic()
+        )
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
         self._start = settings.source.start_or(datetime.now(UTC))
         self._backfilled = not source.live and settings.source.replays_the_past
@@ -182,8 +194,9 @@ class Capture:
                 meter=self._meter_for(item),
                 calibration=self.calibration,
                 extractor=self._extractor,
+                sound=self._sound,
             )
-            payload = encode_event(event)
+            messages = self._fit(self._selection.select(event))
         except InvalidError as error:
             self._skip(UnreadableClip(_what(item, event_id), str(error)))
             return
@@ -191,6 +204,23 @@ class Capture:
             log.exception("a clip could not be encoded", extra={"what": _what(item, event_id)})
             self._skip(UnreadableClip(_what(item, event_id), f"{type(error).__name__}: {error}"))
             return
+        for message in messages:
+            self._put(*message, stop)
+
+    def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes]]:
+        """Number the events to send, and return their messages as far as the bandwidth budget permits."""
+        messages: list[tuple[EventId, bytes]] = []
+        for event in events:
+            event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))
+            payload = self._budget.fit(replace(event, id=event_id), time.monotonic())
+            if payload is not None:
+                messages.append((event_id, payload))
+        self.tally.sound_over_budget = self._budget.sound_left_out
+        self.tally.features_over_budget = self._budget.features_left_out
+        self.tally.speech_removed_s = 0.0 if self._sound is None else self._sound.speech_removed_s
+        return messages
+
+    def _put(self, event_id: EventId, payload: bytes, stop: Flag) -> None:
         if self._enqueue(str(event_id), payload, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1

@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -39,6 +40,8 @@ IMPORTANT: Final = {
     "mqtt": ("host", "port"),
     "source": ("kind", "device", "rate_hz"),
     "features": ("space",),
+    "send": ("what",),
+    "privacy": ("no_speech",),
     "levels": ("full_scale_db_spl",),
     "calibration": ("correction",),
     "spool": ("path", "max_bytes"),
@@ -188,6 +191,40 @@ def conformance() -> None:
 
 
 app.command()(calibrate)
+
+
+@app.command("bench-speech")
+def bench_speech(
+    speech: Annotated[Path, typer.Option("--speech", help="Folder of recorded speech without background.")],
+    street: Annotated[Path, typer.Option("--street", help="Folder of recorded clips of 10 s without speech.")],
+    mixtures: Annotated[int, typer.Option("--mixtures", min=1, help="Number of mixtures.")] = 200,
+    above_street_db: Annotated[
+        float, typer.Option("--above-street-db", help="LAeq of the speech above the LAeq of the street.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the speech detector of `privacy.no_speech` on mixtures of your recordings.
+
+    [b]Example[/b]
+
+        earwitness-edge bench-speech --speech voices --street street --json
+    """
+    try:
+        from edge.speech_detector import SileroDetector  # noqa: PLC0415 - only this mode needs it
+        from edge.speech_measurement import measure_detector  # noqa: PLC0415
+
+        figures = measure_detector(
+            SileroDetector(), speech, street, mixtures=mixtures, above_street_db=above_street_db
+        )
+    except EarwitnessError as error:
+        fail(str(error), 2 if isinstance(error, InvalidError) else 1)
+    if as_json:
+        typer.echo(to_json(asdict(figures)))
+    else:
+        typer.echo(
+            f"speech: {figures.removed_share:.1%} of {figures.speech_s:.0f} s in {figures.mixtures} mixtures removed;"
+            f" street: {figures.withheld_share:.1%} of {figures.street_clips} clips without speech withheld"
+        )
 
 
 def main() -> None:

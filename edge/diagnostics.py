@@ -112,7 +112,8 @@ def _try_features(settings: EdgeSettings) -> str:
     extractor = open_extractor(settings)
     if extractor is None:
         return "the sensor sends the source's clips without embedding them"
-    return f"the sensor sends {extractor.space.id} embeddings and no audio"
+    sound = "audio next to them" if settings.sends_sound else "no audio"
+    return f"the sensor sends {extractor.space.id} embeddings and {sound}"
 
 
 def _try_spool(settings: EdgeSettings) -> str:

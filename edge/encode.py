@@ -5,6 +5,7 @@ from typing import Final
 
 from edge.calibration.in_force import LevelCalibration
 from edge.clock import within_wire
+from edge.sound_filter import SoundFilter
 from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
@@ -27,6 +28,7 @@ def encode(
     meter: LevelMeter | None = None,
     calibration: LevelCalibration | None = None,
     extractor: FeatureExtractor | None = None,
+    sound: SoundFilter | None = None,
 ) -> Event:
     """Return the event of one clip. Audio becomes 16-bit FLAC or an embedding; an embedding is kept.
 
@@ -44,6 +46,7 @@ def encode(
         calibration: makes sound pressure levels of samples; None reports dBFS. Its full scale applies to a new meter
             only.
         extractor: computes the embedding to send; None sends audio.
+        sound: selects the audio to send next to the embedding; None sends none.
 
     Raises:
         Invalid: samples that are not finite, or a rate that events do not allow.
@@ -62,16 +65,18 @@ def encode(
     rate_hz = flac_rate(item.rate_hz)
     calibration = calibration or LevelCalibration()
     measured = calibration.corrected(item.waveform, item.rate_hz)
+    waveform = resample(item.waveform, item.rate_hz, rate_hz)
     return Event(
         id=event_id,
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
         levels=(meter or LevelMeter(item.rate_hz, calibration.full_scale_db_spl)).measure(measured).levels,
-        body=_body(resample(item.waveform, item.rate_hz, rate_hz), rate_hz, extractor),
+        body=_body(waveform, rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,
         calibration=calibration.record,
+        sound=None if extractor is None or sound is None else sound.select(waveform, rate_hz),
     )
 
 

@@ -49,6 +49,21 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         "Connections that another client with this sensor's name ended",
         lambda of: of.publisher.taken_over,
     ),
+    (
+        "sound_over_budget",
+        "Clips whose audio was left out because the bandwidth budget was used up",
+        lambda of: of.tally.sound_over_budget,
+    ),
+    (
+        "features_over_budget",
+        "Clips whose embedding was left out because the bandwidth budget was used up",
+        lambda of: of.tally.features_over_budget,
+    ),
+    (
+        "speech_removed_seconds",
+        "Length of the clips whose audio was withheld because of speech",
+        lambda of: of.tally.speech_removed_s,
+    ),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
 """Name without `_total`, help text, and a function that reads the value."""

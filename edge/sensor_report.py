@@ -92,6 +92,9 @@ class Announcer:
             spool_lost=fill.lost,
             taken_over=running.publisher.taken_over,
             source_failure=printable(tally.failure)[:REASON_CHARACTERS] or None,
+            sound_over_budget=tally.sound_over_budget,
+            features_over_budget=tally.features_over_budget,
+            speech_removed_s=tally.speech_removed_s,
         )
 
 

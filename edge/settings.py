@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.events import CLIP_S, EARLIEST, LATEST
+from shared.feature_space import EARWITNESS_SMALL
 from shared.settings import LogSettings, MqttSettings, SettingsGroup
 from shared.sockets import plain_host
 
@@ -95,6 +96,47 @@ class FeatureSettings(SettingsGroup):
         description="send embeddings instead of audio: earwitness-small, or the manifest (.toml) of your own"
         " backbone. The sensor sends audio if not given",
     )
+    with_sound: bool = Field(default=False, description="send the audio next to the embedding")
+
+
+class SendSettings(SettingsGroup):
+    """Which clips the sensor sends, and what of each."""
+
+    what: Literal["all", "events", "embeddings", "levels"] = Field(
+        "all",
+        description="all (every clip), events (loud clips, with the clips before and after them), embeddings (every"
+        " clip without audio) or levels (no clip: neither audio nor embeddings)",
+    )
+    min_above_ambient_db: float = Field(
+        10.0, ge=0, le=200, description="events: a clip is loud if its LAeq is this many dB above the ambient level"
+    )
+    min_laeq: float | None = Field(
+        None,
+        ge=-200,
+        le=200,
+        description="events: a clip is also loud if its LAeq is at least this, in the unit of reported levels",
+    )
+    pre_roll_clips: int = Field(1, ge=0, le=60, description="events: clips to send before a loud clip")
+    hold_clips: int = Field(1, ge=0, le=8_640, description="events: clips to send after a loud clip")
+    max_bytes_per_hour: int | None = Field(
+        None,
+        ge=10_000,
+        description="maximum bytes of events per hour. The sensor leaves out audio from 80 % of it, and embeddings"
+        " from 95 %; unlimited if not given",
+    )
+    max_bytes_per_day: int | None = Field(
+        None, ge=10_000, description="maximum bytes of events per day, like `max_bytes_per_hour`"
+    )
+
+
+class PrivacySettings(SettingsGroup):
+    """What the sensor does with speech in its audio."""
+
+    no_speech: bool = Field(
+        default=False,
+        description="withhold the audio of each clip in which the sensor detects speech. Every event then has an"
+        " embedding",
+    )
 
 
 class LevelSettings(SettingsGroup):
@@ -177,6 +219,8 @@ class EdgeSettings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     source: SourceSettings = SourceSettings()
     features: FeatureSettings = FeatureSettings()
+    send: SendSettings = SendSettings()
+    privacy: PrivacySettings = PrivacySettings()
     levels: LevelSettings = LevelSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     spool: SpoolSettings = SpoolSettings()
@@ -190,6 +234,21 @@ class EdgeSettings(BaseSettings):
     def calibration_path(self) -> Path:
         """Return the path of the history of calibrations: `calibration.history`, or a file next to the spool."""
         return self.calibration.history or self.spool_path().with_suffix(".calibrations.jsonl")
+
+    @property
+    def feature_space(self) -> str | None:
+        """Return the feature space of the embeddings that the sensor computes; None if it computes none."""
+        if self.features.space is not None or self.source.kind == "embeddings":
+            return self.features.space
+        needed = self.send.what == "embeddings" or self.features.with_sound or self.privacy.no_speech
+        return EARWITNESS_SMALL.id if needed else None
+
+    @property
+    def sends_sound(self) -> bool:
+        """Return whether events may contain audio."""
+        if self.send.what in {"embeddings", "levels"}:
+            return False
+        return self.feature_space is None or self.features.with_sound or self.privacy.no_speech
 
     def client_id(self) -> str:
         """Return the MQTT client id. It is stable because the broker keeps a session under it."""

@@ -191,9 +191,10 @@ class Event:
         body: audio of the clip, or its embedding.
         calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
             calibrated by hand, or has an earlier version.
+        sound: audio of the clip next to its embedding; None if the sensor keeps it back.
 
     Raises:
-        Invalid: a value outside its range.
+        Invalid: a value outside its range, or `sound` next to a body that is audio itself.
     """
 
     id: EventId
@@ -205,8 +206,11 @@ class Event:
     clock: ClockStatus = "unknown"
     backfilled: bool = False
     calibration: Calibration | None = None
+    sound: Flac | None = None
 
     def __post_init__(self) -> None:
+        if self.sound is not None and not isinstance(self.body, Embedding):
+            raise InvalidError("only an event with an embedding has sound next to it")
         if self.captured_at.tzinfo is None:
             raise InvalidError("captured_at needs a time zone")
         if not EARLIEST <= self.captured_at < LATEST:
@@ -220,6 +224,11 @@ class Event:
     def site(self) -> str:
         """Return the site's name."""
         return self.id.site
+
+    @property
+    def audio(self) -> Flac | None:
+        """Return the audio of the clip, as the body or next to an embedding; None without."""
+        return self.body if isinstance(self.body, Flac) else self.sound
 
     @property
     def place(self) -> str:

@@ -121,8 +121,9 @@ class LevelDetailsMessage(Message):
 class EventMessage(Message):
     """One event as sent. It is self-contained, so that it can be spooled, replayed, dead-lettered and archived.
 
-    Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `calibration`
-    is the id of the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
+    Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
+    FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
+    the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
     """
 
     version: Literal[1] = VERSION
@@ -144,6 +145,7 @@ class EventMessage(Message):
     flac: bytes | None = Field(default=None, min_length=4, strict=True)
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
+    sound: bytes | None = Field(default=None, min_length=4, strict=True)
 
     @model_validator(mode="after")
     def _one_body(self) -> "EventMessage":
@@ -151,6 +153,8 @@ class EventMessage(Message):
             raise ValueError("exactly one of flac and embedding must be given")
         if (self.embedding is None) != (self.space is None):
             raise ValueError("an embedding needs its feature space, and audio must not name one")
+        if self.sound is not None and self.embedding is None:
+            raise ValueError("sound is given only next to an embedding")
         return self
 
     @model_validator(mode="after")
@@ -171,6 +175,8 @@ def encode_event(event: Event) -> bytes:
     if event.calibration is not None:
         at = event.calibration.at.astimezone(UTC).isoformat()
         body |= {"calibration": event.calibration.id, "calibrated_at": at}
+    if event.sound is not None:
+        body["sound"] = event.sound.data
     return cbor2.dumps(
         {
             "version": VERSION,
@@ -221,6 +227,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         levels=_levels(message),
         body=_body(message),
         calibration=_calibration(message),
+        sound=None if message.sound is None else Flac(message.sound),
     )
 
 
@@ -258,6 +265,10 @@ class SensorReport(Message):
     `set_aside` counts events in the spool that the broker cannot take. `spool_lost` counts events that a damaged
     spool lost since the start. `taken_over` counts connections since the start that another client with this sensor's
     client id ended. `source_failure` is the reason why the source delivers nothing, null while it delivers.
+
+    `sound_over_budget` and `features_over_budget` count clips whose sound or embedding was left out because the
+    bandwidth budget was used up. `speech_removed_s` is the length of the clips whose sound was withheld because of
+    speech, in seconds. All three count since the start.
     """
 
     at: Instant
@@ -273,6 +284,9 @@ class SensorReport(Message):
     spool_lost: Count = 0
     taken_over: Count = 0
     source_failure: str | None = Field(default=None, max_length=200)
+    sound_over_budget: Count = 0
+    features_over_budget: Count = 0
+    speech_removed_s: float = Field(default=0.0, ge=0.0)
 
 
 class StateMessage(Message):

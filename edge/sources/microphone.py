@@ -162,9 +162,7 @@ class MicrophoneSource:
             held_s = clipper.held / self.rate_hz
             for number, clip in enumerate(clips):
                 began = block.arrived_at - timedelta(seconds=held_s + CLIP_S * (len(clips) - number))
-                yield AudioClip(
-                    clip, self.rate_hz, block.arrived_at - timedelta(seconds=since_s), continues=continues
-                )
+                yield AudioClip(clip, self.rate_hz, began, continues=continues)
                 continues = True
 
     def blocks(self, stop: Flag) -> Iterator[Waveform]:

@@ -351,10 +351,10 @@ class Pipeline:
 
     def _save_audio(self, event: Event) -> str:
         """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
-        if self._clips is None or not isinstance(event.body, Flac):
+        if self._clips is None or event.audio is None:
             return ""
         try:
-            path = self._clips.save(event, event.body)
+            path = self._clips.save(event, event.audio)
         except UnavailableError as error:
             self._metrics.clip_failures.labels("write").inc()
             level = logging.WARNING if self._keeping else logging.DEBUG
