@@ -9,6 +9,7 @@ from threading import Event as Flag
 from typing import Final
 
 from edge.clock import clock_at
+from edge.commands.clip_request import ClipRequests
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
 from edge.settings import EdgeSettings
@@ -85,6 +86,7 @@ class Capture:
         self._due_s = time.monotonic()
         self._taken = 0
         self._full = False
+        self.clip_requests = ClipRequests()
         self.tally = CaptureStats()
 
     def run(self, stop: Flag) -> None:
@@ -172,6 +174,7 @@ class Capture:
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
+            self.clip_requests.fulfil(str(event_id))
             self._spooled()
         elif self._source.live:
             self.tally.highest_seq = event_id.seq

@@ -1,5 +1,6 @@
 """Define the command `earwitness-edge`. Only this module builds settings, sets up logging and handles signals."""
 
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from edge.agent import Agent
+from edge.commands.remote_settings import RemoteSettings
 from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from shared.backbones import resolve_manifest
@@ -83,15 +85,21 @@ def run(
         EARWITNESS_EDGE_MQTT__HOST=hub.local earwitness-edge run --config edge.toml
         --set source.kind=microphone --set levels.full_scale_db_spl=114
     """
-    settings = _settings(config, overrides)
-    configure_logging(settings.log)
+    remote = _remote_settings(config, overrides)
+    configure_logging(remote.settings.log)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
-        summary = Agent(settings).run(stop, drain_s)
+        remote.begin()
+        agent = Agent(remote.settings, remote)
+        summary = agent.run(stop, drain_s)
     except EarwitnessError as error:
+        if remote.roll_back(f"the sensor cannot run with the new settings: {error}"):
+            _start_again()
         _fail(str(error), 2 if isinstance(error, InvalidError) else 1)
+    if agent.restart_due:
+        _start_again()
     if as_json:
         typer.echo(to_json(asdict(summary)))
 
@@ -120,7 +128,7 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
 
         earwitness-edge check --config edge.toml --set source.kind=microphone
     """
-    settings = _settings(config, overrides)
+    settings = _remote_settings(config, overrides).settings
     configure_logging(settings.log.model_copy(update={"level": "error"}))
     unknown = unknown_env_vars(EdgeSettings)
     findings = run_checks(settings)
@@ -193,6 +201,20 @@ def _settings(config: Path | None, overrides: list[str] | None) -> EdgeSettings:
         return load_settings(EdgeSettings, config, overrides or [])
     except InvalidError as error:
         _fail(str(error), 2)
+
+
+def _remote_settings(config: Path | None, overrides: list[str] | None) -> RemoteSettings:
+    try:
+        return RemoteSettings(config, overrides or [])
+    except InvalidError as error:
+        _fail(str(error), 2)
+
+
+def _start_again() -> NoReturn:
+    """Replace this process by a new run of the same command, which reads the settings again."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the same command line
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -136,6 +136,23 @@ class SpoolSettings(SettingsGroup):
     )
 
 
+class CommandSettings(SettingsGroup):
+    """Commands of hubs to this sensor, over the broker."""
+
+    enabled: bool = Field(
+        default=False,
+        description="accept commands of hubs: query and change settings, restart, self-test, a clip. Only enable this"
+        " at a broker that lets hubs alone publish commands",
+    )
+    rollback_after_s: float = Field(
+        60.0,
+        ge=1,
+        le=90,
+        description="undo a change of settings by a hub if the sensor has not reached a hub within this many seconds"
+        " after its restart",
+    )
+
+
 class MetricsSettings(SettingsGroup):
     """The HTTP endpoint for a Prometheus server."""
 
@@ -163,6 +180,7 @@ class EdgeSettings(BaseSettings):
     features: FeatureSettings = FeatureSettings()
     levels: LevelSettings = LevelSettings()
     spool: SpoolSettings = SpoolSettings()
+    commands: CommandSettings = CommandSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -351,11 +351,11 @@ class AlertMessage(Message):
         return self
 
 
-JsonMessage = TypeVar("JsonMessage", StateMessage, AlertMessage)
+JsonMessage = TypeVar("JsonMessage", bound=Message)
 
 
-def encode_json(message: StateMessage | AlertMessage) -> bytes:
-    """Encode a state or alert message as UTF-8 JSON."""
+def encode_json(message: Message) -> bytes:
+    """Encode a message as UTF-8 JSON."""
     return message.model_dump_json().encode()
 
 
