@@ -16,6 +16,7 @@ from hub.alerting.name_matching import NameMatcher
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
 from hub.app.factory import build_alert_rule, build_event_store, build_sensor_map, build_threshold_tuner
+from hub.commands.command_service import CommandService
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
@@ -57,6 +58,7 @@ def app() -> FastAPI:
             places=places,
             names=names,
             name_matcher=NameMatcher(names, retrieval),
+            commands=CommandService(archive, settings.mqtt, settings.hub.name),
         )
     )
 

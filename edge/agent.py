@@ -25,15 +25,18 @@ from edge.commands.remote_settings import RemoteSettings
 from edge.commands.service import CommandService
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
+from edge.run_summary import RunSummary
 from edge.sensor_report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
+from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
 from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, StateMessage, encode_json
 from shared.mqtt.diagnostics import client_certificate_expiry
 from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic
+from shared.service_manager import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -42,31 +45,10 @@ TICK_S: Final = 0.2
 FAREWELL_S: Final = 2.0
 """Seconds that a clean stop waits for the PUBACK of the state `disconnected`."""
 PURGE_S: Final = 1.0
+STUCK_S: Final = 120.0
+"""A live source without progress for this many seconds is stuck; a missing microphone is tried more often."""
 LONGEST_REST_S: Final = 30.0
 """Longest wait of the main thread after consecutive unexpected errors."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """The result of a run.
-
-    Attributes:
-        sensor: name of the sensor.
-        captured: events put in the spool in this run.
-        published: events that the broker acknowledged in this run, including backlog and repeats.
-        spooled: events that still wait in the spool.
-        set_aside: events kept in the spool that the broker cannot take.
-        dropped: clips dropped because the spool was full.
-        unreadable: clips that could not be read.
-    """
-
-    sensor: str
-    captured: int
-    published: int
-    spooled: int
-    set_aside: int
-    dropped: int
-    unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +103,12 @@ class Agent:
         self._worker = threading.Thread(target=self._run_capture, name="capture", daemon=True)
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
-        self._running = Running(self._capture.tally, self._spool, self._publisher)
+        health = SystemHealth(settings.spool_path())
+        self._running = Running(self._capture.tally, self._spool, self._publisher, health)
         self._commands: CommandService | None = None
         if remote is not None and settings.commands.enabled:
             self._commands = CommandService(self._link, remote, self._capture.clip_requests, self._ready)
+        self._watchdog = Watchdog.of_this_process()
         self._reported_faults: object = None
         self._announced = False
         self._errors = 0
@@ -225,6 +209,9 @@ class Agent:
             self._report_due_s = now_s + self._settings.sensor.report_interval_s
             self._announce("ready")
         self._publisher.publish_pending(now_s)
+        waits = not self._source.live or not self._worker.is_alive()
+        if waits or now_s - self._capture.tally.progress_s < STUCK_S:
+            self._watchdog.report(now_s)
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)

@@ -39,6 +39,7 @@ class CaptureStats:
         dropped: clips dropped because the spool was full or failed.
         unreadable: clips that could not be read.
         failures: failures of a live source, each followed by opening it again.
+        progress_s: monotonic time at which the capture loop last made progress: a clip, a failure, a full spool.
         last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
         highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
         failure: reason why a live source delivers nothing; empty while it delivers.
@@ -48,6 +49,7 @@ class CaptureStats:
     dropped: int = 0
     unreadable: int = 0
     failures: int = 0
+    progress_s: float = 0.0
     last_captured_s: float = 0.0
     highest_seq: int = -1
     failure: str = ""
@@ -87,7 +89,7 @@ class Capture:
         self._taken = 0
         self._full = False
         self.clip_requests = ClipRequests()
-        self.tally = CaptureStats()
+        self.tally = CaptureStats(progress_s=time.monotonic())
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -117,6 +119,7 @@ class Capture:
     def _failed(self, error: Exception, rest_s: float) -> None:
         """Count a failure of a live source, and log it unless the same was logged last."""
         self.tally.failures += 1
+        self.tally.progress_s = time.monotonic()
         known = isinstance(error, UnavailableError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         log.log(
@@ -141,6 +144,7 @@ class Capture:
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
             self.tally.failure = ""
+            self.tally.progress_s = time.monotonic()
             self._process_clip(item, stop)
             self._taken += 1
             if stop.is_set() or self._taken == self._settings.source.max_clips:

@@ -29,6 +29,7 @@ from hub.app.factory import (
     build_threshold_tuner,
 )
 from hub.app.retention import Retention
+from hub.commands.command_service import CommandService
 from hub.domain.named_sounds import NamedSound
 from hub.domain.sources import SourceRule
 from hub.ingest.consumer import MqttConsumer
@@ -175,6 +176,7 @@ class Hub:
             hub=settings.hub.name,
             public_url=settings.web.public_url,
         )
+        self._commands = CommandService(self._archive, settings.mqtt, settings.hub.name)
         self._tidiers = [
             Worker("retention", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.expire))),
             Worker("clips", every(TIDY_EVERY_S, lambda: self._remove_old(self._retention.sweep)), cap_s=TIDY_EVERY_S),
@@ -187,6 +189,7 @@ class Hub:
             *self._observed.workers,
             *self._notifications.workers,
             self._announcer.worker,
+            self._commands.worker,
             self._recall.worker,
             self._filer.worker,
         ]
@@ -250,6 +253,7 @@ class Hub:
         self._filer.worker.start()
         self._notifications.start()
         self._announcer.start()
+        self._commands.start()
         shorten_switch_interval()
         settle()
         try:
@@ -260,6 +264,7 @@ class Hub:
             self._notifications.stop()
             self._filer.worker.stop()
             self._announcer.stop()
+            self._commands.stop()
             for tidier in self._tidiers:
                 tidier.wind_down()
             for tidier in self._tidiers:
@@ -287,6 +292,7 @@ class Hub:
             places=self._places,
             names=self._names,
             name_matcher=self._name_matcher,
+            commands=self._commands,
             stopping=self._stopping,
             probes=self._probes,
             workers=self._workers,

@@ -3,7 +3,7 @@
 from fastapi import HTTPException
 
 from hub.domain.episodes import Episode
-from hub.domain.records import StoredEvent
+from hub.domain.records import Sensor, StoredEvent
 from hub.store.events import EventStore
 from hub.web.context import WebContext
 from shared.errors import InvalidError
@@ -23,6 +23,18 @@ def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
     if event is None:
         raise HTTPException(404, f"no event {event_id}")
     return event
+
+
+def get_sensor_or_404(archive: EventStore, place: str) -> Sensor:
+    """Return a sensor.
+
+    Raises:
+        HTTPException: 404, no sensor of this `site/sensor`.
+    """
+    sensor = archive.sensors.get(place)
+    if sensor is None:
+        raise HTTPException(404, f"no sensor {place}")
+    return sensor
 
 
 def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:

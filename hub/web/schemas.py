@@ -12,7 +12,7 @@ from hub.domain.records import Sensor, StoredEvent
 from hub.domain.thresholds import Threshold
 from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
-from shared.messages import AlertMessage, MatchMessage, Probability
+from shared.messages import AlertMessage, MatchMessage, Probability, SensorHealth
 from shared.taxonomy import CATEGORIES
 
 EVENT_EXAMPLE = "demo.street-1.5f2c.17"
@@ -194,6 +194,7 @@ class ReportView(BaseModel):
     spool_lost: int = Field(description="events that a damaged spool lost since the sensor started")
     taken_over: int = Field(description="times since then that another client with its name ended its connection")
     source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
+    health: SensorHealth | None = Field(description="health of its machine; null if the sensor does not report it")
 
 
 class SensorView(BaseModel):

@@ -1,16 +1,22 @@
 """Commands of a hub to a real sensor, over a real broker."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from typer.testing import CliRunner
 
-from hub.commands.command_client import make_command, replies
+from hub.cli import app
+from hub.commands.command_client import make_command, publish, replies
 from shared.commands import CommandAction, ReplyMessage
+from shared.errors import UnavailableError
+from shared.messages import decode_json
 from shared.mqtt.session import Connected, MqttSession, Received
-from shared.mqtt.topics import ALL_STATES
+from shared.mqtt.topics import ALL_COMMAND_REPLIES, ALL_STATES
 from shared.settings import MqttSettings
-from tests.processes import EdgeProcess, Mosquitto, write_embeddings
+from tests.processes import EdgeProcess, HubProcess, Mosquitto, Valkey, eventually, write_embeddings
 
 PLACE = "demo/sensor-1"
 ROLLBACK_S = 3.0
@@ -79,4 +85,110 @@ def test_a_change_that_works_is_confirmed_and_stays_over_a_restart(sensor: EdgeP
     assert shown.changed == ["log.level", "sensor.report_interval_s"]
     undone = sent(mosquitto.settings, "change-settings", sensor__report_interval_s=None, log__level=None)
     assert undone[-1].changed == []
+    assert sensor.process.poll() is None
+
+
+def test_a_repeated_command_runs_once_and_is_answered_twice(sensor: EdgeProcess, mosquitto: Mosquitto) -> None:
+    first = sent(mosquitto.settings, "restart")[-1]
+    command = make_command(PLACE, "version", hub="hub-1").model_copy(update={"id": first.id})
+    link = MqttSession(mosquitto.settings.without_session(), "repeater")
+    link.start()
+    try:
+        answers: list[ReplyMessage] = []
+        while not answers:
+            match link.signals.get(timeout=20):
+                case Connected():
+                    link.subscribe(ALL_COMMAND_REPLIES)
+                    publish(link, command)
+                case Received(payload=payload):
+                    answers.append(decode_json(ReplyMessage, payload))
+    finally:
+        link.stop()
+    assert answers == [first]
+    assert sensor.process.poll() is None
+
+
+def test_settings_with_which_the_sensor_cannot_start_are_rolled_back_at_once(
+    sensor: EdgeProcess, mosquitto: Mosquitto
+) -> None:
+    change = sent(mosquitto.settings, "change-settings", features__space="missing.toml")
+    assert [reply.status for reply in change] == ["accepted", "rolled-back"]
+    assert "cannot run" in change[-1].reason
+    assert sensor.process.poll() is None
+
+
+def test_a_sensor_that_sends_no_sound_refuses_a_clip_and_reports_its_state(
+    sensor: EdgeProcess, mosquitto: Mosquitto
+) -> None:
+    refused = sent(mosquitto.settings, "clip")[-1]
+    assert (refused.status, refused.reason) == ("refused", "this sensor sends no sound")
+    tested = sent(mosquitto.settings, "self-test")[-1]
+    assert {finding.what for finding in tested.findings or []} >= {"source", "spool", "broker"}
+    version = sent(mosquitto.settings, "version")[-1].software
+    assert version is not None
+    assert version["earwitness"].startswith("earwitness-edge")
+    assert sensor.process.poll() is None
+
+
+def test_a_clip_on_request_is_an_event(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    edge = EdgeProcess(tmp_path / "edge", mosquitto.port, "source.speed=20", "commands.enabled=true")
+    try:
+        await_ready(mosquitto.settings)
+        clip = sent(mosquitto.settings, "clip")
+        assert [reply.status for reply in clip] == ["accepted", "done"]
+        assert (clip[-1].event or "").startswith("demo.sensor-1.")
+    finally:
+        edge.kill()
+
+
+def test_a_sensor_without_commands_is_named_at_once(mosquitto: Mosquitto) -> None:
+    with pytest.raises(UnavailableError, match=r"commands\.enabled"):
+        sent(mosquitto.settings, "version")
+
+
+def test_the_command_line_prints_settings_and_refusals(sensor: EdgeProcess, mosquitto: Mosquitto) -> None:
+    common = ["sensors", "command", PLACE]
+    own = ["--set", f"mqtt.port={mosquitto.port}"]
+    shown = CliRunner().invoke(app, [*common, "settings", "--json", *own])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["settings"]["sensor.name"] == "sensor-1"
+    refused = CliRunner().invoke(app, [*common, "change-settings", "--change", "mqtt.tls=true", *own])
+    assert refused.exit_code == 1
+    assert "refused: mqtt.tls" in refused.output
+    wrong = CliRunner().invoke(app, [*common, "explode", *own])
+    assert wrong.exit_code == 2
+    assert sensor.process.poll() is None
+
+
+def test_the_page_and_the_api_send_commands_and_show_the_replies(
+    tmp_path: Path, sensor: EdgeProcess, mosquitto: Mosquitto
+) -> None:
+    store = Valkey(tmp_path / "store")
+    store.start()
+    hub = HubProcess(tmp_path / "hub", mosquitto.port, store.url)
+    hub.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{hub.port}", timeout=30) as client:
+            page, api = f"/sensors/{PLACE}", f"/api/v1/sensors/{PLACE}/commands"
+            eventually(lambda: client.get(page).status_code == 200, 30, "the hub knows the sensor")
+            assert client.post(api, json={"action": "version"}).status_code == 403, "not from another site"
+            ours = {"X-Earwitness": "test"}
+            made = client.post(api, json={"action": "settings"}, headers=ours)
+            assert (made.status_code, made.json()["status"]) == (202, "sent")
+
+            def statuses() -> list[str]:
+                return [one["status"] for one in client.get(api).json()["commands"]]
+
+            eventually(lambda: statuses() == ["done"], 30, "the reply is stored")
+            form = {"action": "change-settings", "setting": "sensor.site", "value": "other"}
+            assert client.post(f"{page}/commands", data=form, headers=ours).status_code == 303
+            eventually(lambda: statuses() == ["refused", "done"], 30, "the reply is stored")
+            shown = client.get(page).text
+            assert "it identifies the sensor at the broker" in shown
+            assert "sensor.report_interval_s" in shown
+            assert client.get("/sensors/demo/nobody").status_code == 404
+            assert client.get("/sensors").text.count(page) == 1
+    finally:
+        hub.stop()
+        store.stop()
     assert sensor.process.poll() is None
