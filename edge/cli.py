@@ -119,7 +119,7 @@ def config_(config: Config = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and test the source, the features, the spool and the broker.
+    """Print the effective settings, and test the source, the features, the spool, the broker and the machine.
 
     Exits with 0 if a run would work, 1 if a test failed (the output explains the fix), 2 if the settings are
     invalid.

@@ -1,4 +1,4 @@
-"""Tell systemd that a service works, over its notification socket. Without systemd nothing happens.
+"""Report to systemd that a service works, over its notification socket. Without systemd nothing happens.
 
 Source: systemd, sd_notify(3), sd_watchdog_enabled(3).
 """

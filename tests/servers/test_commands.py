@@ -186,6 +186,9 @@ def test_the_page_and_the_api_send_commands_and_show_the_replies(
             shown = client.get(page).text
             assert "it identifies the sensor at the broker" in shown
             assert "sensor.report_interval_s" in shown
+            (listed,) = client.get("/api/v1/sensors").json()["sensors"]
+            assert 0 < listed["report"]["health"]["memory_used"] < 1
+            assert "Disk of the spool" in shown
             assert client.get("/sensors/demo/nobody").status_code == 404
             assert client.get("/sensors").text.count(page) == 1
     finally:
