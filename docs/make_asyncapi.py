@@ -14,10 +14,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hub.integrations.homeassistant.discovery import EpisodeMessage, LastAlertMessage, LevelMessage
+from shared.commands import CommandMessage, ReplyMessage
 from shared.events import NAME
 from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
 from shared.mqtt.topics import (
     ALL_ALERTS,
+    ALL_COMMAND_REPLIES,
+    ALL_COMMANDS,
     ALL_EVENTS,
     ALL_STATES,
     HEARTBEAT_REPLY_TOPIC,
@@ -92,6 +95,8 @@ def schemas() -> Mapping[str, Any]:
     modes: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         EventMessage: "validation",  # sensors may leave out what is optional
         StateMessage: "validation",
+        CommandMessage: "validation",
+        ReplyMessage: "validation",
         AlertMessage: "serialization",  # hubs send all of it
         LevelMessage: "serialization",
         EpisodeMessage: "serialization",
@@ -128,6 +133,8 @@ def document() -> dict[str, Any]:
             "checks": channel(
                 f"{OWN}/check", "check", "Test message of `earwitness-edge check`; no client subscribes."
             ),
+            "commands": channel(named(ALL_COMMANDS), "command", "Commands of hubs to a sensor."),
+            "commandReplies": channel(named(ALL_COMMAND_REPLIES), "commandReply", "Replies of a sensor to commands."),
             "alerts": channel(named(ALL_ALERTS), "alert", "Alerts of a site."),
             "levels": channel(f"{OWN}/level", "level", "A sensor's newest level."),
             "episodes": channel(f"{OWN}/episode", "episode", "A sensor's last episode."),
@@ -154,6 +161,10 @@ def document() -> dict[str, Any]:
                 retain=False,
             ),
             "noteStates": operation("receive", "states", "Every hub receives every state.", retain=True),
+            "sendCommands": operation(
+                "send", "commands", "With a message expiry interval; the sensor runs each id once.", retain=False
+            ),
+            "receiveReplies": operation("receive", "commandReplies", "Every hub receives every reply.", retain=False),
             "raiseAlerts": operation("send", "alerts", "One alert per sound event.", retain=False),
             "publishIntake": operation(
                 "send", "intake", "Sensors keep their events while every intake is closed.", retain=True
@@ -186,6 +197,8 @@ def document() -> dict[str, Any]:
                     "contentType": "text/plain",
                     "payload": {"type": "string", "maxLength": 0},
                 },
+                "command": message(CommandMessage),
+                "commandReply": message(ReplyMessage),
                 "alert": message(AlertMessage),
                 "level": message(LevelMessage),
                 "episode": message(EpisodeMessage),

@@ -21,6 +21,7 @@ from hub.app.factory import (
     build_stores,
     build_threshold_tuner,
 )
+from hub.commands.command_service import CommandService
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
@@ -54,6 +55,7 @@ def app() -> FastAPI:
             places=places,
             names=stores.names,
             name_matcher=NameMatcher(stores.names, retrieval),
+            commands=CommandService(stores.events, settings.mqtt, settings.hub.name),
         )
     )
 

@@ -17,10 +17,13 @@ from edge.settings import EdgeSettings
 from hub.cli import app as hub_app
 from hub.metrics.definitions import HubMetrics
 from hub.settings import HubSettings
+from shared.commands import CommandMessage, ReplyMessage
 from shared.events import Event
 from shared.messages import AlertMessage, EventMessage, StateMessage
 from shared.mqtt.topics import (
     ALL_ALERTS,
+    ALL_COMMAND_REPLIES,
+    ALL_COMMANDS,
     ALL_EVENTS,
     ALL_INTAKES,
     ALL_STATES,
@@ -98,13 +101,15 @@ def messages() -> Iterator[str]:
         f" `{shared_event_subscription('hubs')}` |"
     )
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
+    yield f"| `{ALL_COMMANDS}` | command, JSON | QoS 1, not retained, with message expiry; only hubs publish |"
+    yield f"| `{ALL_COMMAND_REPLIES}` | reply to a command, JSON | QoS 1, not retained |"
     yield f"| `{ALL_ALERTS}` | alert, JSON | QoS 1, not retained |"
     for kind in get_args(SensorStateKind):
         yield f"| `{state_filter(kind)}` | a sensor's newest {kind}, JSON | QoS 1, retained; for Home Assistant |"
     online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
-    for model in (EventMessage, StateMessage, AlertMessage):
+    for model in (EventMessage, StateMessage, CommandMessage, ReplyMessage, AlertMessage):
         yield f"\n**{model.__name__}**: {summary(model)} Fields: "
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
 

@@ -7,7 +7,8 @@
    again every `sensor.report_interval_s`, with a report of the spool (`edge.sensor_report`).
 4. The last will is the state `lost` with the same boot id. A clean stop publishes `disconnected` first.
 5. If a port is set, the metrics server reads plain values of both threads on threads of its own (`edge.metrics`).
-6. The run ends when the source has ended and the spool is empty, or when a signal stops it.
+6. If `commands.enabled` is set, the main thread runs the commands of hubs (`edge.commands`). Some end the run.
+7. The run ends when the source has ended and the spool is empty, or when a signal stops it.
 """
 
 import logging
@@ -20,17 +21,22 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edge.capture import Capture
+from edge.commands.remote_settings import RemoteSettings
+from edge.commands.service import CommandService
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
+from edge.run_summary import RunSummary
 from edge.sensor_report import Announcer, Running, announced, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
+from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, encode_json
+from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, StateMessage, encode_json
 from shared.mqtt.diagnostics import client_certificate_expiry
 from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic
+from shared.service_manager import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -39,31 +45,10 @@ TICK_S: Final = 0.2
 FAREWELL_S: Final = 2.0
 """Seconds that a clean stop waits for the PUBACK of the state `disconnected`."""
 PURGE_S: Final = 1.0
+STUCK_S: Final = 120.0
+"""A live source without progress for this many seconds is stuck; a missing microphone is tried more often."""
 LONGEST_REST_S: Final = 30.0
 """Longest wait of the main thread after consecutive unexpected errors."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """The result of a run.
-
-    Attributes:
-        sensor: name of the sensor.
-        captured: events put in the spool in this run.
-        published: events that the broker acknowledged in this run, including backlog and repeats.
-        spooled: events that still wait in the spool.
-        set_aside: events kept in the spool that the broker cannot take.
-        dropped: clips dropped because the spool was full.
-        unreadable: clips that could not be read.
-    """
-
-    sensor: str
-    captured: int
-    published: int
-    spooled: int
-    set_aside: int
-    dropped: int
-    unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +61,14 @@ class Agent:
 
     Args:
         settings: settings of this sensor.
+        remote: settings that hubs may change; None accepts no commands.
 
     Raises:
         Invalid: the source's data does not match the settings.
         Unavailable: the source of a replay or the spool cannot be opened.
     """
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, remote: RemoteSettings | None = None) -> None:
         self._settings = settings
         self._boot = uuid.uuid4().hex[:12]
         self._source: Source = open_source(settings)
@@ -117,10 +103,20 @@ class Agent:
         self._worker = threading.Thread(target=self._run_capture, name="capture", daemon=True)
         self._purge_due_s = 0.0
         self._report_due_s = 0.0
-        self._running = Running(self._capture.tally, self._spool, self._publisher)
+        health = SystemHealth(settings.spool_path())
+        self._running = Running(self._capture.tally, self._spool, self._publisher, health)
+        self._commands: CommandService | None = None
+        if remote is not None and settings.commands.enabled:
+            self._commands = CommandService(self._link, remote, self._capture.clip_requests, self._ready)
+        self._watchdog = Watchdog.of_this_process()
         self._reported_faults: object = None
         self._announced = False
         self._errors = 0
+
+    @property
+    def restart_due(self) -> bool:
+        """Return whether a command of a hub asks the program to start itself again."""
+        return self._commands is not None and self._commands.restart_due(time.monotonic())
 
     def run(self, stop: threading.Event, drain_s: float = 10.0) -> RunSummary:
         """Run until the source has ended and the spool is empty, or until `stop` is set.
@@ -186,6 +182,8 @@ class Agent:
                 rest_s = min(LONGEST_REST_S, 2 * rest_s)
             if self._failure is not None:
                 raise self._failure
+            if self.restart_due:
+                return
             ended = not self._worker.is_alive()
             if ended and self._publisher.drained:
                 return
@@ -202,6 +200,8 @@ class Agent:
         now_s = time.monotonic()
         self._look_for_rivals(signals)
         self._publisher.handle(signals, now_s, time.time())
+        if self._commands is not None:
+            self._commands.handle(signals, now_s)
         fill = self._spool.usage()
         faults = (fill.aside, fill.lost, bool(self._capture.tally.failure))
         if faults != self._reported_faults or any(isinstance(signal, Connected) for signal in signals):
@@ -210,6 +210,9 @@ class Agent:
             self._report_due_s = now_s + self._settings.sensor.report_interval_s
             self._announce("ready")
         self._publisher.publish_pending(now_s)
+        waits = not self._source.live or not self._worker.is_alive()
+        if waits or now_s - self._capture.tally.progress_s < STUCK_S:
+            self._watchdog.report(now_s)
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
@@ -240,6 +243,9 @@ class Agent:
                 news = self._inbox.get_nowait()
         except queue.Empty:
             return signals
+
+    def _ready(self) -> StateMessage:
+        return self._announcer.state("ready", self._running)
 
     def _announce(self, state: Literal["ready", "disconnected"]) -> int | None:
         try:

@@ -10,6 +10,7 @@ from typing import Final
 
 from edge.calibration.in_force import open_calibration
 from edge.clock import clock_at
+from edge.commands.clip_request import ClipRequests
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
 from edge.selection import ByteBudget, Selection
@@ -41,6 +42,7 @@ class CaptureStats:
         dropped: clips dropped because the spool was full or failed.
         unreadable: clips that could not be read.
         failures: failures of a live source, each followed by opening it again.
+        progress_s: monotonic time at which the capture loop last made progress: a clip, a failure, a full spool.
         last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
         highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
         failure: reason why a live source delivers nothing; empty while it delivers.
@@ -53,6 +55,7 @@ class CaptureStats:
     dropped: int = 0
     unreadable: int = 0
     failures: int = 0
+    progress_s: float = 0.0
     last_captured_s: float = 0.0
     highest_seq: int = -1
     failure: str = ""
@@ -109,8 +112,9 @@ class Capture:
         self._delivered_s = self._due_s
         self._full = False
         self._meter: LevelMeter | None = None
-        self.tally = CaptureStats()
+        self.tally = CaptureStats(progress_s=time.monotonic())
         self.calibration: Final = open_calibration(settings)
+        self.clip_requests = ClipRequests()
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -140,6 +144,7 @@ class Capture:
     def _failed(self, error: Exception, rest_s: float) -> None:
         """Count a failure of a live source, and log it unless the same was logged last."""
         self.tally.failures += 1
+        self.tally.progress_s = time.monotonic()
         known = isinstance(error, UnavailableError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         log.log(
@@ -173,6 +178,7 @@ class Capture:
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
             self._delivers()
+            self.tally.progress_s = time.monotonic()
             self._process_clip(item, stop)
             self._taken += 1
             if stop.is_set() or self._taken == self._settings.source.max_clips:
@@ -225,6 +231,7 @@ class Capture:
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
+            self.clip_requests.fulfil(str(event_id))
             self._spooled()
         elif self._source.live:
             self.tally.highest_seq = event_id.seq

@@ -1,11 +1,12 @@
 """Define the command `earwitness-edge`. Only this module builds settings, sets up logging and handles signals."""
 
+import os
 import signal
 import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from edge.agent import Agent
 from edge.bench import measure_cost
 from edge.calibrate_command import calibrate
 from edge.command_options import AsJson, Config, Overrides, fail, read_settings
+from edge.commands.remote_settings import RemoteSettings
 from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from shared.backbones import resolve_manifest
@@ -77,15 +79,21 @@ def run(
         EARWITNESS_EDGE_MQTT__HOST=hub.local earwitness-edge run --config edge.toml
         --set source.kind=microphone --set levels.full_scale_db_spl=114
     """
-    settings = read_settings(config, overrides)
-    configure_logging(settings.log)
+    remote = _remote_settings(config, overrides)
+    configure_logging(remote.settings.log)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
-        summary = Agent(settings).run(stop, drain_s)
+        remote.begin()
+        agent = Agent(remote.settings, remote)
+        summary = agent.run(stop, drain_s)
     except EarwitnessError as error:
+        if remote.roll_back(f"the sensor cannot run with the new settings: {error}"):
+            _start_again()
         fail(str(error), 2 if isinstance(error, InvalidError) else 1)
+    if agent.restart_due:
+        _start_again()
     if as_json:
         typer.echo(to_json(asdict(summary)))
 
@@ -105,7 +113,7 @@ def config_(config: Config = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and test source, calibration, features, spool and broker.
+    """Print the effective settings, and test source, calibration, features, spool, broker and machine.
 
     Exits with 0 if a run would work, 1 if a test failed (the output explains the fix), 2 if the settings are
     invalid.
@@ -114,7 +122,7 @@ def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = 
 
         earwitness-edge check --config edge.toml --set source.kind=microphone
     """
-    settings = read_settings(config, overrides)
+    settings = _remote_settings(config, overrides).settings
     configure_logging(settings.log.model_copy(update={"level": "error"}))
     unknown = unknown_env_vars(EdgeSettings)
     findings = run_checks(settings)
@@ -234,3 +242,17 @@ def main() -> None:
 
 def _set_in(group: BaseModel) -> dict[str, object]:
     return {name: getattr(group, name) for name in group.model_fields_set}
+
+
+def _remote_settings(config: Path | None, overrides: list[str] | None) -> RemoteSettings:
+    try:
+        return RemoteSettings(config, overrides or [])
+    except InvalidError as error:
+        fail(str(error), 2)
+
+
+def _start_again() -> NoReturn:
+    """Replace this process by a new run of the same command, which reads the settings again."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the same command line

@@ -16,11 +16,13 @@ from typing import Final
 from edge.calibration.in_force import open_calibration
 from edge.clock import clock_status
 from edge.extractor import open_extractor
+from edge.machine_check import judge_machine
 from edge.publisher import TAKEN_OVER
 from edge.recording_check import try_source
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, Source, open_source
 from edge.spool import Spool
+from edge.system_health import SystemHealth
 from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.events import CLIP_S
 from shared.levels.meter import measure
@@ -54,7 +56,7 @@ class CheckResult:
     """The result of one test.
 
     Attributes:
-        what: `source`, `calibration`, `features`, `spool` or `broker`.
+        what: `source`, `calibration`, `features`, `spool`, `broker` or `machine`.
         ok: whether it works.
         words: the result, or what is wrong and how to fix it.
     """
@@ -65,13 +67,14 @@ class CheckResult:
 
 
 def run_checks(settings: EdgeSettings) -> list[CheckResult]:
-    """Test the source, the calibration, the features, the spool and the broker; return one result each."""
+    """Test source, calibration, features, spool, broker and machine; return one result each."""
     tries: list[tuple[str, Callable[[EdgeSettings], str]]] = [
         ("source", _try_source),
         ("calibration", _try_calibration),
         ("features", _try_features),
         ("spool", _try_spool),
         ("broker", _try_broker),
+        ("machine", _try_machine),
     ]
     findings = []
     for what, attempt in tries:
@@ -80,6 +83,10 @@ def run_checks(settings: EdgeSettings) -> list[CheckResult]:
         except EarwitnessError as error:
             findings.append(CheckResult(what, ok=False, words=str(error)))
     return findings
+
+
+def _try_machine(settings: EdgeSettings) -> str:
+    return judge_machine(SystemHealth(settings.spool_path()).read())
 
 
 def _try_source(settings: EdgeSettings) -> str:

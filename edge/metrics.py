@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 SENSOR: Final = ("site", "sensor")
 
 
-Read = Callable[[Running], float]
+Read = Callable[[Running], float | None]
 
 COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
     ("clips_captured", "Clips put in the spool", lambda of: of.tally.captured),
@@ -94,6 +94,31 @@ GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
         lambda _: clock_status() == "synchronised",
     ),
     (
+        "temperature_celsius",
+        "Highest temperature of the machine; absent where the platform does not provide it",
+        lambda of: None if of.health is None else of.health.read().temperature_c,
+    ),
+    (
+        "disk_free_bytes",
+        "Free bytes of the spool's disk",
+        lambda of: None if of.health is None else of.health.read().disk_free_bytes,
+    ),
+    (
+        "memory_used_ratio",
+        "Share of memory in use",
+        lambda of: None if of.health is None else of.health.read().memory_used,
+    ),
+    (
+        "cpu_used_ratio",
+        "Share of CPU time in use",
+        lambda of: None if of.health is None else of.health.read().cpu_used,
+    ),
+    (
+        "under_voltage",
+        "1 while the supply voltage is too low; absent where the platform does not provide it",
+        lambda of: None if of.health is None else of.health.read().under_voltage,
+    ),
+    (
         "last_clip_timestamp_seconds",
         "Time of the latest clip put in the spool; 0 before the first",
         lambda of: of.tally.last_captured_s,
@@ -135,7 +160,9 @@ class EdgeMetrics(Collector):
         errors.add_metric(self._labels, float(self._errors()))
         yield errors
         for family, read in _families():
-            family.add_metric(self._labels, float(read(self._running)))
+            value = read(self._running)
+            if value is not None:  # unknown on this platform
+                family.add_metric(self._labels, float(value))
             yield family
 
 

@@ -176,7 +176,7 @@ class SpoolPublisher:
         self._look_aside = True
         self._maximum_packet = signal.maximum_packet
         most = signal.receive_maximum
-        self._window.connected(None if most is None else most - 1)  # one message is reserved for the state
+        self._window.connected(None if most is None else most - 2)  # reserved for the state and for a reply
         self._time.connected(now_s)
         self._hubs.reset()
         self._outlet.subscribe(ALL_INTAKES, qos=0)

@@ -10,6 +10,7 @@ from edge.capture import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool
+from edge.system_health import SystemHealth
 from shared.errors import InvalidError
 from shared.events import EventId
 from shared.messages import SensorReport, StateMessage, decode_json
@@ -27,11 +28,13 @@ class Running:
         tally: counters of the capture thread.
         spool: the spool.
         publisher: the publisher from the spool to the broker.
+        health: health of this machine; None reports none.
     """
 
     tally: CaptureStats
     spool: Spool
     publisher: SpoolPublisher
+    health: SystemHealth | None = None
 
 
 class Announcer:
@@ -91,6 +94,7 @@ class Announcer:
             set_aside=fill.aside,
             spool_lost=fill.lost,
             taken_over=running.publisher.taken_over,
+            health=None if running.health is None else running.health.read(),
             source_failure=printable(tally.failure)[:REASON_CHARACTERS] or None,
             sound_over_budget=tally.sound_over_budget,
             features_over_budget=tally.features_over_budget,

@@ -102,10 +102,10 @@ class FeatureSettings(SettingsGroup):
 class SendSettings(SettingsGroup):
     """Which clips the sensor sends, and what of each."""
 
-    what: Literal["all", "events", "embeddings", "levels"] = Field(
+    what: Literal["all", "events", "embeddings"] = Field(
         "all",
-        description="all (every clip), events (loud clips, with the clips before and after them), embeddings (every"
-        " clip without audio) or levels (no clip: neither audio nor embeddings)",
+        description="all (every clip), events (loud clips, with the clips before and after them) or embeddings"
+        " (every clip without audio)",
     )
     min_above_ambient_db: float = Field(
         10.0, ge=0, le=200, description="events: a clip is loud if its LAeq is this many dB above the ambient level"
@@ -194,6 +194,23 @@ class SpoolSettings(SettingsGroup):
     )
 
 
+class CommandSettings(SettingsGroup):
+    """Commands of hubs to this sensor, over the broker."""
+
+    enabled: bool = Field(
+        default=False,
+        description="accept commands of hubs: query and change settings, restart, self-test, a clip. Only enable this"
+        " at a broker that lets hubs alone publish commands",
+    )
+    rollback_after_s: float = Field(
+        60.0,
+        ge=1,
+        le=90,
+        description="undo a change of settings by a hub if the sensor has not reached a hub within this many seconds"
+        " after its restart",
+    )
+
+
 class MetricsSettings(SettingsGroup):
     """The HTTP endpoint for a Prometheus server."""
 
@@ -224,6 +241,7 @@ class EdgeSettings(BaseSettings):
     levels: LevelSettings = LevelSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     spool: SpoolSettings = SpoolSettings()
+    commands: CommandSettings = CommandSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
@@ -246,7 +264,7 @@ class EdgeSettings(BaseSettings):
     @property
     def sends_sound(self) -> bool:
         """Return whether events may contain audio."""
-        if self.send.what in {"embeddings", "levels"}:
+        if self.send.what == "embeddings" or self.source.kind == "embeddings":
             return False
         return self.feature_space is None or self.features.with_sound or self.privacy.no_speech
 

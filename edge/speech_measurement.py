@@ -92,9 +92,8 @@ def mix(street: Waveform, voice: Waveform, above_street_db: float, rng: np.rando
         above_street_db: LAeq of the speech minus LAeq of the street, in dB.
         rng: chooses the place.
     """
-    level_db = (
-        LevelMeter(MIX_RATE_HZ).measure(street).levels.laeq - measure(voice, MIX_RATE_HZ).laeq + above_street_db
-    )
+    street_db, voice_db = (LevelMeter(MIX_RATE_HZ).measure(sound).levels.laeq for sound in (street, voice))
+    level_db = street_db - voice_db + above_street_db
     start = int(rng.integers(street.size - voice.size + 1))
     mixed = street.copy()
     mixed[start : start + voice.size] += np.float32(10.0 ** (level_db / 20.0)) * voice

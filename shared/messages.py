@@ -253,6 +253,29 @@ def _body(message: EventMessage) -> Flac | Embedding:
     return Embedding(space=space.id, features=raw.reshape(space.shape))
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class SensorHealth(Message):
+    """Health of a sensor's machine; a value is null where the platform does not provide it.
+
+    `temperature_c` is the highest temperature of the machine. `disk_free_bytes` and `disk_used` are of the spool's
+    disk. `memory_used` and `cpu_used` are shares; `cpu_used` is the share of all cores since the report before.
+    `under_voltage` is true while the supply voltage is too low, `under_voltage_seen` if it was since the machine
+    started. `uptime_s` is the time since then.
+    """
+
+    temperature_c: float | None = Field(default=None, ge=-100.0, le=200.0)
+    disk_free_bytes: Count | None = None
+    disk_used: Share | None = None
+    memory_used: Share | None = None
+    cpu_used: Share | None = None
+    under_voltage: bool | None = None
+    under_voltage_seen: bool | None = None
+    uptime_s: float | None = Field(default=None, ge=0.0, le=1e10)
+    clock: ClockStatus | None = None
+
+
 class SensorReport(Message):
     """State of a sensor's spool, source and connection at the time `at`.
 
@@ -264,7 +287,8 @@ class SensorReport(Message):
     clip. `previous_boot` and `previous_seq` are the previous boot and its latest sequence number in the spool.
     `set_aside` counts events in the spool that the broker cannot take. `spool_lost` counts events that a damaged
     spool lost since the start. `taken_over` counts connections since the start that another client with this sensor's
-    client id ended. `source_failure` is the reason why the source delivers nothing, null while it delivers.
+    client id ended. `source_failure` is the reason why the source delivers nothing, null while it delivers. `health`
+    is the health of the sensor's machine; sensors of earlier versions do not send it.
 
     `sound_over_budget` and `features_over_budget` count clips whose sound or embedding was left out because the
     bandwidth budget was used up. `speech_removed_s` is the length of the clips whose sound was withheld because of
@@ -287,6 +311,7 @@ class SensorReport(Message):
     sound_over_budget: Count = 0
     features_over_budget: Count = 0
     speech_removed_s: float = Field(default=0.0, ge=0.0)
+    health: SensorHealth | None = None
 
 
 class StateMessage(Message):
@@ -430,11 +455,11 @@ class AlertMessage(Message):
         return self
 
 
-JsonMessage = TypeVar("JsonMessage", StateMessage, AlertMessage)
+JsonMessage = TypeVar("JsonMessage", bound=Message)
 
 
-def encode_json(message: StateMessage | AlertMessage) -> bytes:
-    """Encode a state or alert message as UTF-8 JSON."""
+def encode_json(message: Message) -> bytes:
+    """Encode a message as UTF-8 JSON."""
     return message.model_dump_json().encode()
 
 

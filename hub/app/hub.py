@@ -31,6 +31,7 @@ from hub.app.health import HubHealth
 from hub.app.maintenance import Maintenance
 from hub.app.recall import monitor_recall
 from hub.app.retention import Retention
+from hub.commands.command_service import CommandService
 from hub.ingest.consumer import MqttConsumer
 from hub.ingest.pipeline import Pipeline
 from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
@@ -101,12 +102,14 @@ class Hub:
             hub=settings.hub.name,
             public_url=settings.web.public_url,
         )
+        self._commands = CommandService(self._archive, settings.mqtt, settings.hub.name)
         self._workers = [
             *self._maintenance.workers,
             *self._intake.workers,
             *self._observed.workers,
             *self._notifications.workers,
             self._announcer.worker,
+            self._commands.worker,
             self._recall.worker,
             self._filer.worker,
         ]
@@ -201,6 +204,7 @@ class Hub:
         self._filer.worker.start()
         self._notifications.start()
         self._announcer.start()
+        self._commands.start()
         shorten_switch_interval()
         settle()
         try:
@@ -211,6 +215,7 @@ class Hub:
             self._notifications.stop()
             self._filer.worker.stop()
             self._announcer.stop()
+            self._commands.stop()
             self._maintenance.stop()
             if follower is not None:
                 follower.stop()
@@ -235,6 +240,7 @@ class Hub:
             places=self._places,
             names=self._stores.names,
             name_matcher=self._name_matcher,
+            commands=self._commands,
             stopping=self._stopping,
             probes=self._health.probes,
             workers=self._workers,

@@ -24,6 +24,7 @@ from hub.cli import (
     names,
     notifications,
     reference,
+    sensors,
     sketch,
     sources,
     training,
@@ -55,6 +56,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(names.app, name="names")
 app.add_typer(sources.app, name="sources")
+app.add_typer(sensors.app, name="sensors")
 app.command()(handles_errors(demo))
 app.add_typer(deployment, name="deployment")
 app.add_typer(hubs, name="hubs")

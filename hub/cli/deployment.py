@@ -215,6 +215,7 @@ def _edge_toml(broker: str, port: int) -> str:
         "mqtt.cert_file": f"{SENSOR_FOLDER}/sensor.crt",
         "mqtt.key_file": f"{SENSOR_FOLDER}/sensor.key",
         "source.kind": "microphone",
+        "commands.enabled": "true",
         "spool.path": "/var/lib/earwitness-edge/spool.db",
     }
     flags = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]

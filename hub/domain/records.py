@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import Features
-from shared.messages import LATEST
+from shared.messages import LATEST, SensorHealth
 
 
 class WriteState(Enum):
@@ -106,6 +106,7 @@ class StoredReport:
         spool_lost: events that a damaged spool lost since it was started.
         taken_over: how often since then another client with its name ended its connection.
         source_failure: why its source delivers nothing; empty while it delivers.
+        health: of its machine; None if it sent none.
     """
 
     at: datetime
@@ -117,6 +118,7 @@ class StoredReport:
     spool_lost: int = 0
     taken_over: int = 0
     source_failure: str = ""
+    health: SensorHealth | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from hub.store.json_rows import VERSION
 from shared.errors import InvalidError
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
-from shared.messages import SensorReport
+from shared.messages import SensorHealth, SensorReport
 from shared.taxonomy import CATEGORIES
 
 FIELDS: Final = (
@@ -171,6 +171,7 @@ def report_fields(report: SensorReport) -> dict[str, str | int | float]:
         "spool_lost": report.spool_lost,
         "taken_over": report.taken_over,
         "source_failure": report.source_failure or "",
+        "health": "" if report.health is None else report.health.model_dump_json(),
     }
 
 
@@ -194,6 +195,7 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         spool_lost=int(row.get(b"spool_lost", 0)),
         taken_over=int(row.get(b"taken_over", 0)),
         source_failure=row.get(b"source_failure", b"").decode(),
+        health=SensorHealth.model_validate_json(health) if (health := row.get(b"health")) else None,
     )
     return StoredReport(
         at=report.at,
@@ -205,4 +207,5 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         spool_lost=report.spool_lost,
         taken_over=report.taken_over,
         source_failure=report.source_failure or "",
+        health=report.health,
     )

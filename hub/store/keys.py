@@ -15,6 +15,8 @@ a sorted set of ids by such a time.
 | `ew:alerts:pending` | stream | events whose alerts were not dispatched yet |
 | `ew:sensors` | set | places of all sensors |
 | `ew:sensor:<place>` | hash | state of a sensor, its last report and what its events show of it |
+| `ew:commands:<place>` | sorted set | time index of the latest commands to a sensor |
+| `ew:command:<place>:<command>` | hash | `command` as sent, a reply of each status, and `undelivered` |
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
@@ -120,6 +122,16 @@ def alert(event: str) -> str:
 def sensor(place: str) -> str:
     """Hash of a sensor."""
     return f"{PREFIX}:sensor:{place}"
+
+
+def commands(place: str) -> str:
+    """Time index of the latest commands to a sensor."""
+    return f"{PREFIX}:commands:{place}"
+
+
+def command(place: str, command: str) -> str:
+    """Hash of a command to a sensor."""
+    return f"{PREFIX}:command:{place}:{command}"
 
 
 def check(token: str, name: str) -> str:

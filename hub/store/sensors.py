@@ -85,6 +85,12 @@ class SensorStore:
         read = (self.from_row(place, row) for place, row in zip(places, pipe.execute(), strict=True))
         return [sensor for sensor in read if sensor is not None]
 
+    @raises_unavailable
+    def get(self, place: str) -> Sensor | None:
+        """Return a sensor; None if it never sent a message or cannot be read."""
+        row = self._redis.hgetall(keys.sensor(place))
+        return self.from_row(place, row) if row else None
+
     def from_row(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
         """Return a sensor from its hash, without a report that cannot be read; None if nothing can be read."""
         sensor = self._rows.read("sensor", place, partial(sensor_from_hash, place), row)

@@ -10,6 +10,7 @@ from hub.alerting.feedback import FeedbackService
 from hub.alerting.name_matching import NameMatcher
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
+from hub.commands.command_service import CommandService
 from hub.domain.sensor_map import SensorMap
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.health_probes import Probes
@@ -72,6 +73,7 @@ class WebContext:
         places: positions and time zone of sensors.
         names: named sounds.
         name_matcher: finds the named sound of an event.
+        commands: sends commands to sensors, and keeps their replies.
         stopping: set when the hub stops; streams end then.
         probes: faults that `/healthz/live` reports.
         workers: threads that must run; the live feed adds its own.
@@ -92,6 +94,7 @@ class WebContext:
     places: SensorMap
     names: NamedSounds
     name_matcher: NameMatcher
+    commands: CommandService
     stopping: threading.Event = field(default_factory=threading.Event)
     probes: Probes = field(default_factory=Probes)
     workers: list[Worker] = field(default_factory=list)

@@ -27,6 +27,18 @@ def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
     return event
 
 
+def get_sensor_or_404(archive: EventStore, place: str) -> Sensor:
+    """Return a sensor.
+
+    Raises:
+        HTTPException: 404, no sensor of this `site/sensor`.
+    """
+    sensor = archive.sensors.get(place)
+    if sensor is None:
+        raise HTTPException(404, f"no sensor {place}")
+    return sensor
+
+
 def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:
     """Return an alert by the id of its event.
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.records import Sensor, StoredEvent
 from shared.events import LevelUnit
+from shared.messages import SensorHealth
 
 
 class ReportView(BaseModel):
@@ -21,6 +22,7 @@ class ReportView(BaseModel):
     spool_lost: int = Field(description="events that a damaged spool lost since the sensor started")
     taken_over: int = Field(description="times since then that another client with its name ended its connection")
     source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
+    health: SensorHealth | None = Field(description="health of its machine; null if the sensor does not report it")
 
 
 class SensorView(BaseModel):

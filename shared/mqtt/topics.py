@@ -1,8 +1,9 @@
 """MQTT topics as validated values. Only this module spells topics.
 
-Sensors publish on `earwitness/v1/<site>/<sensor>/{state,event}`. Hubs publish on `earwitness/v1/<site>/alert` and
-`earwitness/v1/hubs/<hub>/intake`. With the Home Assistant integration hubs also publish on
-`earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and `earwitness/v1/hubs/<hub>/online`.
+Sensors publish on `earwitness/v1/<site>/<sensor>/{state,event,command-reply}`. Hubs publish on
+`earwitness/v1/<site>/alert`, `earwitness/v1/<site>/<sensor>/command` and `earwitness/v1/hubs/<hub>/intake`. With the
+Home Assistant integration hubs also publish on `earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and
+`earwitness/v1/hubs/<hub>/online`.
 Source: architecture, wire contract; MQTT 5.0, 4.7 (topic names and filters), 4.8.2 (shared subscriptions).
 """
 
@@ -18,6 +19,7 @@ HEARTBEAT_SITE: Final = "heartbeat"
 """The site of heartbeats; sensors may not use it."""
 
 SensorKind = Literal["state", "event", "heartbeat"]
+CommandKind = Literal["command", "command-reply"]
 SensorStateKind = Literal["level", "episode", "last-alert"]
 HubKind = Literal["intake", "online"]
 
@@ -61,6 +63,28 @@ class SensorTopic:
         if kind == "heartbeat":
             return cls(site=site, sensor=sensor, kind="heartbeat")
         raise InvalidError(f"{topic!r} ends in an unknown kind {kind!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTopic:
+    """The topic of the commands to a sensor, which only hubs publish, or of the sensor's replies.
+
+    Raises:
+        Invalid: a site or sensor that is not a valid id, or the site of heartbeats.
+    """
+
+    site: str
+    sensor: str
+    kind: CommandKind
+
+    def __post_init__(self) -> None:
+        check_name(self.site, "site")
+        check_name(self.sensor, "sensor")
+        if self.site == HEARTBEAT_SITE:
+            raise InvalidError(f"site {HEARTBEAT_SITE!r} has no sensors")
+
+    def __str__(self) -> str:
+        return f"{ROOT}/{self.site}/{self.sensor}/{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +153,8 @@ HEARTBEAT_REPLY_TOPIC: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/reply"
 """The topic on which heartbeats return to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"
 ALL_EVENTS: Final = f"{ROOT}/+/+/event"
+ALL_COMMANDS: Final = f"{ROOT}/+/+/command"
+ALL_COMMAND_REPLIES: Final = f"{ROOT}/+/+/command-reply"
 ALL_ALERTS: Final = f"{ROOT}/+/alert"
 
 

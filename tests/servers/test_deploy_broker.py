@@ -20,6 +20,8 @@ from shared.messages import EVENT_CAP_BYTES
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import (
     ALL_ALERTS,
+    ALL_COMMAND_REPLIES,
+    ALL_COMMANDS,
     ALL_EVENTS,
     ALL_STATES,
     AlertTopic,
@@ -326,3 +328,29 @@ def test_a_broker_that_is_not_one_is_told(founded: Founded, broker: FoundedBroke
     assert not finding.ok
     with Client(founded.sensor(ONE, port=1)) as client:
         assert isinstance(client.next(), Disconnected)
+
+
+def test_only_hubs_send_commands_and_each_sensor_reads_its_own(founded: Founded, broker: FoundedBroker) -> None:
+    assert broker.process is not None
+    with (
+        Client(founded.client("hub"), "hub") as hub,
+        Client(founded.client("listener"), "listener") as listener,
+        Client(founded.sensor(ONE)) as one,
+        Client(founded.sensor(TWO)) as two,
+    ):
+        for client in (hub, listener, one, two):
+            assert client.connected()
+        to_one, from_one = f"earwitness/v1/{ONE}/command", f"earwitness/v1/{ONE}/command-reply"
+        one.link.subscribe(to_one)
+        for topics in (ALL_COMMANDS, ALL_COMMAND_REPLIES, to_one, from_one):
+            two.link.subscribe(topics)
+            listener.link.subscribe(topics)
+        hub.link.subscribe(ALL_COMMAND_REPLIES)
+        eventually(lambda: hub.said(to_one) == 0, 10, "the sensor has subscribed")
+        assert to_one in one.heard()
+        eventually(lambda: one.said(from_one) == 0, 10, "the hub has subscribed")
+        assert from_one in hub.heard()
+        assert two.heard() == listener.heard() == []
+        assert [two.said(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
+        assert [listener.said(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
+        assert one.said(to_one) == NOT_AUTHORISED

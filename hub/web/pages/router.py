@@ -16,6 +16,7 @@ from hub.web.pages import (
     names,
     patterns,
     search,
+    sensor,
     sensors,
     settings,
     sources,
@@ -39,7 +40,7 @@ _TITLES: Final = {
 def mount_pages(app: FastAPI, parts: WebContext) -> None:
     """Add all pages and their static files to an application."""
     shell = PageRenderer(parts)
-    for page in (home, plan, event, alerts, patterns, sources, names, search, sensors, settings, api_docs):
+    for page in (home, plan, event, alerts, patterns, sources, names, search, sensors, sensor, settings, api_docs):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 

@@ -127,6 +127,7 @@ def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, emb
         "features": True,
         "spool": True,
         "broker": False,
+        "machine": True,
     }
     assert report["settings"]["source"]["kind"] == "embeddings"
     assert "hush" not in out

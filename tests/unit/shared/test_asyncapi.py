@@ -16,7 +16,7 @@ from pydantic_asyncapi.v3 import AsyncAPI
 
 from hub.integrations.homeassistant.discovery import LevelMessage, config_topic
 from shared.messages import StateMessage
-from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, HubTopic, SensorStateTopic, SensorTopic
+from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, CommandTopic, HubTopic, SensorStateTopic, SensorTopic
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -64,6 +64,8 @@ def test_every_topic_is_there(document: dict[str, Any]) -> None:
     assert addresses == {
         str(SensorTopic("harbour", "street-1", "event")),
         str(SensorTopic("harbour", "street-1", "state")),
+        str(CommandTopic("harbour", "street-1", "command")),
+        str(CommandTopic("harbour", "street-1", "command-reply")),
         str(AlertTopic("harbour")),
         *(str(SensorStateTopic("harbour", "street-1", kind)) for kind in ("level", "episode", "last-alert")),
         str(HubTopic("hub-1", "online")),
