@@ -42,7 +42,7 @@ def encode(
         extractor: computes the embedding to send; None sends audio.
 
     Raises:
-        Invalid: samples that are not finite, or a rate that events do not allow.
+        InvalidError: samples that are not finite, or a rate that events do not allow.
     """
     if isinstance(item, EmbeddingClip):
         return Event(

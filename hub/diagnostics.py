@@ -132,7 +132,7 @@ def _may_publish(link: MqttSession) -> None:
     """Test whether the broker lets this hub publish, on a topic without subscribers.
 
     Raises:
-        Invalid: the broker rejects the message.
+        InvalidError: the broker rejects the message.
     """
     mid = link.publish(f"{ROOT}/check", b"")
     while True:
@@ -152,7 +152,7 @@ def _may_take_events(link: MqttSession, name: str) -> None:
     """Subscribe as `serve` does, in a separate group, and send a message through the subscription.
 
     Raises:
-        Invalid: the broker rejects the subscription, or the message does not arrive.
+        InvalidError: the broker rejects the subscription, or the message does not arrive.
     """
     events, beat, beats = (
         shared_event_subscription(name),
@@ -285,7 +285,7 @@ def _web(settings: HubSettings) -> Tried:
     """Test whether the page's address is free, or a hub uses it already.
 
     Raises:
-        Invalid: another program uses the address, or it cannot be bound.
+        InvalidError: another program uses the address, or it cannot be bound.
     """
     host, port = settings.web.host, settings.web.port
     try:
@@ -307,7 +307,7 @@ def _folders(settings: HubSettings) -> Tried:
     """Test whether the hub's folders are writable, without leaving files of the current user there.
 
     Raises:
-        Invalid: a folder is not writable.
+        InvalidError: a folder is not writable.
     """
     folders = {"store.audio_dir": settings.store.audio_dir, "search.snapshot_dir": settings.search.snapshot_dir}
     words, doubts = [], []

@@ -3,7 +3,7 @@
 1. `clips` opens the device, so a sensor whose microphone is missing runs and tries again.
 2. PortAudio's callback copies blocks into a queue and does nothing else.
 3. `ClipAssembler` joins blocks into clips of 10 s without gaps.
-4. A device that fails or delivers nothing for `SILENT_S` is `Unavailable`; the agent opens it again.
+4. A device that fails or delivers nothing for `SILENT_S` is `UnavailableError`; the agent opens it again.
 """
 
 import importlib
@@ -86,8 +86,8 @@ class MicrophoneSource:
         the sound card. It is late by the device's latency, about 0.1 s.
 
         Raises:
-            Unavailable: PortAudio is not installed, or the device is missing, refuses the rate, failed, or delivers
-                nothing.
+            UnavailableError: PortAudio is not installed, or the device is missing, refuses the rate, failed, or
+                delivers nothing.
         """
         portaudio = self._open()
         blocks: queue.Queue[Waveform] = queue.Queue(maxsize=int(QUEUE_S / BLOCK_S))

@@ -78,7 +78,7 @@ class SourceFiler:
         While more are due it works for a fifth of the time: intake of events goes on beside it.
 
         Raises:
-            Unavailable: the store is away; nothing is lost.
+            UnavailableError: the store is away; nothing is lost.
         """
         began_s = time.monotonic()
         names = self._store.due(self._start, AT_ONCE)
@@ -94,7 +94,7 @@ class SourceFiler:
             episode: only those of its site and category.
 
         Raises:
-            Unavailable: the store is away; nothing is lost.
+            UnavailableError: the store is away; nothing is lost.
         """
         start = 0
         while names := self._store.due(start, AT_ONCE):
@@ -108,7 +108,7 @@ class SourceFiler:
             How many stay due, because hubs with another checkpoint file those of their feature space.
 
         Raises:
-            Unavailable: the store is away; filing again is safe.
+            UnavailableError: the store is away; filing again is safe.
         """
         standing = self._store.standing(names)
         episodes = [one for one in standing.values() if isinstance(one, Episode)]
@@ -179,7 +179,7 @@ class SourceFiler:
 def _recomputed(
     source: Source, members: Mapping[str, Member], identities: Mapping[str, Vector]
 ) -> tuple[Source, dict[str, Member]]:
-    """A source and some of its episodes with other identities, by clip."""
+    """Return a source and some of its episodes with other identities, by clip."""
     named = {centre.id for centre in source.centres}
     recomputed = {
         name: replace(
@@ -204,7 +204,7 @@ def _compared(name: str) -> tuple[str, str]:
 
 
 def _stands(episode: Episode, now: Episode | str | None) -> bool:
-    """Whether an episode has the identity and the opening that it was read with; else it is due again."""
+    """Return whether an episode has the identity and the opening that it was read with; else it is due again."""
     return isinstance(now, Episode) and (now.peak_event, now.opened_ms) == (episode.peak_event, episode.opened_ms)
 
 

@@ -25,7 +25,7 @@ class DurableAcknowledger:
     """Takes messages that were handled, and acknowledges them when that is durable.
 
     Args:
-        sync: waits until all that was written before is on disk; raises `Unavailable` if it is not in time.
+        sync: waits until all that was written before is on disk; raises `UnavailableError` if it is not in time.
         acknowledge: sends the acknowledgement to the broker.
     """
 
@@ -63,7 +63,7 @@ class DurableAcknowledger:
         """Take what waits, wait for the disk, and acknowledge.
 
         Raises:
-            Unavailable: it is not on the disk in time; it is held.
+            UnavailableError: it is not on the disk in time; it is held.
         """
         self._take()
         if self._held:

@@ -65,7 +65,7 @@ class AlertDispatcher:
         hub: name of this hub, which claims alerts under it.
         addresses: outboxes and their predicates.
         complete: adds recurrence, source and more to an alert; may be called again for the same alert. After
-            `Unavailable` the dispatcher retries; after any other error it dispatches the alert unchanged.
+            `UnavailableError` the dispatcher retries; after any other error it dispatches the alert unchanged.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class AlertDispatcher:
             Number of alerts taken from the stream.
 
         Raises:
-            Unavailable: Redis does not answer; no alert is lost.
+            UnavailableError: Redis does not answer; no alert is lost.
         """
         left_over = time.monotonic() >= self._look_at
         entries = self._due.take(self._hub, limit=_AT_ONCE, wait_s=wait_s, left_over=left_over)

@@ -58,7 +58,7 @@ def queue_names(pipe: Any, names: NameLog) -> None:  # noqa: ANN401
 
 
 def returns_of(row: bytes) -> Returns:
-    """Returns from their row.
+    """Parse returns from their row.
 
     Raises:
         ValueError: the row is something else.

@@ -72,7 +72,7 @@ def _episodes(client: Any, rows: Rows, ids: Sequence[bytes]) -> dict[bytes, Epis
 
 
 def episode_from(row: bytes) -> Episode:
-    """An episode from its row.
+    """Parse an episode from its row.
 
     Raises:
         ValueError: the row is something else, or its times cannot be shown.
@@ -81,7 +81,7 @@ def episode_from(row: bytes) -> Episode:
 
 
 def checked(episode: Episode) -> Episode:
-    """The episode, if its times can be shown.
+    """Return the episode, if its times can be shown.
 
     Raises:
         ValueError: a time outside the years 1970 to 9998.

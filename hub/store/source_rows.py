@@ -16,7 +16,7 @@ _STEPS: Final = 127
 
 
 class Group(NamedTuple):
-    """What sources are compared within."""
+    """The group within which sources are compared."""
 
     site: str
     category: str
@@ -55,7 +55,7 @@ class StoredMember(NamedTuple):
 
 
 def source_row(stored: StoredSource) -> bytes:
-    """A source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
+    """Return a source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
     source = stored.source
     return to_json(
         {
@@ -71,7 +71,7 @@ def source_row(stored: StoredSource) -> bytes:
 
 @lru_cache(maxsize=4096)
 def source_or_name(name: str, row: bytes) -> StoredSource | str:
-    """A source from its row, or the name of the one that it became a part of.
+    """Parse a source, or the name of the one that it became a part of, from its row.
 
     Rows that were read lately are not read again: each filing reads all sources of a group, and few of them changed.
 
@@ -93,7 +93,7 @@ def source_or_name(name: str, row: bytes) -> StoredSource | str:
 
 
 def member_row(stored: StoredMember) -> bytes:
-    """An episode of a source as JSON."""
+    """Return an episode of a source as JSON."""
     member = stored.member
     identity = np.rint(member.identity * _STEPS).astype(np.int8).tobytes()
     return to_json(
@@ -110,7 +110,7 @@ def member_row(stored: StoredMember) -> bytes:
 
 
 def member_of(episode: str, row: bytes) -> StoredMember:
-    """An episode of a source from its row; what a newer version adds at the end is ignored.
+    """Parse an episode of a source from its row; fields that a newer version adds at the end are ignored.
 
     Raises:
         TypeError, ValueError: the row is something else.

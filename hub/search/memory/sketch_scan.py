@@ -28,7 +28,7 @@ def top_candidates(
     asked: int,
     count: int,
 ) -> list[Rows]:
-    """The `count` rows of each query with the highest inner products.
+    """Return the `count` rows of each query with the highest inner products.
 
     Args:
         products: of q queries and the first n rows of a chunk, floating [n, q].
@@ -67,7 +67,7 @@ def top_candidates(
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
-    """The best `count` rows of each query."""
+    """Return the best `count` rows of each query."""
     if not found:
         return [np.empty(0, dtype=np.int64) for _ in range(queries)]
     whose, rows, values = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -23,7 +23,7 @@ _Linear = tuple[Tensor, Tensor]
 
 
 class FusedTaggers:
-    """What `TaggedNetwork.tower` gives, faster.
+    """A faster `TaggedNetwork.tower`.
 
     Args:
         network: in eval mode.
@@ -49,7 +49,7 @@ class FusedTaggers:
         return self._network.compressed(tags[:count].clamp_(LEAST, 1.0 - LEAST))
 
     def _apart(self, weight: Tensor, bias: Tensor) -> list[_Linear]:
-        """A layer of all members as one of each."""
+        """Return a layer of all members as one of each."""
         count = self._network.config.members
         made = zip(weight.to(self._dtype).chunk(count), bias.to(self._dtype).chunk(count), strict=True)
         return [(own.contiguous(), offset.contiguous()) for own, offset in made]
