@@ -29,12 +29,12 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_the_level_is_that_of_what_was_heard(pair: npt.NDArray[np.float32]) -> None:
+def test_the_level_is_that_of_what_was_read(pair: npt.NDArray[np.float32]) -> None:
     assert measure(loudest(pair), RATE_HZ).laeq == pytest.approx(measure(SOUND, RATE_HZ).laeq, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("samples", "told"),
+    ("samples", "reported"),
     [
         (PAIRS["mono"], []),
         (PAIRS["both"], []),
@@ -51,8 +51,8 @@ def test_the_level_is_that_of_what_was_heard(pair: npt.NDArray[np.float32]) -> N
         ),
     ],
 )
-def test_what_looks_like_a_fault_is_told(samples: npt.NDArray[np.float32], told: list[str]) -> None:
-    assert channel_faults(samples) == told
+def test_what_looks_like_a_fault_is_reported(samples: npt.NDArray[np.float32], reported: list[str]) -> None:
+    assert channel_faults(samples) == reported
 
 
 def test_clips_keep_to_one_channel_while_two_are_as_loud() -> None:

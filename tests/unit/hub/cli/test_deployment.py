@@ -220,7 +220,7 @@ def test_containers_do_not_run_as_root(tmp_path: Path, monkeypatch: pytest.Monke
     assert "COMPOSE_PROJECT_NAME=earwitness\n" in environment  # else it would be that of the folder, `deploy`
 
 
-def test_a_folder_that_configurations_cannot_name_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_configurations_cannot_name_is_reported(tmp_path: Path) -> None:
     code, printed = init(str(tmp_path / "the noise"), "--broker", "broker.example")
     assert code == 2
     assert "has white space" in printed
@@ -232,7 +232,7 @@ def test_each_servers_folder_has_no_other_servers_secrets(founded: Path) -> None
     assert {path.name for path in (founded / "redis").iterdir()} == {"redis.conf", "users.acl"}
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, printed = init(str(tmp_path / "file" / "noise"), "--broker", "broker.example")
     assert code == 2
@@ -292,7 +292,7 @@ def test_a_sensor_is_shut_out_by_every_certificate_it_ever_had(tmp_path: Path, o
     assert len(serials) == 3
 
 
-def test_a_damaged_authority_is_told(tmp_path: Path) -> None:
+def test_a_damaged_authority_is_reported(tmp_path: Path) -> None:
     folder = Founded(tmp_path / "noise").folder
     (folder / "ca" / "sensors.key").write_text("nothing")
     code, printed = init(str(folder), "--sensor", "harbour/street-3")

@@ -230,7 +230,7 @@ def test_bfloat16_moves_bytes_a_few_steps(weights_dir: Path) -> None:
     assert np.abs(exact - short).max() < 40
 
 
-def test_weights_that_are_not_there_say_how_to_get_them(tmp_path: Path) -> None:
+def test_weights_that_are_not_there_state_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="earwitness-hub weights fetch vggish"):
         Vggish.load(tmp_path)
 
