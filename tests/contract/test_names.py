@@ -280,7 +280,7 @@ def test_what_cannot_be_a_named_sound_is_refused_with_the_reason(hub: Hub) -> No
     for seq in range(EXAMPLES_LIMIT + 1):
         hub.receive(seq, source=seq, after_s=10.0 * seq)
     hub.names.add("Bakery fan", [id_of(0)])
-    with pytest.raises(NameTakenError, match="'Bakery fan' is the name of another sound at demo"):
+    with pytest.raises(NameTakenError, match="'Bakery fan' is the name of another sound"):
         hub.names.add("bakery FAN", [id_of(1)])
     with pytest.raises(NameTakenError, match="is the name of another sound"):
         hub.names.add("Bakery fan", [id_of(1)], site=ALL_SITES)

@@ -114,7 +114,7 @@ def test_mosquittos_own_limit_is_kept(tmp_path: Path) -> None:
             [f"mqtt.port={broker.port}", f"spool.path={tmp_path / 'edge' / 'spool.db'}", "source.rate_hz=48000"],
         )
         found = {one.what: one for one in run_checks(settings)}
-        assert "the broker accepts messages of at most 300,000 bytes, but a clip at 48000 Hz" in found["broker"].words
+        assert "at most 300,000 bytes" in found["broker"].words
         assert "1 are set aside" in found["spool"].words
     finally:
         link.stop()
@@ -148,7 +148,7 @@ def test_two_sensors_of_one_name_are_reported_and_take_over_less_and_less_often(
         twins[1].finish()
         overrides = (f"mqtt.port={mosquitto.port}", f"spool.path={tmp_path / 'two' / 'spool.db'}")
         found = {one.what: one for one in run_checks(load_settings(EdgeSettings, None, overrides))}
-        assert "another client used this sensor's name last at 20" in found["spool"].words
+        assert "another client used this sensor's name" in found["spool"].words
     finally:
         for twin in twins:
             twin.kill()

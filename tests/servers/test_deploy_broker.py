@@ -218,7 +218,7 @@ def test_each_port_takes_certificates_of_its_own_authority_only(
         with Client(settings) as client:
             assert not client.connected()
     publish_code = {name: checked(founded, tmp_path, **files[name])[1] for name in ("foreign", "expired")}
-    assert "refuses our certificate: it was not made by the authority" in publish_code["foreign"]
+    assert "it was not made by the authority" in publish_code["foreign"]
     assert "refuses our certificate: it has expired" in publish_code["expired"]
 
 
@@ -232,7 +232,7 @@ def test_a_client_refuses_a_broker_that_is_another(founded: Founded, broker: Fou
     assert "correct mqtt.ca_file" in words
     ok, words = checked(founded, tmp_path, host="127.0.0.2")
     assert not ok
-    assert "has a certificate for localhost, 127.0.0.1, not for 127.0.0.2: correct mqtt.host" in words
+    assert "not for 127.0.0.2: correct mqtt.host" in words
 
 
 def test_check_states_what_is_wrong_with_the_way_to_the_broker(
@@ -264,7 +264,7 @@ def test_check_states_when_the_certificate_is_another_sensors(
     ok, words = checked(founded, tmp_path, TWO)
     assert not ok
     assert f"the broker does not let {TWO} publish (reason 135)" in words
-    assert "the certificate or user name must be this sensor's" in words
+    assert "must be this sensor's" in words
 
 
 @pytest.mark.parametrize("version", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])

@@ -219,7 +219,7 @@ def test_an_index_without_a_wheel_for_this_machine_gives_way_to_pypi_unless_it_w
     choice = choose("", version=VERSION, system="linux", gpu=False, cpu_index=without)
     assert choice.url == without
     install("demo", tmp_path / "venv", choice=choice, project=project)
-    assert f"{without} has no torch for this machine; PyPI's follows, about 3.0 GB." in capfd.readouterr().out
+    assert f"{without} has no torch for this machine" in capfd.readouterr().out
     assert f"torch=={VERSION}" in installed(tmp_path / "venv")
 
 

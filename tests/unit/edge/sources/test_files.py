@@ -250,5 +250,5 @@ def test_a_doubt_is_reported_once_for_each_recording(tmp_path: Path) -> None:
     items = list(RecordingSource(tmp_path).clips(Flag()))
     doubts = [item for item in items if isinstance(item, Doubtful)]
     assert [Path(doubt.what).name for doubt in doubts] == ["a.wav", "b.wav"]
-    assert {doubt.reason for doubt in doubts} == {"channel 2 is dead: channel 1 is measured and sent"}
+    assert {doubt.reason.partition(":")[0] for doubt in doubts} == {"channel 2 is dead"}
     assert len(items) == 2 + 8

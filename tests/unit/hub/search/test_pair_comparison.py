@@ -67,7 +67,7 @@ def test_a_file_that_is_no_recording_is_reported(
 
 
 def test_an_extractor_of_another_feature_space_is_refused() -> None:
-    with pytest.raises(InvalidError, match="the checkpoint is for earwitness-small-u8/1, the extractor for logmel"):
+    with pytest.raises(InvalidError, match="for earwitness-small-u8/1, the extractor for logmel"):
         Comparer(load(default_checkpoint(EARWITNESS_SMALL.id)), LogMel())
 
 

@@ -177,7 +177,7 @@ def test_the_quality_of_categories_is_printed_and_a_figure_is_drawn(five: Path, 
     assert ran.exit_code == 0, ran.output
     assert "15 queries" in ran.stdout
     assert "detection of the categories of a query" in ran.stdout
-    assert "shipped: expected calibration error of P(level >= 8) on all pairs" in ran.stdout
+    assert "calibration error of P(level >= 8) on all pairs" in ran.stdout
     assert "yamnet is left out" in ran.stderr
     drawn = plot.read_text()
     assert all(f">{name}<" in drawn for name in ("random", "logmel", "linear", "shipped", "s = 7, all queries"))
@@ -248,7 +248,7 @@ def test_folds_need_four_sensors_that_are_named(three: Path, tmp_path: Path, cac
     line = ["--space", "earwitness-small", "--cache", str(cache)]
     ran = CliRunner().invoke(app, [*line, "--sonyc", str(three)])
     assert ran.exit_code == 2
-    assert "3 sensors cannot be divided into 4 parts; labels.csv needs sensor_id" in ran.stderr
+    assert "3 sensors cannot be divided into 4 parts" in ran.stderr
     soundfile.write(tmp_path / "a.wav", np.zeros(8_000), 8_000)
     (tmp_path / "labels.csv").write_text(",".join(["clip", *CATEGORIES]) + "\na.wav" + ",0" * 8 + "\n")
     ran = CliRunner().invoke(app, [*line, "--sonyc", str(tmp_path)])

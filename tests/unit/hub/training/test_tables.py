@@ -69,8 +69,8 @@ def test_a_table_is_read_as_it_is_meant(folder: Path, data: str | bytes) -> None
         (TABLE.encode("utf-16"), r"labels\.csv is UTF-16"),
         (TABLE.replace(",s,", ",Straße,").encode("cp1252"), r"labels\.csv, line 2: byte 0xdf is not UTF-8"),
         (TABLE + "\0\0", r"labels\.csv, line 5: a zero byte"),
-        (TABLE.replace(",", ";"), r"labels\.csv, line 1: its columns are separated by semicolons"),
-        (TABLE.replace(",", "\t"), r"labels\.csv, line 1: its columns are separated by tabs"),
+        (TABLE.replace(",", ";"), r"labels\.csv, line 1: .* separated by semicolons"),
+        (TABLE.replace(",", "\t"), r"labels\.csv, line 1: .* separated by tabs"),
         (TABLE[:-9], r"labels\.csv, line 4: 6 cells, the header has 10"),
         (TABLE.replace("clip,", "Clip,"), r"labels\.csv, line 1: there are no columns clip; it has Clip"),
         (TABLE.replace("c1.wav,s,0", "c1.wav,s,yes"), r"labels\.csv, line 3: engine of c1\.wav is 'yes', not 0 or 1"),
@@ -135,7 +135,7 @@ SPOILT = [
         ANNOTATIONS.replace(",-1,", ",,", 1),
         r"annotations\.csv, line 2: 1-1_small-engine_presence is '', not 0, 1 or -1",
     ),
-    (ANNOTATIONS.replace(",", ";"), r"annotations\.csv, line 1: its columns are separated by semicolons"),
+    (ANNOTATIONS.replace(",", ";"), r"annotations\.csv, line 1: .* separated by semicolons"),
     (ANNOTATIONS.encode() + b"train,1,caf\xe9.wav,7" + b",0" * 9 + b"\n", r"annotations\.csv, line 5: byte 0xe9"),
 ]
 

@@ -96,7 +96,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"dimension": 3}, r"the model returned \[1, 2\], its manifest states \[1, 3\]"),
+        ({"dimension": 3}, r"returned \[1, 2\], its manifest states \[1, 3\]"),
         ({"window": 100}, r"the model does not take \[1, 100\]"),
     ],
 )

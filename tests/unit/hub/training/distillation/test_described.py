@@ -165,8 +165,8 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"embedding": "inner"}, r"no output 'inner' \(embedding\); it has embedding, odds, scores"),
         ({"scores": "probs"}, r"no output 'probs' \(scores\)"),
-        ({"scores": "odds"}, 'no probabilities; if they are logits, set scores_are = "log-odds"'),
-        ({"window": 4_001}, r"must take sound: one input, float32 \[n, 4001\]; it takes sound \['n', 4000\]"),
+        ({"scores": "odds"}, 'set scores_are = "log-odds"'),
+        ({"window": 4_001}, r"one input, float32 \[n, 4001\]; it takes"),
         ({"width": 100}, "has 100 values; a student needs at least 128"),
         ({"classes": ["Dog", "Siren"]}, "the description names 2 classes"),
         ({"classes": ["Dog", "Dog", "Rain"]}, "named twice: Dog"),
@@ -256,9 +256,7 @@ def test_a_teacher_of_ones_own_teaches_a_backbone_of_its_own(
 
 
 def test_what_another_teacher_teaches_does_not_take_the_name_of_what_ships(tmp_path: Path) -> None:
-    with pytest.raises(
-        InvalidError, match=r"give what this teacher teaches a name of its own, such as --id mine-u8/1"
-    ):
+    with pytest.raises(InvalidError, match=r"a name of its own, such as --id mine-u8/1"):
         pipeline.Order(tmp_path, teacher=tmp_path / "teacher.toml")
     with pytest.raises(InvalidError, match=r"'Mine' is no id of a feature space"):
         pipeline.Order(
